@@ -1,0 +1,7 @@
+//! Bytes to facts.
+//!
+//! Every stage is a push-style state machine without files, sockets, clocks or threads inside: the caller brings the
+//! bytes and takes the results, so one path serves a file, a pipe and a capture that is still growing. Captured bytes
+//! are hostile: no panic is reachable from them, and every buffer has a named bound.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
