@@ -1,0 +1,703 @@
+//! One TCP connection, from segments in capture order to two streams of bytes (RFC 9293 §3.4 to §3.10).
+//!
+//! ```text
+//!   segments (any order)          HalfStream                            chunks, in stream order
+//!   ───────────────────>  delivered │ next │ .. hole .. │ pending  ───>  Chunk │ Gap │ Chunk
+//!                          history: (offset, len, hash)                  offset 0 = first byte after the SYN
+//! ```
+//!
+//! A segment that continues the stream comes back as a borrowed chunk at once: no copy, no allocation. Only a segment
+//! that arrives early is copied and waits. Holes are data: they are told as [`Ready::Gap`], never filled. A segment that
+//! repeats bytes is compared with what was delivered, and the answer says same, different or no longer comparable.
+//!
+//! Knows nothing about addresses, links, files or what the bytes mean.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
+
+/// Most bytes that wait behind a hole in one direction. A sender may have one window in flight behind a lost segment;
+/// Linux's default largest receive buffer is 6 MiB, of which half is window. When hit, the hole becomes a gap.
+pub const MAX_PENDING_BYTES: usize = 4 << 20;
+
+/// Most segments that wait behind a hole in one direction, so that one-byte segments cannot buy a map of millions. When
+/// hit, the hole becomes a gap.
+pub const MAX_PENDING_SEGMENTS: usize = 8192;
+
+/// How many delivered segments stay comparable with a retransmission. A retransmission repeats what is in flight: 32
+/// full segments are 46 KiB; at 24 bytes each the history of a direction stays below 1 KiB. A repeated segment older
+/// than that is reported as unverified.
+pub const HISTORY_SEGMENTS: usize = 32;
+
+/// Largest distance from the next expected byte at which a segment still belongs to the stream: the largest window
+/// that window scaling allows (RFC 7323 §2.3). What lies outside is reported as [`Disposition::OutOfWindow`].
+pub const MAX_WINDOW: i64 = 1 << 30;
+
+/// Where in the capture the first byte of a piece of payload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Frame number, from 1 as Wireshark counts.
+    pub frame: u64,
+    /// Offset in the capture file of the piece's first byte.
+    pub file_offset: u64,
+}
+
+impl Origin {
+    fn skip(self, bytes: usize) -> Self {
+        Self { file_offset: self.file_offset + bytes as u64, ..self }
+    }
+}
+
+/// The parts of a TCP segment that reassembly reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Sequence number of the segment (of its SYN, if it has one).
+    pub seq: u32,
+    /// Acknowledgment number, if the ACK flag is set.
+    pub ack: Option<u32>,
+    /// SYN flag.
+    pub syn: bool,
+    /// FIN flag.
+    pub fin: bool,
+    /// RST flag.
+    pub rst: bool,
+    /// Captured payload.
+    pub payload: &'a [u8],
+    /// Payload bytes that were on the wire and that the capture's snaplen cut off.
+    pub missing: u32,
+    /// Where `payload` stands.
+    pub origin: Origin,
+}
+
+/// Bytes of one direction, in stream order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// Offset in the stream of `bytes[0]`; 0 is the first byte after the SYN.
+    pub stream_offset: u64,
+    /// The bytes, all from one frame.
+    pub bytes: &'a [u8],
+    /// Where they stand in the capture.
+    pub origin: Origin,
+}
+
+/// A hole: bytes that were sent and are not in the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Offset in the stream of the first missing byte.
+    pub stream_offset: u64,
+    /// How many bytes are missing.
+    pub len: u64,
+}
+
+/// Bytes that had to wait for their turn, or the hole that will not be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The next bytes of the stream.
+    Bytes(ReadyBytes),
+    /// The next bytes of the stream are missing.
+    Gap(Gap),
+}
+
+/// Bytes whose turn has come, owned because their frame is long gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyBytes {
+    stream_offset: u64,
+    bytes: Box<[u8]>,
+    origin: Origin,
+}
+
+impl ReadyBytes {
+    /// The bytes as the chunk that they are.
+    pub fn chunk(&self) -> Chunk<'_> {
+        Chunk { stream_offset: self.stream_offset, bytes: &self.bytes, origin: self.origin }
+    }
+}
+
+/// What became of a pushed segment's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It had no payload.
+    Empty,
+    /// All of it continued the stream and was delivered.
+    Delivered,
+    /// Some or all of it arrived early and waits for what comes before it.
+    Waiting,
+    /// All or a part of it repeated known bytes, and they were the same.
+    Repeated,
+    /// It overlapped known bytes with other content: two versions of the stream exist.
+    Conflict,
+    /// It repeated bytes that are no longer remembered, so nobody can say whether they were the same.
+    Unverified,
+    /// It lies outside any possible window, or before the first byte known of the stream.
+    OutOfWindow,
+}
+
+impl Disposition {
+    /// Whether each byte of the payload is or will be part of a chunk. Where not, a caller that must have seen every
+    /// captured byte looks at the segment on its own.
+    pub fn is_in_stream(self) -> bool {
+        matches!(self, Self::Empty | Self::Delivered | Self::Waiting)
+    }
+}
+
+/// The answer to [`HalfStream::push`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed<'a> {
+    /// What became of the payload.
+    pub disposition: Disposition,
+    /// The part that continues the stream right now, if any.
+    pub chunk: Option<Chunk<'a>>,
+}
+
+/// What is known of one direction after its segments were pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Payload bytes delivered in stream order.
+    pub delivered_bytes: u64,
+    /// Holes.
+    pub gaps: u32,
+    /// Bytes in these holes.
+    pub gap_bytes: u64,
+    /// Segments that repeated known bytes faithfully.
+    pub repeated: u32,
+    /// Segments that contradicted known bytes.
+    pub conflicts: u32,
+    /// Segments that repeated bytes which could no longer be compared.
+    pub unverified: u32,
+    /// Segments outside any possible window.
+    pub out_of_window: u32,
+    /// Segments cut by the snaplen.
+    pub truncated: u32,
+    /// Segments that came before their turn.
+    pub early: u32,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: Box<[u8]>,
+    /// Bytes that the snaplen cut off behind `bytes`.
+    missing: u32,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    stream_offset: u64,
+    len: u32,
+    hash: u64,
+}
+
+/// One direction of a connection.
+#[derive(Debug, Default)]
+pub struct HalfStream {
+    /// Sequence number of stream offset 0, once known.
+    base: Option<u32>,
+    syn_seen: bool,
+    /// Next stream offset to deliver.
+    next: u64,
+    /// Bytes from `next` on that the snaplen cut off: a gap that the next pop tells.
+    cut_off: u32,
+    /// Stream offset just behind the last byte, told by a FIN.
+    end: Option<u64>,
+    /// Largest stream offset that the other side has acknowledged.
+    acknowledged: u64,
+    /// Disjoint pieces beyond `next`, by stream offset.
+    pending: BTreeMap<u64, Waiting>,
+    pending_bytes: usize,
+    finished: bool,
+    /// What was delivered last, oldest first. The hash is keyed at random: a collision cannot be prepared.
+    history: VecDeque<Seen>,
+    hasher: RandomState,
+    account: Account,
+}
+
+impl HalfStream {
+    /// Takes one segment of this direction. Call [`HalfStream::pop`] until it answers `None` before the next push.
+    #[inline]
+    pub fn push<'a>(&mut self, segment: &Segment<'a>) -> Pushed<'a> {
+        let first_byte = segment.seq.wrapping_add(u32::from(segment.syn));
+        if segment.syn && !self.syn_seen && self.next == 0 {
+            self.base = Some(first_byte);
+            self.syn_seen = true;
+        }
+        let base = *self.base.get_or_insert(first_byte);
+        // The distance to the next expected byte is what wraps safely: both lie within one window.
+        let expected = base.wrapping_add(self.next as u32);
+        let distance = i64::from(first_byte.wrapping_sub(expected) as i32);
+        let offset = self.next.checked_add_signed(distance).filter(|_| distance.abs() <= MAX_WINDOW);
+        let len = segment.payload.len() as u64 + u64::from(segment.missing);
+        if let Some(offset) = offset
+            && segment.fin
+        {
+            self.end = Some(self.end.map_or(offset + len, |known| known.max(offset + len)));
+        }
+        if len == 0 {
+            return Pushed { disposition: Disposition::Empty, chunk: None };
+        }
+        self.account.truncated += u32::from(segment.missing > 0);
+        let Some(offset) = offset else {
+            self.account.out_of_window += 1;
+            return Pushed { disposition: Disposition::OutOfWindow, chunk: None };
+        };
+        if distance == 0 && self.pending.is_empty() {
+            self.deliver(offset, segment.payload);
+            self.cut_off = segment.missing;
+            let chunk = (!segment.payload.is_empty()).then_some(Chunk {
+                stream_offset: offset,
+                bytes: segment.payload,
+                origin: segment.origin,
+            });
+            return Pushed { disposition: Disposition::Delivered, chunk };
+        }
+        self.place(segment, offset)
+    }
+
+    /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one.
+    #[inline]
+    pub fn acknowledge(&mut self, ack: u32) {
+        let Some(base) = self.base else { return };
+        let distance = i64::from(ack.wrapping_sub(base.wrapping_add(self.next as u32)) as i32);
+        if distance > 0 && distance <= MAX_WINDOW {
+            self.acknowledged = self.acknowledged.max(self.next.saturating_add_signed(distance));
+        }
+    }
+
+    /// The next bytes whose turn has come, or a gap: where the snaplen cut, where too much waits behind a hole, and
+    /// after [`HalfStream::finish`] wherever something is missing.
+    pub fn pop(&mut self) -> Option<Ready> {
+        if self.cut_off > 0 {
+            let len = u64::from(std::mem::take(&mut self.cut_off));
+            return Some(self.skip(len));
+        }
+        let Some((&offset, _)) = self.pending.first_key_value() else { return self.tail() };
+        if offset > self.next {
+            let full =
+                self.pending_bytes > MAX_PENDING_BYTES || self.pending.len() > MAX_PENDING_SEGMENTS;
+            return (full || self.finished).then(|| self.skip(offset - self.next));
+        }
+        let (offset, piece) = self.pending.pop_first()?;
+        self.pending_bytes -= piece.bytes.len();
+        // Only bytes that the snaplen cut off in one segment and that another brought can lie before `next`.
+        let known = (self.next - offset).min(piece.bytes.len() as u64) as usize;
+        let bytes: Box<[u8]> = if known == 0 { piece.bytes } else { piece.bytes.get(known..)?.into() };
+        self.cut_off = piece.missing;
+        if bytes.is_empty() {
+            return self.pop();
+        }
+        let stream_offset = self.next;
+        self.deliver(stream_offset, &bytes);
+        Some(Ready::Bytes(ReadyBytes { stream_offset, bytes, origin: piece.origin.skip(known) }))
+    }
+
+    /// No more segments will come: from now on [`HalfStream::pop`] tells every hole as a gap, also one at the end
+    /// that only a FIN or the other side's acknowledgment gives away.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Gives up on the first hole, to free memory that is needed elsewhere.
+    pub fn give_up_hole(&mut self) -> Option<Gap> {
+        let (&offset, _) = self.pending.first_key_value()?;
+        match self.skip(offset.saturating_sub(self.next)) {
+            Ready::Gap(gap) if gap.len > 0 => Some(gap),
+            _ => None,
+        }
+    }
+
+    /// Bytes held back behind a hole.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// The next stream offset to be delivered.
+    pub fn next_offset(&self) -> u64 {
+        self.next
+    }
+
+    /// Sequence number of the first byte behind the SYN, if the SYN was captured.
+    pub fn initial_sequence(&self) -> Option<u32> {
+        self.base.filter(|_| self.syn_seen)
+    }
+
+    /// Whether a FIN told the end of the stream.
+    pub fn is_closed(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The account of this direction.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Forgets what only an open connection needs.
+    pub fn release(&mut self) {
+        self.history = VecDeque::new();
+    }
+
+    /// The hole at the very end, behind which nothing was captured.
+    fn tail(&mut self) -> Option<Ready> {
+        if !self.finished {
+            return None;
+        }
+        // The acknowledgment of a FIN counts one past the last byte (RFC 9293 §3.4).
+        let acknowledged = self.end.map_or(self.acknowledged, |end| self.acknowledged.min(end));
+        let end = self.end.unwrap_or(0).max(acknowledged);
+        (end > self.next).then(|| self.skip(end - self.next))
+    }
+
+    fn skip(&mut self, len: u64) -> Ready {
+        let gap = Gap { stream_offset: self.next, len };
+        self.next += len;
+        self.account.gaps += u32::from(len > 0);
+        self.account.gap_bytes += len;
+        Ready::Gap(gap)
+    }
+
+    #[inline]
+    fn deliver(&mut self, offset: u64, bytes: &[u8]) {
+        self.next = offset + bytes.len() as u64;
+        self.account.delivered_bytes += bytes.len() as u64;
+        if self.history.len() == HISTORY_SEGMENTS {
+            self.history.pop_front();
+        }
+        let hash = self.hasher.hash_one(bytes);
+        self.history.push_back(Seen { stream_offset: offset, len: bytes.len() as u32, hash });
+    }
+
+    /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
+    /// delivered or waits.
+    #[cold]
+    fn place<'a>(&mut self, segment: &Segment<'a>, offset: u64) -> Pushed<'a> {
+        let end = offset + segment.payload.len() as u64;
+        let part = |from: u64, to: u64| -> &'a [u8] {
+            segment.payload.get((from - offset) as usize..(to - offset) as usize).unwrap_or_default()
+        };
+        let origin_at = |from: u64| segment.origin.skip((from - offset) as usize);
+
+        let mut same = false;
+        let mut conflict = false;
+        let mut unverified = false;
+        let mut waiting = false;
+        let mut chunk = None;
+
+        let mut at = offset;
+        if at < self.next {
+            let known_end = end.min(self.next);
+            match self.compare_delivered(at, part(at, known_end)) {
+                Comparison::Same => same = true,
+                Comparison::Different => conflict = true,
+                Comparison::Forgotten => unverified = true,
+            }
+            at = known_end;
+        }
+        // Between the pending pieces, which are disjoint, lie the parts that are new.
+        let mut fresh: Vec<(u64, u64)> = Vec::new();
+        let start = self.pending.range(..=at).next_back().map_or(at, |(&offset, _)| offset);
+        for (&piece_offset, piece) in self.pending.range(start..end.max(start)) {
+            let piece_end = piece_offset + piece.bytes.len() as u64;
+            if piece_end <= at || at >= end {
+                continue;
+            }
+            if piece_offset > at {
+                fresh.push((at, piece_offset.min(end)));
+                at = piece_offset.min(end);
+            }
+            let common_end = piece_end.min(end);
+            if at < common_end {
+                let known = piece
+                    .bytes
+                    .get((at - piece_offset) as usize..(common_end - piece_offset) as usize)
+                    .unwrap_or_default();
+                if known == part(at, common_end) {
+                    same = true;
+                } else {
+                    conflict = true;
+                }
+                at = common_end;
+            }
+        }
+        if at < end {
+            fresh.push((at, end));
+        }
+
+        for (from, to) in fresh {
+            let missing = if to == end { segment.missing } else { 0 };
+            if from == self.next && self.cut_off == 0 {
+                self.deliver(from, part(from, to));
+                self.cut_off = missing;
+                chunk = Some(Chunk { stream_offset: from, bytes: part(from, to), origin: origin_at(from) });
+            } else {
+                let bytes: Box<[u8]> = part(from, to).into();
+                self.pending_bytes += bytes.len();
+                self.pending.insert(from, Waiting { bytes, missing, origin: origin_at(from) });
+                waiting = true;
+            }
+        }
+
+        self.account.early += u32::from(waiting);
+        self.account.repeated += u32::from(same);
+        self.account.conflicts += u32::from(conflict);
+        self.account.unverified += u32::from(unverified);
+        let disposition = if conflict {
+            Disposition::Conflict
+        } else if unverified {
+            Disposition::Unverified
+        } else if same {
+            Disposition::Repeated
+        } else if waiting {
+            Disposition::Waiting
+        } else {
+            Disposition::Delivered
+        };
+        Pushed { disposition, chunk }
+    }
+
+    /// Compares bytes that begin at `offset` and end at or before `next` with the remembered hashes.
+    fn compare_delivered(&self, offset: u64, bytes: &[u8]) -> Comparison {
+        let end = offset + bytes.len() as u64;
+        let mut covered = offset;
+        for seen in &self.history {
+            let seen_end = seen.stream_offset + u64::from(seen.len);
+            if seen_end <= offset {
+                continue;
+            }
+            if seen.stream_offset >= end {
+                break;
+            }
+            // A piece that sticks out on either side has a hash of other bytes than these.
+            if seen.stream_offset < offset || seen_end > end || seen.stream_offset != covered {
+                return Comparison::Forgotten;
+            }
+            let range = (seen.stream_offset - offset) as usize..(seen_end - offset) as usize;
+            if self.hasher.hash_one(bytes.get(range).unwrap_or_default()) != seen.hash {
+                return Comparison::Different;
+            }
+            covered = seen_end;
+        }
+        if covered == end { Comparison::Same } else { Comparison::Forgotten }
+    }
+}
+
+enum Comparison {
+    Same,
+    Different,
+    Forgotten,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ISN: u32 = u32::MAX - 5;
+
+    /// A segment whose first byte stands at `offset` of the stream; the ISN makes the numbers wrap early.
+    fn seg(offset: u32, payload: &[u8], frame: u64) -> Segment<'_> {
+        Segment {
+            seq: ISN.wrapping_add(1).wrapping_add(offset),
+            ack: None,
+            syn: false,
+            fin: false,
+            rst: false,
+            payload,
+            missing: 0,
+            origin: Origin { frame, file_offset: frame * 100 },
+        }
+    }
+
+    fn syn() -> Segment<'static> {
+        Segment { seq: ISN, syn: true, ..seg(0, b"", 0) }
+    }
+
+    #[derive(Default)]
+    struct Harness {
+        half: HalfStream,
+        bytes: Vec<u8>,
+        gaps: Vec<(u64, u64)>,
+        last: Option<Disposition>,
+    }
+
+    impl Harness {
+        fn opened() -> Self {
+            let mut harness = Self::default();
+            harness.push(&syn());
+            harness
+        }
+
+        fn push(&mut self, segment: &Segment<'_>) -> &mut Self {
+            let pushed = self.half.push(segment);
+            self.last = Some(pushed.disposition);
+            if let Some(chunk) = pushed.chunk {
+                self.take(chunk);
+            }
+            self.drain();
+            self
+        }
+
+        fn drain(&mut self) {
+            while let Some(ready) = self.half.pop() {
+                match ready {
+                    Ready::Bytes(bytes) => self.take(bytes.chunk()),
+                    Ready::Gap(gap) => {
+                        self.gaps.push((gap.stream_offset, gap.len));
+                        self.bytes.resize((gap.stream_offset + gap.len) as usize, b'.');
+                    }
+                }
+            }
+        }
+
+        fn take(&mut self, chunk: Chunk<'_>) {
+            assert_eq!(chunk.stream_offset, self.bytes.len() as u64, "chunks continue each other");
+            self.bytes.extend_from_slice(chunk.bytes);
+        }
+
+        fn finish(mut self) -> (String, Vec<(u64, u64)>, Account) {
+            self.half.finish();
+            self.drain();
+            (String::from_utf8(self.bytes).expect("tests send text"), self.gaps, *self.half.account())
+        }
+    }
+
+    #[test]
+    fn in_order_across_the_sequence_wrap() {
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, b"hello ", 1)).push(&seg(6, b"world", 2));
+        assert_eq!(harness.last, Some(Disposition::Delivered));
+        assert_eq!(harness.finish().0, "hello world");
+    }
+
+    #[test]
+    fn early_segments_wait_and_the_origin_is_kept() {
+        let mut half = HalfStream::default();
+        half.push(&syn());
+        assert_eq!(half.push(&seg(3, b"def", 7)).disposition, Disposition::Waiting);
+        assert_eq!(half.pop(), None);
+        let pushed = half.push(&seg(0, b"abc", 8));
+        assert_eq!(pushed.chunk.map(|chunk| chunk.bytes), Some(&b"abc"[..]));
+        let Some(Ready::Bytes(ready)) = half.pop() else { panic!("the waiting segment is due") };
+        assert_eq!(ready.chunk().origin, Origin { frame: 7, file_offset: 700 });
+        assert_eq!(ready.chunk().stream_offset, 3);
+    }
+
+    #[test]
+    fn a_faithful_retransmission_is_told_from_a_conflict() {
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, b"abc", 1)).push(&seg(3, b"def", 2));
+        harness.push(&seg(0, b"abcdef", 3));
+        assert_eq!(harness.last, Some(Disposition::Repeated), "two segments sent again as one");
+        harness.push(&seg(0, b"abcdeX", 4));
+        assert_eq!(harness.last, Some(Disposition::Conflict));
+        harness.push(&seg(1, b"bc", 5));
+        assert_eq!(harness.last, Some(Disposition::Unverified), "other borders cannot be compared");
+        let (text, gaps, account) = harness.finish();
+        assert_eq!((text.as_str(), gaps.len()), ("abcdef", 0));
+        assert_eq!((account.repeated, account.conflicts, account.unverified), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_conflict_among_waiting_bytes_keeps_the_first_version() {
+        let mut harness = Harness::opened();
+        harness.push(&seg(2, b"cd", 1)).push(&seg(1, b"bXde", 2));
+        assert_eq!(harness.last, Some(Disposition::Conflict));
+        harness.push(&seg(0, b"a", 3));
+        assert_eq!(harness.finish().0, "abcde");
+    }
+
+    #[test]
+    fn holes_are_told_at_the_end_and_never_filled() {
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, b"ab", 1)).push(&seg(5, b"fg", 2));
+        let (text, gaps, account) = harness.finish();
+        assert_eq!(text, "ab...fg");
+        assert_eq!(gaps, [(2, 3)]);
+        assert_eq!((account.gaps, account.gap_bytes), (1, 3));
+    }
+
+    #[test]
+    fn a_lost_tail_is_given_away_by_fin_or_by_the_acknowledgment() {
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, b"ab", 1));
+        harness.half.acknowledge(ISN.wrapping_add(1).wrapping_add(6));
+        assert_eq!(harness.finish().1, [(2, 4)]);
+
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, b"ab", 1)).push(&Segment { fin: true, ..seg(4, b"", 2) });
+        harness.half.acknowledge(ISN.wrapping_add(1).wrapping_add(5));
+        assert_eq!(harness.finish().1, [(2, 2)], "the acknowledged FIN is no byte");
+    }
+
+    #[test]
+    fn what_the_snaplen_cut_off_is_a_gap() {
+        let mut harness = Harness::opened();
+        harness.push(&Segment { missing: 3, ..seg(0, b"ab", 1) }).push(&seg(5, b"fg", 2));
+        let (text, gaps, account) = harness.finish();
+        assert_eq!((text.as_str(), gaps), ("ab...fg", vec![(2, 3)]));
+        assert_eq!(account.truncated, 1);
+    }
+
+    #[test]
+    fn a_capture_that_begins_in_the_middle_starts_at_its_first_byte() {
+        let mut harness = Harness::default();
+        harness.push(&seg(1000, b"abc", 1)).push(&seg(900, b"zzz", 2));
+        assert_eq!(harness.last, Some(Disposition::OutOfWindow), "before the first known byte");
+        assert_eq!(harness.half.initial_sequence(), None);
+        assert_eq!(harness.finish().0, "abc");
+    }
+
+    #[test]
+    fn too_much_behind_a_hole_becomes_a_gap() {
+        let mut harness = Harness::opened();
+        let block = vec![b'x'; 60_000];
+        let mut offset = 10;
+        while harness.gaps.is_empty() {
+            harness.push(&seg(offset, &block, 1));
+            offset += block.len() as u32;
+            assert!(offset as usize <= MAX_PENDING_BYTES + 2 * block.len(), "the bound holds");
+        }
+        assert_eq!(harness.gaps, [(0, 10)]);
+    }
+
+    proptest! {
+        /// Whatever order, duplication and re-segmentation the network chose, the stream is the one that was sent.
+        #[test]
+        fn any_order_gives_the_same_stream(
+            text in "[a-z]{1,200}",
+            cuts in prop::collection::vec((0usize..200, 1usize..40), 1..40),
+        ) {
+            let bytes = text.as_bytes();
+            let mut harness = Harness::opened();
+            let mut frame = 0;
+            let everything = (0..bytes.len()).step_by(7).map(|start| (start, 7));
+            for (start, len) in cuts.into_iter().chain(everything) {
+                let start = start.min(bytes.len());
+                let end = (start + len).min(bytes.len());
+                frame += 1;
+                harness.push(&seg(start as u32, &bytes[start..end], frame));
+                prop_assert_ne!(harness.last, Some(Disposition::Conflict));
+            }
+            let (stream, gaps, account) = harness.finish();
+            prop_assert_eq!(stream, text);
+            prop_assert!(gaps.is_empty());
+            prop_assert_eq!(account.conflicts, 0);
+        }
+
+        /// Hostile numbers never panic, and the pending pieces stay within their bounds.
+        #[test]
+        fn hostile_segments_are_survived(
+            segments in prop::collection::vec((any::<u32>(), 0usize..50, any::<[bool; 3]>(), 0u32..9), 1..80),
+        ) {
+            let payload = [7u8; 50];
+            let mut half = HalfStream::default();
+            for (seq, len, [syn, fin, rst], missing) in segments {
+                let segment = Segment { seq, syn, fin, rst, missing, payload: &payload[..len], ..seg(0, b"", 1) };
+                half.push(&segment);
+                half.acknowledge(seq.wrapping_mul(3));
+                while half.pop().is_some() {}
+            }
+            half.finish();
+            while half.pop().is_some() {}
+            prop_assert_eq!(half.pending_bytes(), 0);
+        }
+    }
+}
