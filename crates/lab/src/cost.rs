@@ -1,0 +1,212 @@
+//! `lab cost`: what a cold and a warm request cost, plain and over TLS, read from the lab's own captures.
+//!
+//! ```text
+//! cold     first SYN of the first connection .. last byte of the first answer on it
+//! warm     first byte of a later request on that connection .. last byte of its answer
+//! arrival  agent-a started .. first SYN: a first packet that was lost shows here, as the SYN that crosses is a second one
+//! ```
+//! Each run has fresh processes and a fresh wire. Two kinds of artefact would falsify the comparison and are counted: a
+//! stall of 40 ms (Nagle's algorithm against delayed acknowledgements) and a first request of a second (a wire that was
+//! not up yet).
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+
+use anyhow::{Context, ensure};
+use experiment::{VARIANTS, Variant};
+
+use crate::backend;
+use crate::cli::CostArgs;
+use crate::programs::Programs;
+use crate::report::Reporter;
+use crate::run::{Lab, Outcome, Script, needed, until_interrupted};
+use crate::staging::Captures;
+use crate::wire::{self, Connection};
+
+/// The message of the lab report, and the only one here: all requests weigh the same.
+const MESSAGE: &str = r#"{"id":"call-0001","type":"tool_call","tool_name":"analyze_dependency","arguments":{"repo":"demo-repo","target":"libssl","depth":2}}"#;
+
+/// Messages of a run: one cold, the others warm.
+const COUNT: u32 = 6;
+
+/// How long the capturer waits for a quiet wire. Far more than a warm request takes, and hundreds of runs wait for it.
+const QUIET_MS: u32 = 60;
+
+/// Linux delays an acknowledgement by 40 ms at least (`TCP_DELACK_MIN`), so a request that takes this long has met one.
+const STALL_NS: u64 = 35_000_000;
+
+/// The first retransmission of a SYN comes after 1 s (RFC 6298, 2.1), of an ARP request too.
+const LOST_FIRST_NS: u64 = 900_000_000;
+
+/// `lab cost`.
+pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
+    let variants: Vec<&Variant> =
+        if args.variants.is_empty() { VARIANTS.iter().collect() } else { args.variants.clone() };
+    let programs = Programs::beside_this()?;
+    programs.require(&needed(&variants))?;
+    let place = backend::take(args.place.backend, &programs, reporter)?;
+
+    let folder = tempfile::Builder::new().prefix("plainsight-cost-").tempdir().context("making a folder")?;
+    let message = folder.path().join("message.json");
+    fs::write(&message, MESSAGE).with_context(|| format!("writing {}", message.display()))?;
+    let captures = Captures::open(&folder.path().join("captures"), reporter)?;
+    let lab = Lab { programs, place, certs: args.place.certs.clone(), reporter: reporter.silenced() };
+    let script = Script { message: Some(message), count: Some(COUNT), quiet_ms: Some(QUIET_MS) };
+
+    let mut tallies: Vec<(&Variant, Tally)> =
+        variants.iter().map(|&variant| (variant, Tally::default())).collect();
+    let measured = until_interrupted(async {
+        let working = reporter.working();
+        for run in 1..=args.runs {
+            working.step(&format!("run {run} of {}", args.runs));
+            // In turn, so that a slower hour of the machine meets all variants alike.
+            for (variant, tally) in &mut tallies {
+                let outcome = lab
+                    .run(variant, &captures, &script)
+                    .await
+                    .with_context(|| format!("{variant}, run {run}"))?;
+                tally.add(variant, &outcome).with_context(|| format!("{variant}, run {run}"))?;
+            }
+        }
+        Ok(())
+    });
+    measured?;
+
+    let report = report(place.backend().as_str(), args.runs, &tallies);
+    std::io::stdout().write_all(report.as_bytes()).context("writing to stdout")?;
+    let artefacts: usize = tallies.iter().map(|(_, tally)| tally.artefacts()).sum();
+    ensure!(artefacts == 0, "{artefacts} measurements were falsified by stalls or lost first packets");
+    Ok(())
+}
+
+/// What the runs of one variant measured, in ns.
+#[derive(Default)]
+struct Tally {
+    arrival: Vec<u64>,
+    cold: Vec<u64>,
+    warm: Vec<u64>,
+    stalls: usize,
+    lost_firsts: usize,
+    repeats: u64,
+    extra_connections: usize,
+}
+
+impl Tally {
+    fn add(&mut self, variant: &Variant, outcome: &Outcome) -> anyhow::Result<()> {
+        let connections = wire::read(&outcome.files.path(&outcome.files.capture()))?;
+        self.take(variant.uses_tls(), &connections, outcome.agent_a_started_at_unix_ns)
+    }
+
+    fn take(&mut self, tls: bool, connections: &[Connection], started_at: u64) -> anyhow::Result<()> {
+        // A TLS 1.3 handshake is one turn: ClientHello, then all that the server says before the client has finished.
+        let handshake_turns = usize::from(tls);
+        let talked: Vec<&Connection> =
+            connections.iter().filter(|connection| connection.turns.len() > handshake_turns).collect();
+        let first = talked.first().context("no request was answered in the capture")?;
+        let cold = &first.turns[handshake_turns];
+        let arrival = first.syn_at.saturating_sub(started_at);
+        let cold_took = cold.answered_at.saturating_sub(first.syn_at);
+
+        self.arrival.push(arrival);
+        self.cold.push(cold_took);
+        self.warm.extend(first.turns[handshake_turns + 1..].iter().map(wire::Turn::took));
+        self.extra_connections += connections.len() - 1;
+        self.lost_firsts += usize::from(arrival + cold_took >= LOST_FIRST_NS || first.syn_repeats > 0);
+        self.stalls += first.turns.iter().filter(|turn| turn.took() >= STALL_NS).count();
+        self.repeats +=
+            connections.iter().map(|connection| connection.repeats + connection.syn_repeats).sum::<u64>();
+        Ok(())
+    }
+
+    fn artefacts(&self) -> usize {
+        self.stalls + self.lost_firsts
+    }
+}
+
+fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
+    let mut text = format!(
+        "Cost of a request on the wire: {runs} runs of each variant, backend {backend}, {COUNT} messages a run, in ms\n\n"
+    );
+    let _ = writeln!(
+        text,
+        "{:<10} {:<8} {:>8} {:>9} {:>9} {:>9} {:>9}",
+        "variant", "request", "samples", "min", "p50", "p99", "max"
+    );
+    for (variant, tally) in tallies {
+        for (what, samples) in [("cold", &tally.cold), ("warm", &tally.warm), ("arrival", &tally.arrival)] {
+            let mut sorted = samples.clone();
+            sorted.sort_unstable();
+            let _ = write!(text, "{:<10} {what:<8} {:>8}", variant.name, sorted.len());
+            for per_mille in [0, 500, 990, 1000] {
+                let _ = write!(text, " {:>9}", milliseconds(quantile(&sorted, per_mille)));
+            }
+            text.push('\n');
+        }
+    }
+    text.push('\n');
+    for (variant, tally) in tallies {
+        let _ = writeln!(
+            text,
+            "{}: {} stalls of {} ms or more, {} first requests of {} s or more, {} repeated segments, {} connections \
+             beyond the first",
+            variant.name,
+            tally.stalls,
+            STALL_NS / 1_000_000,
+            tally.lost_firsts,
+            LOST_FIRST_NS as f64 / 1e9,
+            tally.repeats,
+            tally.extra_connections
+        );
+    }
+    text
+}
+
+/// The smallest sample that at least `per_mille` of all do not exceed.
+fn quantile(sorted: &[u64], per_mille: usize) -> Option<u64> {
+    let rank = (sorted.len() * per_mille).div_ceil(1000);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+fn milliseconds(ns: Option<u64>) -> String {
+    ns.map_or_else(|| "-".to_owned(), |ns| format!("{:.3}", ns as f64 / 1e6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Turn;
+
+    fn connection(syn_at: u64, turns: &[(u64, u64)]) -> Connection {
+        let turns = turns.iter().map(|&(asked_at, answered_at)| Turn { asked_at, answered_at }).collect();
+        Connection { syn_at, syn_repeats: 0, repeats: 0, turns }
+    }
+
+    #[test]
+    fn the_handshake_belongs_to_the_cold_request() {
+        let talk = [connection(100, &[(110, 120), (130, 150), (200, 207)])];
+        let (mut plain, mut tls) = (Tally::default(), Tally::default());
+        plain.take(false, &talk, 40).unwrap();
+        tls.take(true, &talk, 40).unwrap();
+        assert_eq!((plain.arrival, plain.cold, plain.warm), (vec![60], vec![20], vec![20, 7]));
+        assert_eq!((tls.arrival, tls.cold, tls.warm), (vec![60], vec![50], vec![7]));
+    }
+
+    #[test]
+    fn artefacts_are_counted() {
+        let mut tally = Tally::default();
+        tally.take(false, &[connection(0, &[(0, 1000), (2000, 40_002_000)])], 0).unwrap();
+        assert_eq!((tally.stalls, tally.lost_firsts), (1, 0));
+        tally.take(false, &[connection(1_000_000_000, &[(1_000_000_000, 1_000_001_000)])], 0).unwrap();
+        assert_eq!((tally.stalls, tally.lost_firsts), (1, 1));
+        assert!(tally.take(false, &[connection(0, &[])], 0).is_err());
+    }
+
+    #[test]
+    fn quantiles_are_samples() {
+        let samples: Vec<u64> = (1..=200).collect();
+        let at = |per_mille| quantile(&samples, per_mille).unwrap();
+        assert_eq!((at(0), at(500), at(990), at(1000)), (1, 100, 198, 200));
+        assert_eq!(quantile(&[], 500), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! `lab doctor`: what this machine can do and, for what it refuses, the remedy.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::backend::{Netns, probe_netns};
+use crate::cli::DoctorArgs;
+use crate::machine::{Explanation, Machine};
+use crate::programs::{Program, Programs, build_command};
+
+/// Files that a TLS variant needs, as certgen names them.
+const CERTIFICATES: [&str; 3] = ["ca.pem", "server.pem", "server.key"];
+
+/// `lab doctor`. Relay needs no right, so there is always a backend that works; only a doctor that cannot look fails.
+pub(crate) fn main(args: &DoctorArgs) -> anyhow::Result<()> {
+    let programs = Programs::beside_this()?;
+    let mut rows = Vec::new();
+    rows.push(netns_row(probe_netns(&programs)?));
+    rows.push(Row::fine("backend relay", relay_detail()?));
+    rows.extend(machine_rows(&Machine::read()));
+    rows.push(programs_row(&programs));
+    rows.push(certificates_row(&args.certs));
+    std::io::stdout().write_all(table(&rows).as_bytes()).context("writing to stdout")
+}
+
+/// One line of the table.
+struct Row {
+    what: &'static str,
+    state: State,
+    detail: String,
+    remedy: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fine,
+    Refused,
+    ToDo,
+    Note,
+}
+
+impl Row {
+    fn fine(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { what, state: State::Fine, detail: detail.into(), remedy: None }
+    }
+
+    fn note(what: &'static str, detail: impl Into<String>) -> Self {
+        Self { what, state: State::Note, detail: detail.into(), remedy: None }
+    }
+}
+
+fn netns_row(netns: Netns) -> Row {
+    const WHAT: &str = "backend netns";
+    match netns {
+        Netns::Works { detail, .. } => Row::fine(
+            WHAT,
+            format!("namespaces, veth pair, offloads off, packet socket, a connection ({detail})"),
+        ),
+        Netns::Refused { error, explanation: Explanation { cause, remedy } } => Row {
+            what: WHAT,
+            state: State::Refused,
+            detail: format!("{error}; {cause}"),
+            remedy: Some(remedy),
+        },
+    }
+}
+
+/// What relay stands on: a loopback interface that one may listen on.
+fn relay_detail() -> anyhow::Result<String> {
+    let listener =
+        std::net::TcpListener::bind("127.0.0.1:0").context("listening on 127.0.0.1 (for backend relay)")?;
+    let address = listener.local_addr().context("listening on 127.0.0.1 (for backend relay)")?;
+    std::net::TcpStream::connect(address).context("connecting over loopback (for backend relay)")?;
+    Ok("loopback; needs no right".to_owned())
+}
+
+fn machine_rows(machine: &Machine) -> Vec<Row> {
+    let setting =
+        |value: Option<u64>| value.map_or_else(|| "not on this kernel".to_owned(), |value| value.to_string());
+    let mut rows = Vec::new();
+    if cfg!(target_os = "linux") {
+        for (name, value) in [
+            ("user.max_user_namespaces", machine.max_user_namespaces),
+            ("kernel.unprivileged_userns_clone", machine.unprivileged_userns_clone),
+            ("kernel.apparmor_restrict_unprivileged_userns", machine.apparmor_restrict_unprivileged_userns),
+        ] {
+            rows.push(Row::note(name, setting(value)));
+        }
+    }
+    rows.push(Row::note(
+        "container",
+        machine.container.clone().unwrap_or_else(|| "none detected".to_owned()),
+    ));
+    rows
+}
+
+fn programs_row(programs: &Programs) -> Row {
+    const WHAT: &str = "programs";
+    let missing = programs.missing(&Program::ALL);
+    if missing.is_empty() {
+        return Row::fine(WHAT, Program::ALL.map(Program::name).join(", "));
+    }
+    let names: Vec<&str> = missing.iter().map(|program| program.name()).collect();
+    Row {
+        what: WHAT,
+        state: State::ToDo,
+        detail: format!("not built: {}", names.join(", ")),
+        remedy: Some(build_command(&missing)),
+    }
+}
+
+fn certificates_row(folder: &Path) -> Row {
+    const WHAT: &str = "certificates";
+    let missing: Vec<&str> = CERTIFICATES.into_iter().filter(|name| !folder.join(name).is_file()).collect();
+    if missing.is_empty() {
+        return Row::fine(WHAT, format!("in {}", folder.display()));
+    }
+    Row {
+        what: WHAT,
+        state: State::Note,
+        detail: format!("none in {} yet; the first run over TLS makes them", folder.display()),
+        remedy: None,
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for row in rows {
+        let state = match row.state {
+            State::Fine => "ok",
+            State::Refused => "refused",
+            State::ToDo => "to do",
+            State::Note => "",
+        };
+        let _ = writeln!(text, "{:<width$}  {state:<7}  {}", row.what, row.detail);
+        for line in row.remedy.iter().flat_map(|remedy| remedy.lines()) {
+            let _ = writeln!(text, "{:<width$}  {:<7}  remedy: {line}", "", "");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_stands_with_its_remedy() {
+        let refused = Netns::Refused {
+            error: "creating a user namespace: EPERM".to_owned(),
+            explanation: Explanation { cause: "because".to_owned(), remedy: "do this\nor that".to_owned() },
+        };
+        let text = table(&[netns_row(refused), Row::fine("backend relay", "loopback")]);
+        assert_eq!(
+            text,
+            "backend netns  refused  creating a user namespace: EPERM; because\n\
+             \x20                       remedy: do this\n\
+             \x20                       remedy: or that\n\
+             backend relay  ok       loopback\n"
+        );
+    }
+
+    #[test]
+    fn missing_certificates_are_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(certificates_row(folder.path()).state == State::Note);
+        for name in CERTIFICATES {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert!(certificates_row(folder.path()).state == State::Fine);
+    }
+}

@@ -1,0 +1,55 @@
+//! `lab`: runs a variant of the experiment on this machine, without Docker and without root.
+//!
+//! It owns the order of a run (certificates, capturer, agent-b, agent-a, and back), the place where the traffic runs
+//! (see [`backend`]), and the promise that nothing is left behind: no process, no namespace, no temporary file,
+//! whether a run succeeds, fails, is interrupted, or one of its programs is killed.
+//! It knows nothing about packets except for `lab cost`, and nothing about HTTP or TLS: the other programs do the work
+//! as processes, and are told by their flags.
+
+mod backend;
+mod cli;
+mod cost;
+mod doctor;
+mod machine;
+#[cfg(target_os = "linux")]
+mod netns;
+mod process;
+mod programs;
+mod report;
+mod run;
+mod signals;
+mod staging;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use report::Reporter;
+
+/// The run failed; see stderr. Usage errors are 2, by clap.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let reporter = Reporter::new(cli.quiet, cli.verbose);
+    let outcome = match cli.command {
+        Command::Run(args) => run::main(&args, &reporter),
+        Command::Doctor(args) => doctor::main(&args),
+        Command::Cost(args) => cost::main(&args, &reporter),
+        #[cfg(target_os = "linux")]
+        Command::Enter(args) => netns::enter::main(&args),
+        #[cfg(target_os = "linux")]
+        Command::Probe => netns::probe::main(),
+        #[cfg(not(target_os = "linux"))]
+        Command::Enter(_) | Command::Probe => Err(anyhow::anyhow!("network namespaces need Linux")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            reporter.error(&format!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}

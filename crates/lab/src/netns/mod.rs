@@ -1,0 +1,166 @@
+//! The `netns` backend: two network namespaces of our own, joined by a veth pair.
+//!
+//! ```text
+//!   namespace A                     namespace B
+//!   agent-a   veth-a ============== veth-b   agent-b, capturer
+//!             10.77.0.1/30          10.77.0.2/30
+//! ```
+//!
+//! Namespaces have no names here: they live as long as a descriptor or a process holds them, so a lab that is killed
+//! leaves none behind. Each run gets a fresh pair: TCP metrics, neighbour entries and counters of one run never reach
+//! the next, and the second variant finds the world as the first did.
+//!
+//! Owns the wire and how a process gets onto it; knows nothing of agents or captures.
+
+pub(crate) mod enter;
+mod link;
+mod offload;
+pub(crate) mod probe;
+mod userns;
+
+use std::fs::File;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+
+pub(crate) use userns::become_root_of_own_user_namespace;
+
+/// The interface and the address of agent-a.
+pub(crate) const VETH_A: &str = "veth-a";
+pub(crate) const ADDRESS_A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// The interface and the address of agent-b, and where the capturer listens.
+pub(crate) const VETH_B: &str = "veth-b";
+pub(crate) const ADDRESS_B: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+
+/// Two hosts and nothing else.
+const PREFIX_LEN: u8 = 30;
+
+/// What an Ethernet carries: the captures shall look like those of a wire.
+const MTU: u32 = 1500;
+
+/// A step of building the wire that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {error}")]
+pub(crate) struct Refusal {
+    pub(crate) step: Step,
+    pub(crate) error: io::Error,
+}
+
+impl Refusal {
+    fn at(step: Step) -> impl Fn(io::Error) -> Self {
+        move |error| Self { step, error }
+    }
+}
+
+/// The steps that a machine can refuse. Which one it was decides about the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// Creating a user namespace.
+    UserNamespace,
+    /// Writing its uid and gid maps.
+    IdMaps,
+    /// Creating a network namespace.
+    NetworkNamespace,
+    /// Creating the veth pair.
+    Veth,
+    /// Addresses, MTU, bringing the links up.
+    Links,
+    /// Switching offloads off.
+    Offloads,
+    /// Opening a packet socket.
+    PacketSocket,
+    /// Sending something over the wire.
+    Traffic,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::UserNamespace => "creating a user namespace",
+            Self::IdMaps => "mapping user and group into it",
+            Self::NetworkNamespace => "creating a network namespace",
+            Self::Veth => "creating a veth pair",
+            Self::Links => "setting the links up",
+            Self::Offloads => "switching offloads off",
+            Self::PacketSocket => "opening a packet socket",
+            Self::Traffic => "sending over the pair",
+        })
+    }
+}
+
+/// A network namespace, held by a descriptor.
+pub(crate) struct Namespace(File);
+
+impl Namespace {
+    /// A new one. The calling thread stays where it is.
+    fn create() -> Result<Self, Refusal> {
+        on_a_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            File::open("/proc/thread-self/ns/net").map(Self)
+        })
+        .map_err(Refusal::at(Step::NetworkNamespace))
+    }
+
+    /// Runs something inside, on a thread of its own that ends with it.
+    fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        on_a_thread(|| {
+            setns(&self.0, CloneFlags::CLONE_NEWNET)?;
+            work()
+        })
+    }
+
+    /// A path by which a child process can enter it while this process lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
+    }
+}
+
+/// Two namespaces joined by a pair of interfaces that are up. Gone when dropped, once the processes in it are.
+pub(crate) struct Wire {
+    pub(crate) a: Namespace,
+    pub(crate) b: Namespace,
+}
+
+impl Wire {
+    /// Builds one. Needs the right to administer the network of the user namespace the process is in.
+    pub(crate) fn build() -> Result<Self, Refusal> {
+        let wire = Self { a: Namespace::create()?, b: Namespace::create()? };
+        wire.b.inside(|| link::create_pair(VETH_B, VETH_A, &wire.a.0)).map_err(Refusal::at(Step::Veth))?;
+        for (namespace, interface, address) in [(&wire.a, VETH_A, ADDRESS_A), (&wire.b, VETH_B, ADDRESS_B)] {
+            namespace.inside(|| offload::switch_off(interface)).map_err(Refusal::at(Step::Offloads))?;
+            namespace
+                .inside(|| link::configure(interface, address, PREFIX_LEN, MTU))
+                .map_err(Refusal::at(Step::Links))?;
+        }
+        for (namespace, interface) in [(&wire.a, VETH_A), (&wire.b, VETH_B)] {
+            namespace.inside(|| link::wait_until_up(interface)).map_err(Refusal::at(Step::Links))?;
+        }
+        Ok(wire)
+    }
+}
+
+/// Namespaces belong to threads: work in another one is done on a thread that is given up afterwards.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("netns".to_owned())
+            .spawn_scoped(scope, work)?
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread inside the namespace panicked")))
+    })
+}
+
+/// Whether this process may create network namespaces as it is (real root), without a user namespace of its own.
+pub(crate) fn may_create_namespaces() -> Result<bool, Refusal> {
+    match Namespace::create() {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.error.raw_os_error() == Some(Errno::EPERM as i32) => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
+}

@@ -1,0 +1,129 @@
+//! `lab __probe`: tries the whole backend in a process of its own, and says as JSON how it went.
+//!
+//! In a process of its own, since a user namespace cannot be left again, and since on some systems everything up to the
+//! first privileged act succeeds: only a wire that really carries something proves that one can be had.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ADDRESS_B, Refusal, Step, VETH_A, VETH_B, Wire, become_root_of_own_user_namespace, link,
+    may_create_namespaces,
+};
+
+/// How long a connection over the new pair may take. It takes a tenth of a millisecond; a lost first packet comes
+/// again after a second.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+
+/// What the probe found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Probe {
+    /// The backend works.
+    Works {
+        /// A user namespace of our own is needed (no root).
+        user_namespace: bool,
+        /// Both ends were up, by netlink, when the wire was handed over.
+        both_ends_up: bool,
+        /// Building the wire took this many microseconds.
+        built_in_us: u64,
+        /// The first connection over it took this many microseconds.
+        first_connect_us: u64,
+        /// ICMPv6 messages that either end has sent by then: neighbour solicitations, listener reports.
+        icmp6_sent: u64,
+    },
+    /// The kernel refused a step.
+    Refused {
+        /// Which one.
+        step: Step,
+        /// The kernel's error number, if it gave one.
+        errno: Option<i32>,
+        /// In words.
+        error: String,
+    },
+}
+
+/// The hidden subcommand.
+pub(crate) fn main() -> anyhow::Result<()> {
+    set_pdeathsig(Signal::SIGKILL).context("asking to be killed with the lab")?;
+    let probe = try_it().unwrap_or_else(|refusal| Probe::Refused {
+        step: refusal.step,
+        errno: refusal.error.raw_os_error(),
+        error: refusal.error.to_string(),
+    });
+    let mut line = serde_json::to_string(&probe)?;
+    line.push('\n');
+    io::stdout().write_all(line.as_bytes()).context("writing the outcome")
+}
+
+/// Runs the probe in a child of the executable `lab`.
+pub(crate) fn run(lab: &Path) -> anyhow::Result<Probe> {
+    let output = Command::new(lab)
+        .arg("__probe")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {} to probe for namespaces", lab.display()))?;
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        format!("the probe for namespaces ended with {} and said {:?}", output.status, said.trim())
+    })
+}
+
+fn try_it() -> Result<Probe, Refusal> {
+    let user_namespace = !may_create_namespaces()?;
+    if user_namespace {
+        become_root_of_own_user_namespace()?;
+    }
+    let started = Instant::now();
+    let wire = Wire::build()?;
+    let built_in = started.elapsed();
+    let both_ends_up = both_ends_up(&wire).map_err(Refusal::at(Step::Links))?;
+    // As the capturer will, with ETH_P_ALL bound later: protocol 0 receives nothing.
+    wire.b
+        .inside(|| Ok(socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?))
+        .map_err(Refusal::at(Step::PacketSocket))?;
+    let first_connect = connect_over(&wire).map_err(Refusal::at(Step::Traffic))?;
+    let icmp6_sent =
+        [&wire.a, &wire.b].map(|namespace| namespace.inside(icmp6_sent).unwrap_or(0)).iter().sum();
+    Ok(Probe::Works {
+        user_namespace,
+        both_ends_up,
+        built_in_us: micros(built_in),
+        first_connect_us: micros(first_connect),
+        icmp6_sent,
+    })
+}
+
+fn both_ends_up(wire: &Wire) -> io::Result<bool> {
+    Ok(wire.a.inside(|| link::is_up(VETH_A))? && wire.b.inside(|| link::is_up(VETH_B))?)
+}
+
+fn connect_over(wire: &Wire) -> io::Result<Duration> {
+    let listener = wire.b.inside(|| TcpListener::bind(SocketAddr::from((ADDRESS_B, 0))))?;
+    let address = listener.local_addr()?;
+    wire.a.inside(|| {
+        let started = Instant::now();
+        TcpStream::connect_timeout(&address, CONNECT_WAIT)?;
+        Ok(started.elapsed())
+    })
+}
+
+/// `Icmp6OutMsgs` of the namespace; 0 for a kernel without IPv6.
+fn icmp6_sent() -> io::Result<u64> {
+    let table = std::fs::read_to_string("/proc/thread-self/net/snmp6")?;
+    let value = table.lines().find_map(|line| line.strip_prefix("Icmp6OutMsgs")?.trim().parse().ok());
+    Ok(value.unwrap_or(0))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

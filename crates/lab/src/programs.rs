@@ -1,0 +1,115 @@
+//! Where the other programs are: beside the lab's own executable, and nowhere else.
+//!
+//! A search path would some day find an older build of one of them, and a run would prove something about that.
+
+use std::env::consts::EXE_SUFFIX;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// The programs that the lab starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    AgentA,
+    AgentB,
+    Capturer,
+    Certgen,
+}
+
+impl Program {
+    pub(crate) const ALL: [Self; 4] = [Self::AgentA, Self::AgentB, Self::Capturer, Self::Certgen];
+
+    /// The name of its package and of its executable.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AgentA => "agent-a",
+            Self::AgentB => "agent-b",
+            Self::Capturer => "capturer",
+            Self::Certgen => "certgen",
+        }
+    }
+}
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The folder of the executables.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    folder: PathBuf,
+    lab: PathBuf,
+}
+
+impl Programs {
+    /// Beside this executable.
+    pub(crate) fn beside_this() -> anyhow::Result<Self> {
+        let lab = std::env::current_exe().context("finding the lab's own executable")?;
+        let folder = lab.parent().context("the lab's own executable has no folder")?.to_owned();
+        Ok(Self { folder, lab })
+    }
+
+    /// The path of a program, whether it is there or not.
+    pub(crate) fn path(&self, program: Program) -> PathBuf {
+        self.folder.join(format!("{program}{EXE_SUFFIX}"))
+    }
+
+    /// The lab's own executable.
+    pub(crate) fn lab(&self) -> &Path {
+        &self.lab
+    }
+
+    /// Those that are not built.
+    pub(crate) fn missing(&self, wanted: &[Program]) -> Vec<Program> {
+        wanted.iter().copied().filter(|&program| !self.path(program).is_file()).collect()
+    }
+
+    /// Fails with what to build unless all are there.
+    pub(crate) fn require(&self, wanted: &[Program]) -> anyhow::Result<()> {
+        let missing = self.missing(wanted);
+        if !missing.is_empty() {
+            bail!(
+                "not built in {}: {}; run `{}`",
+                self.folder.display(),
+                names(&missing),
+                build_command(&missing)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn names(programs: &[Program]) -> String {
+    programs.iter().map(|program| program.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The command that builds them into the folder where this lab stands.
+pub(crate) fn build_command(programs: &[Program]) -> String {
+    let mut command = "cargo build".to_owned();
+    if !cfg!(debug_assertions) {
+        command.push_str(" --release");
+    }
+    for program in programs {
+        command.push_str(" -p ");
+        command.push_str(program.name());
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_with_the_command_that_builds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = Programs { folder: folder.path().to_owned(), lab: folder.path().join("lab") };
+        std::fs::write(programs.path(Program::AgentA), b"").unwrap();
+        programs.require(&[Program::AgentA]).unwrap();
+        let error = programs.require(&[Program::AgentA, Program::AgentB, Program::Capturer]).unwrap_err();
+        assert!(error.to_string().contains("agent-b, capturer; run `cargo build"), "{error}");
+        assert!(error.to_string().ends_with("-p agent-b -p capturer`"), "{error}");
+    }
+}

@@ -1,0 +1,552 @@
+//! One run of a variant, from its certificates to its files in place.
+//!
+//! ```text
+//! netns: capturer ready -> agent-b ready -> agent-a runs -> agent-b ends -> capturer ends -> checks -> files moved
+//! relay: agent-b ready -> capturer ready -> the same (the relay has to know where to connect to)
+//! ```
+//! Either way the capturer is ready before agent-a starts, so it sees the first packet.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail, ensure};
+use experiment::{Manifest, RunFiles, RunId, Variant};
+use serde::Deserialize;
+
+use crate::backend::{self, Place};
+use crate::cli::RunArgs;
+#[cfg(target_os = "linux")]
+use crate::netns;
+use crate::process::{Call, Ended, Process};
+use crate::programs::{Program, Programs};
+use crate::report::Reporter;
+use crate::signals::Signals;
+use crate::staging::{Captures, Staging};
+
+/// The name that the URL, the certificate and SNI know agent-b by, in every backend.
+const SERVER_NAME: &str = "agent-b";
+
+/// Making certificates takes some ten milliseconds; a machine under load gets a thousand times that.
+const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A program is ready within milliseconds of its start.
+const READY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// agent-a's own script takes less than a second; its own deadlines are shorter and tell more.
+const CALLS_DEADLINE: Duration = Duration::from_secs(120);
+
+/// What each message of `--count` may take beyond that.
+const CALL_DEADLINE: Duration = Duration::from_millis(100);
+
+/// agent-b finishes what is in flight, and agent-a is gone by then.
+const END_DEADLINE: Duration = Duration::from_secs(15);
+
+/// The capturer reads on until the wire is quiet, then hashes and syncs its file.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// When one program fails because another died, the other's death is the news. It may be noticed this much later.
+const BLAME_WAIT: Duration = Duration::from_millis(200);
+
+/// What all runs of one command share.
+pub(crate) struct Lab {
+    pub(crate) programs: Programs,
+    pub(crate) place: Place,
+    pub(crate) certs: PathBuf,
+    pub(crate) reporter: Reporter,
+}
+
+/// How agent-a is to talk, where it is not left to itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    /// Its `--message`.
+    pub(crate) message: Option<PathBuf>,
+    /// Its `--count`.
+    pub(crate) count: Option<u32>,
+    /// The capturer's `--quiet-ms`.
+    pub(crate) quiet_ms: Option<u32>,
+}
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    /// Its files, in place.
+    pub(crate) files: RunFiles,
+    /// When agent-a was started, ns since the Unix epoch.
+    pub(crate) agent_a_started_at_unix_ns: u64,
+}
+
+/// `lab run`.
+pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
+    let programs = Programs::beside_this()?;
+    programs.require(&needed(&args.variants))?;
+    let place = backend::take(args.place.backend, &programs, reporter)?;
+    // Opened after the user namespace is entered: nothing before this line leaves a trace.
+    let captures = Captures::open(&args.captures, reporter)?;
+    let lab = Lab { programs, place, certs: args.place.certs.clone(), reporter: reporter.clone() };
+    let script = Script { count: args.count, ..Script::default() };
+    until_interrupted(async {
+        for variant in &args.variants {
+            let outcome = lab.run(variant, &captures, &script).await.with_context(|| format!("{variant}"))?;
+            let capture = args.captures.join(outcome.files.capture());
+            // Progress of a long command: each line is due when its run is done.
+            writeln!(std::io::stdout(), "{}", capture.display()).context("writing to stdout")?;
+        }
+        Ok(())
+    })
+}
+
+/// Runs something on one thread, until it is done or a signal asks to stop. Either way everything it owns is dropped,
+/// and with that cleaned up, before this returns.
+pub(crate) fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the asynchronous runtime")?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen().context("listening for signals")?;
+        tokio::select! {
+            done = work => done,
+            name = signals.next() => bail!("interrupted by {name}; everything was cleaned up"),
+        }
+    })
+}
+
+/// The programs that these variants need.
+pub(crate) fn needed(variants: &[&Variant]) -> Vec<Program> {
+    Program::ALL
+        .into_iter()
+        .filter(|&program| program != Program::Certgen || variants.iter().any(|variant| variant.uses_tls()))
+        .collect()
+}
+
+impl Lab {
+    /// Runs one variant and puts its files into place.
+    pub(crate) async fn run(
+        &self,
+        variant: &'static Variant,
+        captures: &Captures,
+        script: &Script,
+    ) -> anyhow::Result<Outcome> {
+        let working = self.reporter.working();
+        let run_id = RunId::fresh().context("drawing a run id")?;
+        let staging = captures.stage(run_id.as_str())?;
+        let files = RunFiles::new(staging.path(), variant.name.parse()?);
+        let mut phases = Phases::begin(variant, &working);
+
+        let run = Run { lab: self, variant, run_id: &run_id, staging: &staging, files: &files, script };
+        // All processes are gone when this returns: nothing writes into the staging folder any more.
+        let done = run.through(&mut phases).await;
+        let in_place = RunFiles::new(captures.path(), variant.name.parse()?);
+        match done {
+            Ok((manifest, agent_a_started_at_unix_ns)) => {
+                staging.publish(&files)?;
+                phases.report(&manifest);
+                Ok(Outcome { files: in_place, agent_a_started_at_unix_ns })
+            }
+            Err(error) if is_capturers_end(&error) => Err(match staging.keep_partial(&files) {
+                Ok(Some(kept)) => {
+                    error.context(format!("what the capturer left is kept in {}", kept.display()))
+                }
+                Ok(None) => error.context("the capturer left nothing behind"),
+                Err(trouble) => {
+                    error.context(format!("what the capturer left could not be kept: {trouble:#}"))
+                }
+            }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_capturers_end(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Ended>().is_some_and(|ended| ended.program == Program::Capturer)
+}
+
+/// One run that is going on.
+struct Run<'a> {
+    lab: &'a Lab,
+    variant: &'static Variant,
+    run_id: &'a RunId,
+    staging: &'a Staging<'a>,
+    files: &'a RunFiles,
+    script: &'a Script,
+}
+
+/// The programs that run beside agent-a. Dropped in this order.
+struct Cast {
+    agent_b: Process,
+    capturer: Process,
+    /// Where agent-a finds agent-b: `IP:PORT`.
+    server: String,
+}
+
+/// What a program tells once it listens.
+#[derive(Deserialize)]
+struct Ready {
+    local: String,
+}
+
+impl Run<'_> {
+    async fn through(&self, phases: &mut Phases<'_>) -> anyhow::Result<(Manifest, u64)> {
+        if self.variant.uses_tls() {
+            phases.enter("certificates");
+            let mut certgen = self.start(Call::new(Program::Certgen).flag("--out", &self.lab.certs))?;
+            certgen.success(CERTGEN_DEADLINE, "making certificates").await?;
+        }
+        match self.lab.place {
+            #[cfg(target_os = "linux")]
+            Place::Netns { .. } => {
+                phases.enter("namespaces");
+                let wire = netns::Wire::build()?;
+                let cast = self.raise_on(&wire, phases).await?;
+                self.play(cast, Some(&wire.a.path()), phases).await
+            }
+            #[cfg(not(target_os = "linux"))]
+            Place::Netns { .. } => bail!("network namespaces need Linux"),
+            Place::Relay => {
+                let cast = self.raise_around_relay(phases).await?;
+                self.play(cast, None, phases).await
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn raise_on(&self, wire: &netns::Wire, phases: &mut Phases<'_>) -> anyhow::Result<Cast> {
+        let inside_b = wire.b.path();
+        phases.enter("capturer ready");
+        let call = self.capturer("interface").flag("--interface", netns::VETH_B).inside(Some(&inside_b));
+        let mut capturer = self.start(call)?;
+        capturer.ready(&self.ready_file(Program::Capturer), READY_DEADLINE).await?;
+
+        phases.enter("agent-b ready");
+        let server = format!("{}:{}", netns::ADDRESS_B, self.variant.port);
+        let mut agent_b = self.start(self.agent_b(&server).inside(Some(&inside_b)))?;
+        agent_b.ready(&self.ready_file(Program::AgentB), READY_DEADLINE).await?;
+        Ok(Cast { agent_b, capturer, server })
+    }
+
+    async fn raise_around_relay(&self, phases: &mut Phases<'_>) -> anyhow::Result<Cast> {
+        // Any free port: two labs, or a lab and somebody's server on port 8000, do not meet.
+        const ANY_PORT: &str = "127.0.0.1:0";
+
+        phases.enter("agent-b ready");
+        let mut agent_b = self.start(self.agent_b(ANY_PORT))?;
+        let behind = self.address_of(&mut agent_b, Program::AgentB).await?;
+
+        phases.enter("capturer ready");
+        let call = self.capturer("relay").flag("--listen", ANY_PORT).flag("--connect", behind);
+        let mut capturer = self.start(call)?;
+        let server = self.address_of(&mut capturer, Program::Capturer).await?;
+        Ok(Cast { agent_b, capturer, server })
+    }
+
+    /// The part that is the same everywhere: the conversation, and the orderly end of everybody.
+    async fn play(
+        &self,
+        mut cast: Cast,
+        netns_a: Option<&Path>,
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<(Manifest, u64)> {
+        match self.play_all(&mut cast, netns_a, phases).await {
+            Ok(started) => {
+                let manifest = self.checked_manifest()?;
+                Ok((manifest, started))
+            }
+            Err(error) => Err(cast.who_died_first(error).await),
+        }
+    }
+
+    async fn play_all(
+        &self,
+        cast: &mut Cast,
+        netns_a: Option<&Path>,
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<u64> {
+        const CALLS: &str = "agent-a was making its calls";
+
+        phases.enter("calls");
+        let started = unix_ns(SystemTime::now());
+        let mut agent_a = self.start(self.agent_a(&cast.server).inside(netns_a))?;
+        let deadline = CALLS_DEADLINE + CALL_DEADLINE * self.script.count.unwrap_or(0);
+        tokio::select! {
+            done = agent_a.success(deadline, "making its calls") => done?,
+            ended = cast.capturer.untimely_end(CALLS) => return Err(ended.into()),
+            ended = cast.agent_b.untimely_end(CALLS) => return Err(ended.into()),
+        }
+
+        phases.enter("agent-b ended");
+        cast.agent_b.ask_to_end();
+        tokio::select! {
+            done = cast.agent_b.success(END_DEADLINE, "finishing") => done?,
+            ended = cast.capturer.untimely_end("agent-b was finishing") => return Err(ended.into()),
+        }
+
+        phases.enter("capture closed");
+        cast.capturer.ask_to_end();
+        cast.capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
+        Ok(started)
+    }
+
+    /// What the manifest must say for the capture to be worth keeping.
+    fn checked_manifest(&self) -> anyhow::Result<Manifest> {
+        let path = self.files.path(&self.files.manifest());
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let manifest: Manifest =
+            serde_json::from_str(&text).with_context(|| format!("understanding {}", path.display()))?;
+        check(&manifest, self.run_id, self.lab.place)?;
+
+        let capture = self.files.path(&self.files.capture());
+        let size =
+            fs::metadata(&capture).with_context(|| format!("looking for {}", capture.display()))?.len();
+        ensure!(
+            manifest.capture.bytes == Some(size),
+            "the capture has {size} bytes, its manifest says {:?}",
+            manifest.capture.bytes
+        );
+        for journal in [self.files.journal_a(), self.files.journal_b()] {
+            ensure!(size_of(&self.files.path(&journal)) > 0, "{journal} is missing or empty");
+        }
+        if self.variant.uses_tls() {
+            let key_log = self.files.key_log();
+            ensure!(size_of(&self.files.path(&key_log)) > 0, "{key_log} is missing or empty");
+        }
+        Ok(manifest)
+    }
+
+    fn capturer(&self, vantage: &str) -> Call {
+        let mut call = Call::new(Program::Capturer)
+            .word(vantage)
+            .flag("--variant", self.variant.name)
+            .flag("--backend", self.lab.place.backend().as_str())
+            .flag("--output", self.staging.path())
+            .flag("--name", self.files.name())
+            .flag("--run-id", self.run_id.as_str())
+            .flag("--ready-file", self.ready_file(Program::Capturer));
+        if self.variant.uses_tls() {
+            call = call.flag("--key-log", self.files.key_log());
+        }
+        if let Some(quiet_ms) = self.script.quiet_ms {
+            call = call.flag("--quiet-ms", quiet_ms.to_string());
+        }
+        call
+    }
+
+    fn agent_b(&self, listen: &str) -> Call {
+        let mut call = Call::new(Program::AgentB)
+            .flag("--listen", listen)
+            .flag("--journal", self.files.path(&self.files.journal_b()))
+            .flag("--run-id", self.run_id.as_str())
+            .flag("--ready-file", self.ready_file(Program::AgentB));
+        if self.variant.uses_tls() {
+            call = call
+                .flag("--tls-cert", self.lab.certs.join("server.pem"))
+                .flag("--tls-key", self.lab.certs.join("server.key"))
+                .flag("--tls-versions", self.variant.tls_versions.join(","));
+        }
+        call
+    }
+
+    fn agent_a(&self, server: &str) -> Call {
+        let Variant { scheme, port, .. } = self.variant;
+        let mut call = Call::new(Program::AgentA)
+            .flag("--server-url", format!("{scheme}://{SERVER_NAME}:{port}/tool"))
+            .flag("--resolve", format!("{SERVER_NAME}={server}"))
+            .flag("--journal", self.files.path(&self.files.journal_a()))
+            .flag("--run-id", self.run_id.as_str());
+        if self.variant.uses_tls() {
+            // One writer is enough, since both ends derive the same secrets, and two would mix their lines in one
+            // file. agent-a, because every connection that carries a message is opened by it.
+            call = call
+                .flag("--ca", self.lab.certs.join("ca.pem"))
+                .flag("--tls-versions", self.variant.tls_versions.join(","))
+                .key_log(Some(self.files.path(&self.files.key_log())));
+        }
+        if let Some(message) = &self.script.message {
+            call = call.flag("--message", message);
+        }
+        if let Some(count) = self.script.count {
+            call = call.flag("--count", count.to_string());
+        }
+        call
+    }
+
+    fn start(&self, call: Call) -> anyhow::Result<Process> {
+        call.start(&self.lab.programs, &self.lab.reporter)
+    }
+
+    fn ready_file(&self, program: Program) -> PathBuf {
+        self.staging.path().join(format!("{program}.ready"))
+    }
+
+    async fn address_of(&self, process: &mut Process, program: Program) -> anyhow::Result<String> {
+        let path = self.ready_file(program);
+        let text = process.ready(&path, READY_DEADLINE).await?;
+        let ready: Ready = serde_json::from_str(&text)
+            .with_context(|| format!("{program} wrote {text:?} to its ready file"))?;
+        Ok(ready.local)
+    }
+}
+
+impl Cast {
+    /// A dead capturer or agent-b is why others fail, so it is blamed before them.
+    async fn who_died_first(&mut self, error: anyhow::Error) -> anyhow::Error {
+        const CALLS: &str = "the run was going on";
+        let blamed = error.downcast_ref::<Ended>().map(|ended| ended.program);
+        if blamed == Some(Program::Capturer) {
+            return error;
+        }
+        tokio::time::sleep(BLAME_WAIT).await;
+        if let Some(ended) = self.capturer.post_mortem(CALLS).await {
+            return ended.into();
+        }
+        if blamed != Some(Program::AgentB)
+            && let Some(ended) = self.agent_b.post_mortem(CALLS).await
+        {
+            return ended.into();
+        }
+        error
+    }
+}
+
+fn check(manifest: &Manifest, run_id: &RunId, place: Place) -> anyhow::Result<()> {
+    let capture = &manifest.capture;
+    ensure!(manifest.run_id == *run_id, "the manifest is of run {}, not of {run_id}", manifest.run_id);
+    ensure!(manifest.finished, "the manifest says that the capture was not finished");
+    ensure!(capture.frames.is_some_and(|frames| frames > 0), "the capture holds no frames");
+    ensure!(capture.truncated_frames == 0, "{} frames were cut", capture.truncated_frames);
+    if let Place::Netns { .. } = place {
+        match capture.kernel_drops {
+            Some(0) => {}
+            Some(drops) => bail!("the kernel dropped {drops} frames: the capture is not whole"),
+            None => bail!("the manifest has no count of what the kernel dropped"),
+        }
+        ensure!(
+            capture.unfinished_checksums == 0 && capture.segmentation_offload_frames == 0,
+            "{} frames without checksum and {} larger than a segment, although offloads are off: not what a wire \
+             carries",
+            capture.unfinished_checksums,
+            capture.segmentation_offload_frames
+        );
+    }
+    Ok(())
+}
+
+fn size_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn unix_ns(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What a run is doing, and how long each part took.
+struct Phases<'a> {
+    variant: &'static Variant,
+    reporter: &'a Reporter,
+    done: Vec<(&'static str, Duration)>,
+    current: Option<(&'static str, Instant)>,
+}
+
+impl<'a> Phases<'a> {
+    fn begin(variant: &'static Variant, reporter: &'a Reporter) -> Self {
+        Self { variant, reporter, done: Vec::new(), current: None }
+    }
+
+    fn enter(&mut self, phase: &'static str) {
+        self.leave();
+        self.reporter.step(&format!("{}: {phase}", self.variant));
+        self.current = Some((phase, Instant::now()));
+    }
+
+    fn leave(&mut self) {
+        if let Some((phase, since)) = self.current.take() {
+            self.done.push((phase, since.elapsed()));
+        }
+    }
+
+    fn report(&mut self, manifest: &Manifest) {
+        self.leave();
+        let mut text = format!("{}: {} frames", self.variant, manifest.capture.frames.unwrap_or(0));
+        for (phase, took) in &self.done {
+            let _ = write!(text, ", {phase} {:.1} ms", took.as_secs_f64() * 1000.0);
+        }
+        self.reporter.note(&text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use experiment::{Backend, CaptureRecord, ProgramRecord, Vantage, VariantRecord};
+
+    use super::*;
+
+    const NETNS: Place = Place::Netns { user_namespace: true };
+
+    fn manifest(run_id: &RunId) -> Manifest {
+        let variant = Variant::named("http").unwrap();
+        Manifest {
+            schema: experiment::manifest::SCHEMA.to_owned(),
+            run_id: run_id.clone(),
+            name: "http".to_owned(),
+            variant: VariantRecord::new(variant, variant.port),
+            backend: Backend::Netns,
+            vantage: Vantage::Interface,
+            interface: Some("veth-b".to_owned()),
+            link_type: 1,
+            capture: CaptureRecord {
+                file: "http.pcap".to_owned(),
+                sha256: Some("0".repeat(64)),
+                frames: Some(12),
+                bytes: Some(3456),
+                kernel_drops: Some(0),
+                snaplen: 262_144,
+                filter: "tcp port 8000".to_owned(),
+                truncated_frames: 0,
+                unfinished_checksums: 0,
+                segmentation_offload_frames: 0,
+            },
+            started_at_unix_ns: 1,
+            ended_at_unix_ns: Some(2),
+            finished: true,
+            journals: Vec::new(),
+            key_log: None,
+            decoys: Vec::new(),
+            program: ProgramRecord { name: "capturer".to_owned(), version: "0.1.0".to_owned() },
+            expected_verdict: variant.expected_verdict,
+        }
+    }
+
+    #[test]
+    fn a_capture_that_lost_something_is_refused() {
+        let run_id = RunId::fresh().unwrap();
+        check(&manifest(&run_id), &run_id, NETNS).unwrap();
+        type Damage = fn(&mut Manifest);
+        let damages: [(Damage, &str); 7] = [
+            (|m| m.finished = false, "not finished"),
+            (|m| m.capture.frames = Some(0), "no frames"),
+            (|m| m.capture.truncated_frames = 1, "1 frames were cut"),
+            (|m| m.capture.kernel_drops = Some(3), "dropped 3 frames"),
+            (|m| m.capture.kernel_drops = None, "no count"),
+            (|m| m.capture.unfinished_checksums = 2, "2 frames without checksum"),
+            (|m| m.run_id = RunId::fresh().unwrap(), "is of run"),
+        ];
+        for (damage, expected) in damages {
+            let mut damaged = manifest(&run_id);
+            damage(&mut damaged);
+            let error = check(&damaged, &run_id, NETNS).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        let mut relay = manifest(&run_id);
+        relay.capture.kernel_drops = None;
+        check(&relay, &run_id, Place::Relay).unwrap();
+    }
+
+    #[test]
+    fn certificates_are_made_only_for_variants_that_need_them() {
+        let named = |name| Variant::named(name).unwrap();
+        assert!(!needed(&[named("http")]).contains(&Program::Certgen));
+        assert!(needed(&[named("http"), named("https")]).contains(&Program::Certgen));
+    }
+}

@@ -1,0 +1,279 @@
+//! Just enough reading of a capture to measure it: when each TCP segment crossed, and in which turn of the talk.
+//!
+//! For `lab cost` alone. Whether strings can be read is the observer's business, and the lab shares no code with it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
+
+/// A TLS 1.3 close_notify on the wire: 5 bytes of record header, 2 of alert, 1 of content type, 16 of tag. A client
+/// that sends no more than this has closed, not asked.
+const CLOSE_NOTIFY_BYTES: u64 = 24;
+
+/// One TCP connection, as timed on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// When the first SYN crossed, ns since the Unix epoch.
+    pub(crate) syn_at: u64,
+    /// SYNs after the first.
+    pub(crate) syn_repeats: u64,
+    /// Segments whose first byte had crossed before.
+    pub(crate) repeats: u64,
+    /// The talk, turn by turn.
+    pub(crate) turns: Vec<Turn>,
+}
+
+/// The client speaks, then the server answers. A turn that nobody answered is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// When the client's first byte crossed, ns since the Unix epoch.
+    pub(crate) asked_at: u64,
+    /// When the server's last byte crossed.
+    pub(crate) answered_at: u64,
+}
+
+impl Turn {
+    /// How long the client waited for the whole answer, ns.
+    pub(crate) fn took(&self) -> u64 {
+        self.answered_at.saturating_sub(self.asked_at)
+    }
+}
+
+/// Reads the connections of a classic pcap file with Ethernet frames, in the order of their first SYN.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Connection>> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    connections(&bytes).with_context(|| format!("understanding {}", path.display()))
+}
+
+fn connections(file: &[u8]) -> anyhow::Result<Vec<Connection>> {
+    let Ok((mut rest, header)) = parse_pcap_header(file) else { bail!("no pcap file header") };
+    let ns_per_fraction = if header.is_nanosecond_precision() { 1 } else { 1000 };
+    let parse = if header.is_bigendian() { parse_pcap_frame_be } else { parse_pcap_frame };
+
+    let mut talks: BTreeMap<(SocketAddr, SocketAddr), Talk> = BTreeMap::new();
+    let mut finished = Vec::new();
+    while !rest.is_empty() {
+        let Ok((after, frame)) = parse(rest) else { bail!("cut frame {} bytes before the end", rest.len()) };
+        rest = after;
+        let Some(segment) = Segment::of(&frame, ns_per_fraction) else { continue };
+        let key = (segment.from, segment.to);
+        let reverse = (segment.to, segment.from);
+        if segment.syn && !segment.ack {
+            match talks.get_mut(&key) {
+                Some(talk) if talk.isn == segment.seq => talk.syn_repeats += 1,
+                _ => finished.extend(talks.insert(key, Talk::begun_by(&segment))),
+            }
+        } else if let Some(talk) = talks.get_mut(&key) {
+            talk.client_said(&segment);
+        } else if let Some(talk) = talks.get_mut(&reverse) {
+            talk.server_said(&segment);
+        }
+    }
+    finished.extend(talks.into_values());
+    finished.sort_by_key(|talk| talk.syn_at);
+    Ok(finished.into_iter().map(Talk::end).collect())
+}
+
+struct Segment {
+    at: u64,
+    from: SocketAddr,
+    to: SocketAddr,
+    seq: u32,
+    syn: bool,
+    ack: bool,
+    payload: u32,
+}
+
+impl Segment {
+    fn of(frame: &LegacyPcapBlock<'_>, ns_per_fraction: u64) -> Option<Self> {
+        let packet = SlicedPacket::from_ethernet(frame.data).ok()?;
+        let (from, to): (IpAddr, IpAddr) = match packet.net? {
+            NetSlice::Ipv4(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+            NetSlice::Ipv6(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+            NetSlice::Arp(_) => return None,
+        };
+        let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return None };
+        Some(Self {
+            at: u64::from(frame.ts_sec) * 1_000_000_000 + u64::from(frame.ts_usec) * ns_per_fraction,
+            from: (from, tcp.source_port()).into(),
+            to: (to, tcp.destination_port()).into(),
+            seq: tcp.sequence_number(),
+            syn: tcp.syn(),
+            ack: tcp.ack(),
+            payload: u32::try_from(tcp.payload().len()).ok()?,
+        })
+    }
+}
+
+/// A connection while its segments come in.
+struct Talk {
+    syn_at: u64,
+    isn: u32,
+    syn_repeats: u64,
+    repeats: u64,
+    client_next: Option<u32>,
+    server_next: Option<u32>,
+    turns: Vec<Open>,
+}
+
+struct Open {
+    asked_at: u64,
+    asked_bytes: u64,
+    answered_at: Option<u64>,
+}
+
+impl Talk {
+    fn begun_by(syn: &Segment) -> Self {
+        Self {
+            syn_at: syn.at,
+            isn: syn.seq,
+            syn_repeats: 0,
+            repeats: 0,
+            client_next: None,
+            server_next: None,
+            turns: Vec::new(),
+        }
+    }
+
+    fn client_said(&mut self, segment: &Segment) {
+        if segment.payload == 0 {
+            return;
+        }
+        if !is_news(&mut self.client_next, segment) {
+            self.repeats += 1;
+            return;
+        }
+        match self.turns.last_mut() {
+            Some(turn) if turn.answered_at.is_none() => turn.asked_bytes += u64::from(segment.payload),
+            _ => self.turns.push(Open {
+                asked_at: segment.at,
+                asked_bytes: u64::from(segment.payload),
+                answered_at: None,
+            }),
+        }
+    }
+
+    fn server_said(&mut self, segment: &Segment) {
+        if segment.payload == 0 {
+            return;
+        }
+        if !is_news(&mut self.server_next, segment) {
+            self.repeats += 1;
+            return;
+        }
+        if let Some(turn) = self.turns.last_mut() {
+            turn.answered_at = Some(segment.at);
+        }
+    }
+
+    fn end(self) -> Connection {
+        let turns = self
+            .turns
+            .iter()
+            .filter(|turn| turn.asked_bytes > CLOSE_NOTIFY_BYTES)
+            .filter_map(|turn| Some(Turn { asked_at: turn.asked_at, answered_at: turn.answered_at? }))
+            .collect();
+        Connection { syn_at: self.syn_at, syn_repeats: self.syn_repeats, repeats: self.repeats, turns }
+    }
+}
+
+/// Whether the segment's first byte is new, by the sequence number expected next (which wraps, RFC 9293, 3.4).
+fn is_news(next: &mut Option<u32>, segment: &Segment) -> bool {
+    let news = next.is_none_or(|next| segment.seq.wrapping_sub(next) < 1 << 31);
+    if news {
+        *next = Some(segment.seq.wrapping_add(segment.payload));
+    }
+    news
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+
+    use super::*;
+
+    const CLIENT: u16 = 40_000;
+    const SERVER: u16 = 8000;
+
+    /// A capture, written line by line: at microsecond, from, flags, sequence number, payload length.
+    fn capture(lines: &[(u64, u16, &str, u32, usize)]) -> Vec<u8> {
+        let mut file = Vec::new();
+        for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 262_144, 1] {
+            file.extend(word.to_le_bytes());
+        }
+        for &(at, from, flags, seq, length) in lines {
+            let (source, destination, to) = if from == CLIENT {
+                ([10, 0, 0, 1], [10, 0, 0, 2], SERVER)
+            } else {
+                ([10, 0, 0, 2], [10, 0, 0, 1], CLIENT)
+            };
+            let mut packet = PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv4(source, destination, 64)
+                .tcp(from, to, seq, 1000);
+            if flags.contains('S') {
+                packet = packet.syn();
+            }
+            if flags.contains('A') {
+                packet = packet.ack(1);
+            }
+            let mut bytes = Vec::new();
+            packet.write(&mut bytes, &vec![b'x'; length]).unwrap();
+            let (sec, ns) = (at / 1_000_000, at % 1_000_000 * 1000);
+            for word in [sec, ns, bytes.len() as u64, bytes.len() as u64] {
+                file.extend(u32::try_from(word).unwrap().to_le_bytes());
+            }
+            file.extend(bytes);
+        }
+        file
+    }
+
+    #[test]
+    fn turns_are_timed_from_first_question_to_last_answer() {
+        let file = capture(&[
+            (0, CLIENT, "S", 9, 0),
+            (10, SERVER, "SA", u32::MAX - 50, 0),
+            (20, CLIENT, "A", 10, 0),
+            (30, CLIENT, "A", 10, 100),
+            (40, CLIENT, "A", 110, 50),
+            (50, SERVER, "A", u32::MAX - 49, 100), // its sequence numbers wrap
+            (60, SERVER, "A", 50, 100),
+            (70, CLIENT, "A", 160, 100),
+            (80, CLIENT, "A", 160, 100), // repeated
+            (95, SERVER, "A", 150, 10),
+            (96, CLIENT, "A", 260, 24), // close_notify
+            (97, SERVER, "A", 160, 24),
+        ]);
+        let found = connections(&file).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].syn_at, found[0].syn_repeats, found[0].repeats), (0, 0, 1));
+        let times: Vec<_> =
+            found[0].turns.iter().map(|turn| (turn.asked_at / 1000, turn.took() / 1000)).collect();
+        assert_eq!(times, [(30, 30), (70, 25)]);
+    }
+
+    #[test]
+    fn a_repeated_syn_is_counted_and_a_new_one_is_a_new_connection() {
+        let file = capture(&[
+            (0, CLIENT, "S", 9, 0),
+            (1_000_000, CLIENT, "S", 9, 0),
+            (2_000_000, CLIENT, "S", 77, 0),
+        ]);
+        let found = connections(&file).unwrap();
+        let seen: Vec<_> =
+            found.iter().map(|connection| (connection.syn_at, connection.syn_repeats)).collect();
+        assert_eq!(seen, [(0, 1), (2_000_000_000, 0)]);
+    }
+
+    #[test]
+    fn a_cut_file_is_an_error_not_a_panic() {
+        let file = capture(&[(0, CLIENT, "S", 9, 0), (30, CLIENT, "A", 10, 100)]);
+        for length in 0..file.len() {
+            let _ = connections(&file[..length]);
+        }
+        assert!(connections(&file[..file.len() - 1]).is_err());
+    }
+}
