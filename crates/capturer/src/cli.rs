@@ -1,0 +1,132 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use experiment::files::RunName;
+use experiment::{Backend, RunId, Variant};
+
+/// Records packets to a pcap file and states in a manifest what was recorded.
+///
+/// SIGTERM or SIGINT ends a capture: it reads on until nothing has come for --quiet-ms, closes the file and finishes
+/// the manifest. Until then both carry `.partial` in their names and are readable.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Say more on stderr; twice for still more.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors.
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Capture from a network interface (Linux; root or CAP_NET_RAW).
+    Interface(InterfaceArgs),
+    /// Relay TCP connections and record what crosses (any system, no privilege).
+    Relay(RelayArgs),
+}
+
+/// What both vantages are told about the run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The variant that is run.
+    #[arg(long)]
+    pub(crate) variant: &'static Variant,
+    /// Folder for the capture and its manifest; made if absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Stem of the files [default: the variant's name].
+    #[arg(long)]
+    pub(crate) name: Option<RunName>,
+    /// agent-b's port [default: the variant's]. The kernel filter of `interface` takes this port only; 0 takes
+    /// everything.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Bytes kept of each frame.
+    #[arg(long, default_value_t = craft::pcap::FULL_SNAPLEN, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(64..=i64::from(craft::pcap::FULL_SNAPLEN)))]
+    pub(crate) snaplen: u32,
+    /// 32 hex digits that the journals of the run carry too [default: fresh].
+    #[arg(long, value_name = "HEX")]
+    pub(crate) run_id: Option<RunId>,
+    /// Write this file once packets are recorded.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// File name of the key log the agents write, for the manifest.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_log: Option<String>,
+    /// After a signal, read on until nothing has come for this long.
+    #[arg(long, default_value_t = 300, value_name = "MS", value_parser = clap::value_parser!(u32).range(..=60_000))]
+    quiet_ms: u32,
+}
+
+impl RunArgs {
+    /// How long nothing must come before the end.
+    pub(crate) fn quiet(&self) -> Duration {
+        Duration::from_millis(self.quiet_ms.into())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InterfaceArgs {
+    /// The interface, as `ip link` names it.
+    #[arg(long, value_name = "IF")]
+    pub(crate) interface: String,
+    /// Where the traffic runs: netns, relay or docker.
+    #[arg(long)]
+    pub(crate) backend: Backend,
+    /// Take every frame, whatever its port.
+    #[arg(long)]
+    pub(crate) no_filter: bool,
+    /// Once the packet socket is open, become this user and group, who then own the files.
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "UID:GID")]
+    pub(crate) user: Option<crate::interface::Owner>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayArgs {
+    /// Where agent-a connects to; port 0 takes a free one, which the ready file tells.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Where agent-b listens.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) connect: SocketAddr,
+    /// Where the traffic runs: netns, relay or docker.
+    #[arg(long, default_value_t = Backend::Relay)]
+    pub(crate) backend: Backend,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_what_is_known() {
+        let relay =
+            ["capturer", "relay", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:1", "--output", "x"];
+        let error = |extra: &[&str]| Cli::try_parse_from(relay.iter().chain(extra)).unwrap_err().to_string();
+        assert!(error(&["--variant", "gopher"]).contains("known: http, https"));
+        assert!(error(&["--variant", "http", "--name", "../x"]).contains("run name"));
+        assert!(error(&["--variant", "http", "--run-id", "12"]).contains("32 lower-case hex digits"));
+        assert!(error(&["--variant", "http", "--snaplen", "1"]).contains("64..=262144"));
+    }
+}

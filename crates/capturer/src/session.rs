@@ -1,0 +1,184 @@
+//! One capture from its first file to its last: `.partial` files, readiness, the finished pair.
+//!
+//! ```text
+//! begin    NAME.partial.pcap (header only), NAME.partial.manifest.json (finished: false)
+//! ready    the ready file; packets may come
+//! finish   NAME.pcap synced and renamed, NAME.manifest.json written, the partial manifest removed
+//! ```
+//! Whatever kills the process in between leaves the partial pair.
+
+use std::fs;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use experiment::files::{create_private, rename_durably, write_private};
+use experiment::{
+    Backend, CaptureRecord, Manifest, ProgramRecord, RunFiles, RunId, Vantage, VariantRecord, manifest,
+    random,
+};
+use serde_json::Value;
+
+use crate::capture_file::CaptureFile;
+use crate::cli::RunArgs;
+
+/// What a vantage knows about its capture before the first frame.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) backend: Backend,
+    pub(crate) vantage: Vantage,
+    pub(crate) interface: Option<String>,
+    pub(crate) link_type: u16,
+    /// In tcpdump's words; empty for everything.
+    pub(crate) filter: String,
+    /// agent-b's port as it stands in the frames.
+    pub(crate) port: u16,
+}
+
+/// What was left to the network card in one frame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Offloads {
+    pub(crate) unfinished_checksum: bool,
+    pub(crate) segmentation: bool,
+}
+
+/// A capture under way.
+pub(crate) struct Session {
+    files: RunFiles,
+    manifest: Manifest,
+    file: CaptureFile,
+    ready_file: Option<std::path::PathBuf>,
+}
+
+impl Session {
+    /// Makes the folder and the partial pair.
+    pub(crate) fn begin(args: &RunArgs, start: Start) -> anyhow::Result<Self> {
+        let name = match &args.name {
+            Some(name) => name.clone(),
+            None => args.variant.name.parse()?,
+        };
+        let files = RunFiles::new(&args.output, name);
+        fs::create_dir_all(files.directory())
+            .with_context(|| format!("make folder {}", files.directory().display()))?;
+        // A ready file of an earlier run would say ready too soon.
+        if let Some(path) = &args.ready_file {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("remove the old {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+
+        let partial = files.path(&files.partial_capture());
+        let file = CaptureFile::new(create_private(&partial)?, start.link_type, args.snaplen)
+            .with_context(|| format!("write {}", partial.display()))?;
+        let manifest = Manifest {
+            schema: manifest::SCHEMA.to_owned(),
+            run_id: args.run_id.clone().map_or_else(RunId::fresh, Ok)?,
+            name: files.name().to_owned(),
+            variant: VariantRecord::new(args.variant, start.port),
+            backend: start.backend,
+            vantage: start.vantage,
+            interface: start.interface,
+            link_type: start.link_type.into(),
+            capture: CaptureRecord {
+                file: files.partial_capture(),
+                sha256: None,
+                frames: None,
+                bytes: None,
+                kernel_drops: None,
+                snaplen: args.snaplen,
+                filter: start.filter,
+                truncated_frames: 0,
+                unfinished_checksums: 0,
+                segmentation_offload_frames: 0,
+            },
+            started_at_unix_ns: unix_ns(),
+            ended_at_unix_ns: None,
+            finished: false,
+            journals: vec![files.journal_a(), files.journal_b()],
+            key_log: args.key_log.clone(),
+            decoys: random::decoys()?,
+            program: ProgramRecord {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            expected_verdict: args.variant.expected_verdict,
+        };
+        manifest.write(&files.path(&files.partial_manifest()))?;
+        Ok(Self { files, manifest, file, ready_file: args.ready_file.clone() })
+    }
+
+    /// Says, in the ready file and on stderr, that whatever comes from now on is recorded.
+    pub(crate) fn ready(&self, what: &Value) -> anyhow::Result<()> {
+        if let Some(path) = &self.ready_file {
+            write_private(path, format!("{what}\n").as_bytes())?;
+        }
+        tracing::info!(
+            "ready: {what}, recording to {}",
+            self.files.path(&self.files.partial_capture()).display()
+        );
+        Ok(())
+    }
+
+    /// Adds one frame: when it was captured (ns since the Unix epoch), its length on the wire, its bytes.
+    pub(crate) fn record(&mut self, captured_at: u64, original_len: u32, bytes: &[u8]) -> anyhow::Result<()> {
+        self.file.record(captured_at, original_len, bytes).with_context(|| self.cannot_write())
+    }
+
+    /// Counts what a frame left to the network card.
+    pub(crate) fn count(&mut self, offloads: Offloads) {
+        self.manifest.capture.unfinished_checksums += u64::from(offloads.unfinished_checksum);
+        self.manifest.capture.segmentation_offload_frames += u64::from(offloads.segmentation);
+    }
+
+    /// Hands every frame so far to the operating system: it survives this process.
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        self.file.flush().with_context(|| self.cannot_write())
+    }
+
+    /// Closes the capture in order. `kernel_drops` is what the kernel could not queue, if there is a kernel queue.
+    pub(crate) fn finish(self, kernel_drops: Option<u64>) -> anyhow::Result<()> {
+        let Self { files, mut manifest, file, .. } = self;
+        let partial = files.path(&files.partial_capture());
+        // Not before the last frame, even if the clock was set back.
+        let ended_at = unix_ns().max(file.last_captured_at());
+        let closed = file.close().with_context(|| format!("close {}", partial.display()))?;
+        let finished = files.path(&files.capture());
+        rename_durably(&partial, &finished)?;
+
+        let capture = &mut manifest.capture;
+        capture.file = files.capture();
+        capture.sha256 = Some(closed.sha256);
+        capture.frames = Some(closed.frames);
+        capture.bytes = Some(closed.bytes);
+        capture.kernel_drops = kernel_drops;
+        capture.truncated_frames = closed.truncated_frames;
+        manifest.ended_at_unix_ns = Some(ended_at);
+        manifest.finished = true;
+        manifest.write(&files.path(&files.manifest()))?;
+        let partial_manifest = files.path(&files.partial_manifest());
+        fs::remove_file(&partial_manifest)
+            .with_context(|| format!("remove {}", partial_manifest.display()))?;
+
+        let (frames, bytes) = (closed.frames, closed.bytes);
+        tracing::info!("{frames} frames, {bytes} bytes in {}", finished.display());
+        if let Some(drops) = kernel_drops.filter(|&drops| drops > 0) {
+            tracing::warn!("the kernel dropped {drops} frames: this capture has holes");
+        }
+        Ok(())
+    }
+
+    fn cannot_write(&self) -> String {
+        let path = self.files.path(&self.files.partial_capture());
+        format!("write frame {} to {}", self.file.frames() + 1, path.display())
+    }
+}
+
+/// Now, ns since the Unix epoch; 0 for a clock before it.
+pub(crate) fn unix_ns() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+}
