@@ -6,3 +6,5 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
 pub mod tcp;
+pub mod content;
+pub mod http1;

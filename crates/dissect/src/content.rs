@@ -1,0 +1,465 @@
+//! Content codings: what stands between the bytes of an HTTP body and its text, without any secret.
+//!
+//! gzip (RFC 1952), deflate (RFC 1950 and, as servers have always also sent it, RFC 1951), br (RFC 7932), zstd
+//! (RFC 8878). Decoding streams through one fixed buffer, so a compression bomb costs time within a bound and no
+//! memory.
+
+use std::io::{self, Read};
+
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+/// Most decoded bytes of one body. Tool-calls are far below; a bomb of 1:1000 stops here. When hit, decoding ends and
+/// says so.
+pub const MAX_DECODED: u64 = 256 << 20;
+
+/// Most codings stacked on one body; servers use one, proxies rarely two.
+pub const MAX_STACK: usize = 4;
+
+/// Decoded bytes come in pieces of at most this size.
+const PIECE: usize = 64 << 10;
+
+/// Largest window that a zstd frame may ask for: RFC 8878 §3.1.1.1.2 recommends decoders to support 8 MiB.
+const MAX_ZSTD_WINDOW: u64 = 8 << 20;
+
+/// One coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// No coding at all.
+    Identity,
+    /// `gzip`, also under its old name `x-gzip`.
+    Gzip,
+    /// `deflate`: a zlib stream, or a bare deflate stream.
+    Deflate,
+    /// `br`
+    Brotli,
+    /// `zstd`
+    Zstd,
+    /// A coding that is not known here: what it covers cannot be read.
+    Unknown,
+}
+
+impl Coding {
+    /// The coding that a token of `Content-Encoding` or `Transfer-Encoding` names (RFC 9110 §8.4.1: any case).
+    pub fn from_token(token: &[u8]) -> Self {
+        let is = |name: &[u8]| token.eq_ignore_ascii_case(name);
+        if is(b"gzip") || is(b"x-gzip") {
+            Self::Gzip
+        } else if is(b"deflate") {
+            Self::Deflate
+        } else if is(b"br") {
+            Self::Brotli
+        } else if is(b"zstd") {
+            Self::Zstd
+        } else if is(b"identity") {
+            Self::Identity
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// The coding whose magic number stands at the start of `bytes`. Deflate and br have none.
+    pub fn from_magic(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, 0x08, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// The name in `Content-Encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Unknown => "unknown coding",
+        }
+    }
+}
+
+/// How far decoding came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// To the end.
+    Complete,
+    /// The data is malformed or ends early; what was decoded before it is good.
+    Malformed(String),
+    /// [`MAX_DECODED`] or [`MAX_STACK`] was hit.
+    TooLarge,
+    /// A coding is unknown; nothing was decoded.
+    Unsupported,
+}
+
+/// Decodes one body after the other with the same buffers.
+#[derive(Debug)]
+pub struct Decoder {
+    piece: Box<[u8]>,
+    /// Inflates bare deflate streams (RFC 1951). Its window is what makes a fresh one per body expensive.
+    inflate: flate2::Decompress,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { piece: vec![0; PIECE].into_boxed_slice(), inflate: flate2::Decompress::new(false) }
+    }
+}
+
+impl Decoder {
+    /// Takes `codings` off `coded`, outermost first, and hands the text on piece by piece.
+    pub fn decode(&mut self, codings: &[Coding], coded: &[u8], mut text: impl FnMut(&[u8])) -> Outcome {
+        if codings.contains(&Coding::Unknown) {
+            return Outcome::Unsupported;
+        }
+        if codings.len() > MAX_STACK {
+            return Outcome::TooLarge;
+        }
+        let decoded = match codings {
+            [Coding::Gzip] => self.gzip(coded, &mut text),
+            [Coding::Deflate] => self.deflate(coded, &mut text),
+            stack => self.stacked(stack, coded, &mut text),
+        };
+        match decoded {
+            Ok(()) => Outcome::Complete,
+            Err(Stopped::TooLarge) => Outcome::TooLarge,
+            Err(Stopped::Malformed(why)) => Outcome::Malformed(why),
+        }
+    }
+
+    /// A series of members, each with its own checksum (RFC 1952 §2.2).
+    fn gzip(&mut self, coded: &[u8], text: &mut impl FnMut(&[u8])) -> Result<(), Stopped> {
+        let mut rest = coded;
+        let mut total = 0;
+        while !rest.is_empty() {
+            let header = gzip_header(rest).ok_or(malformed("a malformed gzip header"))?;
+            let data = rest.get(header..).unwrap_or_default();
+            let mut checksum = flate2::Crc::new();
+            let taken = self.inflate(data, &mut total, &mut |piece| {
+                checksum.update(piece);
+                text(piece);
+            })?;
+            let trailer = data.get(taken..).unwrap_or_default();
+            let (expected, after) =
+                trailer.split_first_chunk::<8>().ok_or(malformed("gzip data that ends inside its trailer"))?;
+            let [c0, c1, c2, c3, ..] = *expected;
+            if u32::from_le_bytes([c0, c1, c2, c3]) != checksum.sum() {
+                return Err(malformed("gzip data with a wrong checksum"));
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Servers send bare deflate streams under the name that means zlib (RFC 9110 §8.4.1.2): the header decides.
+    fn deflate(&mut self, coded: &[u8], text: &mut impl FnMut(&[u8])) -> Result<(), Stopped> {
+        let header = coded.get(..2).filter(|start| is_zlib_header(start)).map_or(0, <[u8]>::len);
+        self.inflate(coded.get(header..).unwrap_or_default(), &mut 0, text)?;
+        Ok(())
+    }
+
+    /// Inflates one bare stream and answers how many bytes of `data` it took.
+    fn inflate(
+        &mut self,
+        data: &[u8],
+        total: &mut u64,
+        text: &mut impl FnMut(&[u8]),
+    ) -> Result<usize, Stopped> {
+        self.inflate.reset(false);
+        loop {
+            let taken = self.inflate.total_in() as usize;
+            let given = self.inflate.total_out();
+            let rest = data.get(taken..).unwrap_or_default();
+            let status = self
+                .inflate
+                .decompress(rest, &mut self.piece, flate2::FlushDecompress::None)
+                .map_err(|error| Stopped::Malformed(error.to_string()))?;
+            let len = self.inflate.total_out() - given;
+            text(self.piece.get(..len as usize).unwrap_or_default());
+            *total += len;
+            if *total > MAX_DECODED {
+                return Err(Stopped::TooLarge);
+            }
+            if status == flate2::Status::StreamEnd {
+                return Ok(self.inflate.total_in() as usize);
+            }
+            if len == 0 && self.inflate.total_in() as usize == taken {
+                return Err(malformed("deflate data that ends early"));
+            }
+        }
+    }
+
+    /// Any stack of codings, through readers.
+    fn stacked(&mut self, codings: &[Coding], coded: &[u8], text: &mut impl FnMut(&[u8])) -> Result<(), Stopped> {
+        let mut reader: Box<dyn Read + '_> = Box::new(coded);
+        for coding in codings {
+            reader = layer(*coding, reader)?;
+        }
+        let mut total = 0;
+        loop {
+            match reader.read(&mut self.piece) {
+                Ok(0) => return Ok(()),
+                Ok(len) => {
+                    total += len as u64;
+                    text(self.piece.get(..len).unwrap_or_default());
+                    if total > MAX_DECODED {
+                        return Err(Stopped::TooLarge);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+enum Stopped {
+    TooLarge,
+    Malformed(String),
+}
+
+fn malformed(why: &str) -> Stopped {
+    Stopped::Malformed(why.to_owned())
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// Length of a gzip member's header (RFC 1952 §2.3), or `None` if it is none or not whole.
+fn gzip_header(bytes: &[u8]) -> Option<usize> {
+    const FHCRC: u8 = 1 << 1;
+    const FEXTRA: u8 = 1 << 2;
+    const FNAME: u8 = 1 << 3;
+    const FCOMMENT: u8 = 1 << 4;
+    let &[0x1f, 0x8b, 8, flags, ..] = bytes else { return None };
+    let mut at = 10;
+    if flags & FEXTRA != 0 {
+        let &[low, high] = bytes.get(at..at + 2)? else { return None };
+        at += 2 + usize::from(u16::from_le_bytes([low, high]));
+    }
+    for _ in 0..(flags & (FNAME | FCOMMENT)).count_ones() {
+        at += memchr::memchr(0, bytes.get(at..)?)? + 1;
+    }
+    if flags & FHCRC != 0 {
+        at += 2;
+    }
+    (at <= bytes.len()).then_some(at)
+}
+
+fn layer<'a>(coding: Coding, inner: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match coding {
+        Coding::Identity | Coding::Unknown => inner,
+        Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(inner)),
+        Coding::Deflate => {
+            let mut inner = inner;
+            let mut start = Vec::with_capacity(2);
+            inner.by_ref().take(2).read_to_end(&mut start)?;
+            let zlib = is_zlib_header(&start);
+            let whole = io::Cursor::new(start).chain(inner);
+            match zlib {
+                true => Box::new(flate2::read::ZlibDecoder::new(whole)),
+                false => Box::new(flate2::read::DeflateDecoder::new(whole)),
+            }
+        }
+        Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(inner, PIECE)),
+        Coding::Zstd => Box::new(Zstd::new(inner)),
+    })
+}
+
+/// CMF and FLG of a zlib stream: method 8, window at most 32 KiB, a multiple of 31 (RFC 1950 §2.2).
+fn is_zlib_header(start: &[u8]) -> bool {
+    match start {
+        &[cmf, flg] => {
+            cmf & 0x0f == 8 && cmf >> 4 <= 7 && u16::from_be_bytes([cmf, flg]).is_multiple_of(31)
+        }
+        _ => false,
+    }
+}
+
+/// Concatenated zstd frames, skippable ones among them (RFC 8878 §3.1).
+struct Zstd<R> {
+    inner: R,
+    decoder: Box<FrameDecoder>,
+    open: bool,
+}
+
+impl<R: Read> Zstd<R> {
+    fn new(inner: R) -> Self {
+        let mut decoder = Box::new(FrameDecoder::new());
+        decoder.set_max_window_size(MAX_ZSTD_WINDOW);
+        Self { inner, decoder, open: false }
+    }
+
+    /// Begins the next frame; `false` at the end of the input.
+    fn begin(&mut self) -> io::Result<bool> {
+        loop {
+            let mut first = [0];
+            if self.inner.read(&mut first)? == 0 {
+                return Ok(false);
+            }
+            match self.decoder.init(io::Cursor::new(first).chain(self.inner.by_ref())) {
+                Ok(()) => {
+                    self.open = true;
+                    return Ok(true);
+                }
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length, ..
+                })) => {
+                    io::copy(&mut self.inner.by_ref().take(u64::from(length)), &mut io::sink())?;
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+}
+
+impl<R: Read> Read for Zstd<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if !self.open && !self.begin()? {
+                return Ok(0);
+            }
+            if self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                self.decoder
+                    .decode_blocks(self.inner.by_ref(), BlockDecodingStrategy::UptoBlocks(1))
+                    .map_err(io::Error::other)?;
+            }
+            let len = self.decoder.read(buf)?;
+            if len > 0 {
+                return Ok(len);
+            }
+            self.open = !(self.decoder.is_finished() && self.decoder.can_collect() == 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const TEXT: &str = r#"{"id":"call-0001","text":"안녕, \"plainsight\" 🙂"}"#;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::GzBuilder::new().filename("name").comment("comment").extra("extra").write(
+            Vec::new(),
+            flate2::Compression::default(),
+        );
+        writer.write_all(text).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn zlib(text: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        writer.write_all(text).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn bare_deflate(text: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        writer.write_all(text).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    /// A brotli stream of one uncompressed meta-block and the empty last one (RFC 7932 §9.2, §11.2).
+    fn brotli_stored(text: &[u8]) -> Vec<u8> {
+        let len = text.len() as u32 - 1;
+        // WBITS=16 (0), ISLAST=0, MNIBBLES=4 (00), MLEN-1 (16 bits), ISUNCOMPRESSED=1, then to the byte border
+        let bits = u64::from(len) << 4 | 1 << 20;
+        let mut stream = bits.to_le_bytes()[..3].to_vec();
+        stream.extend_from_slice(text);
+        stream.push(0x03);
+        stream
+    }
+
+    fn decode(codings: &[Coding], coded: &[u8]) -> (Outcome, Vec<u8>) {
+        let mut text = Vec::new();
+        let outcome = Decoder::default().decode(codings, coded, |piece| text.extend_from_slice(piece));
+        (outcome, text)
+    }
+
+    fn samples() -> Vec<(Vec<Coding>, Vec<u8>)> {
+        let text = TEXT.as_bytes();
+        vec![
+            (vec![], text.to_vec()),
+            (vec![Coding::Gzip], gzip(text)),
+            (vec![Coding::Deflate], zlib(text)),
+            (vec![Coding::Deflate], bare_deflate(text)),
+            (vec![Coding::Brotli], brotli_stored(text)),
+            (vec![Coding::Zstd], zstd(text)),
+            (vec![Coding::Gzip, Coding::Deflate], gzip(&zlib(text))),
+            (vec![Coding::Deflate, Coding::Deflate], bare_deflate(&bare_deflate(text))),
+        ]
+    }
+
+    #[test]
+    fn every_coding_gives_the_text_back() {
+        for (codings, coded) in samples() {
+            assert_eq!(decode(&codings, &coded), (Outcome::Complete, TEXT.as_bytes().to_vec()), "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn one_decoder_serves_many_bodies() {
+        let mut decoder = Decoder::default();
+        for (codings, coded) in samples().iter().chain(&samples()) {
+            let mut text = Vec::new();
+            decoder.decode(codings, &coded[..coded.len() / 2], |_| {});
+            decoder.decode(codings, coded, |piece| text.extend_from_slice(piece));
+            assert_eq!(text, TEXT.as_bytes(), "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn members_and_frames_follow_each_other() {
+        let (one, two) = TEXT.as_bytes().split_at(20);
+        let members = [gzip(one), gzip(two)].concat();
+        assert_eq!(decode(&[Coding::Gzip], &members).1, TEXT.as_bytes());
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, b'x', b'y', b'z'];
+        let frames = [zstd(one), skippable.to_vec(), zstd(two)].concat();
+        assert_eq!(decode(&[Coding::Zstd], &frames), (Outcome::Complete, TEXT.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn damage_is_told_and_never_panics() {
+        for (codings, coded) in samples().into_iter().skip(1) {
+            for end in 0..coded.len() {
+                decode(&codings, &coded[..end]);
+            }
+            for at in 0..coded.len() {
+                let mut flipped = coded.clone();
+                flipped[at] ^= 0x55;
+                decode(&codings, &flipped);
+            }
+        }
+        let mut wrong_checksum = gzip(TEXT.as_bytes());
+        let at = wrong_checksum.len() - 8;
+        wrong_checksum[at] ^= 1;
+        assert!(matches!(decode(&[Coding::Gzip], &wrong_checksum).0, Outcome::Malformed(_)));
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_bound() {
+        let zeros = vec![0; MAX_DECODED as usize + PIECE];
+        let bomb = gzip(&zeros);
+        let mut total = 0;
+        let outcome = Decoder::default().decode(&[Coding::Gzip], &bomb, |piece| total += piece.len() as u64);
+        assert_eq!(outcome, Outcome::TooLarge);
+        assert!(total <= MAX_DECODED + PIECE as u64);
+    }
+
+    #[test]
+    fn an_unknown_coding_decodes_nothing() {
+        let codings = [Coding::from_token(b"compress")];
+        assert_eq!(decode(&codings, b"xyz"), (Outcome::Unsupported, vec![]));
+        assert_eq!(Coding::from_token(b"X-GZip"), Coding::Gzip);
+    }
+}

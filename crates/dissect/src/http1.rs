@@ -1,0 +1,797 @@
+//! HTTP/1.1 messages in a stream of bytes (RFC 9110, RFC 9112).
+//!
+//! [`Conversation`] reads both directions of one connection, because the framing of an answer depends on the request
+//! (RFC 9112 §6.3). Bytes are pushed in any division; bodies come back as slices of what was pushed, without their
+//! chunk framing and still in their content coding ([`crate::content`] takes that off).
+//!
+//! Knows nothing about where its bytes come from: a TCP stream, or what was decrypted out of one.
+
+use std::collections::VecDeque;
+
+use crate::content::Coding;
+
+/// Longest start line and header section. Common servers accept 8 to 64 KiB; what is longer is not read as HTTP.
+pub const MAX_HEAD: usize = 64 << 10;
+
+/// Most header fields of one message; common servers stop at 100.
+pub const MAX_HEADERS: usize = 128;
+
+/// Longest chunk-size line with its extensions, and longest trailer section.
+pub const MAX_CHUNK_LINE: usize = 16 << 10;
+
+/// Most requests that wait for their answer on one connection (pipelining). Beyond it answers are framed as if they
+/// belonged to a GET.
+pub const MAX_OUTSTANDING: usize = 1024;
+
+/// Three answers, never two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// These bytes begin an HTTP/1 message.
+    Yes,
+    /// They do not.
+    No,
+    /// Too few bytes to say.
+    NeedMore,
+}
+
+/// Whether `prefix` begins a request or an answer.
+pub fn looks_like(role: Role, prefix: &[u8]) -> Likeness {
+    match role {
+        Role::Request => looks_like_request(prefix),
+        Role::Response => {
+            let common = prefix.len().min(RESPONSE_START.len());
+            match prefix.get(..common) == RESPONSE_START.get(..common) {
+                true if common == RESPONSE_START.len() => Likeness::Yes,
+                true => Likeness::NeedMore,
+                false => Likeness::No,
+            }
+        }
+    }
+}
+
+const RESPONSE_START: &[u8] = b"HTTP/1.";
+
+/// The longest registered method (UPDATEREDIRECTREF) has 17 letters (IANA HTTP method registry).
+const MAX_METHOD: usize = 17;
+
+fn looks_like_request(prefix: &[u8]) -> Likeness {
+    let method_len = prefix.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-').count();
+    match prefix.get(method_len) {
+        None if method_len <= MAX_METHOD => Likeness::NeedMore,
+        Some(b' ') if (1..=MAX_METHOD).contains(&method_len) => {
+            if prefix.starts_with(b"PRI ") {
+                return Likeness::No; // the connection preface of HTTP/2 (RFC 9113 §3.4)
+            }
+            if prefix.starts_with(b"CONNECT ") {
+                return Likeness::Yes;
+            }
+            // origin-form, absolute-form and asterisk-form (RFC 9112 §3.2)
+            match prefix.get(method_len + 1) {
+                None => Likeness::NeedMore,
+                Some(b'/' | b'*') => Likeness::Yes,
+                Some(byte) if byte.is_ascii_lowercase() => Likeness::Yes,
+                Some(_) => Likeness::No,
+            }
+        }
+        _ => Likeness::No,
+    }
+}
+
+/// Which half of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// From client to server.
+    Request,
+    /// From server to client.
+    Response,
+}
+
+/// How the end of a body is told (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    #[default]
+    Empty,
+    /// `Content-Length`, in bytes.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// Everything until the connection closes.
+    UntilClose,
+}
+
+/// The start line and the header fields that matter for reading on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Request method; empty in an answer.
+    pub method: String,
+    /// Request target; empty in an answer.
+    pub target: String,
+    /// `Host` of a request; empty if there is none.
+    pub host: String,
+    /// Status code of an answer; 0 in a request.
+    pub status: u16,
+    /// `Content-Type`, as it stands; empty if there is none.
+    pub content_type: String,
+    /// How the body ends.
+    pub framing: Framing,
+    /// Codings to take off the body, outermost first.
+    pub codings: Vec<Coding>,
+    /// Bytes of start line and header section.
+    pub len: usize,
+}
+
+impl Head {
+    fn clear(&mut self) {
+        self.method.clear();
+        self.target.clear();
+        self.host.clear();
+        self.status = 0;
+        self.content_type.clear();
+        self.framing = Framing::Empty;
+        self.codings.clear();
+        self.len = 0;
+    }
+}
+
+/// Why reading stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The bytes at the start of a message are no start line.
+    #[error("no HTTP/1 start line")]
+    NotHttp,
+    /// Start line and header section exceed [`MAX_HEAD`].
+    #[error("a header section longer than {MAX_HEAD} bytes")]
+    HeadTooLong,
+    /// The header section is malformed.
+    #[error("a malformed header section")]
+    BadHead,
+    /// `Content-Length` is no number, or appears with different values (RFC 9112 §6.3, a smuggling vector).
+    #[error("a malformed or contradictory Content-Length")]
+    BadLength,
+    /// A chunk-size line, chunk end or trailer is malformed or longer than [`MAX_CHUNK_LINE`].
+    #[error("malformed chunk framing")]
+    BadChunk,
+    /// Bytes are missing from the capture where framing stood.
+    #[error("a gap in the capture where message framing stood")]
+    Gap,
+    /// The connection left HTTP (101, or 2xx to CONNECT; RFC 9110 §7.8, §9.3.6).
+    #[error("the connection switched to another protocol")]
+    Switched,
+}
+
+/// What one step found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// All input was taken; push more.
+    NeedMore,
+    /// A header section is complete: see [`Conversation::head`].
+    Head,
+    /// Bytes of the body, without chunk framing.
+    Body {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Whether a chunk border stands between these bytes and the ones before them.
+        new_chunk: bool,
+    },
+    /// The message is over. `complete` is false where a gap or the end of the stream cut its body.
+    End {
+        /// Whether the whole body was seen.
+        complete: bool,
+    },
+    /// Input that is not HTTP/1, with the reason why.
+    Unread(&'a [u8], Lost),
+}
+
+/// The answer of [`Conversation::step`]: how much of the input was taken, and what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// Bytes of the input that are done with.
+    pub consumed: usize,
+    /// What they were.
+    pub event: Event<'a>,
+}
+
+/// Both directions of one HTTP/1.1 connection.
+#[derive(Debug)]
+pub struct Conversation {
+    request: Parser,
+    response: Parser,
+    outstanding: VecDeque<Asked>,
+}
+
+/// What the framing of an answer has to know of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Head,
+    Connect,
+    Other,
+}
+
+impl Default for Conversation {
+    fn default() -> Self {
+        Self {
+            request: Parser::new(Role::Request),
+            response: Parser::new(Role::Response),
+            outstanding: VecDeque::new(),
+        }
+    }
+}
+
+impl Conversation {
+    /// Reads on in one direction. Call again with the rest of the input until it answers [`Event::NeedMore`].
+    #[inline]
+    pub fn step<'a>(&mut self, role: Role, input: &'a [u8]) -> Step<'a> {
+        let step = match role {
+            Role::Request => self.request.step(input, Asked::Other),
+            Role::Response => {
+                let asked = self.outstanding.front().copied().unwrap_or(Asked::Other);
+                self.response.step(input, asked)
+            }
+        };
+        match (role, step.event) {
+            (Role::Request, Event::Head) if self.outstanding.len() < MAX_OUTSTANDING => {
+                self.outstanding.push_back(match self.request.head.method.as_str() {
+                    "HEAD" => Asked::Head,
+                    "CONNECT" => Asked::Connect,
+                    _ => Asked::Other,
+                });
+            }
+            // An interim answer leaves its request open (RFC 9110 §15.2).
+            (Role::Response, Event::End { .. }) if !(100..200).contains(&self.response.head.status) => {
+                self.outstanding.pop_front();
+            }
+            (Role::Response, Event::Unread(_, Lost::Switched)) => self.request.state = State::Lost(Lost::Switched),
+            _ => {}
+        }
+        step
+    }
+
+    /// The header section that [`Event::Head`] announced; valid until the next one of this direction.
+    pub fn head(&self, role: Role) -> &Head {
+        match role {
+            Role::Request => &self.request.head,
+            Role::Response => &self.response.head,
+        }
+    }
+
+    /// `len` bytes of this direction are missing. Inside a body of known length reading goes on behind them; elsewhere
+    /// the parser is lost until a segment begins with a start line again.
+    pub fn gap(&mut self, role: Role, len: u64) {
+        match role {
+            Role::Request => self.request.gap(len),
+            Role::Response => self.response.gap(len),
+        }
+    }
+
+    /// The direction has ended. Answers whether a message was open, and if so whether it is complete now.
+    pub fn close(&mut self, role: Role) -> Option<Event<'static>> {
+        match role {
+            Role::Request => self.request.close(),
+            Role::Response => self.response.close(),
+        }
+    }
+
+    /// Bytes held back until a header section is complete.
+    pub fn held_back(&self, role: Role) -> usize {
+        match role {
+            Role::Request => self.request.held.len(),
+            Role::Response => self.response.held.len(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Start,
+    HeadPart,
+    Length(u64),
+    UntilClose,
+    ChunkSize { size: u64, digits: u8, extension: bool, len: usize },
+    ChunkData { left: u64, first: bool },
+    ChunkEnd { cr: bool },
+    Trailer { line: usize, total: usize },
+    Over,
+    Lost(Lost),
+}
+
+#[derive(Debug)]
+struct Parser {
+    role: Role,
+    state: State,
+    /// The beginning of a header section whose end has not arrived.
+    held: Vec<u8>,
+    head: Head,
+    incomplete: bool,
+}
+
+impl Parser {
+    fn new(role: Role) -> Self {
+        Self { role, state: State::Start, held: Vec::new(), head: Head::default(), incomplete: false }
+    }
+
+    fn step<'a>(&mut self, input: &'a [u8], asked: Asked) -> Step<'a> {
+        let mut at = 0;
+        loop {
+            if self.state == State::Over {
+                self.state = State::Start;
+                return Step { consumed: at, event: Event::End { complete: !self.incomplete } };
+            }
+            let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else {
+                return Step { consumed: at, event: Event::NeedMore };
+            };
+            match self.state {
+                State::Over => {}
+                State::Start => {
+                    // Empty lines before a start line are ignored (RFC 9112 §2.2).
+                    if let Some(b'\r' | b'\n') = rest.first() {
+                        at += 1;
+                        continue;
+                    }
+                    self.incomplete = false;
+                    if looks_like(self.role, rest) == Likeness::No {
+                        self.state = State::Lost(Lost::NotHttp);
+                        continue;
+                    }
+                    if let Some(end) = head_end(rest, 0) {
+                        let head = rest.get(..end).unwrap_or_default();
+                        return self.take_head(head, input, at, end, asked);
+                    }
+                    self.state = State::HeadPart;
+                }
+                State::HeadPart => {
+                    let searched = self.held.len().saturating_sub(2);
+                    let before = self.held.len();
+                    let room = MAX_HEAD.saturating_sub(before).min(rest.len());
+                    self.held.extend_from_slice(rest.get(..room).unwrap_or_default());
+                    if let Some(end) = head_end(&self.held, searched) {
+                        let held = std::mem::take(&mut self.held);
+                        let head = held.get(..end).unwrap_or_default();
+                        let step = self.take_head(head, input, at, end - before, asked);
+                        self.held = held;
+                        self.held.clear();
+                        return step;
+                    }
+                    if self.held.len() >= MAX_HEAD {
+                        self.lose(Lost::HeadTooLong);
+                        continue;
+                    }
+                    if looks_like(self.role, &self.held) == Likeness::No {
+                        self.lose(Lost::NotHttp);
+                        continue;
+                    }
+                    return Step { consumed: input.len(), event: Event::NeedMore };
+                }
+                State::Length(left) => {
+                    let take = (rest.len() as u64).min(left) as usize;
+                    let bytes = rest.get(..take).unwrap_or_default();
+                    self.state = if take as u64 == left { State::Over } else { State::Length(left - take as u64) };
+                    return Step { consumed: at + take, event: Event::Body { bytes, new_chunk: false } };
+                }
+                State::UntilClose => {
+                    let event = Event::Body { bytes: rest, new_chunk: false };
+                    return Step { consumed: input.len(), event };
+                }
+                State::ChunkSize { size, digits, extension, len } => {
+                    let Some(&byte) = rest.first() else { continue };
+                    at += 1;
+                    let len = len + 1;
+                    let digit = char::from(byte).to_digit(16);
+                    self.state = match (byte, digit) {
+                        _ if len > MAX_CHUNK_LINE => State::Lost(Lost::BadChunk),
+                        (b'\n', _) if digits == 0 => State::Lost(Lost::BadChunk),
+                        (b'\n', _) if size == 0 => State::Trailer { line: 0, total: 0 },
+                        (b'\n', _) => State::ChunkData { left: size, first: true },
+                        (_, Some(digit)) if !extension && digits < 16 => State::ChunkSize {
+                            size: size << 4 | u64::from(digit),
+                            digits: digits + 1,
+                            extension,
+                            len,
+                        },
+                        (b'\r' | b';' | b' ' | b'\t', _) if digits > 0 => {
+                            State::ChunkSize { size, digits, extension: true, len }
+                        }
+                        _ if extension => State::ChunkSize { size, digits, extension, len },
+                        _ => State::Lost(Lost::BadChunk),
+                    };
+                }
+                State::ChunkData { left, first } => {
+                    let take = (rest.len() as u64).min(left) as usize;
+                    let bytes = rest.get(..take).unwrap_or_default();
+                    self.state = if take as u64 == left {
+                        State::ChunkEnd { cr: false }
+                    } else {
+                        State::ChunkData { left: left - take as u64, first: false }
+                    };
+                    return Step { consumed: at + take, event: Event::Body { bytes, new_chunk: first } };
+                }
+                State::ChunkEnd { cr } => {
+                    at += 1;
+                    self.state = match rest.first() {
+                        Some(b'\r') if !cr => State::ChunkEnd { cr: true },
+                        Some(b'\n') => State::ChunkSize { size: 0, digits: 0, extension: false, len: 0 },
+                        _ => {
+                            at -= 1;
+                            State::Lost(Lost::BadChunk)
+                        }
+                    };
+                }
+                State::Trailer { line, total } => {
+                    at += 1;
+                    self.state = match rest.first() {
+                        _ if total > MAX_CHUNK_LINE => State::Lost(Lost::BadChunk),
+                        Some(b'\n') if line == 0 => State::Over,
+                        Some(b'\n') => State::Trailer { line: 0, total: total + 1 },
+                        Some(b'\r') => State::Trailer { line, total: total + 1 },
+                        _ => State::Trailer { line: line + 1, total: total + 1 },
+                    };
+                }
+                State::Lost(why) => {
+                    // A start line at the beginning of a segment is where a lost reader finds its way back.
+                    let back = why != Lost::Switched && at == 0 && looks_like(self.role, rest) == Likeness::Yes;
+                    if back && why == Lost::Gap {
+                        self.state = State::Start;
+                        continue;
+                    }
+                    return Step { consumed: input.len(), event: Event::Unread(rest, why) };
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self, why: Lost) {
+        self.held.clear();
+        self.state = State::Lost(why);
+    }
+
+    /// `at + taken` bytes of the input end the header section `head`.
+    fn take_head<'a>(&mut self, head: &[u8], input: &'a [u8], at: usize, taken: usize, asked: Asked) -> Step<'a> {
+        let consumed = at + taken;
+        match self.read_head(head, asked) {
+            Ok(state) => {
+                self.state = state;
+                Step { consumed, event: Event::Head }
+            }
+            Err(why) => {
+                self.state = State::Lost(why);
+                let unread = input.get(at..consumed).unwrap_or_default();
+                Step { consumed, event: Event::Unread(unread, why) }
+            }
+        }
+    }
+
+    fn read_head(&mut self, bytes: &[u8], asked: Asked) -> Result<State, Lost> {
+        let head = &mut self.head;
+        head.clear();
+        head.len = bytes.len();
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let fields = match self.role {
+            Role::Request => {
+                let mut request = httparse::Request::new(&mut fields);
+                match request.parse(bytes) {
+                    Ok(httparse::Status::Complete(_)) => {}
+                    _ => return Err(Lost::BadHead),
+                }
+                head.method.push_str(request.method.unwrap_or_default());
+                head.target.push_str(request.path.unwrap_or_default());
+                request.headers
+            }
+            Role::Response => {
+                let mut response = httparse::Response::new(&mut fields);
+                match response.parse(bytes) {
+                    Ok(httparse::Status::Complete(_)) => {}
+                    _ => return Err(Lost::BadHead),
+                }
+                head.status = response.code.unwrap_or_default();
+                response.headers
+            }
+        };
+        let mut length: Option<u64> = None;
+        let mut transfer_coded = false;
+        let mut chunked = false;
+        let mut content_codings = Vec::new();
+        for field in fields.iter() {
+            let value = field.value.trim_ascii();
+            if field.name.eq_ignore_ascii_case("content-length") {
+                for part in value.split(|byte| *byte == b',') {
+                    let part = std::str::from_utf8(part.trim_ascii()).map_err(|_| Lost::BadLength)?;
+                    if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+                        return Err(Lost::BadLength);
+                    }
+                    let value = part.parse().map_err(|_| Lost::BadLength)?;
+                    if length.is_some_and(|known| known != value) {
+                        return Err(Lost::BadLength);
+                    }
+                    length = Some(value);
+                }
+            } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+                transfer_coded = true;
+                for name in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    chunked = name.eq_ignore_ascii_case(b"chunked");
+                    if !chunked {
+                        head.codings.push(Coding::from_token(name));
+                    }
+                }
+            } else if field.name.eq_ignore_ascii_case("content-encoding") {
+                let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                content_codings.extend(names.filter(|name| !name.is_empty()).map(Coding::from_token));
+            } else if field.name.eq_ignore_ascii_case("content-type") {
+                head.content_type.push_str(&String::from_utf8_lossy(value));
+            } else if field.name.eq_ignore_ascii_case("host") {
+                head.host.push_str(&String::from_utf8_lossy(value));
+            }
+        }
+        // Codings are listed in the order they were applied; they come off the other way round.
+        head.codings.reverse();
+        head.codings.extend(content_codings.into_iter().rev());
+        head.codings.retain(|coding| *coding != Coding::Identity);
+
+        let no_body = self.role == Role::Response
+            && ((100..200).contains(&head.status) || matches!(head.status, 204 | 304) || asked == Asked::Head);
+        let switched = self.role == Role::Response
+            && (head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status));
+        if switched {
+            head.framing = Framing::Empty;
+            return Ok(State::Lost(Lost::Switched));
+        }
+        head.framing = if no_body {
+            Framing::Empty
+        } else if transfer_coded && chunked {
+            Framing::Chunked
+        } else if transfer_coded && self.role == Role::Request {
+            return Err(Lost::BadLength); // RFC 9112 §6.3 rule 4: such a request cannot be framed
+        } else if transfer_coded {
+            Framing::UntilClose
+        } else if let Some(length) = length {
+            if length == 0 { Framing::Empty } else { Framing::Length(length) }
+        } else if self.role == Role::Request {
+            Framing::Empty
+        } else {
+            Framing::UntilClose
+        };
+        Ok(match head.framing {
+            Framing::Empty => State::Over,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::ChunkSize { size: 0, digits: 0, extension: false, len: 0 },
+            Framing::UntilClose => State::UntilClose,
+        })
+    }
+
+    fn gap(&mut self, len: u64) {
+        match self.state {
+            State::Length(left) if len <= left => {
+                self.incomplete = true;
+                self.state = if len == left { State::Over } else { State::Length(left - len) };
+            }
+            State::UntilClose => self.incomplete = true,
+            State::ChunkData { left, .. } if len < left => {
+                self.incomplete = true;
+                self.state = State::ChunkData { left: left - len, first: true };
+            }
+            State::Lost(_) => {}
+            _ => self.lose(Lost::Gap),
+        }
+    }
+
+    fn close(&mut self) -> Option<Event<'static>> {
+        let complete = match self.state {
+            State::Over | State::UntilClose => !self.incomplete,
+            State::Length(_)
+            | State::ChunkSize { .. }
+            | State::ChunkData { .. }
+            | State::ChunkEnd { .. }
+            | State::Trailer { .. } => false,
+            State::Start | State::HeadPart | State::Lost(_) => return None,
+        };
+        self.state = State::Start;
+        Some(Event::End { complete })
+    }
+}
+
+/// Offset just behind the empty line that ends a header section. Bare line feeds count, as lenient servers have it
+/// (RFC 9112 §2.2).
+fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes.get(from..)?).find_map(|at| {
+        let next = from + at + 1;
+        match (bytes.get(next), bytes.get(next + 1)) {
+            (Some(b'\n'), _) => Some(next + 1),
+            (Some(b'\r'), Some(b'\n')) => Some(next + 2),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A message as the tests see it: start line facts, body, completeness.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Seen {
+        what: String,
+        body: String,
+        complete: bool,
+    }
+
+    fn read(conversation: &mut Conversation, role: Role, pieces: &[&[u8]]) -> (Vec<Seen>, Vec<u8>) {
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut unread = Vec::new();
+        let mut open = false;
+        let mut on_event = |conversation: &Conversation, event: Event<'_>| match event {
+            Event::NeedMore => {}
+            Event::Head => {
+                let head = conversation.head(role);
+                let what = match role {
+                    Role::Request => format!("{} {}", head.method, head.target),
+                    Role::Response => head.status.to_string(),
+                };
+                seen.push(Seen { what, body: String::new(), complete: false });
+                open = true;
+            }
+            Event::Body { bytes, .. } => {
+                let message = seen.last_mut().expect("a body follows its head");
+                message.body.push_str(std::str::from_utf8(bytes).expect("tests send text"));
+            }
+            Event::End { complete } => {
+                assert!(std::mem::take(&mut open), "an end follows its head");
+                seen.last_mut().expect("an end follows its head").complete = complete;
+            }
+            Event::Unread(bytes, _) => unread.extend_from_slice(bytes),
+        };
+        for piece in pieces {
+            let mut rest = *piece;
+            loop {
+                let step = conversation.step(role, rest);
+                rest = &rest[step.consumed..];
+                on_event(conversation, step.event);
+                if step.event == Event::NeedMore || rest.is_empty() && matches!(step.event, Event::Unread(..)) {
+                    break;
+                }
+            }
+        }
+        if let Some(event) = conversation.close(role) {
+            on_event(conversation, event);
+        }
+        (seen, unread)
+    }
+
+    fn requests(pieces: &[&[u8]]) -> Vec<Seen> {
+        read(&mut Conversation::default(), Role::Request, pieces).0
+    }
+
+    fn message(what: &str, body: &str, complete: bool) -> Seen {
+        Seen { what: what.into(), body: body.into(), complete }
+    }
+
+    const TWO: &[u8] = b"POST /tool HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello\
+        POST /tool HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n\
+        GET /healthz HTTP/1.1\n\n";
+
+    #[test]
+    fn length_chunks_and_no_body_on_one_connection() {
+        let expected = [
+            message("POST /tool", "hello", true),
+            message("POST /tool", "abc0123456789", true),
+            message("GET /healthz", "", true),
+        ];
+        assert_eq!(requests(&[TWO]), expected);
+        let bytes: Vec<&[u8]> = TWO.chunks(1).collect();
+        assert_eq!(requests(&bytes), expected, "byte by byte");
+        for split in 0..TWO.len() {
+            assert_eq!(requests(&[&TWO[..split], &TWO[split..]]), expected, "split at {split}");
+        }
+    }
+
+    #[test]
+    fn answers_are_framed_by_their_requests() {
+        let mut conversation = Conversation::default();
+        let asked = b"HEAD /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n";
+        read(&mut conversation, Role::Request, &[asked]);
+        let answers = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n\
+            HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\
+            HTTP/1.0 200 OK\r\n\r\nuntil the end";
+        let (seen, unread) = read(&mut conversation, Role::Response, &[answers]);
+        let expected = [
+            message("200", "", true),
+            message("100", "", true),
+            message("200", "ok", true),
+            message("200", "until the end", true),
+        ];
+        assert_eq!(seen, expected);
+        assert!(unread.is_empty());
+    }
+
+    #[test]
+    fn a_gap_inside_a_body_keeps_the_framing() {
+        let mut conversation = Conversation::default();
+        let mut feed = |bytes: &'static [u8]| {
+            let mut events = Vec::new();
+            let mut rest = bytes;
+            loop {
+                let step = conversation.step(Role::Request, rest);
+                rest = &rest[step.consumed..];
+                if step.event == Event::NeedMore {
+                    return (events, &mut conversation as *mut Conversation);
+                }
+                events.push(step.event);
+            }
+        };
+        assert_eq!(feed(b"POST /t HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").0.len(), 2);
+        conversation.gap(Role::Request, 8);
+        let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(step.event, Event::End { complete: false });
+        let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(step.event, Event::Head);
+    }
+
+    #[test]
+    fn a_gap_in_the_framing_is_survived_at_the_next_start_line() {
+        let mut conversation = Conversation::default();
+        conversation.step(Role::Request, b"POST /t HTTP/1.1\r\nContent-Le");
+        conversation.gap(Role::Request, 30);
+        let step = conversation.step(Role::Request, b"rest of a body");
+        assert_eq!(step.event, Event::Unread(b"rest of a body", Lost::Gap));
+        let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(step.event, Event::Head);
+    }
+
+    #[test]
+    fn contradictions_and_foreign_bytes_are_not_http() {
+        for (bytes, why) in [
+            (&b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"[..], Lost::BadLength),
+            (b"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", Lost::BadLength),
+            (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", Lost::BadLength),
+            (b"POST / HTTP/1.1\r\nno colon\r\n\r\n", Lost::BadHead),
+            (b"\x16\x03\x01\x02\x00\x01", Lost::NotHttp),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Lost::NotHttp),
+        ] {
+            let step = Conversation::default().step(Role::Request, bytes);
+            assert!(matches!(step.event, Event::Unread(_, lost) if lost == why), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_section_without_end_is_bounded() {
+        let mut conversation = Conversation::default();
+        conversation.step(Role::Request, b"GET / HTTP/1.1\r\n");
+        let line = [b'x'; 1000];
+        for _ in 0..2 * MAX_HEAD / line.len() {
+            conversation.step(Role::Request, &line);
+            assert!(conversation.held_back(Role::Request) <= MAX_HEAD);
+        }
+    }
+
+    #[test]
+    fn codings_come_off_in_reverse_order() {
+        let mut conversation = Conversation::default();
+        let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nContent-Encoding: deflate, br\r\n\r\n";
+        conversation.step(Role::Request, head);
+        assert_eq!(conversation.head(Role::Request).codings, [Coding::Gzip, Coding::Brotli, Coding::Deflate]);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_survived_in_any_division(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            start in prop::sample::select(vec![&b""[..], b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]),
+            size in 1usize..50,
+        ) {
+            let mut all = start.to_vec();
+            all.extend(bytes);
+            for role in [Role::Request, Role::Response] {
+                let mut conversation = Conversation::default();
+                for piece in all.chunks(size) {
+                    let mut rest = piece;
+                    for _ in 0..1000 {
+                        let step = conversation.step(role, rest);
+                        rest = &rest[step.consumed..];
+                        if step.event == Event::NeedMore { break; }
+                    }
+                    prop_assert!(rest.is_empty());
+                }
+                conversation.close(role);
+            }
+        }
+    }
+}
