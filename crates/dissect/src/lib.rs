@@ -8,3 +8,5 @@
 pub mod tcp;
 pub mod content;
 pub mod http1;
+pub mod keylog;
+pub mod tls;

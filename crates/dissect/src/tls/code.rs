@@ -1,0 +1,270 @@
+//! Numbers that TLS sends, as open newtypes: every value is representable, the known ones have names, and the others
+//! print as hex.
+
+use std::fmt;
+
+/// Declares one code: its constants, their names, and how it prints.
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident($int:ty) $width:literal { $($constant:ident = $value:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub $int);
+
+        impl $name {
+            $(#[doc = concat!("`", $text, "`")] pub const $constant: Self = Self($value);)*
+
+            /// The registered name, or `None` for a value this program does not know.
+            #[must_use]
+            pub fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.name() {
+                    Some(name) => f.pad(name),
+                    None => write!(f, concat!("0x{:0", $width, "x}"), self.0),
+                }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+codes! {
+    /// Content type of a record (RFC 8446 §5.1, RFC 6520 for heartbeat).
+    ContentType(u8) 2 {
+        CHANGE_CIPHER_SPEC = 20, "change_cipher_spec";
+        ALERT = 21, "alert";
+        HANDSHAKE = 22, "handshake";
+        APPLICATION_DATA = 23, "application_data";
+        HEARTBEAT = 24, "heartbeat";
+    }
+}
+
+codes! {
+    /// Type of a handshake message (RFC 8446 §4, RFC 5246 §7.4, RFC 6066, RFC 8879).
+    HandshakeType(u8) 2 {
+        HELLO_REQUEST = 0, "hello_request";
+        CLIENT_HELLO = 1, "client_hello";
+        SERVER_HELLO = 2, "server_hello";
+        NEW_SESSION_TICKET = 4, "new_session_ticket";
+        END_OF_EARLY_DATA = 5, "end_of_early_data";
+        ENCRYPTED_EXTENSIONS = 8, "encrypted_extensions";
+        CERTIFICATE = 11, "certificate";
+        SERVER_KEY_EXCHANGE = 12, "server_key_exchange";
+        CERTIFICATE_REQUEST = 13, "certificate_request";
+        SERVER_HELLO_DONE = 14, "server_hello_done";
+        CERTIFICATE_VERIFY = 15, "certificate_verify";
+        CLIENT_KEY_EXCHANGE = 16, "client_key_exchange";
+        FINISHED = 20, "finished";
+        CERTIFICATE_STATUS = 22, "certificate_status";
+        KEY_UPDATE = 24, "key_update";
+        COMPRESSED_CERTIFICATE = 25, "compressed_certificate";
+    }
+}
+
+codes! {
+    /// Protocol version as two bytes on the wire.
+    ProtocolVersion(u16) 4 {
+        SSL_3_0 = 0x0300, "SSL 3.0";
+        TLS_1_0 = 0x0301, "TLS 1.0";
+        TLS_1_1 = 0x0302, "TLS 1.1";
+        TLS_1_2 = 0x0303, "TLS 1.2";
+        TLS_1_3 = 0x0304, "TLS 1.3";
+    }
+}
+
+codes! {
+    /// Cipher suite (IANA registry "TLS Cipher Suites"; the ones seen in practice have names).
+    CipherSuite(u16) 4 {
+        TLS_AES_128_GCM_SHA256 = 0x1301, "TLS_AES_128_GCM_SHA256";
+        TLS_AES_256_GCM_SHA384 = 0x1302, "TLS_AES_256_GCM_SHA384";
+        TLS_CHACHA20_POLY1305_SHA256 = 0x1303, "TLS_CHACHA20_POLY1305_SHA256";
+        TLS_AES_128_CCM_SHA256 = 0x1304, "TLS_AES_128_CCM_SHA256";
+        TLS_AES_128_CCM_8_SHA256 = 0x1305, "TLS_AES_128_CCM_8_SHA256";
+        TLS_EMPTY_RENEGOTIATION_INFO_SCSV = 0x00ff, "TLS_EMPTY_RENEGOTIATION_INFO_SCSV";
+        TLS_FALLBACK_SCSV = 0x5600, "TLS_FALLBACK_SCSV";
+        TLS_RSA_WITH_AES_128_CBC_SHA = 0x002f, "TLS_RSA_WITH_AES_128_CBC_SHA";
+        TLS_RSA_WITH_AES_256_CBC_SHA = 0x0035, "TLS_RSA_WITH_AES_256_CBC_SHA";
+        TLS_RSA_WITH_AES_128_GCM_SHA256 = 0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256";
+        TLS_RSA_WITH_AES_256_GCM_SHA384 = 0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384";
+        TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA = 0xc009, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA";
+        TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA = 0xc00a, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA";
+        TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA = 0xc013, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA";
+        TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA = 0xc014, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA";
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+        TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 = 0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
+        TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 = 0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+        TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 = 0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384";
+        TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 = 0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256";
+        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = 0xcca9, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256";
+    }
+}
+
+codes! {
+    /// Group of a key exchange (IANA registry "TLS Supported Groups").
+    NamedGroup(u16) 4 {
+        SECP256R1 = 0x0017, "secp256r1";
+        SECP384R1 = 0x0018, "secp384r1";
+        SECP521R1 = 0x0019, "secp521r1";
+        X25519 = 0x001d, "x25519";
+        X448 = 0x001e, "x448";
+        FFDHE2048 = 0x0100, "ffdhe2048";
+        FFDHE3072 = 0x0101, "ffdhe3072";
+        FFDHE4096 = 0x0102, "ffdhe4096";
+        MLKEM512 = 0x0200, "MLKEM512";
+        MLKEM768 = 0x0201, "MLKEM768";
+        MLKEM1024 = 0x0202, "MLKEM1024";
+        SECP256R1MLKEM768 = 0x11eb, "SecP256r1MLKEM768";
+        X25519MLKEM768 = 0x11ec, "X25519MLKEM768";
+        SECP384R1MLKEM1024 = 0x11ed, "SecP384r1MLKEM1024";
+        X25519KYBER768DRAFT00 = 0x6399, "X25519Kyber768Draft00";
+    }
+}
+
+codes! {
+    /// Type of a hello extension (IANA registry "TLS ExtensionType Values").
+    ExtensionType(u16) 4 {
+        SERVER_NAME = 0, "server_name";
+        STATUS_REQUEST = 5, "status_request";
+        SUPPORTED_GROUPS = 10, "supported_groups";
+        EC_POINT_FORMATS = 11, "ec_point_formats";
+        SIGNATURE_ALGORITHMS = 13, "signature_algorithms";
+        ALPN = 16, "application_layer_protocol_negotiation";
+        SIGNED_CERTIFICATE_TIMESTAMP = 18, "signed_certificate_timestamp";
+        PADDING = 21, "padding";
+        EXTENDED_MASTER_SECRET = 23, "extended_master_secret";
+        COMPRESS_CERTIFICATE = 27, "compress_certificate";
+        RECORD_SIZE_LIMIT = 28, "record_size_limit";
+        SESSION_TICKET = 35, "session_ticket";
+        PRE_SHARED_KEY = 41, "pre_shared_key";
+        EARLY_DATA = 42, "early_data";
+        SUPPORTED_VERSIONS = 43, "supported_versions";
+        COOKIE = 44, "cookie";
+        PSK_KEY_EXCHANGE_MODES = 45, "psk_key_exchange_modes";
+        KEY_SHARE = 51, "key_share";
+        ENCRYPTED_CLIENT_HELLO = 0xfe0d, "encrypted_client_hello";
+        RENEGOTIATION_INFO = 0xff01, "renegotiation_info";
+    }
+}
+
+codes! {
+    /// What an alert says (RFC 8446 §6, RFC 5246 §7.2).
+    AlertDescription(u8) 2 {
+        CLOSE_NOTIFY = 0, "close_notify";
+        UNEXPECTED_MESSAGE = 10, "unexpected_message";
+        BAD_RECORD_MAC = 20, "bad_record_mac";
+        RECORD_OVERFLOW = 22, "record_overflow";
+        HANDSHAKE_FAILURE = 40, "handshake_failure";
+        BAD_CERTIFICATE = 42, "bad_certificate";
+        UNSUPPORTED_CERTIFICATE = 43, "unsupported_certificate";
+        CERTIFICATE_REVOKED = 44, "certificate_revoked";
+        CERTIFICATE_EXPIRED = 45, "certificate_expired";
+        CERTIFICATE_UNKNOWN = 46, "certificate_unknown";
+        ILLEGAL_PARAMETER = 47, "illegal_parameter";
+        UNKNOWN_CA = 48, "unknown_ca";
+        ACCESS_DENIED = 49, "access_denied";
+        DECODE_ERROR = 50, "decode_error";
+        DECRYPT_ERROR = 51, "decrypt_error";
+        PROTOCOL_VERSION = 70, "protocol_version";
+        INSUFFICIENT_SECURITY = 71, "insufficient_security";
+        INTERNAL_ERROR = 80, "internal_error";
+        INAPPROPRIATE_FALLBACK = 86, "inappropriate_fallback";
+        USER_CANCELED = 90, "user_canceled";
+        NO_RENEGOTIATION = 100, "no_renegotiation";
+        MISSING_EXTENSION = 109, "missing_extension";
+        UNSUPPORTED_EXTENSION = 110, "unsupported_extension";
+        UNRECOGNIZED_NAME = 112, "unrecognized_name";
+        UNKNOWN_PSK_IDENTITY = 115, "unknown_psk_identity";
+        CERTIFICATE_REQUIRED = 116, "certificate_required";
+        NO_APPLICATION_PROTOCOL = 120, "no_application_protocol";
+    }
+}
+
+codes! {
+    /// How grave an alert is (RFC 8446 §6).
+    AlertLevel(u8) 2 {
+        WARNING = 1, "warning";
+        FATAL = 2, "fatal";
+    }
+}
+
+impl NamedGroup {
+    /// Whether the key exchange holds against a quantum computer: ML-KEM alone or joined with an elliptic curve.
+    #[must_use]
+    pub fn is_post_quantum(self) -> bool {
+        matches!(self, Self::MLKEM512 | Self::MLKEM768 | Self::MLKEM1024) || self.is_post_quantum_hybrid()
+    }
+
+    /// Whether it joins an elliptic curve with ML-KEM (or its draft, Kyber).
+    #[must_use]
+    pub fn is_post_quantum_hybrid(self) -> bool {
+        matches!(
+            self,
+            Self::SECP256R1MLKEM768
+                | Self::X25519MLKEM768
+                | Self::SECP384R1MLKEM1024
+                | Self::X25519KYBER768DRAFT00
+        )
+    }
+}
+
+/// An alert in the clear or decrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// How grave it is.
+    pub level: AlertLevel,
+    /// What it says.
+    pub description: AlertDescription,
+}
+
+impl Alert {
+    /// Reads the body of an alert record: exactly two bytes, the level 1 or 2 (RFC 8446 §6).
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let &[level, description] = body else { return None };
+        let level = AlertLevel(level);
+        level.name().map(|_| Self { level, description: AlertDescription(description) })
+    }
+}
+
+/// Whether a value is one of those reserved to keep peers tolerant of unknown ones (RFC 8701).
+#[must_use]
+pub fn is_grease(value: u16) -> bool {
+    let [high, low] = value.to_be_bytes();
+    high == low && low & 0x0f == 0x0a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_values_print_as_hex() {
+        assert_eq!(CipherSuite(0x1301).to_string(), "TLS_AES_128_GCM_SHA256");
+        assert_eq!(CipherSuite(0x0a0a).to_string(), "0x0a0a");
+        assert_eq!(format!("{:?}", ContentType(7)), "0x07");
+        assert!(NamedGroup(0x11ec).is_post_quantum_hybrid());
+        assert!(!NamedGroup::X25519.is_post_quantum());
+        assert!(NamedGroup::MLKEM768.is_post_quantum() && !NamedGroup::MLKEM768.is_post_quantum_hybrid());
+        assert!(is_grease(0x7a7a) && !is_grease(0x7a8a) && !is_grease(0x1301));
+    }
+
+    #[test]
+    fn an_alert_is_exactly_two_bytes() {
+        assert_eq!(Alert::parse(&[1, 0]).unwrap().description, AlertDescription::CLOSE_NOTIFY);
+        for bad in [&[][..], &[1], &[1, 0, 0], &[3, 0], &[0, 0]] {
+            assert_eq!(Alert::parse(bad), None);
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! Handshake messages: what a hello, a certificate message and the decrypted extensions say (RFC 8446 §4, RFC 5246 §7.4).
+//!
+//! Parsing is strict: lengths must add up and nothing may trail, because a message counts as explained only when all of
+//! its bytes are. Values are kept as they stand, GREASE included.
+
+use std::sync::Arc;
+
+use super::certificate::Certificate;
+use super::code::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
+use super::cursor::{Cursor, Malformed, Parsed};
+
+/// Most certificates of one message that are read; real chains have two to four. The others are counted only.
+pub const MAX_CERTIFICATES: usize = 16;
+
+/// Longest session id (RFC 8446 §4.1.2).
+const MAX_SESSION_ID: usize = 32;
+
+/// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 8446 §4.1.3).
+const HELLO_RETRY_REQUEST_RANDOM: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+    0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
+/// A handshake message, as far as it is of use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// What the client offers.
+    ClientHello(Box<ClientHello>),
+    /// What the server chose, or a HelloRetryRequest.
+    ServerHello(Box<ServerHello>),
+    /// Extensions that TLS 1.3 encrypts.
+    EncryptedExtensions(EncryptedExtensions),
+    /// A certificate chain; empty where a client has none.
+    Certificate(CertificateChain),
+    /// A ticket for resumption.
+    NewSessionTicket(NewSessionTicket),
+    /// New keys for the sender (RFC 8446 §4.6.3).
+    KeyUpdate {
+        /// Whether the other side is asked to do the same.
+        update_requested: bool,
+    },
+    /// The sender's handshake ends.
+    Finished,
+    /// 0-RTT data end (RFC 8446 §4.5).
+    EndOfEarlyData,
+    /// A known or unknown message whose body is not read further.
+    Other {
+        /// Type of the message.
+        message_type: HandshakeType,
+        /// Length of its body in bytes.
+        length: usize,
+    },
+    /// A message that does not parse.
+    Malformed {
+        /// Type of the message.
+        message_type: HandshakeType,
+        /// What is wrong.
+        error: Malformed,
+    },
+    /// A message over the bound, skipped.
+    TooLong {
+        /// Type of the message.
+        message_type: HandshakeType,
+        /// Length it announces in bytes.
+        length: usize,
+    },
+}
+
+/// ClientHello (RFC 8446 §4.1.2). Text fields show bytes outside printable ASCII escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientHello {
+    /// `legacy_version`.
+    pub legacy_version: ProtocolVersion,
+    /// `random`: the key under which a key log files the secrets.
+    pub random: [u8; 32],
+    /// `legacy_session_id`.
+    pub session_id: Vec<u8>,
+    /// Cipher suites in order of preference.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Extension types in the order of the message.
+    pub extensions: Vec<ExtensionType>,
+    /// Versions from `supported_versions`; empty where the extension is missing.
+    pub supported_versions: Vec<ProtocolVersion>,
+    /// Host name from `server_name`: readable by everybody on the wire.
+    pub server_name: Option<String>,
+    /// Protocols from ALPN: readable by everybody on the wire.
+    pub alpn: Vec<String>,
+    /// Groups from `supported_groups`.
+    pub supported_groups: Vec<NamedGroup>,
+    /// Groups for which a key share is there.
+    pub key_share_groups: Vec<NamedGroup>,
+    /// Signature schemes, as numbers.
+    pub signature_schemes: Vec<u16>,
+    /// Whether `pre_shared_key` offers resumption.
+    pub offers_psk: bool,
+    /// Whether `early_data` announces 0-RTT.
+    pub offers_early_data: bool,
+    /// Whether `encrypted_client_hello` is there (it may be GREASE).
+    pub offers_encrypted_client_hello: bool,
+}
+
+/// ServerHello or HelloRetryRequest (RFC 8446 §4.1.3, §4.1.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerHello {
+    /// Whether it is a HelloRetryRequest.
+    pub is_hello_retry_request: bool,
+    /// `random`.
+    pub random: [u8; 32],
+    /// `legacy_session_id_echo`.
+    pub session_id: Vec<u8>,
+    /// Version in force: `supported_versions` where it is there, else the legacy field.
+    pub version: ProtocolVersion,
+    /// Cipher suite in force.
+    pub cipher_suite: CipherSuite,
+    /// Group of the server's key share (of the one it asks for, in a HelloRetryRequest).
+    pub key_share_group: Option<NamedGroup>,
+    /// Whether a pre-shared key was accepted: no certificate follows.
+    pub accepts_psk: bool,
+    /// ALPN protocol; in the clear up to TLS 1.2 only.
+    pub alpn: Option<String>,
+    /// Extension types in the order of the message.
+    pub extensions: Vec<ExtensionType>,
+}
+
+/// EncryptedExtensions (RFC 8446 §4.3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptedExtensions {
+    /// ALPN protocol the server chose.
+    pub alpn: Option<String>,
+    /// Whether 0-RTT data are accepted.
+    pub accepts_early_data: bool,
+    /// Extension types in the order of the message.
+    pub extensions: Vec<ExtensionType>,
+}
+
+/// Certificate message (RFC 8446 §4.4.2, RFC 5246 §7.4.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateChain {
+    /// The first [`MAX_CERTIFICATES`], leaf first; one that is no X.509 says why.
+    pub certificates: Vec<Arc<Certificate>>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// NewSessionTicket of TLS 1.3 (RFC 8446 §4.6.1), without the ticket itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewSessionTicket {
+    /// Lifetime in seconds.
+    pub lifetime_seconds: u32,
+    /// Length of the ticket in bytes.
+    pub ticket_length: usize,
+    /// Bytes of 0-RTT data it permits, if any.
+    pub max_early_data: Option<u32>,
+}
+
+/// Captured bytes as text that is safe to show.
+fn text(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+/// The entries of an extension block that takes all of what is left.
+fn extensions<'a>(
+    cursor: &mut Cursor<'a>,
+    mut each: impl FnMut(ExtensionType, Cursor<'a>) -> Parsed<()>,
+) -> Parsed<Vec<ExtensionType>> {
+    let mut types = Vec::new();
+    let mut block = cursor.vec16("extensions")?;
+    while !block.is_empty() {
+        let extension = ExtensionType(block.u16("extension_type")?);
+        types.push(extension);
+        each(extension, block.vec16("extension_data")?)?;
+    }
+    cursor.end("bytes after the extensions")?;
+    Ok(types)
+}
+
+/// `ProtocolNameList` (RFC 7301 §3.1).
+fn alpn_list(mut body: Cursor<'_>) -> Parsed<Vec<String>> {
+    let mut names = Vec::new();
+    let mut list = body.vec16("protocol_name_list")?;
+    while !list.is_empty() {
+        names.push(text(list.vec8("protocol_name")?.rest()));
+    }
+    body.end("bytes after protocol_name_list")?;
+    Ok(names)
+}
+
+/// A `ProtocolNameList` of exactly one name, as a server sends it.
+fn alpn_choice(body: Cursor<'_>) -> Parsed<Option<String>> {
+    let wrong = body.wrong("protocol_name_list");
+    let mut names = alpn_list(body)?;
+    if names.len() == 1 { Ok(names.pop()) } else { Err(wrong) }
+}
+
+impl ClientHello {
+    /// Reads the body of the message.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(body);
+        let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
+        let random = cursor.array("random")?;
+        let session_id = session_id(&mut cursor)?;
+        let suites = cursor.vec16("cipher_suites")?;
+        let cipher_suites = suites.all_u16("cipher_suites", CipherSuite)?;
+        cursor.vec8("legacy_compression_methods")?;
+        let mut hello = Self {
+            legacy_version,
+            random,
+            session_id,
+            cipher_suites,
+            extensions: Vec::new(),
+            supported_versions: Vec::new(),
+            server_name: None,
+            alpn: Vec::new(),
+            supported_groups: Vec::new(),
+            key_share_groups: Vec::new(),
+            signature_schemes: Vec::new(),
+            offers_psk: false,
+            offers_early_data: false,
+            offers_encrypted_client_hello: false,
+        };
+        // Before TLS 1.3 the extension block may be missing altogether (RFC 5246 §7.4.1.2).
+        if !cursor.is_empty() {
+            hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
+        }
+        Ok(hello)
+    }
+
+    fn extension(&mut self, kind: ExtensionType, mut body: Cursor<'_>) -> Parsed<()> {
+        match kind {
+            ExtensionType::SERVER_NAME => {
+                let mut list = body.vec16("server_name_list")?;
+                while !list.is_empty() {
+                    let name_type = list.u8("name_type")?;
+                    let name = list.vec16("host_name")?;
+                    if name_type == 0 && self.server_name.is_none() {
+                        self.server_name = Some(text(name.rest()));
+                    }
+                }
+            }
+            ExtensionType::SUPPORTED_GROUPS => {
+                self.supported_groups = body.vec16("named_group_list")?.all_u16("named_group", NamedGroup)?;
+            }
+            ExtensionType::SIGNATURE_ALGORITHMS => {
+                self.signature_schemes =
+                    body.vec16("supported_signature_algorithms")?.all_u16("scheme", |v| v)?;
+            }
+            ExtensionType::ALPN => {
+                self.alpn = alpn_list(body)?;
+                return Ok(());
+            }
+            ExtensionType::SUPPORTED_VERSIONS => {
+                self.supported_versions = body.vec8("versions")?.all_u16("versions", ProtocolVersion)?;
+            }
+            ExtensionType::KEY_SHARE => {
+                let mut shares = body.vec16("client_shares")?;
+                while !shares.is_empty() {
+                    self.key_share_groups.push(NamedGroup(shares.u16("key_share group")?));
+                    shares.vec16("key_exchange")?;
+                }
+            }
+            ExtensionType::PRE_SHARED_KEY => {
+                self.offers_psk = true;
+                return Ok(());
+            }
+            ExtensionType::EARLY_DATA => self.offers_early_data = true,
+            ExtensionType::ENCRYPTED_CLIENT_HELLO => {
+                self.offers_encrypted_client_hello = true;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        body.end("bytes after the extension")
+    }
+}
+
+impl ServerHello {
+    /// Reads the body of the message.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(body);
+        let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
+        let random = cursor.array("random")?;
+        let is_hello_retry_request = random == HELLO_RETRY_REQUEST_RANDOM;
+        let session_id = session_id(&mut cursor)?;
+        let cipher_suite = CipherSuite(cursor.u16("cipher_suite")?);
+        cursor.u8("legacy_compression_method")?;
+        let mut hello = Self {
+            is_hello_retry_request,
+            random,
+            session_id,
+            version: legacy_version,
+            cipher_suite,
+            key_share_group: None,
+            accepts_psk: false,
+            alpn: None,
+            extensions: Vec::new(),
+        };
+        if !cursor.is_empty() {
+            hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
+        }
+        Ok(hello)
+    }
+
+    fn extension(&mut self, kind: ExtensionType, mut body: Cursor<'_>) -> Parsed<()> {
+        match kind {
+            ExtensionType::SUPPORTED_VERSIONS => {
+                self.version = ProtocolVersion(body.u16("selected_version")?);
+            }
+            ExtensionType::KEY_SHARE => {
+                self.key_share_group = Some(NamedGroup(body.u16("key_share group")?));
+                if !self.is_hello_retry_request {
+                    body.vec16("key_exchange")?;
+                }
+            }
+            ExtensionType::PRE_SHARED_KEY => {
+                body.u16("selected_identity")?;
+                self.accepts_psk = true;
+            }
+            ExtensionType::ALPN => {
+                self.alpn = alpn_choice(body)?;
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        body.end("bytes after the extension")
+    }
+}
+
+fn session_id(cursor: &mut Cursor<'_>) -> Parsed<Vec<u8>> {
+    let wrong = cursor.wrong("legacy_session_id");
+    let id = cursor.vec8("legacy_session_id")?.rest();
+    if id.len() > MAX_SESSION_ID { Err(wrong) } else { Ok(id.to_vec()) }
+}
+
+impl EncryptedExtensions {
+    /// Reads the body of the message.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let mut parsed = Self::default();
+        let types = extensions(&mut Cursor::new(body), |kind, body| {
+            match kind {
+                ExtensionType::ALPN => parsed.alpn = alpn_choice(body)?,
+                ExtensionType::EARLY_DATA => parsed.accepts_early_data = true,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        parsed.extensions = types;
+        Ok(parsed)
+    }
+}
+
+impl NewSessionTicket {
+    /// Reads the body of the TLS 1.3 message.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(body);
+        let lifetime_seconds = cursor.u32("ticket_lifetime")?;
+        cursor.u32("ticket_age_add")?;
+        cursor.vec8("ticket_nonce")?;
+        let ticket_length = cursor.vec16("ticket")?.rest().len();
+        let mut max_early_data = None;
+        extensions(&mut cursor, |kind, mut body| {
+            if kind == ExtensionType::EARLY_DATA {
+                max_early_data = Some(body.u32("max_early_data_size")?);
+            }
+            Ok(())
+        })?;
+        Ok(Self { lifetime_seconds, ticket_length, max_early_data })
+    }
+}
+
+/// Reads the body of a Certificate message, in the form of TLS 1.3 or of the versions before it. `read` turns one DER
+/// certificate into facts.
+pub(super) fn parse_chain(
+    body: &[u8],
+    is_tls13: bool,
+    mut read: impl FnMut(&[u8]) -> Arc<Certificate>,
+) -> Parsed<CertificateChain> {
+    let mut cursor = Cursor::new(body);
+    if is_tls13 {
+        cursor.vec8("certificate_request_context")?;
+    }
+    let mut list = cursor.vec24("certificate_list")?;
+    cursor.end("bytes after certificate_list")?;
+    let mut chain = CertificateChain::default();
+    while !list.is_empty() {
+        let der = list.vec24("cert_data")?.rest();
+        if is_tls13 {
+            list.vec16("certificate extensions")?;
+        }
+        chain.total += 1;
+        if chain.certificates.len() < MAX_CERTIFICATES {
+            chain.certificates.push(read(der));
+        }
+    }
+    Ok(chain)
+}
+
+/// Reads the body of a KeyUpdate: one byte, 0 or 1 (RFC 8446 §4.6.3).
+pub(super) fn parse_key_update(body: &[u8]) -> Parsed<bool> {
+    let mut cursor = Cursor::new(body);
+    let wrong = cursor.wrong("request_update");
+    let requested = cursor.u8("request_update")?;
+    cursor.end("bytes after request_update")?;
+    match requested {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(wrong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ClientHello body with the given extension block.
+    fn client_hello(extensions: &[u8]) -> Vec<u8> {
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+        body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+        body.extend(extensions);
+        body
+    }
+
+    #[test]
+    fn the_visible_facts_of_a_client_hello() {
+        let body = client_hello(&[
+            0, 0, 0, 9, 0, 7, 0, 0, 4, b'h', b'o', b's', 0x1b, // server_name "hos\x1b"
+            0, 16, 0, 5, 0, 3, 2, b'h', b'2', // ALPN h2
+            0, 43, 0, 3, 2, 3, 4, // supported_versions 1.3
+            0, 51, 0, 7, 0, 5, 0x11, 0xec, 0, 1, 9, // key_share X25519MLKEM768
+            0, 42, 0, 0, // early_data
+        ]);
+        let hello = ClientHello::parse(&body).unwrap();
+        assert_eq!(hello.server_name.as_deref(), Some("hos\\x1b"));
+        assert_eq!(hello.alpn, ["h2"]);
+        assert_eq!(hello.supported_versions, [ProtocolVersion::TLS_1_3]);
+        assert_eq!(hello.key_share_groups, [NamedGroup::X25519MLKEM768]);
+        assert_eq!(hello.cipher_suites, [CipherSuite::TLS_AES_128_GCM_SHA256]);
+        assert!(hello.offers_early_data && !hello.offers_psk);
+        for len in 0..body.len() {
+            // Cut right before the extension block it is a hello of the days before extensions.
+            assert_eq!(ClientHello::parse(&body[..len]).is_ok(), len == 41, "{len}");
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_never_accepted() {
+        let mut body = client_hello(&[]);
+        assert!(ClientHello::parse(&body).is_ok());
+        body.push(0);
+        assert_eq!(ClientHello::parse(&body).unwrap_err().field, "bytes after the extensions");
+        assert_eq!(
+            ClientHello::parse(&client_hello(&[0, 42, 0, 1, 0])).unwrap_err().field,
+            "bytes after the extension"
+        );
+        assert!(parse_key_update(&[2]).is_err() && parse_key_update(&[1, 0]).is_err());
+        assert_eq!(parse_key_update(&[1]), Ok(true));
+    }
+}

@@ -1,0 +1,144 @@
+//! Handshake messages out of the fragments that carry them (RFC 8446 §5.1).
+
+use std::ops::Range;
+
+use super::code::HandshakeType;
+
+/// Longest message that is joined: rustls and others accept no more, and certificate chains with post-quantum
+/// signatures stay below. When hit, the message is passed over and reported as too long.
+pub const MAX_HANDSHAKE_MESSAGE: usize = 0xffff;
+
+/// Type and length in front of a message.
+const MESSAGE_HEADER: usize = 4;
+
+/// A message as the joiner hands it on.
+pub(super) struct Joined<'a> {
+    pub(super) message_type: HandshakeType,
+    /// The body, or `None` for a message over the bound.
+    pub(super) body: Option<&'a [u8]>,
+    /// Length of the body as the message says.
+    pub(super) length: usize,
+    /// Stream offsets of the records that carry it, from the first header to the end of the last.
+    pub(super) range: Range<u64>,
+}
+
+impl Joined<'_> {
+    /// Length on the wire, header included.
+    pub(super) fn wire_length(&self) -> u64 {
+        (MESSAGE_HEADER + self.length) as u64
+    }
+}
+
+/// Joins the messages of one direction. Holds at most one unfinished message.
+#[derive(Debug, Default)]
+pub(super) struct Joiner {
+    partial: Vec<u8>,
+    /// Of a message over the bound: bytes of its body still to come.
+    skipping: Option<(HandshakeType, usize, usize)>,
+    /// Stream offset of the record in which the unfinished message begins.
+    from: u64,
+}
+
+impl Joiner {
+    /// Whether a message is unfinished.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.skipping.is_some() || !self.partial.is_empty()
+    }
+
+    /// Adds the handshake bytes of one record, whose stream offsets are `record`, and calls `each` for every message
+    /// that is complete with it.
+    pub(super) fn push(&mut self, mut rest: &[u8], record: &Range<u64>, mut each: impl FnMut(Joined<'_>)) {
+        while !rest.is_empty() {
+            if !self.is_unfinished() {
+                self.from = record.start;
+            }
+            let range = self.from..record.end;
+            if let Some((message_type, length, wanted)) = self.skipping {
+                let taken = wanted.min(rest.len());
+                rest = rest.get(taken..).unwrap_or_default();
+                if taken < wanted {
+                    self.skipping = Some((message_type, length, wanted - taken));
+                    continue;
+                }
+                self.skipping = None;
+                each(Joined { message_type, body: None, length, range });
+                continue;
+            }
+            if self.partial.is_empty()
+                && let Some((message_type, length, after)) = header(rest)
+                && let Some((body, after)) = after.split_at_checked(length)
+                && length <= MAX_HANDSHAKE_MESSAGE
+            {
+                rest = after;
+                each(Joined { message_type, body: Some(body), length, range });
+                continue;
+            }
+            rest = self.join(rest, range, &mut each);
+        }
+        // An idle connection holds no buffer.
+        if self.partial.is_empty() {
+            self.partial = Vec::new();
+        }
+    }
+
+    /// Adds to the unfinished message; returns what belongs to the next.
+    fn join<'a>(&mut self, rest: &'a [u8], range: Range<u64>, each: &mut impl FnMut(Joined<'_>)) -> &'a [u8] {
+        let rest = self.take(rest, MESSAGE_HEADER);
+        let Some((message_type, length, _)) = header(&self.partial) else { return rest };
+        if length > MAX_HANDSHAKE_MESSAGE {
+            self.partial.clear();
+            self.skipping = Some((message_type, length, length));
+            return rest;
+        }
+        let rest = self.take(rest, MESSAGE_HEADER + length);
+        if let Some((message_type, length, after)) = header(&self.partial)
+            && let Some(body) = after.get(..length)
+        {
+            each(Joined { message_type, body: Some(body), length, range });
+            self.partial.clear();
+        }
+        rest
+    }
+
+    fn take<'a>(&mut self, rest: &'a [u8], want: usize) -> &'a [u8] {
+        let more = want.saturating_sub(self.partial.len()).min(rest.len());
+        let (taken, rest) = rest.split_at_checked(more).unwrap_or((rest, &[]));
+        self.partial.extend_from_slice(taken);
+        rest
+    }
+}
+
+fn header(bytes: &[u8]) -> Option<(HandshakeType, usize, &[u8])> {
+    let (&[message_type, a, b, c], after) = bytes.split_first_chunk::<MESSAGE_HEADER>()?;
+    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    Some((HandshakeType(message_type), length, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TypeAndBody = (u8, Result<Vec<u8>, usize>);
+
+    /// Messages of the stream, cut into records of `size` bytes, as (type, body or length).
+    fn join(stream: &[u8], size: usize) -> (Vec<TypeAndBody>, bool) {
+        let mut joiner = Joiner::default();
+        let mut found = Vec::new();
+        for (n, record) in stream.chunks(size).enumerate() {
+            joiner.push(record, &(n as u64..n as u64 + 1), |m| {
+                found.push((m.message_type.0, m.body.map(<[u8]>::to_vec).ok_or(m.length)));
+            });
+        }
+        (found, joiner.is_unfinished())
+    }
+
+    #[test]
+    fn every_fragmentation_gives_the_same_messages() {
+        let long = [&[11, 2, 0, 0][..], &vec![5; 0x2_0000]].concat();
+        let stream = [&[1, 0, 0, 2, 8, 9, 20, 0, 0, 0][..], &long, &[24, 0, 0, 1, 1, 1, 0]].concat();
+        let expected = vec![(1, Ok(vec![8, 9])), (20, Ok(vec![])), (11, Err(0x2_0000)), (24, Ok(vec![1]))];
+        for size in [1, 2, 3, 4, 5, 7, 100, 16384, stream.len()] {
+            assert_eq!(join(&stream, size), (expected.clone(), true), "{size}");
+        }
+    }
+}

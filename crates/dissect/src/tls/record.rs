@@ -1,0 +1,432 @@
+//! TLS records out of the bytes of one direction (RFC 8446 §5, RFC 5246 §6.2).
+//!
+//! ```text
+//!   chunks, any splits       RecordReader                     framed records
+//!   ─────────────────>  header(5) │ fragment ...  ───>  header, offsets, where the fragment lies
+//!                       whole in one chunk: stays there    (in the chunk, or in the caller's buffer)
+//!                       split over chunks:  joined once
+//! ```
+//!
+//! Three answers: a record, not TLS, or more bytes are needed. What is not TLS is recognised with its first byte that no
+//! record header can have. A hole that lies inside one record costs that record only; any other loses the framing.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::code::{ContentType, ProtocolVersion};
+
+/// Length of a record header: type, version, length.
+pub const HEADER_LEN: usize = 5;
+
+/// Longest plaintext fragment (RFC 8446 §5.1).
+pub const MAX_PLAINTEXT: usize = 1 << 14;
+
+/// Longest protected fragment of TLS 1.3 (RFC 8446 §5.2).
+pub const MAX_CIPHERTEXT_TLS13: usize = MAX_PLAINTEXT + 256;
+
+/// Longest protected fragment of TLS 1.2 (RFC 5246 §6.2.3); the bound until the version is known.
+pub const MAX_CIPHERTEXT: usize = MAX_PLAINTEXT + 2048;
+
+/// Does a stream that begins like this speak TLS?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// It begins with a record header.
+    Yes,
+    /// It does not.
+    No,
+    /// So far it could.
+    NeedMore,
+}
+
+/// Says at once what a stream beginning with `prefix` is: the first byte decides for every protocol of text.
+#[must_use]
+pub fn looks_like_tls(prefix: &[u8]) -> Looks {
+    let available = prefix.get(..HEADER_LEN).unwrap_or(prefix);
+    match implausible(available, MAX_CIPHERTEXT) {
+        Some(_) => Looks::No,
+        None if available.len() < HEADER_LEN => Looks::NeedMore,
+        None => Looks::Yes,
+    }
+}
+
+/// The five bytes in front of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Outer content type.
+    pub content_type: ContentType,
+    /// `legacy_record_version`.
+    pub version: ProtocolVersion,
+    /// Length of the fragment in bytes.
+    pub length: u16,
+}
+
+impl Header {
+    fn read(&[content_type, major, minor, high, low]: &[u8; HEADER_LEN]) -> Self {
+        Self {
+            content_type: ContentType(content_type),
+            version: ProtocolVersion(u16::from_be_bytes([major, minor])),
+            length: u16::from_be_bytes([high, low]),
+        }
+    }
+
+    /// The bytes on the wire; for protected records also the additional data (RFC 8446 §5.2).
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let [major, minor] = self.version.0.to_be_bytes();
+        let [high, low] = self.length.to_be_bytes();
+        [self.content_type.0, major, minor, high, low]
+    }
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTls {
+    /// The first byte is no content type.
+    ContentType(u8),
+    /// The version is none of 0x0301 to 0x0304; the bytes seen of it.
+    Version(u8),
+    /// The length is zero where it may not be, or over the bound.
+    Length(u16),
+}
+
+impl fmt::Display for NotTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ContentType(value) => write!(f, "0x{value:02x} is no TLS content type"),
+            Self::Version(value) => write!(f, "0x{value:02x} is in no TLS record version"),
+            Self::Length(length) => write!(f, "no TLS record has a length of {length}"),
+        }
+    }
+}
+
+/// The first thing in up to five header bytes that no record has.
+fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
+    let mut bytes = header.iter().copied();
+    let content_type = bytes.next()?;
+    if !(ContentType::CHANGE_CIPHER_SPEC.0..=ContentType::HEARTBEAT.0).contains(&content_type) {
+        return Some(NotTls::ContentType(content_type));
+    }
+    if let Some(major) = bytes.next().filter(|major| *major != 3) {
+        return Some(NotTls::Version(major));
+    }
+    if let Some(minor) = bytes.next().filter(|minor| !(1..=4).contains(minor)) {
+        return Some(NotTls::Version(minor));
+    }
+    let length = u16::from_be_bytes([bytes.next()?, bytes.next()?]);
+    // Zero-length fragments are for application data only (RFC 8446 §5.1).
+    let zero = length == 0 && ContentType(content_type) != ContentType::APPLICATION_DATA;
+    (zero || usize::from(length) > max).then_some(NotTls::Length(length))
+}
+
+/// Where the bytes of a record lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The fragment lies in the input of this call.
+    Input(Range<usize>),
+    /// Header and fragment were joined in the buffer of this call.
+    Assembled,
+    /// A hole in the stream took part of it.
+    Damaged {
+        /// Bytes of the record, header included, that were seen.
+        seen: u64,
+    },
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Framed {
+    /// Its header.
+    pub header: Header,
+    /// Stream offsets from the first byte of the header to the end of the fragment.
+    pub range: Range<u64>,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// What the reader found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A whole record.
+    Record(Framed),
+    /// All input is taken; no record is complete.
+    NeedMore,
+    /// The stream is no TLS from this offset on. Nothing further is taken.
+    NotTls {
+        /// Stream offset of the header that is none.
+        stream_offset: u64,
+        /// What is wrong with it.
+        why: NotTls,
+    },
+}
+
+/// What a hole did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterGap {
+    /// It lies inside one record, which is lost; the next header is where it must be.
+    InsideRecord,
+    /// The next header cannot be found.
+    Lost,
+}
+
+/// Finds the records of one direction. Holds at most one unfinished record.
+#[derive(Debug, Default)]
+pub struct RecordReader {
+    /// Stream offset of the next byte to come.
+    next_offset: u64,
+    /// Stream offset of the current record's header.
+    record_offset: u64,
+    partial: Vec<u8>,
+    /// Of a record with a hole in it: its header, the bytes still to come, the bytes seen.
+    damaged: Option<(Header, u64, u64)>,
+    /// Whether the version is known to be TLS 1.3, whose records are shorter.
+    is_tls13: bool,
+}
+
+impl RecordReader {
+    /// Stream offset of the next byte that the reader wants.
+    #[must_use]
+    pub fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    /// Bytes of an unfinished record that were taken: `(stream offset of its header, bytes seen)`.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<(u64, u64)> {
+        match self.damaged {
+            Some((_, _, seen)) => Some((self.record_offset, seen)),
+            None => (!self.partial.is_empty()).then_some((self.record_offset, self.partial.len() as u64)),
+        }
+    }
+
+    /// From now on the bound of TLS 1.3 holds.
+    pub fn set_tls13(&mut self) {
+        self.is_tls13 = true;
+    }
+
+    fn max(&self) -> usize {
+        if self.is_tls13 { MAX_CIPHERTEXT_TLS13 } else { MAX_CIPHERTEXT }
+    }
+
+    /// Takes from `input` up to the end of one record: the number of bytes taken, and what was found. A record that was
+    /// split over calls is swapped into `assembled`, whose old buffer serves the next one.
+    pub fn step(&mut self, input: &[u8], assembled: &mut Vec<u8>) -> (usize, Step) {
+        if let Some((header, wanted, seen)) = self.damaged {
+            return self.skip(header, wanted, seen, input.len());
+        }
+        if self.partial.is_empty() {
+            self.record_offset = self.next_offset;
+            match input.first_chunk::<HEADER_LEN>() {
+                Some(header) => {
+                    if let Some(not_tls) = self.check(header) {
+                        return (0, not_tls);
+                    }
+                    let header = Header::read(header);
+                    let end = HEADER_LEN + usize::from(header.length);
+                    if end <= input.len() {
+                        let place = Place::Input(HEADER_LEN..end);
+                        return (end, self.complete(header, end as u64, place));
+                    }
+                }
+                None => {
+                    if let Some(not_tls) = self.check(input) {
+                        return (0, not_tls);
+                    }
+                }
+            }
+        }
+        self.join(input, assembled)
+    }
+
+    /// Adds to the unfinished record.
+    fn join(&mut self, input: &[u8], assembled: &mut Vec<u8>) -> (usize, Step) {
+        let mut taken = 0;
+        let mut take = |partial: &mut Vec<u8>, want: usize| {
+            let rest = input.get(taken..).unwrap_or_default();
+            let more = want.saturating_sub(partial.len());
+            let part = rest.get(..more).unwrap_or(rest);
+            partial.extend_from_slice(part);
+            taken += part.len();
+        };
+        take(&mut self.partial, HEADER_LEN);
+        if let Some(not_tls) = self.check(&self.partial) {
+            // The header bytes taken by earlier calls belong to what is not TLS as well.
+            return (0, not_tls);
+        }
+        let Some(header) = self.partial.first_chunk().map(Header::read) else {
+            self.next_offset += taken as u64;
+            return (taken, Step::NeedMore);
+        };
+        let end = HEADER_LEN + usize::from(header.length);
+        self.partial.reserve_exact(end.saturating_sub(self.partial.len()));
+        take(&mut self.partial, end);
+        if self.partial.len() < end {
+            self.next_offset += taken as u64;
+            return (taken, Step::NeedMore);
+        }
+        std::mem::swap(&mut self.partial, assembled);
+        self.partial.clear();
+        (taken, self.complete(header, taken as u64, Place::Assembled))
+    }
+
+    fn check(&self, header: &[u8]) -> Option<Step> {
+        let header = header.get(..HEADER_LEN).unwrap_or(header);
+        implausible(header, self.max()).map(|why| Step::NotTls { stream_offset: self.record_offset, why })
+    }
+
+    fn complete(&mut self, header: Header, taken: u64, place: Place) -> Step {
+        self.next_offset += taken;
+        Step::Record(Framed { header, range: self.record_offset..self.next_offset, place })
+    }
+
+    /// Passes over the rest of a record with a hole.
+    fn skip(&mut self, header: Header, wanted: u64, seen: u64, available: usize) -> (usize, Step) {
+        let taken = usize::try_from(wanted).map_or(available, |wanted| wanted.min(available));
+        let (wanted, seen) = (wanted - taken as u64, seen + taken as u64);
+        if wanted == 0 {
+            self.damaged = None;
+            return (taken, self.complete(header, taken as u64, Place::Damaged { seen }));
+        }
+        self.damaged = Some((header, wanted, seen));
+        self.next_offset += taken as u64;
+        (taken, Step::NeedMore)
+    }
+
+    /// `length` bytes of the stream are missing here.
+    pub fn gap(&mut self, length: u64) -> AfterGap {
+        let (header, wanted, seen) = match self.damaged {
+            Some(damaged) => damaged,
+            None => {
+                let Some(header) = self.partial.first_chunk().map(Header::read) else {
+                    return AfterGap::Lost;
+                };
+                let seen = self.partial.len() as u64;
+                (header, HEADER_LEN as u64 + u64::from(header.length) - seen, seen)
+            }
+        };
+        // A hole that ends with the record is taken for inside: the next header proves it or not.
+        let Some(wanted) = wanted.checked_sub(length) else { return AfterGap::Lost };
+        self.partial.clear();
+        self.damaged = Some((header, wanted, seen));
+        self.next_offset += length;
+        AfterGap::InsideRecord
+    }
+
+    /// Takes a spare buffer for the record to come, so that none is allocated.
+    pub(super) fn lend(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.partial.capacity() == 0
+            && let Some(buffer) = spare.pop()
+        {
+            self.partial = buffer;
+        }
+    }
+
+    /// Gives its buffer back while no record is unfinished, so that an idle connection holds none.
+    pub(super) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>, most: usize) {
+        if self.partial.is_empty() && self.partial.capacity() > 0 {
+            let buffer = std::mem::take(&mut self.partial);
+            if spare.len() < most {
+                spare.push(buffer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: [u8; 9] = [22, 3, 1, 0, 4, 1, 0, 0, 0];
+    const DATA: [u8; 8] = [23, 3, 3, 0, 3, 7, 8, 9];
+
+    type Found = (Header, Range<u64>, Vec<u8>);
+
+    /// All records of the pieces, with their fragments; the end of the answers is the last step.
+    fn read(pieces: &[&[u8]]) -> (Vec<Found>, Step) {
+        let mut reader = RecordReader::default();
+        let mut assembled = Vec::new();
+        let mut found = Vec::new();
+        for piece in pieces {
+            let mut rest = *piece;
+            loop {
+                let (taken, step) = reader.step(rest, &mut assembled);
+                match step {
+                    Step::Record(framed) => {
+                        let fragment = match framed.place {
+                            Place::Input(range) => rest[range].to_vec(),
+                            Place::Assembled => assembled[HEADER_LEN..].to_vec(),
+                            Place::Damaged { .. } => unreachable!(),
+                        };
+                        found.push((framed.header, framed.range, fragment));
+                        rest = &rest[taken..];
+                        if rest.is_empty() {
+                            break;
+                        }
+                    }
+                    Step::NeedMore => break,
+                    not_tls @ Step::NotTls { .. } => return (found, not_tls),
+                }
+            }
+        }
+        (found, Step::NeedMore)
+    }
+
+    #[test]
+    fn every_split_gives_the_same_records() {
+        let stream = [&HELLO[..], &DATA, &[23, 3, 3, 0, 0], &DATA].concat();
+        let (whole, _) = read(&[&stream]);
+        assert_eq!(whole.len(), 4);
+        assert_eq!(whole[1].1, 9..17);
+        assert_eq!(whole[1].2, [7, 8, 9]);
+        for cut in 0..=stream.len() {
+            let (head, tail) = stream.split_at(cut);
+            assert_eq!(read(&[head, tail]).0, whole, "{cut}");
+        }
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(read(&bytes).0, whole);
+    }
+
+    #[test]
+    fn what_is_not_tls_is_said_at_once() {
+        for text in ["GET / HTTP/1.1\r\n", "SSH-2.0", "\x00\x01", "\x19\x03"] {
+            assert_eq!(looks_like_tls(text.as_bytes()), Looks::No);
+            assert!(matches!(read(&[&text.as_bytes()[..1]]).1, Step::NotTls { stream_offset: 0, .. }));
+        }
+        for prefix in 0..HEADER_LEN {
+            assert_eq!(looks_like_tls(&HELLO[..prefix]), Looks::NeedMore);
+        }
+        assert_eq!(looks_like_tls(&HELLO), Looks::Yes);
+        for bad in
+            [[22, 2, 1, 0, 4], [22, 3, 0, 0, 4], [22, 3, 5, 0, 4], [22, 3, 3, 0, 0], [23, 3, 3, 0x48, 1]]
+        {
+            assert_eq!(looks_like_tls(&bad), Looks::No, "{bad:?}");
+        }
+        let late = [&DATA[..], b"plain"].concat();
+        let (found, end) = read(&[&late]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(end, Step::NotTls { stream_offset: 8, why: NotTls::ContentType(b'p') });
+    }
+
+    #[test]
+    fn a_hole_inside_a_record_costs_that_record_only() {
+        for (seen, hole) in [(5, 1), (5, 3), (6, 2), (7, 1)] {
+            let mut reader = RecordReader::default();
+            let mut assembled = Vec::new();
+            assert_eq!(reader.step(&DATA[..seen], &mut assembled).1, Step::NeedMore);
+            assert_eq!(reader.gap(hole), AfterGap::InsideRecord);
+            let rest = [&DATA[seen + hole as usize..], &HELLO].concat();
+            let (taken, step) = reader.step(&rest, &mut assembled);
+            let Step::Record(framed) = step else { panic!("{step:?}") };
+            assert_eq!(framed.place, Place::Damaged { seen: 8 - hole });
+            assert_eq!(framed.range, 0..8);
+            let (_, step) = reader.step(&rest[taken..], &mut assembled);
+            assert!(matches!(step, Step::Record(Framed { range: Range { start: 8, end: 17 }, .. })));
+        }
+        let mut reader = RecordReader::default();
+        let mut assembled = Vec::new();
+        assert_eq!(reader.gap(1), AfterGap::Lost);
+        reader.step(&DATA[..4], &mut assembled);
+        assert_eq!(reader.gap(1), AfterGap::Lost);
+        reader.step(&DATA[4..6], &mut assembled);
+        assert_eq!(reader.gap(3), AfterGap::Lost);
+    }
+}

@@ -1,0 +1,1016 @@
+//! One TLS connection, from the bytes of both directions to events.
+//!
+//! ```text
+//!             ┌ RecordReader ┐   held until the     ┌ clear:     Joiner ─> messages ─┐
+//!   chunk ──> │ header, range│─> peer's hello is ──>│                                ├─> events, Account
+//!             └──────────────┘   known (rarely)     └ protected: Opener ─> plaintext ┘
+//! ```
+//!
+//! Keys of a direction: none, then those of the handshake after the hellos, then those of the application data after
+//! the sender's own Finished, then one generation more with each of its KeyUpdates (RFC 8446 §7). So all a direction
+//! needs from the other one is its hello, and the two may arrive with any skew.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::account::{Account, NotOpened, Reason};
+use super::certificate::CertificateCache;
+use super::code::{Alert, CipherSuite, ContentType, HandshakeType, ProtocolVersion};
+use super::event::{Content, Epoch, Event, Handshake, Opened, Record, Side, Trouble};
+use super::handshake::{
+    ClientHello, EncryptedExtensions, Message, NewSessionTicket, ServerHello, parse_chain, parse_key_update,
+};
+use super::joiner::{Joined, Joiner};
+use super::keys::{Opener, Suite, strip_padding};
+use super::record::{AfterGap, Framed, HEADER_LEN, Header, MAX_CIPHERTEXT, Place, RecordReader, Step};
+use crate::keylog::{ClientSecrets, KeyLog, Label};
+
+/// Most bytes of one direction that wait for the hello of the other. A client sends no protected record before it has
+/// the ServerHello, so only reordering inside the capture makes them wait: a few records. When hit, they are no longer
+/// waited for and count as not opened.
+pub const MAX_HELD_BYTES: usize = 64 << 10;
+
+/// How many records in a row may fail to authenticate before no more are tried. One damaged record leaves the sequence
+/// numbers intact, so a single failure need not be the end; wrong keys fail all, and a gigabyte of tries is waste.
+pub const MAX_FAILURES: u32 = 16;
+
+/// Most unused record buffers that a [`Workspace`] keeps: more than directions usually have an unfinished record at a
+/// time. Each is at most 18 KiB; beyond it, buffers are freed.
+pub const MAX_SPARE_BUFFERS: usize = 64;
+
+/// Buffers that all sessions of a thread share, so that a session at rest holds none.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// The current record where it was split over chunks.
+    assembled: Vec<u8>,
+    /// The current record, decrypted.
+    out: Vec<u8>,
+    spare: Vec<Vec<u8>>,
+    certificates: CertificateCache,
+}
+
+impl Workspace {
+    /// Empty buffers; they grow to the longest record and stay.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// One TLS connection.
+#[derive(Debug, Default)]
+pub struct Session {
+    keys: Option<Arc<KeyLog>>,
+    with_control: bool,
+    client: Half,
+    server: Half,
+    queue: VecDeque<Queued>,
+    /// Who sent the ClientHello.
+    tls_client: Option<Side>,
+    offer: Option<Offer>,
+    choice: Option<Choice>,
+    /// Nothing waits for a hello any longer.
+    no_more_waiting: bool,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Half {
+    reader: RecordReader,
+    framing: Framing,
+    hello: Hello,
+    epoch: Epoch,
+    opener: Option<Box<Opener>>,
+    /// 0-RTT keys that may fit.
+    early: Option<Vec<Opener>>,
+    /// Whether no 0-RTT data can come any more.
+    early_is_over: bool,
+    joiner: Joiner,
+    /// Plaintext handshake bytes whose message is not complete: from which stream offset, how many.
+    pending: (u64, u64),
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    saw_change_cipher_spec: bool,
+    /// TLS 1.2 and before: everything from here on is encrypted, whatever the outer type says.
+    is_opaque: bool,
+    failures_in_a_row: u32,
+    account: Account,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Framing {
+    #[default]
+    Tls,
+    /// No records from here on; every byte is unexplained.
+    Dead(Reason),
+}
+
+/// Whether the direction's hello came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hello {
+    #[default]
+    Awaited,
+    /// A HelloRetryRequest; the ServerHello is still to come.
+    Retry,
+    Seen,
+    Never,
+}
+
+/// A record that waits for the peer's hello.
+struct Held {
+    header: Header,
+    range: Range<u64>,
+    /// Header and fragment.
+    bytes: Vec<u8>,
+}
+
+/// What is remembered of the ClientHello.
+#[derive(Debug)]
+struct Offer {
+    random: [u8; 32],
+    has_early_data: bool,
+    suites: Vec<CipherSuite>,
+}
+
+/// What is remembered of the ServerHello.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    version: ProtocolVersion,
+    suite: CipherSuite,
+}
+
+#[derive(Debug)]
+enum Queued {
+    Handshake(Handshake),
+    Trouble(Trouble),
+}
+
+/// A record without the borrowed bytes.
+struct Found {
+    side: Side,
+    index: u64,
+    range: Range<u64>,
+    header: Header,
+    place: Place,
+    content: FoundContent,
+}
+
+enum FoundContent {
+    Handshake,
+    ChangeCipherSpec { well_formed: bool },
+    Alert(Option<Alert>),
+    Opened(FoundOpened),
+    NotAuthentic,
+    NotOpened(NotOpened),
+    Damaged,
+    Unexpected,
+}
+
+struct FoundOpened {
+    content_type: ContentType,
+    length: usize,
+    application_offset: u64,
+    padding: usize,
+    epoch: Epoch,
+    sequence: u64,
+}
+
+/// What a decrypted handshake message does to the keys of its sender, once its record is over.
+#[derive(Clone, Copy)]
+enum KeyChange {
+    ToHandshake,
+    ToApplication,
+    Update,
+}
+
+impl std::fmt::Debug for Half {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Half")
+            .field("framing", &self.framing)
+            .field("hello", &self.hello)
+            .field("epoch", &self.epoch)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A connection whose secrets are looked up in `keys`, if there are any.
+    #[must_use]
+    pub fn new(keys: Option<Arc<KeyLog>>) -> Self {
+        Self { keys, ..Self::default() }
+    }
+
+    /// The same with the wrong-key control: the first [`CONTROL_TRIES`](super::CONTROL_TRIES) protected records of each
+    /// direction and generation of keys are tried under the secrets of [`KeyLog::wrong_key_control`] as well. The
+    /// accounts count the tries and what they opened, which must be 0.
+    #[must_use]
+    pub fn with_control(keys: Arc<KeyLog>) -> Self {
+        Self { keys: Some(keys), with_control: true, ..Self::default() }
+    }
+
+    /// Takes the bytes that `side` sent at `stream_offset`. Offsets must not go back; one that leaps ahead counts as a
+    /// [`Session::gap`]. The events are in the answer; what is not asked for there is passed over when it is dropped.
+    pub fn feed<'f>(
+        &'f mut self,
+        workspace: &'f mut Workspace,
+        side: Side,
+        stream_offset: u64,
+        bytes: &'f [u8],
+    ) -> Feed<'f> {
+        let next = self.half(side).account.bytes + self.half(side).account.gap_bytes;
+        if let Some(missing @ 1..) = stream_offset.checked_sub(next) {
+            self.lose(side, missing);
+        }
+        // Bytes that were taken before are not taken twice.
+        let repeated = usize::try_from(next.saturating_sub(stream_offset)).unwrap_or(usize::MAX);
+        let input = bytes.get(repeated..).unwrap_or_default();
+        self.half_mut(side).account.bytes += input.len() as u64;
+        Feed { session: self, workspace, side, input, current: &[], is_last: false }
+    }
+
+    /// `length` bytes of `side` are missing from the capture at `stream_offset`.
+    pub fn gap<'f>(
+        &'f mut self,
+        workspace: &'f mut Workspace,
+        side: Side,
+        stream_offset: u64,
+        length: u64,
+    ) -> Feed<'f> {
+        let next = self.half(side).account.bytes + self.half(side).account.gap_bytes;
+        let end = stream_offset.saturating_add(length);
+        if let Some(missing @ 1..) = end.checked_sub(next) {
+            self.lose(side, missing);
+        }
+        Feed { session: self, workspace, side, input: &[], current: &[], is_last: false }
+    }
+
+    /// Both directions are over: what waits is let go, what is unfinished becomes unexplained.
+    pub fn finish<'f>(&'f mut self, workspace: &'f mut Workspace) -> Feed<'f> {
+        self.no_more_waiting = true;
+        Feed { session: self, workspace, side: Side::Client, input: &[], current: &[], is_last: true }
+    }
+
+    /// The account of what `side` sent.
+    #[must_use]
+    pub fn account(&self, side: Side) -> &Account {
+        &self.half(side).account
+    }
+
+    /// Which keys the records of `side` are opened with now.
+    #[must_use]
+    pub fn epoch(&self, side: Side) -> Epoch {
+        self.half(side).epoch
+    }
+
+    /// Who sent the ClientHello, if it was seen.
+    #[must_use]
+    pub fn tls_client(&self) -> Option<Side> {
+        self.tls_client
+    }
+
+    /// The random of the ClientHello, if it was seen: the name of the connection in a key log.
+    #[must_use]
+    pub fn client_random(&self) -> Option<&[u8; 32]> {
+        self.offer.as_ref().map(|offer| &offer.random)
+    }
+
+    /// Version and cipher suite of the ServerHello, if it was seen.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<(ProtocolVersion, CipherSuite)> {
+        self.choice.map(|choice| (choice.version, choice.suite))
+    }
+
+    fn half(&self, side: Side) -> &Half {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    fn half_mut(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Whether `side` is the client of TLS.
+    fn is_client(&self, side: Side) -> bool {
+        self.tls_client.unwrap_or(Side::Client) == side
+    }
+
+    fn trouble(&mut self, side: Side, range: Range<u64>, reason: Reason) {
+        self.queue.push_back(Queued::Trouble(Trouble { side, range, reason }));
+    }
+
+    /// Counts bytes as unexplained and tells it.
+    fn unexplained(&mut self, side: Side, bytes: u64, range: Range<u64>, reason: Reason) {
+        self.half_mut(side).account.unexplained(bytes, range.start, reason);
+        self.trouble(side, range, reason);
+    }
+
+    /// Bytes of one direction are missing.
+    fn lose(&mut self, side: Side, length: u64) {
+        let half = self.half_mut(side);
+        let at = half.account.bytes + half.account.gap_bytes;
+        half.account.gap_bytes += length;
+        half.account.unexplained(0, at, Reason::Gap);
+        if matches!(half.framing, Framing::Tls) && half.reader.gap(length) == AfterGap::Lost {
+            half.framing = Framing::Dead(Reason::AfterGap);
+            half.hello = match half.hello {
+                Hello::Seen => Hello::Seen,
+                _ => Hello::Never,
+            };
+            let unfinished = half.reader.unfinished();
+            half.reader = RecordReader::default();
+            if let Some((offset, seen)) = unfinished {
+                half.account.unexplained(seen, offset, Reason::Gap);
+            }
+            self.drop_unfinished_message(side, at);
+        }
+        self.trouble(side, at..at + length, Reason::Gap);
+    }
+
+    /// The rest of an unfinished handshake message will not come.
+    fn drop_unfinished_message(&mut self, side: Side, end: u64) {
+        let half = self.half_mut(side);
+        half.joiner = Joiner::default();
+        let (from, bytes) = std::mem::take(&mut half.pending);
+        if bytes > 0 {
+            self.unexplained(side, bytes, from..end, Reason::PartialHandshake);
+        }
+    }
+
+    /// Whether protected records of `side` cannot be judged yet, because the peer's hello may still come.
+    fn awaits_peer(&self, side: Side) -> bool {
+        let (own, peer) = (self.half(side), self.half(side.other()));
+        let peer_may_still = match peer.hello {
+            Hello::Awaited => true,
+            Hello::Retry => self.is_client(side),
+            Hello::Seen | Hello::Never => false,
+        };
+        !self.no_more_waiting && own.hello == Hello::Seen && peer_may_still
+    }
+
+    /// Whether this record has to wait.
+    fn must_hold(&self, side: Side, content_type: ContentType) -> bool {
+        if !self.awaits_peer(side) {
+            return false;
+        }
+        let own = self.half(side);
+        if !own.held.is_empty() {
+            return true;
+        }
+        if content_type == ContentType::APPLICATION_DATA {
+            // 0-RTT data come before any ServerHello: that is their point.
+            return !(self.may_be_early(side));
+        }
+        // After this a record may be encrypted (TLS 1.2) or not (TLS 1.3): the ServerHello decides.
+        own.saw_change_cipher_spec && self.half(side.other()).hello == Hello::Awaited
+    }
+
+    fn may_be_early(&self, side: Side) -> bool {
+        self.is_client(side)
+            && !self.half(side).early_is_over
+            && self.offer.as_ref().is_some_and(|offer| offer.has_early_data)
+    }
+
+    fn hold(&mut self, side: Side, framed: &Framed, fragment: &[u8]) {
+        let half = self.half_mut(side);
+        let mut bytes = Vec::with_capacity(HEADER_LEN + fragment.len());
+        bytes.extend_from_slice(&framed.header.to_bytes());
+        bytes.extend_from_slice(fragment);
+        half.held_bytes += bytes.len();
+        half.held.push_back(Held { header: framed.header, range: framed.range.clone(), bytes });
+        if half.held_bytes > MAX_HELD_BYTES {
+            self.no_more_waiting = true;
+        }
+    }
+
+    /// A held record that no longer has to wait.
+    fn release(&mut self) -> Option<(Side, Held)> {
+        for side in [Side::Client, Side::Server] {
+            if !self.half(side).held.is_empty() && !self.awaits_peer(side) {
+                let half = self.half_mut(side);
+                let held = half.held.pop_front()?;
+                half.held_bytes = half.held_bytes.saturating_sub(held.bytes.len());
+                return Some((side, held));
+            }
+        }
+        None
+    }
+
+    /// Judges one record.
+    fn record(
+        &mut self,
+        side: Side,
+        framed: &Framed,
+        fragment: &[u8],
+        out: &mut Vec<u8>,
+        certificates: &mut CertificateCache,
+    ) -> FoundContent {
+        let length = fragment.len() as u64;
+        let (header, range) = (framed.header, &framed.range);
+        let half = self.half_mut(side);
+        half.account.records += 1;
+        half.account.header_bytes += HEADER_LEN as u64;
+        if header.content_type == ContentType::APPLICATION_DATA {
+            half.account.application_data_records += 1;
+        }
+        // A direction that does not begin with a handshake was not captured from its start.
+        if half.hello == Hello::Awaited
+            && !matches!(header.content_type, ContentType::HANDSHAKE | ContentType::CHANGE_CIPHER_SPEC)
+        {
+            half.hello = Hello::Never;
+        }
+        if let Place::Damaged { seen } = framed.place {
+            return self.damaged(side, header, range, seen);
+        }
+        if half.is_opaque {
+            let version = self.choice.map_or(ProtocolVersion::TLS_1_2, |choice| choice.version);
+            return self.not_opened(side, length, range, NotOpened::Version(version));
+        }
+        match header.content_type {
+            ContentType::APPLICATION_DATA => self.protected(side, header, range, fragment, out, certificates),
+            ContentType::CHANGE_CIPHER_SPEC => self.change_cipher_spec(side, range, fragment),
+            kind if half.account.authenticated > 0 => {
+                self.unexplained(side, length, range.clone(), Reason::PlaintextAfterEncryption(kind));
+                FoundContent::Unexpected
+            }
+            ContentType::HANDSHAKE => self.plaintext_handshake(side, range, fragment, certificates),
+            ContentType::ALERT => {
+                let alert = Alert::parse(fragment);
+                if alert.is_some() {
+                    half.account.alert_bytes += length;
+                } else {
+                    self.unexplained(side, length, range.clone(), Reason::Alert);
+                }
+                FoundContent::Alert(alert)
+            }
+            kind => {
+                self.unexplained(side, length, range.clone(), Reason::UnexpectedContentType(kind));
+                FoundContent::Unexpected
+            }
+        }
+    }
+
+    fn not_opened(&mut self, side: Side, length: u64, range: &Range<u64>, why: NotOpened) -> FoundContent {
+        let account = &mut self.half_mut(side).account;
+        account.not_opened += 1;
+        account.unexplained(length, range.start, Reason::NotOpened(why));
+        FoundContent::NotOpened(why)
+    }
+
+    /// A record with a hole in it. Its sequence number is used up all the same.
+    fn damaged(&mut self, side: Side, header: Header, range: &Range<u64>, seen: u64) -> FoundContent {
+        let half = self.half_mut(side);
+        half.account.unexplained(seen.saturating_sub(HEADER_LEN as u64), range.start, Reason::Gap);
+        if header.content_type == ContentType::APPLICATION_DATA
+            && let Some(opener) = &mut half.opener
+        {
+            opener.advance();
+        }
+        if half.hello == Hello::Awaited {
+            half.hello = Hello::Never;
+        }
+        self.drop_unfinished_message(side, range.end);
+        FoundContent::Damaged
+    }
+
+    fn change_cipher_spec(&mut self, side: Side, range: &Range<u64>, fragment: &[u8]) -> FoundContent {
+        let is_old = self.choice.is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3);
+        let half = self.half_mut(side);
+        let well_formed = fragment == [1] && !matches!(half.epoch, Epoch::Application(_));
+        half.saw_change_cipher_spec = true;
+        if is_old {
+            half.is_opaque = true;
+        }
+        if well_formed {
+            half.account.change_cipher_spec_bytes += 1;
+        } else {
+            self.unexplained(side, fragment.len() as u64, range.clone(), Reason::ChangeCipherSpec);
+        }
+        FoundContent::ChangeCipherSpec { well_formed }
+    }
+
+    fn plaintext_handshake(
+        &mut self,
+        side: Side,
+        range: &Range<u64>,
+        fragment: &[u8],
+        certificates: &mut CertificateCache,
+    ) -> FoundContent {
+        let length = fragment.len() as u64;
+        if self.half(side).hello == Hello::Never {
+            let why = if self.is_client(side) { NotOpened::NoClientHello } else { NotOpened::NoServerHello };
+            return self.not_opened(side, length, range, why);
+        }
+        let half = self.half_mut(side);
+        if half.pending.1 == 0 {
+            half.pending.0 = range.start;
+        }
+        half.pending.1 += length;
+        let mut joiner = std::mem::take(&mut half.joiner);
+        joiner.push(fragment, range, |joined| self.plaintext_message(side, &joined, certificates));
+        self.half_mut(side).joiner = joiner;
+        FoundContent::Handshake
+    }
+
+    /// A handshake message in the clear: takes it if it belongs there.
+    fn plaintext_message(&mut self, side: Side, joined: &Joined<'_>, certificates: &mut CertificateCache) {
+        let kind = joined.message_type;
+        let half = self.half(side);
+        let is_first = half.hello == Hello::Awaited;
+        let is_old = self.choice.is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3);
+        let client_may = self.tls_client.is_none_or(|client| client == side);
+        let expected = match kind {
+            // The second one answers a HelloRetryRequest.
+            HandshakeType::CLIENT_HELLO => {
+                client_may && (is_first || self.offer.is_some() && !is_old && half.epoch == Epoch::Clear)
+            }
+            HandshakeType::SERVER_HELLO => {
+                self.tls_client != Some(side) && matches!(half.hello, Hello::Awaited | Hello::Retry)
+            }
+            HandshakeType::HELLO_REQUEST
+            | HandshakeType::NEW_SESSION_TICKET
+            | HandshakeType::CERTIFICATE
+            | HandshakeType::SERVER_KEY_EXCHANGE
+            | HandshakeType::CERTIFICATE_REQUEST
+            | HandshakeType::SERVER_HELLO_DONE
+            | HandshakeType::CERTIFICATE_VERIFY
+            | HandshakeType::CLIENT_KEY_EXCHANGE
+            | HandshakeType::CERTIFICATE_STATUS => {
+                half.hello == Hello::Seen && (is_old || self.choice.is_none())
+            }
+            _ => false,
+        };
+        let message = if expected {
+            read_message(joined, false, certificates)
+        } else {
+            Message::Other { message_type: kind, length: joined.length }
+        };
+        let reason = match &message {
+            _ if !expected => Some(Reason::UnexpectedHandshake(kind)),
+            Message::Malformed { error, .. } => Some(Reason::Handshake(kind, *error)),
+            Message::TooLong { .. } => Some(Reason::HandshakeTooLong(kind)),
+            _ => None,
+        };
+        match &message {
+            Message::ClientHello(hello) => self.client_hello(side, hello),
+            Message::ServerHello(hello) => self.server_hello(side, hello),
+            _ if is_first => self.half_mut(side).hello = Hello::Never,
+            _ => {}
+        }
+        let half = self.half_mut(side);
+        let bytes = joined.wire_length();
+        half.pending.1 = half.pending.1.saturating_sub(bytes);
+        if half.pending.1 > 0 {
+            // What is left of this record begins the next message.
+            half.pending.0 = joined.range.end.saturating_sub(half.pending.1);
+        }
+        match reason {
+            None => half.account.handshake_bytes += bytes,
+            Some(reason) => self.unexplained(side, bytes, joined.range.clone(), reason),
+        }
+        let range = joined.range.clone();
+        self.queue.push_back(Queued::Handshake(Handshake { side, range, was_encrypted: false, message }));
+    }
+
+    fn client_hello(&mut self, side: Side, hello: &ClientHello) {
+        let is_second = self.offer.is_some();
+        self.tls_client = Some(side);
+        self.half_mut(side).hello = Hello::Seen;
+        if is_second {
+            // After a HelloRetryRequest there is no 0-RTT (RFC 8446 §4.2.10); the random stays (§4.1.2).
+            self.half_mut(side).early_is_over = true;
+            return;
+        }
+        self.offer = Some(Offer {
+            random: hello.random,
+            has_early_data: hello.offers_early_data,
+            suites: hello.cipher_suites.iter().copied().filter(|suite| Suite::of(*suite).is_some()).collect(),
+        });
+    }
+
+    fn server_hello(&mut self, side: Side, hello: &ServerHello) {
+        if self.tls_client.is_none() && side == Side::Client {
+            self.tls_client = Some(side.other());
+        }
+        if hello.is_hello_retry_request {
+            self.half_mut(side).hello = Hello::Retry;
+            return;
+        }
+        self.half_mut(side).hello = Hello::Seen;
+        self.choice = Some(Choice { version: hello.version, suite: hello.cipher_suite });
+        if hello.version == ProtocolVersion::TLS_1_3 {
+            self.client.reader.set_tls13();
+            self.server.reader.set_tls13();
+        }
+    }
+
+    /// The secrets of this connection.
+    fn secrets(&self) -> Result<(&ClientSecrets, Choice), NotOpened> {
+        let offer = self.offer.as_ref().ok_or(NotOpened::NoClientHello)?;
+        let choice = self.choice.ok_or(NotOpened::NoServerHello)?;
+        if choice.version != ProtocolVersion::TLS_1_3 {
+            return Err(NotOpened::Version(choice.version));
+        }
+        let keys = self.keys.as_ref().ok_or(NotOpened::NoKeyLog)?;
+        let secrets = keys.client(&offer.random).ok_or(NotOpened::ClientRandomNotInKeyLog)?;
+        Ok((secrets, choice))
+    }
+
+    /// Sees to it that the direction has an opener, if the keys are there.
+    fn ensure_opener(&mut self, side: Side) -> Result<(), NotOpened> {
+        if self.half(side).opener.is_some() {
+            return Ok(());
+        }
+        let (secrets, choice) = self.secrets()?;
+        let suite = Suite::of(choice.suite).ok_or(NotOpened::CipherSuite(choice.suite))?;
+        let epoch = match self.half(side).epoch {
+            Epoch::Clear | Epoch::Early => Epoch::Handshake,
+            later => later,
+        };
+        let label = match (epoch, self.is_client(side)) {
+            (Epoch::Application(_), true) => Label::ClientTrafficSecret0,
+            (Epoch::Application(_), false) => Label::ServerTrafficSecret0,
+            (_, true) => Label::ClientHandshakeTrafficSecret,
+            (_, false) => Label::ServerHandshakeTrafficSecret,
+        };
+        let secret = secrets.secret(label).ok_or(NotOpened::SecretMissing(label))?;
+        let opener = Opener::new(suite, secret, self.with_control).ok_or(NotOpened::SecretLength(label))?;
+        let half = self.half_mut(side);
+        half.opener = Some(Box::new(opener));
+        if !matches!(half.epoch, Epoch::Early) {
+            half.epoch = epoch;
+        }
+        Ok(())
+    }
+
+    /// A record of the outer type `application_data`.
+    fn protected(
+        &mut self,
+        side: Side,
+        header: Header,
+        range: &Range<u64>,
+        fragment: &[u8],
+        out: &mut Vec<u8>,
+        certificates: &mut CertificateCache,
+    ) -> FoundContent {
+        let length = fragment.len() as u64;
+        if out.len() < MAX_CIPHERTEXT {
+            out.resize(MAX_CIPHERTEXT, 0);
+        }
+        let is_early =
+            self.may_be_early(side) && matches!(self.half(side).epoch, Epoch::Clear | Epoch::Early);
+        if is_early && let Some((inner, sequence)) = self.open_early(side, header, fragment, out) {
+            self.half_mut(side).epoch = Epoch::Early;
+            return self.opened(side, range, length, inner, sequence, out, certificates);
+        }
+        if let Err(why) = self.ensure_opener(side) {
+            let why = if is_early && self.choice.is_none() { NotOpened::EarlyData } else { why };
+            return self.not_opened(side, length, range, why);
+        }
+        let half = self.half_mut(side);
+        if half.failures_in_a_row >= MAX_FAILURES {
+            return self.not_opened(side, length, range, NotOpened::AfterFailures);
+        }
+        let Some(opener) = &mut half.opener else {
+            return self.not_opened(side, length, range, NotOpened::NoKeyLog);
+        };
+        let sequence = opener.sequence();
+        let opening = opener.open(header, fragment, out);
+        half.account.control_tries += u64::from(opening.control_tried);
+        half.account.control_opened += u64::from(opening.control_opened);
+        match opening.inner {
+            Some(inner) => {
+                opener.advance();
+                if is_early {
+                    half.early_is_over = true;
+                    half.early = None;
+                    half.epoch = Epoch::Handshake;
+                }
+                half.failures_in_a_row = 0;
+                self.opened(side, range, length, inner, sequence, out, certificates)
+            }
+            // The server passes over 0-RTT data it does not take, without counting them (RFC 8446 §4.2.10).
+            None if is_early => self.not_opened(side, length, range, NotOpened::EarlyData),
+            None => {
+                opener.advance();
+                half.failures_in_a_row += 1;
+                half.account.failed += 1;
+                self.unexplained(side, length, range.clone(), Reason::NotAuthentic);
+                self.drop_unfinished_message(side, range.end);
+                FoundContent::NotAuthentic
+            }
+        }
+    }
+
+    /// Tries 0-RTT keys. Which suite they are for is not known before the ServerHello, so every offered one is tried
+    /// until one opens.
+    fn open_early(
+        &mut self,
+        side: Side,
+        header: Header,
+        fragment: &[u8],
+        out: &mut [u8],
+    ) -> Option<(usize, u64)> {
+        if self.half(side).early.is_none() {
+            let offer = self.offer.as_ref()?;
+            let secret =
+                self.keys.as_ref()?.client(&offer.random)?.secret(Label::ClientEarlyTrafficSecret)?;
+            let suites = [
+                CipherSuite::TLS_AES_128_GCM_SHA256,
+                CipherSuite::TLS_AES_256_GCM_SHA384,
+                CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+            ];
+            let offered =
+                suites.into_iter().filter(|suite| offer.suites.contains(suite)).filter_map(Suite::of);
+            let openers = offered.filter_map(|suite| Opener::new(suite, secret, self.with_control)).collect();
+            self.half_mut(side).early = Some(openers);
+        }
+        let half = self.half_mut(side);
+        let early = half.early.as_mut()?;
+        for at in 0..early.len() {
+            let opener = early.get_mut(at)?;
+            let opening = opener.open(header, fragment, out);
+            half.account.control_tries += u64::from(opening.control_tried);
+            half.account.control_opened += u64::from(opening.control_opened);
+            if let Some(inner) = opening.inner {
+                let sequence = opener.sequence();
+                opener.advance();
+                early.swap(0, at);
+                early.truncate(1);
+                return Some((inner, sequence));
+            }
+        }
+        None
+    }
+
+    /// An authenticated record, whose inner plaintext is `out[..inner]`.
+    #[expect(clippy::too_many_arguments, reason = "one record's parts and the two shared buffers")]
+    fn opened(
+        &mut self,
+        side: Side,
+        range: &Range<u64>,
+        fragment_length: u64,
+        inner: usize,
+        sequence: u64,
+        out: &[u8],
+        certificates: &mut CertificateCache,
+    ) -> FoundContent {
+        let (content_type, length, padding) = strip_padding(out.get(..inner).unwrap_or_default());
+        let plaintext = out.get(..length).unwrap_or_default();
+        // What an unfinished message in the clear left behind cannot go on inside protected records.
+        if self.half(side).pending.1 > 0 {
+            self.drop_unfinished_message(side, range.start);
+        }
+        let half = self.half_mut(side);
+        half.account.authenticated += 1;
+        half.account.authenticated_bytes += fragment_length;
+        let epoch = half.epoch;
+        let application_offset = half.account.application_bytes;
+        if content_type == ContentType::APPLICATION_DATA {
+            half.account.application_bytes += length as u64;
+        } else if content_type == ContentType::HANDSHAKE {
+            let mut joiner = std::mem::take(&mut half.joiner);
+            let mut change = None;
+            joiner.push(plaintext, range, |joined| {
+                let message = read_message(&joined, true, certificates);
+                change = match (&message, epoch) {
+                    (Message::EndOfEarlyData, Epoch::Early) => Some(KeyChange::ToHandshake),
+                    (Message::Finished, Epoch::Handshake) => Some(KeyChange::ToApplication),
+                    (Message::KeyUpdate { .. }, Epoch::Application(_)) => Some(KeyChange::Update),
+                    _ => change,
+                };
+                let range = joined.range;
+                self.queue.push_back(Queued::Handshake(Handshake {
+                    side,
+                    range,
+                    was_encrypted: true,
+                    message,
+                }));
+            });
+            self.half_mut(side).joiner = joiner;
+            if let Some(change) = change {
+                self.change_keys(side, change);
+            }
+        }
+        FoundContent::Opened(FoundOpened {
+            content_type,
+            length,
+            application_offset,
+            padding,
+            epoch,
+            sequence,
+        })
+    }
+
+    fn change_keys(&mut self, side: Side, change: KeyChange) {
+        let half = self.half_mut(side);
+        match change {
+            KeyChange::ToHandshake => {
+                half.early = None;
+                half.early_is_over = true;
+                half.epoch = Epoch::Clear;
+            }
+            KeyChange::ToApplication => {
+                half.opener = None;
+                half.epoch = Epoch::Application(0);
+            }
+            KeyChange::Update => {
+                if let Epoch::Application(generation) = &mut half.epoch {
+                    *generation += 1;
+                }
+                if half.opener.as_mut().and_then(|opener| opener.update()).is_none() {
+                    half.failures_in_a_row = MAX_FAILURES;
+                }
+            }
+        }
+    }
+
+    /// The rest of a direction that is no TLS.
+    fn dead(&mut self, side: Side, reason: Reason, bytes: u64) {
+        let account = &mut self.half_mut(side).account;
+        let offset = (account.bytes + account.gap_bytes).saturating_sub(bytes);
+        account.unexplained(bytes, offset, reason);
+    }
+
+    /// What is unfinished at the end stays unexplained.
+    fn close(&mut self) {
+        for side in [Side::Client, Side::Server] {
+            let end = self.half(side).account.bytes + self.half(side).account.gap_bytes;
+            if let Some((offset, seen)) = self.half(side).reader.unfinished() {
+                self.half_mut(side).reader = RecordReader::default();
+                self.half_mut(side).framing = Framing::Dead(Reason::PartialRecord);
+                self.unexplained(side, seen, offset..end, Reason::PartialRecord);
+            }
+            self.drop_unfinished_message(side, end);
+        }
+    }
+}
+
+/// Reads a message by its type.
+fn read_message(joined: &Joined<'_>, is_tls13: bool, certificates: &mut CertificateCache) -> Message {
+    let (message_type, length) = (joined.message_type, joined.length);
+    let Some(body) = joined.body else { return Message::TooLong { message_type, length } };
+    let read = match message_type {
+        HandshakeType::CLIENT_HELLO => {
+            ClientHello::parse(body).map(|hello| Message::ClientHello(Box::new(hello)))
+        }
+        HandshakeType::SERVER_HELLO => {
+            ServerHello::parse(body).map(|hello| Message::ServerHello(Box::new(hello)))
+        }
+        HandshakeType::CERTIFICATE => {
+            parse_chain(body, is_tls13, |der| certificates.read(der)).map(Message::Certificate)
+        }
+        HandshakeType::ENCRYPTED_EXTENSIONS => {
+            EncryptedExtensions::parse(body).map(Message::EncryptedExtensions)
+        }
+        HandshakeType::NEW_SESSION_TICKET if is_tls13 => {
+            NewSessionTicket::parse(body).map(Message::NewSessionTicket)
+        }
+        HandshakeType::KEY_UPDATE => {
+            parse_key_update(body).map(|update_requested| Message::KeyUpdate { update_requested })
+        }
+        HandshakeType::FINISHED => Ok(Message::Finished),
+        HandshakeType::END_OF_EARLY_DATA => Ok(Message::EndOfEarlyData),
+        _ => Ok(Message::Other { message_type, length }),
+    };
+    read.unwrap_or_else(|error| Message::Malformed { message_type, error })
+}
+
+/// The events of one input. Ask with [`Feed::next_event`] until there is none; dropping it takes the rest of the input
+/// in silence, so that the session is never left in the middle.
+#[derive(Debug)]
+pub struct Feed<'f> {
+    session: &'f mut Session,
+    workspace: &'f mut Workspace,
+    side: Side,
+    /// What is not taken yet.
+    input: &'f [u8],
+    /// What the last step took.
+    current: &'f [u8],
+    is_last: bool,
+}
+
+enum Advanced {
+    Queued(Queued),
+    Found(Found),
+}
+
+impl Feed<'_> {
+    /// The next event. What it borrows is valid until the next call.
+    pub fn next_event(&mut self) -> Option<Event<'_>> {
+        let found = match self.advance()? {
+            Advanced::Queued(Queued::Handshake(handshake)) => return Some(Event::Handshake(handshake)),
+            Advanced::Queued(Queued::Trouble(trouble)) => return Some(Event::Trouble(trouble)),
+            Advanced::Found(found) => found,
+        };
+        let Found { side, index, range, header, place, content } = found;
+        let fragment = fragment(&place, self.current, &self.workspace.assembled);
+        let content = match content {
+            FoundContent::Handshake => Content::Handshake(fragment),
+            FoundContent::ChangeCipherSpec { well_formed } => Content::ChangeCipherSpec { well_formed },
+            FoundContent::Alert(alert) => Content::Alert(alert),
+            FoundContent::NotAuthentic => Content::NotAuthentic,
+            FoundContent::NotOpened(why) => Content::NotOpened(why),
+            FoundContent::Damaged => Content::Damaged,
+            FoundContent::Unexpected => Content::Unexpected(fragment),
+            FoundContent::Opened(opened) => Content::Opened(Opened {
+                content_type: opened.content_type,
+                plaintext: self.workspace.out.get(..opened.length).unwrap_or_default(),
+                application_offset: opened.application_offset,
+                padding: opened.padding,
+                epoch: opened.epoch,
+                sequence: opened.sequence,
+            }),
+        };
+        Some(Event::Record(Record { side, index, range, header, content }))
+    }
+
+    fn advance(&mut self) -> Option<Advanced> {
+        loop {
+            if let Some(queued) = self.session.queue.pop_front() {
+                return Some(Advanced::Queued(queued));
+            }
+            if let Some((side, held)) = self.session.release() {
+                let framed = Framed { header: held.header, range: held.range, place: Place::Assembled };
+                self.workspace.assembled = held.bytes;
+                return Some(self.judge(side, framed));
+            }
+            if self.input.is_empty() {
+                if !std::mem::take(&mut self.is_last) {
+                    return None;
+                }
+                self.session.close();
+                continue;
+            }
+            let half = self.session.half_mut(self.side);
+            if let Framing::Dead(reason) = half.framing {
+                let rest = std::mem::take(&mut self.input);
+                self.session.dead(self.side, reason, rest.len() as u64);
+                continue;
+            }
+            half.reader.lend(&mut self.workspace.spare);
+            let (taken, step) = half.reader.step(self.input, &mut self.workspace.assembled);
+            half.reader.give_back(&mut self.workspace.spare, MAX_SPARE_BUFFERS);
+            (self.current, self.input) = self.input.split_at_checked(taken).unwrap_or((self.input, &[]));
+            match step {
+                Step::NeedMore => {}
+                Step::NotTls { stream_offset, why } => self.not_tls(stream_offset, Reason::NotTls(why)),
+                Step::Record(framed) if self.session.must_hold(self.side, framed.header.content_type) => {
+                    match framed.place {
+                        Place::Damaged { .. } => return Some(self.judge(self.side, framed)),
+                        _ => {
+                            let fragment = fragment(&framed.place, self.current, &self.workspace.assembled);
+                            self.session.hold(self.side, &framed, fragment);
+                        }
+                    }
+                }
+                Step::Record(framed) => return Some(self.judge(self.side, framed)),
+            }
+        }
+    }
+
+    fn not_tls(&mut self, stream_offset: u64, reason: Reason) {
+        let half = self.session.half_mut(self.side);
+        half.framing = Framing::Dead(reason);
+        if matches!(half.hello, Hello::Awaited | Hello::Retry) {
+            half.hello = Hello::Never;
+        }
+        let taken = half.reader.unfinished().map_or(0, |(_, seen)| seen);
+        half.reader = RecordReader::default();
+        half.account.unexplained(taken, stream_offset, reason);
+        let end = half.account.bytes + half.account.gap_bytes;
+        self.session.drop_unfinished_message(self.side, stream_offset);
+        self.session.trouble(self.side, stream_offset..end, reason);
+    }
+
+    fn judge(&mut self, side: Side, framed: Framed) -> Advanced {
+        let Workspace { assembled, out, certificates, .. } = &mut *self.workspace;
+        let fragment = fragment(&framed.place, self.current, assembled);
+        let index = self.session.half(side).account.records;
+        let content = self.session.record(side, &framed, fragment, out, certificates);
+        let Framed { header, range, place } = framed;
+        Advanced::Found(Found { side, index, range, header, place, content })
+    }
+}
+
+impl Drop for Feed<'_> {
+    fn drop(&mut self) {
+        while self.advance().is_some() {}
+    }
+}
+
+/// The fragment of a record where it lies.
+fn fragment<'a>(place: &Place, current: &'a [u8], assembled: &'a [u8]) -> &'a [u8] {
+    match place {
+        Place::Input(range) => current.get(range.clone()),
+        Place::Assembled => assembled.get(HEADER_LEN..),
+        Place::Damaged { .. } => None,
+    }
+    .unwrap_or_default()
+}

@@ -1,0 +1,551 @@
+//! Real TLS 1.3 conversations between rustls ends, watched from the wire.
+
+#[path = "tls_support/peer.rs"]
+mod peer;
+mod tls_support;
+
+use dissect::keylog::KeyLog;
+use dissect::tls::{
+    AlertDescription, CipherSuite, Content, ContentType, Epoch, Event, Handshake, Message, NamedGroup,
+    NotOpened, ProtocolVersion, Reason, Session, Side, Workspace,
+};
+use peer::{Setup, converse};
+use proptest::prelude::*;
+use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
+use std::sync::Arc;
+use tls_support::{Seen, Step, Wire, watch, watch_steps};
+
+const CLIENT: Side = Side::Client;
+const SERVER: Side = Side::Server;
+
+fn watch_with_keys(wire: &Wire) -> Seen {
+    watch(Session::with_control(wire.key_log()), &wire.sent)
+}
+
+fn client_hello(seen: &Seen) -> &dissect::tls::ClientHello {
+    let found = seen.message(CLIENT, |m| matches!(m, Message::ClientHello(_))).unwrap();
+    assert!(!found.was_encrypted);
+    match &found.message {
+        Message::ClientHello(hello) => hello,
+        _ => unreachable!(),
+    }
+}
+
+fn server_hellos(seen: &Seen) -> Vec<&dissect::tls::ServerHello> {
+    let hello = |found: &'_ Handshake| matches!(found.message, Message::ServerHello(_));
+    seen.messages
+        .iter()
+        .filter(|found| hello(found))
+        .map(|found| match &found.message {
+            Message::ServerHello(hello) => hello.as_ref(),
+            _ => unreachable!(),
+        })
+        .collect()
+}
+
+#[test]
+fn every_suite_and_group_is_read() {
+    for (suite, code) in [
+        (cipher_suite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS_AES_128_GCM_SHA256),
+        (cipher_suite::TLS13_AES_256_GCM_SHA384, CipherSuite::TLS_AES_256_GCM_SHA384),
+        (cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, CipherSuite::TLS_CHACHA20_POLY1305_SHA256),
+    ] {
+        for (group, group_code) in
+            [(kx_group::X25519, NamedGroup::X25519), (kx_group::X25519MLKEM768, NamedGroup::X25519MLKEM768)]
+        {
+            let wire = converse(&Setup::new(suite, group));
+            let seen = watch_with_keys(&wire);
+            seen.assert_sealed();
+            assert_eq!(seen.plain, [b"a question".to_vec(), b"an answer".to_vec()]);
+            let close = AlertDescription::CLOSE_NOTIFY.to_string();
+            assert_eq!(seen.alerts, [(CLIENT, close.clone()), (SERVER, close)]);
+            assert_eq!(seen.epochs, Some([Epoch::Application(0); 2]));
+
+            let hello = client_hello(&seen);
+            assert_eq!(hello.server_name.as_deref(), Some("agent-b"));
+            assert_eq!(hello.alpn, ["h2", "http/1.1"]);
+            assert!(hello.key_share_groups.contains(&group_code));
+            let [choice] = server_hellos(&seen)[..] else { panic!() };
+            assert_eq!((choice.version, choice.cipher_suite), (ProtocolVersion::TLS_1_3, code));
+            assert_eq!(choice.key_share_group, Some(group_code));
+            assert_eq!(choice.session_id, hello.session_id);
+
+            let extensions = seen.message(SERVER, |m| matches!(m, Message::EncryptedExtensions(_))).unwrap();
+            let Message::EncryptedExtensions(extensions) = &extensions.message else { unreachable!() };
+            assert_eq!(extensions.alpn.as_deref(), Some("http/1.1"));
+            let chain = seen.message(SERVER, |m| matches!(m, Message::Certificate(_))).unwrap();
+            assert!(chain.was_encrypted);
+            let Message::Certificate(chain) = &chain.message else { unreachable!() };
+            let leaf = chain.certificates[0].fields.as_ref().unwrap();
+            assert_eq!(leaf.subject_alt_names, ["agent-b", "127.0.0.1"]);
+            assert_eq!(leaf.public_key_algorithm, "ECDSA secp256r1");
+            assert_eq!(leaf.signature_algorithm, "ecdsa-with-SHA256");
+        }
+    }
+}
+
+#[test]
+fn a_post_quantum_hello_is_longer_than_a_segment() {
+    let wire = converse(&Setup::new(cipher_suite::TLS13_AES_128_GCM_SHA256, kx_group::X25519MLKEM768));
+    assert!(wire.sent[0].1.len() > 1300);
+    let whole = watch_with_keys(&wire);
+    assert_eq!(watch_with_keys(&wire.chopped(1300)), whole);
+    assert!(client_hello(&whole).key_share_groups[0].is_post_quantum_hybrid());
+}
+
+#[test]
+fn a_hello_retry_request_is_recognised() {
+    let mut setup = Setup::usual();
+    setup.client_groups = vec![kx_group::X25519, kx_group::SECP384R1];
+    setup.server_groups = vec![kx_group::SECP384R1];
+    let wire = converse(&setup);
+    let seen = watch_with_keys(&wire);
+    seen.assert_sealed();
+    assert_eq!(seen.plain, [b"a question".to_vec(), b"an answer".to_vec()]);
+    let [retry, choice] = server_hellos(&seen)[..] else { panic!() };
+    assert!(retry.is_hello_retry_request && !choice.is_hello_retry_request);
+    assert_eq!(retry.key_share_group, Some(NamedGroup::SECP384R1));
+    let hellos = seen.messages.iter().filter(|m| matches!(m.message, Message::ClientHello(_))).count();
+    assert_eq!(hellos, 2);
+    assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
+}
+
+#[test]
+fn a_resumed_session_shows_no_certificate() {
+    let configs = Setup::usual().configs();
+    let first = configs.talk().settle().client_says(b"one").close();
+    assert!(watch_with_keys(&first).message(SERVER, |m| matches!(m, Message::NewSessionTicket(_))).is_some());
+
+    let second = configs.talk().settle().client_says(b"two").close();
+    let seen = watch_with_keys(&second);
+    seen.assert_sealed();
+    assert_eq!(seen.plain[0], b"two");
+    assert!(client_hello(&seen).offers_psk && server_hellos(&seen)[0].accepts_psk);
+    assert!(seen.message(SERVER, |m| matches!(m, Message::Certificate(_))).is_none());
+}
+
+#[test]
+fn early_data_are_read_with_their_secret_and_passed_over_without() {
+    let mut setup = Setup::usual();
+    setup.early_data = true;
+    let configs = setup.configs();
+    configs.talk().settle().client_says(b"one").close();
+
+    let mut talk = configs.talk();
+    std::io::Write::write_all(&mut talk.client.early_data().unwrap(), b"early ").unwrap();
+    let wire = talk.settle().client_says(b"late").close();
+    assert_eq!(talk.received[1], b"early late");
+    let seen = watch_with_keys(&wire);
+    seen.assert_sealed();
+    assert_eq!(seen.plain[0], b"early late");
+    assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
+
+    let mut without = wire.clone();
+    without.keys =
+        wire.keys.lines().filter(|line| !line.contains("EARLY")).map(|line| format!("{line}\n")).collect();
+    let seen = watch_with_keys(&without);
+    assert_eq!(seen.plain[0], b"late");
+    let first = seen.account(CLIENT).first_unexplained.unwrap();
+    assert_eq!(first.reason, Reason::NotOpened(NotOpened::EarlyData));
+    assert_eq!(seen.account(CLIENT).failed, 0);
+}
+
+#[test]
+fn keys_are_updated_in_both_directions() {
+    let configs = Setup::new(cipher_suite::TLS13_AES_256_GCM_SHA384, kx_group::X25519).configs();
+    let mut talk = configs.talk();
+    talk.settle().client_says(b"before ").server_says(b"vorher ");
+    for _ in 0..3 {
+        talk.client.refresh_traffic_keys().unwrap();
+        talk.client_says(b"after ").server_says(b"nachher ");
+    }
+    talk.server.refresh_traffic_keys().unwrap();
+    talk.server_says(b"end");
+    let wire = talk.close();
+    let seen = watch_with_keys(&wire);
+    seen.assert_sealed();
+    assert_eq!(seen.plain[0], b"before after after after ");
+    assert_eq!(seen.plain[1], b"vorher nachher nachher nachher end");
+    let Some([Epoch::Application(client), Epoch::Application(server)]) = seen.epochs else { panic!() };
+    assert!(client >= 3 && server >= 4, "{client} {server}");
+    // One try for the handshake keys and one for each generation of the others.
+    assert_eq!(seen.account(CLIENT).control_tries, client + 2);
+    assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
+}
+
+#[test]
+fn client_certificates_are_seen_with_the_keys_only() {
+    let mut setup = Setup::usual();
+    setup.client_certificate = true;
+    let wire = converse(&setup);
+    let seen = watch_with_keys(&wire);
+    seen.assert_sealed();
+    assert_eq!(seen.plain[1], b"an answer");
+    let chain = seen.message(CLIENT, |m| matches!(m, Message::Certificate(_))).unwrap();
+    let Message::Certificate(chain) = &chain.message else { unreachable!() };
+    assert_eq!(chain.certificates[0].fields.as_ref().unwrap().subject_alt_names[0], "agent-a");
+    let without = watch(Session::new(None), &wire.sent);
+    assert!(without.message(CLIENT, |m| matches!(m, Message::Certificate(_))).is_none());
+}
+
+#[test]
+fn large_data_come_out_whole() {
+    let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let wire =
+        Setup::usual().configs().talk().settle().client_says(&data).server_says(&data[..1_000_000]).close();
+    for size in [usize::MAX, 1448, 65536] {
+        let seen = watch_with_keys(&wire.chopped(size));
+        seen.assert_sealed();
+        assert!(seen.plain == [data.clone(), data[..1_000_000].to_vec()]);
+    }
+}
+
+#[test]
+fn with_wrong_keys_nothing_authenticates() {
+    let wire = converse(&Setup::usual());
+    let other = converse(&Setup::usual());
+    let wrong = Arc::new(wire.key_log().wrong_key_control());
+    let seen = watch(Session::with_control(wrong), &wire.sent);
+    assert_eq!(seen.plain, [vec![], vec![]]);
+    for account in &seen.accounts {
+        assert_eq!((account.authenticated, account.authenticated_bytes, account.control_opened), (0, 0, 0));
+        assert_eq!(account.failed + account.not_opened, account.application_data_records);
+        assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotAuthentic);
+    }
+    let seen = watch(Session::new(Some(other.key_log())), &wire.sent);
+    for account in &seen.accounts {
+        assert_eq!(account.authenticated, 0);
+        let first = account.first_unexplained.unwrap();
+        assert_eq!(first.reason, Reason::NotOpened(NotOpened::ClientRandomNotInKeyLog));
+    }
+}
+
+#[test]
+fn a_missing_secret_is_named() {
+    let wire = converse(&Setup::usual());
+    for (label, side, opened) in [
+        ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", CLIENT, 0),
+        ("SERVER_HANDSHAKE_TRAFFIC_SECRET", SERVER, 0),
+        ("CLIENT_TRAFFIC_SECRET_0", CLIENT, 1),
+    ] {
+        let keys: String = wire
+            .keys
+            .lines()
+            .filter(|line| !line.starts_with(label))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let seen = watch(Session::new(Some(Arc::new(KeyLog::parse(keys.as_bytes())))), &wire.sent);
+        let account = seen.account(side);
+        assert_eq!(account.authenticated, opened);
+        let Reason::NotOpened(NotOpened::SecretMissing(missing)) = account.first_unexplained.unwrap().reason
+        else {
+            panic!("{account:?}")
+        };
+        assert_eq!(missing.as_str(), label);
+        assert!(seen.account(side.other()).is_explained());
+    }
+}
+
+/// However the two directions are skewed against each other, each says the same.
+#[test]
+fn the_order_of_the_directions_does_not_matter() {
+    let mut setup = Setup::usual();
+    setup.client_groups = vec![kx_group::X25519, kx_group::SECP384R1];
+    setup.server_groups = vec![kx_group::SECP384R1];
+    for wire in [converse(&Setup::usual()), converse(&setup)] {
+        let usual = watch_with_keys(&wire);
+        let (client, server) = (wire.stream(CLIENT), wire.stream(SERVER));
+        for sent in [
+            vec![(CLIENT, client.clone()), (SERVER, server.clone())],
+            vec![(SERVER, server), (CLIENT, client)],
+        ] {
+            let skewed = watch(Session::with_control(wire.key_log()), &sent);
+            skewed.assert_sealed();
+            assert_eq!(skewed.accounts, usual.accounts);
+            assert_eq!(skewed.plain, usual.plain);
+            for side in [CLIENT, SERVER] {
+                assert_eq!(skewed.of(side), usual.of(side));
+            }
+        }
+    }
+}
+
+/// The caller may have taken the wrong end for the client, as when the capture lacks the SYN.
+#[test]
+fn the_roles_follow_the_hello() {
+    let wire = converse(&Setup::usual());
+    let swapped: Vec<_> = wire.sent.iter().map(|(side, bytes)| (side.other(), bytes.clone())).collect();
+    let seen = watch(Session::with_control(wire.key_log()), &swapped);
+    seen.assert_sealed();
+    assert_eq!(seen.plain, [b"an answer".to_vec(), b"a question".to_vec()]);
+}
+
+#[test]
+fn what_follows_tls_without_being_tls_is_unexplained() {
+    let mut wire = converse(&Setup::usual());
+    let end = wire.stream(CLIENT).len() as u64;
+    wire.sent.push((CLIENT, b"in plain sight".to_vec()));
+    for wire in [wire.clone(), wire.chopped(1)] {
+        let seen = watch_with_keys(&wire);
+        let account = seen.account(CLIENT);
+        assert_eq!(account.unexplained_bytes, 14);
+        let first = account.first_unexplained.unwrap();
+        assert_eq!(first.stream_offset, end);
+        assert!(matches!(first.reason, Reason::NotTls(_)));
+        assert!(seen.account(SERVER).is_explained());
+    }
+}
+
+/// Records in the clear that somebody slips in after encryption has begun are never taken for explained.
+#[test]
+fn plaintext_records_after_encryption_are_unexplained() {
+    let wire = converse(&Setup::usual());
+    for record in [
+        &b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"[..],
+        b"\x15\x03\x03\x00\x02\x01\x00",
+        b"\x14\x03\x03\x00\x01\x01",
+        b"\x18\x03\x03\x00\x03abc",
+    ] {
+        let mut wire = wire.clone();
+        wire.sent.push((SERVER, record.to_vec()));
+        let account = watch_with_keys(&wire).accounts[1].clone();
+        assert_eq!(account.unexplained_bytes, record.len() as u64 - 5, "{record:?}");
+    }
+    // And one that looks protected does not authenticate.
+    let mut wire = wire.clone();
+    wire.sent.push((SERVER, [&b"\x17\x03\x03\x00\x20"[..], &[b'x'; 32]].concat()));
+    let account = watch_with_keys(&wire).accounts[1].clone();
+    assert_eq!((account.failed, account.unexplained_bytes), (1, 32));
+}
+
+#[test]
+fn a_capture_begun_after_the_handshake_says_so() {
+    let wire = converse(&Setup::usual());
+    // The client's Finished and what follows; the server's tickets and what follows.
+    let seen = watch(Session::with_control(wire.key_log()), &wire.sent[2..]);
+    assert!(seen.messages.is_empty());
+    for account in &seen.accounts {
+        assert!(account.records > 0);
+        assert_eq!((account.authenticated, account.failed), (0, 0));
+        let first = account.first_unexplained.unwrap();
+        assert_eq!(first.reason, Reason::NotOpened(NotOpened::NoClientHello));
+    }
+}
+
+/// Each direction loses `length` bytes at `from`.
+fn with_hole(stream: &[u8], side: Side, from: usize, length: usize) -> Vec<Step<'_>> {
+    let length = length.min(stream.len() - from);
+    vec![
+        Step::Bytes(side, &stream[..from]),
+        Step::Gap(side, length as u64),
+        Step::Bytes(side, &stream[from + length..]),
+    ]
+}
+
+#[test]
+fn a_hole_anywhere_is_never_explained() {
+    let wire = converse(&Setup::usual());
+    let (client, server) = (wire.stream(CLIENT), wire.stream(SERVER));
+    for (side, holed, whole) in [(CLIENT, &client, &server), (SERVER, &server, &client)] {
+        for from in 0..holed.len() {
+            for length in [1, 40] {
+                let steps = with_hole(holed, side, from, length);
+                let steps = std::iter::once(Step::Bytes(side.other(), whole)).chain(steps);
+                let seen = watch_steps(Session::with_control(wire.key_log()), steps);
+                let account = seen.account(side);
+                assert!(!account.is_explained() && account.gap_bytes > 0);
+                assert_eq!(account.control_opened, 0);
+                let plain = if side == CLIENT { &b"a question"[..] } else { b"an answer" };
+                let found = &seen.plain[tls_support::at(side)];
+                assert!(found.is_empty() || found == plain);
+            }
+        }
+    }
+}
+
+/// A hole inside one record of application data leaves the records after it readable.
+#[test]
+fn records_after_a_damaged_one_are_still_read() {
+    let mut talk = Setup::usual().configs().talk();
+    talk.settle().client_says(b"one ");
+    let before = talk.client_sent();
+    let wire = talk.client_says(b"two ").client_says(b"three").close();
+    let client = wire.stream(CLIENT);
+    let steps = with_hole(&client, CLIENT, before + 8, 3);
+    let server = wire.stream(SERVER);
+    let steps = std::iter::once(Step::Bytes(SERVER, &server)).chain(steps);
+    let seen = watch_steps(Session::with_control(wire.key_log()), steps);
+    assert_eq!(seen.plain[0], b"one three");
+    let account = seen.account(CLIENT);
+    assert_eq!((account.gap_bytes, account.unexplained_bytes, account.failed), (3, 4 + 17 - 3, 0));
+    assert_eq!(account.first_unexplained.unwrap().reason, Reason::Gap);
+
+    // The same with a flipped bit instead of a hole.
+    let mut flipped = client.clone();
+    flipped[before + 8] ^= 1;
+    let seen = watch(Session::with_control(wire.key_log()), &[(SERVER, server), (CLIENT, flipped)]);
+    assert_eq!(seen.plain[0], b"one three");
+    let account = seen.account(CLIENT);
+    assert_eq!((account.failed, account.unexplained_bytes), (1, 4 + 17));
+    assert_eq!(account.first_unexplained.unwrap().stream_offset, before as u64);
+}
+
+#[test]
+fn truncated_anywhere_it_stops_honestly() {
+    let wire = converse(&Setup::usual());
+    let total: usize = wire.sent.iter().map(|(_, bytes)| bytes.len()).sum();
+    let whole = watch_with_keys(&wire);
+    for keep in 0..total {
+        let mut left = keep;
+        let mut cut = Wire { sent: Vec::new(), keys: wire.keys.clone() };
+        for (side, bytes) in &wire.sent {
+            let part = left.min(bytes.len());
+            cut.sent.push((*side, bytes[..part].to_vec()));
+            left -= part;
+        }
+        let seen = watch_with_keys(&cut);
+        for side in 0..2 {
+            assert!(whole.plain[side].starts_with(&seen.plain[side]));
+            assert_eq!((seen.accounts[side].failed, seen.accounts[side].control_opened), (0, 0));
+        }
+    }
+}
+
+/// Flips every byte in turn. Inside a protected record nothing of it may authenticate, and the account must show it.
+#[test]
+fn a_flipped_byte_never_authenticates() {
+    let wire = converse(&Setup::usual());
+    let spans = protected_records(&wire);
+    for (side, span) in spans {
+        let mut streams = [wire.stream(CLIENT), wire.stream(SERVER)];
+        for at in span.clone() {
+            let at = usize::try_from(at).unwrap();
+            for flip in [0x01, 0x80] {
+                let stream = &mut streams[tls_support::at(side)];
+                stream[at] ^= flip;
+                let sent = [(CLIENT, streams[0].clone()), (SERVER, streams[1].clone())];
+                let seen = watch(Session::with_control(wire.key_log()), &sent);
+                let account = seen.account(side);
+                assert!(!account.is_explained(), "byte {at} of {side:?}");
+                assert!(account.first_unexplained.unwrap().stream_offset <= span.start);
+                assert!(seen.account(side.other()).is_explained());
+                streams[tls_support::at(side)][at] ^= flip;
+            }
+        }
+    }
+}
+
+/// Flips in the hellos: no panic, and never more plaintext than there is.
+#[test]
+fn a_flipped_byte_in_the_clear_is_survived() {
+    let wire = converse(&Setup::usual());
+    for side in [CLIENT, SERVER] {
+        let first = wire.sent.iter().find(|(sender, _)| *sender == side).unwrap().1.len();
+        for at in 0..first {
+            for flip in [0x01, 0x10, 0xff] {
+                let mut streams = [wire.stream(CLIENT), wire.stream(SERVER)];
+                streams[tls_support::at(side)][at] ^= flip;
+                let sent = [(CLIENT, streams[0].clone()), (SERVER, streams[1].clone())];
+                let seen = watch(Session::with_control(wire.key_log()), &sent);
+                assert!(b"a question".starts_with(&seen.plain[0][..]));
+                assert!(b"an answer".starts_with(&seen.plain[1][..]));
+            }
+        }
+    }
+}
+
+fn protected_records(wire: &Wire) -> Vec<(Side, std::ops::Range<u64>)> {
+    let mut spans = Vec::new();
+    let mut session = Session::new(Some(wire.key_log()));
+    let mut workspace = Workspace::new();
+    let mut offsets = [0; 2];
+    for (side, bytes) in &wire.sent {
+        let offset = &mut offsets[tls_support::at(*side)];
+        let mut feed = session.feed(&mut workspace, *side, *offset, bytes);
+        *offset += bytes.len() as u64;
+        while let Some(event) = feed.next_event() {
+            if let Event::Record(record) = event
+                && record.header.content_type == ContentType::APPLICATION_DATA
+            {
+                assert!(matches!(record.content, Content::Opened(_)));
+                spans.push((record.side, record.range));
+            }
+        }
+    }
+    spans
+}
+
+/// Dropping the events unread changes nothing for what follows.
+#[test]
+fn events_may_be_ignored() {
+    let wire = converse(&Setup::usual());
+    let mut session = Session::with_control(wire.key_log());
+    let mut workspace = Workspace::new();
+    let mut offsets = [0; 2];
+    for (side, bytes) in &wire.sent {
+        let offset = &mut offsets[tls_support::at(*side)];
+        drop(session.feed(&mut workspace, *side, *offset, bytes));
+        *offset += bytes.len() as u64;
+    }
+    drop(session.finish(&mut workspace));
+    let seen = watch_with_keys(&wire);
+    assert_eq!([session.account(CLIENT).clone(), session.account(SERVER).clone()], seen.accounts);
+    assert_eq!(session.negotiated(), Some((ProtocolVersion::TLS_1_3, CipherSuite::TLS_AES_128_GCM_SHA256)));
+    assert_eq!(session.tls_client(), Some(CLIENT));
+    assert_eq!(session.client_random(), Some(&client_hello(&seen).random));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_splits_give_the_same_events(cuts in proptest::collection::vec(1_usize..3000, 1..40), which in 0..3_usize) {
+        let suite = [
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ][which];
+        let mut talk = Setup::new(suite, kx_group::X25519MLKEM768).configs().talk();
+        let wire = talk.settle().client_says(&[7; 40_000]).server_says(b"yes").client_says(b"bye").close();
+        let whole = watch_with_keys(&wire);
+        whole.assert_sealed();
+        let mut sizes = cuts.iter().cycle();
+        let mut pieces = Vec::new();
+        for (side, bytes) in &wire.sent {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
+                pieces.push((*side, piece.to_vec()));
+                rest = after;
+            }
+        }
+        prop_assert_eq!(watch(Session::with_control(wire.key_log()), &pieces), whole);
+    }
+
+    /// Any bytes at all, in any order of directions: no panic, and the accounts add up (which `watch` checks).
+    #[test]
+    fn any_bytes_are_survived(
+        pieces in proptest::collection::vec((any::<bool>(), hostile_bytes()), 0..12),
+    ) {
+        let side = |client: bool| if client { CLIENT } else { SERVER };
+        let sent: Vec<_> = pieces.into_iter().map(|(client, bytes)| (side(client), bytes)).collect();
+        let wire = converse(&Setup::usual());
+        watch(Session::with_control(wire.key_log()), &sent);
+    }
+}
+
+/// Bytes that often look like records.
+fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let record = (20_u8..25, proptest::collection::vec(any::<u8>(), 0..60)).prop_map(|(kind, body)| {
+        let mut record = vec![kind, 3, 3, 0, u8::try_from(body.len()).unwrap()];
+        record.extend(body);
+        record
+    });
+    let hello = (0_u8..26, proptest::collection::vec(any::<u8>(), 0..60)).prop_map(|(kind, body)| {
+        let len = u8::try_from(body.len()).unwrap();
+        let mut record = vec![22, 3, 1, 0, len + 4, kind, 0, 0, len];
+        record.extend(body);
+        record
+    });
+    prop_oneof![record, hello, proptest::collection::vec(any::<u8>(), 0..20)]
+}
