@@ -1,0 +1,17 @@
+//! An error with all its causes on one line.
+
+/// `error` and every source below it, outermost first, joined by `: `. A cause whose words are already part of what
+/// stands before it is not repeated.
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !line.contains(&words) {
+            line.push_str(": ");
+            line.push_str(&words);
+        }
+        cause = error.source();
+    }
+    line
+}

@@ -1,0 +1,91 @@
+//! The TLS secrets of a run in the NSS key log format, written only when `SSLKEYLOGFILE` names a file.
+//!
+//! The variable is read here once and the file is given to the TLS configurations explicitly; both agents may append to
+//! the same file, each line by one `write`.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+
+use rustls::KeyLog;
+
+use crate::hex128::hex;
+use crate::private_file;
+
+/// The environment variable that asks for a key log.
+pub const VARIABLE: &str = "SSLKEYLOGFILE";
+
+/// A key log in a file of mode 0600.
+#[derive(Debug)]
+pub struct FileKeyLog {
+    file: Mutex<File>,
+}
+
+impl FileKeyLog {
+    /// The key log that the environment asks for; `None` when `SSLKEYLOGFILE` is unset or empty.
+    ///
+    /// # Errors
+    /// When the file cannot be opened: secrets that were asked for must not silently be lost.
+    pub fn from_env() -> io::Result<Option<Arc<Self>>> {
+        Self::from_value(std::env::var_os(VARIABLE).as_deref())
+    }
+
+    fn from_value(value: Option<&OsStr>) -> io::Result<Option<Arc<Self>>> {
+        match value {
+            Some(path) if !path.is_empty() => Self::append_to(Path::new(path)).map(|log| Some(Arc::new(log))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Appends to the key log at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or made.
+    pub fn append_to(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: Mutex::new(private_file::append(path)?) })
+    }
+}
+
+impl KeyLog for FileKeyLog {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let mut line = String::with_capacity(label.len() + 2 * (client_random.len() + secret.len()) + 3);
+        // Writing to a String cannot fail.
+        let _ = writeln!(line, "{label} {} {}", hex(client_random), hex(secret));
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            // The handshake must not fail for it; the analyzer will miss the secret and say so.
+            tracing::error!("key log: {label} is lost: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_in_the_nss_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.keys");
+        FileKeyLog::append_to(&path).unwrap().log("CLIENT_TRAFFIC_SECRET_0", &[0x0a; 2], &[0xff]);
+        FileKeyLog::append_to(&path).unwrap().log("SERVER_TRAFFIC_SECRET_0", &[0x0a; 2], &[0x01]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "CLIENT_TRAFFIC_SECRET_0 0a0a ff\nSERVER_TRAFFIC_SECRET_0 0a0a 01\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn nothing_asked_nothing_written() {
+        assert!(FileKeyLog::from_value(None).unwrap().is_none());
+        assert!(FileKeyLog::from_value(Some(OsStr::new(""))).unwrap().is_none());
+        assert!(FileKeyLog::from_value(Some(OsStr::new("/nowhere/at/all/x.keys"))).is_err());
+    }
+}

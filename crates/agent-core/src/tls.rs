@@ -1,0 +1,242 @@
+//! TLS as the experiment needs it: aws-lc-rs named explicitly, versions by setting, ALPN pinned to `http/1.1`, and
+//! verification that cannot be switched off.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use crate::key_log::FileKeyLog;
+
+/// The only protocol either side offers (RFC 7301). Without it TLS would negotiate HTTP/2 while the plain run stays with
+/// HTTP/1.1, and the comparison would be of two things at once.
+pub const ALPN: &[u8] = b"http/1.1";
+
+/// Why a TLS configuration cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file cannot be read, or what it should hold is not in it.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// rustls refuses the settings.
+    #[error("TLS settings: {0}")]
+    Settings(#[from] rustls::Error),
+}
+
+/// The TLS versions a side may use; by default 1.3 only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsVersions {
+    tls12: bool,
+    tls13: bool,
+}
+
+/// A text that does not name TLS versions.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a list of TLS versions: 1.3, 1.2 or 1.2,1.3")]
+pub struct NotTlsVersions(String);
+
+impl Default for TlsVersions {
+    fn default() -> Self {
+        Self { tls12: false, tls13: true }
+    }
+}
+
+impl FromStr for TlsVersions {
+    type Err = NotTlsVersions;
+
+    fn from_str(text: &str) -> Result<Self, NotTlsVersions> {
+        let mut versions = Self { tls12: false, tls13: false };
+        for name in text.split(',') {
+            match name.trim() {
+                "1.2" => versions.tls12 = true,
+                "1.3" => versions.tls13 = true,
+                _ => return Err(NotTlsVersions(crate::text::printable(text, 80))),
+            }
+        }
+        Ok(versions)
+    }
+}
+
+impl fmt::Display for TlsVersions {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match (self.tls12, self.tls13) {
+            (true, true) => "1.2,1.3",
+            (true, false) => "1.2",
+            (false, _) => "1.3",
+        })
+    }
+}
+
+impl TlsVersions {
+    fn supported(&self) -> Vec<&'static SupportedProtocolVersion> {
+        let mut versions = Vec::new();
+        if self.tls13 {
+            versions.push(&rustls::version::TLS13);
+        }
+        if self.tls12 {
+            versions.push(&rustls::version::TLS12);
+        }
+        versions
+    }
+}
+
+/// The cryptography both agents use.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A client that trusts the certificates in `ca` (PEM) and nothing else.
+///
+/// Sessions are never resumed, so that every fresh connection shows a whole handshake.
+///
+/// # Errors
+/// When `ca` cannot be read or holds no certificate.
+pub fn client_config(
+    ca: &Path,
+    versions: &TlsVersions,
+    key_log: Option<Arc<FileKeyLog>>,
+) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate).map_err(|error| wrong(ca, format!("not a CA certificate: {error}")))?;
+    }
+    client_config_from(roots, versions, key_log)
+}
+
+/// A client that trusts nobody: for runs without TLS, where a certificate must not even be looked for.
+///
+/// # Errors
+/// Never with the versions this crate knows; the type is that of [`client_config`].
+pub fn client_config_without_trust() -> Result<ClientConfig, TlsError> {
+    client_config_from(RootCertStore::empty(), &TlsVersions::default(), None)
+}
+
+fn client_config_from(
+    roots: RootCertStore,
+    versions: &TlsVersions,
+    key_log: Option<Arc<FileKeyLog>>,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&versions.supported())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    if let Some(key_log) = key_log {
+        config.key_log = key_log;
+    }
+    Ok(config)
+}
+
+/// A server that shows the chain in `cert` (PEM, leaf first) with the key in `key` (PEM).
+///
+/// # Errors
+/// When a file cannot be read, holds nothing of the kind, or the key is not that of the leaf.
+pub fn server_config(
+    cert: &Path,
+    key: &Path,
+    versions: &TlsVersions,
+    key_log: Option<Arc<FileKeyLog>>,
+) -> Result<ServerConfig, TlsError> {
+    let chain = certificates(cert)?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, format!("no private key: {error}")))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&versions.supported())?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(|error| wrong(cert, format!("with {}: {error}", key.display())))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    if let Some(key_log) = key_log {
+        config.key_log = key_log;
+    }
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(path, error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(wrong(path, "no certificate in it".into()));
+    }
+    Ok(certificates)
+}
+
+fn wrong(path: &Path, reason: String) -> TlsError {
+    TlsError::File { path: path.display().to_string(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_and_written() {
+        for text in ["1.3", "1.2", "1.2,1.3"] {
+            assert_eq!(text.parse::<TlsVersions>().unwrap().to_string(), text);
+        }
+        assert_eq!("1.3, 1.2".parse::<TlsVersions>().unwrap().to_string(), "1.2,1.3");
+        assert_eq!(TlsVersions::default().to_string(), "1.3");
+        for text in ["", "1.1", "1.3,", "tls"] {
+            assert!(text.parse::<TlsVersions>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty.pem");
+        let absent = client_config(&path, &TlsVersions::default(), None).unwrap_err();
+        assert!(absent.to_string().contains("empty.pem"), "{absent}");
+        std::fs::write(&path, "no certificate here").unwrap();
+        let empty = client_config(&path, &TlsVersions::default(), None).unwrap_err();
+        assert!(empty.to_string().contains("no certificate in it"), "{empty}");
+        let server = server_config(&path, &path, &TlsVersions::default(), None).unwrap_err();
+        assert!(server.to_string().contains("empty.pem"), "{server}");
+    }
+
+    #[test]
+    fn only_http_1_1_is_offered() {
+        assert_eq!(client_config_without_trust().unwrap().alpn_protocols, [b"http/1.1"]);
+    }
+
+    // Artefact 2 of the measurements: with aws-lc's jitter entropy every process pays about 35 ms at its first random byte,
+    // which a TLS run would be charged for. `.cargo/config.toml` switches it off at build time.
+    #[test]
+    fn the_jitter_entropy_source_is_not_linked() {
+        assert_eq!(
+            option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"),
+            Some("1"),
+            ".cargo/config.toml is not in effect"
+        );
+        // What is linked is asked too: the test program itself holds the symbols of what it links.
+        provider().secure_random.fill(&mut [0; 16]).unwrap();
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        // The names are put together here, for the program must not find its own constants.
+        let contains = |parts: [&str; 2]| {
+            let name = parts.join("_");
+            program.windows(name.len()).any(|window| window == name.as_bytes())
+        };
+        if !contains(["RAND", "bytes"]) {
+            return skip("the test program carries no symbols");
+        }
+        assert!(!contains(["jent", "read_entropy"]), "aws-lc was built with its jitter entropy source");
+    }
+
+    fn skip(reason: &str) {
+        assert!(std::env::var_os("CI").is_none(), "SKIP in CI: {reason}");
+        eprintln!("SKIP: {reason}");
+    }
+}

@@ -1,0 +1,85 @@
+//! A certificate and its key as two files that are replaced whole or not at all.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// `NAME.pem` and `NAME.key`.
+pub(crate) struct Pair {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What the two files hold.
+pub(crate) struct Pem {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Pair {
+    pub(crate) fn in_folder(folder: &Path, name: &str) -> Self {
+        Self { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) }
+    }
+
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// Both files, or `None` when one of them is not there.
+    pub(crate) fn read(&self) -> Result<Option<Pem>> {
+        let (Some(certificate), Some(key)) = (read(&self.certificate)?, read(&self.key)?) else {
+            return Ok(None);
+        };
+        Ok(Some(Pem { certificate, key }))
+    }
+
+    /// Replaces both. The key goes first: a crash between the two leaves a pair that does not match, which the next run
+    /// sees and renews.
+    pub(crate) fn write(&self, certificate: &str, key: &str) -> Result<()> {
+        replace(&self.key, key, 0o600)?;
+        replace(&self.certificate, certificate, 0o644)
+    }
+
+    /// Takes from others the right to read a key that is kept.
+    pub(crate) fn narrow_key(&self) -> Result<()> {
+        set_mode(&self.key, 0o600).with_context(|| format!("cannot narrow {}", self.key.display()))
+    }
+}
+
+/// The text of a file; bytes that are no text cannot be PEM, and what checks the text will say so.
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        // A temporary file is made with mode 0600, so that a key is never readable by others, not even for a moment.
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        set_mode(file.path(), mode)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(path)?.permissions().mode() & 0o777 == mode {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> std::io::Result<()> {
+    Ok(())
+}

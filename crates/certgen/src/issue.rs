@@ -1,0 +1,105 @@
+//! Making certificates with rcgen.
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use time::OffsetDateTime;
+
+use crate::{AUTHORITY_LIFE, CLOCK_SKEW, LEAF_LIFE};
+
+/// What a leaf is for (RFC 5280, section 4.2.1.12: extended key usage).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// A TLS server.
+    Server,
+    /// A TLS client.
+    Client,
+}
+
+/// A certificate authority that can sign.
+pub struct Authority {
+    certificate_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+    not_after: OffsetDateTime,
+}
+
+impl Authority {
+    /// A fresh one, good from `now` on. It may sign leaves only, no further authority.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn new(now: OffsetDateTime) -> Result<Self> {
+        let key = new_key()?;
+        let mut params = CertificateParams::default();
+        // Each authority has a name of its own: with two of the same name in a trust store, a verifier may try the wrong one.
+        let serial = format!("plainsight lab CA {}", now.unix_timestamp());
+        params.distinguished_name.push(DnType::CommonName, serial);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.not_before = now - CLOCK_SKEW;
+        params.not_after = now + AUTHORITY_LIFE;
+        let not_after = params.not_after;
+        let certificate_pem = params.self_signed(&key).context("cannot sign the authority")?.pem();
+        Ok(Self { certificate_pem, issuer: Issuer::new(params, key), not_after })
+    }
+
+    /// The one that was made before.
+    ///
+    /// # Errors
+    /// When the certificate or the key cannot be read.
+    pub(crate) fn from_pem(certificate: &str, key: &str, not_after: OffsetDateTime) -> Result<Self> {
+        let key = KeyPair::from_pem(key).context("its key cannot be read")?;
+        let issuer = Issuer::from_ca_cert_pem(certificate, key).context("its certificate cannot be read")?;
+        Ok(Self { certificate_pem: certificate.to_owned(), issuer, not_after })
+    }
+
+    /// The certificate.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The key, PKCS #8.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// When it ends.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// A leaf for `names` (DNS names and IP addresses): certificate, key and when it ends.
+    ///
+    /// # Errors
+    /// When one of the names is neither.
+    pub fn issue(
+        &self,
+        names: &[String],
+        kind: Leaf,
+        now: OffsetDateTime,
+    ) -> Result<(String, String, OffsetDateTime)> {
+        let key = new_key()?;
+        let mut params = CertificateParams::new(names.to_vec())
+            .with_context(|| format!("cannot make a certificate for {}", names.join(", ")))?;
+        if let Some(first) = names.first() {
+            params.distinguished_name.push(DnType::CommonName, first.as_str());
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![match kind {
+            Leaf::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Leaf::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        }];
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = now - CLOCK_SKEW;
+        params.not_after = (now + LEAF_LIFE).min(self.not_after);
+        let not_after = params.not_after;
+        let certificate = params.signed_by(&key, &self.issuer).context("cannot sign the certificate")?;
+        Ok((certificate.pem(), key.serialize_pem(), not_after))
+    }
+}
+
+fn new_key() -> Result<KeyPair> {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot make a key")
+}

@@ -1,0 +1,91 @@
+//! Whether certificates that are already there may be kept. An error is the reason why not.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::files::Pem;
+use crate::{Authority, Leaf, RENEW_WITHIN};
+
+/// The authority in `pem`, if it is one, lives long enough and its key is its own.
+pub(crate) fn authority(pem: &Pem, now: OffsetDateTime) -> Result<(Authority, OffsetDateTime)> {
+    let certificate = single(pem)?;
+    key_matches(&certificate, pem)?;
+    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is no X.509 certificate")?;
+    ensure!(parsed.is_ca(), "it is no authority");
+    let not_after = lives(&parsed, now)?;
+    Ok((Authority::from_pem(&pem.certificate, &pem.key, not_after)?, not_after))
+}
+
+/// The leaf in `pem`, if a verifier that trusts `authority` takes it for each of `names`, today and tomorrow.
+pub(crate) fn leaf(
+    pem: &Pem,
+    authority: &str,
+    names: &[String],
+    kind: Leaf,
+    now: OffsetDateTime,
+) -> Result<((), OffsetDateTime)> {
+    let certificate = single(pem)?;
+    key_matches(&certificate, pem)?;
+    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is no X.509 certificate")?;
+    let not_after = lives(&parsed, now)?;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.unix_timestamp().try_into()?));
+    match kind {
+        Leaf::Server => {
+            let verifier =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
+            for name in names {
+                let name =
+                    ServerName::try_from(name.as_str()).with_context(|| format!("`{name}` is no name"))?;
+                verifier
+                    .verify_server_cert(&certificate, &[], &name, &[], at)
+                    .with_context(|| format!("it does not stand for {}", name.to_str()))?;
+            }
+        }
+        Leaf::Client => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
+            verifier.verify_client_cert(&certificate, &[], at).context("it is not good for a client")?;
+        }
+    }
+    Ok(((), not_after))
+}
+
+/// The one certificate of the file: a leaf file that carries more than the leaf is not ours.
+fn single(pem: &Pem) -> Result<CertificateDer<'static>> {
+    let mut all = CertificateDer::pem_slice_iter(pem.certificate.as_bytes());
+    let first = all.next().context("no certificate is in it")?.context("it cannot be read")?;
+    ensure!(all.next().is_none(), "it holds more than one certificate");
+    Ok(first)
+}
+
+fn key_matches(certificate: &CertificateDer<'static>, pem: &Pem) -> Result<()> {
+    let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).context("its key cannot be read")?;
+    let key = provider().key_provider.load_private_key(key).context("its key cannot be used")?;
+    CertifiedKey::new(vec![certificate.clone()], key).keys_match().context("its key is another's")
+}
+
+fn lives(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {
+    let validity = certificate.validity();
+    let (from, until) = (validity.not_before.to_datetime(), validity.not_after.to_datetime());
+    ensure!(from <= now, "it is not valid before {from}");
+    ensure!(now < until, "it expired on {until}");
+    ensure!(now + RENEW_WITHIN < until, "it expires within a day, on {until}");
+    Ok(until)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

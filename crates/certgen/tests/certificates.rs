@@ -1,0 +1,148 @@
+//! certgen by its program and by its library, on real files.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use certgen::{Request, ensure};
+use time::{Duration, OffsetDateTime};
+
+fn request(out: &Path) -> Request {
+    Request::new(out)
+}
+
+/// Which of ca, server, client were renewed.
+fn renewed(request: &Request) -> Vec<&'static str> {
+    let outcomes = ensure(request).unwrap();
+    outcomes.iter().filter(|outcome| outcome.renewed_because.is_some()).map(|outcome| outcome.name).collect()
+}
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_certgen")).args(arguments).env_remove("CERTS").output().unwrap()
+}
+
+const ALL: [&str; 3] = ["ca", "server", "client"];
+const NONE: [&str; 0] = [];
+
+#[test]
+fn the_program_makes_six_files_and_then_keeps_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("deep/certs");
+    let first = program(&["--out", out.to_str().unwrap()]);
+    assert!(first.status.success(), "{first:?}");
+    let mut names: Vec<_> =
+        fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["ca.key", "ca.pem", "client.key", "client.pem", "server.key", "server.pem"]);
+    let contents = || names.iter().map(|name| fs::read(out.join(name)).unwrap()).collect::<Vec<_>>();
+    let before = contents();
+    let second = program(&["--out", out.to_str().unwrap()]);
+    assert_eq!(before, contents());
+    let said = String::from_utf8(second.stdout).unwrap();
+    assert_eq!(said.lines().filter(|line| line.starts_with("kept ")).count(), 3, "{said}");
+    let forced = program(&["--out", out.to_str().unwrap(), "--force"]);
+    assert_eq!(String::from_utf8(forced.stdout).unwrap().matches("renewed ").count(), 3);
+    assert!(before.iter().zip(contents()).all(|(old, new)| *old != new));
+    let quiet = program(&["--out", out.to_str().unwrap(), "--quiet"]);
+    assert!(quiet.status.success() && quiet.stdout.is_empty() && quiet.stderr.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn keys_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    ensure(&request(folder.path())).unwrap();
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    for name in ["ca", "server", "client"] {
+        assert_eq!(mode(&format!("{name}.key")), 0o600);
+        assert_eq!(mode(&format!("{name}.pem")), 0o644);
+    }
+    fs::set_permissions(folder.path().join("ca.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(renewed(&request(folder.path())), NONE);
+    assert_eq!(mode("ca.key"), 0o600);
+}
+
+#[test]
+fn what_expires_within_a_day_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = OffsetDateTime::now_utc();
+    let at = |moment| Request { now: moment, ..request(folder.path()) };
+    assert_eq!(renewed(&at(now)), ALL);
+    let leaf_end = now + certgen::LEAF_LIFE;
+    assert_eq!(renewed(&at(leaf_end - Duration::hours(25))), NONE);
+    assert_eq!(renewed(&at(leaf_end - Duration::hours(23))), ["server", "client"]);
+    assert_eq!(renewed(&at(now + certgen::AUTHORITY_LIFE - Duration::hours(23))), ALL);
+    // Valid only from a later day on.
+    assert_eq!(renewed(&at(now)), ALL);
+}
+
+#[test]
+fn a_leaf_never_outlives_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = OffsetDateTime::now_utc();
+    ensure(&Request { now, ..request(folder.path()) }).unwrap();
+    let late = now + certgen::AUTHORITY_LIFE - Duration::days(30);
+    let outcomes = ensure(&Request { now: late, ..request(folder.path()) }).unwrap();
+    assert_eq!(outcomes[0].renewed_because, None);
+    assert_eq!(outcomes[1].not_after.unix_timestamp(), outcomes[0].not_after.unix_timestamp());
+}
+
+#[test]
+fn a_name_that_is_lacking_renews_the_server_only() {
+    let folder = tempfile::tempdir().unwrap();
+    ensure(&request(folder.path())).unwrap();
+    let more = Request { sans: vec!["lab.example".into(), "10.77.0.2".into()], ..request(folder.path()) };
+    assert_eq!(renewed(&more), ["server"]);
+    assert_eq!(renewed(&more), NONE);
+    // Names beyond those asked for do no harm.
+    assert_eq!(renewed(&request(folder.path())), NONE);
+}
+
+#[test]
+fn what_does_not_belong_together_is_renewed() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    ensure(&request(one.path())).unwrap();
+    ensure(&request(other.path())).unwrap();
+    let copy = |name: &str| fs::copy(other.path().join(name), one.path().join(name)).unwrap();
+    copy("server.key");
+    assert_eq!(renewed(&request(one.path())), ["server"]);
+    copy("client.key");
+    copy("client.pem");
+    assert_eq!(renewed(&request(one.path())), ["client"]);
+    copy("ca.pem");
+    copy("ca.key");
+    assert_eq!(renewed(&request(one.path())), ["server", "client"]);
+    copy("ca.key");
+    fs::remove_file(one.path().join("ca.pem")).unwrap();
+    assert_eq!(renewed(&request(one.path())), ALL);
+    fs::copy(one.path().join("client.pem"), one.path().join("server.pem")).unwrap();
+    fs::copy(one.path().join("client.key"), one.path().join("server.key")).unwrap();
+    assert_eq!(renewed(&request(one.path())), ["server"]);
+}
+
+#[test]
+fn damaged_files_are_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    ensure(&request(folder.path())).unwrap();
+    fs::write(folder.path().join("client.pem"), b"\xff\x00 nothing").unwrap();
+    assert_eq!(renewed(&request(folder.path())), ["client"]);
+    let chain = fs::read_to_string(folder.path().join("server.pem")).unwrap()
+        + &fs::read_to_string(folder.path().join("ca.pem")).unwrap();
+    fs::write(folder.path().join("server.pem"), chain).unwrap();
+    assert_eq!(renewed(&request(folder.path())), ["server"]);
+    fs::write(folder.path().join("ca.key"), "").unwrap();
+    assert_eq!(renewed(&request(folder.path())), ALL);
+}
+
+#[test]
+fn errors_name_the_file_and_leave_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let refused = program(&["--out", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("file"), "{refused:?}");
+    let name = program(&["--out", folder.path().join("certs").to_str().unwrap(), "--san", "한 국"]);
+    assert_eq!(name.status.code(), Some(2), "{name:?}");
+}
