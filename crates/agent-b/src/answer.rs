@@ -1,0 +1,93 @@
+//! What a bad request is told: a status, and always a JSON body `{"error":{"code","message"}}`.
+
+use agent_core::message::{BadCall, CONTENT_TYPE, ErrorBody};
+use agent_core::tools::ToolError;
+use axum::body::Bytes;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::body::BodyError;
+
+/// Why a request is not answered with a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The Content-Type is not `application/json`.
+    #[error("the Content-Type must be application/json")]
+    ContentType,
+    /// The body is no tool call.
+    #[error(transparent)]
+    Call(#[from] BadCall),
+    /// The tool gave no result.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// There is nothing at this path.
+    #[error("there is nothing here; there are POST /tool and GET /healthz")]
+    NoSuchPath,
+    /// The path takes another method.
+    #[error("this path does not take this method; there are POST /tool and GET /healthz")]
+    Method,
+    /// Something on the server's side failed; the log says what.
+    #[error("the server cannot answer: its log says why")]
+    Internal,
+}
+
+impl Refusal {
+    /// The status for HTTP (RFC 9110, section 15) and the stable code for programs.
+    pub fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Body(BodyError::TimedOut { .. }) => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::Body(BodyError::Broken(_)) => (StatusCode::BAD_REQUEST, "invalid_body"),
+            Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::Call(BadCall::NotJson(_)) => (StatusCode::BAD_REQUEST, "invalid_json"),
+            Self::Call(BadCall::WrongShape(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_message"),
+            Self::Tool(error @ ToolError::UnknownTool(_)) => (StatusCode::NOT_FOUND, error.code()),
+            Self::Tool(error) => (StatusCode::UNPROCESSABLE_ENTITY, error.code()),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        }
+    }
+
+    /// Whether the connection cannot go on: part of the request is still unread on it.
+    fn ends_connection(&self) -> bool {
+        matches!(self, Self::Body(_))
+    }
+
+    /// The answer: status, body, and whether the connection ends with it.
+    pub fn answer(&self) -> Answer {
+        let (status, code) = self.status_and_code();
+        let body = serde_json::to_vec(&ErrorBody::new(code, &self.to_string())).unwrap_or_default();
+        Answer { status, body: body.into(), close: self.ends_connection() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.answer().into_response()
+    }
+}
+
+/// An answer whose body is known byte for byte before it is sent.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// A JSON body.
+    pub body: Bytes,
+    /// Whether the connection is closed after it.
+    pub close: bool,
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], self.body).into_response();
+        if self.close {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

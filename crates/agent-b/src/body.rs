@@ -1,0 +1,80 @@
+//! Reading a request's body: whole, within a number of bytes and a time, or not at all.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+
+/// How much of a body that is over the limit is still read and thrown away. A client that has sent all of a body this
+/// size gets to read the 413; closing with bytes unread would reset the connection under it (RFC 9112, section 9.6).
+pub const DISCARD_LIMIT: usize = 1024 * 1024;
+
+/// Why a body was not read whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is longer than the limit.
+    #[error("the body has more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The client was too slow.
+    #[error("the body was not there within {} s", .limit.as_secs_f64())]
+    TimedOut {
+        /// The time for the whole body.
+        limit: Duration,
+    },
+    /// The client broke off, or its framing is not HTTP.
+    #[error("the body cannot be read: {0}")]
+    Broken(String),
+}
+
+/// The whole of `body`, if it has at most `limit` bytes and arrives within `time`.
+///
+/// # Errors
+/// Why it was not read whole.
+pub async fn read(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
+    let read = async {
+        if declared_length(headers).is_some_and(|length| length > limit as u64) {
+            discard(headers, body, 0).await;
+            return Err(BodyError::TooLarge { limit });
+        }
+        read_up_to(headers, body, limit).await
+    };
+    tokio::time::timeout(time, read).await.unwrap_or(Err(BodyError::TimedOut { limit: time }))
+}
+
+async fn read_up_to(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| BodyError::Broken(agent_core::error_chain::error_chain(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            discard(headers, body, bytes.len() + data.len()).await;
+            return Err(BodyError::TooLarge { limit });
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.into())
+}
+
+async fn discard(headers: &HeaderMap, mut body: Body, already: usize) {
+    // Who asks first (RFC 9110, section 10.1.1) has sent nothing yet and shall send nothing.
+    if headers.contains_key(header::EXPECT)
+        || declared_length(headers).is_some_and(|n| n > DISCARD_LIMIT as u64)
+    {
+        return;
+    }
+    let mut read = already;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > DISCARD_LIMIT {
+            return;
+        }
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

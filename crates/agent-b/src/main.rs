@@ -1,0 +1,173 @@
+//! `agent-b`: the server of the experiment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agent_b::routes::{Service, router};
+use agent_b::server::{Server, ServerTls, stop_on_signal};
+use agent_b::{healthcheck, ready};
+use agent_core::error_chain::error_chain;
+use agent_core::hex128::Hex128;
+use agent_core::journal::Journal;
+use agent_core::key_log::FileKeyLog;
+use agent_core::logging;
+use agent_core::tls::{self, TlsVersions};
+use anyhow::{Context, Result, bail};
+use axum_server::Handle;
+use clap::{Args, Parser, Subcommand};
+
+/// Most bytes of a request body, unless `--body-limit` says otherwise: four times the largest message of agent-a.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// Seconds a client may take for a handshake, the head or the body of a request, unless `--read-timeout` says otherwise.
+const READ_TIMEOUT: &str = "10";
+
+/// Bad flags, settings or files.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs tools for whoever posts a tool-call to /tool.
+///
+/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. The TLS secrets are written to the file that
+/// SSLKEYLOGFILE names, if it is set.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Asks a running agent-b how it is: exit 0 when well, 1 when not.
+    Healthcheck {
+        /// What to ask.
+        #[arg(default_value = "http://127.0.0.1:8000/healthz")]
+        url: String,
+        /// For https: the certificate authority to trust.
+        #[arg(long, value_name = "FILE", default_value = "certs/ca.pem", env = "CA_CERT")]
+        ca: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The address to listen on; port 0 takes any free one.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:8000", env = "LISTEN")]
+    listen: SocketAddr,
+    /// The certificate chain to show, leaf first (PEM).
+    #[arg(long, value_name = "FILE", env = "TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", env = "TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
+    #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
+    tls_versions: TlsVersions,
+    /// Write every message down in this file.
+    #[arg(long, value_name = "FILE", env = "JOURNAL")]
+    journal: Option<PathBuf>,
+    /// The run the messages belong to, 32 hex digits; a fresh one by default.
+    #[arg(long, value_name = "HEX", env = "RUN_ID")]
+    run_id: Option<Hex128>,
+    /// Write {"local":"ip:port"} to this file once listening.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Most bytes of a request body.
+    #[arg(long, value_name = "BYTES", default_value_t = BODY_LIMIT)]
+    body_limit: usize,
+    /// Time for a handshake, the head and the body of a request each.
+    #[arg(long, value_name = "SECS", default_value = READ_TIMEOUT, value_parser = seconds)]
+    read_timeout: Duration,
+    /// Log more; twice for everything.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log warnings only.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(cli.serve.verbose, cli.serve.quiet);
+    // One thread is enough for tools that take microseconds, and leaves the other core to what is measured.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(1, &format!("cannot start: {error}")),
+    };
+    match cli.command {
+        Some(Command::Healthcheck { url, ca }) => match runtime.block_on(healthcheck::run(&url, &ca)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(1, &error_chain(error.as_ref())),
+        },
+        None => {
+            let prepared = match prepare(&cli.serve) {
+                Ok(prepared) => prepared,
+                Err(error) => return failed(EXIT_USAGE, &error_chain(error.as_ref())),
+            };
+            match runtime.block_on(serve(&cli.serve, prepared)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(1, &error_chain(error.as_ref())),
+            }
+        }
+    }
+}
+
+fn failed(status: u8, why: &str) -> ExitCode {
+    eprintln!("agent-b: {why}");
+    ExitCode::from(status)
+}
+
+/// What the flags and the files they name come to.
+struct Prepared {
+    service: Service,
+    tls: Option<ServerTls>,
+}
+
+fn prepare(flags: &Serve) -> Result<Prepared> {
+    let run = match &flags.run_id {
+        Some(run) => run.clone(),
+        None => Hex128::fresh().context("no randomness for a run id")?,
+    };
+    let journal = Journal::open_if(given(flags.journal.as_ref()), run, "agent-b")?;
+    let tls = match (given(flags.tls_cert.as_ref()), given(flags.tls_key.as_ref())) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            let key_log = FileKeyLog::from_env().context(agent_core::key_log::VARIABLE)?;
+            Some(tls::server_config(cert, key, &flags.tls_versions, key_log)?)
+        }
+        _ => bail!("a certificate needs its key: give both --tls-cert and --tls-key, or none"),
+    };
+    let service = Service { body_limit: flags.body_limit, read_timeout: flags.read_timeout, journal };
+    Ok(Prepared { service, tls })
+}
+
+async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
+    let server = Server::listen(flags.listen, flags.read_timeout)?;
+    let handle = Handle::new();
+    // A request in flight may still take its whole time to arrive, and as long to be taken.
+    stop_on_signal(handle.clone(), 2 * flags.read_timeout).context("cannot catch signals")?;
+    let local = server.local();
+    tracing::info!("listening on {local}, {}", if prepared.tls.is_some() { "TLS" } else { "plain" });
+    if let Some(path) = &flags.ready_file {
+        ready::write(path, local)?;
+    }
+    server.serve(router(prepared.service), prepared.tls, handle).await?;
+    Ok(())
+}
+
+/// A path that was really given: Compose sets a variable without a value to the empty text.
+fn given(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() && seconds <= 3600.0 => Ok(duration),
+        _ => Err("not between 0 and 3600 seconds".to_owned()),
+    }
+}

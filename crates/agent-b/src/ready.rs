@@ -1,0 +1,27 @@
+//! The ready file: tells whoever started agent-b where it listens, once it does.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Writes `{"local":"ip:port"}` to `path`, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written; the error names it.
+pub fn write(path: &Path, local: SocketAddr) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Ready {
+        local: SocketAddr,
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, &Ready { local })?;
+        file.write_all(b"\n")?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| io::Error::new(error.kind(), format!("ready file {}: {error}", path.display())))
+}
