@@ -8,5 +8,11 @@
 pub mod tcp;
 pub mod content;
 pub mod http1;
+pub mod capture;
+pub mod checksum;
+pub mod frame;
+pub mod ip;
+pub mod link;
+pub mod stop;
 pub mod keylog;
 pub mod tls;

@@ -1,0 +1,100 @@
+//! What is wrong with a capture file.
+
+use std::fmt;
+
+/// Why a capture file cannot be read, or not further.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// The first bytes are not those of a capture.
+    #[error("not a pcap or pcapng file: it begins with {}", Hex(first))]
+    NotACapture {
+        /// The first bytes.
+        first: [u8; 4],
+    },
+    /// The first bytes are those of a compressed file.
+    #[error("the file is compressed with {with}: unpack it first, for instance by `{command}`")]
+    Compressed {
+        /// The compression.
+        with: &'static str,
+        /// A command that writes the unpacked file to stdout.
+        command: &'static str,
+    },
+    /// A capture format that is recognised and not read.
+    #[error("{format} files are not read: convert it first, for instance by `editcap -F pcapng IN OUT`")]
+    UnsupportedFormat {
+        /// The format.
+        format: &'static str,
+    },
+    /// A version of pcap or pcapng that is not read.
+    #[error("{format} version {major}.{minor} is not read (file offset {offset})")]
+    UnsupportedVersion {
+        /// The format.
+        format: &'static str,
+        /// Major version.
+        major: u16,
+        /// Minor version.
+        minor: u16,
+        /// Where in the file.
+        offset: u64,
+    },
+    /// The file contradicts itself: what follows cannot be trusted.
+    #[error(
+        "damaged capture at file offset {offset}, before frame {frame} is whole: {field} is {value}, {rule}"
+    )]
+    Damaged {
+        /// The frame being read, or the next one.
+        frame: u64,
+        /// Where the record or block begins in the file.
+        offset: u64,
+        /// The field that is wrong.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// What it would have to be.
+        rule: Rule,
+    },
+}
+
+/// What a field of a capture file has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// No more than this.
+    AtMost(u64),
+    /// No less than this.
+    AtLeast(u64),
+    /// Exactly this.
+    Equal(u64),
+    /// A multiple of this.
+    MultipleOf(u64),
+    /// Less than the number of interfaces described so far.
+    BelowInterfaces(u64),
+    /// Something that can be parsed as the block it says it is.
+    Parsable,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::AtMost(limit) => write!(f, "at most {limit} is possible"),
+            Rule::AtLeast(limit) => write!(f, "at least {limit} is needed"),
+            Rule::Equal(expected) => write!(f, "{expected} was expected"),
+            Rule::MultipleOf(unit) => write!(f, "a multiple of {unit} was expected"),
+            Rule::BelowInterfaces(count) => write!(f, "{count} interfaces were described"),
+            Rule::Parsable => f.write_str("and the block cannot be parsed"),
+        }
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, byte) in self.0.iter().enumerate() {
+            write!(f, "{}{byte:02x}", if i > 0 { " " } else { "" })?;
+        }
+        if self.0.iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
+            write!(f, " (\"{}\")", self.0.escape_ascii())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! Capture files: pcap and pcapng, told apart by their first bytes.
+//!
+//! [`Decoder`] is pushed over the caller's buffer and borrows from it: no record is copied, none allocates. The caller
+//! reads a file, a pipe or a growing capture into a buffer, calls [`Decoder::step`] on what is not consumed yet, and
+//! reads more when told to.
+//!
+//! ```text
+//! buffer   | consumed | record header | frame bytes ... | next record ... | free |
+//!                     ^ input of step                                     ^ read more here
+//! ```
+//!
+//! ```
+//! use dissect::capture::{Decoder, Step};
+//!
+//! fn frames(mut input: &[u8]) -> Result<u64, dissect::capture::CaptureError> {
+//!     let mut decoder = Decoder::new();
+//!     let mut frames = 0;
+//!     loop {
+//!         match decoder.step(input)? {
+//!             Step::Record { consumed, record } => {
+//!                 frames = record.frame;
+//!                 input = &input[consumed..];
+//!             }
+//!             Step::Secrets { consumed, .. } | Step::Skipped { consumed } => input = &input[consumed..],
+//!             Step::NeedMore { .. } => break, // a file would be read on here
+//!         }
+//!     }
+//!     if let Some(truncation) = decoder.finish(input) {
+//!         eprintln!("{truncation}");
+//!     }
+//!     Ok(frames)
+//! }
+//! # let mut file = craft::pcap::Writer::new(Vec::new(), 1, 64).unwrap();
+//! # file.write(1, 3, b"abc").unwrap();
+//! # assert_eq!(frames(&file.into_inner()), Ok(1));
+//! ```
+
+mod error;
+mod pcap;
+mod pcapng;
+
+use std::fmt;
+
+pub use error::{CaptureError, Rule};
+
+use crate::link::LinkType;
+
+/// Longest frame a record may hold: the largest snapshot length of tcpdump and Wireshark, and more than the 192 KiB
+/// Linux hands to a capture in one piece. A longer one is a damaged length, and believing it would let a file of a few
+/// bytes demand gigabytes of buffer.
+pub const MAX_FRAME_LEN: u32 = 262_144;
+
+/// Longest pcapng block, other than secrets, that is wanted whole: the longest frame and as much again for its
+/// options, each of which can take 64 KiB. Blocks of no interest may have any length, they are skipped in pieces.
+pub const MAX_BLOCK_LEN: u32 = 2 * MAX_FRAME_LEN;
+
+/// Longest pcapng block of secrets: the key log of some 15,000 TLS connections, and half the memory allowed to the
+/// whole analysis.
+pub const MAX_SECRETS_LEN: u32 = 16 << 20;
+
+/// Interfaces of one pcapng section: as many as the older packet block can number. 24 bytes are kept for each.
+pub const MAX_INTERFACES: usize = 65_536;
+
+/// One captured frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its number in the file, from 1, as Wireshark counts.
+    pub frame: u64,
+    /// When it was captured, nanoseconds since the epoch. 0 in pcapng's simple packet blocks, which have no time;
+    /// times that do not fit are brought to the nearest that does.
+    pub captured_at: u64,
+    /// Link type of the frame.
+    pub link_type: LinkType,
+    /// Interface number within the pcapng section; 0 in pcap.
+    pub interface: u32,
+    /// Bytes the frame had on the wire.
+    pub original_len: u32,
+    /// The bytes captured.
+    pub bytes: &'a [u8],
+    /// Where `bytes` begins in the file.
+    pub file_offset: u64,
+}
+
+impl Record<'_> {
+    /// True if the frame was longer on the wire.
+    #[inline]
+    pub fn is_truncated(&self) -> bool {
+        self.original_len as usize > self.bytes.len()
+    }
+}
+
+/// What a step came to. `consumed` bytes of the input are done with, always at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A frame.
+    Record {
+        /// Bytes to drop from the input.
+        consumed: usize,
+        /// The frame.
+        record: Record<'a>,
+    },
+    /// An NSS key log embedded in the capture.
+    Secrets {
+        /// Bytes to drop from the input.
+        consumed: usize,
+        /// The text.
+        key_log: &'a [u8],
+    },
+    /// Nothing of interest.
+    Skipped {
+        /// Bytes to drop from the input.
+        consumed: usize,
+    },
+    /// The input must hold at least so many bytes before the next step can come to something else.
+    NeedMore {
+        /// Bytes, counted from the beginning of the input.
+        at_least: usize,
+    },
+}
+
+/// What the end of the file left unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// The header of the file; an empty file lacks all of it.
+    FileHeader,
+    /// The record of this frame.
+    Frame(u64),
+    /// A pcapng block that holds no frame, or too little of one to tell.
+    Block,
+}
+
+/// The end of the file where it may not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncation {
+    /// What is unfinished.
+    pub unfinished: Unfinished,
+    /// Where the bytes that are left begin in the file.
+    pub file_offset: u64,
+    /// Bytes left.
+    pub available: u64,
+    /// Bytes needed, as far as can be told.
+    pub needed: u64,
+}
+
+impl fmt::Display for Truncation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Truncation { unfinished, file_offset, available, needed } = self;
+        match unfinished {
+            Unfinished::Frame(frame) => write!(f, "the file ends inside the record of frame {frame}")?,
+            Unfinished::Block => f.write_str("the file ends inside a block")?,
+            Unfinished::FileHeader if *available == 0 => return f.write_str("the file is empty"),
+            Unfinished::FileHeader => f.write_str("the file ends inside its header")?,
+        }
+        write!(f, " (file offset {file_offset}: {available} of {needed} bytes)")
+    }
+}
+
+/// Decodes a capture file pushed to it.
+#[derive(Debug, Clone, Default)]
+pub struct Decoder {
+    format: Format,
+    /// Bytes consumed so far.
+    position: u64,
+    /// Frames delivered so far.
+    frames: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Format {
+    /// The first bytes have not been seen.
+    #[default]
+    Unknown,
+    Pcap(pcap::Pcap),
+    Pcapng(pcapng::Pcapng),
+}
+
+/// Where in the file a format's decoder stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Number of the next frame.
+    frame: u64,
+    /// File offset of the first byte of the input.
+    offset: u64,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Frames delivered so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Bytes consumed so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Takes the next thing off the front of `input`, which must begin where the last step stopped consuming.
+    ///
+    /// After an error the decoder does not go on: each further step fails the same way.
+    #[inline]
+    pub fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, CaptureError> {
+        let place = Place { frame: self.frames + 1, offset: self.position };
+        let step = match &mut self.format {
+            Format::Pcap(pcap) => pcap.step(input, place)?,
+            Format::Pcapng(pcapng) => pcapng.step(input, place)?,
+            Format::Unknown => self.begin(input)?,
+        };
+        match step {
+            Step::Record { consumed, .. } => {
+                self.frames += 1;
+                self.position += consumed as u64;
+            }
+            Step::Secrets { consumed, .. } | Step::Skipped { consumed } => self.position += consumed as u64,
+            Step::NeedMore { .. } => {}
+        }
+        Ok(step)
+    }
+
+    /// Says whether the file ends where it may. `rest` is what was not consumed when the input ended.
+    pub fn finish(&self, rest: &[u8]) -> Option<Truncation> {
+        let next = self.frames + 1;
+        let unfinished = match &self.format {
+            Format::Unknown => Some((Unfinished::FileHeader, header_needed(rest))),
+            Format::Pcap(pcap) => pcap.needed(rest).map(|needed| (Unfinished::Frame(next), needed)),
+            Format::Pcapng(pcapng) => pcapng.unfinished(rest, next),
+        };
+        let (file_offset, available) = (self.position, rest.len() as u64);
+        unfinished.map(|(unfinished, needed)| Truncation { unfinished, file_offset, available, needed })
+    }
+
+    /// Recognises the format by the first bytes.
+    #[cold]
+    fn begin<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, CaptureError> {
+        let Some(magic) = input.first_chunk::<MAGIC_LEN>() else {
+            return Ok(Step::NeedMore { at_least: MAGIC_LEN });
+        };
+        if *magic == pcapng::MAGIC {
+            // A section header is a block like any other.
+            let mut pcapng = pcapng::Pcapng::default();
+            let step = pcapng.step(input, Place { frame: 1, offset: 0 })?;
+            if !matches!(step, Step::NeedMore { .. }) {
+                self.format = Format::Pcapng(pcapng);
+            }
+            return Ok(step);
+        }
+        match pcap::Pcap::begin(input)? {
+            Some(pcap) => {
+                self.format = Format::Pcap(pcap);
+                Ok(Step::Skipped { consumed: pcap::FILE_HEADER_LEN })
+            }
+            None => Ok(Step::NeedMore { at_least: pcap::FILE_HEADER_LEN }),
+        }
+    }
+}
+
+/// Both formats begin with four bytes that tell what they are.
+const MAGIC_LEN: usize = 4;
+
+fn header_needed(rest: &[u8]) -> u64 {
+    if rest.first_chunk() == Some(&pcapng::MAGIC) {
+        pcapng::section_header_needed(rest)
+    } else {
+        pcap::FILE_HEADER_LEN as u64
+    }
+}

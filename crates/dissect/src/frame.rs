@@ -1,0 +1,345 @@
+//! One frame, from the link layer down to the TCP or UDP payload.
+//!
+//! [`decode`] goes as far as it can. Where it cannot go on, [`Frame::stop`] says at which byte, why, and whether the
+//! capture, the sender or this program is to blame; what was decoded before stays in the frame. Nothing is copied and
+//! nothing is put together: payloads are slices of the captured bytes, IP fragments are named and left alone.
+//!
+//! ```
+//! use dissect::{frame, link::LinkType};
+//!
+//! let bytes = b"\x45\0\0\x2b\0\x01\0\0\x40\x06\0\0\x0a\0\0\x01\x0a\0\0\x02\
+//!               \x9c\x40\x1f\x40\0\0\0\x01\0\0\0\x02\x50\x18\xff\xff\0\0\0\0abc";
+//! let frame = frame::decode(LinkType::RAW, bytes, bytes.len() as u32);
+//! let tcp = frame.tcp().unwrap();
+//! assert_eq!((tcp.src_port, tcp.dst_port, tcp.payload), (40000, 8000, &b"abc"[..]));
+//! assert_eq!(frame.stop, None);
+//! ```
+
+use std::fmt;
+
+use crate::ip::{self, Fragment, Ip, Protocol};
+use crate::link::{self, EtherType, LinkType, VlanTags};
+use crate::stop::{Layer, Stop, View, Why};
+
+/// A decoded frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// VLAN numbers, outermost first.
+    pub vlan: VlanTags,
+    /// The network layer.
+    pub network: Network,
+    /// The transport layer.
+    pub transport: Transport<'a>,
+    /// Where the decoding ended early, if it did.
+    pub stop: Option<Stop>,
+}
+
+impl<'a> Frame<'a> {
+    /// The IP header, if there is one.
+    #[inline]
+    pub fn ip(&self) -> Option<&Ip> {
+        match &self.network {
+            Network::Ip(ip) => Some(ip),
+            _ => None,
+        }
+    }
+
+    /// The TCP segment, if there is one.
+    #[inline]
+    pub fn tcp(&self) -> Option<&TcpSegment<'a>> {
+        match &self.transport {
+            Transport::Tcp(tcp) => Some(tcp),
+            _ => None,
+        }
+    }
+}
+
+/// The network layer of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// The frame ends before, or the link layer could not be decoded.
+    Absent,
+    /// IPv4 or IPv6.
+    Ip(Ip),
+    /// ARP.
+    Arp,
+    /// Something else.
+    Other(EtherType),
+}
+
+/// The transport layer of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport<'a> {
+    /// None, or it could not be decoded: see [`Frame::stop`].
+    Absent,
+    /// TCP.
+    Tcp(TcpSegment<'a>),
+    /// UDP.
+    Udp(UdpDatagram<'a>),
+    /// ICMP.
+    Icmp,
+    /// ICMPv6.
+    Icmpv6,
+    /// Another IP protocol.
+    Other(Protocol),
+}
+
+/// A TCP segment (RFC 9293, section 3.1); options are skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpSegment<'a> {
+    /// Sender's port.
+    pub src_port: u16,
+    /// Receiver's port.
+    pub dst_port: u16,
+    /// Sequence number of the SYN, else of the first byte of payload.
+    pub seq: u32,
+    /// The next sequence number the sender expects; counts if [`TcpFlags::ACK`] is set.
+    pub ack: u32,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// Window, unscaled.
+    pub window: u16,
+    /// The payload as far as it was captured.
+    pub payload: &'a [u8],
+    /// Where the payload begins in the frame.
+    pub payload_offset: u32,
+    /// Bytes of payload on the wire; more than `payload.len()` if the capture cut it.
+    pub wire_payload_len: u32,
+}
+
+impl TcpSegment<'_> {
+    /// True if bytes of the payload were not captured.
+    #[inline]
+    pub fn payload_truncated(&self) -> bool {
+        self.payload.len() < self.wire_payload_len as usize
+    }
+}
+
+/// A UDP datagram (RFC 768).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UdpDatagram<'a> {
+    /// Sender's port.
+    pub src_port: u16,
+    /// Receiver's port.
+    pub dst_port: u16,
+    /// The payload as far as it was captured.
+    pub payload: &'a [u8],
+    /// Where the payload begins in the frame.
+    pub payload_offset: u32,
+    /// Bytes of payload on the wire.
+    pub wire_payload_len: u32,
+}
+
+/// The control bits of a TCP header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: Self = TcpFlags(0x01);
+    /// Synchronize sequence numbers.
+    pub const SYN: Self = TcpFlags(0x02);
+    /// Reset the connection.
+    pub const RST: Self = TcpFlags(0x04);
+    /// Push.
+    pub const PSH: Self = TcpFlags(0x08);
+    /// The acknowledgment number counts.
+    pub const ACK: Self = TcpFlags(0x10);
+    /// The urgent pointer counts.
+    pub const URG: Self = TcpFlags(0x20);
+
+    /// True if every bit of `other` is set.
+    #[inline]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// [`Self::FIN`] is set.
+    #[inline]
+    pub const fn fin(self) -> bool {
+        self.contains(Self::FIN)
+    }
+
+    /// [`Self::SYN`] is set.
+    #[inline]
+    pub const fn syn(self) -> bool {
+        self.contains(Self::SYN)
+    }
+
+    /// [`Self::RST`] is set.
+    #[inline]
+    pub const fn rst(self) -> bool {
+        self.contains(Self::RST)
+    }
+
+    /// [`Self::ACK`] is set.
+    #[inline]
+    pub const fn ack(self) -> bool {
+        self.contains(Self::ACK)
+    }
+}
+
+impl fmt::Debug for TcpFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+        let mut set = (0..).zip(names).filter(|(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name);
+        f.write_str(set.next().unwrap_or("none"))?;
+        set.try_for_each(|name| write!(f, "|{name}"))
+    }
+}
+
+/// Decodes a captured frame that was `original_len` bytes on the wire.
+#[inline]
+pub fn decode(link_type: LinkType, bytes: &[u8], original_len: u32) -> Frame<'_> {
+    let view = View { bytes, wire_len: bytes.len().max(original_len as usize) };
+    let link = link::decode(link_type, view);
+    let mut frame =
+        Frame { vlan: link.vlan, network: Network::Absent, transport: Transport::Absent, stop: link.stop };
+    if link.stop.is_some() {
+        return frame;
+    }
+    let decoded = match link.ether_type {
+        EtherType::IPV4 => ip::decode_v4(view, link.offset),
+        EtherType::IPV6 => ip::decode_v6(view, link.offset),
+        EtherType::ARP => {
+            frame.network = Network::Arp;
+            return frame;
+        }
+        other => {
+            frame.network = Network::Other(other);
+            return frame;
+        }
+    };
+    let ip = match decoded {
+        Ok((ip, stop)) => {
+            frame.network = Network::Ip(ip);
+            frame.stop = stop;
+            ip
+        }
+        Err(stop) => {
+            frame.stop = Some(stop);
+            return frame;
+        }
+    };
+    if ip.fragment != Fragment::No {
+        frame.stop = frame.stop.or(Some(view.stop(Layer::Ip, Why::Fragment, ip.offset as usize, 0)));
+        if ip.fragment != Fragment::First {
+            return frame;
+        }
+    } else if frame.stop.is_some() {
+        return frame;
+    }
+    let packet = Packet::new(view, &ip);
+    let transport = match ip.protocol {
+        Protocol::TCP => packet.tcp(),
+        Protocol::UDP => packet.udp(),
+        Protocol::ICMP => Ok((Transport::Icmp, None)),
+        Protocol::ICMPV6 => Ok((Transport::Icmpv6, None)),
+        other => Ok((Transport::Other(other), None)),
+    };
+    let stop = match transport {
+        Ok((transport, stop)) => {
+            frame.transport = transport;
+            stop
+        }
+        Err(stop) => Some(stop),
+    };
+    frame.stop = frame.stop.or(stop);
+    frame
+}
+
+/// The payload of an IP packet.
+///
+/// ```text
+/// frame  |-- link --|-- IP --|-- TCP --|-- payload --|-- padding --|
+///                            ^ start                 ^ end         ^ wire_len
+/// ```
+///
+/// The capture may end anywhere; `end` lies beyond `wire_len` if the IP header lies.
+struct Packet<'a> {
+    /// Without what follows the packet, such as Ethernet padding.
+    view: View<'a>,
+    frame: View<'a>,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Packet<'a> {
+    #[inline]
+    fn new(frame: View<'a>, ip: &Ip) -> Self {
+        let start = ip.payload_offset as usize;
+        let end = start + ip.payload_len as usize;
+        let view =
+            View { bytes: frame.bytes.get(..end).unwrap_or(frame.bytes), wire_len: frame.wire_len.min(end) };
+        Packet { view, frame, start, end }
+    }
+
+    #[inline]
+    fn tcp(&self) -> Result<(Transport<'a>, Option<Stop>), Stop> {
+        const MIN: usize = 20;
+        let header = self.view.chunk::<MIN>(Layer::Tcp, self.start)?;
+        let [s1, s2, d1, d2, q1, q2, q3, q4, a1, a2, a3, a4, offset, flags, w1, w2, ..] = *header;
+        let header_len = usize::from(offset >> 4) * 4;
+        if header_len < MIN {
+            return Err(self.view.stop(Layer::Tcp, Why::LengthBelowHeader, self.start, MIN));
+        }
+        let payload_offset = self.start + header_len;
+        let Some(payload) = self.view.bytes.get(payload_offset..) else {
+            return Err(self.view.short(Layer::Tcp, self.start, header_len));
+        };
+        let segment = TcpSegment {
+            src_port: u16::from_be_bytes([s1, s2]),
+            dst_port: u16::from_be_bytes([d1, d2]),
+            seq: u32::from_be_bytes([q1, q2, q3, q4]),
+            ack: u32::from_be_bytes([a1, a2, a3, a4]),
+            flags: TcpFlags(flags),
+            window: u16::from_be_bytes([w1, w2]),
+            payload,
+            payload_offset: payload_offset as u32,
+            wire_payload_len: (self.end - payload_offset) as u32,
+        };
+        Ok((Transport::Tcp(segment), self.cut(payload_offset, self.end)))
+    }
+
+    #[inline]
+    fn udp(&self) -> Result<(Transport<'a>, Option<Stop>), Stop> {
+        const LEN: usize = 8;
+        let [s1, s2, d1, d2, l1, l2, ..] = *self.view.chunk::<LEN>(Layer::Udp, self.start)?;
+        let end = match usize::from(u16::from_be_bytes([l1, l2])) {
+            // A jumbogram (RFC 2675, section 4), or segmentation offload.
+            0 => self.end,
+            length if length < LEN => {
+                return Err(self.view.stop(Layer::Udp, Why::LengthBelowHeader, self.start, LEN));
+            }
+            length => self.start + length,
+        };
+        let payload_offset = self.start + LEN;
+        // The datagram may claim more than its packet holds, or less.
+        let bytes = self.view.bytes;
+        let payload = bytes.get(payload_offset..end).or(bytes.get(payload_offset..)).unwrap_or_default();
+        let datagram = UdpDatagram {
+            src_port: u16::from_be_bytes([s1, s2]),
+            dst_port: u16::from_be_bytes([d1, d2]),
+            payload,
+            payload_offset: payload_offset as u32,
+            wire_payload_len: (end - payload_offset) as u32,
+        };
+        let beyond = end > self.end;
+        let stop = if beyond {
+            Some(self.view.stop(Layer::Udp, Why::LengthBeyondFrame, self.start, end - self.start))
+        } else {
+            self.cut(payload_offset, end)
+        };
+        Ok((Transport::Udp(datagram), stop))
+    }
+
+    /// A stop if the payload between `offset` and `end` was not captured whole.
+    #[inline]
+    fn cut(&self, offset: usize, end: usize) -> Option<Stop> {
+        if end <= self.frame.bytes.len() {
+            return None;
+        }
+        let why = if end <= self.frame.wire_len { Why::CutByCapture } else { Why::LengthBeyondFrame };
+        Some(self.frame.stop(Layer::Payload, why, offset, end - offset))
+    }
+}

@@ -1,0 +1,172 @@
+//! Where the decoding of a frame ended before its payload, and whose fault that is.
+
+use std::fmt;
+
+/// The part of a frame that could not be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// Ethernet, Linux cooked, null or loopback header.
+    Link,
+    /// A VLAN tag.
+    Vlan,
+    /// The IPv4 or IPv6 header.
+    Ip,
+    /// An IPv6 extension header.
+    Ipv6Extension,
+    /// The TCP header.
+    Tcp,
+    /// The UDP header.
+    Udp,
+    /// What TCP or UDP carries: all headers were decoded.
+    Payload,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layer::Link => "link header",
+            Layer::Vlan => "VLAN tag",
+            Layer::Ip => "IP header",
+            Layer::Ipv6Extension => "IPv6 extension header",
+            Layer::Tcp => "TCP header",
+            Layer::Udp => "UDP header",
+            Layer::Payload => "payload",
+        })
+    }
+}
+
+/// Why the decoding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The wire carried more than the capture kept (snapshot length).
+    CutByCapture,
+    /// The frame was captured whole and ends inside the layer.
+    FrameTooShort,
+    /// A length in the IP or UDP header reaches beyond the frame, which was captured whole.
+    LengthBeyondFrame,
+    /// The version in the IP header is not the one announced before it.
+    WrongVersion,
+    /// A length is smaller than the header it counts.
+    LengthBelowHeader,
+    /// The link type is none of those that are decoded.
+    UnknownLinkType,
+    /// More VLAN tags than [`crate::link::MAX_VLAN_TAGS`].
+    TooManyTags,
+    /// More extension headers than [`crate::ip::MAX_EXTENSION_HEADERS`].
+    TooManyExtensions,
+    /// A fragment of an IP packet: fragments are not put together.
+    Fragment,
+}
+
+/// Who is to blame for a [`Stop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The capture kept too little.
+    Capture,
+    /// The sender made no sense.
+    Traffic,
+    /// We do not decode that.
+    Unsupported,
+}
+
+impl Why {
+    /// Who is to blame.
+    pub fn blame(self) -> Blame {
+        match self {
+            Why::CutByCapture => Blame::Capture,
+            Why::FrameTooShort | Why::LengthBeyondFrame | Why::WrongVersion | Why::LengthBelowHeader => {
+                Blame::Traffic
+            }
+            Why::UnknownLinkType | Why::TooManyTags | Why::TooManyExtensions | Why::Fragment => {
+                Blame::Unsupported
+            }
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::CutByCapture => "cut by the capture's snapshot length",
+            Why::FrameTooShort => "the frame ends inside it",
+            Why::LengthBeyondFrame => "its length reaches beyond the frame",
+            Why::WrongVersion => "not the IP version that was announced",
+            Why::LengthBelowHeader => "its length is smaller than its header",
+            Why::UnknownLinkType => "this link type is not decoded",
+            Why::TooManyTags => "more VLAN tags than are decoded",
+            Why::TooManyExtensions => "more extension headers than are decoded",
+            Why::Fragment => "fragments are not put together",
+        })
+    }
+}
+
+/// Where and why the decoding of a frame ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stop {
+    /// The layer that could not be decoded.
+    pub layer: Layer,
+    /// Why.
+    pub why: Why,
+    /// Where that layer begins in the frame, bytes.
+    pub offset: u32,
+    /// Bytes it would have needed from `offset` on; 0 where length is not the matter.
+    pub needed: u32,
+    /// Bytes captured from `offset` on.
+    pub available: u32,
+}
+
+impl Stop {
+    /// Who is to blame.
+    pub fn blame(&self) -> Blame {
+        self.why.blame()
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stop { layer, why, offset, needed, available } = self;
+        write!(f, "{layer} at byte {offset}: {why}")?;
+        if *needed > 0 {
+            write!(f, " ({needed} bytes needed, {available} there)")?;
+        }
+        Ok(())
+    }
+}
+
+/// A frame being decoded: the bytes there are, and how many crossed the wire.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// At least `bytes.len()`.
+    pub(crate) wire_len: usize,
+}
+
+impl<'a> View<'a> {
+    /// The `N` bytes at `offset`, or the reason why they are missing.
+    #[inline(always)]
+    pub(crate) fn chunk<const N: usize>(self, layer: Layer, offset: usize) -> Result<&'a [u8; N], Stop> {
+        match self.bytes.get(offset..).and_then(<[u8]>::first_chunk) {
+            Some(chunk) => Ok(chunk),
+            None => Err(self.short(layer, offset, N)),
+        }
+    }
+
+    /// A stop because `needed` bytes at `offset` are not all there.
+    #[cold]
+    pub(crate) fn short(self, layer: Layer, offset: usize, needed: usize) -> Stop {
+        let on_the_wire = offset.saturating_add(needed) <= self.wire_len;
+        self.stop(layer, if on_the_wire { Why::CutByCapture } else { Why::FrameTooShort }, offset, needed)
+    }
+
+    #[cold]
+    pub(crate) fn stop(self, layer: Layer, why: Why, offset: usize, needed: usize) -> Stop {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Stop {
+            layer,
+            why,
+            offset: count(offset),
+            needed: count(needed),
+            available: count(self.bytes.len().saturating_sub(offset)),
+        }
+    }
+}
