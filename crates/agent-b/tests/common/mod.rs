@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Longest wait for anything; reached only when a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running agent-b; killed when dropped.
-pub struct AgentB {
+pub(crate) struct AgentB {
     child: Child,
-    pub address: SocketAddr,
-    pub folder: tempfile::TempDir,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl AgentB {
-    pub fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         Self::start_with(flags, |_| {})
     }
 
-    pub fn start_with(flags: &[&str], more: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start_with(flags: &[&str], more: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ready = folder.path().join("ready.json");
         let mut command = agent_b();
@@ -47,43 +47,43 @@ impl AgentB {
         Self { child, address, folder }
     }
 
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
     /// One request on a connection of its own: status and body.
-    pub fn exchange(&self, request: &[u8]) -> (u16, Vec<u8>) {
+    pub(crate) fn exchange(&self, request: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = self.connect();
         // A server that answers before it has read everything may close its side first.
         let _ = stream.write_all(request);
         read_response(&mut stream).expect("an answer")
     }
 
-    pub fn post(&self, body: &[u8]) -> (u16, Value) {
+    pub(crate) fn post(&self, body: &[u8]) -> (u16, Value) {
         let (status, body) = self.exchange(&post(body, "application/json"));
         (status, serde_json::from_slice(&body).unwrap())
     }
 
-    pub fn journal(&self) -> Vec<Value> {
+    pub(crate) fn journal(&self) -> Vec<Value> {
         lines(&self.folder.path().join("b.jsonl"))
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     #[cfg(unix)]
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         wait(&mut self.child)
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 }
@@ -96,7 +96,7 @@ impl Drop for AgentB {
 }
 
 /// The program, without settings from the environment.
-pub fn agent_b() -> Command {
+pub(crate) fn agent_b() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agent-b"));
     for variable in
         ["LISTEN", "TLS_CERT", "TLS_KEY", "TLS_VERSIONS", "JOURNAL", "RUN_ID", "CA_CERT", "SSLKEYLOGFILE"]
@@ -106,7 +106,7 @@ pub fn agent_b() -> Command {
     command
 }
 
-pub fn wait(child: &mut Child) -> ExitStatus {
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
     let started = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -117,7 +117,7 @@ pub fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-pub fn post(body: &[u8], content_type: &str) -> Vec<u8> {
+pub(crate) fn post(body: &[u8], content_type: &str) -> Vec<u8> {
     let mut request = format!(
         "POST /tool HTTP/1.1\r\nHost: agent-b:8000\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -128,7 +128,7 @@ pub fn post(body: &[u8], content_type: &str) -> Vec<u8> {
 }
 
 /// Status and body of one answer with a Content-Length; `None` when the connection ends before it is whole.
-pub fn read_response(stream: &mut impl Read) -> Option<(u16, Vec<u8>)> {
+pub(crate) fn read_response(stream: &mut impl Read) -> Option<(u16, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -147,11 +147,11 @@ pub fn read_response(stream: &mut impl Read) -> Option<(u16, Vec<u8>)> {
     Some((status, body))
 }
 
-pub fn lines(path: &Path) -> Vec<Value> {
+pub(crate) fn lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-pub fn certificates() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn certificates() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     certgen::ensure(&certgen::Request::new(folder.path())).unwrap();
     let path = folder.path().to_owned();

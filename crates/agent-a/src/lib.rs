@@ -1,0 +1,14 @@
+//! agent-a, the client of the experiment: posts tool-calls, one after the other, and checks every answer in earnest.
+//!
+//! One kept-alive connection on a current-thread runtime carries most of the messages (on a multi-thread runtime the
+//! client's pool sometimes opens a second one), some go over a connection of their own. Every message is in the journal
+//! before the first byte of it is on the wire. Knows nothing about captures or about who listens.
+#![forbid(unsafe_code)]
+
+pub mod endpoint;
+pub mod observe;
+pub mod recorded_body;
+pub mod run;
+pub mod script;
+pub mod session;
+pub mod verify;

@@ -1,0 +1,132 @@
+//! `agent-a`: the client of the experiment.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_a::endpoint::{Endpoint, Resolve};
+use agent_a::run::{Plan, run};
+use agent_a::script::{SCRIPT_LENGTH, Template};
+use agent_core::hex128::Hex128;
+use agent_core::journal::Journal;
+use agent_core::key_log::{self, FileKeyLog};
+use agent_core::logging;
+use agent_core::tls::{self, TlsVersions};
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// An answer is wrong or missing.
+const EXIT_WRONG: u8 = 1;
+
+/// Bad flags, settings or files.
+const EXIT_USAGE: u8 = 2;
+
+/// Posts tool-calls to agent-b and checks every answer.
+///
+/// Prints the id, the status and the answer of each. Exits with 1 when an answer is wrong or missing, with 2 when it was
+/// asked for something it cannot do. Never uses a proxy; over HTTPS it trusts the given authority and nobody else. The TLS
+/// secrets are written to the file that SSLKEYLOGFILE names, if it is set.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Where to post.
+    #[arg(long, value_name = "URL", default_value = "http://agent-b:8000/tool", env = "SERVER_URL")]
+    server_url: String,
+    /// For https: the certificate authority to trust.
+    #[arg(long, value_name = "FILE", default_value = "certs/ca.pem", env = "CA_CERT")]
+    ca: PathBuf,
+    /// Connect to this address instead of the one the name stands for; separate several by commas.
+    #[arg(long, value_name = "HOST=IP[:PORT]", value_delimiter = ',', env = "RESOLVE")]
+    resolve: Vec<Resolve>,
+    /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
+    #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
+    tls_versions: TlsVersions,
+    /// Send this message instead of the script.
+    #[arg(long, value_name = "FILE", env = "MESSAGE")]
+    message: Option<PathBuf>,
+    /// How many messages: 12 of the script by default, or 1 with --message.
+    #[arg(long, value_name = "N", env = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    count: Option<u32>,
+    /// Write every message down in this file.
+    #[arg(long, value_name = "FILE", env = "JOURNAL")]
+    journal: Option<PathBuf>,
+    /// The run the messages belong to, 32 hex digits; a fresh one by default.
+    #[arg(long, value_name = "HEX", env = "RUN_ID")]
+    run_id: Option<Hex128>,
+    /// How long to wait for the server.
+    #[arg(long, value_name = "SECS", default_value_t = 30, env = "DEADLINE")]
+    deadline: u32,
+    /// Log more; twice for everything.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log warnings only.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logging::init(args.verbose, args.quiet);
+    let plan = match plan(&args) {
+        Ok(plan) => plan,
+        Err(error) => return failed(EXIT_USAGE, &error),
+    };
+    // One thread: on several, the client's pool sometimes opens a second connection for a sequence of requests.
+    let tally = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(run(&plan, &mut std::io::stdout())));
+    match tally {
+        Ok(tally) if tally.wrong == 0 => {
+            tracing::info!("{} answers, all right", tally.right);
+            ExitCode::SUCCESS
+        }
+        Ok(tally) => {
+            tracing::error!(
+                "{} answers right, {} wrong or missing, of {}",
+                tally.right,
+                tally.wrong,
+                plan.count
+            );
+            ExitCode::from(EXIT_WRONG)
+        }
+        Err(error) => failed(EXIT_WRONG, &error),
+    }
+}
+
+fn failed(status: u8, error: &anyhow::Error) -> ExitCode {
+    eprintln!("agent-a: {error:#}");
+    ExitCode::from(status)
+}
+
+/// What the flags and the files they name come to.
+fn plan(args: &Args) -> Result<Plan> {
+    let endpoint = Endpoint::new(&args.server_url, &args.resolve)?;
+    let tls = if endpoint.is_https() {
+        let key_log = FileKeyLog::from_env().context(key_log::VARIABLE)?;
+        tls::client_config(&args.ca, &args.tls_versions, key_log)?
+    } else {
+        tls::client_config_without_trust()?
+    };
+    let template = given(args.message.as_ref()).map(read_template).transpose()?;
+    let run = match &args.run_id {
+        Some(run) => run.clone(),
+        None => Hex128::fresh().context("no randomness for a run id")?,
+    };
+    let journal = Arc::new(Journal::open_if(given(args.journal.as_ref()), run, "agent-a")?);
+    let count = args.count.map_or(if template.is_some() { 1 } else { SCRIPT_LENGTH }, |count| count as usize);
+    Ok(Plan { endpoint, tls, journal, template, count, patience: Duration::from_secs(args.deadline.into()) })
+}
+
+fn read_template(path: &Path) -> Result<Template> {
+    let named = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(named)?;
+    Template::parse(&bytes).with_context(named)
+}
+
+/// A path that was really given: Compose sets a variable without a value to the empty text.
+fn given(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+}

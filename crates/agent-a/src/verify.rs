@@ -1,0 +1,226 @@
+//! Whether an answer is right. Nothing is taken from the server's code: each check states what a right answer is.
+
+use std::collections::HashSet;
+
+use agent_core::hex128::Hex128;
+use agent_core::message::CONTENT_TYPE;
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::script::Outgoing;
+use crate::session::Reply;
+
+/// The keys of an answer, in their order.
+const KEYS: [&str; 7] = ["id", "type", "tool_name", "status", "result", "request", "canary"];
+
+/// What earlier answers said, for what must hold over all of them.
+#[derive(Debug, Default)]
+pub struct Verifier {
+    canaries: HashSet<String>,
+}
+
+impl Verifier {
+    /// Checks the answer to `sent`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&mut self, sent: &Outgoing, reply: &Reply) -> Result<()> {
+        ensure!(reply.status == reqwest::StatusCode::OK, "the status is {}, not 200", reply.status);
+        ensure!(
+            reply.content_type.as_deref() == Some(CONTENT_TYPE),
+            "the Content-Type is {:?}, not {CONTENT_TYPE}",
+            reply.content_type
+        );
+        let answer: Map<String, Value> =
+            serde_json::from_slice(&reply.body).context("the body is no JSON object that can be read")?;
+        ensure!(answer.keys().eq(KEYS), "the keys are {:?}, not {KEYS:?}", answer.keys().collect::<Vec<_>>());
+        let request: Map<String, Value> =
+            serde_json::from_slice(&sent.body).context("what was sent cannot be read")?;
+        same("id", &answer["id"], &request["id"])?;
+        same("type", &answer["type"], &"tool_result".into())?;
+        same("tool_name", &answer["tool_name"], request.get("tool_name").unwrap_or(&Value::Null))?;
+        same("status", &answer["status"], &"ok".into())?;
+        check_echo(sent, reply)?;
+        self.check_canary(sent, &answer["canary"])?;
+        let arguments = request.get("arguments").unwrap_or(&Value::Null);
+        let result = &answer["result"];
+        match answer["tool_name"].as_str() {
+            Some("analyze_dependency") => check_dependency(arguments, result),
+            Some("transform_text") => check_text(arguments, result),
+            Some("generate_document") => check_document(arguments, result),
+            _ => Ok(()),
+        }
+        .context("result")
+    }
+
+    /// Of the right form, not the request's, and new.
+    fn check_canary(&mut self, sent: &Outgoing, value: &Value) -> Result<()> {
+        let canary: Hex128 = value.as_str().context("canary: no string")?.parse().context("canary")?;
+        ensure!(canary != sent.canary, "canary: it is that of the request");
+        ensure!(self.canaries.insert(canary.to_string()), "canary: an earlier answer had the same");
+        Ok(())
+    }
+}
+
+/// The request must come back byte for byte as it was sent.
+fn check_echo(sent: &Outgoing, reply: &Reply) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Echo<'a> {
+        #[serde(borrow)]
+        request: &'a RawValue,
+    }
+    let echo: Echo<'_> = serde_json::from_slice(&reply.body).context("request")?;
+    ensure!(echo.request.get().as_bytes() == sent.body, "request: it is not what was sent");
+    Ok(())
+}
+
+/// Every dependent is there once, with a path that begins with it, ends at the target and is as long as its distance, which
+/// is within the depth; nearer ones stand first.
+fn check_dependency(arguments: &Value, result: &Value) -> Result<()> {
+    for key in ["repo", "target", "depth"] {
+        same(key, &result[key], &arguments[key])?;
+    }
+    let depth = arguments["depth"].as_u64().context("depth was no number")?;
+    let dependents = result["dependents"].as_array().context("dependents: no array")?;
+    same("total", &result["total"], &dependents.len().into())?;
+    let mut names = HashSet::new();
+    let mut nearest = 1;
+    for dependent in dependents {
+        let name = dependent["name"].as_str().context("dependents: no name")?;
+        let distance = dependent["distance"].as_u64().with_context(|| format!("{name}: no distance"))?;
+        let path = dependent["path"].as_array().with_context(|| format!("{name}: no path"))?;
+        ensure!(names.insert(name), "{name}: is there twice");
+        ensure!(
+            (nearest..=depth).contains(&distance),
+            "{name}: distance {distance}, out of order or of depth"
+        );
+        ensure!(path.len() as u64 == distance + 1, "{name}: a path of {} packages", path.len());
+        ensure!(path.first() == Some(&dependent["name"]), "{name}: the path begins elsewhere");
+        ensure!(path.last() == Some(&arguments["target"]), "{name}: the path ends elsewhere");
+        ensure!(path.iter().all(Value::is_string), "{name}: the path holds what is no name");
+        ensure!(path.iter().collect::<HashSet<_>>().len() == path.len(), "{name}: the path goes round");
+        nearest = distance;
+    }
+    if arguments["repo"] == "demo-repo" && arguments["target"] == "libssl" && depth >= 2 {
+        ensure!(names.contains("demo-repo"), "demo-repo depends on libssl and is not there");
+    }
+    Ok(())
+}
+
+fn check_text(arguments: &Value, result: &Value) -> Result<()> {
+    let text = arguments["text"].as_str().context("text was none")?;
+    let expected = match arguments["operation"].as_str() {
+        Some("identity") => text.to_owned(),
+        Some("reverse") => text.chars().rev().collect(),
+        Some("uppercase") => text.chars().flat_map(char::to_uppercase).collect(),
+        other => bail!("operation {other:?} is not known"),
+    };
+    same("operation", &result["operation"], &arguments["operation"])?;
+    ensure!(result["text"] == expected, "text: it is not the one that was sent, transformed");
+    same("characters", &result["characters"], &text.chars().count().into())?;
+    same("bytes", &result["bytes"], &text.len().into())
+}
+
+fn check_document(arguments: &Value, result: &Value) -> Result<()> {
+    same("bytes", &result["bytes"], &arguments["bytes"])?;
+    same("seed", &result["seed"], &arguments["seed"])?;
+    let text = result["text"].as_str().context("text: none")?;
+    ensure!(Some(text.len() as u64) == arguments["bytes"].as_u64(), "text: it has {} bytes", text.len());
+    ensure!(text.is_ascii() && "The ".starts_with(&text[..text.len().min(4)]), "text: no sentences");
+    Ok(())
+}
+
+fn same(what: &str, is: &Value, should: &Value) -> Result<()> {
+    let shown = |value: &Value| agent_core::text::printable(&value.to_string(), 100);
+    ensure!(is == should, "{what}: it is {}, not {}", shown(is), shown(should));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+    use serde_json::json;
+
+    /// A right answer to message `number` of the script, made without the server.
+    fn right(number: usize) -> (Outgoing, Value) {
+        let sent = script::scripted(number).unwrap();
+        let request: Value = serde_json::from_slice(&sent.body).unwrap();
+        let result =
+            agent_core::tools::run(request["tool_name"].as_str().unwrap(), &request["arguments"]).unwrap();
+        let answer = json!({
+            "id": request["id"], "type": "tool_result", "tool_name": request["tool_name"], "status": "ok",
+            "result": result, "request": request, "canary": Hex128::fresh().unwrap(),
+        });
+        (sent, answer)
+    }
+
+    fn check(sent: &Outgoing, answer: &Value) -> Result<()> {
+        let body = answer.to_string().into();
+        let reply = Reply { status: reqwest::StatusCode::OK, content_type: Some(CONTENT_TYPE.into()), body };
+        Verifier::default().check(sent, &reply)
+    }
+
+    #[test]
+    fn right_answers_pass() {
+        for number in 0..script::SCRIPT_LENGTH {
+            let (sent, answer) = right(number);
+            check(&sent, &answer).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_wrong_answer_is_seen() {
+        let wrong: [(usize, &str, Value); 19] = [
+            (0, "/id", json!("call-0002")),
+            (0, "/type", json!("tool_call")),
+            (0, "/tool_name", json!("transform_text")),
+            (0, "/status", json!("error")),
+            (0, "/canary", json!("ABC")),
+            (0, "/request/arguments/depth", json!(3)),
+            (0, "/request/canary", json!("0")),
+            (0, "/result", Value::Null),
+            (0, "/result/depth", json!(3)),
+            (0, "/result/total", json!(0)),
+            (0, "/result/dependents", json!([])),
+            (0, "/result/dependents/0/name", json!("other")),
+            (0, "/result/dependents/0/distance", json!(2)),
+            (0, "/result/dependents/0/path/0", json!("other")),
+            (1, "/result/text", json!("other")),
+            (1, "/result/characters", json!(1)),
+            (2, "/result/text", json!("The short one.")),
+            (2, "/result/seed", json!(1)),
+            (2, "/result/bytes", json!(1)),
+        ];
+        for (number, pointer, value) in wrong {
+            let (sent, mut answer) = right(number);
+            *answer.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
+            assert!(check(&sent, &answer).is_err(), "{pointer}");
+        }
+        let (sent, mut answer) = right(0);
+        answer["canary"] = json!(sent.canary);
+        assert!(check(&sent, &answer).is_err());
+        answer["extra"] = json!(1);
+        assert!(check(&sent, &answer).is_err());
+    }
+
+    #[test]
+    fn status_type_and_repeated_canaries_count() {
+        let (sent, answer) = right(0);
+        let mut reply = Reply {
+            status: reqwest::StatusCode::OK,
+            content_type: Some(CONTENT_TYPE.into()),
+            body: answer.to_string().into(),
+        };
+        let mut verifier = Verifier::default();
+        verifier.check(&sent, &reply).unwrap();
+        assert!(verifier.check(&sent, &reply).unwrap_err().to_string().contains("canary"));
+        reply.content_type = None;
+        assert!(Verifier::default().check(&sent, &reply).is_err());
+        reply.content_type = Some(CONTENT_TYPE.into());
+        reply.status = reqwest::StatusCode::CREATED;
+        assert!(Verifier::default().check(&sent, &reply).is_err());
+    }
+}
