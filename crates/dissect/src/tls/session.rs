@@ -26,7 +26,7 @@ use super::keys::{Opener, Suite, strip_padding};
 use super::record::{AfterGap, Framed, HEADER_LEN, Header, MAX_CIPHERTEXT, Place, RecordReader, Step};
 use crate::keylog::{ClientSecrets, KeyLog, Label};
 
-/// Most bytes of one direction that wait for the hello of the other. A client sends no protected record before it has
+/// Most bytes of one direction, bookkeeping included, that wait for the hello of the other. A client sends no protected record before it has
 /// the ServerHello, so only reordering inside the capture makes them wait: a few records. When hit, they are no longer
 /// waited for and count as not opened.
 pub const MAX_HELD_BYTES: usize = 64 << 10;
@@ -40,7 +40,7 @@ pub const MAX_FAILURES: u32 = 16;
 pub const MAX_SPARE_BUFFERS: usize = 64;
 
 /// Buffers that all sessions of a thread share, so that a session at rest holds none.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Workspace {
     /// The current record where it was split over chunks.
     assembled: Vec<u8>,
@@ -59,6 +59,34 @@ impl Workspace {
 }
 
 /// One TLS connection.
+///
+/// ```
+/// use std::sync::Arc;
+/// use dissect::keylog::KeyLog;
+/// use dissect::tls::{Content, ContentType, Event, Session, Side, Workspace};
+///
+/// let keys = Arc::new(KeyLog::parse(b"# no keys today\n"));
+/// let mut workspace = Workspace::new(); // one for all sessions of a thread
+/// let mut session = Session::with_control(keys);
+///
+/// let mut feed = session.feed(&mut workspace, Side::Server, 0, b"\x15\x03\x03\x00\x02\x02\x28");
+/// while let Some(event) = feed.next_event() {
+///     match event {
+///         Event::Record(record) => match &record.content {
+///             Content::Opened(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
+///                 // The decrypted stream goes on at `opened.application_offset` with `opened.plaintext`.
+///             }
+///             Content::Alert(Some(alert)) => assert_eq!(alert.description.to_string(), "handshake_failure"),
+///             _ => {}
+///         },
+///         Event::Handshake(handshake) => println!("{:?}", handshake.message),
+///         Event::Trouble(trouble) => println!("{:?}: {}", trouble.range, trouble.reason),
+///     }
+/// }
+/// drop(feed);
+/// drop(session.finish(&mut workspace));
+/// assert!(session.account(Side::Server).is_explained());
+/// ```
 #[derive(Debug, Default)]
 pub struct Session {
     keys: Option<Arc<KeyLog>>,
@@ -92,8 +120,6 @@ struct Half {
     held: VecDeque<Held>,
     held_bytes: usize,
     saw_change_cipher_spec: bool,
-    /// TLS 1.2 and before: everything from here on is encrypted, whatever the outer type says.
-    is_opaque: bool,
     failures_in_a_row: u32,
     account: Account,
 }
@@ -131,6 +157,8 @@ struct Offer {
     random: [u8; 32],
     has_early_data: bool,
     suites: Vec<CipherSuite>,
+    /// Whether a second ClientHello came.
+    is_repeated: bool,
 }
 
 /// What is remembered of the ServerHello.
@@ -182,6 +210,13 @@ enum KeyChange {
     ToHandshake,
     ToApplication,
     Update,
+}
+
+/// Without the buffers: they hold decrypted data.
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workspace").field("spare", &self.spare.len()).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Half {
@@ -382,7 +417,7 @@ impl Session {
         let mut bytes = Vec::with_capacity(HEADER_LEN + fragment.len());
         bytes.extend_from_slice(&framed.header.to_bytes());
         bytes.extend_from_slice(fragment);
-        half.held_bytes += bytes.len();
+        half.held_bytes += bytes.len() + size_of::<Held>();
         half.held.push_back(Held { header: framed.header, range: framed.range.clone(), bytes });
         if half.held_bytes > MAX_HELD_BYTES {
             self.no_more_waiting = true;
@@ -395,7 +430,7 @@ impl Session {
             if !self.half(side).held.is_empty() && !self.awaits_peer(side) {
                 let half = self.half_mut(side);
                 let held = half.held.pop_front()?;
-                half.held_bytes = half.held_bytes.saturating_sub(held.bytes.len());
+                half.held_bytes = half.held_bytes.saturating_sub(held.bytes.len() + size_of::<Held>());
                 return Some((side, held));
             }
         }
@@ -412,7 +447,7 @@ impl Session {
         certificates: &mut CertificateCache,
     ) -> FoundContent {
         let length = fragment.len() as u64;
-        let (header, range) = (framed.header, &framed.range);
+        let (header, range, choice) = (framed.header, &framed.range, self.choice);
         let half = self.half_mut(side);
         half.account.records += 1;
         half.account.header_bytes += HEADER_LEN as u64;
@@ -428,9 +463,12 @@ impl Session {
         if let Place::Damaged { seen } = framed.place {
             return self.damaged(side, header, range, seen);
         }
-        if half.is_opaque {
-            let version = self.choice.map_or(ProtocolVersion::TLS_1_2, |choice| choice.version);
-            return self.not_opened(side, length, range, NotOpened::Version(version));
+        // TLS 1.2 and before: after it everything is encrypted, whatever the outer type says.
+        if half.saw_change_cipher_spec
+            && let Some(choice) = choice
+            && choice.version < ProtocolVersion::TLS_1_3
+        {
+            return self.not_opened(side, length, range, NotOpened::Version(choice.version));
         }
         match header.content_type {
             ContentType::APPLICATION_DATA => self.protected(side, header, range, fragment, out, certificates),
@@ -480,13 +518,9 @@ impl Session {
     }
 
     fn change_cipher_spec(&mut self, side: Side, range: &Range<u64>, fragment: &[u8]) -> FoundContent {
-        let is_old = self.choice.is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3);
         let half = self.half_mut(side);
         let well_formed = fragment == [1] && !matches!(half.epoch, Epoch::Application(_));
         half.saw_change_cipher_spec = true;
-        if is_old {
-            half.is_opaque = true;
-        }
         if well_formed {
             half.account.change_cipher_spec_bytes += 1;
         } else {
@@ -526,10 +560,11 @@ impl Session {
         let is_old = self.choice.is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3);
         let client_may = self.tls_client.is_none_or(|client| client == side);
         let expected = match kind {
-            // The second one answers a HelloRetryRequest.
-            HandshakeType::CLIENT_HELLO => {
-                client_may && (is_first || self.offer.is_some() && !is_old && half.epoch == Epoch::Clear)
-            }
+            // A second one answers a HelloRetryRequest, which may come late in the capture; there is no third.
+            HandshakeType::CLIENT_HELLO => match &self.offer {
+                None => client_may && is_first,
+                Some(offer) => client_may && !offer.is_repeated && !is_old && half.epoch == Epoch::Clear,
+            },
             HandshakeType::SERVER_HELLO => {
                 self.tls_client != Some(side) && matches!(half.hello, Hello::Awaited | Hello::Retry)
             }
@@ -579,10 +614,10 @@ impl Session {
     }
 
     fn client_hello(&mut self, side: Side, hello: &ClientHello) {
-        let is_second = self.offer.is_some();
         self.tls_client = Some(side);
         self.half_mut(side).hello = Hello::Seen;
-        if is_second {
+        if let Some(offer) = &mut self.offer {
+            offer.is_repeated = true;
             // After a HelloRetryRequest there is no 0-RTT (RFC 8446 §4.2.10); the random stays (§4.1.2).
             self.half_mut(side).early_is_over = true;
             return;
@@ -591,6 +626,7 @@ impl Session {
             random: hello.random,
             has_early_data: hello.offers_early_data,
             suites: hello.cipher_suites.iter().copied().filter(|suite| Suite::of(*suite).is_some()).collect(),
+            is_repeated: false,
         });
     }
 
@@ -1013,4 +1049,16 @@ fn fragment<'a>(place: &Place, current: &'a [u8], assembled: &'a [u8]) -> &'a [u
         Place::Damaged { .. } => None,
     }
     .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A capture may hold many thousand connections at rest.
+    #[test]
+    fn a_session_at_rest_is_small() {
+        assert!(size_of::<Session>() <= 1280, "{}", size_of::<Session>());
+        assert!(size_of::<Opener>() <= 320, "{}", size_of::<Opener>());
+    }
 }

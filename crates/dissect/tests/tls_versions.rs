@@ -1,0 +1,183 @@
+//! Streams made by hand: TLS 1.2, hellos alone, and what only looks like TLS.
+
+mod tls_support;
+
+use dissect::tls::{
+    AlertDescription, CipherSuite, Message, NotOpened, ProtocolVersion, Reason, Session, Side, Workspace,
+};
+use tls_support::{Seen, watch};
+
+const CLIENT: Side = Side::Client;
+const SERVER: Side = Side::Server;
+
+fn record(content_type: u8, body: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
+    [&[content_type, 3, 3, high, low], body].concat()
+}
+
+fn message(message_type: u8, body: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [&[message_type, a, b, c], body].concat()
+}
+
+/// A ClientHello with the server name "agent-b" and, if asked, `supported_versions`.
+fn client_hello(tls13: bool) -> Vec<u8> {
+    let mut extensions = vec![0, 0, 0, 12, 0, 10, 0, 0, 7];
+    extensions.extend(b"agent-b");
+    if tls13 {
+        extensions.extend([0, 43, 0, 3, 2, 3, 4]);
+    }
+    let mut body = [&[3, 3][..], &[0x11; 32], &[0, 0, 4, 0xc0, 0x2f, 0x13, 0x01, 1, 0, 0]].concat();
+    body.push(u8::try_from(extensions.len()).unwrap());
+    body.extend(extensions);
+    message(1, &body)
+}
+
+/// A ServerHello of TLS 1.2 with ALPN http/1.1.
+fn server_hello_12() -> Vec<u8> {
+    let mut body = [&[3, 3][..], &[0x22; 32], &[0, 0xc0, 0x2f, 0, 0, 15, 0, 16, 0, 11, 0, 9, 8]].concat();
+    body.extend(b"http/1.1");
+    message(2, &body)
+}
+
+fn server_hello_13() -> Vec<u8> {
+    message(2, &[&[3, 3][..], &[0x22; 32], &[0, 0x13, 0x01, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat())
+}
+
+#[test]
+fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
+    let certificate = message(11, &[0, 0, 6, 0, 0, 3, b'd', b'e', b'r']);
+    let flight = [server_hello_12(), certificate, message(12, b"params"), message(14, b"")].concat();
+    // Four messages in two records that do not respect their borders.
+    let (head, tail) = flight.split_at(70);
+    let encrypted_finished = record(22, &[0x55; 40]);
+    let sent = [
+        (CLIENT, record(22, &client_hello(false))),
+        (SERVER, [record(22, head), record(22, tail)].concat()),
+        (CLIENT, [record(22, &message(16, b"key")), record(20, &[1]), encrypted_finished.clone()].concat()),
+        (SERVER, [record(20, &[1]), encrypted_finished].concat()),
+        (CLIENT, record(23, &[0x66; 60])),
+        (SERVER, record(23, &[0x77; 80])),
+        (SERVER, record(21, &[0x88; 26])),
+    ];
+    let seen = watch(Session::new(None), &sent);
+    let chain = seen.message(SERVER, |m| matches!(m, Message::Certificate(_))).unwrap();
+    let Message::Certificate(chain) = &chain.message else { unreachable!() };
+    assert_eq!(chain.total, 1);
+    assert!(chain.certificates[0].fields.is_err());
+    let hello = seen.message(SERVER, |m| matches!(m, Message::ServerHello(_))).unwrap();
+    let Message::ServerHello(hello) = &hello.message else { unreachable!() };
+    assert_eq!((hello.version, hello.alpn.as_deref()), (ProtocolVersion::TLS_1_2, Some("http/1.1")));
+    assert_eq!(hello.cipher_suite, CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
+
+    let why = NotOpened::Version(ProtocolVersion::TLS_1_2);
+    assert_eq!(why.to_string(), "TLS 1.2 decryption is not supported");
+    for (side, not_opened, bytes) in [(CLIENT, 2, 100), (SERVER, 3, 146)] {
+        let account = seen.account(side);
+        assert_eq!((account.not_opened, account.unexplained_bytes, account.failed), (not_opened, bytes, 0));
+        assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotOpened(why));
+    }
+
+    // The client's second flight before the server's hello, as a reordering capture may bring it: the same facts.
+    let skewed = [
+        sent[0].clone(),
+        sent[2].clone(),
+        sent[4].clone(),
+        sent[1].clone(),
+        sent[3].clone(),
+        sent[5].clone(),
+    ];
+    let skewed = watch(Session::new(None), &[&skewed[..], &sent[6..]].concat());
+    assert_eq!(skewed.accounts, seen.accounts);
+    for side in [CLIENT, SERVER] {
+        assert_eq!(skewed.of(side), seen.of(side));
+    }
+}
+
+#[test]
+fn there_is_no_third_client_hello() {
+    let hello = client_hello(true);
+    let seen = one_side(CLIENT, [record(22, &hello), record(22, &hello), record(22, &hello)].concat());
+    let account = seen.account(CLIENT);
+    assert_eq!(account.unexplained_bytes, hello.len() as u64);
+    assert_eq!(account.first_unexplained.unwrap().stream_offset, 2 * (5 + hello.len() as u64));
+}
+
+fn one_side(side: Side, bytes: Vec<u8>) -> Seen {
+    watch(Session::new(None), &[(side, bytes)])
+}
+
+#[test]
+fn a_refused_hello_is_wholly_explained() {
+    let refused = [(CLIENT, record(22, &client_hello(true))), (SERVER, record(21, &[2, 70]))];
+    let seen = watch(Session::new(None), &refused);
+    assert!(seen.accounts.iter().all(dissect::tls::Account::is_explained));
+    assert!(seen.events[2].contains(&AlertDescription::PROTOCOL_VERSION.to_string()), "{:?}", seen.events);
+}
+
+#[test]
+fn every_kind_of_damage_in_the_clear_has_its_reason() {
+    type Want = fn(Reason) -> bool;
+    let hello = client_hello(true);
+    let mut broken = hello.clone();
+    broken[4 + 34] = 33; // a session id longer than may be
+    let cases: [(Vec<u8>, u64, Want); 8] = [
+        (record(22, &broken), hello.len() as u64, |r| matches!(r, Reason::Handshake(..))),
+        (record(22, &hello[..20]), 20, |r| r == Reason::PartialHandshake),
+        (record(22, &hello)[..30].to_vec(), 30, |r| r == Reason::PartialRecord),
+        (record(20, &[2]), 1, |r| r == Reason::ChangeCipherSpec),
+        (record(20, &[1, 1]), 2, |r| r == Reason::ChangeCipherSpec),
+        (record(21, &[1, 0, 0]), 3, |r| r == Reason::Alert),
+        (record(24, b"heart"), 5, |r| matches!(r, Reason::UnexpectedContentType(_))),
+        (record(22, &message(99, b"?")), 5, |r| matches!(r, Reason::UnexpectedHandshake(_))),
+    ];
+    for (bytes, unexplained, want) in cases {
+        let seen = one_side(CLIENT, bytes.clone());
+        let account = seen.account(CLIENT);
+        assert_eq!(account.unexplained_bytes, unexplained, "{bytes:?}");
+        assert!(want(account.first_unexplained.unwrap().reason), "{account:?}");
+    }
+}
+
+#[test]
+fn nothing_but_hellos_may_stand_in_the_clear_of_tls_1_3() {
+    let certificate = message(11, &[0, 0, 0, 0]);
+    let sent = [
+        (CLIENT, record(22, &client_hello(true))),
+        (SERVER, record(22, &[server_hello_13(), certificate.clone()].concat())),
+    ];
+    let account = watch(Session::new(None), &sent).accounts[1].clone();
+    assert_eq!(account.unexplained_bytes, certificate.len() as u64);
+    assert!(matches!(account.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
+}
+
+#[test]
+fn what_waits_for_a_hello_is_bounded_and_let_go() {
+    let mut session = Session::new(None);
+    let mut workspace = Workspace::new();
+    let hello = record(22, &client_hello(true));
+    drop(session.feed(&mut workspace, CLIENT, 0, &hello));
+    let data = record(23, &[9; 1000]);
+    let mut offset = hello.len() as u64;
+    let mut let_go = 0;
+    for _ in 0..200 {
+        let mut feed = session.feed(&mut workspace, CLIENT, offset, &data);
+        while feed.next_event().is_some() {
+            let_go += 1;
+        }
+        drop(feed);
+        offset += data.len() as u64;
+    }
+    assert_eq!(let_go, 200);
+    let account = session.account(CLIENT);
+    assert_eq!(account.not_opened, 200);
+    assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotOpened(NotOpened::NoServerHello));
+}
+
+#[test]
+fn text_is_no_tls_at_once() {
+    let seen = one_side(CLIENT, b"POST /tool HTTP/1.1\r\n".to_vec());
+    let account = seen.account(CLIENT);
+    assert_eq!((account.records, account.unexplained_bytes), (0, 21));
+    assert!(matches!(account.first_unexplained.unwrap().reason, Reason::NotTls(_)));
+}
