@@ -31,6 +31,7 @@ impl Place {
 }
 
 /// Whether `netns` works here.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it works on Linux only"))]
 pub(crate) enum Netns {
     Works { user_namespace: bool, detail: String },
     Refused { error: String, explanation: Explanation },

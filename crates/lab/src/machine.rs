@@ -1,5 +1,6 @@
 //! What this machine is: the settings that can refuse namespaces, containers, and the remedy for each refusal.
 
+#[cfg(target_os = "linux")]
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -75,10 +76,9 @@ pub(crate) fn explain(machine: &Machine, step: Step, errno: Option<i32>, lab: &P
     );
 
     if matches!(errno, Some(ENOSPC | EUSERS)) && namespace_step {
-        return explanation(
-            "user.max_user_namespaces is 0 or used up",
-            "sudo sysctl -w user.max_user_namespaces=15000".to_owned(),
-        );
+        let setting =
+            if step == Step::UserNamespace { "user.max_user_namespaces" } else { "user.max_net_namespaces" };
+        return explanation(&format!("{setting} is 0 or used up"), format!("sudo sysctl -w {setting}=15000"));
     }
     if denied && machine.unprivileged_userns_clone == Some(0) {
         return explanation(
@@ -155,6 +155,8 @@ mod tests {
     fn each_known_refusal_has_its_remedy() {
         let none = explained(&Machine::default(), Step::UserNamespace, ENOSPC);
         assert!(none.remedy.contains("sysctl -w user.max_user_namespaces="), "{none:?}");
+        let none = explained(&Machine::default(), Step::NetworkNamespace, ENOSPC);
+        assert!(none.remedy.contains("sysctl -w user.max_net_namespaces="), "{none:?}");
 
         let debian = Machine { unprivileged_userns_clone: Some(0), ..Machine::default() };
         let debian = explained(&debian, Step::UserNamespace, EPERM);

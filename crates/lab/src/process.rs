@@ -36,8 +36,12 @@ const REAP_WAIT: Duration = Duration::from_secs(5);
 /// same command means the same run whatever the caller's environment holds.
 const FOREIGN_VARIABLES: &[&str] = &[
     "CA_CERT",
+    "CERTS",
+    "COUNT",
+    "DEADLINE",
     "JOURNAL",
     "LISTEN",
+    "MESSAGE",
     "PLAINSIGHT_BACKEND",
     "RESOLVE",
     "RUN_ID",

@@ -44,14 +44,7 @@ pub(super) fn configure(interface: &str, address: Ipv4Addr, prefix_len: u8, mtu:
 /// repetition comes a second later: that would be measured as the cost of a request.
 pub(super) fn wait_until_up(interface: &str) -> io::Result<()> {
     let state = with_netlink(async |handle| {
-        let started = Instant::now();
-        loop {
-            let state = state_of(&find(&handle, interface).await?);
-            if state == State::Up || started.elapsed() > UP_WAIT {
-                return Ok(state);
-            }
-            tokio::time::sleep(UP_POLL).await;
-        }
+        until_up(UP_WAIT, async || Ok(state_of(&find(&handle, interface).await?))).await
     })?;
     if state == State::Up {
         return Ok(());
@@ -60,6 +53,21 @@ pub(super) fn wait_until_up(interface: &str) -> io::Result<()> {
         io::ErrorKind::TimedOut,
         format!("{interface} is {state:?}, not up, after {} s", UP_WAIT.as_secs()),
     ))
+}
+
+/// Asks until the answer is `Up` or the time is over; the last answer.
+async fn until_up(
+    wait: Duration,
+    ask: impl AsyncFn() -> Result<State, rtnetlink::Error>,
+) -> Result<State, rtnetlink::Error> {
+    let started = Instant::now();
+    loop {
+        let state = ask().await?;
+        if state == State::Up || started.elapsed() > wait {
+            return Ok(state);
+        }
+        tokio::time::sleep(UP_POLL).await;
+    }
 }
 
 /// Whether the kernel says that frames pass.
@@ -121,5 +129,27 @@ fn into_io(error: rtnetlink::Error) -> io::Error {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.to_io(),
         other => io::Error::other(format!("netlink: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// `Unknown` is what a link without any link watch says, so it must not pass for up.
+    #[tokio::test(flavor = "current_thread")]
+    async fn nothing_but_up_is_up() {
+        let states = RefCell::new(vec![State::Up, State::Unknown, State::LowerLayerDown, State::Down]);
+        let next = async || Ok(states.borrow_mut().pop().unwrap());
+        assert_eq!(until_up(UP_WAIT, next).await.unwrap(), State::Up);
+        assert!(states.borrow().is_empty());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_link_that_stays_down_is_not_waited_for_for_ever() {
+        let never = async || Ok(State::LowerLayerDown);
+        assert_eq!(until_up(Duration::from_millis(5), never).await.unwrap(), State::LowerLayerDown);
     }
 }
