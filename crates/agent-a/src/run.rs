@@ -91,6 +91,9 @@ pub async fn run(plan: &Plan, out: &mut impl Write) -> Result<Tally> {
         }
     }
     tally.kept_alive_connections = kept_alive.connections_opened();
+    if tally.kept_alive_connections > 1 {
+        tracing::warn!("the kept-alive session took {} connections, not one", tally.kept_alive_connections);
+    }
     kept_alive.close().await;
     Ok(tally)
 }

@@ -211,7 +211,7 @@ fn http2_is_not_spoken() {
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
-    assert!(!answer.contains(&0x04) || answer.starts_with(b"HTTP/1.1"), "{answer:?}");
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{answer:?}");
     assert_eq!(agent.post(LAB.as_bytes()).0, 200);
 }
 
