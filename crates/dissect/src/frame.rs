@@ -18,7 +18,7 @@
 use std::fmt;
 
 use crate::ip::{self, Fragment, Ip, Protocol};
-use crate::link::{self, EtherType, LinkType, VlanTags};
+use crate::link::{self, EtherType, Link, LinkType, VlanTags};
 use crate::stop::{Layer, Stop, View, Why};
 
 /// A decoded frame.
@@ -35,6 +35,12 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// A frame without a transport layer.
+    #[inline]
+    fn ending(vlan: VlanTags, network: Network, stop: Option<Stop>) -> Self {
+        Frame { vlan, network, transport: Transport::Absent, stop }
+    }
+
     /// The IP header, if there is one.
     #[inline]
     pub fn ip(&self) -> Option<&Ip> {
@@ -193,59 +199,68 @@ impl fmt::Debug for TcpFlags {
 pub fn decode(link_type: LinkType, bytes: &[u8], original_len: u32) -> Frame<'_> {
     let view = View { bytes, wire_len: bytes.len().max(original_len as usize) };
     let link = link::decode(link_type, view);
-    let mut frame =
-        Frame { vlan: link.vlan, network: Network::Absent, transport: Transport::Absent, stop: link.stop };
+    // What nearly every frame is, kept apart so that it stays in registers.
+    if link.ether_type == EtherType::IPV4 && link.stop.is_none() {
+        return match ip::decode_v4(view, link.offset) {
+            Ok(ip) => carrying(view, link.vlan, ip),
+            Err(stop) => Frame::ending(link.vlan, Network::Absent, Some(stop)),
+        };
+    }
+    decode_other(view, link)
+}
+
+fn decode_other(view: View<'_>, link: Link) -> Frame<'_> {
     if link.stop.is_some() {
-        return frame;
+        return Frame::ending(link.vlan, Network::Absent, link.stop);
     }
-    let decoded = match link.ether_type {
-        EtherType::IPV4 => ip::decode_v4(view, link.offset),
-        EtherType::IPV6 => ip::decode_v6(view, link.offset),
-        EtherType::ARP => {
-            frame.network = Network::Arp;
-            return frame;
-        }
-        other => {
-            frame.network = Network::Other(other);
-            return frame;
-        }
-    };
-    let ip = match decoded {
-        Ok((ip, stop)) => {
-            frame.network = Network::Ip(ip);
-            frame.stop = stop;
-            ip
-        }
-        Err(stop) => {
-            frame.stop = Some(stop);
-            return frame;
-        }
-    };
-    if ip.fragment != Fragment::No {
-        frame.stop = frame.stop.or(Some(view.stop(Layer::Ip, Why::Fragment, ip.offset as usize, 0)));
-        if ip.fragment != Fragment::First {
-            return frame;
-        }
-    } else if frame.stop.is_some() {
-        return frame;
+    match link.ether_type {
+        EtherType::IPV6 => match ip::decode_v6(view, link.offset) {
+            Ok((ip, None)) => carrying(view, link.vlan, ip),
+            Ok((ip, stop)) => Frame::ending(link.vlan, Network::Ip(ip), stop),
+            Err(stop) => Frame::ending(link.vlan, Network::Absent, Some(stop)),
+        },
+        EtherType::ARP => Frame::ending(link.vlan, Network::Arp, None),
+        other => Frame::ending(link.vlan, Network::Other(other), None),
     }
+}
+
+/// The frame around an IP packet.
+#[inline(always)]
+fn carrying(view: View<'_>, vlan: VlanTags, ip: Ip) -> Frame<'_> {
     let packet = Packet::new(view, &ip);
-    let transport = match ip.protocol {
-        Protocol::TCP => packet.tcp(),
-        Protocol::UDP => packet.udp(),
+    // A whole segment, apart from the rest for the same reason as above.
+    if ip.protocol == Protocol::TCP
+        && ip.fragment == Fragment::No
+        && packet.cut(packet.start).is_none()
+        && let Ok(segment) = packet.tcp()
+    {
+        return Frame { vlan, network: Network::Ip(ip), transport: Transport::Tcp(segment), stop: None };
+    }
+    carrying_other(&packet, vlan, ip)
+}
+
+fn carrying_other<'a>(packet: &Packet<'a>, vlan: VlanTags, ip: Ip) -> Frame<'a> {
+    let network = Network::Ip(ip);
+    let fragment = match ip.fragment {
+        Fragment::No => None,
+        _ => Some(packet.frame.stop(Layer::Ip, Why::Fragment, ip.offset as usize, 0)),
+    };
+    if matches!(ip.fragment, Fragment::Later { .. }) {
+        return Frame::ending(vlan, network, fragment);
+    }
+    let decoded = match ip.protocol {
+        Protocol::TCP => {
+            packet.tcp().map(|tcp| (Transport::Tcp(tcp), packet.cut(tcp.payload_offset as usize)))
+        }
+        Protocol::UDP => packet.udp().map(|(udp, stop)| (Transport::Udp(udp), stop)),
         Protocol::ICMP => Ok((Transport::Icmp, None)),
         Protocol::ICMPV6 => Ok((Transport::Icmpv6, None)),
         other => Ok((Transport::Other(other), None)),
     };
-    let stop = match transport {
-        Ok((transport, stop)) => {
-            frame.transport = transport;
-            stop
-        }
-        Err(stop) => Some(stop),
-    };
-    frame.stop = frame.stop.or(stop);
-    frame
+    match decoded {
+        Ok((transport, stop)) => Frame { vlan, network, transport, stop: fragment.or(stop) },
+        Err(stop) => Frame::ending(vlan, network, fragment.or(Some(stop))),
+    }
 }
 
 /// The payload of an IP packet.
@@ -275,7 +290,7 @@ impl<'a> Packet<'a> {
     }
 
     #[inline]
-    fn tcp(&self) -> Result<(Transport<'a>, Option<Stop>), Stop> {
+    fn tcp(&self) -> Result<TcpSegment<'a>, Stop> {
         const MIN: usize = 20;
         let header = self.view.chunk::<MIN>(Layer::Tcp, self.start)?;
         let [s1, s2, d1, d2, q1, q2, q3, q4, a1, a2, a3, a4, offset, flags, w1, w2, ..] = *header;
@@ -287,7 +302,7 @@ impl<'a> Packet<'a> {
         let Some(payload) = self.view.bytes.get(payload_offset..) else {
             return Err(self.view.short(Layer::Tcp, self.start, header_len));
         };
-        let segment = TcpSegment {
+        Ok(TcpSegment {
             src_port: u16::from_be_bytes([s1, s2]),
             dst_port: u16::from_be_bytes([d1, d2]),
             seq: u32::from_be_bytes([q1, q2, q3, q4]),
@@ -297,12 +312,10 @@ impl<'a> Packet<'a> {
             payload,
             payload_offset: payload_offset as u32,
             wire_payload_len: (self.end - payload_offset) as u32,
-        };
-        Ok((Transport::Tcp(segment), self.cut(payload_offset, self.end)))
+        })
     }
 
-    #[inline]
-    fn udp(&self) -> Result<(Transport<'a>, Option<Stop>), Stop> {
+    fn udp(&self) -> Result<(UdpDatagram<'a>, Option<Stop>), Stop> {
         const LEN: usize = 8;
         let [s1, s2, d1, d2, l1, l2, ..] = *self.view.chunk::<LEN>(Layer::Udp, self.start)?;
         let end = match usize::from(u16::from_be_bytes([l1, l2])) {
@@ -324,22 +337,23 @@ impl<'a> Packet<'a> {
             payload_offset: payload_offset as u32,
             wire_payload_len: (end - payload_offset) as u32,
         };
-        let beyond = end > self.end;
-        let stop = if beyond {
+        let stop = if end > self.end {
             Some(self.view.stop(Layer::Udp, Why::LengthBeyondFrame, self.start, end - self.start))
+        } else if payload.len() < end - payload_offset {
+            self.cut(payload_offset)
         } else {
-            self.cut(payload_offset, end)
+            None
         };
-        Ok((Transport::Udp(datagram), stop))
+        Ok((datagram, stop))
     }
 
-    /// A stop if the payload between `offset` and `end` was not captured whole.
+    /// A stop if the packet's bytes from `offset` on were not captured whole.
     #[inline]
-    fn cut(&self, offset: usize, end: usize) -> Option<Stop> {
-        if end <= self.frame.bytes.len() {
+    fn cut(&self, offset: usize) -> Option<Stop> {
+        if self.end <= self.frame.bytes.len() {
             return None;
         }
-        let why = if end <= self.frame.wire_len { Why::CutByCapture } else { Why::LengthBeyondFrame };
-        Some(self.frame.stop(Layer::Payload, why, offset, end - offset))
+        let why = if self.end <= self.frame.wire_len { Why::CutByCapture } else { Why::LengthBeyondFrame };
+        Some(self.frame.stop(Layer::Payload, why, offset, self.end - offset))
     }
 }

@@ -13,9 +13,11 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 ///
 /// IPv4 stands in the last four bytes. The version is kept beside the bytes, so that an IPv6 packet from
 /// `::ffff:10.0.0.1` cannot slip into the flow of the IPv4 host 10.0.0.1.
+// Words rather than bytes: built by the byte, it cost half the time of decoding a frame.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
-    bytes: [u8; 16],
+    high: u64,
+    low: u64,
     version: u8,
 }
 
@@ -23,14 +25,14 @@ impl Address {
     /// An IPv4 address.
     #[inline]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Address { bytes: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], version: 4 }
+        Address { high: 0, low: 0xffff_0000_0000 | u32::from_be_bytes(octets) as u64, version: 4 }
     }
 
     /// An IPv6 address.
     #[inline]
     pub const fn v6(octets: [u8; 16]) -> Self {
-        Address { bytes: octets, version: 6 }
+        let bits = u128::from_be_bytes(octets);
+        Address { high: (bits >> 64) as u64, low: bits as u64, version: 6 }
     }
 
     /// True for IPv4.
@@ -41,11 +43,10 @@ impl Address {
 
     /// The standard library's form, for output.
     pub fn to_ip(self) -> IpAddr {
-        let [.., a, b, c, d] = self.bytes;
         if self.is_v4() {
-            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+            IpAddr::V4(Ipv4Addr::from(self.low as u32))
         } else {
-            IpAddr::V6(Ipv6Addr::from(self.bytes))
+            IpAddr::V6(Ipv6Addr::from((u128::from(self.high) << 64) | u128::from(self.low)))
         }
     }
 }
@@ -69,9 +70,8 @@ impl Hash for Address {
     /// Two words; the version is left to `Eq`, equal bytes of different versions do not occur in honest traffic.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, low @ ..] = self.bytes;
-        state.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
-        state.write_u64(u64::from_ne_bytes(low));
+        state.write_u64(self.high);
+        state.write_u64(self.low);
     }
 }
 
@@ -154,11 +154,9 @@ pub struct Ip {
     pub payload_len: u32,
 }
 
-/// The header is missing or senseless: `Err`. The addresses are known, what follows is not: an [`Ip`] with a stop.
-type Decoded = Result<(Ip, Option<Stop>), Stop>;
-
-#[inline]
-pub(crate) fn decode_v4(view: View<'_>, offset: usize) -> Decoded {
+/// Fails if the header is missing or senseless.
+#[inline(always)]
+pub(crate) fn decode_v4(view: View<'_>, offset: usize) -> Result<Ip, Stop> {
     const MIN: usize = 20;
     let header = view.chunk::<MIN>(Layer::Ip, offset)?;
     let [first, _, len_a, len_b, _, _, frag_a, frag_b, _, protocol, ..] = *header;
@@ -184,7 +182,7 @@ pub(crate) fn decode_v4(view: View<'_>, offset: usize) -> Decoded {
     let field = u16::from_be_bytes([frag_a, frag_b]);
     let more = field & 0x2000 != 0;
     let fragment = fragment((field & 0x1fff) << 3, more);
-    let ip = Ip {
+    Ok(Ip {
         src: Address::v4([s1, s2, s3, s4]),
         dst: Address::v4([d1, d2, d3, d4]),
         protocol: Protocol(protocol),
@@ -192,16 +190,17 @@ pub(crate) fn decode_v4(view: View<'_>, offset: usize) -> Decoded {
         offset: offset as u32,
         payload_offset: (offset + header_len) as u32,
         payload_len: (total - header_len) as u32,
-    };
-    Ok((ip, None))
+    })
 }
 
 /// Next-header numbers that are extension headers (RFC 8200, section 4; RFC 4302; RFC 6275; RFC 7401; RFC 5533).
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 
+/// Fails if the header is missing or senseless. The stop beside the [`Ip`] tells of extension headers that hide what
+/// the packet carries.
 #[inline]
-pub(crate) fn decode_v6(view: View<'_>, offset: usize) -> Decoded {
+pub(crate) fn decode_v6(view: View<'_>, offset: usize) -> Result<(Ip, Option<Stop>), Stop> {
     const LEN: usize = 40;
     let header = view.chunk::<LEN>(Layer::Ip, offset)?;
     let [first, _, _, _, len_a, len_b, next, _, addresses @ ..] = header;

@@ -147,6 +147,7 @@ impl fmt::Debug for VlanTags {
 }
 
 /// A decoded link layer.
+#[derive(Clone, Copy)]
 pub(crate) struct Link {
     pub(crate) vlan: VlanTags,
     pub(crate) ether_type: EtherType,
