@@ -5,9 +5,9 @@
 //! warm     first byte of a later request on that connection .. last byte of its answer
 //! arrival  agent-a started .. first SYN: a first packet that was lost shows here, as the SYN that crosses is a second one
 //! ```
-//! Each run has fresh processes and a fresh wire. Two kinds of artefact would falsify the comparison and are counted: a
-//! stall of 40 ms (Nagle's algorithm against delayed acknowledgements) and a first request of a second (a wire that was
-//! not up yet).
+//! Each run has fresh processes and a fresh wire. Artefacts that would falsify the comparison are counted: a stall of
+//! 40 ms (Nagle's algorithm against delayed acknowledgements), a first request of a second (a wire that was not up yet),
+//! and a second connection (a client pool that raced with itself).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -66,7 +66,7 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
                     .run(variant, &captures, &script)
                     .await
                     .with_context(|| format!("{variant}, run {run}"))?;
-                tally.add(variant, &outcome).with_context(|| format!("{variant}, run {run}"))?;
+                tally.add(&outcome).with_context(|| format!("{variant}, run {run}"))?;
             }
         }
         Ok(())
@@ -76,7 +76,10 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let report = report(place.backend().as_str(), args.runs, &tallies);
     std::io::stdout().write_all(report.as_bytes()).context("writing to stdout")?;
     let artefacts: usize = tallies.iter().map(|(_, tally)| tally.artefacts()).sum();
-    ensure!(artefacts == 0, "{artefacts} measurements were falsified by stalls or lost first packets");
+    ensure!(
+        artefacts == 0,
+        "{artefacts} stalls, lost first packets or second connections falsify the measurement"
+    );
     Ok(())
 }
 
@@ -93,34 +96,36 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, variant: &Variant, outcome: &Outcome) -> anyhow::Result<()> {
+    fn add(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
         let connections = wire::read(&outcome.files.path(&outcome.files.capture()))?;
-        self.take(variant.uses_tls(), &connections, outcome.agent_a_started_at_unix_ns)
+        self.take(&connections, outcome.agent_a_started_at_unix_ns)
     }
 
-    fn take(&mut self, tls: bool, connections: &[Connection], started_at: u64) -> anyhow::Result<()> {
-        // A TLS 1.3 handshake is one turn: ClientHello, then all that the server says before the client has finished.
-        let handshake_turns = usize::from(tls);
-        let talked: Vec<&Connection> =
-            connections.iter().filter(|connection| connection.turns.len() > handshake_turns).collect();
-        let first = talked.first().context("no request was answered in the capture")?;
-        let cold = &first.turns[handshake_turns];
+    fn take(&mut self, connections: &[Connection], started_at: u64) -> anyhow::Result<()> {
+        let first = connections.first().context("the capture holds no connection")?;
+        self.extra_connections += connections.len() - 1;
+        self.repeats +=
+            connections.iter().map(|connection| connection.repeats + connection.syn_repeats).sum::<u64>();
+        // The requests are the last turns. A TLS handshake has one turn before them, or two: that depends on whether
+        // the client's Finished and its request meet the server together (RFC 8446, 2; then tickets come with the answer).
+        let Some(skipped) = first.turns.len().checked_sub(COUNT as usize) else {
+            ensure!(connections.len() > 1, "{} of {COUNT} requests were answered", first.turns.len());
+            return Ok(());
+        };
+        let (cold, warm) = first.turns[skipped..].split_first().context("no requests at all")?;
         let arrival = first.syn_at.saturating_sub(started_at);
         let cold_took = cold.answered_at.saturating_sub(first.syn_at);
 
         self.arrival.push(arrival);
         self.cold.push(cold_took);
-        self.warm.extend(first.turns[handshake_turns + 1..].iter().map(wire::Turn::took));
-        self.extra_connections += connections.len() - 1;
+        self.warm.extend(warm.iter().map(wire::Turn::took));
         self.lost_firsts += usize::from(arrival + cold_took >= LOST_FIRST_NS || first.syn_repeats > 0);
         self.stalls += first.turns.iter().filter(|turn| turn.took() >= STALL_NS).count();
-        self.repeats +=
-            connections.iter().map(|connection| connection.repeats + connection.syn_repeats).sum::<u64>();
         Ok(())
     }
 
     fn artefacts(&self) -> usize {
-        self.stalls + self.lost_firsts
+        self.stalls + self.lost_firsts + self.extra_connections
     }
 }
 
@@ -182,24 +187,34 @@ mod tests {
         Connection { syn_at, syn_repeats: 0, repeats: 0, turns }
     }
 
+    /// The turns of a run: some of a handshake, then six requests that take 1, 2, … 6 ns.
+    fn run(syn_at: u64, handshake: &[(u64, u64)]) -> Connection {
+        let requests = (1..=6).map(|n| (syn_at + 100 * n, syn_at + 101 * n));
+        connection(syn_at, &handshake.iter().copied().chain(requests).collect::<Vec<_>>())
+    }
+
     #[test]
-    fn the_handshake_belongs_to_the_cold_request() {
-        let talk = [connection(100, &[(110, 120), (130, 150), (200, 207)])];
-        let (mut plain, mut tls) = (Tally::default(), Tally::default());
-        plain.take(false, &talk, 40).unwrap();
-        tls.take(true, &talk, 40).unwrap();
-        assert_eq!((plain.arrival, plain.cold, plain.warm), (vec![60], vec![20], vec![20, 7]));
-        assert_eq!((tls.arrival, tls.cold, tls.warm), (vec![60], vec![50], vec![7]));
+    fn the_handshake_belongs_to_the_cold_request_however_many_turns_it_takes() {
+        for handshake in [&[][..], &[(5, 6)], &[(5, 6), (7, 8)]] {
+            let mut tally = Tally::default();
+            tally.take(&[run(1000, handshake)], 940).unwrap();
+            assert_eq!((tally.arrival, tally.cold, tally.warm), (vec![60], vec![101], vec![2, 3, 4, 5, 6]));
+        }
     }
 
     #[test]
     fn artefacts_are_counted() {
         let mut tally = Tally::default();
-        tally.take(false, &[connection(0, &[(0, 1000), (2000, 40_002_000)])], 0).unwrap();
-        assert_eq!((tally.stalls, tally.lost_firsts), (1, 0));
-        tally.take(false, &[connection(1_000_000_000, &[(1_000_000_000, 1_000_001_000)])], 0).unwrap();
-        assert_eq!((tally.stalls, tally.lost_firsts), (1, 1));
-        assert!(tally.take(false, &[connection(0, &[])], 0).is_err());
+        let stalled = connection(0, &[(0, 1), (2, 40_000_002), (50_000_000, 50_000_001)].repeat(2));
+        tally.take(&[stalled], 0).unwrap();
+        assert_eq!((tally.stalls, tally.lost_firsts), (2, 0));
+        tally.take(&[run(1_000_000_000, &[])], 0).unwrap();
+        assert_eq!((tally.stalls, tally.lost_firsts), (2, 1));
+        tally.take(&[connection(0, &[(1, 2)]), run(9, &[])], 0).unwrap();
+        assert_eq!((tally.extra_connections, tally.cold.len()), (1, 2));
+        assert_eq!(tally.artefacts(), 4);
+        assert!(tally.take(&[connection(0, &[])], 0).is_err());
+        assert!(tally.take(&[], 0).is_err());
     }
 
     #[test]

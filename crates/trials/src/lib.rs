@@ -1,0 +1,20 @@
+//! Support for the end-to-end tests in `tests/`: the built programs, a lab in a folder of its own, its captures read by
+//! another implementation than ours, and a look at what a run leaves behind.
+//!
+//! It imports none of the crates under test. What it knows of them is what a user knows: flags, files, exit statuses.
+
+pub mod capture;
+pub mod lab;
+pub mod programs;
+pub mod traces;
+
+pub use lab::{Lab, RunningLab, has_netns, run_lab};
+
+/// Ends a test that this machine cannot run. In CI that is a failure: a test that is never run proves nothing.
+///
+/// # Panics
+/// If the variable `CI` is set.
+pub fn skip(reason: &str) {
+    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {reason}");
+    eprintln!("SKIP: {reason}");
+}
