@@ -14,6 +14,9 @@ use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, 
 /// that sends no more than this has closed, not asked.
 const CLOSE_NOTIFY_BYTES: u64 = 24;
 
+/// Linux delays an acknowledgement by 40 ms at least (`TCP_DELACK_MIN`); nothing else acknowledges this late.
+pub(crate) const LATE_ACK_NS: u64 = 35_000_000;
+
 /// One TCP connection, as timed on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Connection {
@@ -23,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) syn_repeats: u64,
     /// Segments whose first byte had crossed before.
     pub(crate) repeats: u64,
+    /// Times that one side held data back until the other's delayed acknowledgement came (Nagle's algorithm).
+    pub(crate) stalls: u64,
     /// The talk, turn by turn.
     pub(crate) turns: Vec<Turn>,
 }
@@ -68,8 +73,10 @@ fn connections(file: &[u8]) -> anyhow::Result<Vec<Connection>> {
                 _ => finished.extend(talks.insert(key, Talk::begun_by(&segment))),
             }
         } else if let Some(talk) = talks.get_mut(&key) {
+            talk.watch_for_stalls(&segment, Side::Client);
             talk.client_said(&segment);
         } else if let Some(talk) = talks.get_mut(&reverse) {
+            talk.watch_for_stalls(&segment, Side::Server);
             talk.server_said(&segment);
         }
     }
@@ -109,8 +116,17 @@ impl Segment {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
 /// A connection while its segments come in.
 struct Talk {
+    last_at: u64,
+    late_ack_from: Option<Side>,
+    stalls: u64,
     syn_at: u64,
     isn: u32,
     syn_repeats: u64,
@@ -129,6 +145,9 @@ struct Open {
 impl Talk {
     fn begun_by(syn: &Segment) -> Self {
         Self {
+            last_at: syn.at,
+            late_ack_from: None,
+            stalls: 0,
             syn_at: syn.at,
             isn: syn.seq,
             syn_repeats: 0,
@@ -136,6 +155,19 @@ impl Talk {
             client_next: None,
             server_next: None,
             turns: Vec::new(),
+        }
+    }
+
+    /// A stall is a bare acknowledgement after a long silence, and then data from the side that was waiting for it. A
+    /// program that is merely slow acknowledges late too, but then speaks itself.
+    fn watch_for_stalls(&mut self, segment: &Segment, side: Side) {
+        let silence = segment.at.saturating_sub(self.last_at);
+        self.last_at = segment.at;
+        if segment.payload > 0 {
+            let waited_for = self.late_ack_from.take();
+            self.stalls += u64::from(waited_for.is_some_and(|acknowledger| acknowledger != side));
+        } else if segment.ack && !segment.syn && silence >= LATE_ACK_NS {
+            self.late_ack_from = Some(side);
         }
     }
 
@@ -177,7 +209,13 @@ impl Talk {
             .filter(|turn| turn.asked_bytes > CLOSE_NOTIFY_BYTES)
             .filter_map(|turn| Some(Turn { asked_at: turn.asked_at, answered_at: turn.answered_at? }))
             .collect();
-        Connection { syn_at: self.syn_at, syn_repeats: self.syn_repeats, repeats: self.repeats, turns }
+        Connection {
+            syn_at: self.syn_at,
+            syn_repeats: self.syn_repeats,
+            repeats: self.repeats,
+            stalls: self.stalls,
+            turns,
+        }
     }
 }
 
@@ -253,6 +291,19 @@ mod tests {
         let times: Vec<_> =
             found[0].turns.iter().map(|turn| (turn.asked_at / 1000, turn.took() / 1000)).collect();
         assert_eq!(times, [(30, 30), (70, 25)]);
+    }
+
+    #[test]
+    fn a_stall_is_told_from_a_slow_answer() {
+        let begin = [(0, CLIENT, "S", 9, 0), (10, SERVER, "SA", 0, 0), (20, CLIENT, "A", 10, 100)];
+        // Nagle: the rest of the request waits for the acknowledgement that the server delays.
+        let nagle =
+            [(40_020, SERVER, "A", 1, 0), (40_030, CLIENT, "A", 110, 50), (40_040, SERVER, "A", 1, 9)];
+        // A busy server: it acknowledges late as well, and then answers.
+        let busy = [(40_020, SERVER, "A", 1, 0), (68_000, SERVER, "A", 1, 9)];
+        let stalls = |rest: &[_]| connections(&capture(&[&begin[..], rest].concat())).unwrap()[0].stalls;
+        assert_eq!(stalls(&nagle), 1);
+        assert_eq!(stalls(&busy), 0);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Lab {
     /// Starts a run that would go on for a long time, and waits until agent-a talks.
     ///
     /// # Panics
-    /// If agent-a never talks.
+    /// If agent-a never talks, or the run is not in the namespaces of its backend.
     #[must_use]
     pub fn run_at_length(&self, arguments: &[&str]) -> RunningLab {
         let arguments = [arguments, &["--count", "1000000"]].concat();
@@ -110,6 +110,13 @@ impl Lab {
             running.pid_of("agent-a").is_some() && talks(&running.captures)
         });
         running.namespaces = traces::namespaces_of(&traces::processes(&running.captures));
+        let expected = if arguments.contains(&"netns") { 2 } else { 0 };
+        assert_eq!(
+            running.namespaces.len(),
+            expected,
+            "network namespaces of the run: {:?}",
+            running.namespaces
+        );
         running
     }
 

@@ -1,5 +1,8 @@
 //! Whatever ends a run, nothing of it is left: no process, no namespace, no temporary file, no staging folder.
 
+// What is left is looked for in `/proc`.
+#![cfg(target_os = "linux")]
+
 use std::fs;
 use std::process::Command;
 

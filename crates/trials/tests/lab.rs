@@ -244,6 +244,7 @@ fn wrong_usage_is_status_2() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn two_labs_do_not_share_a_folder() {
     let lab = Lab::new();
