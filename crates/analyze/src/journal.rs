@@ -1,0 +1,147 @@
+//! What was said: the agents' journals (`plainsight.journal/1`), one message a line.
+//!
+//! This is a second reading of the format, on purpose: the observer takes no code from the observed, so that one bug
+//! cannot hide in both.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+const SCHEMA: &str = "plainsight.journal/1";
+
+/// Longest line. The agents' bodies are limited to a few MiB; escaped as JSON they at most grow sixfold.
+pub const MAX_LINE: u64 = 64 << 20;
+
+/// Which way a message went. agent-a is the client, by definition of the experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// A request: from agent-a to agent-b.
+    ClientToServer,
+    /// An answer: from agent-b to agent-a.
+    ServerToClient,
+}
+
+/// One message that one agent sent or received.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Which agent's journal says so.
+    pub agent: String,
+    /// Whether the agent sent or received it.
+    pub event: Event,
+    /// The message's own id; `None` where the agent could not read one.
+    pub message_id: Option<String>,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The exact bytes of its body.
+    pub body: Vec<u8>,
+    /// Their SHA-256.
+    pub body_sha256: [u8; 32],
+}
+
+/// What an agent did with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event {
+    /// It put it on the wire.
+    Sent,
+    /// It read it off the wire.
+    Received,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    schema: String,
+    run: Option<String>,
+    agent: String,
+    event: Event,
+    message_id: Option<String>,
+    body_sha256: String,
+    body: Option<String>,
+}
+
+/// A journal, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// Its messages in order.
+    pub messages: Vec<Message>,
+    /// The runs that its lines name, each once.
+    pub runs: Vec<String>,
+    /// Lines that could not be used, each with its number and why. A last line without its end is the usual one: the
+    /// agent was killed while it wrote.
+    pub problems: Vec<String>,
+}
+
+impl Journal {
+    /// Reads a journal file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or a line of another schema shows that it is no journal.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
+        let mut reader = BufReader::new(file);
+        let mut journal = Self::default();
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            let read = reader
+                .by_ref()
+                .take(MAX_LINE)
+                .read_until(b'\n', &mut line)
+                .with_context(|| format!("cannot read the journal {}", path.display()))?;
+            if read == 0 {
+                break;
+            }
+            if read as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+                bail!("{}: line {number} is longer than {MAX_LINE} bytes", path.display());
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            if let Err(problem) = journal.take(&line) {
+                journal.problems.push(format!("{}: line {number}: {problem:#}", path.display()));
+            }
+        }
+        Ok(journal)
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<()> {
+        let line: Line = serde_json::from_slice(line)?;
+        if line.schema != SCHEMA {
+            bail!("the schema is {:?}, not {SCHEMA:?}", line.schema);
+        }
+        let Some(body) = line.body else {
+            bail!("the body is not text: its strings cannot be searched");
+        };
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+        let mut body_sha256 = [0; 32];
+        body_sha256.copy_from_slice(digest.as_ref());
+        if !line.body_sha256.eq_ignore_ascii_case(&crate::hex(&body_sha256)) {
+            bail!("body_sha256 is not the hash of body");
+        }
+        let direction = match (line.agent.as_str(), line.event) {
+            ("agent-a", Event::Sent) | ("agent-b", Event::Received) => Direction::ClientToServer,
+            ("agent-a", Event::Received) | ("agent-b", Event::Sent) => Direction::ServerToClient,
+            (other, _) => bail!("the agent is {other:?}, neither \"agent-a\" nor \"agent-b\""),
+        };
+        if let Some(run) = line.run
+            && !self.runs.contains(&run)
+        {
+            self.runs.push(run);
+        }
+        let (agent, event, message_id) = (line.agent, line.event, line.message_id);
+        self.messages.push(Message {
+            agent,
+            event,
+            message_id,
+            direction,
+            body: body.into_bytes(),
+            body_sha256,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! `analyze`: reads captures with what was said, and says what of it stands on the wire.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use analyze::exposure::{Exposure, Program, SCHEMA};
+use analyze::inputs::{self, Input};
+use analyze::prove::{self, Options};
+use analyze::{console, verdict};
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Says with proof which of the agents' strings stand in a capture: exposed, sealed or inconclusive.
+///
+/// Reads each capture with its manifest, journals and key log, looks for every string that was said at every level
+/// (in one frame, across segments, behind encodings, with the key log), and checks by controls that "not found" means
+/// "not there".
+///
+/// Exit status: 0 every verdict is the expected one, 1 one is not, 2 usage or input error, 3 inconclusive.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Flags {
+    /// Captures, directories that are walked for captures, or - for standard input
+    #[arg(default_value = "captures")]
+    paths: Vec<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Where the result is written as JSON as well
+    #[arg(long, value_name = "FILE", default_value = "analysis/exposure.json")]
+    output: PathBuf,
+
+    /// Write no file
+    #[arg(long, conflicts_with = "output")]
+    no_output: bool,
+
+    /// A journal of what was said, for captures without a manifest
+    #[arg(long = "journal", value_name = "FILE")]
+    journals: Vec<PathBuf>,
+
+    /// A key log (SSLKEYLOGFILE format), for captures without a manifest
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+
+    /// Show values that look like secrets in captures without journals
+    #[arg(long)]
+    show_secrets: bool,
+
+    /// No progress on stderr
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// The document plainsight.exposure/1
+    Json,
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match run(&flags) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            // What is said after stdout was closed reaches nobody.
+            let _ = writeln!(io::stderr(), "analyze: {error:#}");
+            ExitCode::from(verdict::exit::INPUT)
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<u8> {
+    let exposure = analyze_all(flags);
+    if !flags.no_output && !exposure.captures.is_empty() {
+        write_result(&flags.output, &exposure)?;
+    }
+    for error in &exposure.errors {
+        let _ = writeln!(io::stderr(), "analyze: {error}");
+    }
+    print(flags.format, &exposure)?;
+    Ok(verdict::exit_status(&exposure.captures, exposure.errors.len()))
+}
+
+fn analyze_all(flags: &Flags) -> Exposure {
+    let mut captures = Vec::new();
+    let mut errors = Vec::new();
+    for input in find_inputs(flags, &mut errors) {
+        let progress = progress(flags, &input);
+        let options = Options { show_secrets: flags.show_secrets };
+        let proved = prove::prove(&input, options, &mut |bytes| progress.set_position(bytes));
+        progress.finish_and_clear();
+        match proved {
+            Ok(capture) => captures.push(capture),
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    let (conclusion, reasons) = verdict::conclusion(&captures);
+    let program = Program { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+    Exposure { schema: SCHEMA, program, captures, conclusion, reasons, errors }
+}
+
+fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Vec<Input> {
+    let mut found = Vec::new();
+    for path in &flags.paths {
+        if path == Path::new("-") {
+            found.push(Input::standard_input());
+            continue;
+        }
+        match inputs::captures(path) {
+            Ok(files) => found.extend(files.iter().map(|file| Input::file(file))),
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    for input in &mut found {
+        if input.manifest.is_none() {
+            input.journals.extend(flags.journals.iter().cloned());
+            if let Some(keys) = &flags.keys {
+                input.key_log = Some(keys.clone());
+            }
+        }
+    }
+    found
+}
+
+/// A bar for large files, on a terminal only.
+fn progress(flags: &Flags, input: &Input) -> ProgressBar {
+    let length =
+        input.capture.as_ref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len());
+    if flags.quiet || length < 64 << 20 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+    let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {bytes_per_sec}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(input.display());
+    bar
+}
+
+/// Writes to a temporary file first, so that an earlier result stays whole until the new one is.
+fn write_result(path: &Path, exposure: &Exposure) -> Result<()> {
+    let what = || format!("cannot write {}", path.display());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).with_context(what)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(what)?;
+    serde_json::to_writer_pretty(&mut file, exposure).with_context(what)?;
+    file.write_all(b"\n").and_then(|()| file.flush()).with_context(what)?;
+    file.persist(path).map_err(|error| error.error).with_context(what)?;
+    Ok(())
+}
+
+fn print(format: Format, exposure: &Exposure) -> Result<()> {
+    let printed = match format {
+        Format::Text => anstream::stdout().write_all(console::text(exposure).as_bytes()),
+        Format::Json => {
+            let mut out = io::stdout().lock();
+            serde_json::to_writer_pretty(&mut out, exposure)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(out))
+        }
+    };
+    match printed {
+        // Whoever reads may have seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("cannot write to stdout"),
+    }
+}

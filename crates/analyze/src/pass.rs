@@ -1,0 +1,325 @@
+//! One pass over the frames of a capture.
+//!
+//! The invariant that the word "absent" rests on: **every captured byte is searched**. The payload of a segment that
+//! joins its stream is searched there; everything else (headers, trailers, repeated and contradicting segments, frames
+//! that are not TCP) is searched frame by frame.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use dissect::capture::Record;
+use dissect::frame::{self, Frame, Network, TcpSegment, Transport};
+use dissect::keylog::KeyLog;
+use dissect::stop::Why;
+use dissect::tcp::{Disposition, Origin, Segment};
+use dissect::tls::{Side, Workspace};
+use foldhash::fast::FixedState;
+
+use crate::carver::carve;
+use crate::connection::{Connection, Endpoint, Shared, Summary};
+use crate::evidence::Evidence;
+use crate::findings::{Level, Place};
+use crate::search::MAX_ANCHOR;
+use crate::streams::Streams;
+
+/// Bytes that may wait behind holes in all connections together. Beyond it the connection that pushed gives up on its
+/// hole, and the gap is reported.
+pub const MAX_PENDING_TOTAL: usize = 8 << 20;
+
+/// Closed connections that are still listened to for late segments. Later ones are searched on their own.
+pub const MAX_LINGERING: usize = 128;
+
+/// Counts of frames by what they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frames {
+    /// All of them.
+    pub total: u64,
+    /// Bytes captured.
+    pub bytes: u64,
+    /// Cut by the capture's snaplen.
+    pub truncated: u64,
+    /// TCP segments.
+    pub tcp: u64,
+    /// ARP, ICMP and ICMPv6: the network's own talk.
+    pub control: u64,
+    /// UDP and other protocols, which are searched but not read.
+    pub other: u64,
+    /// Not decoded to a transport header: fragments, malformed or unknown headers.
+    pub undecoded: u64,
+    /// Time of the first frame, nanoseconds since the epoch.
+    pub first_at: Option<u64>,
+    /// Time of the last frame.
+    pub last_at: Option<u64>,
+}
+
+/// The pass.
+#[derive(Debug)]
+pub struct Pass<'k> {
+    shared: Shared<'k>,
+    by_endpoints: HashMap<(Endpoint, Endpoint), u32, FixedState>,
+    connections: Vec<Option<Box<Connection>>>,
+    lingering: VecDeque<u32>,
+    pending: usize,
+    frames: Frames,
+    streams: Streams,
+}
+
+impl<'k> Pass<'k> {
+    /// A pass that collects into `evidence` and decrypts with `keys`.
+    pub fn new(evidence: Evidence<'k>, keys: Option<Arc<KeyLog>>) -> Self {
+        Self {
+            shared: Shared { evidence, keys, workspace: Workspace::new() },
+            by_endpoints: HashMap::default(),
+            connections: Vec::new(),
+            lingering: VecDeque::new(),
+            pending: 0,
+            frames: Frames::default(),
+            streams: Streams::default(),
+        }
+    }
+
+    /// Takes the next frame.
+    pub fn record(&mut self, record: &Record<'_>) {
+        self.frames.total += 1;
+        self.frames.bytes += record.bytes.len() as u64;
+        self.frames.truncated += u64::from(record.is_truncated());
+        self.frames.first_at.get_or_insert(record.captured_at);
+        self.frames.last_at = Some(record.captured_at);
+        let frame = frame::decode(record.link_type, record.bytes, record.original_len);
+        match (frame.ip(), &frame.transport) {
+            (Some(ip), Transport::Tcp(tcp)) => {
+                self.frames.tcp += 1;
+                if let Some(stop) = frame.stop
+                    && stop.why == Why::Fragment
+                {
+                    self.undecoded(record, stop.to_string());
+                }
+                self.segment(record, (ip.src, tcp.src_port), (ip.dst, tcp.dst_port), tcp);
+            }
+            _ => self.other(record, &frame),
+        }
+    }
+
+    /// The key log, for secrets that stand in the capture itself.
+    pub fn keys_mut(&mut self) -> &mut Option<Arc<KeyLog>> {
+        &mut self.shared.keys
+    }
+
+    /// The capture is over.
+    pub fn finish(mut self) -> (Evidence<'k>, Frames, Streams) {
+        for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
+            let summary = connection.finish(&mut self.shared);
+            self.streams.add(summary);
+        }
+        self.streams.sort();
+        (self.shared.evidence, self.frames, self.streams)
+    }
+
+    fn segment(&mut self, record: &Record<'_>, src: Endpoint, dst: Endpoint, tcp: &TcpSegment<'_>) {
+        let index = self.stream(src, dst, tcp);
+        let payload_offset = tcp.payload_offset as usize;
+        let origin = Origin { frame: record.frame, file_offset: record.file_offset + payload_offset as u64 };
+        let missing = (tcp.wire_payload_len as usize).saturating_sub(tcp.payload.len()) as u32;
+        let segment = Segment {
+            seq: tcp.seq,
+            ack: tcp.flags.ack().then_some(tcp.ack),
+            syn: tcp.flags.syn(),
+            fin: tcp.flags.fin(),
+            rst: tcp.flags.rst(),
+            payload: tcp.payload,
+            missing,
+            origin,
+        };
+        let Some(connection) = &mut self.connections[index as usize] else {
+            self.late(record, index, tcp);
+            return;
+        };
+        let side = if connection.client == src { Side::Client } else { Side::Server };
+        let waiting = connection.pending_bytes();
+        let was_over = connection.is_over();
+        let disposition = connection.push(side, &segment, &mut self.shared);
+        self.pending = self.pending + connection.pending_bytes() - waiting;
+        if self.pending > MAX_PENDING_TOTAL {
+            let waiting = connection.pending_bytes();
+            connection.give_up_hole(&mut self.shared);
+            self.pending = self.pending + connection.pending_bytes() - waiting;
+        }
+        if !was_over && connection.is_over() {
+            self.lingering.push_back(index);
+        }
+        let payload = payload_offset..payload_offset + tcp.payload.len();
+        if disposition.is_in_stream() {
+            self.search_around(record, payload, Some((index, side)));
+        } else {
+            self.search_frame(record, Some((index, side)));
+            if let Disposition::Conflict | Disposition::OutOfWindow = disposition {
+                self.carve(record, payload.start, tcp.payload, Some((index, side)));
+            }
+        }
+        if self.lingering.len() > MAX_LINGERING
+            && let Some(oldest) = self.lingering.pop_front()
+        {
+            self.retire(oldest);
+        }
+    }
+
+    /// The number of the connection that a segment belongs to.
+    fn stream(&mut self, src: Endpoint, dst: Endpoint, tcp: &TcpSegment<'_>) -> u32 {
+        let opens = tcp.flags.syn() && !tcp.flags.ack();
+        let key = if src <= dst { (src, dst) } else { (dst, src) };
+        if let Some(&index) = self.by_endpoints.get(&key) {
+            let is_new = opens
+                && match &self.connections[index as usize] {
+                    Some(known) => known.is_reopened_by(tcp.seq),
+                    None => true,
+                };
+            if !is_new {
+                return index;
+            }
+            self.retire(index);
+        }
+        let index = self.connections.len() as u32;
+        // Without a SYN nobody says who is the client; servers listen on the lower port.
+        let src_is_client = match (tcp.flags.syn(), tcp.flags.ack()) {
+            (true, false) => true,
+            (true, true) => false,
+            _ => src.1 >= dst.1,
+        };
+        let (client, server) = if src_is_client { (src, dst) } else { (dst, src) };
+        self.connections.push(Some(Box::new(Connection::new(index, client, server))));
+        self.by_endpoints.insert(key, index);
+        index
+    }
+
+    fn retire(&mut self, index: u32) {
+        if let Some(connection) = self.connections[index as usize].take() {
+            self.pending -= connection.pending_bytes();
+            let summary: Summary = connection.finish(&mut self.shared);
+            self.streams.add(summary);
+        }
+    }
+
+    /// A segment of a connection that was over long ago.
+    fn late(&mut self, record: &Record<'_>, index: u32, tcp: &TcpSegment<'_>) {
+        self.search_frame(record, None);
+        if !tcp.payload.is_empty() {
+            let bytes = tcp.payload.len() as u64;
+            let evidence = &mut self.shared.evidence;
+            evidence.unexplained(
+                Some(index),
+                None,
+                record.frame,
+                bytes,
+                "data after the connection had ended",
+            );
+            self.carve(record, tcp.payload_offset as usize, tcp.payload, None);
+        }
+    }
+
+    /// A frame without a TCP header.
+    fn other(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
+        self.search_frame(record, None);
+        self.carve(record, 0, record.bytes, None);
+        let evidence = &mut self.shared.evidence;
+        let mut unexplained = |bytes: usize, reason: String| {
+            evidence.unexplained(None, None, record.frame, bytes as u64, reason);
+        };
+        match (&frame.transport, &frame.network) {
+            (Transport::Icmp | Transport::Icmpv6, _) | (Transport::Absent, Network::Arp) => {
+                self.frames.control += 1
+            }
+            (Transport::Udp(udp), _) => {
+                self.frames.other += 1;
+                unexplained(udp.payload.len(), "UDP is searched, but not read".to_owned());
+            }
+            (Transport::Other(protocol), _) => {
+                self.frames.other += 1;
+                unexplained(record.bytes.len(), format!("IP protocol {protocol} is searched, but not read"));
+            }
+            (Transport::Absent, Network::Other(ether_type)) => {
+                self.frames.other += 1;
+                unexplained(record.bytes.len(), format!("EtherType {ether_type} is searched, but not read"));
+            }
+            _ => {
+                let why =
+                    frame.stop.map_or_else(|| "no transport header".to_owned(), |stop| stop.to_string());
+                self.undecoded(record, why);
+            }
+        }
+    }
+
+    fn undecoded(&mut self, record: &Record<'_>, why: String) {
+        self.frames.undecoded += 1;
+        let reason = format!("a frame that cannot be decoded: {why}");
+        self.shared.evidence.unexplained(None, None, record.frame, record.bytes.len() as u64, reason);
+    }
+
+    /// Searches what surrounds a payload that was searched in its stream.
+    fn search_around(
+        &mut self,
+        record: &Record<'_>,
+        payload: std::ops::Range<usize>,
+        stream: Option<(u32, Side)>,
+    ) {
+        // As far into the payload as a string that begins in the header can be recognised.
+        let head = (payload.start + MAX_ANCHOR).min(record.bytes.len());
+        self.search(record, 0..head, stream, |start, _| start < payload.start);
+        if payload.end < record.bytes.len() {
+            let tail = payload.end.saturating_sub(MAX_ANCHOR);
+            self.search(record, tail..record.bytes.len(), stream, |start, end| {
+                start >= payload.start && end > payload.end
+            });
+        }
+    }
+
+    /// Searches a whole frame on its own.
+    fn search_frame(&mut self, record: &Record<'_>, stream: Option<(u32, Side)>) {
+        self.search(record, 0..record.bytes.len(), stream, |_, _| true);
+    }
+
+    fn search(
+        &mut self,
+        record: &Record<'_>,
+        region: std::ops::Range<usize>,
+        stream: Option<(u32, Side)>,
+        wanted: impl Fn(usize, usize) -> bool,
+    ) {
+        let evidence = &mut self.shared.evidence;
+        let matcher = &evidence.known.matcher;
+        let mut found = Vec::new(); // allocates only if something is found
+        let searched = &record.bytes[region.clone()];
+        matcher.find(searched, |pattern, at| {
+            let start = region.start + at;
+            let bytes = matcher.pattern(pattern);
+            if record.bytes[start..].starts_with(bytes) && wanted(start, start + bytes.len()) {
+                found.push((pattern, start, bytes.len()));
+            }
+        });
+        evidence.searched_bytes += searched.len() as u64;
+        if found.is_empty() {
+            return;
+        }
+        let layers = evidence.layers(&[]);
+        for (pattern, start, len) in found {
+            evidence.hit(pattern, Level::Verbatim, &layers, || in_frame(record, start, len, stream));
+        }
+    }
+
+    fn carve(&mut self, record: &Record<'_>, offset: usize, bytes: &[u8], stream: Option<(u32, Side)>) {
+        carve(bytes, &mut self.shared.evidence, |from, to| {
+            in_frame(record, offset + from, to - from, stream)
+        });
+    }
+}
+
+/// A place in a frame, outside of its stream.
+fn in_frame(record: &Record<'_>, start: usize, len: usize, stream: Option<(u32, Side)>) -> Place {
+    Place {
+        frames: vec![record.frame],
+        file_offset: record.file_offset + start as u64,
+        stream: stream.map(|(index, _)| index),
+        side: stream.map(|(_, side)| side),
+        stream_offset: None,
+        wire_len: len as u64,
+    }
+}
