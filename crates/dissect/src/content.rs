@@ -141,8 +141,9 @@ impl Decoder {
                 text(piece);
             })?;
             let trailer = data.get(taken..).unwrap_or_default();
-            let (expected, after) =
-                trailer.split_first_chunk::<8>().ok_or(malformed("gzip data that ends inside its trailer"))?;
+            let (expected, after) = trailer
+                .split_first_chunk::<8>()
+                .ok_or(malformed("gzip data that ends inside its trailer"))?;
             let [c0, c1, c2, c3, ..] = *expected;
             if u32::from_le_bytes([c0, c1, c2, c3]) != checksum.sum() {
                 return Err(malformed("gzip data with a wrong checksum"));
@@ -191,7 +192,12 @@ impl Decoder {
     }
 
     /// Any stack of codings, through readers.
-    fn stacked(&mut self, codings: &[Coding], coded: &[u8], text: &mut impl FnMut(&[u8])) -> Result<(), Stopped> {
+    fn stacked(
+        &mut self,
+        codings: &[Coding],
+        coded: &[u8],
+        text: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Stopped> {
         let mut reader: Box<dyn Read + '_> = Box::new(coded);
         for coding in codings {
             reader = layer(*coding, reader)?;
@@ -273,9 +279,7 @@ fn layer<'a>(coding: Coding, inner: Box<dyn Read + 'a>) -> io::Result<Box<dyn Re
 /// CMF and FLG of a zlib stream: method 8, window at most 32 KiB, a multiple of 31 (RFC 1950 §2.2).
 fn is_zlib_header(start: &[u8]) -> bool {
     match start {
-        &[cmf, flg] => {
-            cmf & 0x0f == 8 && cmf >> 4 <= 7 && u16::from_be_bytes([cmf, flg]).is_multiple_of(31)
-        }
+        &[cmf, flg] => cmf & 0x0f == 8 && cmf >> 4 <= 7 && u16::from_be_bytes([cmf, flg]).is_multiple_of(31),
         _ => false,
     }
 }
@@ -307,7 +311,8 @@ impl<R: Read> Zstd<R> {
                     return Ok(true);
                 }
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length, ..
+                    length,
+                    ..
                 })) => {
                     io::copy(&mut self.inner.by_ref().take(u64::from(length)), &mut io::sink())?;
                 }
@@ -345,10 +350,11 @@ mod tests {
     const TEXT: &str = r#"{"id":"call-0001","text":"안녕, \"plainsight\" 🙂"}"#;
 
     fn gzip(text: &[u8]) -> Vec<u8> {
-        let mut writer = flate2::GzBuilder::new().filename("name").comment("comment").extra("extra").write(
-            Vec::new(),
-            flate2::Compression::default(),
-        );
+        let mut writer = flate2::GzBuilder::new()
+            .filename("name")
+            .comment("comment")
+            .extra("extra")
+            .write(Vec::new(), flate2::Compression::default());
         writer.write_all(text).unwrap();
         writer.finish().unwrap()
     }
@@ -403,7 +409,11 @@ mod tests {
     #[test]
     fn every_coding_gives_the_text_back() {
         for (codings, coded) in samples() {
-            assert_eq!(decode(&codings, &coded), (Outcome::Complete, TEXT.as_bytes().to_vec()), "{codings:?}");
+            assert_eq!(
+                decode(&codings, &coded),
+                (Outcome::Complete, TEXT.as_bytes().to_vec()),
+                "{codings:?}"
+            );
         }
     }
 

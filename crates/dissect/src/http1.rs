@@ -241,7 +241,9 @@ impl Conversation {
             (Role::Response, Event::End { .. }) if !(100..200).contains(&self.response.head.status) => {
                 self.outstanding.pop_front();
             }
-            (Role::Response, Event::Unread(_, Lost::Switched)) => self.request.state = State::Lost(Lost::Switched),
+            (Role::Response, Event::Unread(_, Lost::Switched)) => {
+                self.request.state = State::Lost(Lost::Switched)
+            }
             _ => {}
         }
         step
@@ -365,7 +367,8 @@ impl Parser {
                 State::Length(left) => {
                     let take = (rest.len() as u64).min(left) as usize;
                     let bytes = rest.get(..take).unwrap_or_default();
-                    self.state = if take as u64 == left { State::Over } else { State::Length(left - take as u64) };
+                    self.state =
+                        if take as u64 == left { State::Over } else { State::Length(left - take as u64) };
                     return Step { consumed: at + take, event: Event::Body { bytes, new_chunk: false } };
                 }
                 State::UntilClose => {
@@ -428,7 +431,8 @@ impl Parser {
                 }
                 State::Lost(why) => {
                     // A start line at the beginning of a segment is where a lost reader finds its way back.
-                    let back = why != Lost::Switched && at == 0 && looks_like(self.role, rest) == Likeness::Yes;
+                    let back =
+                        why != Lost::Switched && at == 0 && looks_like(self.role, rest) == Likeness::Yes;
                     if back && why == Lost::Gap {
                         self.state = State::Start;
                         continue;
@@ -445,7 +449,14 @@ impl Parser {
     }
 
     /// `at + taken` bytes of the input end the header section `head`.
-    fn take_head<'a>(&mut self, head: &[u8], input: &'a [u8], at: usize, taken: usize, asked: Asked) -> Step<'a> {
+    fn take_head<'a>(
+        &mut self,
+        head: &[u8],
+        input: &'a [u8],
+        at: usize,
+        taken: usize,
+        asked: Asked,
+    ) -> Step<'a> {
         let consumed = at + taken;
         match self.read_head(head, asked) {
             Ok(state) => {
@@ -527,7 +538,9 @@ impl Parser {
         head.codings.retain(|coding| *coding != Coding::Identity);
 
         let no_body = self.role == Role::Response
-            && ((100..200).contains(&head.status) || matches!(head.status, 204 | 304) || asked == Asked::Head);
+            && ((100..200).contains(&head.status)
+                || matches!(head.status, 204 | 304)
+                || asked == Asked::Head);
         let switched = self.role == Role::Response
             && (head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status));
         if switched {
@@ -645,7 +658,8 @@ mod tests {
                 let step = conversation.step(role, rest);
                 rest = &rest[step.consumed..];
                 on_event(conversation, step.event);
-                if step.event == Event::NeedMore || rest.is_empty() && matches!(step.event, Event::Unread(..)) {
+                if step.event == Event::NeedMore || rest.is_empty() && matches!(step.event, Event::Unread(..))
+                {
                     break;
                 }
             }
@@ -765,7 +779,8 @@ mod tests {
     #[test]
     fn codings_come_off_in_reverse_order() {
         let mut conversation = Conversation::default();
-        let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nContent-Encoding: deflate, br\r\n\r\n";
+        let head =
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nContent-Encoding: deflate, br\r\n\r\n";
         conversation.step(Role::Request, head);
         assert_eq!(conversation.head(Role::Request).codings, [Coding::Gzip, Coding::Brotli, Coding::Deflate]);
     }

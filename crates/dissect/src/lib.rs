@@ -5,14 +5,14 @@
 //! are hostile: no panic is reachable from them, and every buffer has a named bound.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
-pub mod tcp;
-pub mod content;
-pub mod http1;
 pub mod capture;
 pub mod checksum;
+pub mod content;
 pub mod frame;
+pub mod http1;
 pub mod ip;
+pub mod keylog;
 pub mod link;
 pub mod stop;
-pub mod keylog;
+pub mod tcp;
 pub mod tls;

@@ -272,8 +272,7 @@ impl HalfStream {
         }
         let Some((&offset, _)) = self.pending.first_key_value() else { return self.tail() };
         if offset > self.next {
-            let full =
-                self.pending_bytes > MAX_PENDING_BYTES || self.pending.len() > MAX_PENDING_SEGMENTS;
+            let full = self.pending_bytes > MAX_PENDING_BYTES || self.pending.len() > MAX_PENDING_SEGMENTS;
             return (full || self.finished).then(|| self.skip(offset - self.next));
         }
         let (offset, piece) = self.pending.pop_first()?;
