@@ -11,21 +11,21 @@ use crate::findings::{Level, Place};
 use crate::search::Scanner;
 
 /// Bytes kept of one side of a connection, from its first unexplained byte on.
-pub const MAX_CARVED: usize = 64 << 10;
+pub(crate) const MAX_CARVED: usize = 64 << 10;
 
 /// Places tried in one buffer. Two-byte zlib headers stand once in 16,384 bytes of noise; a thousand is a feint.
 const MAX_ATTEMPTS: usize = 256;
 
 /// Unexplained bytes of one side.
 #[derive(Debug, Default)]
-pub struct Carver {
+pub(crate) struct Carver {
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl Carver {
     /// Keeps bytes. They need not follow each other: what lies between was explained.
-    pub fn push(&mut self, stream_offset: u64, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, stream_offset: u64, bytes: &[u8]) {
         if self.bytes.is_empty() {
             self.start = stream_offset;
         }
@@ -34,12 +34,12 @@ impl Carver {
     }
 
     /// The stream offset of the first byte that is kept.
-    pub fn keep_from(&self) -> Option<u64> {
+    pub(crate) fn keep_from(&self) -> Option<u64> {
         (!self.bytes.is_empty()).then_some(self.start)
     }
 
     /// Tries everything that was kept.
-    pub fn finish(&mut self, evidence: &mut Evidence<'_>, place: impl Fn(u64, u64) -> Place) {
+    pub(crate) fn finish(&mut self, evidence: &mut Evidence<'_>, place: impl Fn(u64, u64) -> Place) {
         let bytes = std::mem::take(&mut self.bytes);
         let start = self.start;
         carve(&bytes, evidence, |from, to| place(start + from as u64, start + to as u64));
@@ -47,7 +47,7 @@ impl Carver {
 }
 
 /// Tries decompression wherever a magic number stands. `place` is asked for ranges of `bytes`.
-pub fn carve(bytes: &[u8], evidence: &mut Evidence<'_>, place: impl Fn(usize, usize) -> Place) {
+pub(crate) fn carve(bytes: &[u8], evidence: &mut Evidence<'_>, place: impl Fn(usize, usize) -> Place) {
     let mut attempts = 0;
     for at in 0..bytes.len().saturating_sub(1) {
         let Some(coding) = magic(&bytes[at..]) else { continue };

@@ -19,11 +19,11 @@ use crate::tls::Tls;
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
 /// Address and port.
-pub type Endpoint = (Address, u16);
+pub(crate) type Endpoint = (Address, u16);
 
 /// What all connections of a capture share.
 #[derive(Debug)]
-pub struct Shared<'k> {
+pub(crate) struct Shared<'k> {
     /// What is collected.
     pub evidence: Evidence<'k>,
     /// The key log, if there is one.
@@ -34,7 +34,7 @@ pub struct Shared<'k> {
 
 /// One connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// Its number, as Wireshark's `tcp.stream`.
     pub index: u32,
     /// Who opened it.
@@ -63,7 +63,7 @@ enum App {
 
 /// A connection that is over, or the capture is.
 #[derive(Debug)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Its number.
     pub index: u32,
     /// Who opened it.
@@ -109,7 +109,7 @@ impl Source for Wire<'_> {
 
 impl Connection {
     /// A connection of which nothing was seen yet.
-    pub fn new(index: u32, client: Endpoint, server: Endpoint) -> Self {
+    pub(crate) fn new(index: u32, client: Endpoint, server: Endpoint) -> Self {
         Self {
             index,
             client,
@@ -126,23 +126,23 @@ impl Connection {
     }
 
     /// Whether a SYN of the client with this sequence number opens another connection between the same endpoints.
-    pub fn is_reopened_by(&self, seq: u32) -> bool {
+    pub(crate) fn is_reopened_by(&self, seq: u32) -> bool {
         let known = self.halves[Side::Client as usize].initial_sequence();
         known.is_some_and(|known| known != seq.wrapping_add(1)) || known.is_none() && self.has_data
     }
 
     /// Whether both sides have closed, or one has reset it.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.reset || self.halves.iter().all(HalfStream::is_closed)
     }
 
     /// Bytes that wait behind holes.
-    pub fn pending_bytes(&self) -> usize {
+    pub(crate) fn pending_bytes(&self) -> usize {
         self.halves.iter().map(HalfStream::pending_bytes).sum()
     }
 
     /// Takes a segment of one side, and says what became of its payload.
-    pub fn push(&mut self, side: Side, segment: &Segment<'_>, shared: &mut Shared<'_>) -> Disposition {
+    pub(crate) fn push(&mut self, side: Side, segment: &Segment<'_>, shared: &mut Shared<'_>) -> Disposition {
         if segment.syn {
             self.handshake[side as usize] = true;
         }
@@ -163,7 +163,7 @@ impl Connection {
     }
 
     /// Gives up on the first hole of the side that holds back most.
-    pub fn give_up_hole(&mut self, shared: &mut Shared<'_>) {
+    pub(crate) fn give_up_hole(&mut self, shared: &mut Shared<'_>) {
         let side = SIDES.into_iter().max_by_key(|side| self.halves[*side as usize].pending_bytes());
         if let Some(side) = side
             && let Some(gap) = self.halves[side as usize].give_up_hole()
@@ -174,7 +174,7 @@ impl Connection {
     }
 
     /// Nothing more will come.
-    pub fn finish(mut self, shared: &mut Shared<'_>) -> Summary {
+    pub(crate) fn finish(mut self, shared: &mut Shared<'_>) -> Summary {
         for side in SIDES {
             self.halves[side as usize].finish();
             self.drain(side, shared);

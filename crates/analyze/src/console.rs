@@ -110,8 +110,12 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
     };
     writeln!(out, "  {STRONG}{}{STRONG:#}  {FAINT}{from}{FAINT:#}", safe(&capture.name))?;
     for level in Level::ALL.into_iter().take(4) {
-        let proofs = |string: &&StringEntry| string.level == level && !string.locations.is_empty();
-        if let Some(string) = capture.strings.iter().find(proofs) {
+        let of_level = || {
+            capture.strings.iter().filter(move |string| string.level == level && !string.locations.is_empty())
+        };
+        // A string that was found by itself proves more than one that stands where its message does.
+        let by_itself = of_level().find(|string| string.searched_as != "message");
+        if let Some(string) = by_itself.or_else(|| of_level().next()) {
             one_proof(out, string)?;
         }
     }

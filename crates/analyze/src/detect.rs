@@ -8,7 +8,7 @@ const MAX_PREFIX: usize = 64;
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,
     /// TLS.
@@ -19,13 +19,13 @@ pub enum Protocol {
 
 /// The first bytes of both sides, until one of them tells.
 #[derive(Debug, Default)]
-pub struct Detector {
+pub(crate) struct Detector {
     sides: [First; 2],
 }
 
 /// The first bytes of one side.
 #[derive(Debug, Default)]
-pub struct First {
+pub(crate) struct First {
     /// Stream offset of the first of them.
     pub offset: u64,
     /// The bytes.
@@ -36,7 +36,7 @@ pub struct First {
 impl Detector {
     /// Takes the next bytes of a side and says what the connection speaks, if that can be told. The bytes that were
     /// held until then are in [`Detector::into_first`]; those of this call are among them.
-    pub fn push(&mut self, side: Side, offset: u64, bytes: &[u8]) -> Option<Protocol> {
+    pub(crate) fn push(&mut self, side: Side, offset: u64, bytes: &[u8]) -> Option<Protocol> {
         let first = &mut self.sides[side as usize];
         if first.bytes.is_empty() {
             first.offset = offset;
@@ -62,12 +62,12 @@ impl Detector {
     }
 
     /// What was held of each side.
-    pub fn into_first(self) -> [First; 2] {
+    pub(crate) fn into_first(self) -> [First; 2] {
         self.sides
     }
 
     /// The lowest offset that is held of a side.
-    pub fn keep_from(&self, side: Side) -> Option<u64> {
+    pub(crate) fn keep_from(&self, side: Side) -> Option<u64> {
         let first = &self.sides[side as usize];
         (!first.bytes.is_empty()).then_some(first.offset)
     }

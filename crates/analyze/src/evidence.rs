@@ -13,13 +13,13 @@ use crate::search::{Match, PatternId};
 use crate::strings::KnownStrings;
 
 /// Most HTTP messages that are listed one by one; the others are counted.
-pub const MAX_LISTED: usize = 1000;
+pub(crate) const MAX_LISTED: usize = 1000;
 
 /// Most places of unexplained bytes that are listed; all are counted.
-pub const MAX_UNEXPLAINED: usize = 64;
+pub(crate) const MAX_UNEXPLAINED: usize = 64;
 
 /// The direction in the words of the experiment.
-pub fn direction(side: Side) -> Direction {
+pub(crate) fn direction(side: Side) -> Direction {
     match side {
         Side::Client => Direction::ClientToServer,
         Side::Server => Direction::ServerToClient,
@@ -28,7 +28,7 @@ pub fn direction(side: Side) -> Direction {
 
 /// One HTTP message as it crossed the wire.
 #[derive(Clone, Debug)]
-pub struct WireMessage {
+pub(crate) struct WireMessage {
     /// Where head and body stand.
     pub place: Place,
     /// Frame of its last byte.
@@ -55,7 +55,7 @@ pub struct WireMessage {
 
 /// Bytes that are neither a message that was read nor an authenticated record.
 #[derive(Clone, Debug)]
-pub struct Unexplained {
+pub(crate) struct Unexplained {
     /// TCP stream; `None` outside of any.
     pub stream: Option<u32>,
     /// Who sent them.
@@ -70,7 +70,7 @@ pub struct Unexplained {
 
 /// Where a known message was seen.
 #[derive(Clone, Debug, Default)]
-pub struct Sighting {
+pub(crate) struct Sighting {
     /// How often.
     pub times: u64,
     /// The first time.
@@ -79,7 +79,7 @@ pub struct Sighting {
 
 /// Everything that one pass collects.
 #[derive(Debug)]
-pub struct Evidence<'k> {
+pub(crate) struct Evidence<'k> {
     /// What is searched.
     pub known: &'k KnownStrings,
     /// Where it stands.
@@ -116,7 +116,7 @@ pub struct Evidence<'k> {
 
 impl<'k> Evidence<'k> {
     /// Nothing seen yet.
-    pub fn new(known: &'k KnownStrings, readable: Option<Readable>) -> Self {
+    pub(crate) fn new(known: &'k KnownStrings, readable: Option<Readable>) -> Self {
         let mut by_body: HashMap<_, Vec<usize>> = HashMap::new();
         for (index, message) in known.messages.iter().enumerate() {
             by_body.entry((message.direction, message.body_sha256)).or_default().push(index);
@@ -143,7 +143,7 @@ impl<'k> Evidence<'k> {
     }
 
     /// A decode chain; equal ones are shared.
-    pub fn layers(&mut self, layers: &[&'static str]) -> Arc<[&'static str]> {
+    pub(crate) fn layers(&mut self, layers: &[&'static str]) -> Arc<[&'static str]> {
         if let Some(known) = self.layers.iter().find(|known| ***known == *layers) {
             return Arc::clone(known);
         }
@@ -153,7 +153,7 @@ impl<'k> Evidence<'k> {
     }
 
     /// A pattern stands somewhere.
-    pub fn hit(
+    pub(crate) fn hit(
         &mut self,
         pattern: PatternId,
         level: Level,
@@ -166,7 +166,7 @@ impl<'k> Evidence<'k> {
     }
 
     /// Whether a body of this length could be one of the journals'. `None`: the length is not known yet.
-    pub fn wants_digest(&self, length: Option<u64>) -> bool {
+    pub(crate) fn wants_digest(&self, length: Option<u64>) -> bool {
         match length {
             Some(length) => self.body_lengths.contains(&length),
             None => !self.body_lengths.is_empty(),
@@ -174,7 +174,7 @@ impl<'k> Evidence<'k> {
     }
 
     /// An HTTP message is over.
-    pub fn message(&mut self, message: WireMessage) {
+    pub(crate) fn message(&mut self, message: WireMessage) {
         self.messages += 1;
         let way = message.place.side.map(direction);
         let known = way.zip(message.digest).and_then(|key| self.by_body.get(&key));
@@ -198,7 +198,7 @@ impl<'k> Evidence<'k> {
     }
 
     /// Bytes that nobody can explain.
-    pub fn unexplained(
+    pub(crate) fn unexplained(
         &mut self,
         stream: Option<u32>,
         side: Option<Side>,
@@ -219,7 +219,7 @@ impl<'k> Evidence<'k> {
     }
 
     /// A bound was hit, so something may not have been seen.
-    pub fn bound_hit(&mut self, what: &str) {
+    pub(crate) fn bound_hit(&mut self, what: &str) {
         if !self.bounds_hit.contains(what) {
             self.bounds_hit.insert(what.to_owned());
         }

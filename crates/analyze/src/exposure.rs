@@ -274,8 +274,8 @@ pub struct StringEntry {
     pub direction: Direction,
     /// What it takes to read it.
     pub level: Level,
-    /// How it was searched: `value`, `pair` (with its key, because alone it is too short to be evidence) or `message`
-    /// (not by itself: it stands where its message stands).
+    /// How it was searched: `value`, `pair` (with its key or its quotes, because alone it is too short to be evidence) or
+    /// `message` (not by itself: it stands where its message stands).
     pub searched_as: &'static str,
     /// Matches to be expected by chance if all bytes searched without a key were random.
     pub expected_chance_hits: f64,

@@ -10,13 +10,13 @@ use crate::strings::{KnownStrings, NeedleId};
 
 /// Most places remembered for one needle; the others are counted. A place takes about a hundred bytes, and a string
 /// that stands in a thousand places is proved by the first of them.
-pub const MAX_PLACES: usize = 1024;
+pub(crate) const MAX_PLACES: usize = 1024;
 
 /// Most places remembered in all, so that many frequent needles cannot add up to unbounded memory.
-pub const MAX_PLACES_TOTAL: usize = 100_000;
+pub(crate) const MAX_PLACES_TOTAL: usize = 100_000;
 
 /// Most frames named for one place. A body of 1 MiB in segments of 1,448 bytes has 725.
-pub const MAX_FRAMES: usize = 1024;
+pub(crate) const MAX_FRAMES: usize = 1024;
 
 /// What an eavesdropper must do to read a string, cheapest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -58,7 +58,7 @@ impl Level {
 
 /// Where bytes stand in the capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// All frames that contribute, ascending, at most [`MAX_FRAMES`].
     pub frames: Vec<u64>,
     /// Offset in the capture file of the first byte.
@@ -75,7 +75,7 @@ pub struct Place {
 
 /// A needle in its place.
 #[derive(Clone, Debug)]
-pub struct Hit {
+pub(crate) struct Hit {
     /// What it takes to read it.
     pub level: Level,
     /// Where.
@@ -86,7 +86,7 @@ pub struct Hit {
 
 /// All that was found of one needle.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// Number of places by level, `absent` excluded.
     pub counts: [u64; 4],
     /// The first [`MAX_PLACES`] of them.
@@ -95,37 +95,37 @@ pub struct Found {
 
 impl Found {
     /// The cheapest level at which the needle stands.
-    pub fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         let first = self.counts.iter().position(|count| *count > 0);
         first.and_then(|index| Level::ALL.get(index)).copied().unwrap_or(Level::Absent)
     }
 
     /// Number of places at all levels.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
 /// The findings of one capture.
 #[derive(Debug)]
-pub struct Findings {
+pub(crate) struct Findings {
     found: Vec<Found>,
     kept: usize,
 }
 
 impl Findings {
     /// Nothing found yet.
-    pub fn new(known: &KnownStrings) -> Self {
+    pub(crate) fn new(known: &KnownStrings) -> Self {
         Self { found: vec![Found::default(); known.needles.len()], kept: 0 }
     }
 
     /// What was found of a needle.
-    pub fn of(&self, needle: NeedleId) -> &Found {
+    pub(crate) fn of(&self, needle: NeedleId) -> &Found {
         &self.found[needle as usize]
     }
 
     /// Adds a place. `place` is called only if the place is still to be remembered.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         needle: NeedleId,
         level: Level,

@@ -9,7 +9,7 @@ use crate::findings::{MAX_FRAMES, Place};
 
 /// Most segments remembered for one direction. Only what a match, a message or a TLS record may still refer to is kept;
 /// a body of 90 MiB fits. Beyond it the first frames of what is found are not named.
-pub const MAX_SEGMENTS: usize = 65_536;
+pub(crate) const MAX_SEGMENTS: usize = 65_536;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -20,7 +20,7 @@ struct Entry {
 
 /// Which frame carried which part of one direction.
 #[derive(Debug)]
-pub struct FrameMap {
+pub(crate) struct FrameMap {
     stream: u32,
     side: Side,
     entries: VecDeque<Entry>,
@@ -28,12 +28,12 @@ pub struct FrameMap {
 
 impl FrameMap {
     /// The empty map of one direction of a stream.
-    pub fn new(stream: u32, side: Side) -> Self {
+    pub(crate) fn new(stream: u32, side: Side) -> Self {
         Self { stream, side, entries: VecDeque::new() }
     }
 
     /// Notes the frame of a chunk.
-    pub fn push(&mut self, chunk: &Chunk<'_>) {
+    pub(crate) fn push(&mut self, chunk: &Chunk<'_>) {
         if self.entries.len() == MAX_SEGMENTS {
             self.entries.pop_front();
         }
@@ -42,7 +42,7 @@ impl FrameMap {
     }
 
     /// Forgets what lies wholly before `stream_offset`.
-    pub fn forget_before(&mut self, stream_offset: u64) {
+    pub(crate) fn forget_before(&mut self, stream_offset: u64) {
         while let Some(first) = self.entries.front()
             && first.stream_offset + u64::from(first.len) <= stream_offset
         {
@@ -51,7 +51,7 @@ impl FrameMap {
     }
 
     /// The place of a range of the stream.
-    pub fn place(&self, start: u64, end: u64) -> Place {
+    pub(crate) fn place(&self, start: u64, end: u64) -> Place {
         let mut place = Place {
             frames: Vec::new(),
             file_offset: 0,
@@ -75,7 +75,7 @@ impl FrameMap {
     }
 
     /// Whether one frame carries the whole range.
-    pub fn is_in_one_frame(&self, start: u64, end: u64) -> bool {
+    pub(crate) fn is_in_one_frame(&self, start: u64, end: u64) -> bool {
         let at = self.entries.partition_point(|entry| entry.stream_offset + u64::from(entry.len) <= start);
         self.entries.get(at).is_some_and(|entry| {
             entry.stream_offset <= start && entry.stream_offset + u64::from(entry.len) >= end
@@ -83,16 +83,11 @@ impl FrameMap {
     }
 
     /// Frame of the last byte before `end`.
-    pub fn frame_before(&self, end: u64) -> u64 {
+    pub(crate) fn frame_before(&self, end: u64) -> u64 {
         self.entries
             .iter()
             .rev()
             .find(|entry| entry.stream_offset < end)
             .map_or(0, |entry| entry.origin.frame)
-    }
-
-    /// Frees what a closed direction no longer needs.
-    pub fn release(&mut self) {
-        self.entries = VecDeque::new();
     }
 }

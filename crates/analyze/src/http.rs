@@ -13,13 +13,13 @@ use crate::readable::MAX_JSON_BODY;
 use crate::search::Scanner;
 
 /// Longest coded body that is kept whole until its end, and then decoded. Hitting it leaves the body unexplained.
-pub const MAX_CODED_BODY: usize = 16 << 20;
+pub(crate) const MAX_CODED_BODY: usize = 16 << 20;
 
 /// Most pieces of a chunked body that are remembered, to name the frames of a string across a chunk border.
 const MAX_PIECES: usize = 4096;
 
 /// Where the bytes of a conversation come from.
-pub trait Source {
+pub(crate) trait Source {
     /// The place on the wire of a range of one side's bytes.
     fn place(&self, side: Side, start: u64, end: u64) -> Place;
     /// The frame of the last byte before `end`.
@@ -34,7 +34,7 @@ pub trait Source {
 
 /// Both directions of one conversation.
 #[derive(Debug, Default)]
-pub struct Http {
+pub(crate) struct Http {
     conversation: Conversation,
     sides: [Reading; 2],
 }
@@ -101,7 +101,7 @@ fn role(side: Side) -> Role {
 
 impl Http {
     /// A conversation of which the beginning is missing on both sides.
-    pub fn begun_earlier() -> Self {
+    pub(crate) fn begun_earlier() -> Self {
         let mut http = Self::default();
         http.conversation.gap(Role::Request, 1);
         http.conversation.gap(Role::Response, 1);
@@ -109,17 +109,17 @@ impl Http {
     }
 
     /// The lowest offset of a side whose place may still be asked for.
-    pub fn keep_from(&self, side: Side) -> u64 {
+    pub(crate) fn keep_from(&self, side: Side) -> u64 {
         self.sides[side as usize].message_start
     }
 
     /// From where on the bytes of a side could not be read, if that is so now.
-    pub fn unread_from(&self, side: Side) -> Option<u64> {
+    pub(crate) fn unread_from(&self, side: Side) -> Option<u64> {
         self.sides[side as usize].unread_from
     }
 
     /// Reads on.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         side: Side,
         offset: u64,
@@ -173,7 +173,7 @@ impl Http {
     }
 
     /// Bytes are missing.
-    pub fn gap(&mut self, side: Side, len: u64) {
+    pub(crate) fn gap(&mut self, side: Side, len: u64) {
         self.conversation.gap(role(side), len);
         let reading = &mut self.sides[side as usize];
         reading.next += len;
@@ -189,7 +189,7 @@ impl Http {
     }
 
     /// A side is over.
-    pub fn close(&mut self, side: Side, source: &dyn Source, evidence: &mut Evidence<'_>) {
+    pub(crate) fn close(&mut self, side: Side, source: &dyn Source, evidence: &mut Evidence<'_>) {
         if let Some(Event::End { complete }) = self.conversation.close(role(side)) {
             self.end(side, complete, source, evidence);
         }
@@ -271,7 +271,11 @@ impl Http {
         let mut layers = vec!["http1"];
         let mut level = Level::Reassembled;
         match body {
-            Body::Identity if source.is_in_one_frame(side, body_start, end) => level = Level::Verbatim,
+            Body::Identity
+                if source.is_in_one_frame(side, if body_len == 0 { start } else { body_start }, end) =>
+            {
+                level = Level::Verbatim;
+            }
             Body::Identity => {}
             Body::Chunked(_) => {
                 layers.push("chunked");

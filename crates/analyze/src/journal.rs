@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const SCHEMA: &str = "plainsight.journal/1";
 
 /// Longest line. The agents' bodies are limited to a few MiB; escaped as JSON they at most grow sixfold.
-pub const MAX_LINE: u64 = 64 << 20;
+pub(crate) const MAX_LINE: u64 = 64 << 20;
 
 /// Which way a message went. agent-a is the client, by definition of the experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -27,11 +27,9 @@ pub enum Direction {
 
 /// One message that one agent sent or received.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub(crate) struct Message {
     /// Which agent's journal says so.
     pub agent: String,
-    /// Whether the agent sent or received it.
-    pub event: Event,
     /// The message's own id; `None` where the agent could not read one.
     pub message_id: Option<String>,
     /// Which way it went.
@@ -43,9 +41,9 @@ pub struct Message {
 }
 
 /// What an agent did with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Event {
+enum Event {
     /// It put it on the wire.
     Sent,
     /// It read it off the wire.
@@ -65,7 +63,7 @@ struct Line {
 
 /// A journal, and what is wrong with it.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub(crate) struct Journal {
     /// Its messages in order.
     pub messages: Vec<Message>,
     /// The runs that its lines name, each once.
@@ -81,7 +79,7 @@ impl Journal {
     /// # Errors
     ///
     /// The file cannot be read, or a line of another schema shows that it is no journal.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
         let mut reader = BufReader::new(file);
         let mut journal = Self::default();
@@ -133,15 +131,8 @@ impl Journal {
         {
             self.runs.push(run);
         }
-        let (agent, event, message_id) = (line.agent, line.event, line.message_id);
-        self.messages.push(Message {
-            agent,
-            event,
-            message_id,
-            direction,
-            body: body.into_bytes(),
-            body_sha256,
-        });
+        let (agent, message_id) = (line.agent, line.message_id);
+        self.messages.push(Message { agent, message_id, direction, body: body.into_bytes(), body_sha256 });
         Ok(())
     }
 }

@@ -24,14 +24,14 @@ use crate::streams::Streams;
 
 /// Bytes that may wait behind holes in all connections together. Beyond it the connection that pushed gives up on its
 /// hole, and the gap is reported.
-pub const MAX_PENDING_TOTAL: usize = 8 << 20;
+pub(crate) const MAX_PENDING_TOTAL: usize = 8 << 20;
 
 /// Closed connections that are still listened to for late segments. Later ones are searched on their own.
-pub const MAX_LINGERING: usize = 128;
+pub(crate) const MAX_LINGERING: usize = 128;
 
 /// Counts of frames by what they are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Frames {
+pub(crate) struct Frames {
     /// All of them.
     pub total: u64,
     /// Bytes captured.
@@ -54,7 +54,7 @@ pub struct Frames {
 
 /// The pass.
 #[derive(Debug)]
-pub struct Pass<'k> {
+pub(crate) struct Pass<'k> {
     shared: Shared<'k>,
     by_endpoints: HashMap<(Endpoint, Endpoint), u32, FixedState>,
     connections: Vec<Option<Box<Connection>>>,
@@ -66,7 +66,7 @@ pub struct Pass<'k> {
 
 impl<'k> Pass<'k> {
     /// A pass that collects into `evidence` and decrypts with `keys`.
-    pub fn new(evidence: Evidence<'k>, keys: Option<Arc<KeyLog>>) -> Self {
+    pub(crate) fn new(evidence: Evidence<'k>, keys: Option<Arc<KeyLog>>) -> Self {
         Self {
             shared: Shared { evidence, keys, workspace: Workspace::new() },
             by_endpoints: HashMap::default(),
@@ -79,7 +79,7 @@ impl<'k> Pass<'k> {
     }
 
     /// Takes the next frame.
-    pub fn record(&mut self, record: &Record<'_>) {
+    pub(crate) fn record(&mut self, record: &Record<'_>) {
         self.frames.total += 1;
         self.frames.bytes += record.bytes.len() as u64;
         self.frames.truncated += u64::from(record.is_truncated());
@@ -92,7 +92,7 @@ impl<'k> Pass<'k> {
                 if let Some(stop) = frame.stop
                     && stop.why == Why::Fragment
                 {
-                    self.undecoded(record, stop.to_string());
+                    self.undecoded(record, &stop.to_string());
                 }
                 self.segment(record, (ip.src, tcp.src_port), (ip.dst, tcp.dst_port), tcp);
             }
@@ -101,12 +101,12 @@ impl<'k> Pass<'k> {
     }
 
     /// The key log, for secrets that stand in the capture itself.
-    pub fn keys_mut(&mut self) -> &mut Option<Arc<KeyLog>> {
+    pub(crate) fn keys_mut(&mut self) -> &mut Option<Arc<KeyLog>> {
         &mut self.shared.keys
     }
 
     /// The capture is over.
-    pub fn finish(mut self) -> (Evidence<'k>, Frames, Streams) {
+    pub(crate) fn finish(mut self) -> (Evidence<'k>, Frames, Streams) {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             let summary = connection.finish(&mut self.shared);
             self.streams.add(summary);
@@ -226,7 +226,7 @@ impl<'k> Pass<'k> {
         };
         match (&frame.transport, &frame.network) {
             (Transport::Icmp | Transport::Icmpv6, _) | (Transport::Absent, Network::Arp) => {
-                self.frames.control += 1
+                self.frames.control += 1;
             }
             (Transport::Udp(udp), _) => {
                 self.frames.other += 1;
@@ -243,12 +243,12 @@ impl<'k> Pass<'k> {
             _ => {
                 let why =
                     frame.stop.map_or_else(|| "no transport header".to_owned(), |stop| stop.to_string());
-                self.undecoded(record, why);
+                self.undecoded(record, &why);
             }
         }
     }
 
-    fn undecoded(&mut self, record: &Record<'_>, why: String) {
+    fn undecoded(&mut self, record: &Record<'_>, why: &str) {
         self.frames.undecoded += 1;
         let reason = format!("a frame that cannot be decoded: {why}");
         self.shared.evidence.unexplained(None, None, record.frame, record.bytes.len() as u64, reason);

@@ -210,7 +210,7 @@ impl Proof<'_> {
         let kernel_drops = manifest.and_then(|manifest| manifest.capture.kernel_drops);
         match manifest {
             None if has_journal => {
-                doubt.push("there is no manifest: nobody vouches for this file".to_owned())
+                doubt.push("there is no manifest: nobody vouches for this file".to_owned());
             }
             None => {}
             Some(manifest) => self.doubt_manifest(manifest, hash_matches == Some(true), doubt),
@@ -356,7 +356,7 @@ impl Proof<'_> {
         }
 
         let records = &self.streams.tls_records;
-        let wrong_key = (has_tls && self.has_keys).then(|| WrongKeyControl {
+        let wrong_key = (has_tls && self.has_keys).then_some(WrongKeyControl {
             passed: records.control_tries > 0 && records.control_opened == 0,
             tried: records.control_tries,
             authenticated: records.control_opened,

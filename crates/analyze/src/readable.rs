@@ -5,14 +5,14 @@ use serde_json::Value;
 use crate::findings::Place;
 
 /// Most readable strings that are listed; the others are counted.
-pub const MAX_READABLE: usize = 500;
+pub(crate) const MAX_READABLE: usize = 500;
 
 /// Longest body that is kept whole to be read as JSON.
-pub const MAX_JSON_BODY: usize = 1 << 20;
+pub(crate) const MAX_JSON_BODY: usize = 1 << 20;
 
 /// A JSON string that anybody on the wire can read.
 #[derive(Clone, Debug)]
-pub struct ReadableString {
+pub(crate) struct ReadableString {
     /// Its value; `None` where it looks like a secret and was not asked for.
     pub value: Option<String>,
     /// Its place in the message.
@@ -23,7 +23,7 @@ pub struct ReadableString {
 
 /// The strings found in JSON bodies.
 #[derive(Clone, Debug, Default)]
-pub struct Readable {
+pub(crate) struct Readable {
     /// The first [`MAX_READABLE`] of them.
     pub strings: Vec<ReadableString>,
     /// All of them.
@@ -38,7 +38,7 @@ const SECRET_NAMES: [&str; 9] =
 
 impl Readable {
     /// Reads a body; what is no JSON is passed over.
-    pub fn read(&mut self, body: &[u8], place: &Place) {
+    pub(crate) fn read(&mut self, body: &[u8], place: &Place) {
         if let Ok(value) = serde_json::from_slice::<Value>(body) {
             self.walk(&value, "$", false, place);
         }

@@ -17,7 +17,7 @@ const BUFFER: usize = 256 << 10;
 
 /// How reading ended, when it did not at the end of the last record.
 #[derive(Debug)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The file is no capture at all.
     NotACapture(CaptureError),
     /// The file is damaged; the frames before the damage were read.
@@ -31,7 +31,7 @@ pub enum Ended {
 /// # Errors
 ///
 /// Reading fails.
-pub fn read(
+pub(crate) fn read(
     mut input: impl Read,
     pass: &mut Pass<'_>,
     mut each_buffer: impl FnMut(&[u8]),
@@ -83,7 +83,7 @@ pub fn read(
 }
 
 /// Hashes a file on a thread of its own: SHA-256 costs about as much as the analysis.
-pub fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
+pub(crate) fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
     let path = path.to_owned();
     thread::spawn(move || {
         let mut file = File::open(path)?;
@@ -101,7 +101,7 @@ pub fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
 }
 
 /// The 32 bytes of a SHA-256.
-pub fn finish(context: digest::Context) -> [u8; 32] {
+pub(crate) fn finish(context: digest::Context) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(context.finish().as_ref());
     bytes

@@ -8,11 +8,11 @@ use crate::detect::Protocol;
 use crate::tls::Facts;
 
 /// Most streams that are described one by one: those with trouble, and those of TLS. The sums hold all.
-pub const MAX_DESCRIBED: usize = 256;
+pub(crate) const MAX_DESCRIBED: usize = 256;
 
 /// Sums over all streams.
 #[derive(Clone, Debug, Default)]
-pub struct Streams {
+pub(crate) struct Streams {
     /// TCP connections.
     pub total: u64,
     /// Those that carried payload.
@@ -39,7 +39,7 @@ pub struct Streams {
 
 /// A stream of which something is missing or doubtful.
 #[derive(Clone, Debug)]
-pub struct Troubled {
+pub(crate) struct Troubled {
     /// Its number.
     pub index: u32,
     /// Why.
@@ -48,7 +48,7 @@ pub struct Troubled {
 
 /// TLS records, added up.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TlsRecords {
+pub(crate) struct TlsRecords {
     /// All records.
     pub total: u64,
     /// Records of the outer type `application_data`.
@@ -67,7 +67,7 @@ pub struct TlsRecords {
 
 /// One TLS connection.
 #[derive(Clone, Debug)]
-pub struct TlsConnection {
+pub(crate) struct TlsConnection {
     /// Number of its TCP stream.
     pub index: u32,
     /// Who opened it.
@@ -84,7 +84,7 @@ pub struct TlsConnection {
 
 impl Streams {
     /// Adds a connection that is over.
-    pub fn add(&mut self, summary: Summary) {
+    pub(crate) fn add(&mut self, summary: Summary) {
         self.total += 1;
         for account in &summary.accounts {
             add_tcp(&mut self.tcp, account);
@@ -124,7 +124,7 @@ impl Streams {
     }
 
     /// Brings the described streams into their order in the capture: they are added as they end.
-    pub fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.troubled.sort_by_key(|stream| stream.index);
         self.tls_connections.sort_by_key(|stream| stream.index);
     }

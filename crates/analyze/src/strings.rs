@@ -9,18 +9,18 @@ use crate::journal::{Direction, Message};
 use crate::search::{Form, Forms, MIN_PATTERN, Matcher, PatternId};
 
 /// Index of a needle.
-pub type NeedleId = u32;
+pub(crate) type NeedleId = u32;
 
 /// Most strings of one run. A body of the agents' limit holds some ten thousand; ten thousand messages of a dozen
 /// strings stay far below. When hit, the verdict cannot be "sealed".
-pub const MAX_STRINGS: usize = 4_000_000;
+pub(crate) const MAX_STRINGS: usize = 4_000_000;
 
 /// How a string is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sought {
+pub(crate) enum Sought {
     /// By its own bytes.
     Value(NeedleId),
-    /// Together with its key, as it was serialised: alone it would be no evidence.
+    /// Together with its key, or in an array with its quotes, as it was serialised: alone it would be no evidence.
     Pair(NeedleId),
     /// Not by itself: even with its key it is too short. It stands where its message stands.
     Message,
@@ -28,7 +28,7 @@ pub enum Sought {
 
 /// One string (or number) of one message.
 #[derive(Clone, Debug)]
-pub struct KnownString {
+pub(crate) struct KnownString {
     /// Its value.
     pub value: Box<str>,
     /// Its place in the message: `$.arguments.repo`.
@@ -41,7 +41,7 @@ pub struct KnownString {
 
 /// One message as both agents know it.
 #[derive(Clone, Debug)]
-pub struct KnownMessage {
+pub(crate) struct KnownMessage {
     /// Its id.
     pub id: Option<String>,
     /// Which way it went.
@@ -58,7 +58,7 @@ pub struct KnownMessage {
 
 /// A sequence of bytes to be found, in any of its forms.
 #[derive(Clone, Debug)]
-pub struct Needle {
+pub(crate) struct Needle {
     /// The bytes.
     pub bytes: Box<[u8]>,
     /// Whether this value was never sent and must not be found.
@@ -67,7 +67,7 @@ pub struct Needle {
 
 /// What a pattern of the matcher stands for.
 #[derive(Clone, Copy, Debug)]
-pub struct Meaning {
+pub(crate) struct Meaning {
     /// Which needle.
     pub needle: NeedleId,
     /// Written how.
@@ -76,7 +76,7 @@ pub struct Meaning {
 
 /// Everything that is known to have been said, ready to be searched.
 #[derive(Debug)]
-pub struct KnownStrings {
+pub(crate) struct KnownStrings {
     /// The messages, in the order of the first journal.
     pub messages: Vec<KnownMessage>,
     /// Their strings.
@@ -95,7 +95,7 @@ pub struct KnownStrings {
 
 impl KnownStrings {
     /// The strings of these messages, and the decoys.
-    pub fn new(messages: &[Message], decoys: &[String]) -> Self {
+    pub(crate) fn new(messages: &[Message], decoys: &[String]) -> Self {
         let mut builder = Builder::default();
         let mut known: Vec<KnownMessage> = Vec::new();
         let mut index: HashMap<(Direction, Option<&str>, [u8; 32]), usize> = HashMap::new();
@@ -131,12 +131,12 @@ impl KnownStrings {
     }
 
     /// What a pattern stands for.
-    pub fn meanings(&self, pattern: PatternId) -> &[Meaning] {
+    pub(crate) fn meanings(&self, pattern: PatternId) -> &[Meaning] {
         &self.meanings[pattern as usize]
     }
 
     /// Number of decoys that are searched.
-    pub fn decoys(&self) -> usize {
+    pub(crate) fn decoys(&self) -> usize {
         self.needles.iter().filter(|needle| needle.is_decoy).count()
     }
 }
@@ -205,7 +205,9 @@ impl Builder {
         let sought = if is_string && value.len() >= MIN_PATTERN {
             Sought::Value(self.needle(value.as_bytes(), false))
         } else {
-            match body.pair(raw, key_at).filter(|pair| pair.len() >= MIN_PATTERN) {
+            // An element of an array has no key; its quotes tell it from a part of a longer word.
+            let quoted = || Some(raw).filter(|_| is_string);
+            match body.pair(raw, key_at).or_else(quoted).filter(|pair| pair.len() >= MIN_PATTERN) {
                 Some(pair) => Sought::Pair(self.needle(pair.as_bytes(), false)),
                 None => Sought::Message,
             }
@@ -350,13 +352,11 @@ pub(crate) fn child(path: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Event;
 
-    fn message(agent: &str, event: Event, direction: Direction, body: &str) -> Message {
+    fn message(agent: &str, direction: Direction, body: &str) -> Message {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         Message {
             agent: agent.to_owned(),
-            event,
             message_id: Some("call-0001".to_owned()),
             direction,
             body: body.as_bytes().to_vec(),
@@ -365,7 +365,7 @@ mod tests {
     }
 
     fn known(body: &str) -> KnownStrings {
-        KnownStrings::new(&[message("agent-a", Event::Sent, Direction::ClientToServer, body)], &[])
+        KnownStrings::new(&[message("agent-a", Direction::ClientToServer, body)], &[])
     }
 
     fn listed(known: &KnownStrings) -> Vec<(String, String, String)> {
@@ -397,10 +397,12 @@ mod tests {
 
     #[test]
     fn arrays_escapes_and_odd_keys() {
-        let body = r#"{ "a b" : ["short", "long enough \"text\""], "k\u0041y": 5, "x": 1, "flag": true }"#;
+        let body =
+            r#"{ "a b" : ["abc", "quoted", "long enough \"text\""], "k\u0041y": 5, "x": 1, "flag": true }"#;
         let expected = [
-            row(r#"$["a b"][0]"#, "short", "-"),
-            row(r#"$["a b"][1]"#, "long enough \"text\"", "long enough \"text\""),
+            row(r#"$["a b"][0]"#, "abc", "-"),
+            row(r#"$["a b"][1]"#, "quoted", r#""quoted""#),
+            row(r#"$["a b"][2]"#, "long enough \"text\"", "long enough \"text\""),
             row("$.kAy", "5", "-"),
             row("$.x", "1", "-"),
         ];
@@ -411,8 +413,8 @@ mod tests {
     fn both_journals_name_the_same_message() {
         let body = r#"{"text":"long enough"}"#;
         let both = [
-            message("agent-a", Event::Sent, Direction::ClientToServer, body),
-            message("agent-b", Event::Received, Direction::ClientToServer, body),
+            message("agent-a", Direction::ClientToServer, body),
+            message("agent-b", Direction::ClientToServer, body),
         ];
         let known = KnownStrings::new(&both, &[]);
         assert_eq!((known.messages.len(), known.strings.len(), known.messages[0].times), (1, 1, 1));

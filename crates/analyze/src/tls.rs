@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dissect::keylog::KeyLog;
 use dissect::tls::{
-    Certificate, Content, ContentType, Event, Message, PlaintextMap, Reason, Session, Side, Workspace,
+    Certificate, Content, ContentType, Event, Message, NamedGroup, PlaintextMap, Reason, Session, Side,
+    Workspace,
 };
 
 use crate::detect::{Detector, Protocol};
@@ -16,7 +17,7 @@ use crate::search::Scanner;
 
 /// One TLS connection.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     session: Session,
     plain: [Plain; 2],
     inner: Inner,
@@ -43,7 +44,7 @@ enum Inner {
 
 /// What a connection shows of itself.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Versions that the client offered.
     pub versions_offered: Vec<String>,
     /// Server name that the client asked for (RFC 6066 §3).
@@ -104,7 +105,7 @@ impl Source for Decrypted<'_> {
 
 impl Tls {
     /// A connection at its beginning. With a key log the wrong-key control runs beside it.
-    pub fn new(keys: Option<&Arc<KeyLog>>) -> Self {
+    pub(crate) fn new(keys: Option<&Arc<KeyLog>>) -> Self {
         Self {
             session: keys.map_or_else(|| Session::new(None), |keys| Session::with_control(Arc::clone(keys))),
             plain: Default::default(),
@@ -116,17 +117,17 @@ impl Tls {
     }
 
     /// What the connection shows of itself.
-    pub fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         &self.facts
     }
 
     /// The session, for its accounts.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
     /// The lowest stream offset of a side whose frames may still be asked for.
-    pub fn keep_from(&self, side: Side) -> u64 {
+    pub(crate) fn keep_from(&self, side: Side) -> u64 {
         let plain = &self.plain[side as usize];
         let mut keep = plain.scanner.keep_from();
         match &self.inner {
@@ -139,12 +140,12 @@ impl Tls {
     }
 
     /// From where on the bytes of a side are no TLS.
-    pub fn dead_from(&self, side: Side) -> Option<u64> {
+    pub(crate) fn dead_from(&self, side: Side) -> Option<u64> {
         self.dead_from[side as usize]
     }
 
     /// Takes the next bytes of a side.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         side: Side,
         offset: u64,
@@ -161,7 +162,7 @@ impl Tls {
     }
 
     /// Bytes of a side are missing.
-    pub fn gap(
+    pub(crate) fn gap(
         &mut self,
         side: Side,
         offset: u64,
@@ -178,7 +179,12 @@ impl Tls {
     }
 
     /// The connection is over.
-    pub fn finish(&mut self, frames: &[FrameMap; 2], workspace: &mut Workspace, evidence: &mut Evidence<'_>) {
+    pub(crate) fn finish(
+        &mut self,
+        frames: &[FrameMap; 2],
+        workspace: &mut Workspace,
+        evidence: &mut Evidence<'_>,
+    ) {
         let Self { session, plain, inner, record_end, dead_from, facts } = self;
         let mut feed = session.finish(workspace);
         while let Some(event) = feed.next_event() {
@@ -303,7 +309,7 @@ impl Facts {
                 self.version = Some(hello.version.to_string());
                 self.cipher_suite = Some(hello.cipher_suite.to_string());
                 self.named_group = hello.key_share_group.map(|group| group.to_string());
-                self.post_quantum_hybrid = hello.key_share_group.map(|group| group.is_post_quantum_hybrid());
+                self.post_quantum_hybrid = hello.key_share_group.map(NamedGroup::is_post_quantum_hybrid);
                 if let Some(alpn) = &hello.alpn {
                     self.alpn = Some(alpn.clone());
                     self.alpn_visible = true;

@@ -242,7 +242,7 @@ impl Conversation {
                 self.outstanding.pop_front();
             }
             (Role::Response, Event::Unread(_, Lost::Switched)) => {
-                self.request.state = State::Lost(Lost::Switched)
+                self.request.state = State::Lost(Lost::Switched);
             }
             _ => {}
         }
@@ -289,11 +289,26 @@ enum State {
     HeadPart,
     Length(u64),
     UntilClose,
-    ChunkSize { size: u64, digits: u8, extension: bool, len: usize },
-    ChunkData { left: u64, first: bool },
-    ChunkEnd { cr: bool },
-    Trailer { line: usize, total: usize },
+    ChunkSize {
+        size: u64,
+        digits: u8,
+        extension: bool,
+        len: usize,
+    },
+    ChunkData {
+        left: u64,
+        first: bool,
+    },
+    ChunkEnd {
+        cr: bool,
+    },
+    Trailer {
+        line: usize,
+        total: usize,
+    },
     Over,
+    /// The last message of this protocol is over.
+    SwitchedOver,
     Lost(Lost),
 }
 
@@ -319,11 +334,15 @@ impl Parser {
                 self.state = State::Start;
                 return Step { consumed: at, event: Event::End { complete: !self.incomplete } };
             }
+            if self.state == State::SwitchedOver {
+                self.state = State::Lost(Lost::Switched);
+                return Step { consumed: at, event: Event::End { complete: true } };
+            }
             let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else {
                 return Step { consumed: at, event: Event::NeedMore };
             };
             match self.state {
-                State::Over => {}
+                State::Over | State::SwitchedOver => {}
                 State::Start => {
                     // Empty lines before a start line are ignored (RFC 9112 §2.2).
                     if let Some(b'\r' | b'\n') = rest.first() {
@@ -545,7 +564,7 @@ impl Parser {
             && (head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status));
         if switched {
             head.framing = Framing::Empty;
-            return Ok(State::Lost(Lost::Switched));
+            return Ok(State::SwitchedOver);
         }
         head.framing = if no_body {
             Framing::Empty
@@ -588,7 +607,7 @@ impl Parser {
 
     fn close(&mut self) -> Option<Event<'static>> {
         let complete = match self.state {
-            State::Over | State::UntilClose => !self.incomplete,
+            State::Over | State::SwitchedOver | State::UntilClose => !self.incomplete,
             State::Length(_)
             | State::ChunkSize { .. }
             | State::ChunkData { .. }
@@ -717,21 +736,22 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_of_protocols_ends_the_last_message() {
+        let mut conversation = Conversation::default();
+        read(&mut conversation, Role::Request, &[b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"]);
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi";
+        let (seen, unread) = read(&mut conversation, Role::Response, &[answer]);
+        assert_eq!(seen, [message("101", "", true)]);
+        assert_eq!(unread, b"\x81\x02hi");
+    }
+
+    #[test]
     fn a_gap_inside_a_body_keeps_the_framing() {
         let mut conversation = Conversation::default();
-        let mut feed = |bytes: &'static [u8]| {
-            let mut events = Vec::new();
-            let mut rest = bytes;
-            loop {
-                let step = conversation.step(Role::Request, rest);
-                rest = &rest[step.consumed..];
-                if step.event == Event::NeedMore {
-                    return (events, &mut conversation as *mut Conversation);
-                }
-                events.push(step.event);
-            }
-        };
-        assert_eq!(feed(b"POST /t HTTP/1.1\r\nContent-Length: 10\r\n\r\nab").0.len(), 2);
+        let bytes = b"POST /t HTTP/1.1\r\nContent-Length: 10\r\n\r\nab";
+        let head = conversation.step(Role::Request, bytes);
+        assert_eq!(head.event, Event::Head);
+        conversation.step(Role::Request, &bytes[head.consumed..]);
         conversation.gap(Role::Request, 8);
         let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(step.event, Event::End { complete: false });

@@ -208,6 +208,8 @@ pub struct HalfStream {
     finished: bool,
     /// What was delivered last, oldest first. The hash is keyed at random: a collision cannot be prepared.
     history: VecDeque<Seen>,
+    /// The byte before `next`: what a keep-alive probe repeats (RFC 9293 §3.8.4).
+    last_byte: Option<u8>,
     hasher: RandomState,
     account: Account,
 }
@@ -348,6 +350,7 @@ impl HalfStream {
     fn skip(&mut self, len: u64) -> Ready {
         let gap = Gap { stream_offset: self.next, len };
         self.next += len;
+        self.last_byte = None;
         self.account.gaps += u32::from(len > 0);
         self.account.gap_bytes += len;
         Ready::Gap(gap)
@@ -362,6 +365,7 @@ impl HalfStream {
         }
         let hash = self.hasher.hash_one(bytes);
         self.history.push_back(Seen { stream_offset: offset, len: bytes.len() as u32, hash });
+        self.last_byte = bytes.last().copied();
     }
 
     /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
@@ -455,6 +459,11 @@ impl HalfStream {
     /// Compares bytes that begin at `offset` and end at or before `next` with the remembered hashes.
     fn compare_delivered(&self, offset: u64, bytes: &[u8]) -> Comparison {
         let end = offset + bytes.len() as u64;
+        if let ([byte], Some(last)) = (bytes, self.last_byte)
+            && end == self.next
+        {
+            return if *byte == last { Comparison::Same } else { Comparison::Different };
+        }
         let mut covered = offset;
         for seen in &self.history {
             let seen_end = seen.stream_offset + u64::from(seen.len);
@@ -592,6 +601,15 @@ mod tests {
         let (text, gaps, account) = harness.finish();
         assert_eq!((text.as_str(), gaps.len()), ("abcdef", 0));
         assert_eq!((account.repeated, account.conflicts, account.unverified), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_keep_alive_probe_repeats_the_last_byte() {
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, b"abc", 1)).push(&seg(2, b"c", 2));
+        assert_eq!(harness.last, Some(Disposition::Repeated));
+        harness.push(&seg(2, b"X", 3));
+        assert_eq!(harness.last, Some(Disposition::Conflict));
     }
 
     #[test]

@@ -6,11 +6,11 @@
 use std::fmt;
 
 /// Of a longer string only this many bytes are searched in encoded form. Who reads a kilobyte of it has read it.
-pub const MAX_ENCODED: usize = 1024;
+pub(super) const MAX_ENCODED: usize = 1024;
 
 /// How a string is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Form {
+pub(crate) enum Form {
     /// Its own bytes, UTF-8.
     Plain,
     /// With the escapes of a JSON string (RFC 8259 §7).
@@ -25,7 +25,7 @@ pub enum Form {
 
 impl Form {
     /// The name in the decode chain; `None` for the string itself.
-    pub fn layer(self) -> Option<&'static str> {
+    pub(crate) fn layer(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::JsonEscapes => Some("json-escapes"),
@@ -44,11 +44,11 @@ impl fmt::Display for Form {
 
 /// Every way to write down one string, each once. Forms shorter than `at_least` bytes are left out.
 #[derive(Debug)]
-pub struct Forms(Vec<(Form, Vec<u8>)>);
+pub(crate) struct Forms(Vec<(Form, Vec<u8>)>);
 
 impl Forms {
     /// The forms of a string.
-    pub fn of(value: &[u8], at_least: usize) -> Self {
+    pub(crate) fn of(value: &[u8], at_least: usize) -> Self {
         let mut forms = Self(Vec::new());
         let text = std::str::from_utf8(value).ok();
         forms.add(Form::Plain, value.to_vec(), at_least);
@@ -81,7 +81,7 @@ impl Forms {
     }
 
     /// The forms and their bytes.
-    pub fn into_iter(self) -> impl Iterator<Item = (Form, Vec<u8>)> {
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = (Form, Vec<u8>)> {
         self.0.into_iter()
     }
 

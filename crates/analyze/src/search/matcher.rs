@@ -19,11 +19,11 @@ use foldhash::fast::FixedState;
 
 /// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is no longer rare
 /// enough, and common words appear in headers. Shorter strings are searched together with their JSON key.
-pub const MIN_PATTERN: usize = 8;
+pub(crate) const MIN_PATTERN: usize = 8;
 
 /// The part of a pattern that is recognised at once; what is behind it is compared as it arrives. It bounds what must
 /// be kept of a stream between two chunks.
-pub const MAX_ANCHOR: usize = 32;
+pub(crate) const MAX_ANCHOR: usize = 32;
 
 const GRAM: usize = 4;
 
@@ -34,11 +34,11 @@ const MAX_WINDOW: usize = 16;
 const BITS_PER_GRAM: usize = 32;
 
 /// Names a pattern: its index in the list given to [`Matcher::new`].
-pub type PatternId = u32;
+pub(crate) type PatternId = u32;
 
 /// Finds the anchors of many patterns in contiguous bytes.
 #[derive(Debug)]
-pub struct Matcher {
+pub(crate) struct Matcher {
     patterns: Vec<Box<[u8]>>,
     stride: usize,
     filter: Vec<u64>,
@@ -63,7 +63,7 @@ impl Matcher {
     /// # Panics
     ///
     /// If a pattern is shorter than [`MIN_PATTERN`]: the caller decides what to do with short strings.
-    pub fn new(patterns: Vec<Box<[u8]>>) -> Self {
+    pub(crate) fn new(patterns: Vec<Box<[u8]>>) -> Self {
         let shortest = patterns.iter().map(|pattern| pattern.len()).min().unwrap_or(MIN_PATTERN);
         assert!(shortest >= MIN_PATTERN, "a pattern of {shortest} bytes is too short to be evidence");
         let window = shortest.min(MAX_WINDOW);
@@ -93,18 +93,18 @@ impl Matcher {
     }
 
     /// The bytes of a pattern.
-    pub fn pattern(&self, id: PatternId) -> &[u8] {
+    pub(crate) fn pattern(&self, id: PatternId) -> &[u8] {
         &self.patterns[id as usize]
     }
 
     /// How many bytes of a pattern [`Matcher::find`] recognises.
-    pub fn anchor_len(&self, id: PatternId) -> usize {
+    pub(crate) fn anchor_len(&self, id: PatternId) -> usize {
         self.pattern(id).len().min(MAX_ANCHOR)
     }
 
     /// Calls `found` for every place where the anchor of a pattern stands wholly in `text`: once for each, with the
     /// offset of its first byte. The order is by neither offset nor pattern.
-    pub fn find(&self, text: &[u8], mut found: impl FnMut(PatternId, usize)) {
+    pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(PatternId, usize)) {
         if self.patterns.is_empty() {
             return;
         }

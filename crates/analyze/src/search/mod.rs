@@ -4,6 +4,6 @@ mod forms;
 mod matcher;
 mod scanner;
 
-pub use forms::{Form, Forms};
-pub use matcher::{MAX_ANCHOR, MIN_PATTERN, Matcher, PatternId};
-pub use scanner::{Match, Scanner};
+pub(crate) use forms::{Form, Forms};
+pub(crate) use matcher::{MAX_ANCHOR, MIN_PATTERN, Matcher, PatternId};
+pub(crate) use scanner::{Match, Scanner};

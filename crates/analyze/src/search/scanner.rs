@@ -7,11 +7,11 @@ const CARRY: usize = MAX_ANCHOR - 1;
 
 /// Most long patterns whose anchor was seen and whose rest is still to arrive, in one stream. Only as many patterns as
 /// share their first [`MAX_ANCHOR`] bytes can be open at one place; when the bound is hit the stream says so.
-pub const MAX_OPEN: usize = 4096;
+pub(super) const MAX_OPEN: usize = 4096;
 
 /// One occurrence of a pattern in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Match {
+pub(crate) struct Match {
     /// Offset in the stream of its first byte.
     pub start: u64,
     /// Offset just behind its last byte.
@@ -30,7 +30,7 @@ struct Open {
 
 /// The state of the search in one stream.
 #[derive(Clone, Debug, Default)]
-pub struct Scanner {
+pub(crate) struct Scanner {
     carry: [u8; CARRY],
     carry_len: usize,
     /// Offset of the next byte.
@@ -41,7 +41,7 @@ pub struct Scanner {
 
 impl Scanner {
     /// Searches the next bytes of the stream. Matches that end in them are added to `found`.
-    pub fn push(&mut self, matcher: &Matcher, bytes: &[u8], found: &mut Vec<Match>) {
+    pub(crate) fn push(&mut self, matcher: &Matcher, bytes: &[u8], found: &mut Vec<Match>) {
         if bytes.is_empty() {
             return;
         }
@@ -73,20 +73,20 @@ impl Scanner {
     }
 
     /// `len` bytes of the stream are missing: nothing can stand across them.
-    pub fn gap(&mut self, len: u64) {
+    pub(crate) fn gap(&mut self, len: u64) {
         self.carry_len = 0;
         self.open.clear();
         self.offset += len;
     }
 
     /// The lowest offset at which a match may still begin that has not been told: what lies before it can be forgotten.
-    pub fn keep_from(&self) -> u64 {
+    pub(crate) fn keep_from(&self) -> u64 {
         let carry = self.offset - self.carry_len as u64;
         self.open.iter().map(|open| open.start).fold(carry, u64::min)
     }
 
     /// Whether [`MAX_OPEN`] was hit and a match may be missing.
-    pub fn has_overflowed(&self) -> bool {
+    pub(crate) fn has_overflowed(&self) -> bool {
         self.overflowed
     }
 
