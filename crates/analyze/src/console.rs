@@ -159,7 +159,7 @@ fn one_proof(out: &mut String, string: &StringEntry) -> std::fmt::Result {
 
 fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let Some(tls) = &capture.tls else { return Ok(()) };
-    let mut seen: Vec<(String, usize)> = Vec::new();
+    let mut seen: Vec<([String; 2], usize)> = Vec::new();
     for session in &tls.sessions {
         let shown = visible(session);
         match seen.iter_mut().find(|(known, _)| *known == shown) {
@@ -168,8 +168,9 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
         }
     }
     writeln!(out, "  {STRONG}{}{STRONG:#}", safe(&capture.name))?;
-    for (shown, count) in seen.iter().take(MAX_SESSIONS) {
-        writeln!(out, "    {shown}  {FAINT}({count} of {} connections){FAINT:#}", tls.connections)?;
+    for ([who, how], count) in seen.iter().take(MAX_SESSIONS) {
+        writeln!(out, "    {who}  {FAINT}({count} of {} connections){FAINT:#}", tls.connections)?;
+        writeln!(out, "    {how}")?;
     }
     if seen.len() > MAX_SESSIONS {
         writeln!(out, "    … and {} other kinds of connection", seen.len() - MAX_SESSIONS)?;
@@ -185,25 +186,27 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     )
 }
 
-fn visible(session: &TlsSession) -> String {
+/// Who talks to whom, and how it is encrypted: two lines.
+fn visible(session: &TlsSession) -> [String; 2] {
     let visible = &session.visible;
-    let mut parts = vec![format!("server {}", safe(&session.server))];
+    let mut who = vec![format!("server {}", safe(&session.server))];
     if let Some(name) = &visible.server_name {
-        parts.push(format!("name {}", safe(name)));
-    }
-    parts.extend(visible.version.clone());
-    parts.extend(visible.cipher_suite.clone());
-    if let Some(group) = &visible.named_group {
-        let hybrid = if visible.post_quantum_hybrid == Some(true) { " (post-quantum hybrid)" } else { "" };
-        parts.push(format!("{group}{hybrid}"));
+        who.push(format!("name {}", safe(name)));
     }
     if !visible.alpn_offered.is_empty() {
-        parts.push(format!("ALPN {}", safe(&visible.alpn_offered.join(" "))));
+        who.push(format!("ALPN {}", safe(&visible.alpn_offered.join(" "))));
     }
     if let Some(certificate) = visible.certificates.first() {
-        parts.push(format!("certificate {}", safe(&certificate.subject)));
+        who.push(format!("certificate {}", safe(&certificate.subject)));
     }
-    parts.join(", ")
+    let mut how = Vec::new();
+    how.extend(visible.version.clone());
+    how.extend(visible.cipher_suite.clone());
+    if let Some(group) = &visible.named_group {
+        let hybrid = if visible.post_quantum_hybrid == Some(true) { " (post-quantum hybrid)" } else { "" };
+        how.push(format!("{group}{hybrid}"));
+    }
+    [who.join(", "), how.join(", ")]
 }
 
 fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
@@ -345,15 +348,20 @@ fn styled(colour: AnsiColor, text: &str) -> String {
 pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let is_format = matches!(c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || is_format {
+        if is_misleading(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Control characters, and those that change the order of others or cannot be seen.
+pub(crate) fn is_misleading(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Safe text cut to so many columns.

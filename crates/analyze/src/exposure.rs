@@ -302,7 +302,8 @@ pub struct Location {
     pub layers: Vec<&'static str>,
     /// Display filter for Wireshark.
     pub filter: String,
-    /// The first bytes on the wire there, what is not printable as `\xNN`; `null` where they were not read again.
+    /// The first bytes on the wire there: as text where they are UTF-8, what is not printable as `\xNN`; `null` where
+    /// they were not read again.
     pub excerpt: Option<String>,
 }
 

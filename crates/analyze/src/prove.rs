@@ -12,6 +12,7 @@ use dissect::keylog::KeyLog;
 use dissect::tls::Certificate;
 
 use crate::connection::Endpoint;
+use crate::console;
 use crate::evidence::{Evidence, Sighting, WireMessage, direction};
 use crate::exposure::{
     Capture, CertificateEntry, Completeness, Controls, DecoyControl, HttpMessage, Location, PositiveControl,
@@ -596,16 +597,34 @@ impl Excerpts {
     }
 }
 
+/// Text where the bytes are text, apart from a character that the end cuts; else byte by byte.
 fn escape(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'\\' => text.push_str("\\\\"),
-            b' '..=b'~' => text.push(char::from(byte)),
-            byte => text.push_str(&format!("\\x{byte:02x}")),
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    };
+    let mut out = String::with_capacity(bytes.len());
+    let Some(text) = text else {
+        bytes.iter().for_each(|byte| escape_byte(*byte, &mut out));
+        return out;
+    };
+    for c in text.chars() {
+        if c.is_ascii() || console::is_misleading(c) {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape_byte(byte, &mut out));
+        } else {
+            out.push(c);
         }
     }
-    text
+    out
+}
+
+fn escape_byte(byte: u8, out: &mut String) {
+    match byte {
+        b'\\' => out.push_str("\\\\"),
+        b' '..=b'~' => out.push(char::from(byte)),
+        byte => out.push_str(&format!("\\x{byte:02x}")),
+    }
 }
 
 #[cfg(test)]
@@ -621,6 +640,8 @@ mod tests {
 
     #[test]
     fn excerpts_show_nothing_hostile() {
-        assert_eq!(escape(b"a\x1b[31m\"\\\xec"), r#"a\x1b[31m"\\\xec"#);
+        assert_eq!(escape(b"a\x1b[31m\"\\\xec-"), r#"a\x1b[31m"\\\xec-"#);
+        assert_eq!(escape("평문\u{202e}\u{1b}평".as_bytes()), r"평문\xe2\x80\xae\x1b평");
+        assert_eq!(escape(&"평문".as_bytes()[..4]), "평", "the end cuts a character");
     }
 }
