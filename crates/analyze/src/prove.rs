@@ -346,6 +346,11 @@ impl Proof<'_> {
             doubts.capture.push(why);
         }
 
+        if self.streams.http > 0 {
+            // It was read, but a string could be hidden in it behind two encodings; TLS leaves no such place.
+            doubts.search.push(format!("{} TCP stream(s) speak HTTP in the clear", self.streams.http));
+        }
+
         let decoys = self.known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
         let found = decoys.filter(|(id, _)| self.evidence.findings.of(*id as u32).total() > 0).count() as u64;
         let searched = self.known.decoys() as u64;

@@ -4,6 +4,7 @@
 //! It imports none of the crates under test. What it knows of them is what a user knows: flags, files, exit statuses.
 
 pub mod capture;
+pub mod damage;
 pub mod lab;
 pub mod programs;
 pub mod traces;
