@@ -1,0 +1,186 @@
+//! The truth of a capture against what the analyzer says of it (`plainsight.exposure/1`).
+
+use serde_json::Value;
+
+use crate::truth::{Place, PlantedString, Truth};
+
+/// Differences that are told; more say nothing new.
+const MAX_TOLD: usize = 20;
+
+/// What is wrong with the analyzer's `answer`; empty if nothing is.
+pub(crate) fn differences(truth: &Truth, answer: &Value) -> Vec<String> {
+    let captures = answer["captures"].as_array().map_or(&[][..], Vec::as_slice);
+    let [capture] = captures else {
+        return vec![format!("{} captures instead of one; errors: {}", captures.len(), answer["errors"])];
+    };
+    let mut check = Check { told: Vec::new() };
+    check.counts(truth, capture);
+    check.controls(truth, capture);
+    check.strings(truth, capture);
+    let beyond = check.told.len().saturating_sub(MAX_TOLD);
+    check.told.truncate(MAX_TOLD);
+    if beyond > 0 {
+        check.told.push(format!("and {beyond} more"));
+    }
+    check.told
+}
+
+struct Check {
+    told: Vec<String>,
+}
+
+impl Check {
+    fn equal(&mut self, what: &str, expected: impl Into<Value>, said: &Value) {
+        let expected = expected.into();
+        if expected != *said {
+            self.told.push(format!("{what}: {expected} is true, {said} was said"));
+        }
+    }
+
+    fn counts(&mut self, truth: &Truth, capture: &Value) {
+        let planted = truth.strings.len() as u64;
+        let complete = &capture["completeness"];
+        self.equal("sha256", truth.sha256.as_str(), &capture["sha256"]);
+        self.equal("bytes", truth.bytes, &capture["bytes"]);
+        self.equal("frames", truth.frames, &capture["frames"]);
+        self.equal("HTTP messages", truth.messages, &capture["http_total"]);
+        self.equal("messages of the journals", planted, &complete["messages_expected"]);
+        self.equal("messages of the journals seen", planted, &complete["messages_accounted"]);
+        self.equal("messages of no journal", truth.messages - planted, &complete["messages_unjournaled"]);
+        self.equal("streams", truth.streams, &complete["streams"]);
+        self.equal("whole streams", truth.streams, &complete["streams_whole"]);
+        self.equal("segments out of order", truth.out_of_order, &complete["out_of_order"]);
+        self.equal("repeated segments", truth.repeated, &complete["retransmissions"]);
+        self.equal("gaps", 0, &complete["gaps"]);
+        self.equal("unexplained bytes", 0, &complete["unexplained_bytes"]);
+    }
+
+    fn controls(&mut self, truth: &Truth, capture: &Value) {
+        let is_tls = truth.recipe.shape.is_tls();
+        self.equal("verdict", if is_tls { "sealed" } else { "exposed" }, &capture["verdict"]);
+        self.equal("reasons", Vec::<Value>::new(), &capture["reasons"]);
+        self.equal("decoys found", 0, &capture["controls"]["decoys"]["found"]);
+        if is_tls {
+            let records = &capture["tls"]["records"];
+            self.equal("TLS connections", truth.streams, &capture["tls"]["connections"]);
+            self.equal("TLS records", truth.records, &records["total"]);
+            self.equal("TLS records opened", truth.records_encrypted, &records["authenticated"]);
+            self.equal("the wrong key opens nothing", true, &capture["controls"]["wrong_key"]["passed"]);
+        } else {
+            self.equal("TLS", Value::Null, &capture["tls"]);
+        }
+    }
+
+    fn strings(&mut self, truth: &Truth, capture: &Value) {
+        let said = capture["strings"].as_array().map_or(&[][..], Vec::as_slice);
+        if said.len() != truth.strings.len() {
+            self.told.push(format!("{} strings instead of {}", said.len(), truth.strings.len()));
+        }
+        for string in &truth.strings {
+            match said.iter().find(|entry| entry["value"] == string.value.as_str()) {
+                Some(entry) => self.string(string, entry),
+                None => self.told.push(format!("{:?} is not in the answer", string.value)),
+            }
+        }
+    }
+
+    fn string(&mut self, string: &PlantedString, entry: &Value) {
+        let what =
+            |part: &str| format!("{:?} ({:?}, {}): {part}", string.value, string.form, string.message_id);
+        self.equal(&what("message"), string.message_id.as_str(), &entry["message_id"]);
+        self.equal(&what("level"), string.level.as_str(), &entry["level"]);
+        self.equal(&what("number of places"), string.places.len(), &entry["locations_total"]);
+        let locations = entry["locations"].as_array().map_or(&[][..], Vec::as_slice);
+        for location in locations {
+            self.equal(&what("layers"), string.layers.clone(), &location["layers"]);
+        }
+        let mut said: Vec<Place> = locations.iter().filter_map(place).collect();
+        said.sort_by_key(|place| place.file_offset);
+        if said != string.places {
+            self.told.push(what(&format!("{:?} is true, {said:?} was said", string.places)));
+        }
+    }
+}
+
+fn place(location: &Value) -> Option<Place> {
+    Some(Place {
+        frames: location["frames"].as_array()?.iter().map(Value::as_u64).collect::<Option<_>>()?,
+        file_offset: location["file_offset"].as_u64()?,
+        stream: location["stream"].as_u64()?,
+        stream_offset: location["stream_offset"].as_u64(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Form;
+    use crate::recipe::{Recipe, Shape};
+    use crate::truth::SCHEMA;
+    use serde_json::json;
+
+    fn truth() -> Truth {
+        Truth {
+            schema: SCHEMA.to_owned(),
+            recipe: Recipe::new(Shape::Http, "1MiB".parse().unwrap(), 1),
+            frames: 10,
+            bytes: 1000,
+            sha256: "00".to_owned(),
+            streams: 1,
+            messages: 2,
+            out_of_order: 0,
+            repeated: 0,
+            records: 0,
+            records_encrypted: 0,
+            strings: vec![PlantedString {
+                value: "a-b-c".to_owned(),
+                message_id: "call-0001".to_owned(),
+                form: Form::Split,
+                level: "reassembled".to_owned(),
+                layers: Vec::new(),
+                places: vec![Place {
+                    frames: vec![4, 5],
+                    file_offset: 400,
+                    stream: 0,
+                    stream_offset: Some(9),
+                }],
+            }],
+        }
+    }
+
+    fn answer() -> Value {
+        json!({"captures": [{
+            "sha256": "00", "bytes": 1000, "frames": 10, "http_total": 2, "verdict": "exposed", "reasons": [],
+            "tls": null, "controls": {"decoys": {"found": 0}},
+            "completeness": {"messages_expected": 1, "messages_accounted": 1, "messages_unjournaled": 1,
+                "streams": 1, "streams_whole": 1, "out_of_order": 0, "retransmissions": 0, "gaps": 0,
+                "unexplained_bytes": 0},
+            "strings": [{"value": "a-b-c", "message_id": "call-0001", "level": "reassembled", "locations_total": 1,
+                "locations": [{"frames": [4, 5], "file_offset": 400, "stream": 0, "stream_offset": 9, "layers": []}]}],
+        }]})
+    }
+
+    #[test]
+    fn the_truth_passes_and_every_lie_is_noticed() {
+        assert_eq!(differences(&truth(), &answer()), Vec::<String>::new());
+        let lies = [
+            ("/captures/0/frames", json!(11)),
+            ("/captures/0/http_total", json!(1)),
+            ("/captures/0/reasons", json!(["a doubt"])),
+            ("/captures/0/completeness/messages_accounted", json!(0)),
+            ("/captures/0/completeness/retransmissions", json!(1)),
+            ("/captures/0/strings", json!([])),
+            ("/captures/0/strings/0/level", json!("verbatim")),
+            ("/captures/0/strings/0/locations/0/frames", json!([4])),
+            ("/captures/0/strings/0/locations/0/file_offset", json!(401)),
+            ("/captures/0/strings/0/locations/0/layers", json!(["http1"])),
+            ("/captures/0/strings/0/locations_total", json!(2)),
+            ("/captures", json!([])),
+        ];
+        for (pointer, lie) in lies {
+            let mut answer = answer();
+            *answer.pointer_mut(pointer).unwrap() = lie;
+            assert!(!differences(&truth(), &answer).is_empty(), "{pointer}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! `bench run`: every capture made, read by everybody, held against its truth.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::check;
+use crate::files::Capture;
+use crate::measure::{Cost, measure};
+use crate::programs;
+use crate::recipe::{Recipe, Shape, Size};
+use crate::table::{Row, Table};
+
+/// Runs of each program on each capture. The best counts: what is slower was disturbed.
+const ROUNDS: usize = 3;
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Flags {
+    /// Sizes of the captures
+    #[arg(long, value_delimiter = ',', default_value = "256MiB,1GiB", value_name = "SIZE,...")]
+    sizes: Vec<Size>,
+
+    /// Kinds of traffic [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SHAPE,...")]
+    shapes: Vec<Shape>,
+
+    /// What chance begins with: the same seed makes the same captures
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Where the captures are made [default: a folder of the user's in the system's folder for temporary files]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+
+    /// Leave the captures there; the next run takes them as they are
+    #[arg(long)]
+    keep: bool,
+
+    /// The analyzer to measure [default: the one beside this program]
+    #[arg(long, env = "ANALYZE", value_name = "PROGRAM")]
+    analyze: Option<PathBuf>,
+
+    /// Compare with ripgrep and tshark as well, once each; tshark takes minutes
+    #[arg(long)]
+    compare: bool,
+}
+
+/// The programs to compare with.
+struct Others {
+    cat: PathBuf,
+    tcpdump: Option<PathBuf>,
+    rg: Option<PathBuf>,
+    tshark: Option<PathBuf>,
+}
+
+/// Measures. False if an answer was wrong.
+pub(crate) fn run(flags: &Flags) -> Result<bool> {
+    let analyze = programs::analyze(flags.analyze.as_deref())?;
+    let folder = folder(flags.dir.as_deref())?;
+    let others = Others::find(flags.compare)?;
+    if cfg!(debug_assertions) {
+        eprintln!("bench: a debug build: the times say nothing about a release build");
+    }
+    let shapes = if flags.shapes.is_empty() { &Shape::ALL[..] } else { &flags.shapes };
+    let mut table = Table::new(flags.compare);
+    let mut all_true = true;
+    for &size in &flags.sizes {
+        for &shape in shapes {
+            let recipe = Recipe::new(shape, size, flags.seed);
+            let capture = obtain(&folder, &recipe)?;
+            let measured = measure_capture(&capture, &analyze, &others);
+            if !flags.keep {
+                capture.remove()?;
+            }
+            let row = measured.with_context(|| format!("cannot measure {}", recipe.name()))?;
+            for difference in &row.differences {
+                eprintln!("bench: {}: WRONG: {difference}", recipe.name());
+            }
+            all_true &= row.differences.is_empty();
+            table.add(&row);
+        }
+    }
+    print!("{}", table.finish(others.tcpdump.is_some()));
+    if flags.keep {
+        eprintln!("bench: the captures are in {}", folder.display());
+    }
+    Ok(all_true)
+}
+
+/// Makes a capture, or takes the one that is there.
+pub(crate) fn obtain(folder: &Path, recipe: &Recipe) -> Result<Capture> {
+    let begin = Instant::now();
+    let capture = Capture::obtain(folder, recipe)?;
+    let (truth, seconds) = (&capture.truth, begin.elapsed().as_secs_f64());
+    let (frames, streams, messages) = (truth.frames, truth.streams, truth.messages);
+    eprintln!(
+        "bench: {}: {} bytes, {frames} frames, {streams} connections, {messages} messages ({seconds:.1} s)",
+        recipe.name(),
+        truth.bytes
+    );
+    Ok(capture)
+}
+
+/// The folder of the captures: for its owner alone, since what chance has laid there may be somebody's trap.
+pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    if let Some(folder) = named {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        return Ok(folder.to_owned());
+    }
+    let user = nix::unistd::geteuid();
+    let folder = std::env::temp_dir().join(format!("plainsight-bench-{user}"));
+    match fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot make {}", folder.display()));
+        }
+        _ => {}
+    }
+    let metadata =
+        fs::symlink_metadata(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    if !metadata.is_dir() || metadata.uid() != user.as_raw() || metadata.mode() & 0o022 != 0 {
+        bail!("{} is not a folder of this user alone; name another with --dir", folder.display());
+    }
+    Ok(folder)
+}
+
+fn measure_capture(capture: &Capture, analyze: &Path, others: &Others) -> Result<Row> {
+    let path = capture.path();
+    let answer = capture.answer();
+    let analyze_arguments: Vec<OsString> = ["--format", "json", "--no-output", "--quiet"]
+        .map(OsString::from)
+        .into_iter()
+        .chain([path.clone().into()])
+        .collect();
+    let cat_arguments = [path.clone().into()];
+    let tcpdump_arguments = tcpdump_arguments(&path);
+    measure(&others.cat, &cat_arguments, None)?; // the file comes into the cache
+    let (mut cat, mut tcpdump, mut own): (Option<Cost>, Option<Cost>, Option<Cost>) = (None, None, None);
+    let mut differences = Vec::new();
+    // In turn, so that a slow minute of the machine befalls all of them.
+    for _ in 0..ROUNDS {
+        better(&mut cat, measure(&others.cat, &cat_arguments, None)?);
+        if let Some(program) = &others.tcpdump {
+            let cost = measure(program, &tcpdump_arguments, None)?;
+            expect(program, &cost, 0)?;
+            better(&mut tcpdump, cost);
+        }
+        let cost = measure(analyze, &analyze_arguments, Some(&answer))?;
+        better(&mut own, cost);
+        if differences.is_empty() {
+            if cost.status != Some(0) {
+                differences.push(format!("exit status {:?} instead of 0", cost.status));
+            }
+            let said: Value = serde_json::from_slice(&fs::read(&answer)?).unwrap_or_default();
+            differences.extend(check::differences(&capture.truth, &said));
+        }
+    }
+    let (cat, analyze) = cat.zip(own).context("no round was measured")?;
+    let rg = others.rg.as_ref().map(|program| compare_rg(program, capture)).transpose()?;
+    let tshark = others.tshark.as_ref().map(|program| compare_tshark(program, capture)).transpose()?;
+    Ok(Row { truth: capture.truth.clone(), cat, tcpdump, analyze, rg, tshark, differences })
+}
+
+fn better(best: &mut Option<Cost>, cost: Cost) {
+    *best = Some(best.map_or(cost, |best| best.quicker(cost)));
+}
+
+fn expect(program: &Path, cost: &Cost, status: i32) -> Result<()> {
+    if cost.status != Some(status) {
+        bail!("{} ended with {:?}", program.display(), cost.status);
+    }
+    Ok(())
+}
+
+fn tcpdump_arguments(path: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["-r".into(), path.into(), "-w".into(), "/dev/null".into()];
+    if cfg!(target_os = "linux") && nix::unistd::geteuid().is_root() {
+        // As root it becomes another user, who may not read this file.
+        arguments.extend(["-Z".into(), "root".into()]);
+    }
+    arguments
+}
+
+/// The planted strings, each a line, counted in the raw file.
+fn compare_rg(program: &Path, capture: &Capture) -> Result<Cost> {
+    let mut arguments: Vec<OsString> = ["--no-config", "-a", "-c", "-F"].map(OsString::from).to_vec();
+    for string in &capture.truth.strings {
+        arguments.extend(["-e".into(), string.value.clone().into()]);
+    }
+    arguments.push(capture.path().into());
+    measure(program, &arguments, None)
+}
+
+/// The planted strings in the bodies, as tshark decodes them.
+fn compare_tshark(program: &Path, capture: &Capture) -> Result<Cost> {
+    let contains = |string: &String| format!("http.file_data contains \"{string}\"");
+    let filter: Vec<_> = capture.truth.strings.iter().map(|string| contains(&string.value)).collect();
+    let mut arguments: Vec<OsString> = vec!["-n".into(), "-r".into(), capture.path().into()];
+    if let Some(keys) = capture.key_log() {
+        arguments.extend(["-o".into(), format!("tls.keylog_file:{}", keys.display()).into()]);
+    }
+    arguments.extend(["-Y".into(), filter.join(" or ").into(), "-T".into(), "fields".into()]);
+    arguments.extend(["-e".into(), "frame.number".into()]);
+    let cost = measure(program, &arguments, None)?;
+    expect(program, &cost, 0)?;
+    Ok(cost)
+}
+
+impl Others {
+    fn find(compare: bool) -> Result<Self> {
+        let wanted = |name: &str| {
+            let found = programs::find(name);
+            if found.is_none() {
+                eprintln!("bench: {name} is not here, so there is no comparison with it");
+            }
+            found
+        };
+        Ok(Self {
+            cat: programs::find("cat").context("there is no cat to compare with")?,
+            tcpdump: wanted("tcpdump"),
+            rg: if compare { wanted("rg") } else { None },
+            tshark: if compare { wanted("tshark") } else { None },
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! What the agents say: JSON of ordinary words, and the strings that are planted in it.
+//!
+//! Filler and planted strings are made of the same words, so that a search meets near misses all the time; that is what
+//! makes it slow in practice. A planted string is three words joined by hyphens, filler joins at most two: so a planted
+//! string stands nowhere but where it was planted.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use crate::rng::Rng;
+
+const WORDS: [&str; 64] = [
+    "account", "adapter", "archive", "balance", "billing", "branch", "bridge", "buffer", "cache", "catalog",
+    "channel", "checkout", "cluster", "command", "compile", "contract", "counter", "customer", "daemon",
+    "default", "delivery", "depend", "digest", "document", "driver", "engine", "export", "failure",
+    "feature", "filter", "gateway", "handler", "header", "index", "invoice", "journal", "kernel", "ledger",
+    "library", "license", "message", "metric", "network", "notice", "object", "order", "package", "parser",
+    "payment", "pending", "profile", "project", "quota", "record", "refund", "region", "release", "report",
+    "request", "schema", "session", "storage", "timeout", "version",
+];
+
+const LICENSES: [&str; 5] = ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "MPL-2.0"];
+
+const TOOLS: [&str; 4] = ["analyze_dependency", "list_packages", "read_document", "search_records"];
+
+/// Bytes of filler that bodies are cut from. Far more than a deflate window of 32 KiB, so that no body repeats itself.
+const POOL: usize = 4 << 20;
+
+/// Strings that are looked for.
+pub(crate) const PLANTED: usize = 48;
+
+/// Filler bodies of any size.
+#[derive(Debug)]
+pub(crate) struct Filler {
+    pool: String,
+    /// Where entries begin in `pool`.
+    entries: Vec<usize>,
+    spoken: u64,
+}
+
+impl Filler {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let (mut pool, mut entries) = (String::with_capacity(POOL + 1024), Vec::new());
+        while pool.len() < POOL {
+            entries.push(pool.len());
+            entry(&mut pool, rng);
+        }
+        Self { pool, entries, spoken: 0 }
+    }
+
+    /// A request of about `size` bytes.
+    pub(crate) fn request(&mut self, size: usize, rng: &mut Rng) -> String {
+        let head =
+            format!(r#""type":"tool_call","tool_name":"{}","arguments":{{"items":["#, rng.pick(&TOOLS));
+        self.body(&head, size, rng)
+    }
+
+    /// An answer of about `size` bytes.
+    pub(crate) fn answer(&mut self, size: usize, rng: &mut Rng) -> String {
+        let tool = rng.pick(&TOOLS);
+        let head = format!(r#""type":"tool_result","tool_name":"{tool}","status":"ok","result":{{"items":["#);
+        self.body(&head, size, rng)
+    }
+
+    fn body(&mut self, head: &str, size: usize, rng: &mut Rng) -> String {
+        self.spoken += 1;
+        let mut body = format!(r#"{{"id":"call-{:07}",{head}"#, self.spoken);
+        let wanted = size.saturating_sub(body.len() + 3);
+        let first = rng.below(self.entries.len());
+        let start = self.entries[first];
+        // The last entry that still fits; none if the body is a short one.
+        let fits = self.entries.partition_point(|entry| *entry <= start + wanted);
+        let end = self.entries[fits - 1];
+        if end > start {
+            body.push_str(&self.pool[start..end - 1]); // without the comma behind it
+        }
+        body.push_str("]}}");
+        body
+    }
+}
+
+/// One object and a comma.
+fn entry(out: &mut String, rng: &mut Rng) {
+    let mut word = || rng.pick(&WORDS);
+    let (name, other, folder, file) = (word(), word(), word(), word());
+    let _ = write!(
+        out,
+        r#"{{"name":"{name}-{other}","path":"src/{folder}/{file}.rs","version":"{}.{}.{}","license":"{}","depth":{},"sha256":"{:016x}{:016x}","note":""#,
+        rng.below(9),
+        rng.below(30),
+        rng.below(12),
+        rng.pick(&LICENSES),
+        rng.below(20),
+        rng.next(),
+        rng.next(),
+    );
+    for index in 0..rng.between(4, 24) {
+        let space = if index == 0 { "" } else { " " };
+        let _ = write!(out, "{space}{}", rng.pick(&WORDS));
+    }
+    out.push_str("\"},");
+}
+
+/// The strings to be planted: all different, none contained in another.
+pub(crate) fn planted(rng: &mut Rng) -> Vec<String> {
+    let mut known = HashSet::new();
+    let mut planted = Vec::new();
+    while planted.len() < PLANTED {
+        let string = format!("{}-{}-{}", rng.pick(&WORDS), rng.pick(&WORDS), rng.pick(&WORDS));
+        // "order" ends "border": a string must not stand at the end or at the beginning of another either.
+        let is_apart =
+            planted.iter().all(|other: &String| !other.contains(&string) && !string.contains(other));
+        if is_apart && known.insert(string.clone()) {
+            planted.push(string);
+        }
+    }
+    planted
+}
+
+/// A value of the canaries' form.
+pub(crate) fn decoy(rng: &mut Rng) -> String {
+    format!("{:016x}{:016x}", rng.next(), rng.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_json_of_about_the_size_that_was_asked_for() {
+        let mut rng = Rng::new(1, "text");
+        let mut filler = Filler::new(&mut rng);
+        for size in [1, 120, 1_000, 30_000, 65_536] {
+            for body in [filler.request(size, &mut rng), filler.answer(size, &mut rng)] {
+                serde_json::from_str::<serde_json::Value>(&body).unwrap();
+                assert!(body.len() <= size.max(130), "{} for {size}", body.len());
+                // The end of the pool may be near.
+                assert!(size < 1_000 || body.len() > 100, "{} for {size}", body.len());
+            }
+        }
+    }
+
+    #[test]
+    fn filler_holds_no_planted_string() {
+        let mut rng = Rng::new(2, "text");
+        let planted = planted(&mut rng);
+        let filler = Filler::new(&mut rng);
+        assert_eq!(planted.len(), PLANTED);
+        assert!(planted.iter().all(|string| string.len() >= 8 && !filler.pool.contains(string.as_str())));
+    }
+}

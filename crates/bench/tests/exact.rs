@@ -1,0 +1,99 @@
+//! The whole way on small captures: made, analyzed, held against the truth.
+
+use std::env::consts::EXE_SUFFIX;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The analyzer beside this test, which is built first if it is missing: `make test` and CI build all programs before.
+fn analyze() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has an executable");
+    let deps = test.parent().expect("in a folder");
+    let folder = if deps.ends_with("deps") { deps.parent().expect("in the target folder") } else { deps };
+    let path = folder.join(format!("analyze{EXE_SUFFIX}"));
+    // The tests of a binary are threads: one of them builds.
+    let lock = File::create(folder.join(".bench-build.lock")).expect("the target folder is writable");
+    lock.lock().expect("a lock in the target folder");
+    if !path.is_file() {
+        build(folder);
+    }
+    assert!(path.is_file(), "{} is missing; run `cargo build -p analyze` first", path.display());
+    path
+}
+
+fn build(folder: &Path) {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "-p", "analyze"]);
+    let profile = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if profile != "debug" {
+        command.args(["--profile", profile]);
+    }
+    if let Some(target) = folder.parent() {
+        command.arg("--target-dir").arg(target);
+    }
+    let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be started");
+    assert!(built.success(), "analyze could not be built");
+}
+
+fn bench(arguments: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.args(arguments).arg("--dir").arg(folder);
+    command.output().expect("bench can be started")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Every shape, and for each another seed, so that the places differ.
+#[test]
+fn every_planted_string_is_found_where_it_stands() {
+    let analyze = analyze();
+    let folder = tempfile::tempdir().expect("a folder");
+    for (shape, seed) in [("http", "1"), ("plain", "2"), ("https", "3"), ("tiny", "4")] {
+        let arguments = ["run", "--sizes", "4MiB", "--shapes", shape, "--seed", seed, "--analyze"];
+        let arguments = [&arguments[..], &[analyze.to_str().expect("a path of text")]].concat();
+        let output = bench(&arguments, folder.path());
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{shape}\n{stdout}\n{stderr}");
+        assert!(stdout.contains("48: all exact"), "{shape}\n{stdout}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0, "nothing is left");
+}
+
+/// A measurement that could not fail would prove nothing: here the answer is about another capture.
+#[test]
+fn a_wrong_answer_is_a_failure() {
+    let analyze = analyze();
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = bench(&["generate", "--shape", "plain", "--size", "1MiB"], folder.path());
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let capture = folder.path().join("plain-1MiB.pcap");
+    assert_eq!(text(&made.stdout).trim(), capture.display().to_string());
+
+    let mut bytes = fs::read(&capture).expect("the capture was made");
+    let truth = fs::read(folder.path().join("plain-1MiB.truth.json")).expect("and its truth");
+    let truth: serde_json::Value = serde_json::from_slice(&truth).expect("which is JSON");
+    let at = truth["strings"][0]["places"][0]["file_offset"].as_u64().expect("with a place") as usize;
+    bytes[at] ^= 1;
+    fs::write(&capture, bytes).expect("the capture can be changed");
+
+    let arguments = ["run", "--sizes", "1MiB", "--shapes", "plain", "--analyze"];
+    let arguments = [&arguments[..], &[analyze.to_str().expect("a path of text")]].concat();
+    let output = bench(&arguments, folder.path());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let value = truth["strings"][0]["value"].as_str().expect("with a value");
+    assert!(stderr.contains("WRONG") && stderr.contains(value), "{stderr}");
+    assert!(text(&output.stdout).contains("48: WRONG"));
+}
+
+#[test]
+fn an_analyzer_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("no-such-program");
+    let arguments = ["run", "--analyze", missing.to_str().expect("a path of text")];
+    let output = bench(&arguments, folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no-such-program"), "{}", text(&output.stderr));
+}
