@@ -42,7 +42,7 @@ analyze: build
 certs: build
 	@$(RUN) certgen
 
-# Run all tests; needs Rust, a C linker and make.
+# Run all tests; needs Rust, a C compiler and make.
 test: build
 	$(CARGO) test --workspace --no-fail-fast
 
@@ -59,8 +59,8 @@ deny:
 
 # Measure speed and memory on generated captures of 256 MiB and 1 GiB.
 bench:
-	$(CARGO) build --release --bin analyze
-	$(CARGO) run --release -p bench -- run
+	$(CARGO) build --release --bin analyze --bin bench
+	@$(CARGO) run --quiet --release --bin bench -- run
 
 # Say what this machine can do and, where it refuses something, the remedy.
 doctor: build
