@@ -1,0 +1,409 @@
+//! A run's files, copied to be damaged: frames dropped, cut, altered or added, manifests and journals that no longer tell
+//! the truth. What the analyzer says of the copy is compared with what an honest observer may say.
+//!
+//! Files are read by another implementation than ours (pcap-parser) and written by `craft`, which shares nothing with the
+//! analyzer.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use aws_lc_rs::digest;
+use craft::conversation::{Connection, Frames, Settings};
+use craft::frame::{Ethernet, Ip, Link, Tcp};
+use craft::pcap::{FULL_SNAPLEN, Writer};
+use pcap_parser::pcap::{parse_pcap_frame, parse_pcap_header};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::capture::{self, Frame};
+use crate::lab::{Lab, names, read_json};
+use crate::programs;
+
+pub use craft::conversation::Side;
+
+/// Bytes before the first record of a pcap file.
+pub const FILE_HEADER: u64 = 24;
+
+/// Bytes before the frame in a record of a pcap file.
+pub const RECORD_HEADER: u64 = 16;
+
+/// A frame in a capture file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// When it was captured, ns since the Unix epoch.
+    pub at: u64,
+    /// Its length on the wire.
+    pub original_len: u32,
+    /// What was captured of it.
+    pub bytes: Vec<u8>,
+}
+
+/// The files of a run in a folder of their own.
+pub struct Copied {
+    folder: TempDir,
+}
+
+impl Copied {
+    /// Copies what a lab left in its captures folder.
+    ///
+    /// # Panics
+    /// If the files cannot be copied.
+    #[must_use]
+    pub fn of(lab: &Lab) -> Self {
+        let copied = Self::empty();
+        for name in names(&lab.captures()) {
+            fs::copy(lab.captures().join(&name), copied.path(&name)).expect("a file that can be copied");
+        }
+        copied
+    }
+
+    /// A folder with nothing in it.
+    ///
+    /// # Panics
+    /// If there is no place for it.
+    #[must_use]
+    pub fn empty() -> Self {
+        let folder = tempfile::Builder::new().prefix("plainsight-damage-").tempdir();
+        Self { folder: folder.expect("a temporary folder") }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The path of a file in it.
+    #[must_use]
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// The bytes of a file in it.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[must_use]
+    pub fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    /// Writes a file in it.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(file), bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+
+    /// Removes a file from it.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn remove(&self, file: &str) {
+        fs::remove_file(self.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+
+    /// The frames of `NAME.pcap`.
+    ///
+    /// # Panics
+    /// If the file is no pcap file, or ends within a record.
+    #[must_use]
+    pub fn records(&self, name: &str) -> Vec<Record> {
+        let file = self.read(&format!("{name}.pcap"));
+        let (mut rest, _) = parse_pcap_header(&file).expect("a pcap file header");
+        let mut records = Vec::new();
+        while let Ok((after, frame)) = parse_pcap_frame(rest) {
+            rest = after;
+            let at = u64::from(frame.ts_sec) * 1_000_000_000 + u64::from(frame.ts_usec);
+            records.push(Record { at, original_len: frame.origlen, bytes: frame.data.to_vec() });
+        }
+        assert!(rest.is_empty(), "{name}.pcap: {} bytes after the last whole frame", rest.len());
+        records
+    }
+
+    /// The same frames, decoded down to TCP.
+    #[must_use]
+    pub fn frames(&self, name: &str) -> Vec<Frame> {
+        capture::frames(&self.path(&format!("{name}.pcap")))
+    }
+
+    /// Writes `NAME.pcap` with these frames. The manifest stays as it is; see [`Copied::vouch`].
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn write_records(&self, name: &str, link_type: u16, records: &[Record]) {
+        let mut writer = Writer::new(Vec::new(), link_type, FULL_SNAPLEN).expect("a vector can be written");
+        for record in records {
+            writer.write(record.at, record.original_len, &record.bytes).expect("a vector can be written");
+        }
+        self.write(&format!("{name}.pcap"), writer.into_inner());
+    }
+
+    /// Makes the manifest vouch for the capture file as it is now: a hash that differs is not the point of most tests.
+    pub fn vouch(&self, name: &str) {
+        let file = self.read(&format!("{name}.pcap"));
+        let mut frames = 0;
+        if let Ok((mut rest, _)) = parse_pcap_header(&file) {
+            while let Ok((after, _)) = parse_pcap_frame(rest) {
+                (rest, frames) = (after, frames + 1);
+            }
+        }
+        self.vouch_for(name, &file, frames);
+    }
+
+    /// The same with a number of frames that only the caller can know, as in a file of another format.
+    pub fn vouch_for(&self, name: &str, file: &[u8], frames: usize) {
+        self.edit_manifest(name, |manifest| {
+            manifest["capture"]["sha256"] = sha256(file).into();
+            manifest["capture"]["bytes"] = file.len().into();
+            manifest["capture"]["frames"] = frames.into();
+        });
+    }
+
+    /// Changes the manifest.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn edit_manifest(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let file = format!("{name}.manifest.json");
+        let mut manifest = read_json(&self.path(&file));
+        edit(&mut manifest);
+        self.write(&file, manifest.to_string());
+    }
+
+    /// The lines of an agent's journal.
+    ///
+    /// # Panics
+    /// If it is missing or no JSON.
+    #[must_use]
+    pub fn journal(&self, name: &str, agent: &str) -> Vec<Value> {
+        let text = self.read(&format!("{name}.{agent}.jsonl"));
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).expect("a journal line is JSON")).collect()
+    }
+
+    /// Every canary of a run, in the order in which agent-a met them.
+    ///
+    /// # Panics
+    /// If a message has none.
+    #[must_use]
+    pub fn canaries(&self, name: &str) -> Vec<String> {
+        let canary = |line: &Value| {
+            let body = line["body"].as_str().expect("a body of text");
+            let body: Value = serde_json::from_str(body).expect("a body of JSON");
+            body["canary"].as_str().expect("a canary").to_owned()
+        };
+        self.journal(name, "agent-a").iter().map(canary).collect()
+    }
+
+    /// The canary of the first request.
+    ///
+    /// # Panics
+    /// If the journal is empty.
+    #[must_use]
+    pub fn canary(&self, name: &str) -> String {
+        self.canaries(name).into_iter().next().expect("a message in the journal")
+    }
+
+    /// Analyzes the whole folder.
+    #[must_use]
+    pub fn analyze(&self) -> Judged {
+        analyze(&[self.folder()])
+    }
+
+    /// Analyzes one capture alone.
+    #[must_use]
+    pub fn analyze_only(&self, file: &str) -> Judged {
+        analyze(&[&self.path(file)])
+    }
+}
+
+/// What `analyze --format json` said.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its exit status.
+    pub status: i32,
+    /// The document on its stdout.
+    pub document: Value,
+    /// Its stderr.
+    pub said: String,
+}
+
+impl Judged {
+    fn of(output: &Output) -> Self {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let document = serde_json::from_slice(&output.stdout);
+        let document = document.unwrap_or_else(|error| panic!("stdout of analyze: {error}; it said: {said}"));
+        Self { status: output.status.code().unwrap_or(-1), document, said }
+    }
+
+    /// The entry of a capture.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn capture(&self, name: &str) -> &Value {
+        let captures = self.document["captures"].as_array().expect("an array of captures");
+        let found = captures.iter().find(|capture| capture["name"] == name);
+        found.unwrap_or_else(|| panic!("no capture {name}: {}", self.said))
+    }
+
+    /// The verdict on a capture, `null` if it has none.
+    #[must_use]
+    pub fn verdict(&self, name: &str) -> &str {
+        self.capture(name)["verdict"].as_str().unwrap_or("null")
+    }
+
+    /// The conclusion, `null` if there is none.
+    #[must_use]
+    pub fn conclusion(&self) -> &str {
+        self.document["conclusion"].as_str().unwrap_or("null")
+    }
+
+    /// The reasons of a capture's verdict.
+    ///
+    /// # Panics
+    /// If they are no array of strings.
+    #[must_use]
+    pub fn reasons(&self, name: &str) -> Vec<&str> {
+        let reasons = self.capture(name)["reasons"].as_array().expect("an array of reasons");
+        reasons.iter().map(|reason| reason.as_str().expect("a string")).collect()
+    }
+
+    /// The entries of a value among the strings of a capture.
+    ///
+    /// # Panics
+    /// If it is not among them.
+    #[must_use]
+    pub fn string(&self, name: &str, value: &str) -> &Value {
+        let strings = self.capture(name)["strings"].as_array().expect("an array of strings");
+        strings.iter().find(|string| string["value"] == value).unwrap_or_else(|| panic!("no string {value}"))
+    }
+}
+
+/// `analyze` on these paths, without writing a file.
+#[must_use]
+pub fn analyze(paths: &[&Path]) -> Judged {
+    Judged::of(&analyze_with(paths, &["--format", "json", "--no-output"]))
+}
+
+/// Runs `analyze` on these paths with these flags.
+///
+/// # Panics
+/// If it cannot be started.
+#[must_use]
+pub fn analyze_with(paths: &[&Path], flags: &[&str]) -> Output {
+    analyze_command().args(flags).args(paths).output().expect("analyze starts")
+}
+
+/// `analyze`, to be given its arguments.
+#[must_use]
+pub fn analyze_command() -> Command {
+    let mut command = Command::new(programs::program("analyze"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("NO_COLOR");
+    command
+}
+
+/// A whole TCP connection as frames: handshake, what each side sends in turn, both FINs.
+///
+/// # Panics
+/// If the two addresses are of different IP versions.
+#[must_use]
+pub fn conversation(settings: Settings, said: &[(Side, &[u8])]) -> Vec<Vec<u8>> {
+    let mut connection = Connection::new(settings).expect("two addresses of one IP version");
+    let mut frames = Frames::default();
+    connection.open(0, &mut frames).expect("a fresh connection opens");
+    for (side, bytes) in said {
+        connection.send(*side, bytes, 0, &mut frames).expect("an open connection sends");
+    }
+    for side in [Side::Client, Side::Server] {
+        connection.close(side, 0, &mut frames).expect("an open connection closes");
+    }
+    frames.iter().map(|frame| frame.bytes.to_vec()).collect()
+}
+
+/// Settings of a connection that has nothing to do with the agents, with one frame for each send.
+#[must_use]
+pub fn strangers() -> Settings {
+    let client = SocketAddr::from(([192, 0, 2, 1], 50_000));
+    let server = SocketAddr::from(([192, 0, 2, 2], 9_000));
+    Settings { ack_every: 0, client_isn: 1000, server_isn: 2000, ..Settings::new(client, server) }
+}
+
+/// Puts frames before the record `at`. They get the time of their neighbour, as if captured at once.
+pub fn insert(records: &mut Vec<Record>, at: usize, frames: Vec<Vec<u8>>) {
+    let time = records[at].at;
+    let new = frames.into_iter().map(|bytes| Record { at: time, original_len: bytes.len() as u32, bytes });
+    records.splice(at..at, new);
+}
+
+/// Offset in the pcap file of the first byte of a frame, counted from 0.
+#[must_use]
+pub fn file_offset(records: &[Record], index: usize) -> u64 {
+    let before: u64 = records[..index].iter().map(|record| RECORD_HEADER + record.bytes.len() as u64).sum();
+    FILE_HEADER + before + RECORD_HEADER
+}
+
+/// SHA-256 in lower-case hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A segment with this payload that continues, at `sequence`, what the sender of `frame` said.
+///
+/// # Panics
+/// If the frame is not TCP over IP over Ethernet.
+#[must_use]
+pub fn segment_like(frame: &Frame, sequence: u32, tcp_flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mac = |at: usize| frame.bytes[at..at + 6].try_into().expect("six bytes");
+    let ethernet = Ethernet { destination: mac(0), source: mac(6), ..Ethernet::default() };
+    let ip = Ip::between(frame.from.ip(), frame.to.ip()).expect("two addresses of one IP version");
+    let at = tcp_header(frame);
+    let tcp = Tcp {
+        source_port: frame.from.port(),
+        destination_port: frame.to.port(),
+        sequence,
+        acknowledgment: u32::from_be_bytes(frame.bytes[at + 8..at + 12].try_into().expect("four bytes")),
+        flags: tcp_flags,
+        ..Tcp::default()
+    };
+    let mut bytes = Vec::new();
+    craft::frame::tcp(&mut bytes, &Link::Ethernet(ethernet), &ip, &tcp, payload);
+    bytes
+}
+
+/// The same frame with a sequence number higher by `by`, as if more had been sent before it. Its checksum stays true.
+///
+/// # Panics
+/// If the frame is not TCP over IP over Ethernet.
+#[must_use]
+pub fn shifted(frame: &Frame, by: u32) -> Vec<u8> {
+    let at = tcp_header(frame);
+    let mut bytes = frame.bytes.clone();
+    bytes[at + 4..at + 8].copy_from_slice(&frame.seq.wrapping_add(by).to_be_bytes());
+    // RFC 1624 §3: the new checksum from the old one and the words that changed.
+    let words = |bytes: &[u8]| -> u32 {
+        (0..2)
+            .map(|word| u32::from(bytes[at + 4 + 2 * word]) << 8 | u32::from(bytes[at + 5 + 2 * word]))
+            .sum()
+    };
+    let old = u32::from(bytes[at + 16]) << 8 | u32::from(bytes[at + 17]);
+    let mut sum = (old ^ 0xffff) + 2 * 0xffff - words(&frame.bytes) + words(&bytes);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    bytes[at + 16..at + 18].copy_from_slice(&(sum as u16 ^ 0xffff).to_be_bytes());
+    bytes
+}
+
+fn tcp_header(frame: &Frame) -> usize {
+    const ETHERNET: usize = 14;
+    match frame.from {
+        SocketAddr::V4(_) => ETHERNET + 4 * usize::from(frame.bytes[ETHERNET] & 15),
+        SocketAddr::V6(_) => ETHERNET + 40,
+    }
+}
