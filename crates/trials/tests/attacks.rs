@@ -862,6 +862,79 @@ fn in_a_coding_that_is_not_the_one_it_says() {
     unknown.doubted("not explained");
 }
 
+/// What no decoder here undoes, or not so deep: whoever reads it needs no secret, so nobody may call it sealed.
+#[test]
+fn where_http_explains_bytes_that_nobody_understands() {
+    type Hide = fn(&str) -> Vec<u8>;
+    let hidden: [(&str, Hide); 14] = [
+        ("a gzip file", |c| answer("Content-Type: application/gzip\r\n", &gzip(c))),
+        ("a brotli file", |c| answer("", &brotli(c.as_bytes()))),
+        ("a gzip file in chunks", |c| chunked("", &gzip(c), 9)),
+        ("base64 of gzip", |c| answer("", base64(&gzip(c)).as_bytes())),
+        ("base64 of gzip in a header", |c| answer(&format!("X-A: {}\r\n", base64(&gzip(c))), b"{}")),
+        ("base64 of base64", |c| answer("", base64(base64(c.as_bytes()).as_bytes()).as_bytes())),
+        ("base64 in lines", |c| {
+            let text = base64(c.as_bytes());
+            answer("", [&text[..20], "\r\n", &text[20..40], "\r\n", &text[40..]].concat().as_bytes())
+        }),
+        ("JSON escapes of ASCII", |c| {
+            let escaped: String = c.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+            answer("Content-Type: application/json\r\n", format!("{{\"a\":\"{escaped}\"}}").as_bytes())
+        }),
+        ("percent of unreserved characters", |c| {
+            answer("", c.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>().as_bytes())
+        }),
+        ("chunk extensions", |c| {
+            let (head, tail) = c.split_at(16);
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a={head}\r\n.\r\n1;a={tail}\r\n.\r\n0\r\n\r\n")
+                .into_bytes()
+        }),
+        ("a folded header", |c| answer(&format!("X-A: {}\r\n {}\r\n", &c[..16], &c[16..]), b"{}")),
+        ("behind the end of a brotli body", |c| {
+            answer("Content-Encoding: br\r\n", &[brotli(b"text"), gzip(c)].concat())
+        }),
+        ("behind the end of a zlib body", |c| {
+            answer("Content-Encoding: deflate\r\n", &[zlib("text"), brotli(c.as_bytes())].concat())
+        }),
+        ("a body that must not be there", |c| {
+            [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", &brotli(c.as_bytes())[..]].concat()
+        }),
+    ];
+    for (name, hide) in hidden {
+        let sent = answered(hide);
+        let reasons = sent.judged.reasons("https");
+        assert!(sent.judged.verdict("https") == "exposed" || !reasons.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn in_a_tunnel_through_http() {
+    let sent = said(|canary| {
+        vec![
+            (Side::Client, b"CONNECT agent-c:1 HTTP/1.1\r\nHost: agent-c\r\n\r\n".to_vec()),
+            (Side::Server, b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+            (Side::Client, brotli(canary.as_bytes())),
+        ]
+    });
+    sent.doubted("not explained");
+}
+
+#[test]
+fn in_a_transfer_coding() {
+    let sent = answered(|canary| {
+        let body = gzip(canary);
+        let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n{:x}\r\n", body.len());
+        [head.as_bytes(), &body, b"\r\n0\r\n\r\n"].concat()
+    });
+    sent.exposed();
+}
+
+#[test]
+fn in_a_body_that_ends_with_the_connection() {
+    let head = b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+    answered(|canary| [&head[..], &gzip(canary)].concat()).exposed();
+}
+
 #[test]
 fn masked_in_a_websocket() {
     let sent = said(|canary| {

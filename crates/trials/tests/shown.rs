@@ -1,0 +1,127 @@
+//! The whole output of a real run as snapshots: what a person sees, and the shape of the JSON.
+//!
+//! Whatever differs between two runs is redacted, at the same width where columns depend on it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use trials::damage::{Copied, analyze_with};
+use trials::run_lab;
+
+/// What `analyze` prints for a folder, without that folder's path.
+fn shown(copied: &Copied) -> String {
+    let output = analyze_with(&[copied.folder()], &["--no-output"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    redacted(&text.replace(&copied.folder().display().to_string(), "FOLDER"))
+}
+
+fn redacted(text: &str) -> String {
+    let mut out = String::new();
+    let (mut is_excerpt, mut is_reassembled) = (false, false);
+    for line in text.lines() {
+        let line = if is_excerpt {
+            // The bytes on the wire: of TLS they are noise.
+            let indent = line.len() - line.trim_start().len();
+            format!("{}WIRE BYTES", &line[..indent])
+        } else if let Some((before, _)) = line.split_once("Wireshark: ") {
+            format!("{before}Wireshark: FILTER")
+        } else if line.starts_with("    reassembled  ") {
+            // Which strings are split depends on how the sender's writes fell together.
+            is_reassembled = true;
+            "    reassembled  \"VALUE\"  PATH".to_owned()
+        } else if std::mem::take(&mut is_reassembled) {
+            numbers(line.split_once("  through ").map_or(line, |(before, _)| before))
+        } else {
+            numbers(line)
+        };
+        is_excerpt = line.trim_start().starts_with("frame") && line.contains("file offset");
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// Each number as `#`, in the table with the spaces before it as wide as it was. One frame or several reads the same.
+fn numbers(line: &str) -> String {
+    let is_row = line.starts_with(" http");
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[start..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |len| start + len);
+        let (before, digits) = (&rest[..start], end - start);
+        let in_column = is_row && before.ends_with("  ");
+        out += before;
+        out += &" ".repeat(if in_column { digits - 1 } else { 0 });
+        out.push('#');
+        rest = &rest[end..];
+    }
+    (out + rest).replace("frames #–#", "frame #").replace("frames #, #", "frame #")
+}
+
+#[test]
+fn a_proven_pair() {
+    insta::assert_snapshot!(shown(&Copied::of(run_lab("relay"))));
+}
+
+#[test]
+fn a_pair_in_doubt() {
+    let copied = Copied::of(run_lab("relay"));
+    copied.remove("https.keys");
+    insta::assert_snapshot!(shown(&copied));
+}
+
+/// The types behind each name, as they occur anywhere in the document: `"string"`, `"null | number"`, or what is inside.
+#[test]
+fn the_json() {
+    let run = Copied::of(run_lab("relay"));
+    let foreign = Copied::empty();
+    foreign.write("foreign.pcap", run.read("http.pcap"));
+    let damaged = Copied::of(run_lab("relay"));
+    damaged.remove("https.keys");
+    damaged.write_records("http", craft::link_type::ETHERNET, &damaged.records("http")[10..]);
+    let documents = [&run, &foreign, &damaged].map(|copied| copied.analyze().document);
+    let shape = documents.iter().map(shape).reduce(merged).expect("several documents");
+    let shape = serde_json::to_string_pretty(&shape).expect("a shape is JSON");
+    insta::assert_snapshot!(shape);
+}
+
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "boolean".into(),
+        Value::Number(_) => "number".into(),
+        Value::String(_) => "string".into(),
+        Value::Array(elements) => {
+            Value::Array(elements.iter().map(shape).reduce(merged).into_iter().collect())
+        }
+        // By name, so that it does not matter in which document a member was met first.
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> = members.iter().map(|(name, value)| (name, shape(value))).collect();
+            members.into_iter().map(|(name, shape)| (name.clone(), shape)).collect()
+        }
+    }
+}
+
+fn merged(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (Value::Object(mut one), Value::Object(other)) => {
+            for (name, value) in other {
+                let known = one.get_mut(&name).map(Value::take);
+                one.insert(name, known.map_or_else(|| value.clone(), |known| merged(known, value.clone())));
+            }
+            one.into()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            Value::Array(one.into_iter().chain(other).reduce(merged).into_iter().collect())
+        }
+        (one, other) if one == other => one,
+        (Value::String(one), Value::String(other)) => {
+            let mut types: Vec<&str> = one.split(" | ").chain(other.split(" | ")).collect();
+            types.sort_unstable();
+            types.dedup();
+            types.join(" | ").into()
+        }
+        // `null` or something with parts: the parts say more.
+        (Value::String(_), parts) | (parts, _) => parts,
+    }
+}

@@ -1,0 +1,271 @@
+//! tshark as oracle: what it reads in the lab's captures, and what of the analyzer's evidence it confirms.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use trials::damage::{Copied, Judged, analyze, sha256};
+use trials::{has_netns, run_lab, skip};
+
+/// Runs a check on the captures of both backends.
+fn by_each_backend(check: impl Fn(&Copied, &Judged)) {
+    if Command::new("tshark").arg("--version").output().is_err() {
+        return skip("there is no tshark");
+    }
+    static RELAY: OnceLock<Judged> = OnceLock::new();
+    static NETNS: OnceLock<Judged> = OnceLock::new();
+    let on = |backend, judged: &OnceLock<Judged>| {
+        let lab = run_lab(backend);
+        let judged = judged.get_or_init(|| analyze(&[&lab.captures()]));
+        assert_eq!(judged.conclusion(), "proven", "{backend}");
+        check(&Copied::of(lab), judged);
+    };
+    on("relay", &RELAY);
+    match has_netns() {
+        Ok(()) => on("netns", &NETNS),
+        Err(reason) => skip(&reason),
+    }
+}
+
+/// What tshark prints about a capture, line by line. With the run's key log where `decrypt` says so.
+fn tshark(copied: &Copied, name: &str, decrypt: bool, arguments: &[&str]) -> Vec<String> {
+    let mut command = Command::new("tshark");
+    // Without name resolution, and without what a user of this machine has configured.
+    command.args(["-n", "-r"]).arg(copied.path(&format!("{name}.pcap"))).env("HOME", copied.folder());
+    if decrypt {
+        command.arg("-o").arg(format!("tls.keylog_file:{}", copied.path("https.keys").display()));
+    }
+    let output = command.args(arguments).output().expect("tshark starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("tshark prints text").lines().map(str::to_owned).collect()
+}
+
+/// The numbers of the frames that a display filter selects.
+fn selected(copied: &Copied, name: &str, filter: &str) -> Vec<u64> {
+    let lines = tshark(copied, name, false, &["-Y", filter, "-T", "fields", "-e", "frame.number"]);
+    lines.iter().map(|line| line.parse().expect("a frame number")).collect()
+}
+
+/// An HTTP message: frame in which it ends, stream, method and target, or status.
+type Message = (u64, u64, String);
+
+fn messages_by_tshark(copied: &Copied, name: &str, decrypt: bool) -> BTreeSet<Message> {
+    let fields =
+        ["frame.number", "tcp.stream", "http.request.method", "http.request.uri", "http.response.code"];
+    let fields: Vec<_> = fields.iter().flat_map(|field| ["-e", *field]).collect();
+    let arguments =
+        [&["-Y", "http.request || http.response", "-T", "fields", "-E", "separator=|"], &fields[..]];
+    let lines = tshark(copied, name, decrypt, &arguments.concat());
+    let message = |line: &String| {
+        let fields: Vec<_> = line.split('|').collect();
+        let number = |at: usize| fields[at].parse().unwrap_or_else(|_| panic!("a number in {line}"));
+        (number(0), number(1), format!("{} {}{}", fields[2], fields[3], fields[4]))
+    };
+    lines.iter().map(message).collect()
+}
+
+fn messages_by_analyze(judged: &Judged, name: &str) -> BTreeSet<Message> {
+    let messages = judged.capture(name)["http"].as_array().expect("an array of messages");
+    let message = |message: &Value| {
+        let text = |field: &str| message[field].as_str().unwrap_or_default().to_owned();
+        let status = message["status"].as_u64().map(|status| status.to_string()).unwrap_or_default();
+        let number = |field: &str| message[field].as_u64().expect("a number");
+        let line = format!("{} {}{status}", text("method"), text("target"));
+        (number("last_frame"), number("stream"), line)
+    };
+    messages.iter().map(message).collect()
+}
+
+/// How often each body crossed, by its hash.
+fn bodies_by_tshark(copied: &Copied, name: &str, decrypt: bool) -> BTreeMap<String, usize> {
+    let folder = copied.path(&format!("{name}-objects"));
+    fs::create_dir(&folder).expect("a folder");
+    let to = format!("http,{}", folder.display());
+    let _ = tshark(copied, name, decrypt, &["-q", "--export-objects", &to]);
+    let bodies = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    count(bodies.map(|path| sha256(&fs::read(path).expect("an exported body"))))
+}
+
+fn bodies_by_journal(copied: &Copied, name: &str, agent: &str) -> BTreeMap<String, usize> {
+    count(
+        copied
+            .journal(name, agent)
+            .iter()
+            .map(|line| sha256(line["body"].as_str().expect("text").as_bytes())),
+    )
+}
+
+fn count(hashes: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    hashes.for_each(|hash| *counts.entry(hash).or_default() += 1);
+    counts
+}
+
+fn agrees_on_messages(copied: &Copied, judged: &Judged, name: &str, decrypt: bool) {
+    let by_tshark = messages_by_tshark(copied, name, decrypt);
+    assert!(by_tshark.len() >= 24, "{} messages", by_tshark.len());
+    assert_eq!(messages_by_analyze(judged, name), by_tshark);
+    let bodies = bodies_by_tshark(copied, name, decrypt);
+    assert_eq!(bodies_by_journal(copied, name, "agent-a"), bodies);
+    assert_eq!(bodies_by_journal(copied, name, "agent-b"), bodies);
+}
+
+#[test]
+fn it_reads_the_same_requests_and_json_in_plaintext() {
+    by_each_backend(|copied, judged| agrees_on_messages(copied, judged, "http", false));
+}
+
+#[test]
+fn it_reads_nothing_in_tls_without_the_keys_and_the_same_with_them() {
+    by_each_backend(|copied, judged| {
+        assert_eq!(messages_by_tshark(copied, "https", false), BTreeSet::new());
+        agrees_on_messages(copied, judged, "https", true);
+    });
+}
+
+fn any_of(canaries: &[String]) -> String {
+    let contains: Vec<_> = canaries.iter().map(|canary| format!("frame contains \"{canary}\"")).collect();
+    contains.join(" || ")
+}
+
+#[test]
+fn no_frame_of_the_tls_capture_contains_a_canary() {
+    by_each_backend(|copied, _| {
+        let canaries = copied.canaries("https");
+        assert!(canaries.len() >= 24);
+        assert_eq!(selected(copied, "https", &any_of(&canaries)), Vec::<u64>::new());
+        let file = copied.read("https.pcap");
+        for canary in &canaries {
+            assert!(!file.windows(canary.len()).any(|window| window == canary.as_bytes()), "{canary}");
+        }
+    });
+}
+
+#[test]
+fn the_frames_that_contain_a_canary_are_those_that_are_named() {
+    by_each_backend(|copied, judged| {
+        let canaries = copied.canaries("http");
+        let strings = judged.capture("http")["strings"].as_array().expect("an array of strings");
+        let mut named = BTreeSet::new();
+        for string in
+            strings.iter().filter(|string| canaries.iter().any(|canary| string["value"] == **canary))
+        {
+            for location in string["locations"].as_array().expect("an array of locations") {
+                if string["level"] == "verbatim" {
+                    named.extend(frames(location));
+                }
+            }
+        }
+        let contain: BTreeSet<_> = selected(copied, "http", &any_of(&canaries)).into_iter().collect();
+        assert_eq!(named, contain);
+        assert!(named.len() > 10, "{} frames", named.len());
+    });
+}
+
+fn frames(location: &Value) -> Vec<u64> {
+    let frames = location["frames"].as_array().expect("an array of frames");
+    frames.iter().map(|frame| frame.as_u64().expect("a frame number")).collect()
+}
+
+/// Every location of every string of a capture.
+fn locations(judged: &Judged, name: &str) -> Vec<(Value, Value)> {
+    let strings = judged.capture(name)["strings"].as_array().expect("an array of strings");
+    let of = |string: &Value| {
+        let locations = string["locations"].as_array().expect("an array of locations").clone();
+        locations.into_iter().map(|location| (string.clone(), location)).collect::<Vec<_>>()
+    };
+    strings.iter().flat_map(of).collect()
+}
+
+#[test]
+fn its_stream_numbers_are_those_of_the_locations() {
+    by_each_backend(|copied, judged| {
+        for name in ["http", "https"] {
+            let fields = ["-T", "fields", "-E", "separator=|", "-e", "frame.number", "-e", "tcp.stream"];
+            let lines = tshark(copied, name, false, &fields);
+            let streams: BTreeMap<u64, u64> = lines
+                .iter()
+                .filter_map(|line| line.split_once('|'))
+                .map(|(frame, stream)| (frame.parse().expect("a number"), stream.parse().expect("a number")))
+                .collect();
+            for (_, location) in locations(judged, name) {
+                for frame in frames(&location) {
+                    assert_eq!(location["stream"], streams[&frame], "{name}: {location:#}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_strings_stand_at_the_offsets_of_the_locations() {
+    by_each_backend(|copied, judged| {
+        let file = copied.read("http.pcap");
+        let records = copied.records("http");
+        let starts: Vec<u64> =
+            (0..records.len()).map(|at| trials::damage::file_offset(&records, at)).collect();
+        let mut checked = 0;
+        for (string, location) in locations(judged, "http") {
+            let offset = location["file_offset"].as_u64().expect("an offset");
+            let first = frames(&location)[0] as usize - 1;
+            let range = starts[first]..starts[first] + records[first].bytes.len() as u64;
+            assert!(range.contains(&offset), "{location:#}");
+            let is_plain = string["searched_as"] == "value" && location["layers"] == serde_json::json!([]);
+            if string["level"] == "verbatim" && is_plain {
+                let value = string["value"].as_str().expect("text").as_bytes();
+                assert!(file[offset as usize..].starts_with(value), "{string:#} {location:#}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 100, "{checked} places");
+    });
+}
+
+#[test]
+fn the_filters_of_short_places_select_exactly_the_frames() {
+    by_each_backend(|copied, judged| {
+        for name in ["http", "https"] {
+            // One for each number of frames: what is written differently is written by that.
+            let mut by_frames = BTreeMap::new();
+            for (_, location) in locations(judged, name) {
+                let filter = location["filter"].as_str().expect("a filter").to_owned();
+                if frames(&location).len() <= 8 {
+                    by_frames.entry(frames(&location).len()).or_insert((filter, frames(&location)));
+                }
+            }
+            assert!(by_frames.len() > 1, "places of one and of several frames");
+            // The shortest, the longest, and one between.
+            let filters: Vec<_> = by_frames.values().collect();
+            let chosen = BTreeSet::from([0, filters.len() / 2, filters.len() - 1]);
+            for (filter, frames) in chosen.into_iter().map(|at| filters[at]) {
+                assert_eq!(&selected(copied, name, filter), frames, "{name}: {filter}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_files_are_what_it_takes_them_for() {
+    by_each_backend(|copied, _| {
+        for name in ["http", "https"] {
+            let lines = tshark(
+                copied,
+                name,
+                false,
+                &[
+                    "-o",
+                    "tcp.check_checksum:TRUE",
+                    "-o",
+                    "ip.check_checksum:TRUE",
+                    "-Y",
+                    "_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0 || tcp.analysis.lost_segment",
+                ],
+            );
+            assert_eq!(lines, Vec::<String>::new(), "{name}");
+            assert!(Path::new(&copied.path(&format!("{name}.pcap"))).is_file());
+        }
+    });
+}
