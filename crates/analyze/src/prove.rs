@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,6 +44,9 @@ const MAX_EXCERPTS: usize = 2000;
 
 /// Bytes of an excerpt.
 const EXCERPT: u64 = 64;
+
+/// Bytes of a key log that are read at once.
+const KEY_LOG_PIECE: u64 = 64 << 10;
 
 /// Longest key log that is read.
 const MAX_KEY_LOG: u64 = 256 << 20;
@@ -105,11 +108,21 @@ fn read_keys(input: &Input, doubts: &mut Doubts) -> Result<Option<Arc<KeyLog>>> 
     let Some(path) = &input.key_log else { return Ok(None) };
     let what = || format!("cannot read the key log {}", path.display());
     let file = File::open(path).with_context(what)?;
-    let mut text = Vec::new();
-    file.take(MAX_KEY_LOG).read_to_end(&mut text).with_context(what)?;
-    let keys = KeyLog::parse(&text);
-    for problem in keys.problems() {
-        doubts.search.push(format!("{}: line {}: {}", path.display(), problem.line, problem.why));
+    let mut reader = BufReader::new(file.take(MAX_KEY_LOG));
+    let mut keys = KeyLog::default();
+    let mut lines = Vec::new();
+    let mut lines_before = 0;
+    // In pieces of whole lines: a key log of many connections is larger than what is kept of it.
+    while reader.by_ref().take(KEY_LOG_PIECE).read_to_end(&mut lines).with_context(what)? > 0 {
+        reader.read_until(b'\n', &mut lines).with_context(what)?;
+        let known_problems = keys.problems().len();
+        keys.extend(&lines);
+        for problem in &keys.problems()[known_problems..] {
+            let line = lines_before + problem.line;
+            doubts.search.push(format!("{}: line {line}: {}", path.display(), problem.why));
+        }
+        lines_before += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines.clear();
     }
     Ok(Some(Arc::new(keys)))
 }

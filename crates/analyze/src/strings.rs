@@ -218,6 +218,8 @@ impl Builder {
 
     fn needle(&mut self, bytes: &[u8], is_decoy: bool) -> NeedleId {
         if let Some(known) = self.by_bytes.get(bytes) {
+            // A decoy that was said after all must be seen to fail its control.
+            self.needles[*known as usize].is_decoy |= is_decoy;
             return *known;
         }
         let id = self.needles.len() as NeedleId;
@@ -420,6 +422,12 @@ mod tests {
         assert_eq!((known.messages.len(), known.strings.len(), known.messages[0].times), (1, 1, 1));
         let twice = [both[0].clone(), both[0].clone()];
         assert_eq!(KnownStrings::new(&twice, &[]).messages[0].times, 2);
+    }
+
+    #[test]
+    fn a_decoy_that_was_said_stays_a_decoy() {
+        let said = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
+        assert_eq!(KnownStrings::new(&said, &["0123456789abcdef".to_owned()]).decoys(), 1);
     }
 
     #[test]

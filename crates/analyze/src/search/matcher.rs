@@ -1,21 +1,17 @@
 //! All patterns at once, at memory speed, however many there are.
 //!
-//! A pattern of at least [`MIN_PATTERN`] bytes contains a window of `m` bytes. Sampling the text every `s = m - 3` bytes
-//! reads exactly one four-byte gram that lies wholly inside any occurrence of the window:
+//! A pattern of at least [`MIN_PATTERN`] bytes contains a window of `m` bytes. Sampling the text every `s = m - 4` bytes
+//! reads exactly one five-byte gram that lies wholly inside any occurrence of the window:
 //!
 //! ```text
 //!   window of a pattern (m = 8)      a b c d e f g h
-//!   its grams                        abcd bcde cdef defg efgh          all s = 5 of them are in the filter
-//!   sampled places of the text   .   .   .   .   .|   .   .   .   .|   every 5th: one of them always hits
+//!   its grams                        abcde bcdef cdefg defgh           all s = 4 of them are in the filter
+//!   sampled places of the text   .   .   .   .|   .   .   .   .   .|   every 4th: one of them always hits
 //! ```
 //!
-//! A sample costs a load, a multiplication and one bit of a filter that stays in the nearest cache; no sample depends on
+//! A sample costs a load, a multiplication and one bit of a filter that stays in the nearest caches; no sample depends on
 //! another. Only what passes the filter is looked up and compared. So the cost hardly grows with the number of patterns,
 //! which an automaton's does: a run has thousands of them, each string in each of its encodings.
-
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
 
 /// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is no longer rare
 /// enough, and common words appear in headers. Shorter strings are searched together with their JSON key.
@@ -25,13 +21,21 @@ pub(crate) const MIN_PATTERN: usize = 8;
 /// be kept of a stream between two chunks.
 pub(crate) const MAX_ANCHOR: usize = 32;
 
-const GRAM: usize = 4;
+/// Shorter grams are common in any text and cost comparisons; longer ones cost samples.
+const GRAM: usize = 5;
+
+/// A gram is loaded as eight bytes, of which the upper ones are not looked at.
+const LOAD: usize = 8;
+const GRAM_MASK: u64 = (1 << (8 * GRAM)) - 1;
 
 /// Longest window. Longer ones would sample more sparsely still, but put more grams into the filter.
 const MAX_WINDOW: usize = 16;
 
 /// Filter bits for each gram: one sample in 32 that passes in vain is lost in the noise of the comparison.
 const BITS_PER_GRAM: usize = 32;
+
+/// Samples whose loads and filter bits are taken together: they are independent, and the branch is rarely taken.
+const BLOCK: usize = 4;
 
 /// Names a pattern: its index in the list given to [`Matcher::new`].
 pub(crate) type PatternId = u32;
@@ -42,19 +46,24 @@ pub(crate) struct Matcher {
     patterns: Vec<Box<[u8]>>,
     stride: usize,
     filter: Vec<u64>,
-    /// `32 - log2(filter bits)`: the upper bits of the product are the well mixed ones.
-    shift: u32,
-    /// Gram to its range in `grams`.
-    lookup: HashMap<u32, (u32, u32), FixedState>,
+    /// What a hash is shifted by to number a bit of the filter: its upper bits are the well mixed ones.
+    filter_shift: u32,
+    /// Where in `grams` each bucket begins; one more than there are buckets.
+    buckets: Vec<u32>,
+    bucket_shift: u32,
     grams: Vec<Gram>,
 }
 
-/// A four-byte gram inside a pattern.
+/// A gram inside the window of a pattern.
 #[derive(Clone, Copy, Debug)]
 struct Gram {
+    /// The first eight bytes of the window.
+    window: u64,
     pattern: PatternId,
-    /// Offset of the gram in the pattern.
-    at: u32,
+    /// Offset of the gram in the window.
+    in_window: u8,
+    /// Offset of the window in the pattern.
+    window_at: u8,
 }
 
 impl Matcher {
@@ -69,27 +78,40 @@ impl Matcher {
         let window = shortest.min(MAX_WINDOW);
         let stride = window - GRAM + 1;
 
-        let mut by_gram: Vec<(u32, Gram)> = Vec::with_capacity(patterns.len() * stride);
+        let mut hashed: Vec<(u64, Gram)> = Vec::with_capacity(patterns.len() * stride);
         for (id, pattern) in patterns.iter().enumerate() {
-            let start = rarest_window(pattern, window);
-            by_gram.extend((start..start + stride).map(|at| {
-                let gram = gram_at(pattern, at).expect("the window lies inside its pattern");
-                (gram, Gram { pattern: id as PatternId, at: at as u32 })
+            let window_at = rarest_window(pattern, window);
+            let first = load(pattern, window_at).expect("a window has at least eight bytes");
+            hashed.extend((0..stride).map(|in_window| {
+                let gram = Gram {
+                    window: first,
+                    pattern: id as PatternId,
+                    in_window: in_window as u8,
+                    window_at: window_at as u8,
+                };
+                (hash(gram_at(pattern, window_at + in_window)), gram)
             }));
         }
-        by_gram.sort_by_key(|(gram, entry)| (*gram, entry.pattern, entry.at));
+        hashed.sort_by_key(|(hash, gram)| (*hash, gram.pattern, gram.in_window));
 
-        let bits = (by_gram.len() * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, 1 << 24);
+        let bits = (hashed.len() * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, 1 << 24);
+        let filter_shift = 64 - bits.ilog2();
         let mut filter = vec![0; bits / 64];
-        let shift = 32 - bits.ilog2();
-        let mut lookup = HashMap::with_capacity_and_hasher(by_gram.len(), FixedState::default());
-        for (index, (gram, _)) in by_gram.iter().enumerate() {
-            let bit = slot(*gram, shift);
+        let bucket_count = (hashed.len() * 2).next_power_of_two().clamp(2, 1 << 22);
+        let bucket_shift = 64 - bucket_count.ilog2();
+        let mut buckets = vec![0; bucket_count + 1];
+        for (hash, _) in &hashed {
+            let bit = (hash >> filter_shift) as usize;
             filter[bit / 64] |= 1 << (bit % 64);
-            lookup.entry(*gram).or_insert((index as u32, 0)).1 = index as u32 + 1;
+            buckets[(hash >> bucket_shift) as usize + 1] += 1;
         }
-        let grams = by_gram.into_iter().map(|(_, gram)| gram).collect();
-        Self { patterns, stride, filter, shift, lookup, grams }
+        let mut total = 0;
+        for begin in &mut buckets {
+            total += *begin;
+            *begin = total;
+        }
+        let grams = hashed.into_iter().map(|(_, gram)| gram).collect();
+        Self { patterns, stride, filter, filter_shift, buckets, bucket_shift, grams }
     }
 
     /// The bytes of a pattern.
@@ -104,65 +126,85 @@ impl Matcher {
 
     /// Calls `found` for every place where the anchor of a pattern stands wholly in `text`: once for each, with the
     /// offset of its first byte. The order is by neither offset nor pattern.
+    #[inline]
     pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(PatternId, usize)) {
         if self.patterns.is_empty() {
             return;
         }
-        // Four samples at a time: their loads and filter bits are independent, and the branch is taken rarely.
         let stride = self.stride;
+        let span = (BLOCK - 1) * stride + LOAD;
         let mut at = 0;
-        while at + 3 * stride + GRAM <= text.len() {
-            let block = &text[at..at + 3 * stride + GRAM];
-            let passed = self.passes(block, 0)
-                | self.passes(block, stride)
-                | self.passes(block, 2 * stride)
-                | self.passes(block, 3 * stride);
-            if passed {
-                for sample in 0..4 {
-                    self.look(text, at + sample * stride, &mut found);
-                }
+        while let Some(block) = text.get(at..at + span) {
+            let mut passed = 0;
+            for sample in 0..BLOCK {
+                let gram = u64::from_le_bytes(
+                    block[sample * stride..sample * stride + LOAD].try_into().expect("eight bytes are eight"),
+                );
+                passed |= self.passes(hash(gram & GRAM_MASK)) << sample;
             }
-            at += 4 * stride;
+            while passed != 0 {
+                self.look(text, at + passed.trailing_zeros() as usize * stride, &mut found);
+                passed &= passed - 1;
+            }
+            at += BLOCK * stride;
         }
         while at + GRAM <= text.len() {
-            self.look(text, at, &mut found);
+            if self.passes(hash(gram_at(text, at))) != 0 {
+                self.look(text, at, &mut found);
+            }
             at += stride;
         }
     }
 
     #[inline(always)]
-    fn passes(&self, block: &[u8], at: usize) -> bool {
-        let gram = u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
-        let bit = slot(gram, self.shift);
-        self.filter[bit / 64] >> (bit % 64) & 1 != 0
+    fn passes(&self, hash: u64) -> u64 {
+        let bit = (hash >> self.filter_shift) as usize;
+        self.filter[bit / 64] >> (bit % 64) & 1
     }
 
     /// Compares the patterns that have the sampled gram in their window.
+    #[inline]
     fn look(&self, text: &[u8], at: usize, found: &mut impl FnMut(PatternId, usize)) {
-        if !self.passes(text, at) {
-            return;
-        }
-        let Some(gram) = gram_at(text, at) else { return };
-        let Some(&(from, to)) = self.lookup.get(&gram) else { return };
-        for entry in &self.grams[from as usize..to as usize] {
-            let Some(start) = at.checked_sub(entry.at as usize) else { continue };
-            let anchor = &self.patterns[entry.pattern as usize];
-            let anchor = &anchor[..anchor.len().min(MAX_ANCHOR)];
-            if text.get(start..start + anchor.len()) == Some(anchor) {
-                found(entry.pattern, start);
+        let bucket = (hash(gram_at(text, at)) >> self.bucket_shift) as usize;
+        let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
+        for gram in &self.grams[range] {
+            let Some(window) = at.checked_sub(usize::from(gram.in_window)) else { continue };
+            if load(text, window) == Some(gram.window) {
+                self.compare(text, window, gram, found);
             }
+        }
+    }
+
+    fn compare(&self, text: &[u8], window: usize, gram: &Gram, found: &mut impl FnMut(PatternId, usize)) {
+        let Some(start) = window.checked_sub(usize::from(gram.window_at)) else { return };
+        let anchor = &self.patterns[gram.pattern as usize];
+        let anchor = &anchor[..anchor.len().min(MAX_ANCHOR)];
+        if text.get(start..start + anchor.len()) == Some(anchor) {
+            found(gram.pattern, start);
         }
     }
 }
 
 #[inline(always)]
-fn slot(gram: u32, shift: u32) -> usize {
-    // Fibonacci hashing: the golden ratio spreads neighbouring values.
-    (gram.wrapping_mul(0x9e37_79b1) >> shift) as usize
+fn hash(gram: u64) -> u64 {
+    // Fibonacci hashing: the golden ratio spreads neighbouring values over the upper bits.
+    gram.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-fn gram_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+#[inline(always)]
+fn load(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The gram at a place with at least [`GRAM`] bytes.
+#[inline(always)]
+fn gram_at(bytes: &[u8], at: usize) -> u64 {
+    if let Some(loaded) = load(bytes, at) {
+        return loaded & GRAM_MASK;
+    }
+    let mut last = [0; LOAD];
+    last[..GRAM].copy_from_slice(&bytes[at..at + GRAM]);
+    u64::from_le_bytes(last)
 }
 
 /// Where in the anchor the window stands that ordinary traffic contains least often, by the frequency of its bytes in
