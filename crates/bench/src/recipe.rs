@@ -7,7 +7,7 @@ use experiment::Variant;
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever the generator would make other bytes from the same recipe: older captures are then made anew.
-pub(crate) const GENERATOR: u32 = 2;
+pub(crate) const GENERATOR: u32 = 3;
 
 /// TCP connections in a GiB of ordinary traffic.
 const CONNECTIONS_PER_GIB: u64 = 7_000;

@@ -1,8 +1,8 @@
 //! What the agents say: JSON of ordinary words, and the strings that are planted in it.
 //!
-//! Filler and planted strings are made of the same words, so that a search meets near misses all the time; that is what
-//! makes it slow in practice. A planted string is three words joined by hyphens, filler joins at most two: so a planted
-//! string stands nowhere but where it was planted.
+//! One word in five of the filler's texts, and all of its names and paths, are words of planted strings: a search meets
+//! near misses all the time, which is what makes it slow in practice. A planted string is three words joined by hyphens,
+//! filler joins at most two: so a planted string stands nowhere but where it was planted.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -19,12 +19,33 @@ const WORDS: [&str; 64] = [
     "request", "schema", "session", "storage", "timeout", "version",
 ];
 
+/// Words that only filler uses, so that it is not made of near misses alone.
+const OTHER_WORDS: &str = "\
+    ability accept access action active actual address advice affect agenda agreement airport album almost alone \
+    already amount ancient answer anybody appear approach arrive article aspect attempt author average award \
+    balcony banner barrel basket battery beauty become bedroom before behave behind believe belong benefit \
+    beside beyond bicycle biology blanket blossom border bottle bottom bought breath breeze bright broken bronze \
+    brother budget button cabinet camera campus candle carbon career careful castle center century ceremony \
+    certain chamber chance charge cheese choice circle citizen clever climate coffee college column comfort \
+    common company complex concert consider constant cotton country courage couple cousin create credit crystal \
+    culture curious current danger daughter debate decade decide defend degree depart describe desert design \
+    detail develop device differ dinner direct discuss distance doctor dollar double dragon drawing during early \
+    eastern economy editor effect effort either electric element eleven emotion employ energy enough entire \
+    episode escape estate evening event evidence exact example except excuse exhibit expect explain express \
+    fabric factor family famous farmer fashion father favour festival figure finance finger finish flavour \
+    flight flower follow forest forget formal fortune forward freedom friend future galaxy garden gather gentle \
+    giant glance global golden ground growth guitar habit handle happen harbour harvest health height helmet \
+    history holiday honest hospital hotel house however hundred hunger husband";
+
 const LICENSES: [&str; 5] = ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "MPL-2.0"];
 
 const TOOLS: [&str; 4] = ["analyze_dependency", "list_packages", "read_document", "search_records"];
 
 /// Bytes of filler that bodies are cut from. Far more than a deflate window of 32 KiB, so that no body repeats itself.
 const POOL: usize = 4 << 20;
+
+/// Words of a text that planted strings are made of, thousandths.
+const NEAR_MISSES: usize = 200;
 
 /// Strings that are looked for.
 pub(crate) const PLANTED: usize = 48;
@@ -40,10 +61,11 @@ pub(crate) struct Filler {
 
 impl Filler {
     pub(crate) fn new(rng: &mut Rng) -> Self {
+        let others: Vec<&str> = OTHER_WORDS.split(' ').collect();
         let (mut pool, mut entries) = (String::with_capacity(POOL + 1024), Vec::new());
         while pool.len() < POOL {
             entries.push(pool.len());
-            entry(&mut pool, rng);
+            entry(&mut pool, &others, rng);
         }
         Self { pool, entries, spoken: 0 }
     }
@@ -80,7 +102,7 @@ impl Filler {
 }
 
 /// One object and a comma.
-fn entry(out: &mut String, rng: &mut Rng) {
+fn entry(out: &mut String, others: &[&str], rng: &mut Rng) {
     let mut word = || rng.pick(&WORDS);
     let (name, other, folder, file) = (word(), word(), word(), word());
     let _ = write!(
@@ -96,7 +118,8 @@ fn entry(out: &mut String, rng: &mut Rng) {
     );
     for index in 0..rng.between(4, 24) {
         let space = if index == 0 { "" } else { " " };
-        let _ = write!(out, "{space}{}", rng.pick(&WORDS));
+        let word = if rng.chance(NEAR_MISSES) { rng.pick(&WORDS) } else { rng.pick(others) };
+        let _ = write!(out, "{space}{word}");
     }
     out.push_str("\"},");
 }
