@@ -66,6 +66,7 @@ pub(crate) fn run(flags: &Flags) -> Result<bool> {
     if cfg!(debug_assertions) {
         eprintln!("bench: a debug build: the times say nothing about a release build");
     }
+    warn_of_load();
     let shapes = if flags.shapes.is_empty() { &Shape::ALL[..] } else { &flags.shapes };
     let mut table = Table::new(flags.compare);
     let mut all_true = true;
@@ -90,6 +91,20 @@ pub(crate) fn run(flags: &Flags) -> Result<bool> {
         eprintln!("bench: the captures are in {}", folder.display());
     }
     Ok(all_true)
+}
+
+/// Whoever else is at work on this machine is measured too. Only Linux says so in a file.
+fn warn_of_load() {
+    let processors = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
+    let told = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = told.split(' ').next().and_then(|load| load.parse().ok());
+    if let Some(load) = load
+        && load > processors / 2.0
+    {
+        eprintln!(
+            "bench: others are at work (load {load}, {processors} processors): rely on the CPU seconds only"
+        );
+    }
 }
 
 /// Makes a capture, or takes the one that is there.
