@@ -54,6 +54,9 @@ struct Args {
     /// The run the messages belong to, 32 hex digits; a fresh one by default.
     #[arg(long, value_name = "HEX", env = "RUN_ID")]
     run_id: Option<Hex128>,
+    /// Begin the journal and the key log anew instead of adding to what an earlier process left in them.
+    #[arg(long, env = "OVERWRITE")]
+    overwrite: bool,
     /// How long to wait for the server.
     #[arg(long, value_name = "SECS", default_value_t = 30, env = "DEADLINE")]
     deadline: u32,
@@ -104,6 +107,10 @@ fn failed(status: u8, error: &anyhow::Error) -> ExitCode {
 /// What the flags and the files they name come to.
 fn plan(args: &Args) -> Result<Plan> {
     let endpoint = Endpoint::new(&args.server_url, &args.resolve)?;
+    if args.overwrite {
+        Journal::begin_anew(given(args.journal.as_ref()))?;
+        FileKeyLog::begin_anew().context(key_log::VARIABLE)?;
+    }
     let tls = if endpoint.is_https() {
         let key_log = FileKeyLog::from_env().context(key_log::VARIABLE)?;
         tls::client_config(&args.ca, &args.tls_versions, key_log)?

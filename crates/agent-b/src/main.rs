@@ -73,6 +73,9 @@ struct Serve {
     /// The run the messages belong to, 32 hex digits; a fresh one by default.
     #[arg(long, value_name = "HEX", env = "RUN_ID")]
     run_id: Option<Hex128>,
+    /// Begin the journal and the key log anew instead of adding to what an earlier process left in them.
+    #[arg(long, env = "OVERWRITE")]
+    overwrite: bool,
     /// Write {"local":"ip:port"} to this file once listening.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -132,6 +135,10 @@ fn prepare(flags: &Serve) -> Result<Prepared> {
         Some(run) => run.clone(),
         None => Hex128::fresh().context("no randomness for a run id")?,
     };
+    if flags.overwrite {
+        Journal::begin_anew(given(flags.journal.as_ref()))?;
+        FileKeyLog::begin_anew().context(agent_core::key_log::VARIABLE)?;
+    }
     let journal = Journal::open_if(given(flags.journal.as_ref()), run, "agent-b")?;
     let tls = match (given(flags.tls_cert.as_ref()), given(flags.tls_key.as_ref())) {
         (None, None) => None,

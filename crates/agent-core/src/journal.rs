@@ -67,6 +67,14 @@ impl Journal {
         Ok(Self { run, agent, file: Some((path.to_owned(), Mutex::new(file))) })
     }
 
+    /// Removes the journal that an earlier process left at `path`, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn begin_anew(path: Option<&Path>) -> io::Result<()> {
+        path.map_or(Ok(()), private_file::begin_anew)
+    }
+
     /// A journal that nobody asked for: nothing is written.
     pub fn disabled(run: Hex128, agent: &'static str) -> Self {
         Self { run, agent, file: None }

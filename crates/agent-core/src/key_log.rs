@@ -34,6 +34,17 @@ impl FileKeyLog {
         Self::from_value(std::env::var_os(VARIABLE).as_deref())
     }
 
+    /// Begins the key log that the environment asks for anew, instead of adding to what is there.
+    ///
+    /// # Errors
+    /// When the earlier file cannot be removed.
+    pub fn begin_anew() -> io::Result<()> {
+        match std::env::var_os(VARIABLE) {
+            Some(path) if !path.is_empty() => private_file::begin_anew(Path::new(&path)),
+            _ => Ok(()),
+        }
+    }
+
     fn from_value(value: Option<&OsStr>) -> io::Result<Option<Arc<Self>>> {
         match value {
             Some(path) if !path.is_empty() => Self::append_to(Path::new(path)).map(|log| Some(Arc::new(log))),

@@ -11,7 +11,7 @@ use experiment::{Backend, RunId, Variant};
 /// Records packets to a pcap file and states in a manifest what was recorded.
 ///
 /// SIGTERM or SIGINT ends a capture: it reads on until nothing has come for --quiet-ms, closes the file and finishes
-/// the manifest. Until then both carry `.partial` in their names and are readable.
+/// the manifest. Until then both carry `.partial` in their names and are readable. A flag wins over its variable.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {
@@ -31,39 +31,43 @@ pub(crate) enum Command {
     Interface(InterfaceArgs),
     /// Relay TCP connections and record what crosses (any system, no privilege).
     Relay(RelayArgs),
+    /// Ask whether a capturer records: exit 0 when its ready file is there, 1 when not. For containers, whose images
+    /// hold no shell to ask with.
+    Healthcheck(HealthcheckArgs),
 }
 
 /// What both vantages are told about the run.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The variant that is run.
-    #[arg(long)]
+    #[arg(long, env = "CAPTURE_VARIANT")]
     pub(crate) variant: &'static Variant,
     /// Folder for the capture and its manifest; made if absent.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "CAPTURE_OUTPUT")]
     pub(crate) output: PathBuf,
     /// Stem of the files [default: the variant's name].
-    #[arg(long)]
+    #[arg(long, env = "CAPTURE_NAME")]
     pub(crate) name: Option<RunName>,
     /// agent-b's port [default: the variant's]. The kernel filter of `interface` takes this port only; 0 takes
     /// everything.
-    #[arg(long)]
+    #[arg(long, env = "CAPTURE_PORT")]
     pub(crate) port: Option<u16>,
     /// Bytes kept of each frame.
-    #[arg(long, default_value_t = craft::pcap::FULL_SNAPLEN, value_name = "BYTES",
+    #[arg(long, default_value_t = craft::pcap::FULL_SNAPLEN, value_name = "BYTES", env = "CAPTURE_SNAPLEN",
           value_parser = clap::value_parser!(u32).range(64..=i64::from(craft::pcap::FULL_SNAPLEN)))]
     pub(crate) snaplen: u32,
     /// 32 hex digits that the journals of the run carry too [default: fresh].
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", env = "RUN_ID")]
     pub(crate) run_id: Option<RunId>,
     /// Write this file once packets are recorded.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = READY_FILE)]
     pub(crate) ready_file: Option<PathBuf>,
     /// File name of the key log the agents write, for the manifest.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "CAPTURE_KEY_LOG")]
     pub(crate) key_log: Option<String>,
     /// After a signal, read on until nothing has come for this long.
-    #[arg(long, default_value_t = 300, value_name = "MS", value_parser = clap::value_parser!(u32).range(..=60_000))]
+    #[arg(long, default_value_t = 300, value_name = "MS", env = "CAPTURE_QUIET_MS",
+          value_parser = clap::value_parser!(u32).range(..=60_000))]
     quiet_ms: u32,
 }
 
@@ -77,17 +81,17 @@ impl RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InterfaceArgs {
     /// The interface, as `ip link` names it.
-    #[arg(long, value_name = "IF")]
+    #[arg(long, value_name = "IF", env = "CAPTURE_INTERFACE")]
     pub(crate) interface: String,
     /// Where the traffic runs: netns, relay or docker.
-    #[arg(long)]
+    #[arg(long, env = "CAPTURE_BACKEND")]
     pub(crate) backend: Backend,
     /// Take every frame, whatever its port.
     #[arg(long)]
     pub(crate) no_filter: bool,
     /// Once the packet socket is open, become this user and group, who then own the files.
     #[cfg(target_os = "linux")]
-    #[arg(long, value_name = "UID:GID")]
+    #[arg(long, value_name = "UID:GID", env = "CAPTURE_USER")]
     pub(crate) user: Option<crate::interface::Owner>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -96,17 +100,27 @@ pub(crate) struct InterfaceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RelayArgs {
     /// Where agent-a connects to; port 0 takes a free one, which the ready file tells.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", env = "CAPTURE_LISTEN")]
     pub(crate) listen: SocketAddr,
     /// Where agent-b listens.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", env = "CAPTURE_CONNECT")]
     pub(crate) connect: SocketAddr,
     /// Where the traffic runs: netns, relay or docker.
-    #[arg(long, default_value_t = Backend::Relay)]
+    #[arg(long, default_value_t = Backend::Relay, env = "CAPTURE_BACKEND")]
     pub(crate) backend: Backend,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthcheckArgs {
+    /// The capturer's own --ready-file.
+    #[arg(long, value_name = "FILE", env = READY_FILE)]
+    pub(crate) ready_file: PathBuf,
+}
+
+/// The same variable for the capturer and for who asks after it, so that a container needs to be told once.
+const READY_FILE: &str = "CAPTURE_READY_FILE";
 
 #[cfg(test)]
 mod tests {

@@ -14,10 +14,11 @@ mod wind_down;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use tracing::Level;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, HealthcheckArgs};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             args.interface
         )),
         Command::Relay(args) => relay::run(args),
+        Command::Healthcheck(args) => healthcheck(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,6 +41,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Only whether the file is there is asked, since it is readable by its owner alone, and in a container the question
+/// comes from a root without the right to override that.
+fn healthcheck(args: &HealthcheckArgs) -> anyhow::Result<()> {
+    let path = &args.ready_file;
+    std::fs::symlink_metadata(path).with_context(|| format!("not recording: {}", path.display()))?;
+    Ok(())
 }
 
 fn log_to_stderr(cli: &Cli) {
