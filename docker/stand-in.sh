@@ -1,0 +1,48 @@
+#!/bin/sh
+# Makes an image under the official Rust image's name from this machine's own file system: the C compiler and what it
+# needs, as Debian's packages list it, the certificates, and the Rust toolchain in use. With it the route "source" is
+# built where no registry can be reached (CI). Needs Debian, Docker, and cargo with its toolchain; takes seconds.
+#
+#   docker/stand-in.sh        prints the image's name
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+image=$(sed -n 's/^ARG RUST_IMAGE=//p' "$root/Dockerfile")
+toolchain=$(rustc --print sysroot)
+place=/usr/local/rust
+
+# Every package that these need, themselves included.
+packages=$(apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks \
+    --no-replaces --no-enhances dash coreutils sed gcc libc6-dev ca-certificates | grep '^[a-z]' | cut -d: -f1 | sort -u)
+
+# Where /bin is a link into /usr, a file must not come by way of it: the link leads nowhere before the file is there.
+through_usr() {
+    if [ -L /bin ]; then sed -E 's#^/(bin|sbin|lib|lib64)/#/usr/\1/#'; else cat; fi
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+{
+    # Where /bin and /lib are links into /usr, no package owns the links.
+    printf '%s\n' /bin /sbin /lib /lib64 /etc/ld.so.cache /etc/ssl/certs/ca-certificates.crt
+    for package in $packages; do
+        dpkg -L "$package" 2>/dev/null || :
+    done
+    # Commands such as cc.
+    find /etc/alternatives -lname '/usr/bin/*'
+    find /usr/bin -lname '/etc/alternatives/*'
+} | grep -v -e '^/usr/share/' -e '^/\.$' -e '^/dev' -e '^/proc' -e '^/sys' | sort -u |
+    while read -r path; do
+        if [ -e "$path" ] && { [ ! -d "$path" ] || [ -L "$path" ]; }; then echo "$path"; fi
+    done | through_usr | sort -u >"$work/files"
+
+tar -c -f "$work/image.tar" --no-recursion -P -T "$work/files" 2>"$work/words" || {
+    cat "$work/words" >&2
+    exit 1
+}
+tar -r -f "$work/image.tar" -P --transform "s|^$toolchain|$place|" --exclude share \
+    "$toolchain/bin" "$toolchain/lib"
+mkdir -m 1777 "$work/tmp"
+tar -r -f "$work/image.tar" -C "$work" tmp
+docker import -c "ENV PATH=$place/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$work/image.tar" "$image" >/dev/null
+echo "$image"

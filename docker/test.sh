@@ -1,0 +1,411 @@
+#!/bin/bash
+# Tests of the experiment in containers: every Compose generation and builder that is there, what the images hold, how the
+# captures begin and end, and that each failure says what is wrong and leaves nothing behind. CI runs it.
+#
+#   docker/test.sh [CASE...]       all cases, or those named
+#
+# Needs Docker, Compose, tshark and this repository's toolchain. ANALYZE=COMMAND is the analyzer, COMPOSES the Compose
+# commands to test, separated by commas; left out: all there are. The last line is in cargo test's form.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+
+read -r -a analyze <<< "${ANALYZE:-cargo run --quiet --bin analyze --}"
+work=$(mktemp -d)
+passed=0 failed=0
+engine_names=$(docker ps -aq | sort; docker network ls -q | sort; docker volume ls -q | sort)
+
+cases=(runs proven owner first_and_last follow images hardened secrets by_hand taken_port never_healthy unwritable
+    failing_build no_docker no_compose bad_words interrupted terminated full_disk locked)
+
+main() {
+    composes
+    if (($#)); then cases=("$@"); fi
+    for case in "${cases[@]}"; do
+        if ("test_$case" >"$work/words" 2>&1); then
+            echo "test docker::$case ... ok"
+            passed=$((passed + 1))
+        else
+            echo "test docker::$case ... FAILED"
+            sed 's/^/    /' "$work/words"
+            failed=$((failed + 1))
+        fi
+    done
+    rm -rf "$work"
+    local result=ok
+    ((failed == 0)) || result=FAILED
+    echo "test result: $result. $passed passed; $failed failed; 0 ignored"
+    ((failed == 0))
+}
+
+composes() {
+    compose_commands=()
+    if [ -n "${COMPOSES:-}" ]; then
+        IFS=, read -r -a compose_commands <<< "$COMPOSES"
+        return
+    fi
+    if docker compose version >/dev/null 2>&1; then compose_commands+=("docker compose"); fi
+    if command -v docker-compose >/dev/null; then compose_commands+=(docker-compose); fi
+}
+
+# --- What the cases are made of ------------------------------------------------------------------------------------
+
+run() {
+    PLAINSIGHT_COMPOSE=${compose:-${compose_commands[0]}} docker/run.sh "$@"
+}
+
+fail() {
+    echo "wrong: $*"
+    exit 1
+}
+
+# No container, network or volume stays, and nothing half done is in captures/.
+nothing_left() {
+    local names
+    names=$(docker ps -aq | sort; docker network ls -q | sort; docker volume ls -q | sort)
+    [ "$names" = "$engine_names" ] || fail "containers, networks or volumes stay: $(docker ps -a; docker network ls; docker volume ls)"
+    [ -z "$(find captures -name '.staging*')" ] || fail "a staging folder stays"
+}
+
+# A command must fail with that status, say that, in little more than one line, and leave everything as it was.
+must_fail() {
+    local expected=$1 words=$2 before status
+    shift 2
+    before=$(checksums)
+    "$@" >"$work/out" 2>"$work/err"
+    status=$?
+    cat "$work/err"
+    [ "$status" = "$expected" ] || fail "status $status, not $expected"
+    tail -n 1 "$work/err" | grep -q -e "$words" || fail "the last line does not say: $words"
+    [ ! -s "$work/out" ] || fail "something stands on stdout: $(cat "$work/out")"
+    [ "$(checksums)" = "$before" ] || fail "earlier captures were touched"
+    nothing_left
+}
+
+checksums() {
+    find captures -type f -exec cksum {} + | sort
+}
+
+# A Compose that adds a file to the one it is given: COMMAND -f FILE -p NAME ...
+compose_with() {
+    cat >"$work/more.yml"
+    cat >"$work/compose" <<EOF
+#!/bin/sh
+[ "\$1" = -f ] || exec ${compose_commands[0]} "\$@"
+file=\$2; shift 2
+exec ${compose_commands[0]} -f "\$file" -f "$work/more.yml" "\$@"
+EOF
+    chmod +x "$work/compose"
+    compose=$work/compose
+}
+
+manifest_says() {
+    grep -q "\"$2\": *$3" "captures/$1.manifest.json" || fail "$1.manifest.json: $2 is not $3"
+}
+
+# --- Cases ---------------------------------------------------------------------------------------------------------
+
+# Both variants by every Compose and every builder, each time from no images at all.
+test_runs() {
+    local compose builder variant
+    for compose in "${compose_commands[@]}"; do
+        for builder in 1 0; do
+            # 1.29 builds by itself, with the classic builder, unless told to ask Docker's command, which then may lack BuildKit.
+            if [ "$compose" = docker-compose ] && [ "$builder" = 1 ] && ! docker buildx version >/dev/null 2>&1; then continue; fi
+            rm -f docker/bin/*.images
+            for variant in http https; do
+                rm -f "captures/$variant".*
+                echo "--- $compose, DOCKER_BUILDKIT=$builder, $variant"
+                DOCKER_BUILDKIT=$builder COMPOSE_DOCKER_CLI_BUILD=$builder run "$variant" >"$work/out" || fail "status $?"
+                [ "$(cat "$work/out")" = "captures/$variant.pcap" ] || fail "stdout: $(cat "$work/out")"
+                manifest_says "$variant" backend '"docker"'
+                manifest_says "$variant" interface '"eth0"'
+                manifest_says "$variant" kernel_drops 0
+                nothing_left
+            done
+        done
+    done
+}
+
+test_proven() {
+    "${analyze[@]}" --no-output captures/http.pcap captures/https.pcap || fail "analyze: status $?"
+    "${analyze[@]}" --no-output --format json captures/http.pcap captures/https.pcap | grep -q '"proven"' || fail "not proven"
+}
+
+# Everything belongs to who asked for it, and to nobody else.
+test_owner() {
+    local file
+    for file in captures/http{.pcap,.manifest.json,.agent-a.jsonl,.agent-b.jsonl} \
+        captures/https{.pcap,.manifest.json,.agent-a.jsonl,.agent-b.jsonl,.keys} certs/{ca,server,client}.key; do
+        [ "$(stat -c %u:%g:%a "$file")" = "$(id -u):$(id -g):600" ] || fail "$file: $(stat -c %u:%g:%a "$file")"
+    done
+    [ ! -e captures/http.keys ] || fail "there is a key log of plain HTTP"
+}
+
+# Nothing before the first SYN. Each connection ends by a FIN of its client, answered by one or, where the server's
+# close_notify comes too late, by a reset; after the last FIN comes nothing but that.
+test_first_and_last() {
+    local variant
+    for variant in http https; do
+        tshark -r "captures/$variant.pcap" -T fields -e tcp.stream -e tcp.flags.str -e tcp.len 2>/dev/null \
+            >"$work/flags" || fail "tshark: status $?"
+        awk -v variant="$variant" '
+            function wrong(text) { print variant ": " text; failed = 1 }
+            BEGIN { close_notify = variant == "https" ? 24 : 0 }
+            { gsub(/[^A-Z]/, "", $2) }
+            !($1 in ends) && $2 != "S" { wrong("stream " $1 " begins with " $2 " in frame " NR) }
+            { ends[$1] += 0 }
+            $2 ~ /[FR]/ { ends[$1]++ }
+            $2 ~ /F/ { after = 0; late = 0; next }
+            { after++; late += $3 }
+            END {
+                for (stream in ends) if (ends[stream] < 2) wrong("stream " stream " has one end only")
+                if (after > 3 || late > close_notify) wrong(after " frames with " late " bytes after the last FIN")
+                exit failed
+            }' "$work/flags" || fail "see above"
+    done
+}
+
+# Wireshark shows the very requests and answers that the agents wrote down: the plain ones as they are, the others with
+# the key log.
+test_follow() {
+    python3 - <<'EOF' || fail "see above"
+import json, subprocess, sys
+for name in ("http", "https"):
+    said = [json.loads(line) for line in open(f"captures/{name}.agent-a.jsonl")]
+    assert len(said) == 24, f"{name}: {len(said)} messages"
+    options = ["-o", "tls.keylog_file:captures/https.keys"] if name == "https" else []
+    kind = "tls" if name == "https" else "tcp"
+    def follow(stream, options):
+        out = subprocess.run(["tshark", "-r", f"captures/{name}.pcap", "-q", *options, "-z", f"follow,{kind},raw,{stream}"],
+                             capture_output=True, text=True, check=True).stdout
+        return b"".join(bytes.fromhex(line.strip()) for line in out.splitlines()
+                        if line.strip() and all(c in "0123456789abcdef" for c in line.strip()))
+    streams = subprocess.run(["tshark", "-r", f"captures/{name}.pcap", "-T", "fields", "-e", "tcp.stream"],
+                             capture_output=True, text=True, check=True).stdout.split()
+    streams = sorted(set(map(int, streams)))
+    shown = b"\n".join(follow(stream, options) for stream in streams)
+    missing = [m["message_id"] for m in said if m["body"].encode() not in shown]
+    assert not missing, f"{name}: tshark does not show {missing}"
+    if name == "https":
+        bare = b"\n".join(follow(stream, []) for stream in streams)
+        assert not any(m["body"].encode() in bare for m in said), "shown without keys"
+EOF
+}
+
+# One static file in each image: no shell, no libc, below 20 MB.
+test_images() {
+    local role size
+    for role in agent-a agent-b capturer certgen; do
+        docker create --name "plainsight-test-$role" "localhost/plainsight/$role" >/dev/null || fail "no image of $role"
+        # Docker itself puts these into every container.
+        docker export "plainsight-test-$role" | tar -t |
+            grep -v -e '^dev/' -e '^etc/' -e '^proc/' -e '^sys/' -e '^\.dockerenv$' >"$work/files"
+        docker export "plainsight-test-$role" | tar -x -C "$work" "$role"
+        docker rm "plainsight-test-$role" >/dev/null
+        [ "$(cat "$work/files")" = "$role" ] || fail "$role holds $(cat "$work/files")"
+        ! readelf -l "$work/$role" 2>/dev/null | grep -q INTERP || fail "$role is not static"
+        size=$(docker image inspect --format '{{.Size}}' "localhost/plainsight/$role")
+        ((size < 20000000)) || fail "$role has $size bytes"
+        echo "$role: $size bytes"
+    done
+}
+
+# As the engine sees the containers: no way to write, no capability but the capturer's, none to be won.
+test_hardened() {
+    local compose=${compose_commands[0]} service expected
+    PLAINSIGHT_CAPTURES=$work PLAINSIGHT_ROUTE=host PLAINSIGHT_USER=1234:5678 \
+        $compose -f docker-compose.http.yml -p plainsight-test up --no-start >/dev/null 2>&1
+    for id in $(docker ps -aq --filter label=com.docker.compose.project=plainsight-test); do
+        service=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' "$id")
+        expected="true [ALL] [] [no-new-privileges:true] 32 134217728 1234:5678 false"
+        if [ "$service" = capturer ]; then
+            expected="true [ALL] [NET_RAW SETGID SETUID] [no-new-privileges:true] 32 134217728 0:0 false"
+        fi
+        seen=$(docker inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}} {{.HostConfig.SecurityOpt}} {{.HostConfig.PidsLimit}} {{.HostConfig.Memory}} {{.Config.User}} {{.HostConfig.Privileged}}' "$id" |
+            sed 's/CAP_//g; s/NET_RAW SETUID SETGID/NET_RAW SETGID SETUID/')
+        [ "$seen" = "$expected" ] || echo "$service: $seen, not $expected"
+    done >"$work/wrong"
+    docker ps -aq --filter label=com.docker.compose.project=plainsight-test | xargs -r docker rm -f >/dev/null
+    docker network ls -q --filter label=com.docker.compose.project=plainsight-test | xargs -r docker network rm >/dev/null
+    [ ! -s "$work/wrong" ] || fail "$(cat "$work/wrong")"
+}
+
+# What must not leave the machine does not even reach the builder.
+test_secrets() {
+    local history
+    for role in agent-a agent-b capturer certgen; do
+        history=$(docker history --no-trunc "localhost/plainsight/$role")
+        ! echo "$history" | grep -i -e 'private key' -e '\.key' -e certs/ || fail "$role: see above"
+    done
+    # Built from the same context, all of it: certificates and captures are not there.
+    printf 'FROM scratch\nCOPY . /\n' >"$work/Everything"
+    docker build -q -f "$work/Everything" -t plainsight-test-context . >/dev/null 2>&1 || fail "the context cannot be built"
+    docker create --name plainsight-test-context plainsight-test-context none >/dev/null
+    docker export plainsight-test-context | tar -t >"$work/context"
+    docker rm plainsight-test-context >/dev/null
+    docker rmi plainsight-test-context >/dev/null
+    ! grep -e '^certs/' -e '^captures/' -e '^target/' -e '^\.git/' "$work/context" || fail "the builder gets the above"
+}
+
+# Plain Compose, without the script: `docker stop capturer` finishes the capture, `down` removes the rest. Twice, because
+# the second run must not add to the journals of the first.
+test_by_hand() {
+    local compose
+    for compose in "${compose_commands[@]}"; do
+        mkdir -p "$work/hand"
+        export PLAINSIGHT_CAPTURES=$work/hand PLAINSIGHT_USER PLAINSIGHT_ROUTE=host PLAINSIGHT_BINARIES=docker/bin
+        PLAINSIGHT_USER=$(id -u):$(id -g)
+        for _ in 1 2; do
+            for variant in http https; do
+                $compose -f "docker-compose.$variant.yml" up --build >"$work/up" 2>&1 &
+                local up=$!
+                for _ in $(seq 600); do
+                    grep -q 'answers, all right' "$work/up" && break
+                    sleep 0.1
+                done
+                grep -q 'answers, all right' "$work/up" || { cat "$work/up"; fail "$compose $variant: agent-a did not finish"; }
+                docker stop capturer || fail "docker stop capturer"
+                $compose -f "docker-compose.$variant.yml" down -v >"$work/down" 2>&1 || { cat "$work/down"; fail "down"; }
+                wait "$up"
+                nothing_left
+            done
+        done
+        "${analyze[@]}" --no-output "$work/hand" || fail "analyze: status $?"
+        rm -rf "$work/hand"
+    done
+}
+
+test_taken_port() {
+    python3 -c 'import socket, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", 8000)); s.listen(); time.sleep(120)' &
+    local compose
+    taker=$!
+    trap 'kill $taker' EXIT
+    sleep 1
+    for compose in "${compose_commands[@]}"; do
+        must_fail 1 "port 8000 on 127.0.0.1 is taken" run http
+    done
+}
+
+test_never_healthy() {
+    local compose=
+    compose_with <<'EOF'
+services:
+  agent-b:
+    healthcheck:
+      test: [CMD, /agent-b, healthcheck, "http://127.0.0.1:1/healthz"]
+      interval: 100ms
+      retries: 3
+EOF
+    must_fail 1 "agent-b never got healthy" run http
+    grep -q 'does not answer' "$work/err" || fail "what the health check said is missing"
+    compose_with <<'EOF'
+services:
+  agent-b:
+    environment:
+      LISTEN: 192.0.2.1:8000
+EOF
+    must_fail 1 "agent-b ended with status 1 before it was ready" run http
+}
+
+test_unwritable() {
+    mkdir "$work/closed"
+    if [ "$(id -u)" = 0 ]; then
+        mount -t tmpfs -o ro none "$work/closed" || fail "no tmpfs"
+        trap 'umount "$work/closed"' EXIT
+    else
+        chmod 500 "$work/closed"
+    fi
+    PLAINSIGHT_CAPTURES=$work/closed must_fail 1 "cannot write to $work/closed" run http
+}
+
+# 256 KiB are less than the journals and the capture take.
+test_full_disk() {
+    [ "$(id -u)" = 0 ] || [ -n "${FULL_DISK:-}" ] || { echo "needs root or a small FULL_DISK"; exit 1; }
+    small=${FULL_DISK:-$work/small}
+    if [ -z "${FULL_DISK:-}" ]; then
+        mkdir "$small"
+        mount -t tmpfs -o size=256k,mode=700 none "$small" || fail "no tmpfs"
+        trap 'umount "$small"' EXIT
+    fi
+    PLAINSIGHT_CAPTURES=$small must_fail 1 "last words are above" run http
+    grep -q -i 'no space left' "$work/err" || fail "the reason is missing"
+    [ -z "$(ls -A "$small")" ] || fail "left in the full folder: $(ls -A "$small")"
+}
+
+test_failing_build() {
+    local compose=
+    compose_with <<'EOF'
+services:
+  agent-b:
+    build:
+      target: no-such-stage
+EOF
+    rm -f docker/bin/*.images
+    must_fail 1 "building the images failed" run http
+    DOCKER_BUILD=source RUSTFLAGS='' PLAINSIGHT_RUST_IMAGE=localhost/no/such:image must_fail 1 "building the images failed" run http
+}
+
+# A PATH with what the script needs, and without Docker or without Compose.
+bare_path() {
+    mkdir -p "$work/bin"
+    local tool
+    for tool in dirname uname id od tr mkdir sed grep date cat rm sh; do ln -sf "$(command -v $tool)" "$work/bin/$tool"; done
+}
+
+test_no_docker() {
+    bare_path
+    must_fail 2 "Docker is not installed.*make lab" env PATH="$work/bin" docker/run.sh http
+    [ "$(wc -l <"$work/err")" = 1 ] || fail "more than a line"
+}
+
+test_no_compose() {
+    bare_path
+    printf '#!/bin/sh\nexit 1\n' >"$work/bin/docker"
+    chmod +x "$work/bin/docker"
+    must_fail 2 "Docker Compose is not installed.*make lab" env PATH="$work/bin" docker/run.sh http
+    # shellcheck disable=SC2016 # $1 is the script's
+    printf '#!/bin/sh\n[ "$1" = compose ]\n' >"$work/bin/docker"
+    must_fail 2 "no Docker engine answers.*make lab" env PATH="$work/bin" docker/run.sh http
+}
+
+test_bad_words() {
+    must_fail 2 usage docker/run.sh
+    must_fail 2 usage docker/run.sh gopher
+    DOCKER_BUILD=magic must_fail 2 'not "source" or "host"' run http
+}
+
+# Interrupted at several moments, by Ctrl-C (the whole process group) and by a signal to the script alone.
+test_interrupted() {
+    local delay
+    for delay in 0.3 1 2 3 4; do
+        must_fail 130 'interrupted; containers and network are removed' interrupted_after "$delay" INT
+    done
+}
+
+test_terminated() {
+    must_fail 130 'interrupted; containers and network are removed' interrupted_after 2 TERM
+}
+
+# In a process group of its own, as a terminal has it.
+interrupted_after() {
+    python3 - "$@" <<'EOF'
+import os, signal, subprocess, sys, time
+delay, name = float(sys.argv[1]), sys.argv[2]
+# Many messages, so that there is something to interrupt at any time.
+run = subprocess.Popen(["docker/run.sh", "http"], start_new_session=True, stdout=subprocess.PIPE,
+                       env={**os.environ, "PLAINSIGHT_COUNT": "500000"})
+time.sleep(delay)
+(os.killpg if name == "INT" else os.kill)(run.pid, getattr(signal, "SIG" + name))
+run.communicate(timeout=60)
+sys.exit(run.returncode)
+EOF
+}
+
+test_locked() {
+    exec 8<captures
+    flock -n 8 || fail "captures/ is locked"
+    must_fail 1 "another run is at work" run http
+}
+
+main "$@"
