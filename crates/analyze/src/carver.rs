@@ -59,11 +59,9 @@ pub(crate) fn carve(bytes: &[u8], evidence: &mut Evidence<'_>, place: impl Fn(us
         }
         let mut scanner = Scanner::default();
         let mut matches = std::mem::take(&mut evidence.matches);
-        let mut decoder = std::mem::take(&mut evidence.decoder);
         let matcher = &evidence.known.matcher;
         // The outcome does not matter: what was decoded before an error was readable too.
-        decoder.decode(&[coding], &bytes[at..], |text| scanner.push(matcher, text, &mut matches));
-        evidence.decoder = decoder;
+        evidence.decoder.decode(&[coding], &bytes[at..], |text| scanner.push(matcher, text, &mut matches));
         let layers = evidence.layers(&["carved", coding.name()]);
         for found in matches.drain(..) {
             evidence.hit(found.pattern, Level::Decoded, &layers, || place(at, bytes.len()));

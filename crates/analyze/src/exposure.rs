@@ -175,9 +175,9 @@ pub struct Completeness {
     pub frames_truncated: u64,
     /// Frames that were not decoded down to a transport header.
     pub frames_undecoded: u64,
-    /// Frames of UDP and other protocols, searched but not read.
+    /// Frames of UDP, ICMP and other protocols, searched but not read.
     pub frames_other: u64,
-    /// ARP, ICMP and ICMPv6 frames.
+    /// ARP frames.
     pub frames_control: u64,
     /// Payload bytes that are neither a message that was read nor an authenticated record.
     pub unexplained_bytes: u64,

@@ -32,6 +32,11 @@ impl FrameMap {
         Self { stream, side, entries: VecDeque::new() }
     }
 
+    /// The number of the stream.
+    pub(crate) fn stream(&self) -> u32 {
+        self.stream
+    }
+
     /// Notes the frame of a chunk.
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) {
         if self.entries.len() == MAX_SEGMENTS {

@@ -290,9 +290,8 @@ impl Http {
                 let (found_level, found_layers) = read_from(source, &layers, evidence);
                 let mut scanner = Scanner::default();
                 let mut matches = std::mem::take(&mut evidence.matches);
-                let mut decoder = std::mem::take(&mut evidence.decoder);
                 let matcher = &evidence.known.matcher;
-                let outcome = decoder.decode(&codings, &bytes, |text| {
+                let outcome = evidence.decoder.decode(&codings, &bytes, |text| {
                     scanner.push(matcher, text, &mut matches);
                     if let Some(digest) = &mut digest {
                         digest.update(text);
@@ -304,7 +303,6 @@ impl Http {
                     }
                     body_len += text.len() as u64;
                 });
-                evidence.decoder = decoder;
                 for found in matches.drain(..) {
                     evidence.hit(found.pattern, found_level, &found_layers, || {
                         source.place(side, body_start, end)

@@ -149,8 +149,10 @@ fn write_result(path: &Path, exposure: &Exposure) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory).with_context(what)?;
     let mut file = tempfile::NamedTempFile::new_in(directory).with_context(what)?;
-    serde_json::to_writer_pretty(&mut file, exposure).with_context(what)?;
-    file.write_all(b"\n").and_then(|()| file.flush()).with_context(what)?;
+    let mut out = io::BufWriter::new(&mut file);
+    serde_json::to_writer_pretty(&mut out, exposure).with_context(what)?;
+    out.write_all(b"\n").and_then(|()| out.flush()).with_context(what)?;
+    drop(out);
     file.persist(path).map_err(|error| error.error).with_context(what)?;
     Ok(())
 }
@@ -159,10 +161,12 @@ fn print(format: Format, exposure: &Exposure) -> Result<()> {
     let printed = match format {
         Format::Text => anstream::stdout().write_all(console::text(exposure).as_bytes()),
         Format::Json => {
-            let mut out = io::stdout().lock();
+            // Standard output is buffered by lines, and a pretty document has many.
+            let mut out = io::BufWriter::new(io::stdout().lock());
             serde_json::to_writer_pretty(&mut out, exposure)
                 .map_err(io::Error::from)
                 .and_then(|()| writeln!(out))
+                .and_then(|()| out.flush())
         }
     };
     match printed {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use dissect::capture::Record;
 use dissect::frame::{self, Frame, Network, TcpSegment, Transport};
+use dissect::ip::Ip;
 use dissect::keylog::KeyLog;
 use dissect::stop::Why;
 use dissect::tcp::{Disposition, Origin, Segment};
@@ -29,6 +30,12 @@ pub(crate) const MAX_PENDING_TOTAL: usize = 8 << 20;
 /// Closed connections that are still listened to for late segments. Later ones are searched on their own.
 pub(crate) const MAX_LINGERING: usize = 128;
 
+/// Headers without options, and an ARP packet in its Ethernet frame (RFC 791, RFC 8200, RFC 9293, RFC 826).
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+const TCP_HEADER: usize = 20;
+const ARP_FRAME: usize = 42;
+
 /// Counts of frames by what they are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Frames {
@@ -40,9 +47,9 @@ pub(crate) struct Frames {
     pub truncated: u64,
     /// TCP segments.
     pub tcp: u64,
-    /// ARP, ICMP and ICMPv6: the network's own talk.
+    /// ARP.
     pub control: u64,
-    /// UDP and other protocols, which are searched but not read.
+    /// UDP, ICMP and other protocols, which are searched but not read.
     pub other: u64,
     /// Not decoded to a transport header: fragments, malformed or unknown headers.
     pub undecoded: u64,
@@ -94,6 +101,7 @@ impl<'k> Pass<'k> {
                 {
                     self.undecoded(record, &stop.to_string());
                 }
+                self.doubt_headers(record, ip, tcp);
                 self.segment(record, (ip.src, tcp.src_port), (ip.dst, tcp.dst_port), tcp);
             }
             _ => self.other(record, &frame),
@@ -221,31 +229,58 @@ impl<'k> Pass<'k> {
         self.search_frame(record, None);
         self.carve(record, 0, record.bytes, None);
         let evidence = &mut self.shared.evidence;
-        let mut unexplained = |bytes: usize, reason: String| {
-            evidence.unexplained(None, None, record.frame, bytes as u64, reason);
+        let mut unread = |what: String| {
+            self.frames.other += 1;
+            let (bytes, reason) = (record.bytes.len() as u64, format!("{what} is searched, but not read"));
+            evidence.unexplained(None, None, record.frame, bytes, reason);
         };
         match (&frame.transport, &frame.network) {
-            (Transport::Icmp | Transport::Icmpv6, _) | (Transport::Absent, Network::Arp) => {
+            (Transport::Absent, Network::Arp) => {
                 self.frames.control += 1;
+                if has_content(record.bytes.get(ARP_FRAME..)) {
+                    self.unexplained_part(
+                        record,
+                        ARP_FRAME..record.bytes.len(),
+                        "a trailer that is not zero",
+                    );
+                }
             }
-            (Transport::Udp(udp), _) => {
-                self.frames.other += 1;
-                unexplained(udp.payload.len(), "UDP is searched, but not read".to_owned());
-            }
-            (Transport::Other(protocol), _) => {
-                self.frames.other += 1;
-                unexplained(record.bytes.len(), format!("IP protocol {protocol} is searched, but not read"));
-            }
-            (Transport::Absent, Network::Other(ether_type)) => {
-                self.frames.other += 1;
-                unexplained(record.bytes.len(), format!("EtherType {ether_type} is searched, but not read"));
-            }
+            (Transport::Icmp, _) => unread("ICMP".to_owned()),
+            (Transport::Icmpv6, _) => unread("ICMPv6".to_owned()),
+            (Transport::Udp(_), _) => unread("UDP".to_owned()),
+            (Transport::Other(protocol), _) => unread(format!("IP protocol {protocol}")),
+            (Transport::Absent, Network::Other(ether_type)) => unread(format!("EtherType {ether_type}")),
             _ => {
                 let why =
                     frame.stop.map_or_else(|| "no transport header".to_owned(), |stop| stop.to_string());
                 self.undecoded(record, &why);
             }
         }
+    }
+
+    /// Options and trailers can hold anything, also what no search for a string's own bytes would find.
+    #[inline]
+    fn doubt_headers(&mut self, record: &Record<'_>, ip: &Ip, tcp: &TcpSegment<'_>) {
+        let (ip_at, tcp_at) = (ip.offset as usize, ip.payload_offset as usize);
+        let (payload, end) = (tcp.payload_offset as usize, tcp.payload_offset as usize + tcp.payload.len());
+        let options_at = ip_at + if ip.src.is_v4() { IPV4_HEADER } else { IPV6_HEADER };
+        if tcp_at > options_at {
+            self.unexplained_part(record, options_at..tcp_at, "IP options or extension headers");
+        }
+        let options = record.bytes.get(tcp_at + TCP_HEADER..payload).unwrap_or_default();
+        if !frame::tcp_options_are_usual(options) {
+            self.unexplained_part(record, tcp_at + TCP_HEADER..payload, "unusual TCP options");
+        }
+        if has_content(record.bytes.get(end..)) {
+            self.unexplained_part(record, end..record.bytes.len(), "a trailer that is not zero");
+        }
+    }
+
+    #[cold]
+    fn unexplained_part(&mut self, record: &Record<'_>, part: std::ops::Range<usize>, reason: &str) {
+        let Some(bytes) = record.bytes.get(part.clone()) else { return };
+        self.shared.evidence.unexplained(None, None, record.frame, bytes.len() as u64, reason);
+        self.carve(record, part.start, bytes, None);
     }
 
     fn undecoded(&mut self, record: &Record<'_>, why: &str) {
@@ -264,9 +299,8 @@ impl<'k> Pass<'k> {
         // As far into the payload as a string that begins in the header can be recognised.
         let head = (payload.start + MAX_ANCHOR).min(record.bytes.len());
         self.search(record, 0..head, stream, |start, _| start < payload.start);
-        if payload.end < record.bytes.len() {
-            let tail = payload.end.saturating_sub(MAX_ANCHOR);
-            self.search(record, tail..record.bytes.len(), stream, |start, end| {
+        if has_content(record.bytes.get(payload.end..)) {
+            self.search(record, 0..record.bytes.len(), stream, |start, end| {
                 start >= payload.start && end > payload.end
             });
         }
@@ -310,6 +344,11 @@ impl<'k> Pass<'k> {
             in_frame(record, offset + from, to - from, stream)
         });
     }
+}
+
+/// Whether something stands there: padding is zeros.
+fn has_content(bytes: Option<&[u8]>) -> bool {
+    bytes.is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))
 }
 
 /// A place in a frame, outside of its stream.

@@ -78,6 +78,7 @@ pub fn prove(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -> 
     match ended {
         None => {}
         Some(Ended::NotACapture(error)) => bail!("{}: {error}", input.display()),
+        Some(Ended::TooShort(why)) => bail!("{}: {why}", input.display()),
         Some(Ended::Damaged(error)) => doubts.capture.push(error.to_string()),
         Some(Ended::Truncated(why)) => doubts.capture.push(why),
     }
@@ -359,6 +360,10 @@ impl Proof<'_> {
             doubts.capture.push(why);
         }
 
+        if has_tls && self.has_keys && self.streams.tls_unopened > 0 {
+            let count = self.streams.tls_unopened;
+            doubts.search.push(format!("the key log does not open both sides of {count} TLS connection(s)"));
+        }
         if self.streams.http > 0 {
             // It was read, but a string could be hidden in it behind two encodings; TLS leaves no such place.
             doubts.search.push(format!("{} TCP stream(s) speak HTTP in the clear", self.streams.http));
@@ -533,18 +538,26 @@ fn location(place: &Place, layers: &[&'static str]) -> Location {
     }
 }
 
-/// A filter to paste into Wireshark that shows exactly the contributing frames, as long as that is a short filter.
+/// A filter to paste into Wireshark that shows exactly the contributing frames.
 fn display_filter(place: &Place) -> String {
-    let frames = &place.frames;
-    match (frames.as_slice(), place.stream) {
+    match (place.frames.as_slice(), place.stream) {
         ([], Some(stream)) => format!("tcp.stream == {stream}"),
-        ([first, .., last], Some(stream)) if frames.len() > 8 => {
-            format!("tcp.stream == {stream} && frame.number >= {first} && frame.number <= {last}")
-        }
-        (frames, _) => {
+        (frames, _) if frames.len() <= 4 => {
             frames.iter().map(|frame| format!("frame.number == {frame}")).collect::<Vec<_>>().join(" || ")
         }
+        (frames, _) => format!("frame.number in {{{}}}", runs(frames).join(", ")),
     }
+}
+
+/// Ascending numbers with their neighbours drawn together: `88..132`, `134`.
+fn runs(numbers: &[u64]) -> Vec<String> {
+    numbers
+        .chunk_by(|one, next| one + 1 == *next)
+        .map(|run| match run {
+            [first, .., last] => format!("{first}..{last}"),
+            run => run.iter().map(u64::to_string).collect(),
+        })
+        .collect()
 }
 
 fn readable_entry(string: &crate::readable::ReadableString) -> ReadableEntry {
@@ -654,6 +667,11 @@ mod tests {
         assert!((chance_hits(256, 1) - 1.0).abs() < 1e-12);
         assert!(chance_hits(1 << 30, 8) < 1e-9);
         assert_eq!(chance_hits(3, 8), 0.0);
+    }
+
+    #[test]
+    fn neighbouring_frames_are_drawn_together() {
+        assert_eq!(runs(&[3, 5, 6, 7, 9, 10]), ["3", "5..7", "9..10"]);
     }
 
     #[test]

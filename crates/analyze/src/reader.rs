@@ -22,6 +22,8 @@ pub(crate) enum Ended {
     NotACapture(CaptureError),
     /// The file is damaged; the frames before the damage were read.
     Damaged(CaptureError),
+    /// The file is too short to be a capture.
+    TooShort(String),
     /// The file ends inside a record; the frames before it were read.
     Truncated(String),
 }
@@ -79,7 +81,10 @@ pub(crate) fn read(
         end += read;
     }
     let truncation = decoder.finish(&buffer[..end]);
-    Ok(truncation.map(|truncation| Ended::Truncated(truncation.to_string())))
+    Ok(truncation.map(|truncation| match decoder.position() {
+        0 => Ended::TooShort(truncation.to_string()),
+        _ => Ended::Truncated(truncation.to_string()),
+    }))
 }
 
 /// Hashes a file on a thread of its own: SHA-256 costs about as much as the analysis.

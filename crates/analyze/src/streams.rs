@@ -25,6 +25,8 @@ pub(crate) struct Streams {
     pub http: u64,
     /// Those that spoke TLS.
     pub tls: u64,
+    /// TLS connections of which one side sent no record that authenticates: nobody answered for what it said.
+    pub(crate) tls_unopened: u64,
     /// Those that spoke something else.
     pub unknown: u64,
     /// The accounts of both directions of all streams, added up.
@@ -107,6 +109,7 @@ impl Streams {
         }
         if let Some(tls) = summary.tls {
             let accounts = [Side::Client, Side::Server].map(|side| tls.session().account(side));
+            self.tls_unopened += u64::from(accounts.iter().any(|account| account.authenticated == 0));
             for account in accounts {
                 self.tls_records.add(account);
             }

@@ -1,13 +1,16 @@
 //! TLS connections: what stays visible, and what the key log opens.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use dissect::keylog::KeyLog;
 use dissect::tls::{
-    Certificate, Content, ContentType, Event, Message, NamedGroup, PlaintextMap, Reason, Session, Side,
-    Workspace,
+    Certificate, Content, ContentType, Event, ExtensionType, Message, NamedGroup, PlaintextMap, Reason,
+    Session, Side, Workspace, is_grease,
 };
 
+use crate::carver::carve;
 use crate::detect::{Detector, Protocol};
 use crate::evidence::Evidence;
 use crate::findings::{Level, Place};
@@ -25,7 +28,56 @@ pub(crate) struct Tls {
     record_end: [u64; 2],
     /// Where each side stopped being TLS.
     dead_from: [Option<u64>; 2],
+    clear: [Clear; 2],
     facts: Facts,
+}
+
+/// Alerts in the clear that one side may send: a warning and the fatal one that ends the connection. Each holds a byte
+/// of the sender's choice.
+const MAX_CLEAR_ALERTS: u32 = 2;
+
+/// Records of handshake messages in the clear that are remembered, to name the frames of a string across them.
+const MAX_CLEAR_RECORDS: usize = 32;
+
+/// What one side sent in the clear, without record headers: a ClientHello may be cut into records anywhere.
+#[derive(Debug, Default)]
+struct Clear {
+    scanner: Scanner,
+    /// Offset in the joined messages, and the record in the stream.
+    records: VecDeque<(u64, Range<u64>)>,
+    next: u64,
+    alerts: u32,
+}
+
+impl Clear {
+    fn handshake(
+        &mut self,
+        record: &Range<u64>,
+        bytes: &[u8],
+        frames: &FrameMap,
+        evidence: &mut Evidence<'_>,
+    ) {
+        self.records.push_back((self.next, record.clone()));
+        if self.records.len() > MAX_CLEAR_RECORDS {
+            self.records.pop_front();
+        }
+        self.next += bytes.len() as u64;
+        let mut matches = std::mem::take(&mut evidence.matches);
+        self.scanner.push(&evidence.known.matcher, bytes, &mut matches);
+        let layers = evidence.layers(&["tls-records"]);
+        for found in matches.drain(..) {
+            let record_of = |offset: u64| self.records.iter().rev().find(|(first, _)| *first <= offset);
+            // What stands within one record was found in the stream as it is.
+            if let (Some((from, first)), Some((to, last))) =
+                (record_of(found.start), record_of(found.end - 1))
+                && from != to
+            {
+                evidence.hit(found.pattern, Level::Decoded, &layers, || frames.place(first.start, last.end));
+            }
+        }
+        evidence.matches = matches;
+        carve(bytes, evidence, |_, _| frames.place(record.start, record.end));
+    }
 }
 
 /// The decrypted application data of one side.
@@ -112,6 +164,7 @@ impl Tls {
             inner: Inner::Undecided(Detector::default()),
             record_end: [0; 2],
             dead_from: [None; 2],
+            clear: Default::default(),
             facts: Facts::default(),
         }
     }
@@ -154,10 +207,10 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, plain, inner, record_end, dead_from, facts } = self;
+        let Self { session, plain, inner, record_end, dead_from, clear, facts } = self;
         let mut feed = session.feed(workspace, side, offset, bytes);
         while let Some(event) = feed.next_event() {
-            take(event, plain, inner, record_end, dead_from, facts, frames, evidence);
+            take(event, plain, inner, record_end, dead_from, clear, facts, frames, evidence);
         }
     }
 
@@ -171,10 +224,10 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, plain, inner, record_end, dead_from, facts } = self;
+        let Self { session, plain, inner, record_end, dead_from, clear, facts } = self;
         let mut feed = session.gap(workspace, side, offset, len);
         while let Some(event) = feed.next_event() {
-            take(event, plain, inner, record_end, dead_from, facts, frames, evidence);
+            take(event, plain, inner, record_end, dead_from, clear, facts, frames, evidence);
         }
     }
 
@@ -185,10 +238,10 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, plain, inner, record_end, dead_from, facts } = self;
+        let Self { session, plain, inner, record_end, dead_from, clear, facts } = self;
         let mut feed = session.finish(workspace);
         while let Some(event) = feed.next_event() {
-            take(event, plain, inner, record_end, dead_from, facts, frames, evidence);
+            take(event, plain, inner, record_end, dead_from, clear, facts, frames, evidence);
         }
         drop(feed);
         if let Inner::Http(http) = inner {
@@ -210,6 +263,7 @@ fn take(
     inner: &mut Inner,
     record_end: &mut [u64; 2],
     dead_from: &mut [Option<u64>; 2],
+    clear: &mut [Clear; 2],
     facts: &mut Facts,
     frames: &[FrameMap; 2],
     evidence: &mut Evidence<'_>,
@@ -224,6 +278,23 @@ fn take(
                     let offset = opened.application_offset;
                     application_data(record.side, offset, opened.plaintext, plain, inner, frames, evidence);
                 }
+                Content::Handshake(bytes) => {
+                    clear[side].handshake(&record.range, bytes, &frames[side], evidence);
+                }
+                Content::Alert(_) => {
+                    clear[side].alerts += 1;
+                    if clear[side].alerts > MAX_CLEAR_ALERTS {
+                        let (index, at) = (frames[side].stream(), record.range.start);
+                        let bytes = record.range.end - at;
+                        evidence.unexplained(
+                            Some(index),
+                            Some(record.side),
+                            at,
+                            bytes,
+                            "one alert after the other",
+                        );
+                    }
+                }
                 // What a lost record held is not part of the plaintext offsets: nothing may be matched across it.
                 Content::NotAuthentic | Content::Damaged => {
                     plain[side].scanner.gap(0);
@@ -234,7 +305,17 @@ fn take(
                 _ => {}
             }
         }
-        Event::Handshake(handshake) => facts.take(&handshake.message, handshake.was_encrypted),
+        Event::Handshake(handshake) => {
+            facts.take(&handshake.message, handshake.was_encrypted);
+            if let Some(unknown) = unknown_extension(&handshake.message)
+                && !handshake.was_encrypted
+            {
+                let (index, range) = (frames[handshake.side as usize].stream(), &handshake.range);
+                let reason = format!("a hello with an extension that is not known here: {unknown}");
+                let bytes = range.end - range.start;
+                evidence.unexplained(Some(index), Some(handshake.side), range.start, bytes, reason);
+            }
+        }
         Event::Trouble(trouble) => {
             if let Reason::NotTls(_) | Reason::AfterGap = trouble.reason {
                 dead_from[trouble.side as usize].get_or_insert(trouble.range.start);
@@ -290,6 +371,16 @@ fn application_data(
         Inner::Other => {}
     }
     plain[side as usize].map.forget_before(keep);
+}
+
+/// An extension of a hello in the clear that has no name here and is not reserved for nonsense (RFC 8701).
+fn unknown_extension(message: &Message) -> Option<ExtensionType> {
+    let extensions = match message {
+        Message::ClientHello(hello) => &hello.extensions,
+        Message::ServerHello(hello) => &hello.extensions,
+        _ => return None,
+    };
+    extensions.iter().copied().find(|extension| extension.name().is_none() && !is_grease(extension.0))
 }
 
 impl Facts {

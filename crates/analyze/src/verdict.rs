@@ -27,7 +27,7 @@ pub fn of_capture(
     if !has_journal {
         let reason =
             "there is no journal, so nobody knows what was said: this lists what is readable, and no more";
-        return (None, vec![reason.to_owned()]);
+        return (None, [vec![reason.to_owned()], doubts.capture].concat());
     }
     let Doubts { mut capture, search } = doubts;
     if keyless > 0 {
@@ -54,6 +54,12 @@ pub fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
             format!("{} is {}, expected {expected}", capture.name, verdict.name())
         });
         return (Some(Conclusion::Refuted), reasons.collect());
+    }
+    let unjudged =
+        captures.iter().find(|capture| capture.verdict.is_none() && capture.expected_verdict.is_some());
+    if let Some(capture) = unjudged {
+        let reason = format!("{} has no journal, so nothing can be said of it", capture.name);
+        return (Some(Conclusion::Inconclusive), vec![reason]);
     }
     if judged.is_empty() {
         return (None, Vec::new());
@@ -113,9 +119,10 @@ pub fn exit_status(captures: &[Capture], errors: usize) -> u8 {
         exit::NOT_MET
     } else if errors > 0 {
         exit::INPUT
-    } else if judged().any(|(capture, verdict)| match capture.expected_verdict {
-        Some(_) => !is_clean(capture, verdict),
-        None => verdict == Verdict::Inconclusive,
+    } else if captures.iter().any(|capture| match (capture.expected_verdict, capture.verdict) {
+        (Some(_), Some(verdict)) => !is_clean(capture, verdict),
+        (expected, None) => expected.is_some(),
+        (None, Some(verdict)) => verdict == Verdict::Inconclusive,
     }) {
         exit::INCONCLUSIVE
     } else {

@@ -121,6 +121,26 @@ impl TcpSegment<'_> {
     }
 }
 
+/// Whether every TCP option is one that stacks send and that has the length it must have: end of list, no-operation,
+/// MSS, window scale, SACK permitted, SACK, timestamps (RFC 9293 §3.2, RFC 7323, RFC 2018). Behind the end of the list
+/// only zeros may stand. Anything else could hold anything.
+pub fn tcp_options_are_usual(options: &[u8]) -> bool {
+    let mut rest = options;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [0, padding @ ..] => return padding.iter().all(|byte| *byte == 0),
+            [1, rest @ ..] => rest,
+            [2, 4, _, _, rest @ ..] | [3, 3, _, rest @ ..] | [4, 2, rest @ ..] => rest,
+            [8, 10, rest @ ..] if rest.len() >= 8 => rest.get(8..).unwrap_or_default(),
+            [5, len @ (10 | 18 | 26 | 34), rest @ ..] if rest.len() >= usize::from(*len) - 2 => {
+                rest.get(usize::from(*len) - 2..).unwrap_or_default()
+            }
+            _ => return false,
+        };
+    }
+}
+
 /// A UDP datagram (RFC 768).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpDatagram<'a> {

@@ -70,7 +70,8 @@ impl Attacked {
         assert_eq!(string["level"], level, "{:#?} {string:#}", self.judged.reasons("https"));
         let at = self.first + frames.start();
         let record = &self.records[at];
-        let start = record.bytes.windows(needle.len()).position(|window| window == needle);
+        // The last one: a short needle can stand in a header by chance.
+        let start = record.bytes.windows(needle.len()).rposition(|window| window == needle);
         let start = start.expect("the needle stands in its frame") as u64;
         let location = &string["locations"][0];
         let expected: Vec<_> = frames.map(|frame| self.first + frame + 1).collect();
@@ -1061,4 +1062,138 @@ fn in_a_tls_connection_without_keys() {
     let settings = Settings { client: other, server: ([198, 51, 100, 8], 443).into(), ..strangers() };
     let sent = attacked(|_| conversation(settings, &said));
     sent.doubted("not explained");
+}
+
+/// An echo carries any payload: what is only searched is a doubt.
+#[test]
+fn packed_or_split_in_icmp() {
+    let echo = |protocol: u8, kind: u8, ip: &Ip, bytes: &[u8]| {
+        let echo = [&[kind, 0, 0, 0, 0, 1, 0, 1], bytes].concat();
+        frame(|out| craft::frame::ip(out, &Link::default(), ip, protocol, &echo)).remove(0)
+    };
+    let (v4, v6) =
+        (Ip::V4(v4()), Ip::V6(Ipv6::between("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap())));
+    let _ = attacked(|canary| vec![echo(1, 8, &v4, &brotli(canary.as_bytes()))]);
+    let _ = attacked(|canary| vec![echo(58, 128, &v6, &brotli(canary.as_bytes()))]);
+    let _ = attacked(|canary| canary.as_bytes().chunks(16).map(|half| echo(1, 8, &v4, half)).collect());
+}
+
+/// 18 bytes of padding behind an ARP request, two requests.
+#[test]
+fn split_over_the_padding_of_arp() {
+    let _ = attacked(|canary| {
+        let request = |half: &[u8]| {
+            frame(|out| {
+                craft::frame::arp(
+                    out,
+                    &Link::default(),
+                    [2; 6],
+                    [192, 0, 2, 1].into(),
+                    [192, 0, 2, 2].into(),
+                );
+                out.extend_from_slice(half);
+            })
+            .remove(0)
+        };
+        canary.as_bytes().chunks(16).map(request).collect()
+    });
+}
+
+/// An empty datagram explains nothing of what stands behind it, within the IP payload or as trailer.
+#[test]
+fn behind_an_empty_udp_datagram() {
+    let _ = attacked(|canary| {
+        let bytes = [&[0, 53, 0, 53, 0, 8, 0, 0][..], &brotli(canary.as_bytes())].concat();
+        frame(|out| craft::frame::ip(out, &Link::default(), &Ip::V4(v4()), 17, &bytes))
+    });
+    let _ = attacked(|canary| {
+        frame(|out| {
+            craft::frame::udp(out, &Link::default(), &Ip::V4(v4()), &Udp::default(), b"");
+            out.extend_from_slice(&brotli(canary.as_bytes()));
+        })
+    });
+}
+
+/// What surrounds a TCP payload (trailer, options, extension headers) could hold anything packed: only the usual is
+/// explained. On the agents' own frames, so that no foreign stream raises a doubt.
+#[test]
+fn packed_in_the_trailer_of_an_agents_frame() {
+    for split in [false, true] {
+        let copied = Copied::of(run_lab("relay"));
+        let canary = copied.canary("https");
+        let mut records = copied.records("https");
+        let pieces = if split {
+            canary.as_bytes().chunks(16).map(<[u8]>::to_vec).collect()
+        } else {
+            vec![gzip(&canary)]
+        };
+        for (record, piece) in records.iter_mut().zip(pieces) {
+            record.bytes.extend_from_slice(&piece);
+            record.original_len = record.bytes.len() as u32;
+        }
+        copied.write_records("https", ETHERNET, &records);
+        copied.vouch("https");
+        let judged = copied.analyze_only("https.pcap");
+        assert_ne!(judged.verdict("https"), "sealed", "split: {split}");
+    }
+}
+
+/// Around a payload of TCP.
+#[test]
+fn packed_in_an_ipv6_extension_header() {
+    let _ = attacked(|canary| {
+        let tcp = Tcp { flags: flags::SYN, ..ports() };
+        frame(|out| craft::frame::tcp(out, &Link::default(), &v6_with(60, &gzip(canary)), &tcp, b""))
+    });
+}
+
+/// Around a payload of TCP.
+#[test]
+fn split_over_the_tcp_options_of_two_segments() {
+    let _ = attacked(|canary| {
+        let syn = |half: &[u8]| {
+            let options = [&[253, 18], half].concat();
+            let tcp = Tcp { options: &options, flags: flags::SYN, ..ports() };
+            frame(|out| craft::frame::tcp(out, &Link::default(), &Ip::V4(v4()), &tcp, b"")).remove(0)
+        };
+        canary.as_bytes().chunks(16).map(syn).collect()
+    });
+}
+
+/// A ClientHello may be cut into several records (RFC 8446 §5.1), and tools that evade filters do so. The joined
+/// handshake messages are not searched, only the stream, in which five bytes of a record header stand within the name.
+#[test]
+fn in_a_server_name_split_over_two_records() {
+    let sent = said(|canary| {
+        let hello = client_hello(canary.as_bytes(), b"");
+        let name = hello.windows(32).position(|window| window == canary.as_bytes()).expect("its name");
+        let (head, tail) = hello.split_at(name + 16);
+        vec![(Side::Client, [record(22, head), record(22, tail)].concat())]
+    });
+    assert_eq!(sent.judged.string("https", &sent.canary)["level"], "decoded");
+    sent.exposed();
+}
+
+/// A ClientHello explains every byte of itself, also those of an extension that nobody knows. (And two connections
+/// can carry half a name each.) A handshake that no key log entry and no server answers is nobody's: a doubt.
+#[test]
+fn packed_in_a_hello() {
+    let _ = said(|canary| vec![(Side::Client, record(22, &client_hello(b"agent-b", &gzip(canary))))]);
+    let _ = attacked(|canary| {
+        let hello = |(at, half): (usize, &[u8])| {
+            let settings = Settings { client_isn: 5000 + 99_999 * at as u32, ..strangers() };
+            conversation(settings, &[(Side::Client, &record(22, &client_hello(half, b"")))])
+        };
+        canary.as_bytes().chunks(16).enumerate().flat_map(hello).collect()
+    });
+}
+
+/// 32 warning alerts in the clear whose descriptions are the canary. Descriptions that no RFC names, and more than
+/// one alert of a side, explain nothing.
+#[test]
+fn one_byte_in_each_of_many_alerts() {
+    let _ = said(|canary| {
+        let alerts = canary.bytes().flat_map(|byte| record(21, &[1, byte])).collect();
+        vec![(Side::Client, record(22, &client_hello(b"agent-b", b""))), (Side::Server, alerts)]
+    });
 }

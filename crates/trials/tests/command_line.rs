@@ -330,3 +330,52 @@ fn a_killed_capturer_leaves_an_inconclusive_capture() {
         assert!(capture["frames"].as_u64() > Some(3), "{backend}: {}", capture["frames"]);
     }
 }
+
+/// Empty, or shorter than a file header: a clear message that names the file.
+#[test]
+fn a_file_too_short_to_be_a_capture() {
+    for content in [&b""[..], b"\xd4\xc3", b"\xd4\xc3\xb2\xa1"] {
+        let copied = Copied::of(run_lab("relay"));
+        copied.write("broken.pcap", content);
+        let judged = copied.analyze();
+        assert!(
+            judged.document.to_string().contains("ends") || judged.status == 2,
+            "{:#}",
+            judged.document["captures"][0]
+        );
+        assert_ne!(judged.status, 0);
+    }
+}
+
+#[test]
+fn a_truncated_file_without_journal_is_said_to_be_truncated() {
+    let foreign = Copied::empty();
+    let whole = Copied::of(run_lab("relay")).read("http.pcap");
+    foreign.write("cut.pcap", &whole[..whole.len() / 2]);
+    let judged = foreign.analyze();
+    assert!(
+        judged.reasons("cut").iter().any(|reason| reason.contains("ends")),
+        "{:#?}",
+        judged.reasons("cut")
+    );
+    let output = run(&foreign, &["cut.pcap", "--no-output"]);
+    assert!(stdout(&output).contains("ends") || stderr(&output).contains("ends"));
+}
+
+/// The manifest of "https" expects "sealed", and nobody said so: exit 0 means "expectations met".
+#[test]
+fn an_expected_verdict_that_is_not_given_is_not_met() {
+    for (remove, unname) in [(true, false), (false, true), (true, true)] {
+        let copied = Copied::of(run_lab("relay"));
+        if remove {
+            copied.remove("https.agent-a.jsonl");
+            copied.remove("https.agent-b.jsonl");
+        }
+        if unname {
+            copied.edit_manifest("https", |manifest| manifest["journals"] = json!([]));
+        }
+        let judged = copied.analyze();
+        assert_eq!(judged.status, 3, "journals removed: {remove}, not named: {unname}");
+        assert_ne!(judged.conclusion(), "proven");
+    }
+}

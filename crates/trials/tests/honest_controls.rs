@@ -703,3 +703,13 @@ fn a_canary_in_the_open_behind_a_tls_stream() {
         }
     });
 }
+#[test]
+fn a_decoy_that_was_sent() {
+    damaged(
+        |copied| {
+            let sent = copied.canary("https");
+            copied.edit_manifest("https", |manifest| manifest["decoys"][3] = sent.into());
+        },
+        &["1 decoy(s) that were never sent were found"],
+    );
+}
