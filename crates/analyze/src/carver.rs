@@ -16,6 +16,10 @@ pub(crate) const MAX_CARVED: usize = 64 << 10;
 /// Places tried in one buffer. Two-byte zlib headers stand once in 16,384 bytes of noise; a thousand is a feint.
 const MAX_ATTEMPTS: usize = 256;
 
+/// Bytes that all attempts on one capture may decode, so that a capture made of magic numbers costs no more time than
+/// others.
+pub(crate) const MAX_CARVED_DECODED: u64 = 256 << 20;
+
 /// Unexplained bytes of one side.
 #[derive(Debug, Default)]
 pub(crate) struct Carver {
@@ -52,7 +56,7 @@ pub(crate) fn carve(bytes: &[u8], evidence: &mut Evidence<'_>, place: impl Fn(us
     for at in 0..bytes.len().saturating_sub(1) {
         let Some(coding) = magic(&bytes[at..]) else { continue };
         attempts += 1;
-        if attempts > MAX_ATTEMPTS {
+        if attempts > MAX_ATTEMPTS || evidence.carved_bytes > MAX_CARVED_DECODED {
             evidence
                 .bound_hit("more magic numbers of compression formats in unexplained bytes than are tried");
             return;
@@ -61,7 +65,12 @@ pub(crate) fn carve(bytes: &[u8], evidence: &mut Evidence<'_>, place: impl Fn(us
         let mut matches = std::mem::take(&mut evidence.matches);
         let matcher = &evidence.known.matcher;
         // The outcome does not matter: what was decoded before an error was readable too.
-        evidence.decoder.decode(&[coding], &bytes[at..], |text| scanner.push(matcher, text, &mut matches));
+        let mut decoded = 0;
+        evidence.decoder.decode(&[coding], &bytes[at..], |text| {
+            scanner.push(matcher, text, &mut matches);
+            decoded += text.len() as u64;
+        });
+        evidence.carved_bytes += decoded;
         let layers = evidence.layers(&["carved", coding.name()]);
         for found in matches.drain(..) {
             evidence.hit(found.pattern, Level::Decoded, &layers, || place(at, bytes.len()));

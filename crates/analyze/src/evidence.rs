@@ -96,6 +96,8 @@ pub(crate) struct Evidence<'k> {
     pub searched_bytes: u64,
     /// Decrypted bytes searched.
     pub decrypted_bytes: u64,
+    /// Bytes that were decoded out of unexplained bytes.
+    pub(crate) carved_bytes: u64,
     /// The first [`MAX_UNEXPLAINED`] places of unexplained bytes.
     pub unexplained: Vec<Unexplained>,
     /// All unexplained bytes.
@@ -130,6 +132,7 @@ impl<'k> Evidence<'k> {
             unjournaled: 0,
             searched_bytes: 0,
             decrypted_bytes: 0,
+            carved_bytes: 0,
             unexplained: Vec::new(),
             unexplained_bytes: 0,
             bounds_hit: HashSet::new(),
