@@ -6,7 +6,7 @@ CARGO ?= cargo
 RUN = $(CARGO) run --quiet --bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http-local https-local analyze certs test lint deny bench doctor clean
+.PHONY: help build lab http https http-local https-local analyze certs test lint deny bench doctor clean
 
 # List the targets.
 help:
@@ -23,6 +23,14 @@ build:
 lab: build
 	@$(RUN) lab -- run http https
 	@$(RUN) analyze -- captures/http.pcap captures/https.pcap
+
+# Run the variant http in containers (Docker Compose); its files go to captures/.
+http:
+	@docker/run.sh http
+
+# Run the variant https in containers (Docker Compose); its files go to captures/.
+https:
+	@docker/run.sh https
 
 # Run and analyze the variant http alone, on this machine.
 http-local: build
@@ -68,7 +76,8 @@ doctor: build
 
 # Remove captures, results, certificates and everything that was built.
 clean:
-	rm -rf captures
+	@if [ -d captures ]; then find captures -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +; fi
+	rm -rf docker/bin
 	rm -f certs/*.pem certs/*.key
 	@if [ -d analysis ]; then find analysis -mindepth 1 -maxdepth 1 ! -name sample -exec rm -rf {} +; fi
 	$(CARGO) clean
