@@ -41,6 +41,27 @@ impl Lab {
         Self { folder }
     }
 
+    /// Waits until the capturer of a run under way has handed over more than a handshake: a block of its ring takes
+    /// 20 ms to come.
+    ///
+    /// # Panics
+    ///
+    /// If it writes nothing for 20 seconds.
+    pub fn wait_for_frames(&self, variant: &str) {
+        const MORE_THAN_A_HANDSHAKE: u64 = 16 << 10;
+        let partial = format!("{variant}.partial.pcap");
+        let has_frames = || {
+            let staged = std::fs::read_dir(self.captures()).expect("the captures").flatten();
+            let mut sizes = staged.filter_map(|entry| entry.path().join(&partial).metadata().ok());
+            sizes.any(|file| file.len() > MORE_THAN_A_HANDSHAKE)
+        };
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !has_frames() {
+            assert!(std::time::Instant::now() < deadline, "the capturer writes no frames");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// Where the runs' files go.
     #[must_use]
     pub fn captures(&self) -> PathBuf {

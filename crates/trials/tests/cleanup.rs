@@ -77,6 +77,7 @@ fn a_killed_capturer_leaves_a_readable_part_and_the_next_run_removes_it() {
     by_each_backend(|backend| {
         let lab = Lab::new();
         let running = lab.run_at_length(&["https", "--backend", backend]);
+        lab.wait_for_frames("https");
         running.signal("capturer", Signal::SIGKILL);
         let output = running.end();
         assert_eq!(output.status.code(), Some(1), "{backend}: {}", said(&output));

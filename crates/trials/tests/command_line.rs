@@ -2,9 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -305,23 +303,6 @@ fn a_capture_with_no_frame_at_all() {
     assert_eq!((judged.conclusion(), judged.status), ("inconclusive", 3));
 }
 
-/// Until the capturer has handed over more than a handshake: a block of its ring takes 20 ms.
-fn wait_for_frames(captures: &Path) {
-    const MORE_THAN_A_HANDSHAKE: u64 = 4096;
-    let has_frames = || {
-        let staged = fs::read_dir(captures).expect("the captures").flatten();
-        staged
-            .filter_map(|entry| entry.path().join("https.partial.pcap").metadata().ok())
-            .any(|partial| partial.len() > MORE_THAN_A_HANDSHAKE)
-    };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !has_frames() {
-        assert!(Instant::now() < deadline, "the capturer writes no frames");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The capturer is killed in the middle of a run: what it left can be read, and proves nothing.
 #[test]
 fn a_killed_capturer_leaves_an_inconclusive_capture() {
     let mut backends = vec!["relay"];
@@ -332,7 +313,7 @@ fn a_killed_capturer_leaves_an_inconclusive_capture() {
     for backend in backends {
         let lab = Lab::new();
         let running = lab.run_at_length(&["https", "--backend", backend]);
-        wait_for_frames(&lab.captures());
+        lab.wait_for_frames("https");
         running.signal("capturer", Signal::SIGKILL);
         let output = running.end();
         assert_eq!(output.status.code(), Some(1), "{backend}: {}", said(&output));
