@@ -60,10 +60,14 @@ impl Clear {
         self.records.push_back((self.next, record.clone()));
         if self.records.len() > MAX_CLEAR_RECORDS {
             self.records.pop_front();
+            evidence.bound_hit("more handshake records in the clear than are remembered");
         }
         self.next += bytes.len() as u64;
         let mut matches = std::mem::take(&mut evidence.matches);
         self.scanner.push(&evidence.known.matcher, bytes, &mut matches);
+        if self.scanner.has_overflowed() {
+            evidence.bound_hit("more long strings under way in one stream than are followed");
+        }
         let layers = evidence.layers(&["tls-records"]);
         for found in matches.drain(..) {
             let record_of = |offset: u64| self.records.iter().rev().find(|(first, _)| *first <= offset);
