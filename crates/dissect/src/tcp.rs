@@ -3,7 +3,7 @@
 //! ```text
 //!   segments (any order)          HalfStream                            chunks, in stream order
 //!   ───────────────────>  delivered │ next │ .. hole .. │ pending  ───>  Chunk │ Gap │ Chunk
-//!                          history: (offset, len, hash)                  offset 0 = first byte after the SYN
+//!                          history: (offset, len, hash, bytes?)          offset 0 = first byte after the SYN
 //! ```
 //!
 //! A segment that continues the stream comes back as a borrowed chunk at once: no copy, no allocation. Only a segment
@@ -29,6 +29,15 @@ pub const MAX_PENDING_SEGMENTS: usize = 8192;
 /// full segments are 46 KiB; at 24 bytes each the history of a direction stays below 1 KiB. A repeated segment older
 /// than that is reported as unverified.
 pub const HISTORY_SEGMENTS: usize = 32;
+
+/// Segments longer than this are remembered by their bytes, not by their hash alone. No Ethernet carries them: they are
+/// what segmentation offload shows to a capture inside the sending host, and a retransmission repeats any one of the
+/// segments that the network card would have cut from them, whose borders they do not share.
+const LONG_SEGMENT: usize = 1500;
+
+/// Most bytes of long segments that are remembered in one direction: two of the longest there are (64 KiB). When hit,
+/// the oldest are remembered by their hash alone, and a repeated part of one is reported as unverified.
+pub const HISTORY_BYTES: usize = 128 << 10;
 
 /// Largest distance from the next expected byte at which a segment still belongs to the stream: the largest window
 /// that window scaling allows (RFC 7323 §2.3). What lies outside is reported as [`Disposition::OutOfWindow`].
@@ -181,11 +190,19 @@ struct Waiting {
     origin: Origin,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Seen {
     stream_offset: u64,
     len: u32,
     hash: u64,
+    /// Of a [`LONG_SEGMENT`], as long as there is room.
+    bytes: Option<Box<[u8]>>,
+}
+
+impl Seen {
+    fn end(&self) -> u64 {
+        self.stream_offset + u64::from(self.len)
+    }
 }
 
 /// One direction of a connection.
@@ -208,6 +225,8 @@ pub struct HalfStream {
     finished: bool,
     /// What was delivered last, oldest first. The hash is keyed at random: a collision cannot be prepared.
     history: VecDeque<Seen>,
+    /// Bytes of long segments in `history`.
+    history_bytes: usize,
     /// The byte before `next`: what a keep-alive probe repeats (RFC 9293 §3.8.4).
     last_byte: Option<u8>,
     hasher: RandomState,
@@ -334,6 +353,7 @@ impl HalfStream {
     /// Forgets what only an open connection needs.
     pub fn release(&mut self) {
         self.history = VecDeque::new();
+        self.history_bytes = 0;
     }
 
     /// The hole at the very end, behind which nothing was captured.
@@ -360,12 +380,30 @@ impl HalfStream {
     fn deliver(&mut self, offset: u64, bytes: &[u8]) {
         self.next = offset + bytes.len() as u64;
         self.account.delivered_bytes += bytes.len() as u64;
-        if self.history.len() == HISTORY_SEGMENTS {
-            self.history.pop_front();
+        if self.history.len() == HISTORY_SEGMENTS
+            && let Some(Seen { bytes: Some(bytes), .. }) = self.history.pop_front()
+        {
+            self.history_bytes -= bytes.len();
         }
         let hash = self.hasher.hash_one(bytes);
-        self.history.push_back(Seen { stream_offset: offset, len: bytes.len() as u32, hash });
+        let kept = if bytes.len() > LONG_SEGMENT { self.keep(bytes) } else { None };
+        self.history.push_back(Seen { stream_offset: offset, len: bytes.len() as u32, hash, bytes: kept });
         self.last_byte = bytes.last().copied();
+    }
+
+    /// A copy of a long segment, for which older ones make room.
+    #[cold]
+    fn keep(&mut self, bytes: &[u8]) -> Option<Box<[u8]>> {
+        for old in &mut self.history {
+            if self.history_bytes + bytes.len() <= HISTORY_BYTES {
+                break;
+            }
+            self.history_bytes -= old.bytes.take().map_or(0, |bytes| bytes.len());
+        }
+        (self.history_bytes + bytes.len() <= HISTORY_BYTES).then(|| {
+            self.history_bytes += bytes.len();
+            bytes.into()
+        })
     }
 
     /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
@@ -456,7 +494,7 @@ impl HalfStream {
         Pushed { disposition, chunk }
     }
 
-    /// Compares bytes that begin at `offset` and end at or before `next` with the remembered hashes.
+    /// Compares bytes that begin at `offset` and end at or before `next` with what is remembered.
     fn compare_delivered(&self, offset: u64, bytes: &[u8]) -> Comparison {
         let end = offset + bytes.len() as u64;
         if let ([byte], Some(last)) = (bytes, self.last_byte)
@@ -465,25 +503,29 @@ impl HalfStream {
             return if *byte == last { Comparison::Same } else { Comparison::Different };
         }
         let mut covered = offset;
-        for seen in &self.history {
-            let seen_end = seen.stream_offset + u64::from(seen.len);
-            if seen_end <= offset {
-                continue;
-            }
+        let mut forgotten = false;
+        for seen in self.history.iter().filter(|seen| seen.end() > offset) {
             if seen.stream_offset >= end {
                 break;
             }
-            // A piece that sticks out on either side has a hash of other bytes than these.
-            if seen.stream_offset < offset || seen_end > end || seen.stream_offset != covered {
-                return Comparison::Forgotten;
+            let (from, to) = (seen.stream_offset.max(offset), seen.end().min(end));
+            forgotten |= from != covered;
+            let repeated = bytes.get((from - offset) as usize..(to - offset) as usize).unwrap_or_default();
+            let known = (from - seen.stream_offset) as usize..(to - seen.stream_offset) as usize;
+            match &seen.bytes {
+                Some(kept) if kept.get(known) != Some(repeated) => return Comparison::Different,
+                Some(_) => {}
+                None if repeated.len() as u32 == seen.len => {
+                    if self.hasher.hash_one(repeated) != seen.hash {
+                        return Comparison::Different;
+                    }
+                }
+                // A piece that sticks out on either side has a hash of other bytes than these.
+                None => forgotten = true,
             }
-            let range = (seen.stream_offset - offset) as usize..(seen_end - offset) as usize;
-            if self.hasher.hash_one(bytes.get(range).unwrap_or_default()) != seen.hash {
-                return Comparison::Different;
-            }
-            covered = seen_end;
+            covered = to;
         }
-        if covered == end { Comparison::Same } else { Comparison::Forgotten }
+        if covered == end && !forgotten { Comparison::Same } else { Comparison::Forgotten }
     }
 }
 
@@ -601,6 +643,43 @@ mod tests {
         let (text, gaps, account) = harness.finish();
         assert_eq!((text.as_str(), gaps.len()), ("abcdef", 0));
         assert_eq!((account.repeated, account.conflicts, account.unverified), (1, 1, 1));
+    }
+
+    /// What a sender repeats of a segment that a network card was to cut: none of the borders is the same.
+    #[test]
+    fn a_part_of_a_long_segment_is_compared_with_its_bytes() {
+        let long: Vec<u8> = (0..60_000u32).map(|i| b'a' + (i % 23) as u8).collect();
+        let mut harness = Harness::opened();
+        harness.push(&seg(0, &long, 1)).push(&seg(60_000, b"xyz", 2));
+        harness.push(&seg(1448, &long[1448..2896], 3));
+        assert_eq!(harness.last, Some(Disposition::Repeated), "from its middle");
+        let across = [&long[58_000..], b"xyz"].concat();
+        harness.push(&seg(58_000, &across, 4));
+        assert_eq!(harness.last, Some(Disposition::Repeated), "its end and the next segment");
+        let mut forged = long[1448..2896].to_vec();
+        forged[1000] ^= 1;
+        harness.push(&seg(1448, &forged, 5));
+        assert_eq!(harness.last, Some(Disposition::Conflict));
+    }
+
+    #[test]
+    fn the_bytes_of_long_segments_are_bounded_and_the_oldest_go_first() {
+        let long = vec![b'x'; 60_000];
+        let mut harness = Harness::opened();
+        for i in 0..4u32 {
+            harness.push(&seg(i * 60_000, &long, 1));
+            assert!(harness.half.history_bytes <= HISTORY_BYTES);
+        }
+        harness.push(&seg(10, &long[10..20], 2));
+        assert_eq!(harness.last, Some(Disposition::Unverified), "only its hash is left");
+        harness.push(&seg(0, &long, 3));
+        assert_eq!(harness.last, Some(Disposition::Repeated), "which still knows it whole");
+        harness.push(&seg(3 * 60_000 + 10, &long[10..20], 4));
+        assert_eq!(harness.last, Some(Disposition::Repeated));
+        for i in 0..HISTORY_SEGMENTS as u32 {
+            harness.push(&seg(240_000 + i, b"y", 5));
+        }
+        assert_eq!(harness.half.history_bytes, 0, "what is forgotten is given back");
     }
 
     #[test]
