@@ -12,7 +12,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 read -r -a analyze <<< "${ANALYZE:-cargo run --quiet --bin analyze --}"
 work=$(mktemp -d)
 passed=0 failed=0
-engine_names=$(docker ps -aq | sort; docker network ls -q | sort; docker volume ls -q | sort)
+# What Compose made carries its label, the volumes of a container do not; others may use the engine meanwhile.
+of_compose='label=com.docker.compose.project'
+engine_names() {
+    docker ps -aq --filter "$of_compose" | sort
+    docker network ls -q --filter "$of_compose" | sort
+    docker volume ls -q | sort
+}
+names_before=$(engine_names)
 
 cases=(runs proven owner first_and_last follow images hardened secrets by_hand taken_port never_healthy unwritable
     failing_build no_docker no_compose bad_words interrupted terminated full_disk locked)
@@ -60,9 +67,7 @@ fail() {
 
 # No container, network or volume stays, and nothing half done is in captures/.
 nothing_left() {
-    local names
-    names=$(docker ps -aq | sort; docker network ls -q | sort; docker volume ls -q | sort)
-    [ "$names" = "$engine_names" ] || fail "containers, networks or volumes stay: $(docker ps -a; docker network ls; docker volume ls)"
+    [ "$(engine_names)" = "$names_before" ] || fail "containers, networks or volumes stay: $(docker ps -a; docker network ls; docker volume ls)"
     [ -z "$(find captures -name '.staging*')" ] || fail "a staging folder stays"
 }
 
