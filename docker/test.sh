@@ -147,7 +147,7 @@ test_owner() {
 }
 
 # Nothing before the first SYN. Each connection ends by a FIN of its client, answered by one or, where the server's
-# close_notify comes too late, by a reset; after the last FIN comes nothing but that.
+# close_notify comes too late, by a reset; after the last FIN comes nothing but that, of each connection.
 test_first_and_last() {
     local variant
     for variant in http https; do
@@ -160,11 +160,12 @@ test_first_and_last() {
             !($1 in ends) && $2 != "S" { wrong("stream " $1 " begins with " $2 " in frame " NR) }
             { ends[$1] += 0 }
             $2 ~ /[FR]/ { ends[$1]++ }
-            $2 ~ /F/ { after = 0; late = 0; next }
-            { after++; late += $3 }
+            $2 ~ /F/ { delete after; delete late; next }
+            { after[$1]++; late[$1] += $3 }
             END {
                 for (stream in ends) if (ends[stream] < 2) wrong("stream " stream " has one end only")
-                if (after > 3 || late > close_notify) wrong(after " frames with " late " bytes after the last FIN")
+                for (stream in after) if (after[stream] > 3 || late[stream] > close_notify)
+                    wrong("stream " stream ": " after[stream] " frames with " late[stream] " bytes after the last FIN")
                 exit failed
             }' "$work/flags" || fail "see above"
     done
