@@ -203,12 +203,17 @@ impl TcpFlags {
     pub const fn ack(self) -> bool {
         self.contains(Self::ACK)
     }
+
+    /// The names of the bits that are set, the lowest first.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+        (0..).zip(names).filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)
+    }
 }
 
 impl fmt::Debug for TcpFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-        let mut set = (0..).zip(names).filter(|(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name);
+        let mut set = self.names();
         f.write_str(set.next().unwrap_or("none"))?;
         set.try_for_each(|name| write!(f, "|{name}"))
     }

@@ -111,6 +111,8 @@ pub struct Head {
     pub host: String,
     /// Status code of an answer; 0 in a request.
     pub status: u16,
+    /// Reason phrase of an answer; empty if there is none, or if it is not ASCII.
+    pub reason: String,
     /// `Content-Type`, as it stands; empty if there is none.
     pub content_type: String,
     /// How the body ends.
@@ -127,6 +129,7 @@ impl Head {
         self.target.clear();
         self.host.clear();
         self.status = 0;
+        self.reason.clear();
         self.content_type.clear();
         self.framing = Framing::Empty;
         self.codings.clear();
@@ -513,6 +516,7 @@ impl Parser {
                     _ => return Err(Lost::BadHead),
                 }
                 head.status = response.code.unwrap_or_default();
+                head.reason.push_str(response.reason.unwrap_or_default());
                 response.headers
             }
         };
@@ -700,6 +704,22 @@ mod tests {
     const TWO: &[u8] = b"POST /tool HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello\
         POST /tool HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n\
         GET /healthz HTTP/1.1\n\n";
+
+    #[test]
+    fn reasons_are_what_stands_there() {
+        for (line, status, reason) in [
+            (&b"HTTP/1.1 200 OK"[..], 200, "OK"),
+            (b"HTTP/1.1 415 Not that type", 415, "Not that type"),
+            (b"HTTP/1.1 204 ", 204, ""),
+            (b"HTTP/1.1 204", 204, ""),
+            (b"HTTP/1.1 200 na\xefve", 200, ""),
+        ] {
+            let mut conversation = Conversation::default();
+            read(&mut conversation, Role::Response, &[line, b"\r\nContent-Length: 0\r\n\r\n"]);
+            let head = conversation.head(Role::Response);
+            assert_eq!((head.status, head.reason.as_str()), (status, reason), "{line:?}");
+        }
+    }
 
     #[test]
     fn length_chunks_and_no_body_on_one_connection() {

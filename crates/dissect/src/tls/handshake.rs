@@ -66,6 +66,26 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Its type on the wire.
+    #[must_use]
+    pub fn message_type(&self) -> HandshakeType {
+        match self {
+            Self::ClientHello(_) => HandshakeType::CLIENT_HELLO,
+            Self::ServerHello(_) => HandshakeType::SERVER_HELLO,
+            Self::EncryptedExtensions(_) => HandshakeType::ENCRYPTED_EXTENSIONS,
+            Self::Certificate(_) => HandshakeType::CERTIFICATE,
+            Self::NewSessionTicket(_) => HandshakeType::NEW_SESSION_TICKET,
+            Self::KeyUpdate { .. } => HandshakeType::KEY_UPDATE,
+            Self::Finished => HandshakeType::FINISHED,
+            Self::EndOfEarlyData => HandshakeType::END_OF_EARLY_DATA,
+            Self::Other { message_type, .. }
+            | Self::Malformed { message_type, .. }
+            | Self::TooLong { message_type, .. } => *message_type,
+        }
+    }
+}
+
 /// ClientHello (RFC 8446 §4.1.2). Text fields show bytes outside printable ASCII escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientHello {
