@@ -1,5 +1,6 @@
 //! One TCP connection of the capture: reassembled, searched, and read as what it speaks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dissect::ip::Address;
@@ -8,8 +9,10 @@ use dissect::tcp::{self, Chunk, Disposition, Gap, HalfStream, Ready, Segment};
 use dissect::tls::{Side, Workspace};
 
 use crate::carver::Carver;
+use crate::course::{Course, Passing};
 use crate::detect::{Detector, Protocol};
 use crate::evidence::Evidence;
+use crate::exposure::Ended;
 use crate::findings::{Level, Place};
 use crate::frame_map::FrameMap;
 use crate::http::{Http, Source};
@@ -18,8 +21,18 @@ use crate::tls::Tls;
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
+/// What there is of each side, with the side.
+fn by_side<T>(both: [T; 2]) -> impl Iterator<Item = (Side, T)> {
+    SIDES.into_iter().zip(both)
+}
+
 /// Address and port.
 pub(crate) type Endpoint = (Address, u16);
+
+/// An endpoint as it enters the result.
+pub(crate) fn endpoint((address, port): Endpoint) -> String {
+    SocketAddr::new(address.to_ip(), port).to_string()
+}
 
 /// What all connections of a capture share.
 #[derive(Debug)]
@@ -43,7 +56,7 @@ pub(crate) struct Connection {
     pub server: Endpoint,
     /// Whether SYN and SYN-ACK were captured.
     handshake: [bool; 2],
-    reset: bool,
+    course: Course,
     halves: [HalfStream; 2],
     scanners: [Scanner; 2],
     frames: [FrameMap; 2],
@@ -74,6 +87,8 @@ pub(crate) struct Summary {
     pub handshake_seen: bool,
     /// Whether any payload crossed.
     pub has_data: bool,
+    /// Its frames, and what they show.
+    pub course: Course,
     /// The account of each side.
     pub accounts: [tcp::Account; 2],
     /// What it spoke.
@@ -88,6 +103,10 @@ struct Wire<'a>(&'a [FrameMap; 2]);
 impl Source for Wire<'_> {
     fn place(&self, side: Side, start: u64, end: u64) -> Place {
         self.0[side as usize].place(start, end)
+    }
+
+    fn visible_frame(&self, side: Side, offset: u64) -> Option<u64> {
+        self.0[side as usize].frame_at(offset)
     }
 
     fn frame_before(&self, side: Side, end: u64) -> u64 {
@@ -115,7 +134,7 @@ impl Connection {
             client,
             server,
             handshake: [false; 2],
-            reset: false,
+            course: Course::default(),
             halves: Default::default(),
             scanners: Default::default(),
             frames: SIDES.map(|side| FrameMap::new(index, side)),
@@ -133,7 +152,13 @@ impl Connection {
 
     /// Whether both sides have closed, or one has reset it.
     pub(crate) fn is_over(&self) -> bool {
-        self.reset || self.halves.iter().all(HalfStream::is_closed)
+        self.course.ended != Ended::Open
+    }
+
+    /// A sequence number of a side, counted from that of its SYN.
+    pub(crate) fn relative_sequence(&self, side: Side, seq: u32) -> Option<u32> {
+        let first_byte = self.halves[side as usize].initial_sequence()?;
+        Some(seq.wrapping_sub(first_byte).wrapping_add(1))
     }
 
     /// Bytes that wait behind holes.
@@ -142,24 +167,64 @@ impl Connection {
     }
 
     /// Takes a segment of one side, and says what became of its payload.
-    pub(crate) fn push(&mut self, side: Side, segment: &Segment<'_>, shared: &mut Shared<'_>) -> Disposition {
-        if segment.syn {
-            self.handshake[side as usize] = true;
+    pub(crate) fn push(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        passing: &Passing,
+        shared: &mut Shared<'_>,
+    ) -> Disposition {
+        self.course.pass(side, passing);
+        if segment.syn && !std::mem::replace(&mut self.handshake[side as usize], true) {
+            self.course.waiting.speaks(side);
         }
-        self.reset |= segment.rst;
         if let Some(ack) = segment.ack {
             self.halves[side.other() as usize].acknowledge(ack);
         }
         let pushed = self.halves[side as usize].push(segment);
+        if self.course.ended == Ended::Open && (segment.rst || segment.fin) {
+            self.course.ended = match self.halves.iter().all(HalfStream::is_closed) {
+                true => Ended::Fin,
+                false if segment.rst => Ended::Rst,
+                false => Ended::Open,
+            };
+        }
         if pushed.disposition == Disposition::Empty {
             return pushed.disposition;
         }
         self.has_data = true;
+        let awaited = self.awaited(side);
         if let Some(chunk) = pushed.chunk {
             self.chunk(side, &chunk, shared);
         }
         self.drain(side, shared);
+        if self.course.waiting.is_open() && pushed.disposition.is_in_stream() {
+            self.note_waiting(side, awaited);
+        }
         pushed.disposition
+    }
+
+    /// Payload came that has not been there before. `awaited` is what [`Connection::awaited`] said before.
+    fn note_waiting(&mut self, side: Side, awaited: Option<u64>) {
+        if awaited.is_none() || self.awaited(side) != awaited {
+            self.course.waiting.speaks(side);
+        }
+        let is_answered = match &self.app {
+            App::Http(http) => http.is_answered(),
+            App::Tls(tls) => tls.is_answered(),
+            App::Undecided(_) | App::Unknown | App::Finished => false,
+        };
+        if is_answered {
+            self.course.waiting.answered();
+        }
+    }
+
+    /// Number of things that a side has said for the other to wait for; `None` where everything is.
+    fn awaited(&self, side: Side) -> Option<u64> {
+        match &self.app {
+            App::Tls(tls) if side == Side::Server => Some(tls.awaited_records()),
+            _ => None,
+        }
     }
 
     /// Gives up on the first hole of the side that holds back most.
@@ -183,7 +248,7 @@ impl Connection {
         let (mut protocol, mut tls) = (Protocol::Unknown, None);
         match std::mem::replace(&mut self.app, App::Finished) {
             App::Undecided(detector) => {
-                for (side, first) in SIDES.into_iter().zip(detector.into_first()) {
+                for (side, first) in by_side(detector.into_first()) {
                     self.unexplained(side, first.offset, &first.bytes, "an unknown protocol", evidence);
                 }
             }
@@ -208,6 +273,12 @@ impl Connection {
             }
             App::Unknown | App::Finished => {}
         }
+        for (side, payload) in by_side(self.course.payload) {
+            match &tls {
+                Some(tls) => evidence.traffic.tls(payload, tls.bytes(side), tls.dead_from(side).is_some()),
+                None => evidence.traffic.clear(payload),
+            }
+        }
         for side in SIDES {
             let frames = &self.frames[side as usize];
             self.carvers[side as usize].finish(evidence, |start, end| frames.place(start, end));
@@ -221,6 +292,7 @@ impl Connection {
             server: self.server,
             handshake_seen: self.handshake == [true; 2],
             has_data: self.has_data,
+            course: self.course,
             accounts: [*self.halves[0].account(), *self.halves[1].account()],
             protocol,
             tls,
@@ -289,7 +361,7 @@ impl Connection {
                     Protocol::Tls => App::Tls(Box::new(Tls::new(keys.as_ref()))),
                     Protocol::Unknown => App::Unknown,
                 };
-                for (side, first) in SIDES.into_iter().zip(first) {
+                for (side, first) in by_side(first) {
                     if !first.bytes.is_empty() {
                         self.read(side, first.offset, &first.bytes, shared);
                     }

@@ -7,10 +7,13 @@ use dissect::content;
 use dissect::tls::Side;
 
 use crate::findings::{Findings, Level, Place};
+use crate::frame_times::FrameTimes;
 use crate::journal::Direction;
+use crate::packets::Packets;
 use crate::readable::Readable;
 use crate::search::{Match, PatternId};
 use crate::strings::KnownStrings;
+use crate::traffic;
 
 /// Most HTTP messages that are listed one by one; the others are counted.
 pub(crate) const MAX_LISTED: usize = 1000;
@@ -77,6 +80,19 @@ pub(crate) struct Sighting {
     pub first: Option<WireMessage>,
 }
 
+/// An HTTP message of the list.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// The message.
+    pub message: WireMessage,
+    /// Index of the known message that it is.
+    pub known: Option<usize>,
+    /// Time of its first frame, nanoseconds since the epoch.
+    pub first_at: Option<u64>,
+    /// Time of its last frame.
+    pub last_at: Option<u64>,
+}
+
 /// Everything that one pass collects.
 #[derive(Debug)]
 pub(crate) struct Evidence<'k> {
@@ -87,7 +103,7 @@ pub(crate) struct Evidence<'k> {
     /// By index of the known message.
     pub sightings: Vec<Sighting>,
     /// The first [`MAX_LISTED`] HTTP messages.
-    pub listed: Vec<(WireMessage, Option<usize>)>,
+    pub listed: Vec<Listed>,
     /// Number of HTTP messages.
     pub messages: u64,
     /// Messages with a body that no journal names.
@@ -106,6 +122,12 @@ pub(crate) struct Evidence<'k> {
     pub bounds_hit: HashSet<String>,
     /// What stands readable in a capture without journals.
     pub readable: Option<Readable>,
+    /// The first frames.
+    pub packets: Packets,
+    /// When the latest frames were captured.
+    pub times: FrameTimes,
+    /// Bytes by kind.
+    pub traffic: traffic::Account,
     /// Takes content codings off.
     pub decoder: content::Decoder,
     /// Scratch for the matches of one push.
@@ -137,6 +159,9 @@ impl<'k> Evidence<'k> {
             unexplained_bytes: 0,
             bounds_hit: HashSet::new(),
             readable,
+            packets: Packets::default(),
+            times: FrameTimes::default(),
+            traffic: traffic::Account::default(),
             decoder: content::Decoder::default(),
             matches: Vec::new(),
             body_lengths: known.messages.iter().map(|message| message.body_len).collect(),
@@ -196,7 +221,9 @@ impl<'k> Evidence<'k> {
             self.unjournaled += 1;
         }
         if self.listed.len() < MAX_LISTED {
-            self.listed.push((message, index));
+            let first_at = message.place.frames.first().and_then(|frame| self.times.at(*frame));
+            let last_at = self.times.at(message.last_frame);
+            self.listed.push(Listed { message, known: index, first_at, last_at });
         }
     }
 

@@ -3,7 +3,13 @@
 //! Field by field; `ARCHITECTURE.md` and the README point here. Arrays are arrays even when they hold one thing; a field
 //! that does not apply is `null`, not left out.
 
+mod said;
+mod wire;
+
 use serde::Serialize;
+
+pub use said::{JournalEntry, ManifestEntry, ProgramEntry};
+pub use wire::{ByKind, ConnectionEntry, Ended, Exhibit, ExhibitFrame, PacketEntry, Traffic, Turn};
 
 use crate::findings::Level;
 use crate::journal::Direction;
@@ -134,6 +140,22 @@ pub struct Capture {
     pub readable: Vec<ReadableEntry>,
     /// Number of such strings.
     pub readable_total: u64,
+    /// What the capturer states; `null` without a manifest.
+    pub manifest: Option<ManifestEntry>,
+    /// What the agents state, both journals in order of time: the first 200 lines.
+    pub journal: Vec<JournalEntry>,
+    /// Number of such lines.
+    pub journal_total: u64,
+    /// TCP connections: the first 256.
+    pub connections: Vec<ConnectionEntry>,
+    /// Number of TCP connections.
+    pub connections_total: u64,
+    /// Frames: the first 200.
+    pub packets: Vec<PacketEntry>,
+    /// How many bytes crossed, and of what kind they are.
+    pub traffic: Traffic,
+    /// The first exchange on the wire; `null` where it was not read, or the file cannot be read twice.
+    pub exhibit: Option<Exhibit>,
 }
 
 /// Whether all that was said was seen.
@@ -298,6 +320,8 @@ pub struct Location {
     pub direction: Option<Direction>,
     /// Offset in the stream of the first byte, from 0 behind the SYN; `null` for bytes that did not join a stream.
     pub stream_offset: Option<u64>,
+    /// Bytes on the wire that carry it: of an encoded string the encoded bytes, of a decrypted one its whole records.
+    pub wire_bytes: u64,
     /// What has to be undone, outermost first; empty for bytes that stand there as they are.
     pub layers: Vec<&'static str>,
     /// Display filter for Wireshark.
@@ -425,6 +449,10 @@ pub struct HttpMessage {
     pub first_frame: Option<u64>,
     /// Frame of its last byte.
     pub last_frame: u64,
+    /// Time of the first frame, nanoseconds since the epoch; `null` where it is not known any more.
+    pub first_at_unix_ns: Option<u64>,
+    /// Time of the last frame.
+    pub last_at_unix_ns: Option<u64>,
     /// Request method; `null` in an answer.
     pub method: Option<String>,
     /// Request target; `null` in an answer.

@@ -1,5 +1,6 @@
 //! Where the needles stand.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dissect::tls::Side;
@@ -71,6 +72,8 @@ pub(crate) struct Place {
     pub stream_offset: Option<u64>,
     /// Bytes on the wire that carry it.
     pub wire_len: u64,
+    /// Where the place is of whole records: stream offsets of exactly the ciphertext.
+    pub ciphertext: Option<Range<u64>>,
 }
 
 /// A needle in its place.

@@ -64,8 +64,9 @@ impl FrameMap {
             side: Some(self.side),
             stream_offset: Some(start),
             wire_len: end.saturating_sub(start),
+            ciphertext: None,
         };
-        let first = self.entries.partition_point(|entry| entry.stream_offset + u64::from(entry.len) <= start);
+        let first = self.index(start);
         for entry in self.entries.range(first..).take_while(|entry| entry.stream_offset < end) {
             if place.frames.is_empty() {
                 place.file_offset = entry.origin.file_offset + start.saturating_sub(entry.stream_offset);
@@ -81,10 +82,20 @@ impl FrameMap {
 
     /// Whether one frame carries the whole range.
     pub(crate) fn is_in_one_frame(&self, start: u64, end: u64) -> bool {
-        let at = self.entries.partition_point(|entry| entry.stream_offset + u64::from(entry.len) <= start);
-        self.entries.get(at).is_some_and(|entry| {
+        self.entries.get(self.index(start)).is_some_and(|entry| {
             entry.stream_offset <= start && entry.stream_offset + u64::from(entry.len) >= end
         })
+    }
+
+    /// Frame of the byte at an offset; `None` where that is not remembered.
+    pub(crate) fn frame_at(&self, offset: u64) -> Option<u64> {
+        let entry = self.entries.get(self.index(offset))?;
+        (entry.stream_offset <= offset).then_some(entry.origin.frame)
+    }
+
+    /// The first entry that ends behind an offset.
+    fn index(&self, offset: u64) -> usize {
+        self.entries.partition_point(|entry| entry.stream_offset + u64::from(entry.len) <= offset)
     }
 
     /// Frame of the last byte before `end`.

@@ -9,6 +9,7 @@ use dissect::tls::Side;
 
 use crate::evidence::{Evidence, WireMessage};
 use crate::findings::{Level, Place};
+use crate::packets::start_line;
 use crate::readable::MAX_JSON_BODY;
 use crate::search::Scanner;
 
@@ -22,6 +23,8 @@ const MAX_PIECES: usize = 4096;
 pub(crate) trait Source {
     /// The place on the wire of a range of one side's bytes.
     fn place(&self, side: Side, start: u64, end: u64) -> Place;
+    /// The frame in which everybody sees the byte at `offset`; `None` where nobody does, or it is not remembered.
+    fn visible_frame(&self, side: Side, offset: u64) -> Option<u64>;
     /// The frame of the last byte before `end`.
     fn frame_before(&self, side: Side, end: u64) -> u64;
     /// Whether a range of the wire stands in one frame.
@@ -37,6 +40,7 @@ pub(crate) trait Source {
 pub(crate) struct Http {
     conversation: Conversation,
     sides: [Reading; 2],
+    is_answered: bool,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +117,11 @@ impl Http {
         self.sides[side as usize].message_start
     }
 
+    /// Whether an answer has begun.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
     /// From where on the bytes of a side could not be read, if that is so now.
     pub(crate) fn unread_from(&self, side: Side) -> Option<u64> {
         self.sides[side as usize].unread_from
@@ -143,7 +152,7 @@ impl Http {
                     }
                     return;
                 }
-                Event::Head => self.head(side, evidence),
+                Event::Head => self.head(side, source, evidence),
                 Event::Body { bytes, new_chunk } => {
                     let at = before + step.consumed as u64 - bytes.len() as u64;
                     self.body(side, at, bytes, new_chunk, source, evidence);
@@ -195,8 +204,12 @@ impl Http {
         }
     }
 
-    fn head(&mut self, side: Side, evidence: &mut Evidence<'_>) {
+    fn head(&mut self, side: Side, source: &dyn Source, evidence: &mut Evidence<'_>) {
         let head = self.conversation.head(role(side));
+        let frame = source.visible_frame(side, self.sides[side as usize].message_start);
+        evidence.packets.begins(frame, || start_line(head));
+        // After an interim answer the client still waits (RFC 9110 §15.2).
+        self.is_answered |= head.status >= 200;
         let body = match (head.codings.as_slice(), head.framing) {
             ([], Framing::Chunked) => Body::Chunked(Box::default()),
             ([], _) => Body::Identity,

@@ -30,10 +30,20 @@ pub enum Direction {
 pub(crate) struct Message {
     /// Which agent's journal says so.
     pub agent: String,
+    /// What that agent did with it.
+    pub event: Event,
     /// The message's own id; `None` where the agent could not read one.
     pub message_id: Option<String>,
     /// Which way it went.
     pub direction: Direction,
+    /// When the line was written, nanoseconds since the epoch.
+    pub at_unix_ns: Option<u64>,
+    /// The agent's side of the TCP connection.
+    pub local: Option<String>,
+    /// The other side.
+    pub remote: Option<String>,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
     /// The exact bytes of its body.
     pub body: Vec<u8>,
     /// Their SHA-256.
@@ -41,9 +51,9 @@ pub(crate) struct Message {
 }
 
 /// What an agent did with a message.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Event {
+pub enum Event {
     /// It put it on the wire.
     Sent,
     /// It read it off the wire.
@@ -57,6 +67,10 @@ struct Line {
     agent: String,
     event: Event,
     message_id: Option<String>,
+    at_unix_ns: Option<u64>,
+    local: Option<String>,
+    remote: Option<String>,
+    content_type: Option<String>,
     body_sha256: String,
     body: Option<String>,
 }
@@ -131,8 +145,18 @@ impl Journal {
         {
             self.runs.push(run);
         }
-        let (agent, message_id) = (line.agent, line.message_id);
-        self.messages.push(Message { agent, message_id, direction, body: body.into_bytes(), body_sha256 });
+        self.messages.push(Message {
+            agent: line.agent,
+            event: line.event,
+            message_id: line.message_id,
+            direction,
+            at_unix_ns: line.at_unix_ns,
+            local: line.local,
+            remote: line.remote,
+            content_type: line.content_type,
+            body: body.into_bytes(),
+            body_sha256,
+        });
         Ok(())
     }
 }

@@ -6,23 +6,32 @@
 mod carver;
 mod connection;
 pub mod console;
+mod course;
 mod detect;
 mod evidence;
+mod excerpt;
+mod exhibit;
 pub mod exposure;
 mod findings;
 mod frame_map;
+mod frame_times;
 mod http;
 pub mod inputs;
 mod journal;
+mod location;
 mod manifest;
+mod packets;
 mod pass;
 pub mod prove;
 mod readable;
 mod reader;
+mod said;
 mod search;
+mod stream_entries;
 mod streams;
 mod strings;
 mod tls;
+mod traffic;
 pub mod verdict;
 
 /// Lower-case hexadecimal digits.

@@ -38,6 +38,12 @@ pub struct Manifest {
     /// Interface the frames were taken from.
     #[serde(default)]
     pub interface: Option<String>,
+    /// Link type of the capture (`LINKTYPE_*`).
+    #[serde(default)]
+    pub link_type: Option<u16>,
+    /// The program that captured.
+    #[serde(default)]
+    pub program: Option<Program>,
     /// The capture file.
     pub capture: CaptureFile,
     /// Whether the capturer closed the file itself.
@@ -76,6 +82,15 @@ pub struct Variant {
     pub port: u16,
 }
 
+/// Name and version of a program.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
 /// The capture file as its capturer left it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CaptureFile {
@@ -90,6 +105,9 @@ pub struct CaptureFile {
     /// Longest part of a frame that was kept.
     #[serde(default)]
     pub snaplen: Option<u32>,
+    /// The kernel's filter, in tcpdump's words.
+    #[serde(default)]
+    pub filter: Option<String>,
     /// Frames whose checksum a network card was still to fill in.
     #[serde(default)]
     pub unfinished_checksums: Option<u64>,

@@ -5,6 +5,7 @@
 //! that are not TCP) is searched frame by frame.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use dissect::capture::Record;
@@ -18,8 +19,11 @@ use foldhash::fast::FixedState;
 
 use crate::carver::carve;
 use crate::connection::{Connection, Endpoint, Shared, Summary};
-use crate::evidence::Evidence;
+use crate::course::Passing;
+use crate::evidence::{Evidence, direction};
 use crate::findings::{Level, Place};
+use crate::packets::{payload_on_wire, wire_len};
+use crate::reader::Sink;
 use crate::search::MAX_ANCHOR;
 use crate::streams::Streams;
 
@@ -85,14 +89,20 @@ impl<'k> Pass<'k> {
         }
     }
 
-    /// Takes the next frame.
-    pub(crate) fn record(&mut self, record: &Record<'_>) {
+    /// Whether there is a key log, given or in the capture itself.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.shared.keys.is_some()
+    }
+
+    fn frame(&mut self, record: &Record<'_>) {
         self.frames.total += 1;
         self.frames.bytes += record.bytes.len() as u64;
         self.frames.truncated += u64::from(record.is_truncated());
         self.frames.first_at.get_or_insert(record.captured_at);
         self.frames.last_at = Some(record.captured_at);
         let frame = frame::decode(record.link_type, record.bytes, record.original_len);
+        self.shared.evidence.times.push(record.captured_at);
+        self.shared.evidence.packets.push(record, &frame);
         match (frame.ip(), &frame.transport) {
             (Some(ip), Transport::Tcp(tcp)) => {
                 self.frames.tcp += 1;
@@ -108,11 +118,6 @@ impl<'k> Pass<'k> {
         }
     }
 
-    /// The key log, for secrets that stand in the capture itself.
-    pub(crate) fn keys_mut(&mut self) -> &mut Option<Arc<KeyLog>> {
-        &mut self.shared.keys
-    }
-
     /// The capture is over.
     pub(crate) fn finish(mut self) -> (Evidence<'k>, Frames, Streams) {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
@@ -126,26 +131,25 @@ impl<'k> Pass<'k> {
     fn segment(&mut self, record: &Record<'_>, src: Endpoint, dst: Endpoint, tcp: &TcpSegment<'_>) {
         let index = self.stream(src, dst, tcp);
         let payload_offset = tcp.payload_offset as usize;
-        let origin = Origin { frame: record.frame, file_offset: record.file_offset + payload_offset as u64 };
-        let missing = (tcp.wire_payload_len as usize).saturating_sub(tcp.payload.len()) as u32;
-        let segment = Segment {
-            seq: tcp.seq,
-            ack: tcp.flags.ack().then_some(tcp.ack),
-            syn: tcp.flags.syn(),
-            fin: tcp.flags.fin(),
-            rst: tcp.flags.rst(),
-            payload: tcp.payload,
-            missing,
-            origin,
+        let segment = segment(record, tcp);
+        let passing = Passing {
+            frame: record.frame,
+            at: record.captured_at,
+            wire_bytes: wire_len(record),
+            payload: payload_on_wire(record, tcp.payload_offset, tcp.wire_payload_len),
         };
+        self.shared.evidence.traffic.tcp(passing.wire_bytes, passing.payload, tcp.payload);
         let Some(connection) = &mut self.connections[index as usize] else {
+            self.shared.evidence.traffic.clear(passing.payload);
             self.late(record, index, tcp);
             return;
         };
         let side = if connection.client == src { Side::Client } else { Side::Server };
         let waiting = connection.pending_bytes();
         let was_over = connection.is_over();
-        let disposition = connection.push(side, &segment, &mut self.shared);
+        let disposition = connection.push(side, &segment, &passing, &mut self.shared);
+        let sequence = connection.relative_sequence(side, tcp.seq);
+        self.shared.evidence.packets.belongs(record.frame, index, direction(side), sequence);
         self.pending = self.pending + connection.pending_bytes() - waiting;
         if self.pending > MAX_PENDING_TOTAL {
             let waiting = connection.pending_bytes();
@@ -229,6 +233,7 @@ impl<'k> Pass<'k> {
         self.search_frame(record, None);
         self.carve(record, 0, record.bytes, None);
         let evidence = &mut self.shared.evidence;
+        evidence.traffic.other(wire_len(record));
         let mut unread = |what: String| {
             self.frames.other += 1;
             let (bytes, reason) = (record.bytes.len() as u64, format!("{what} is searched, but not read"));
@@ -346,6 +351,36 @@ impl<'k> Pass<'k> {
     }
 }
 
+impl Sink for Pass<'_> {
+    #[inline]
+    fn record(&mut self, record: &Record<'_>) -> ControlFlow<()> {
+        self.frame(record);
+        ControlFlow::Continue(())
+    }
+
+    fn secrets(&mut self, key_log: &[u8]) {
+        let mut keys = self.shared.keys.as_deref().cloned().unwrap_or_default();
+        keys.extend(key_log);
+        self.shared.keys = Some(Arc::new(keys));
+    }
+}
+
+/// The parts of a segment that reassembly reads.
+#[inline]
+pub(crate) fn segment<'a>(record: &Record<'_>, tcp: &TcpSegment<'a>) -> Segment<'a> {
+    let file_offset = record.file_offset + u64::from(tcp.payload_offset);
+    Segment {
+        seq: tcp.seq,
+        ack: tcp.flags.ack().then_some(tcp.ack),
+        syn: tcp.flags.syn(),
+        fin: tcp.flags.fin(),
+        rst: tcp.flags.rst(),
+        payload: tcp.payload,
+        missing: (tcp.wire_payload_len as usize).saturating_sub(tcp.payload.len()) as u32,
+        origin: Origin { frame: record.frame, file_offset },
+    }
+}
+
 /// Whether something stands there: padding is zeros.
 fn has_content(bytes: Option<&[u8]>) -> bool {
     bytes.is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))
@@ -360,5 +395,6 @@ fn in_frame(record: &Record<'_>, start: usize, len: usize, stream: Option<(u32, 
         side: stream.map(|(_, side)| side),
         stream_offset: None,
         wire_len: len as u64,
+        ciphertext: None,
     }
 }

@@ -1,19 +1,26 @@
-//! Reads a capture through a pass, and hashes it on another thread.
+//! Reads the frames of a capture, and hashes it on another thread.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 
 use aws_lc_rs::digest;
-use dissect::capture::{CaptureError, Decoder, Step};
-
-use crate::pass::Pass;
+use dissect::capture::{CaptureError, Decoder, Record, Step};
 
 /// How much is read at once. Between 64 KiB and 1 MiB the speed is the same; a map of the file would cost more in page
 /// faults than the copy does.
 const BUFFER: usize = 256 << 10;
+
+/// What takes the frames.
+pub(crate) trait Sink {
+    /// Takes the next frame, and says whether more are wanted.
+    fn record(&mut self, record: &Record<'_>) -> ControlFlow<()>;
+
+    /// Takes a key log that stands in the capture itself.
+    fn secrets(&mut self, _key_log: &[u8]) {}
+}
 
 /// How reading ended, when it did not at the end of the last record.
 #[derive(Debug)]
@@ -28,14 +35,14 @@ pub(crate) enum Ended {
     Truncated(String),
 }
 
-/// Reads all frames into `pass`. `each_buffer` is handed what was read, in order.
+/// Reads the frames into `sink`, as long as it wants more. `each_buffer` is handed what was read, in order.
 ///
 /// # Errors
 ///
 /// Reading fails.
 pub(crate) fn read(
     mut input: impl Read,
-    pass: &mut Pass<'_>,
+    sink: &mut impl Sink,
     mut each_buffer: impl FnMut(&[u8]),
 ) -> io::Result<Option<Ended>> {
     let mut decoder = Decoder::new();
@@ -45,14 +52,13 @@ pub(crate) fn read(
         let at_least = loop {
             match decoder.step(&buffer[start..end]) {
                 Ok(Step::Record { consumed, record }) => {
-                    pass.record(&record);
+                    if sink.record(&record).is_break() {
+                        return Ok(None);
+                    }
                     start += consumed;
                 }
                 Ok(Step::Secrets { consumed, key_log }) => {
-                    let keys = pass.keys_mut();
-                    let mut all = keys.as_deref().cloned().unwrap_or_default();
-                    all.extend(key_log);
-                    *keys = Some(Arc::new(all));
+                    sink.secrets(key_log);
                     start += consumed;
                 }
                 Ok(Step::Skipped { consumed }) => start += consumed,

@@ -4,10 +4,12 @@ use dissect::tcp;
 use dissect::tls::{self, Side};
 
 use crate::connection::{Endpoint, Summary};
+use crate::course::Course;
 use crate::detect::Protocol;
 use crate::tls::Facts;
 
-/// Most streams that are described one by one: those with trouble, and those of TLS. The sums hold all.
+/// Most streams that are described one by one: the first of all, of those with trouble, and of those of TLS. The sums
+/// hold all.
 pub(crate) const MAX_DESCRIBED: usize = 256;
 
 /// Sums over all streams.
@@ -33,10 +35,27 @@ pub(crate) struct Streams {
     pub tcp: tcp::Account,
     /// The TLS accounts, added up.
     pub tls_records: TlsRecords,
+    /// The first [`MAX_DESCRIBED`] streams.
+    pub described: Vec<Described>,
     /// The first [`MAX_DESCRIBED`] streams that are not whole, and why.
     pub troubled: Vec<Troubled>,
     /// The first [`MAX_DESCRIBED`] TLS connections.
     pub tls_connections: Vec<TlsConnection>,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    /// Its number.
+    pub index: u32,
+    /// Who opened it.
+    pub client: Endpoint,
+    /// Who accepted it.
+    pub server: Endpoint,
+    /// Whether SYN and SYN-ACK were captured.
+    pub handshake_seen: bool,
+    /// Its frames, and what they show.
+    pub course: Course,
 }
 
 /// A stream of which something is missing or doubtful.
@@ -91,6 +110,10 @@ impl Streams {
         for account in &summary.accounts {
             add_tcp(&mut self.tcp, account);
         }
+        if (summary.index as usize) < MAX_DESCRIBED {
+            let Summary { index, client, server, handshake_seen, course, .. } = summary;
+            self.described.push(Described { index, client, server, handshake_seen, course });
+        }
         if !summary.has_data {
             return;
         }
@@ -128,6 +151,7 @@ impl Streams {
 
     /// Brings the described streams into their order in the capture: they are added as they end.
     pub(crate) fn sort(&mut self) {
+        self.described.sort_by_key(|stream| stream.index);
         self.troubled.sort_by_key(|stream| stream.index);
         self.tls_connections.sort_by_key(|stream| stream.index);
     }

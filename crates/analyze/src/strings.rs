@@ -354,13 +354,19 @@ pub(crate) fn child(path: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Event;
 
     fn message(agent: &str, direction: Direction, body: &str) -> Message {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         Message {
             agent: agent.to_owned(),
+            event: Event::Sent,
             message_id: Some("call-0001".to_owned()),
             direction,
+            at_unix_ns: None,
+            local: None,
+            remote: None,
+            content_type: None,
             body: body.as_bytes().to_vec(),
             body_sha256: digest.as_ref().try_into().expect("SHA-256 has 32 bytes"),
         }

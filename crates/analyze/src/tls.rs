@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dissect::keylog::KeyLog;
+use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
-    Certificate, Content, ContentType, Event, ExtensionType, Message, NamedGroup, PlaintextMap, Reason,
-    Session, Side, Workspace, is_grease,
+    Certificate, Content, ContentType, Epoch, Event, ExtensionType, Handshake, Message, NamedGroup,
+    PlaintextMap, Reason, Record, Session, Side, Workspace, is_grease,
 };
 
 use crate::carver::carve;
@@ -16,12 +17,20 @@ use crate::evidence::Evidence;
 use crate::findings::{Level, Place};
 use crate::frame_map::FrameMap;
 use crate::http::{Http, Source};
+use crate::packets;
 use crate::search::Scanner;
+use crate::traffic::TlsBytes;
 
 /// One TLS connection.
 #[derive(Debug)]
 pub(crate) struct Tls {
     session: Session,
+    told: Told,
+}
+
+/// What the session has told so far.
+#[derive(Debug)]
+struct Told {
     plain: [Plain; 2],
     inner: Inner,
     /// Stream offset behind the last record that was told, by side.
@@ -29,6 +38,9 @@ pub(crate) struct Tls {
     /// Where each side stopped being TLS.
     dead_from: [Option<u64>; 2],
     clear: [Clear; 2],
+    bytes: [TlsBytes; 2],
+    /// Records of the server that the client waited for.
+    awaited_records: u64,
     facts: Facts,
 }
 
@@ -136,10 +148,18 @@ struct Decrypted<'a> {
 impl Source for Decrypted<'_> {
     fn place(&self, side: Side, start: u64, end: u64) -> Place {
         let range = start..end.max(start + 1);
-        let mut records = self.plain[side as usize].map.locate(range).map(|located| located.record);
-        let first = records.next().unwrap_or(0..0);
-        let end = records.last().map_or(first.end, |record| record.end);
-        self.frames[side as usize].place(first.start, end)
+        let mut located = self.plain[side as usize].map.locate(range);
+        let Some(first) = located.next() else { return self.frames[side as usize].place(0, 0) };
+        let last = located.last();
+        let last = last.as_ref().unwrap_or(&first);
+        Place {
+            ciphertext: Some(first.ciphertext.start..last.ciphertext.end),
+            ..self.frames[side as usize].place(first.record.start, last.record.end)
+        }
+    }
+
+    fn visible_frame(&self, _side: Side, _offset: u64) -> Option<u64> {
+        None
     }
 
     fn frame_before(&self, side: Side, end: u64) -> u64 {
@@ -164,18 +184,38 @@ impl Tls {
     pub(crate) fn new(keys: Option<&Arc<KeyLog>>) -> Self {
         Self {
             session: keys.map_or_else(|| Session::new(None), |keys| Session::with_control(Arc::clone(keys))),
-            plain: Default::default(),
-            inner: Inner::Undecided(Detector::default()),
-            record_end: [0; 2],
-            dead_from: [None; 2],
-            clear: Default::default(),
-            facts: Facts::default(),
+            told: Told {
+                plain: Default::default(),
+                inner: Inner::Undecided(Detector::default()),
+                record_end: [0; 2],
+                dead_from: [None; 2],
+                clear: Default::default(),
+                bytes: Default::default(),
+                awaited_records: 0,
+                facts: Facts::default(),
+            },
         }
     }
 
     /// What the connection shows of itself.
     pub(crate) fn facts(&self) -> &Facts {
-        &self.facts
+        &self.told.facts
+    }
+
+    /// What a side sent, by who can read it.
+    pub(crate) fn bytes(&self, side: Side) -> TlsBytes {
+        self.told.bytes[side as usize]
+    }
+
+    /// Records of the server that the client waited for: all but those that follow the handshake unasked, such as
+    /// session tickets (RFC 8446 §4.6).
+    pub(crate) fn awaited_records(&self) -> u64 {
+        self.told.awaited_records
+    }
+
+    /// Whether an HTTP answer has begun.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(&self.told.inner, Inner::Http(http) if http.is_answered())
     }
 
     /// The session, for its accounts.
@@ -185,20 +225,21 @@ impl Tls {
 
     /// The lowest stream offset of a side whose frames may still be asked for.
     pub(crate) fn keep_from(&self, side: Side) -> u64 {
-        let plain = &self.plain[side as usize];
+        let Told { plain, inner, record_end, .. } = &self.told;
+        let (plain, record_end) = (&plain[side as usize], record_end[side as usize]);
         let mut keep = plain.scanner.keep_from();
-        match &self.inner {
+        match inner {
             Inner::Undecided(detector) => keep = detector.keep_from(side).unwrap_or(keep).min(keep),
             Inner::Http(http) => keep = keep.min(http.keep_from(side)),
             Inner::Other => {}
         }
         let record = plain.map.locate(keep..u64::MAX).next().map(|located| located.record.start);
-        record.map_or(self.record_end[side as usize], |start| start.min(self.record_end[side as usize]))
+        record.map_or(record_end, |start| start.min(record_end))
     }
 
     /// From where on the bytes of a side are no TLS.
     pub(crate) fn dead_from(&self, side: Side) -> Option<u64> {
-        self.dead_from[side as usize]
+        self.told.dead_from[side as usize]
     }
 
     /// Takes the next bytes of a side.
@@ -211,10 +252,10 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, plain, inner, record_end, dead_from, clear, facts } = self;
+        let Self { session, told } = self;
         let mut feed = session.feed(workspace, side, offset, bytes);
         while let Some(event) = feed.next_event() {
-            take(event, plain, inner, record_end, dead_from, clear, facts, frames, evidence);
+            told.take(event, frames, evidence);
         }
     }
 
@@ -228,10 +269,10 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, plain, inner, record_end, dead_from, clear, facts } = self;
+        let Self { session, told } = self;
         let mut feed = session.gap(workspace, side, offset, len);
         while let Some(event) = feed.next_event() {
-            take(event, plain, inner, record_end, dead_from, clear, facts, frames, evidence);
+            told.take(event, frames, evidence);
         }
     }
 
@@ -242,14 +283,14 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, plain, inner, record_end, dead_from, clear, facts } = self;
+        let Self { session, told } = self;
         let mut feed = session.finish(workspace);
         while let Some(event) = feed.next_event() {
-            take(event, plain, inner, record_end, dead_from, clear, facts, frames, evidence);
+            told.take(event, frames, evidence);
         }
         drop(feed);
-        if let Inner::Http(http) = inner {
-            let source = Decrypted { plain, frames };
+        if let Inner::Http(http) = &mut told.inner {
+            let source = Decrypted { plain: &told.plain, frames };
             for side in [Side::Client, Side::Server] {
                 http.close(side, &source, evidence);
             }
@@ -257,75 +298,92 @@ impl Tls {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the fields of Tls, apart from the session that lends the event"
-)]
-fn take(
-    event: Event<'_>,
-    plain: &mut [Plain; 2],
-    inner: &mut Inner,
-    record_end: &mut [u64; 2],
-    dead_from: &mut [Option<u64>; 2],
-    clear: &mut [Clear; 2],
-    facts: &mut Facts,
-    frames: &[FrameMap; 2],
-    evidence: &mut Evidence<'_>,
-) {
-    match event {
-        Event::Record(record) => {
-            let side = record.side as usize;
-            record_end[side] = record_end[side].max(record.range.end);
-            plain[side].map.push(&record);
-            match &record.content {
-                Content::Opened(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
-                    let offset = opened.application_offset;
-                    application_data(record.side, offset, opened.plaintext, plain, inner, frames, evidence);
+impl Told {
+    fn take(&mut self, event: Event<'_>, frames: &[FrameMap; 2], evidence: &mut Evidence<'_>) {
+        match event {
+            Event::Record(record) => self.record(&record, frames, evidence),
+            Event::Handshake(handshake) => self.handshake(&handshake, frames, evidence),
+            Event::Trouble(trouble) => {
+                if let Reason::NotTls(_) | Reason::AfterGap = trouble.reason {
+                    self.dead_from[trouble.side as usize].get_or_insert(trouble.range.start);
                 }
-                Content::Handshake(bytes) => {
-                    clear[side].handshake(&record.range, bytes, &frames[side], evidence);
-                }
-                Content::Alert(_) => {
-                    clear[side].alerts += 1;
-                    if clear[side].alerts > MAX_CLEAR_ALERTS {
-                        let (index, at) = (frames[side].stream(), record.range.start);
-                        let bytes = record.range.end - at;
-                        evidence.unexplained(
-                            Some(index),
-                            Some(record.side),
-                            at,
-                            bytes,
-                            "one alert after the other",
-                        );
-                    }
-                }
-                // What a lost record held is not part of the plaintext offsets: nothing may be matched across it.
-                Content::NotAuthentic | Content::Damaged => {
-                    plain[side].scanner.gap(0);
-                    if let Inner::Http(http) = inner {
-                        http.gap(record.side, 0);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Event::Handshake(handshake) => {
-            facts.take(&handshake.message, handshake.was_encrypted);
-            if let Some(unknown) = unknown_extension(&handshake.message)
-                && !handshake.was_encrypted
-            {
-                let (index, range) = (frames[handshake.side as usize].stream(), &handshake.range);
-                let reason = format!("a hello with an extension that is not known here: {unknown}");
-                let bytes = range.end - range.start;
-                evidence.unexplained(Some(index), Some(handshake.side), range.start, bytes, reason);
-            }
-        }
-        Event::Trouble(trouble) => {
-            if let Reason::NotTls(_) | Reason::AfterGap = trouble.reason {
-                dead_from[trouble.side as usize].get_or_insert(trouble.range.start);
             }
         }
     }
+
+    fn record(&mut self, record: &Record<'_>, frames: &[FrameMap; 2], evidence: &mut Evidence<'_>) {
+        let side = record.side as usize;
+        let Self { plain, inner, record_end, clear, .. } = self;
+        record_end[side] = record_end[side].max(record.range.end);
+        plain[side].map.push(record);
+        self.bytes[side].add(record);
+        self.awaited_records += u64::from(record.side == Side::Server && !is_unasked(record));
+        let frame = frames[side].frame_at(record.range.start);
+        evidence.packets.begins(frame, || packets::record_name(record));
+        match &record.content {
+            Content::Opened(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
+                let offset = opened.application_offset;
+                application_data(record.side, offset, opened.plaintext, plain, inner, frames, evidence);
+            }
+            Content::Handshake(bytes) => {
+                clear[side].handshake(&record.range, bytes, &frames[side], evidence);
+            }
+            Content::Alert(_) => {
+                clear[side].alerts += 1;
+                if clear[side].alerts > MAX_CLEAR_ALERTS {
+                    let (index, at) = (frames[side].stream(), record.range.start);
+                    let bytes = record.range.end - at;
+                    let reason = "one alert after the other";
+                    evidence.unexplained(Some(index), Some(record.side), at, bytes, reason);
+                }
+            }
+            // What a lost record held is not part of the plaintext offsets: nothing may be matched across it.
+            Content::NotAuthentic | Content::Damaged => {
+                plain[side].scanner.gap(0);
+                if let Inner::Http(http) = inner {
+                    http.gap(record.side, 0);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handshake(&mut self, handshake: &Handshake, frames: &[FrameMap; 2], evidence: &mut Evidence<'_>) {
+        self.facts.take(&handshake.message, handshake.was_encrypted);
+        if handshake.was_encrypted {
+            return;
+        }
+        let (frames, range) = (&frames[handshake.side as usize], &handshake.range);
+        let frame = frames.frame_at(range.start);
+        evidence.packets.begins(frame, || packets::message_name(&handshake.message));
+        if let Some(unknown) = unknown_extension(&handshake.message) {
+            let reason = format!("a hello with an extension that is not known here: {unknown}");
+            let bytes = range.end - range.start;
+            let stream = Some(frames.stream());
+            evidence.unexplained(stream, Some(handshake.side), range.start, bytes, reason);
+        }
+    }
+}
+
+impl TlsBytes {
+    fn add(&mut self, record: &Record<'_>) {
+        let len = record.range.end - record.range.start;
+        match record.content {
+            // How much of it was captured, its session does not tell.
+            Content::Damaged => {}
+            _ if packets::is_protected(record) => {
+                self.open += HEADER_LEN as u64;
+                self.sealed += len - HEADER_LEN as u64;
+            }
+            _ => self.open += len,
+        }
+    }
+}
+
+/// A handshake message behind the handshake: the client did not wait for it.
+fn is_unasked(record: &Record<'_>) -> bool {
+    matches!(&record.content, Content::Opened(opened)
+        if opened.content_type == ContentType::HANDSHAKE && matches!(opened.epoch, Epoch::Application(_)))
 }
 
 fn application_data(

@@ -2,7 +2,7 @@
 //!
 //! Whatever differs between two runs is redacted, at the same width where columns depend on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use trials::damage::{Copied, analyze_with};
@@ -70,19 +70,53 @@ fn a_pair_in_doubt() {
     insta::assert_snapshot!(shown(&copied));
 }
 
-/// The types behind each name, as they occur anywhere in the document: `"string"`, `"null | number"`, or what is inside.
-#[test]
-fn the_json() {
+/// Documents in which every field occurs.
+fn documents() -> [Value; 3] {
     let run = Copied::of(run_lab("relay"));
     let foreign = Copied::empty();
     foreign.write("foreign.pcap", run.read("http.pcap"));
     let damaged = Copied::of(run_lab("relay"));
     damaged.remove("https.keys");
     damaged.write_records("http", craft::link_type::ETHERNET, &damaged.records("http")[10..]);
-    let documents = [&run, &foreign, &damaged].map(|copied| copied.analyze().document);
+    [&run, &foreign, &damaged].map(|copied| copied.analyze().document)
+}
+
+/// The types behind each name, as they occur anywhere in the document: `"string"`, `"null | number"`, or what is inside.
+#[test]
+fn the_json() {
+    let documents = documents();
     let shape = documents.iter().map(shape).reduce(merged).expect("several documents");
     let shape = serde_json::to_string_pretty(&shape).expect("a shape is JSON");
     insta::assert_snapshot!(shape);
+}
+
+/// Each field stands in a table of docs/exposure.md, by its name alone, or joined by dots with what is in it.
+#[test]
+fn every_field_is_documented() {
+    let docs = include_str!("../../../docs/exposure.md");
+    let documented: BTreeSet<&str> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .flat_map(|(name, _)| name.split('.'))
+        .collect();
+    let mut names = BTreeSet::new();
+    documents().iter().for_each(|document| collect_names(document, &mut names));
+    let missing: Vec<_> = names.iter().filter(|name| !documented.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/exposure.md does not name {missing:?}");
+    assert!(names.len() > 150, "{} names", names.len());
+}
+
+fn collect_names(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(elements) => elements.iter().for_each(|element| collect_names(element, names)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                names.insert(name.clone());
+                collect_names(value, names);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn shape(value: &Value) -> Value {

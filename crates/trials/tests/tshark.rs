@@ -246,6 +246,120 @@ fn the_filters_select_exactly_the_frames() {
 }
 
 #[test]
+fn its_packets_are_those_of_the_list() {
+    const FIELDS: [&str; 10] = [
+        "frame.number",
+        "frame.time_epoch",
+        "frame.len",
+        "frame.cap_len",
+        "tcp.stream",
+        "tcp.srcport",
+        "tcp.dstport",
+        "tcp.seq",
+        "tcp.len",
+        "tcp.flags.str",
+    ];
+    /// As `tcp.flags.str` abbreviates them, with the dots taken out.
+    const LETTERS: [(&str, char); 8] = [
+        ("CWR", 'C'),
+        ("ECE", 'E'),
+        ("URG", 'U'),
+        ("ACK", 'A'),
+        ("PSH", 'P'),
+        ("RST", 'R'),
+        ("SYN", 'S'),
+        ("FIN", 'F'),
+    ];
+    by_each_backend(|copied, judged| {
+        for name in ["http", "https"] {
+            let fields: Vec<_> = FIELDS.iter().flat_map(|field| ["-e", *field]).collect();
+            let lines =
+                tshark(copied, name, false, &[&["-T", "fields", "-E", "separator=|"], &fields[..]].concat());
+            let packets = judged.capture(name)["packets"].as_array().expect("an array of packets");
+            assert_eq!(packets.len(), lines.len().min(200));
+            for (packet, line) in packets.iter().zip(&lines) {
+                let port = |end: &str| {
+                    let end = packet[end].as_str().expect("an endpoint");
+                    end.rsplit(':').next().expect("a port").to_owned()
+                };
+                let at = packet["at_unix_ns"].as_u64().expect("a time");
+                let flags = packet["flags"].as_array().expect("an array of flags");
+                let letters: String = LETTERS
+                    .iter()
+                    .filter(|(name, _)| flags.iter().any(|flag| flag == name))
+                    .map(|(_, letter)| *letter)
+                    .collect();
+                let row = [
+                    packet["frame"].to_string(),
+                    format!("{}.{:09}", at / 1_000_000_000, at % 1_000_000_000),
+                    packet["wire_bytes"].to_string(),
+                    packet["captured_bytes"].to_string(),
+                    packet["stream"].to_string(),
+                    port("source"),
+                    port("destination"),
+                    packet["sequence"].to_string(),
+                    packet["payload_bytes"].to_string(),
+                    letters,
+                ];
+                assert_eq!(row.join("|"), line.replace('·', ""), "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn its_streams_have_the_frames_and_bytes_of_the_connections() {
+    by_each_backend(|copied, judged| {
+        for name in ["http", "https"] {
+            let fields =
+                ["-T", "fields", "-E", "separator=|", "-e", "tcp.stream", "-e", "frame.len", "-e", "tcp.len"];
+            let mut sums: BTreeMap<u64, [u64; 3]> = BTreeMap::new();
+            for line in tshark(copied, name, false, &fields) {
+                let numbers: Vec<u64> =
+                    line.split('|').map(|field| field.parse().expect("a number")).collect();
+                let sum = sums.entry(numbers[0]).or_default();
+                *sum = [sum[0] + 1, sum[1] + numbers[1], sum[2] + numbers[2]];
+            }
+            let connections = judged.capture(name)["connections"].as_array().expect("an array");
+            let told = connections.iter().map(|connection| {
+                let number = |field: &str| connection[field].as_u64().expect("a number");
+                let payload = connection["payload_bytes"].as_array().expect("two numbers");
+                let payload = payload.iter().map(|bytes| bytes.as_u64().expect("a number")).sum();
+                (number("stream"), [number("frames"), number("wire_bytes"), payload])
+            });
+            assert_eq!(told.collect::<BTreeMap<_, _>>(), sums, "{name}");
+        }
+    });
+}
+
+/// What tshark sees of TLS without keys, record by record, is what the packets hold, in as many records.
+#[test]
+fn it_counts_the_same_records_in_the_packets() {
+    by_each_backend(|copied, judged| {
+        let packets = judged.capture("https")["packets"].as_array().expect("an array of packets");
+        let last = packets.len();
+        let filter = format!("tls && frame.number <= {last}");
+        // What TLS 1.3 protects has an opaque type instead.
+        let fields =
+            ["-Y", &filter, "-T", "fields", "-e", "tls.record.content_type", "-e", "tls.record.opaque_type"];
+        let lines = tshark(copied, "https", false, &fields);
+        let types = |wanted: &str| {
+            let types = lines.iter().flat_map(|line| line.split([',', '\t']));
+            types.filter(|content_type| *content_type == wanted).count()
+        };
+        let held = |names: &[&str]| {
+            let holds = packets.iter().flat_map(|packet| packet["holds"].as_array().expect("an array"));
+            holds.filter(|held| names.iter().any(|name| held == name)).count()
+        };
+        assert_eq!(held(&["ClientHello", "ServerHello"]), types("22"));
+        assert_eq!(held(&["ChangeCipherSpec"]), types("20"));
+        // tshark names a record where it ends: the last ones may end behind the list.
+        let (begun, ended) = (held(&["Application Data"]), types("23"));
+        assert!(begun >= ended && begun <= ended + 4 && ended > 10, "{begun} begun, {ended} ended");
+    });
+}
+
+#[test]
 fn the_files_are_what_it_takes_them_for() {
     by_each_backend(|copied, _| {
         for name in ["http", "https"] {

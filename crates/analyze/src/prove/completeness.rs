@@ -1,0 +1,144 @@
+//! Whether all that was said was seen.
+
+use super::Proof;
+use crate::evidence::{Sighting, direction};
+use crate::exposure::{Completeness, TroubledStream, UnexplainedEntry};
+use crate::journal::Direction;
+use crate::manifest::Manifest;
+use crate::streams::Streams;
+use crate::strings::KnownMessage;
+use crate::verdict::Doubts;
+
+/// Missing messages that are named.
+const MAX_MISSING: usize = 32;
+
+impl Proof<'_> {
+    /// Counts what was seen; whatever is missing is a doubt.
+    pub(super) fn completeness(&self, sha256: &str, has_journal: bool, doubts: &mut Doubts) -> Completeness {
+        let before = doubts.capture.len();
+        let doubt = &mut doubts.capture;
+        let manifest = self.input.manifest.as_ref();
+        let hash_matches = manifest.map(|manifest| manifest.capture.sha256.as_deref() == Some(sha256));
+        let kernel_drops = manifest.and_then(|manifest| manifest.capture.kernel_drops);
+        match manifest {
+            None if has_journal => {
+                doubt.push("there is no manifest: nobody vouches for this file".to_owned());
+            }
+            None => {}
+            Some(manifest) => self.doubt_manifest(manifest, hash_matches == Some(true), doubt),
+        }
+        if let Some(drops @ 1..) = kernel_drops {
+            doubt.push(format!("the kernel dropped {drops} frame(s)"));
+        }
+        let expected: u64 = self.known.messages.iter().map(|message| message.times).sum();
+        let mut accounted = 0;
+        let mut missing = Vec::new();
+        for (message, sighting) in self.known.messages.iter().zip(&self.evidence.sightings) {
+            accounted += sighting.times.min(message.times);
+            if sighting.times < message.times && missing.len() < MAX_MISSING {
+                missing.push(missing_name(message, sighting));
+            }
+        }
+        if accounted < expected {
+            let lacking = expected - accounted;
+            doubt.push(format!(
+                "{lacking} of {expected} messages of the journals were not seen on the wire{}",
+                if self.has_keys || self.streams.tls == 0 {
+                    ""
+                } else {
+                    " (there is no key log to look behind TLS)"
+                }
+            ));
+        }
+        if self.known.not_json > 0 {
+            let count = self.known.not_json;
+            doubt
+                .push(format!("{count} message(s) of the journals are no JSON: their strings are not known"));
+        }
+        if self.known.overflowed {
+            doubt.push("the journals hold more strings than are searched".to_owned());
+        }
+        let Streams { with_data, whole, tcp, .. } = &self.streams;
+        if whole < with_data {
+            let first = self.streams.troubled.first();
+            let example = first.map_or_else(String::new, |stream| {
+                format!("; tcp.stream {}: {}", stream.index, stream.reasons.join(", "))
+            });
+            doubt.push(format!("{} of {with_data} TCP streams are not whole{example}", with_data - whole));
+        }
+        if self.frames.truncated > 0 {
+            doubt.push(format!("{} frame(s) are cut by the capture's snaplen", self.frames.truncated));
+        }
+        if self.evidence.unexplained_bytes > 0 {
+            let first = self.evidence.unexplained.first();
+            let example = first.map_or_else(String::new, |first| format!("; first: {}", first.reason));
+            doubt.push(format!(
+                "{} payload bytes are not explained{example}",
+                self.evidence.unexplained_bytes
+            ));
+        }
+        let mut bounds: Vec<_> = self.evidence.bounds_hit.iter().cloned().collect();
+        bounds.sort_unstable();
+        doubt.append(&mut bounds);
+        Completeness {
+            passed: doubts.capture.len() == before,
+            hash_matches_manifest: hash_matches,
+            capture_finished: manifest.map(|manifest| manifest.finished),
+            kernel_drops,
+            messages_expected: expected,
+            messages_accounted: accounted,
+            messages_missing: missing,
+            messages_unjournaled: self.evidence.unjournaled,
+            streams: *with_data,
+            streams_whole: *whole,
+            streams_troubled: (self.streams.troubled.iter())
+                .map(|stream| TroubledStream { stream: stream.index, reasons: stream.reasons.clone() })
+                .collect(),
+            gaps: u64::from(tcp.gaps),
+            gap_bytes: tcp.gap_bytes,
+            overlap_conflicts: u64::from(tcp.conflicts),
+            retransmissions: u64::from(tcp.repeated) + u64::from(tcp.unverified),
+            out_of_order: u64::from(tcp.early),
+            frames_truncated: self.frames.truncated,
+            frames_undecoded: self.frames.undecoded,
+            frames_other: self.frames.other,
+            frames_control: self.frames.control,
+            unexplained_bytes: self.evidence.unexplained_bytes,
+            unexplained: (self.evidence.unexplained.iter())
+                .map(|bytes| UnexplainedEntry {
+                    stream: bytes.stream,
+                    direction: bytes.side.map(direction),
+                    at: bytes.at,
+                    bytes: bytes.bytes,
+                    reason: bytes.reason.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    fn doubt_manifest(&self, manifest: &Manifest, hash_matches: bool, doubt: &mut Vec<String>) {
+        if !manifest.finished {
+            doubt.push("the capturer did not close this file: the capture broke off".to_owned());
+        } else if !hash_matches {
+            doubt.push("the file is not the one that the capturer closed: its SHA-256 differs".to_owned());
+        }
+        if let Some(frames) = manifest.capture.frames
+            && frames != self.frames.total
+        {
+            doubt.push(format!("the capturer wrote {frames} frames, the file holds {}", self.frames.total));
+        }
+        if manifest.vantage == "interface" && manifest.finished && manifest.capture.kernel_drops.is_none() {
+            doubt.push("the capturer did not ask the kernel for dropped frames".to_owned());
+        }
+    }
+}
+
+fn missing_name(message: &KnownMessage, sighting: &Sighting) -> String {
+    let id = message.id.as_deref().unwrap_or("without id");
+    let what = match message.direction {
+        Direction::ClientToServer => "request",
+        Direction::ServerToClient => "answer",
+    };
+    let agents = message.agents.join(" and ");
+    format!("{what} {id}: said {} time(s) by {agents}, seen {}", message.times, sighting.times)
+}

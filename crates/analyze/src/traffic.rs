@@ -1,0 +1,196 @@
+//! How many bytes crossed, of what kind they are, and how random they look.
+
+use crate::exposure::{ByKind, Traffic};
+
+/// Payload that is sampled for its entropy. The counts of a byte's 256 values settle long before, and the sample must
+/// not cost a large capture time that shows.
+pub(crate) const MAX_SAMPLE: usize = 16 << 20;
+
+/// Tables that count side by side: equal bytes in a row would wait for each other's addition in one.
+const LANES: usize = 4;
+
+/// The account of a capture's bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    wire_bytes: u64,
+    kinds: ByKind,
+    sample: Sample,
+}
+
+/// TCP payload of one side of a TLS connection, as far as its records tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TlsBytes {
+    /// Record headers, and records that anybody can read.
+    pub open: u64,
+    /// Bodies of protected records.
+    pub sealed: u64,
+}
+
+impl Account {
+    /// A frame without TCP.
+    #[inline]
+    pub(crate) fn other(&mut self, wire_bytes: u64) {
+        self.wire_bytes += wire_bytes;
+        self.kinds.other += wire_bytes;
+    }
+
+    /// A frame with TCP, of which `on_wire` bytes are payload; `payload` was captured. Of which kind it is, its
+    /// connection says when it is over.
+    #[inline]
+    pub(crate) fn tcp(&mut self, wire_bytes: u64, on_wire: u64, payload: &[u8]) {
+        self.wire_bytes += wire_bytes;
+        self.kinds.headers += wire_bytes - on_wire;
+        self.sample.push(payload);
+    }
+
+    /// Payload that was not read as TLS.
+    #[inline]
+    pub(crate) fn clear(&mut self, on_wire: u64) {
+        self.kinds.clear += on_wire;
+    }
+
+    /// All payload that one side of a TLS connection sent. `is_dead`: it stopped speaking TLS.
+    pub(crate) fn tls(&mut self, on_wire: u64, told: TlsBytes, is_dead: bool) {
+        let open = told.open.min(on_wire);
+        let sealed = told.sealed.min(on_wire - open);
+        self.kinds.tls_clear += open;
+        self.kinds.ciphertext += sealed;
+        // Repeated segments, what was cut or lost, and whatever followed the last record.
+        let rest = on_wire - open - sealed;
+        let kind = match () {
+            () if is_dead => &mut self.kinds.clear,
+            () if sealed > 0 => &mut self.kinds.ciphertext,
+            () => &mut self.kinds.tls_clear,
+        };
+        *kind += rest;
+    }
+
+    /// The account as it enters the result.
+    pub(crate) fn entry(&self) -> Traffic {
+        let counts = self.sample.counts();
+        Traffic {
+            wire_bytes: self.wire_bytes,
+            by_kind: self.kinds,
+            payload_bytes_sampled: self.sample.taken as u64,
+            payload_entropy_bits_per_byte: entropy(&counts),
+            payload_printable_bytes: (0..=u8::MAX)
+                .zip(&counts)
+                .filter(|(byte, _)| is_printable(*byte))
+                .map(|(_, n)| n)
+                .sum(),
+        }
+    }
+}
+
+/// How often each value of a byte occurs in the first [`MAX_SAMPLE`] bytes.
+#[derive(Debug)]
+struct Sample {
+    lanes: Box<[[u32; 256]; LANES]>,
+    taken: usize,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self { lanes: Box::new([[0; 256]; LANES]), taken: 0 }
+    }
+}
+
+impl Sample {
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        let room = MAX_SAMPLE - self.taken;
+        if room == 0 || bytes.is_empty() {
+            return;
+        }
+        let bytes = &bytes[..bytes.len().min(room)];
+        self.taken += bytes.len();
+        let (groups, rest) = bytes.as_chunks::<LANES>();
+        for group in groups {
+            for (lane, byte) in self.lanes.iter_mut().zip(group) {
+                lane[usize::from(*byte)] += 1; // at most MAX_SAMPLE in all
+            }
+        }
+        for byte in rest {
+            self.lanes[0][usize::from(*byte)] += 1;
+        }
+    }
+
+    fn counts(&self) -> [u64; 256] {
+        std::array::from_fn(|value| self.lanes.iter().map(|lane| u64::from(lane[value])).sum())
+    }
+}
+
+/// Shannon entropy of order 0 in bits a byte, rounded to four places: more would depend on the order of the additions.
+fn entropy(counts: &[u64; 256]) -> Option<f64> {
+    let total: u64 = counts.iter().sum();
+    let of = |count: u64| {
+        let share = count as f64 / total as f64;
+        -share * share.log2()
+    };
+    let bits: f64 = counts.iter().filter(|count| **count > 0).map(|count| of(*count)).sum();
+    // `abs`: the entropy of one value is zero, not minus zero.
+    (total > 0).then(|| ((bits * 1e4).round() / 1e4).abs())
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampled(pieces: &[&[u8]]) -> Traffic {
+        let mut account = Account::default();
+        pieces.iter().for_each(|piece| account.tcp(piece.len() as u64 + 54, piece.len() as u64, piece));
+        account.entry()
+    }
+
+    #[test]
+    fn entropy_of_known_distributions() {
+        let bits = |bytes: &[u8]| sampled(&[bytes]).payload_entropy_bits_per_byte;
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(bits(&[]), None);
+        assert_eq!(bits(b"aaaa"), Some(0.0));
+        assert_eq!(bits(b"abab"), Some(1.0));
+        assert_eq!(bits(&all), Some(8.0));
+        // -(3/4 log2 3/4 + 1/4 log2 1/4)
+        assert_eq!(bits(b"aaab"), Some(0.8113));
+    }
+
+    #[test]
+    fn the_division_into_segments_changes_nothing() {
+        let text = b"POST /tool HTTP/1.1\r\n\r\n\x00\xffabc\t";
+        let whole = sampled(&[text]);
+        assert_eq!((whole.payload_bytes_sampled, whole.payload_printable_bytes), (29, 27));
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        let byte_by_byte = sampled(&bytes);
+        assert_eq!(byte_by_byte.payload_entropy_bits_per_byte, whole.payload_entropy_bits_per_byte);
+        assert_eq!(byte_by_byte.payload_printable_bytes, 27);
+    }
+
+    #[test]
+    fn the_sample_ends_at_its_bound() {
+        let piece = vec![b'x'; MAX_SAMPLE - 1];
+        let entry = sampled(&[&piece, b"yyyy"]);
+        assert_eq!(entry.payload_bytes_sampled, MAX_SAMPLE as u64);
+        assert_eq!(entry.payload_printable_bytes, MAX_SAMPLE as u64);
+    }
+
+    #[test]
+    fn the_kinds_of_a_tls_side_add_up_whatever_was_told() {
+        for (on_wire, open, sealed, is_dead) in [
+            (100, 30, 70, false),
+            (100, 30, 50, false),
+            (100, 0, 0, false),
+            (100, 30, 50, true),
+            (10, 30, 50, false),
+        ] {
+            let mut account = Account::default();
+            account.tls(on_wire, TlsBytes { open, sealed }, is_dead);
+            let ByKind { clear, tls_clear, ciphertext, .. } = account.kinds;
+            assert_eq!(clear + tls_clear + ciphertext, on_wire);
+            assert_eq!(clear > 0, is_dead);
+        }
+    }
+}
