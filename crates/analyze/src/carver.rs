@@ -71,6 +71,7 @@ pub(crate) fn carve(bytes: &[u8], evidence: &mut Evidence<'_>, place: impl Fn(us
             decoded += text.len() as u64;
         });
         evidence.carved_bytes += decoded;
+        evidence.doubt_overflow(&scanner);
         let layers = evidence.layers(&["carved", coding.name()]);
         for found in matches.drain(..) {
             evidence.hit(found.pattern, Level::Decoded, &layers, || place(at, bytes.len()));

@@ -282,9 +282,6 @@ impl Connection {
         for side in SIDES {
             let frames = &self.frames[side as usize];
             self.carvers[side as usize].finish(evidence, |start, end| frames.place(start, end));
-            if self.scanners[side as usize].has_overflowed() {
-                evidence.bound_hit("more long strings under way in one stream than are followed");
-            }
         }
         Summary {
             index: self.index,
@@ -319,8 +316,7 @@ impl Connection {
     /// The search that needs nothing but reassembly.
     fn search(&mut self, side: Side, chunk: &Chunk<'_>, evidence: &mut Evidence<'_>) {
         evidence.searched_bytes += chunk.bytes.len() as u64;
-        let mut matches = std::mem::take(&mut evidence.matches);
-        self.scanners[side as usize].push(&evidence.known.matcher, chunk.bytes, &mut matches);
+        let mut matches = evidence.search(&mut self.scanners[side as usize], chunk.bytes);
         if !matches.is_empty() {
             let layers = evidence.layers(&[]);
             let frames = &self.frames[side as usize];

@@ -11,7 +11,7 @@ use crate::frame_times::FrameTimes;
 use crate::journal::Direction;
 use crate::packets::Packets;
 use crate::readable::Readable;
-use crate::search::{Match, PatternId};
+use crate::search::{Match, PatternId, Scanner};
 use crate::strings::KnownStrings;
 use crate::traffic;
 
@@ -178,6 +178,23 @@ impl<'k> Evidence<'k> {
         let layers: Arc<[&'static str]> = layers.into();
         self.layers.push(Arc::clone(&layers));
         layers
+    }
+
+    /// Searches the next bytes of a stream. The matches are the scratch [`Evidence::matches`], to be put back there.
+    #[inline]
+    pub(crate) fn search(&mut self, scanner: &mut Scanner, bytes: &[u8]) -> Vec<Match> {
+        let mut matches = std::mem::take(&mut self.matches);
+        scanner.push(&self.known.matcher, bytes, &mut matches);
+        self.doubt_overflow(scanner);
+        matches
+    }
+
+    /// A search that could not follow everything must not be taken for one that found nothing.
+    #[inline]
+    pub(crate) fn doubt_overflow(&mut self, scanner: &Scanner) {
+        if scanner.has_overflowed() {
+            self.bound_hit("more long strings under way in one stream than are followed");
+        }
     }
 
     /// A pattern stands somewhere.

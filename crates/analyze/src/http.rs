@@ -257,8 +257,7 @@ impl Http {
         }
         if let Body::Chunked(chunked) = body {
             chunked.push(Piece { body: *body_len, input: at, len: bytes.len() as u64 }, new_chunk);
-            let mut matches = std::mem::take(&mut evidence.matches);
-            chunked.scanner.push(&evidence.known.matcher, bytes, &mut matches);
+            let mut matches = evidence.search(&mut chunked.scanner, bytes);
             for found in matches.drain(..) {
                 let (start, end) = (chunked.input(found.start), chunked.input(found.end - 1) + 1);
                 // What no chunk border cuts stands in the stream as it is, and was found there.
@@ -316,6 +315,7 @@ impl Http {
                     }
                     body_len += text.len() as u64;
                 });
+                evidence.doubt_overflow(&scanner);
                 for found in matches.drain(..) {
                     evidence.hit(found.pattern, found_level, &found_layers, || {
                         source.place(side, body_start, end)

@@ -75,11 +75,7 @@ impl Clear {
             evidence.bound_hit("more handshake records in the clear than are remembered");
         }
         self.next += bytes.len() as u64;
-        let mut matches = std::mem::take(&mut evidence.matches);
-        self.scanner.push(&evidence.known.matcher, bytes, &mut matches);
-        if self.scanner.has_overflowed() {
-            evidence.bound_hit("more long strings under way in one stream than are followed");
-        }
+        let mut matches = evidence.search(&mut self.scanner, bytes);
         let layers = evidence.layers(&["tls-records"]);
         for found in matches.drain(..) {
             let record_of = |offset: u64| self.records.iter().rev().find(|(first, _)| *first <= offset);
@@ -396,8 +392,7 @@ fn application_data(
     evidence: &mut Evidence<'_>,
 ) {
     evidence.decrypted_bytes += bytes.len() as u64;
-    let mut matches = std::mem::take(&mut evidence.matches);
-    plain[side as usize].scanner.push(&evidence.known.matcher, bytes, &mut matches);
+    let mut matches = evidence.search(&mut plain[side as usize].scanner, bytes);
     let source = Decrypted { plain, frames };
     if !matches.is_empty() {
         let layers = evidence.layers(source.layers());
@@ -475,5 +470,57 @@ impl Facts {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Event, Message};
+    use crate::strings::KnownStrings;
+
+    const ANCHOR: &str = "the beginning that they all share";
+
+    /// More long strings than are followed at once, all with the same beginning.
+    fn many_strings() -> KnownStrings {
+        let strings: Vec<_> =
+            (0..5000).map(|number| format!("\"{ANCHOR} and number {number:06}\"")).collect();
+        let body = format!("[{}]", strings.join(",")).into_bytes();
+        let message = Message {
+            agent: "agent-a".to_owned(),
+            event: Event::Sent,
+            message_id: None,
+            direction: crate::journal::Direction::ClientToServer,
+            at_unix_ns: None,
+            local: None,
+            remote: None,
+            content_type: None,
+            body,
+            body_sha256: [0; 32],
+        };
+        KnownStrings::new(&[message], &[])
+    }
+
+    /// Decrypts to these records, and says whether a doubt is left.
+    fn leaves_doubt(known: &KnownStrings, records: &[&str]) -> bool {
+        let mut evidence = Evidence::new(known, None);
+        let (mut plain, mut inner) = (Default::default(), Inner::Undecided(Detector::default()));
+        let frames = [Side::Client, Side::Server].map(|side| FrameMap::new(0, side));
+        let mut offset = 0;
+        for record in records {
+            let bytes = record.as_bytes();
+            application_data(Side::Client, offset, bytes, &mut plain, &mut inner, &frames, &mut evidence);
+            offset += bytes.len() as u64;
+        }
+        !evidence.bounds_hit.is_empty()
+    }
+
+    #[test]
+    fn strings_under_way_where_a_decrypted_record_ends() {
+        let known = many_strings();
+        assert!(leaves_doubt(&known, &[&ANCHOR[..32], "."]));
+        assert!(!leaves_doubt(&known, &[&ANCHOR[..31], "."]));
+        let other = format!("{ANCHOR}, and nothing else");
+        assert!(!leaves_doubt(&known, &[&other]), "what follows in the same record decides at once");
     }
 }

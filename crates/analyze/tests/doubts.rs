@@ -1,0 +1,92 @@
+//! Bounds of the search: hitting one is a doubt in the result, never a silent "not found".
+
+mod support;
+
+use std::io::Write as _;
+
+use craft::conversation::Side;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use support::{Bench, Line, Talk, record};
+
+const CLEAR_RECORDS: &str = "more handshake records in the clear than are remembered";
+const LONG_STRINGS: &str = "more long strings under way in one stream than are followed";
+
+/// More strings than are followed at once, all with the same beginning.
+const STRINGS: usize = 5000;
+
+/// As much of a string as is recognised at once; the rest is compared as it arrives.
+const ANCHOR: &str = "the beginning that they all share";
+
+fn reasons(body: &str, talk: &Talk) -> Vec<String> {
+    let line = Line { agent: "agent-a", event: "sent", at: 1, body };
+    Bench::new(&[line]).analyze(&talk.made()).reasons
+}
+
+fn has(reasons: &[String], reason: &str) -> bool {
+    reasons.iter().any(|given| given == reason)
+}
+
+/// A ClientHello of `bytes` bytes, each in a record of its own.
+fn hello_in_records(bytes: usize) -> Vec<u8> {
+    let message = [vec![1, 0, 0, (bytes - 4) as u8], vec![3; bytes - 4]].concat();
+    message.chunks(1).flat_map(|byte| record(22, byte)).collect()
+}
+
+#[test]
+fn a_hello_in_more_records_than_are_remembered() {
+    let told = |bytes| {
+        let talk = Talk::open().says(Side::Client, &hello_in_records(bytes));
+        has(&reasons(r#"{"text":"a string to be found"}"#, &talk), CLEAR_RECORDS)
+    };
+    assert!(!told(32));
+    assert!(told(33));
+}
+
+/// A message with [`STRINGS`] strings.
+fn many_strings() -> String {
+    let strings: Vec<_> = (0..STRINGS).map(|number| format!("\"{ANCHOR} and number {number:06}\"")).collect();
+    format!("[{}]", strings.join(","))
+}
+
+fn answered(headers: &str, body: &[u8]) -> Talk {
+    let head = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");
+    let talk = Talk::open().says(Side::Client, b"GET / HTTP/1.1\r\n\r\n");
+    talk.says(Side::Server, &[head.as_bytes(), body].concat())
+}
+
+#[test]
+fn strings_under_way_where_a_segment_ends() {
+    let body = many_strings();
+    let talk = Talk::open().says(Side::Client, &ANCHOR.as_bytes()[..32]);
+    assert!(has(&reasons(&body, &talk), LONG_STRINGS));
+    let talk = Talk::open().says(Side::Client, &ANCHOR.as_bytes()[..31]);
+    assert!(!has(&reasons(&body, &talk), LONG_STRINGS));
+}
+
+#[test]
+fn strings_under_way_where_a_chunk_ends() {
+    let chunks = |text: &str| format!("{:x}\r\n{text}\r\n1\r\n.\r\n0\r\n\r\n", text.len());
+    let told = |text: &str| {
+        let talk = answered("Transfer-Encoding: chunked", chunks(text).as_bytes());
+        has(&reasons(&many_strings(), &talk), LONG_STRINGS)
+    };
+    assert!(told(&ANCHOR[..32]), "what is behind the chunk border cannot be told from the segment");
+    assert!(!told(&ANCHOR[..31]));
+}
+
+#[test]
+fn strings_under_way_in_a_coded_body() {
+    let told = |text: &str, behind: &str| {
+        // What is decoded comes in pieces of 64 KiB; the anchor ends with the first.
+        let mut body = ".".repeat((64 << 10) - text.len()) + text;
+        body += behind;
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(body.as_bytes()).expect("a vector can be written");
+        let coded = encoder.finish().expect("a vector can be written");
+        let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}", coded.len());
+        has(&reasons(&many_strings(), &answered(&headers, &coded)), LONG_STRINGS)
+    };
+    assert!(told(&ANCHOR[..32], "."));
+    assert!(!told(&ANCHOR[..31], "."));
+}
