@@ -1,0 +1,520 @@
+//! Control groups of both versions: where this machine lets us make some, one for each box, and what the kernel says of them.
+//!
+//! Version 1 has a hierarchy for each controller, version 2 one for all; a machine can have both at once. So each
+//! controller is found, tried and used by itself, and what is missing has to be limited by other means.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{InForce, Limits, owner};
+
+/// The controllers that a box is limited with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Controller {
+    Memory,
+    Pids,
+    Cpu,
+}
+
+const CONTROLLERS: [Controller; 3] = [Controller::Memory, Controller::Pids, Controller::Cpu];
+
+impl Controller {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+/// A directory of a cgroup file system that is in charge of some controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    version: Version,
+    directory: PathBuf,
+}
+
+/// For each controller the directory that is in charge of it, if there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    memory: Option<Place>,
+    pids: Option<Place>,
+    cpu: Option<Place>,
+}
+
+/// The length of a period of CPU time in microseconds: the kernel's default, and what Docker uses.
+const CPU_PERIOD_US: u64 = 100_000;
+
+impl Places {
+    /// Where groups can be made for boxes: tried by making one. Nothing, where cgroups are not delegated.
+    pub(crate) fn usable(label: &str) -> Self {
+        let mut usable = Self::default();
+        let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo").map(|text| mounts(&text)) else {
+            return usable;
+        };
+        let Ok(membership) = fs::read_to_string("/proc/self/cgroup") else { return usable };
+        for controller in CONTROLLERS {
+            let candidates = candidates(&mounts, &membership, controller);
+            *usable.get_mut(controller) =
+                candidates.into_iter().find(|place| prepare(place) && try_out(place, controller, label));
+        }
+        usable
+    }
+
+    #[expect(dead_code, reason = "for containers, which come next")]
+    /// The directories that a process is in. Empty if it is gone or they cannot be seen from here.
+    pub(crate) fn of_process(pid: i64) -> Self {
+        let mut places = Self::default();
+        let Ok(text) = fs::read_to_string("/proc/self/mountinfo") else { return places };
+        let Ok(membership) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return places };
+        let mounts = mounts(&text);
+        for controller in CONTROLLERS {
+            *places.get_mut(controller) =
+                own(&mounts, &membership, controller).filter(|place| place.directory.is_dir());
+        }
+        places
+    }
+
+    pub(crate) fn has(&self, controller: Controller) -> bool {
+        self.get(controller).is_some()
+    }
+
+    fn get(&self, controller: Controller) -> Option<&Place> {
+        match controller {
+            Controller::Memory => self.memory.as_ref(),
+            Controller::Pids => self.pids.as_ref(),
+            Controller::Cpu => self.cpu.as_ref(),
+        }
+    }
+
+    fn get_mut(&mut self, controller: Controller) -> &mut Option<Place> {
+        match controller {
+            Controller::Memory => &mut self.memory,
+            Controller::Pids => &mut self.pids,
+            Controller::Cpu => &mut self.cpu,
+        }
+    }
+
+    /// What the kernel says is in force there.
+    pub(crate) fn in_force(&self) -> Vec<InForce> {
+        let mut list = Vec::new();
+        let mut say = |name: &str, place: &Place, file: &str| {
+            if let Some(value) = read(place, file) {
+                list.push(InForce::new(name, mechanism(place.version, file), value));
+            }
+        };
+        if let Some(place) = &self.memory {
+            match place.version {
+                Version::One => {
+                    say("memory_bytes", place, "memory.limit_in_bytes");
+                    if place.directory.join("memory.memsw.limit_in_bytes").exists() {
+                        say("memory_and_swap_bytes", place, "memory.memsw.limit_in_bytes");
+                    } else {
+                        say("swappiness", place, "memory.swappiness");
+                    }
+                }
+                Version::Two => {
+                    say("memory_bytes", place, "memory.max");
+                    say("swap_bytes", place, "memory.swap.max");
+                }
+            }
+        }
+        if let Some(place) = &self.pids {
+            say("processes", place, "pids.max");
+        }
+        if let Some(place) = &self.cpu {
+            match place.version {
+                Version::One => {
+                    if let (Some(quota), Some(period)) =
+                        (number(place, "cpu.cfs_quota_us"), number(place, "cpu.cfs_period_us"))
+                    {
+                        list.push(InForce::new("cpus", "cgroup v1 cpu.cfs_quota_us", share(quota, period)));
+                    }
+                }
+                Version::Two => {
+                    if let Some(text) = read(place, "cpu.max") {
+                        let mut words = text.split(' ').map(str::parse);
+                        if let (Some(Ok(quota)), Some(Ok(period))) = (words.next(), words.next()) {
+                            list.push(InForce::new("cpus", "cgroup v2 cpu.max", share(quota, period)));
+                        }
+                    }
+                }
+            }
+        }
+        list
+    }
+
+    /// The most memory that was charged at a time, in bytes.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let place = self.memory.as_ref()?;
+        number(
+            place,
+            match place.version {
+                Version::One => "memory.max_usage_in_bytes",
+                Version::Two => "memory.peak",
+            },
+        )
+    }
+
+    /// How many processes the kernel killed because the memory was used up.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        let count = |place: &Place| {
+            let text = read(
+                place,
+                match place.version {
+                    Version::One => "memory.oom_control",
+                    Version::Two => "memory.events",
+                },
+            )?;
+            text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+        };
+        self.memory.as_ref().and_then(count).unwrap_or(0)
+    }
+
+    fn distinct(&self) -> Vec<&Place> {
+        let mut distinct: Vec<&Place> = Vec::new();
+        for place in [&self.memory, &self.pids, &self.cpu].into_iter().flatten() {
+            if !distinct.contains(&place) {
+                distinct.push(place);
+            }
+        }
+        distinct
+    }
+}
+
+fn share(quota: u64, period: u64) -> String {
+    // Both are microseconds far below 2^52.
+    format!("{}", quota as f64 / period.max(1) as f64)
+}
+
+fn mechanism(version: Version, file: &str) -> String {
+    match version {
+        Version::One => format!("cgroup v1 {file}"),
+        Version::Two => format!("cgroup v2 {file}"),
+    }
+}
+
+/// The groups of one box. Removed when dropped, if nothing is in them any more.
+#[derive(Debug)]
+pub(crate) struct Group {
+    places: Places,
+}
+
+impl Group {
+    /// Makes one for each hierarchy in `parents` and sets its limits.
+    pub(crate) fn create(parents: &Places, limits: &Limits, label: &str) -> io::Result<Self> {
+        let name = owner::box_name(label);
+        let mut places = Places::default();
+        for controller in CONTROLLERS {
+            if let Some(parent) = parents.get(controller) {
+                let directory = parent.directory.join(&name);
+                *places.get_mut(controller) = Some(Place { version: parent.version, directory });
+            }
+        }
+        let group = Self { places };
+        for place in group.places.distinct() {
+            fs::create_dir(&place.directory).map_err(|error| naming(&place.directory, &error))?;
+        }
+        for controller in CONTROLLERS {
+            if let Some(place) = group.places.get(controller) {
+                set(place, controller, limits)?;
+            }
+        }
+        Ok(group)
+    }
+
+    /// The files into which the number of the box's first process has to be written.
+    pub(crate) fn member_files(&self) -> Vec<PathBuf> {
+        self.places.distinct().iter().map(|place| place.directory.join("cgroup.procs")).collect()
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Whoever was in it is dead by now, or being killed: then the reaper removes what is left.
+        for place in self.places.distinct() {
+            let _ = fs::remove_dir(&place.directory);
+        }
+    }
+}
+
+/// Removes groups of this label whose owner is gone. Nobody is in them: a box dies with its owner.
+pub(crate) fn reap(parents: &Places, label: &str) -> io::Result<usize> {
+    let mut reaped = 0;
+    for parent in parents.distinct() {
+        for entry in fs::read_dir(&parent.directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let orphan = name
+                .to_str()
+                .and_then(|name| owner::owner_of(name, label))
+                .is_some_and(|owner| owner.is_gone());
+            if orphan && fs::remove_dir(entry.path()).is_ok() {
+                reaped += 1;
+            }
+        }
+    }
+    Ok(reaped)
+}
+
+fn set(place: &Place, controller: Controller, limits: &Limits) -> io::Result<()> {
+    let bytes = limits.memory_bytes.to_string();
+    // Microseconds of CPU time in a period; at least the kernel's minimum of 1 ms.
+    let quota = ((limits.cpus * CPU_PERIOD_US as f64).round() as u64).max(1000);
+    match (controller, place.version) {
+        (Controller::Memory, Version::One) => {
+            write(place, "memory.limit_in_bytes", &bytes)?;
+            // Without swap accounting there is no such file: then pages of this group are not to be swapped at all.
+            if write(place, "memory.memsw.limit_in_bytes", &bytes).is_err() {
+                write(place, "memory.swappiness", "0")?;
+            }
+            Ok(())
+        }
+        (Controller::Memory, Version::Two) => {
+            write(place, "memory.max", &bytes)?;
+            if place.directory.join("memory.swap.max").exists() {
+                write(place, "memory.swap.max", "0")?;
+            }
+            write(place, "memory.oom.group", "1")
+        }
+        // The box's first process is one of the group.
+        (Controller::Pids, _) => write(place, "pids.max", &(limits.processes + 1).to_string()),
+        (Controller::Cpu, Version::One) => {
+            write(place, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+            write(place, "cpu.cfs_quota_us", &quota.to_string())
+        }
+        (Controller::Cpu, Version::Two) => write(place, "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
+    }
+}
+
+/// Whether a group can be made there, limited and entered.
+fn try_out(place: &Place, controller: Controller, label: &str) -> bool {
+    let parents = {
+        let mut places = Places::default();
+        *places.get_mut(controller) = Some(place.clone());
+        places
+    };
+    let Ok(group) = Group::create(&parents, &Limits::default(), label) else { return false };
+    group.member_files().iter().all(|file| fs::OpenOptions::new().write(true).open(file).is_ok())
+}
+
+/// The group that this process moves to where version 2 wants its own to be empty.
+const HOST_GROUP: &str = "plainsight-host";
+
+/// Version 2 gives controllers to the groups below one only if no process is in it ("no internal processes"). A service
+/// with delegation is alone in its group and may step down into one of its own.
+fn prepare(place: &Place) -> bool {
+    if place.version == Version::One {
+        return true;
+    }
+    let wanted = CONTROLLERS.map(Controller::name);
+    let enabled = |file| {
+        read(place, file)
+            .is_some_and(|text| wanted.iter().any(|name| text.split(' ').any(|word| word == *name)))
+    };
+    if enabled("cgroup.subtree_control") {
+        return true;
+    }
+    if !enabled("cgroup.controllers") {
+        return false;
+    }
+    let alone = read(place, "cgroup.procs").is_some_and(|text| text.trim() == std::process::id().to_string());
+    if alone {
+        let below = Place { version: Version::Two, directory: place.directory.join(HOST_GROUP) };
+        if fs::create_dir(&below.directory).is_err() && !below.directory.is_dir() {
+            return false;
+        }
+        if write(&below, "cgroup.procs", "0").is_err() {
+            return false;
+        }
+    }
+    let mut any = false;
+    for name in wanted {
+        any |= write(place, "cgroup.subtree_control", &format!("+{name}")).is_ok();
+    }
+    any
+}
+
+/// Where groups for boxes might be made, best first: below our own, or at the top, where only root may.
+fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec<Place> {
+    let Some(mut own) = own(mounts, membership, controller) else { return Vec::new() };
+    if own.directory.ends_with(HOST_GROUP) {
+        own.directory.pop();
+    }
+    let top = mounts
+        .iter()
+        .find(|mount| own.directory.starts_with(&mount.point))
+        .map(|mount| Place { version: own.version, directory: mount.point.clone() });
+    let mut candidates = vec![own];
+    candidates.extend(top.filter(|top| *top != candidates[0]));
+    candidates
+}
+
+/// The directory of a process, by its `/proc/PID/cgroup`, that is in charge of a controller.
+fn own(mounts: &[Mount], membership: &str, controller: Controller) -> Option<Place> {
+    let mut unified = None;
+    for line in membership.lines() {
+        // "4:memory:/path", "0::/path" (cgroups(7)).
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        if controllers.is_empty() {
+            unified = Some(path);
+        } else if controllers.split(',').any(|name| name == controller.name()) {
+            let mount = mounts.iter().find(|mount| {
+                mount.version == Version::One
+                    && mount.controllers.iter().any(|name| name == controller.name())
+            })?;
+            return Some(Place { version: Version::One, directory: mount.directory(path) });
+        }
+    }
+    let mount = mounts.iter().find(|mount| mount.version == Version::Two)?;
+    let place = Place { version: Version::Two, directory: mount.directory(unified?) };
+    // Its own file says which controllers it may limit with; the top has the file too.
+    read(&place, "cgroup.controllers")?.split(' ').any(|name| name == controller.name()).then_some(place)
+}
+
+/// A mounted cgroup file system.
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    version: Version,
+    /// What of the hierarchy is mounted.
+    root: String,
+    point: PathBuf,
+    controllers: Vec<String>,
+}
+
+impl Mount {
+    fn directory(&self, path: &str) -> PathBuf {
+        let below = path.strip_prefix(self.root.trim_end_matches('/')).unwrap_or(path);
+        self.point.join(below.trim_start_matches('/'))
+    }
+}
+
+/// The cgroup file systems in a `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
+fn mounts(mountinfo: &str) -> Vec<Mount> {
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let mut before = before.split(' ').skip(3);
+            let (root, point) = (before.next()?, before.next()?);
+            let mut after = after.split(' ');
+            let (kind, options) = (after.next()?, after.nth(1)?);
+            let version = match kind {
+                "cgroup" => Version::One,
+                "cgroup2" => Version::Two,
+                _ => return None,
+            };
+            let controllers = options.split(',').map(String::from).collect();
+            Some(Mount { version, root: root.into(), point: point.into(), controllers })
+        })
+        .collect()
+}
+
+fn read(place: &Place, file: &str) -> Option<String> {
+    fs::read_to_string(place.directory.join(file)).ok().map(|text| text.trim().to_owned())
+}
+
+fn number(place: &Place, file: &str) -> Option<u64> {
+    read(place, file)?.parse().ok()
+}
+
+fn write(place: &Place, file: &str, value: &str) -> io::Result<()> {
+    let path = place.directory.join(file);
+    // Never creates: what is no file of the kernel's is no limit.
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
+        .map_err(|error| naming(&path, &error))
+}
+
+fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTINFO: &str = "\
+25 30 0:23 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+26 25 0:24 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+27 25 0:25 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+28 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate
+";
+
+    #[test]
+    fn each_controller_is_found_by_itself() {
+        let mounts = mounts(MOUNTINFO);
+        assert_eq!(mounts.len(), 3);
+        let membership = "4:memory:/user/me\n3:cpu,cpuacct:/docker/abc/x\n0::/user.slice\n";
+        let directory = |controller| own(&mounts, membership, controller).map(|place| place.directory);
+        assert_eq!(directory(Controller::Memory), Some("/sys/fs/cgroup/memory/user/me".into()));
+        assert_eq!(directory(Controller::Cpu), Some("/sys/fs/cgroup/cpu,cpuacct/x".into()));
+        assert_eq!(directory(Controller::Pids), None);
+        let candidates: Vec<_> = candidates(&mounts, membership, Controller::Memory)
+            .into_iter()
+            .map(|place| place.directory)
+            .collect();
+        assert_eq!(
+            candidates,
+            [PathBuf::from("/sys/fs/cgroup/memory/user/me"), "/sys/fs/cgroup/memory".into()]
+        );
+    }
+
+    /// The files of version 2 in an ordinary folder: which are written, with what, and how they are read back.
+    #[test]
+    fn limits_of_version_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { version: Version::Two, directory: folder.path().into() };
+        let places =
+            Places { memory: Some(place.clone()), pids: Some(place.clone()), cpu: Some(place.clone()) };
+        let files = ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max"];
+        let limits = Limits { cpus: 1.5, ..Limits::default() };
+        for controller in CONTROLLERS {
+            assert!(set(&place, controller, &limits).is_err(), "there is no file yet");
+        }
+        for file in files {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        for controller in CONTROLLERS {
+            set(&place, controller, &limits).unwrap();
+        }
+        let values: Vec<_> = places.in_force().into_iter().map(|entry| (entry.name, entry.value)).collect();
+        let expected =
+            [("memory_bytes", "1073741824"), ("swap_bytes", "0"), ("processes", "65"), ("cpus", "1.5")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(values, expected);
+        assert_eq!(read(&place, "memory.oom.group").unwrap(), "1");
+        fs::write(folder.path().join("memory.events"), "low 0\noom 2\noom_kill 3\noom_group_kill 1\n")
+            .unwrap();
+        fs::write(folder.path().join("memory.peak"), "4096\n").unwrap();
+        assert_eq!((places.oom_kills(), places.peak_bytes()), (3, Some(4096)));
+    }
+
+    /// Version 2 steps aside only when it is alone in its group.
+    #[test]
+    fn a_group_with_others_in_it_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { version: Version::Two, directory: folder.path().into() };
+        assert!(!prepare(&place));
+        fs::write(folder.path().join("cgroup.controllers"), "cpu memory pids\n").unwrap();
+        fs::write(folder.path().join("cgroup.procs"), "1\n2\n").unwrap();
+        assert!(!prepare(&place));
+        fs::write(folder.path().join("cgroup.subtree_control"), "memory pids\n").unwrap();
+        assert!(prepare(&place));
+    }
+}

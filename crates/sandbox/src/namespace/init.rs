@@ -1,0 +1,236 @@
+//! The first process of a box: finishes it from inside, gives up every right, starts the command, and waits.
+//!
+//! It is process 1 of its PID namespace: when it ends, the kernel kills all others there. It cannot be signalled from inside
+//! the box, and not be traced either.
+
+use std::fs;
+use std::io::{self, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, CpuSet, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    sched_getaffinity, sched_setaffinity, set_capabilities, set_no_new_privs,
+};
+
+use super::wire::{self, Order, Report};
+use super::{mounts, seccomp};
+use crate::error::At;
+use crate::{Exit, InForce, Refusal};
+
+/// Runs the first process to its end, which is the end of the box.
+pub(super) fn main() {
+    let Ok(helper) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
+    // Before the first read: a helper that died earlier has closed the socket by then.
+    if set_parent_process_death_signal(Some(Signal::KILL)).is_err() {
+        return;
+    }
+    let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&helper), wire::receive_bytes(&helper)) else {
+        return;
+    };
+    let report = run(&helper, &order, &stdin).unwrap_or_else(Report::Refused);
+    let _ = wire::send(&helper, &report);
+}
+
+fn run(helper: &UnixStream, order: &Order, stdin: &[u8]) -> Result<Report, Refusal> {
+    let _ = nix::unistd::setsid();
+    mounts::mount_proc(Path::new("/tmp"))?;
+    mounts::enter(Path::new("/tmp"))?;
+    nix::unistd::sethostname("box").at("naming the box")?;
+    // From here on the box's own groups are the root of what it can see of cgroups. Old kernels may lack them.
+    let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
+    let stdin = sealed(stdin).at("keeping the standard input")?;
+    let pinned = order.pin_to_cpus.map(pin).transpose()?;
+    give_up_rights()?;
+    limit(order)?;
+    seccomp::apply()?;
+
+    let mut in_force = read_back(order)?;
+    in_force.extend(pinned);
+    let ready = || wire::send(helper, &Report::Ready(in_force.clone())).at("reporting to the helper");
+    let Some(program) = order.program_inside() else {
+        ready()?;
+        return Ok(Report::Ended { exit: Exit::Code(0), cpu_ns: 0, peak_memory_bytes: 0 });
+    };
+    ready()?;
+    let started = Command::new(&program)
+        .args(&order.arguments)
+        .env_clear()
+        .envs(order.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::from(stdin))
+        .spawn();
+    let command = match started {
+        Ok(child) => child.id().cast_signed(),
+        Err(error) => return Ok(Report::CannotStart(error.to_string())),
+    };
+    // Whoever loses his parent in here becomes ours.
+    loop {
+        let exit = match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == command => Exit::Code(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == command => {
+                Exit::Signal(signal as i32)
+            }
+            Ok(_) | Err(nix::Error::EINTR) => continue,
+            Err(error) => return Err(error).at("waiting for the command"),
+        };
+        return Ok(Report::Ended { exit, cpu_ns: 0, peak_memory_bytes: 0 });
+    }
+}
+
+/// The command's standard input: a file in memory that nobody can change any more, so that nobody has to feed a pipe.
+fn sealed(bytes: &[u8]) -> io::Result<fs::File> {
+    let mut file = fs::File::from(memfd_create("stdin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file)
+}
+
+/// Keeps the box on so many of the CPUs that it may use. Which ones is drawn by its number among the host's processes, so
+/// that many boxes spread. The filter of system calls keeps it from changing that.
+fn pin(cpus: u64) -> Result<InForce, Refusal> {
+    let step = "pinning the box to its CPUs";
+    let all = sched_getaffinity(None).at(step)?;
+    let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)).collect();
+    let wanted = usize::try_from(cpus).unwrap_or(usize::MAX).min(allowed.len());
+    let first = first_cpu();
+    let mut chosen = CpuSet::new();
+    for step in 0..wanted {
+        chosen.set(allowed[(first + step) % allowed.len()]);
+    }
+    sched_setaffinity(None, &chosen).at(step)?;
+    let now = sched_getaffinity(None).at(step)?;
+    Ok(InForce::new("cpus", "sched_setaffinity, which the box may not call", now.count().to_string()))
+}
+
+/// Where it happens to run: the scheduler put it onto an idle CPU, if there is one.
+fn first_cpu() -> usize {
+    rustix::thread::sched_getcpu()
+}
+
+/// No capability is left, none can come back, and no other process can look into this one.
+fn give_up_rights() -> Result<(), Refusal> {
+    let step = "giving up capabilities";
+    for capability in CapabilitySet::all().iter() {
+        // One that this kernel does not have is none.
+        match remove_capability_from_bounding_set(capability) {
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(error) => return Err(error).at(step),
+        }
+    }
+    clear_ambient_capability_set().at(step)?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        .at(step)?;
+    set_no_new_privs(true).at("setting no_new_privs")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).at("hiding the first process")
+}
+
+/// Open files of a process: enough for programs that keep many, few enough that what the kernel keeps for them stays
+/// small.
+const OPEN_FILES: u64 = 256;
+
+/// Bytes that a process may lock into memory: the kernel's old default.
+const LOCKED_BYTES: u64 = 64 << 10;
+
+/// The helper and this process count too.
+const OWN_PROCESSES: u64 = 2;
+
+/// What a single process may have of writable memory of its own beyond the box's limit. It is a hard bound behind the
+/// watching, not the limit itself: with less, a process that asks for too much would see its request refused and go on,
+/// and the box would not be said to be out of memory.
+const DATA_SLACK: u64 = 64 << 20;
+
+fn limit(order: &Order) -> Result<(), Refusal> {
+    let seconds = order.wall_ns.div_ceil(1_000_000_000);
+    let mut limits = vec![
+        (Resource::Core, 0),
+        (Resource::Fsize, order.scratch_bytes),
+        (Resource::Memlock, LOCKED_BYTES),
+        (Resource::Msgqueue, 0),
+        (Resource::Nofile, OPEN_FILES),
+        // Of one process with as many threads as it may have CPUs: a bound behind the timer.
+        (Resource::Cpu, (seconds + 1).saturating_mul(order.pin_to_cpus.unwrap_or(1024))),
+    ];
+    if order.watch_memory {
+        limits.push((Resource::Data, order.memory_bytes.saturating_add(DATA_SLACK)));
+    }
+    if order.limit_processes {
+        limits.push((Resource::Nproc, order.processes + OWN_PROCESSES));
+    }
+    for (resource, value) in limits {
+        // Not more than there was: nobody can raise what is hard.
+        let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+            .at(&format!("setting the limit {resource:?}"))?;
+    }
+    Ok(())
+}
+
+/// What the kernel says of this process. The command inherits all of it.
+fn read_back(order: &Order) -> Result<Vec<InForce>, Refusal> {
+    let mut list = Vec::new();
+    let hard =
+        |resource| getrlimit(resource).maximum.map_or("unlimited".to_owned(), |value| value.to_string());
+    if order.limit_processes {
+        let value =
+            getrlimit(Resource::Nproc).maximum.map_or(u64::MAX, |value| value.saturating_sub(OWN_PROCESSES));
+        let mechanism =
+            format!("RLIMIT_NPROC in the box's user namespace ({OWN_PROCESSES} more are the box's own)");
+        list.push(InForce::new("processes", mechanism, value.to_string()));
+    }
+    if order.watch_memory {
+        list.push(InForce::new("memory_bytes_per_process", "RLIMIT_DATA", hard(Resource::Data)));
+    }
+    list.push(InForce::new("file_bytes", "RLIMIT_FSIZE", hard(Resource::Fsize)));
+    list.push(InForce::new("open_files_per_process", "RLIMIT_NOFILE", hard(Resource::Nofile)));
+    list.push(InForce::new("cpu_seconds_per_process", "RLIMIT_CPU", hard(Resource::Cpu)));
+    list.push(InForce::new("core_bytes", "RLIMIT_CORE", hard(Resource::Core)));
+
+    let scratch = rustix::fs::statvfs("/tmp").at("reading the size of /tmp")?;
+    list.push(InForce::new("scratch_bytes", "tmpfs size", (scratch.f_blocks * scratch.f_frsize).to_string()));
+    list.push(InForce::new("scratch_files", "tmpfs nr_inodes", scratch.f_files.to_string()));
+    let root = rustix::fs::statvfs("/").at("reading the state of the root")?;
+    let writable = !root.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+    list.push(InForce::new(
+        "root",
+        "tmpfs of the box's own",
+        if writable { "writable" } else { "read-only" },
+    ));
+
+    let status = fs::read_to_string("/proc/self/status").at("reading the state of the process")?;
+    let field = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.map_or("unknown".to_owned(), |value| value.trim().to_owned())
+    };
+    list.push(InForce::new(
+        "capabilities",
+        "effective and bounding set",
+        format!("{} {}", field("CapEff"), field("CapBnd")),
+    ));
+    list.push(InForce::new("no_new_privs", "prctl", field("NoNewPrivs")));
+    list.push(InForce::new(
+        "seccomp",
+        "filter of system calls (mode, filters)",
+        format!("{} {}", field("Seccomp"), field("Seccomp_filters")),
+    ));
+
+    let devices = fs::read_to_string("/proc/self/net/dev").at("reading the box's interfaces")?;
+    let interfaces: Vec<_> =
+        devices.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
+    let mechanism = if order.network.is_some() {
+        "network namespace that was given"
+    } else {
+        "network namespace of its own"
+    };
+    list.push(InForce::new("network", mechanism, format!("interfaces: {}", interfaces.join(", "))));
+    Ok(list)
+}

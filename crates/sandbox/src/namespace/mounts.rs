@@ -1,0 +1,222 @@
+//! The file system of a box: a root that holds what is named here and nothing else.
+//!
+//! ```text
+//!   /            tmpfs, read-only, a few kilobytes of folders
+//!   /program/    the program, one file, read-only
+//!   /dev/        null, zero, full, random, urandom, and links to /proc/self/fd
+//!   /proc        of the box's own processes and of nothing else (subset=pid), read-only
+//!   /tmp         tmpfs, the only place that can be written, limited in bytes and files
+//!   …            what the configuration names, read-only, at the path that it has on the host
+//! ```
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use nix::unistd::pivot_root;
+use rustix::fs::CWD;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change,
+    mount_remount, move_mount, open_tree, unmount,
+};
+
+use super::wire::{Order, PROGRAM_FOLDER};
+use crate::Refusal;
+use crate::error::At;
+
+/// Device nodes that programs cannot do without. None of them keeps anything.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Room for the folders of the root: directory entries of a tmpfs cost memory, but none of its pages.
+const ROOT_OPTIONS: &std::ffi::CStr = c"size=64k,nr_inodes=4096,mode=755";
+
+/// Paths that belong to the box itself.
+const RESERVED: [&str; 4] = [PROGRAM_FOLDER, "/dev", "/proc", "/tmp"];
+
+/// Copies of the mounts that a box will see, not yet attached anywhere.
+pub(super) struct Sources(Vec<Source>);
+
+struct Source {
+    tree: OwnedFd,
+    /// Where it will be in the box.
+    target: PathBuf,
+    is_folder: bool,
+}
+
+impl Sources {
+    /// Takes them as whoever the calling process is now: root can take what the user that the box will run as could not even
+    /// reach.
+    pub(super) fn take(order: &Order) -> Result<Self, Refusal> {
+        let mut sources = Vec::new();
+        let mut take = |path: &Path, target: PathBuf| -> Result<(), Refusal> {
+            let metadata = fs::metadata(path).at(&format!("looking at {}", path.display()))?;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | if metadata.is_dir() { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+            let tree = open_tree(CWD, path, flags).at(&format!("copying the mount of {}", path.display()))?;
+            sources.push(Source { tree, target, is_folder: metadata.is_dir() });
+            Ok(())
+        };
+        for device in DEVICES {
+            let path = Path::new("/dev").join(device);
+            take(&path, path.clone())?;
+        }
+        let mut folders: Vec<&Path> = Vec::new();
+        let mut paths: Vec<&Path> = order.read_only.iter().map(PathBuf::as_path).collect();
+        paths.sort_unstable();
+        for path in paths {
+            // What is below one that is taken is there already.
+            if folders.iter().any(|folder| path.starts_with(folder)) {
+                continue;
+            }
+            take(path, path.to_owned())?;
+            folders.push(path);
+        }
+        if let (Some(program), Some(inside)) = (&order.program, order.program_inside()) {
+            take(program, inside)?;
+        }
+        Ok(Self(sources))
+    }
+}
+
+/// What is wrong with paths that a box shall see, if anything.
+pub(super) fn check_read_only(paths: &[PathBuf]) -> Result<(), String> {
+    for path in paths {
+        let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        if !path.is_absolute() || !plain || path.parent().is_none() {
+            return Err(format!("{} is no absolute path below the root without `..`", path.display()));
+        }
+        if let Some(reserved) = RESERVED.iter().find(|reserved| path.starts_with(reserved)) {
+            return Err(format!("{} cannot be shown in a box: {reserved} is the box's own", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Builds the root over an existing folder of this mount namespace, which nobody else is in, and says where.
+pub(super) fn build(sources: Sources, scratch_bytes: u64) -> Result<&'static Path, Refusal> {
+    let root = Path::new("/tmp");
+    // What happens here stays here, and what happens outside stays outside.
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .at("keeping mounts private")?;
+    mount(c"root", root, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, ROOT_OPTIONS)
+        .at("mounting the root")?;
+    for folder in ["dev", "proc", "tmp", "program"] {
+        fs::create_dir(root.join(folder)).at("making the box's folders")?;
+    }
+    let options = format!("size={scratch_bytes},nr_inodes={},mode=1777", scratch_files(scratch_bytes));
+    let options =
+        std::ffi::CString::new(options).map_err(io::Error::from).at("mounting the scratch folder")?;
+    mount(c"scratch", root.join("tmp"), c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())
+        .at("mounting the scratch folder")?;
+    for Source { tree, target, is_folder } in sources.0 {
+        let step = || format!("mounting {}", target.display());
+        let place = root.join(target.strip_prefix("/").unwrap_or(&target));
+        if is_folder {
+            fs::create_dir_all(&place).at(&step())?;
+        } else {
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder).at(&step())?;
+            }
+            fs::File::create(&place).at(&step())?;
+        }
+        move_mount(&tree, "", CWD, &place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).at(&step())?;
+    }
+    for (name, target) in [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
+    {
+        symlink(target, root.join("dev").join(name)).at("making /dev")?;
+    }
+    fs::set_permissions(root.join("dev"), Permissions::from_mode(0o555)).at("making /dev")?;
+    Ok(root)
+}
+
+/// Files that the scratch folder may hold: one for each page, and some. An inode costs about a kilobyte of kernel memory,
+/// so that files of no length are bounded with the bytes.
+fn scratch_files(scratch_bytes: u64) -> u64 {
+    scratch_bytes / 4096 + 64
+}
+
+/// Mounts the box's `/proc`. Only a process of the box's own PID namespace can, and only while the host's is still in sight:
+/// the kernel shows nobody in a user namespace more of it than he saw before.
+pub(super) fn mount_proc(root: &Path) -> Result<(), Refusal> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    mount(c"proc", root.join("proc"), c"proc", flags, c"subset=pid").at("mounting /proc")
+}
+
+/// Makes it the root of everything in this mount namespace, lets go of the host's, and takes the right to write away
+/// everywhere but in `/tmp`.
+pub(super) fn enter(root: &Path) -> Result<(), Refusal> {
+    nix::unistd::chdir(root).at("entering the root")?;
+    pivot_root(".", ".").at("changing the root")?;
+    unmount(".", UnmountFlags::DETACH).at("letting go of the host's root")?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").at("reading the box's mounts")?;
+    for (point, flags) in mounts.lines().filter_map(mount_of) {
+        if point == "/tmp" {
+            continue;
+        }
+        let devices = if point.starts_with("/dev/") { MountFlags::empty() } else { MountFlags::NODEV };
+        let flags = flags | devices | MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID;
+        mount_remount(point.as_str(), flags, c"").at(&format!("making {point} read-only"))?;
+    }
+    nix::unistd::chdir("/tmp").at("entering /tmp")
+}
+
+/// Mount point and flags in a line of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)). Flags that were set must stay: in a user
+/// namespace they are locked.
+fn mount_of(line: &str) -> Option<(String, MountFlags)> {
+    let mut fields = line.split(' ').skip(4);
+    let (point, options) = (fields.next()?, fields.next()?);
+    let mut flags = MountFlags::empty();
+    for option in options.split(',') {
+        flags |= match option {
+            "ro" => MountFlags::RDONLY,
+            "nosuid" => MountFlags::NOSUID,
+            "nodev" => MountFlags::NODEV,
+            "noexec" => MountFlags::NOEXEC,
+            _ => MountFlags::empty(),
+        };
+    }
+    Some((unescaped(point), flags))
+}
+
+/// Undoes the octal escapes that the kernel writes for blanks and the like.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok();
+        if first == b'\\'
+            && let Some(byte) = tail.get(..3).and_then(octal)
+        {
+            bytes.push(byte);
+            rest = &tail[3..];
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_as_the_kernel_writes_them() {
+        let line = r"36 35 98:0 /mnt1 /a\040b\134 rw,noatime,nosuid master:1 - ext3 /dev/root rw";
+        assert_eq!(mount_of(line), Some((r"/a b\".into(), MountFlags::NOSUID)));
+        assert_eq!(unescaped(r"\0"), r"\0");
+        assert_eq!(mount_of("36 35"), None);
+    }
+
+    #[test]
+    fn a_box_keeps_its_own_folders() {
+        for path in ["/", "usr", "/usr/../etc", "/tmp/x", "/proc", "/dev/sda", "/program/x", ""] {
+            assert!(check_read_only(&[path.into()]).is_err(), "{path}");
+        }
+        assert!(check_read_only(&["/usr".into(), "/etc/ssl/certs".into(), "/procedures".into()]).is_ok());
+    }
+}

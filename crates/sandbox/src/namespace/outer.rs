@@ -1,0 +1,334 @@
+//! The helper: makes the namespaces and the root of a box, starts its first process, and watches it from outside until
+//! nothing of it is left.
+//!
+//! A process of its own, with one thread, since a user namespace can only be entered so and cannot be left again. It lives
+//! no longer than its host: the socket that it shares with it is closed by the kernel when the host dies, however it does.
+//! The box lives no longer than it: its first process asked to be killed with it, and takes all others along.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_gettime,
+    timerfd_settime,
+};
+
+use super::wire::{self, Order, Report};
+use super::{INIT_ROLE, mounts, watch};
+use crate::error::At;
+use crate::{Exit, InForce, Refusal};
+
+/// Runs the helper to its end.
+pub(super) fn main() {
+    let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
+    let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&host), wire::receive_bytes(&host)) else { return };
+    let report = run(&host, &order, &stdin).unwrap_or_else(Report::Refused);
+    // A host that is gone wants no report.
+    let _ = wire::send(&host, &report);
+}
+
+fn run(host: &UnixStream, order: &Order, stdin: &[u8]) -> Result<Report, Refusal> {
+    // First what only whoever started us may do, then the steps that cost rights.
+    let members = open_member_files(order)?;
+    let sources = if geteuid().is_root() {
+        let sources = mounts::Sources::take(order)?;
+        join_network(order)?;
+        become_nobody_in_particular(order)?;
+        Some(sources)
+    } else {
+        join_network(order)?;
+        None
+    };
+    enter_namespaces(order)?;
+    let sources = match sources {
+        Some(sources) => sources,
+        None => mounts::Sources::take(order)?,
+    };
+    mounts::build(sources, order.scratch_bytes)?;
+
+    let (ours, theirs) = UnixStream::pair().at("making a socket pair")?;
+    let mut init = start_init(theirs)?;
+    let outcome = supervise(host, &ours, &mut init, order, stdin, &members);
+    // Killing what has ended is no harm. Waiting returns when all others of the box are dead too.
+    let _ = init.kill();
+    let status = init.wait().at("waiting for the box's first process")?;
+    let (reported, peak) = outcome?;
+    match reported {
+        Some(Report::Ended { exit, .. }) => {
+            Ok(Report::Ended { exit, cpu_ns: cpu_ns(), peak_memory_bytes: peak.max(max_rss()) })
+        }
+        Some(report) => Ok(report),
+        // Killed from outside without a word: by the kernel, for want of memory. Whether it was the box's own limit, the host
+        // sees in the box's cgroup.
+        None => Ok(Report::Ended {
+            exit: Exit::Signal(std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)),
+            cpu_ns: cpu_ns(),
+            peak_memory_bytes: peak.max(max_rss()),
+        }),
+    }
+}
+
+// --- Namespaces ----------------------------------------------------------------------------------------------------
+
+/// They may belong to root; who opened them decides about writing.
+fn open_member_files(order: &Order) -> Result<Vec<File>, Refusal> {
+    let open = |path| OpenOptions::new().write(true).open(path).at("opening the box's cgroup");
+    order.member_files.iter().map(open).collect()
+}
+
+fn join_network(order: &Order) -> Result<(), Refusal> {
+    let Some(path) = &order.network else { return Ok(()) };
+    let namespace = File::open(path).at("opening the network namespace")?;
+    setns(namespace, CloneFlags::CLONE_NEWNET).at("entering the network namespace")
+}
+
+/// The first of 65,536 user numbers that boxes started by root run as: above all that systemd and container engines give
+/// away (systemd's UIDS-GIDS), below what some programs take for negative.
+const FIRST_USER: u32 = 0x7000_0000;
+
+/// The user that exists for those who are nobody, where numbers like the above are not mapped.
+const NOBODY: u32 = 65_534;
+
+/// Root gives up being root before anything else: the box shall not run as somebody who owns files of the host, and the
+/// kernel counts no processes of root's.
+fn become_nobody_in_particular(order: &Order) -> Result<(), Refusal> {
+    // A box of its own number, so that not even the host's view mixes two.
+    let own = FIRST_USER + (std::process::id() & 0xffff);
+    for id in [own, NOBODY] {
+        let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+        // In a user namespace that denies it nobody has groups to lose.
+        let _ = setgroups(&[]);
+        if setresgid(group, group, group).is_ok() {
+            setresuid(user, user, user).at("becoming an ordinary user")?;
+            // Otherwise this process's own files in /proc belong to root from here on, and the id maps cannot be written.
+            return rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
+                .at("becoming an ordinary user");
+        }
+    }
+    // Root of a user namespace without other users. Fine if it stands for an ordinary user.
+    let map = fs::read_to_string("/proc/self/uid_map").at("reading the user namespace")?;
+    let is_real_root = map.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.next() == Some("0") && fields.next() == Some("0")
+    });
+    if is_real_root && order.limit_processes {
+        return Err(Refusal {
+            step: "becoming an ordinary user".into(),
+            errno: None,
+            error: "this user namespace has no other user than root, whose processes are not counted".into(),
+            hint: "start as an ordinary user, or as root outside of a user namespace".into(),
+        });
+    }
+    Ok(())
+}
+
+/// The user and group that a box sees itself as.
+const INSIDE: u32 = 1000;
+
+fn enter_namespaces(order: &Order) -> Result<(), Refusal> {
+    // Read before the change: inside, until the maps are written, both are the overflow ids.
+    let (user, group) = (geteuid(), getegid());
+    let mut flags = CloneFlags::CLONE_NEWUSER
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS;
+    if order.network.is_none() {
+        flags |= CloneFlags::CLONE_NEWNET;
+    }
+    unshare(flags)
+        .at("making namespaces")
+        .map_err(|refusal| Refusal { hint: hint(refusal.errno), ..refusal })?;
+    // Without this the kernel refuses an unprivileged gid_map (user_namespaces(7), "Defining user and group ID mappings").
+    fs::write("/proc/self/setgroups", "deny")
+        .and_then(|()| fs::write("/proc/self/uid_map", format!("{INSIDE} {user} 1")))
+        .and_then(|()| fs::write("/proc/self/gid_map", format!("{INSIDE} {group} 1")))
+        .at("mapping user and group into the user namespace")
+}
+
+/// What usually is behind a refusal to make namespaces.
+fn hint(errno: Option<i32>) -> String {
+    let sysctl = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    if errno == Some(libc::ENOSPC) || sysctl("/proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
+        return "user.max_user_namespaces is 0 or used up".into();
+    }
+    if sysctl("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
+        return "sysctl kernel.unprivileged_userns_clone=1 allows them".into();
+    }
+    if sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
+        return "AppArmor restricts them (kernel.apparmor_restrict_unprivileged_userns)".into();
+    }
+    if errno == Some(libc::EPERM) {
+        return "a container's seccomp profile or a chroot may forbid user namespaces".into();
+    }
+    String::new()
+}
+
+// --- The first process ---------------------------------------------------------------------------------------------
+
+/// What it needs to mount `/proc`, change the root, and give up everything. Ambient, since it is not root in its
+/// namespace.
+const CAPABILITIES: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP];
+
+fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
+    let step = "handing capabilities on";
+    let mut sets = capabilities(None).at(step)?;
+    sets.inheritable = sets.permitted;
+    set_capabilities(None, sets).at(step)?;
+    for capability in CAPABILITIES {
+        configure_capability_in_ambient_set(capability, true).at(step)?;
+    }
+    // Standard output and error are the command's already.
+    Command::new("/proc/self/exe")
+        .arg(INIT_ROLE)
+        .env_clear()
+        .stdin(OwnedFd::from(socket))
+        .spawn()
+        .at("starting the box's first process")
+}
+
+// --- While it runs -------------------------------------------------------------------------------------------------
+
+/// Feeds the first process and waits for its end or for a reason to end it. Gives back its last report, if it made one,
+/// and the most memory that was seen in use.
+fn supervise(
+    host: &UnixStream,
+    box_end: &UnixStream,
+    init: &mut Child,
+    order: &Order,
+    stdin: &[u8],
+    members: &[File],
+) -> Result<(Option<Report>, u64), Refusal> {
+    for mut file in members {
+        file.write_all(init.id().to_string().as_bytes()).at("entering the box's cgroup")?;
+    }
+    // If it is dead already, what it said last is still to be read.
+    let _ = wire::send(box_end, order).and_then(|()| wire::send_bytes(box_end, stdin));
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC).at("making a timer")?;
+    let mut watch = Watch::new(order);
+    loop {
+        let mut events = [
+            PollFd::new(host, PollFlags::IN),
+            PollFd::new(box_end, PollFlags::IN),
+            PollFd::new(&timer, PollFlags::IN),
+        ];
+        let patience = watch.as_ref().map(Watch::patience);
+        match poll(&mut events, patience.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).at("waiting for the box"),
+        }
+        let [from_host, from_box, from_timer] = events.map(|event| !event.revents().is_empty());
+        let peak = watch.as_ref().map_or(0, |watch| watch.peak);
+        if from_box {
+            match wire::receive(box_end) {
+                Ok(Report::Ready(mut in_force)) => {
+                    in_force.push(start_timer(&timer, order.wall_ns)?);
+                    if let Some(watch) = &mut watch {
+                        watch.started = true;
+                        in_force.push(watch.in_force());
+                    }
+                    if wire::send(host, &Report::Ready(in_force)).is_err() {
+                        return Ok((None, peak));
+                    }
+                }
+                Ok(report) => {
+                    // What was in use when it ended is gone by now; small and short ones are never looked at in between.
+                    return Ok((Some(report), peak));
+                }
+                Err(_) => return Ok((None, peak)),
+            }
+        } else if from_host {
+            // It hung up or died: the box is not wanted any more.
+            return Ok((None, peak));
+        } else if from_timer {
+            return Ok((Some(ended(Exit::TimedOut)), peak));
+        } else if let Some(watch) = &mut watch
+            && watch.look().at("counting the box's memory")?
+        {
+            return Ok((Some(ended(Exit::OutOfMemory)), watch.peak));
+        }
+    }
+}
+
+fn ended(exit: Exit) -> Report {
+    Report::Ended { exit, cpu_ns: 0, peak_memory_bytes: 0 }
+}
+
+/// Starts the time that the box has, and reads back how much that is.
+fn start_timer(timer: &OwnedFd, wall_ns: u64) -> Result<InForce, Refusal> {
+    let time =
+        |ns: u64| Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 };
+    let once = Itimerspec { it_interval: time(0), it_value: time(wall_ns) };
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &once).at("starting the timer")?;
+    let left = timerfd_gettime(timer).at("reading the timer")?.it_value;
+    // Of what is left a few microseconds have passed.
+    let milliseconds = (left.tv_sec as f64 * 1e3 + left.tv_nsec as f64 / 1e6).round();
+    Ok(InForce::new("wall_ms", "timerfd, then SIGKILL to all", milliseconds.to_string()))
+}
+
+/// The memory of a box without a memory cgroup.
+struct Watch {
+    limit: u64,
+    peak: u64,
+    started: bool,
+    due: Instant,
+}
+
+impl Watch {
+    fn new(order: &Order) -> Option<Self> {
+        let first = watch::next_look(0, order.memory_bytes);
+        order.watch_memory.then(|| Self {
+            limit: order.memory_bytes,
+            peak: 0,
+            started: false,
+            due: Instant::now() + first,
+        })
+    }
+
+    fn patience(&self) -> Timespec {
+        let left = self.due.saturating_duration_since(Instant::now());
+        let left = if self.started { left } else { left.max(Duration::from_millis(1)) };
+        // At most a twentieth of a second.
+        Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }
+    }
+
+    /// Counts, if it is time to, and says whether it is too much.
+    fn look(&mut self) -> io::Result<bool> {
+        if !self.started || Instant::now() < self.due {
+            return Ok(false);
+        }
+        let used = watch::used_bytes()?;
+        self.peak = self.peak.max(used);
+        self.due = Instant::now() + watch::next_look(used, self.limit);
+        Ok(used > self.limit)
+    }
+
+    fn in_force(&self) -> InForce {
+        let mechanism = "watched from outside: sum of RssAnon and RssShmem of all processes, scratch and sockets, then SIGKILL to all";
+        InForce::new("memory_bytes", mechanism, self.limit.to_string())
+    }
+}
+
+fn cpu_ns() -> u64 {
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| {
+        let time = |value: nix::sys::time::TimeVal| {
+            u64::try_from(value.tv_sec()).unwrap_or(0) * 1_000_000_000
+                + u64::try_from(value.tv_usec()).unwrap_or(0) * 1000
+        };
+        time(usage.user_time()) + time(usage.system_time())
+    })
+}
+
+/// The largest that one process of the box was, in bytes.
+fn max_rss() -> u64 {
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024)
+}

@@ -1,0 +1,114 @@
+//! What host, helper and the box's first process say to each other: a length (32 bits, little-endian) and as many bytes, of
+//! JSON but for the standard input, over socket pairs that only they hold.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{Exit, InForce, Refusal};
+
+/// The longest frame in bytes: a command of [`crate::Job::MAX_COMMAND`], escaped, or an input of [`crate::Job::MAX_STDIN`].
+const MAX_FRAME: usize = 32 << 20;
+
+/// Host to helper, helper to first process: how the box shall be. The standard input follows in a frame of its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// The program on the host; `None` for a box that is only to be tried out.
+    pub(super) program: Option<PathBuf>,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) read_only: Vec<PathBuf>,
+    pub(super) memory_bytes: u64,
+    pub(super) processes: u64,
+    pub(super) scratch_bytes: u64,
+    pub(super) wall_ns: u64,
+    /// How many CPUs the box is pinned to, if no cgroup limits them.
+    pub(super) pin_to_cpus: Option<u64>,
+    /// `RLIMIT_NPROC` has to bound the processes, since no cgroup does.
+    pub(super) limit_processes: bool,
+    /// The helper has to watch the memory, since no cgroup does.
+    pub(super) watch_memory: bool,
+    /// Files of the box's cgroups that take its first process.
+    pub(super) member_files: Vec<PathBuf>,
+    /// A network namespace to join instead of an empty one.
+    pub(super) network: Option<PathBuf>,
+}
+
+impl Order {
+    /// Where the program is in the box.
+    pub(super) fn program_inside(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(PROGRAM_FOLDER).join(self.program.as_ref()?.file_name()?))
+    }
+}
+
+/// The folder of the box that holds its program and nothing else.
+pub(super) const PROGRAM_FOLDER: &str = "/program";
+
+/// Helper to host, first process to helper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// The box is made, and these limits are in force; what is asked to run in it starts now.
+    Ready(Vec<InForce>),
+    /// A step was refused.
+    Refused(Refusal),
+    /// The command could not be started.
+    CannotStart(String),
+    /// The command ended. From the first process, which knows neither costs nor causes, both are empty.
+    Ended { exit: Exit, cpu_ns: u64, peak_memory_bytes: u64 },
+}
+
+pub(super) fn send<T: Serialize>(mut stream: impl Write, message: &T) -> io::Result<()> {
+    send_bytes(&mut stream, &serde_json::to_vec(message)?)
+}
+
+pub(super) fn send_bytes(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(&length(bytes)?)?;
+    stream.write_all(bytes)
+}
+
+pub(super) fn receive<T: DeserializeOwned>(stream: impl Read) -> io::Result<T> {
+    Ok(serde_json::from_slice(&receive_bytes(stream)?)?)
+}
+
+pub(super) fn receive_bytes(mut stream: impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut bytes = vec![0; checked(length)?];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+pub(super) async fn post<T: Serialize>(stream: impl AsyncWrite + Unpin, message: &T) -> io::Result<()> {
+    post_bytes(stream, &serde_json::to_vec(message)?).await
+}
+
+pub(super) async fn post_bytes(mut stream: impl AsyncWrite + Unpin, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(&length(bytes)?).await?;
+    stream.write_all(bytes).await
+}
+
+pub(super) async fn collect<T: DeserializeOwned>(mut stream: impl AsyncRead + Unpin) -> io::Result<T> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let mut bytes = vec![0; checked(length)?];
+    stream.read_exact(&mut bytes).await?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn length(bytes: &[u8]) -> io::Result<[u8; 4]> {
+    match u32::try_from(bytes.len()) {
+        Ok(length) if bytes.len() <= MAX_FRAME => Ok(length.to_le_bytes()),
+        _ => Err(io::Error::other(format!("a message of {} bytes is too long", bytes.len()))),
+    }
+}
+
+fn checked(length: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_FRAME {
+        return Err(io::Error::other(format!("a message of {length} bytes is too long")));
+    }
+    Ok(length)
+}

@@ -1,0 +1,138 @@
+//! Who a box belongs to, so that a reaper knows which ones nobody waits for any more.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::{Error, MAX_LABEL};
+
+/// A process, named so that a later one with the same number is not taken for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The process number.
+    pid: u32,
+    /// Field 22 of `/proc/PID/stat`: clock ticks since boot. 0 where there is no `/proc`.
+    started: u64,
+    /// The PID namespace that `pid` counts in, by inode; 0 where there is no `/proc`.
+    namespace: u64,
+}
+
+impl Owner {
+    /// This process.
+    pub(crate) fn this() -> Self {
+        let pid = std::process::id();
+        Self { pid, started: started(pid).unwrap_or(0), namespace: pid_namespace() }
+    }
+
+    /// As one word of digits and `-`: part of names of cgroups, and a label of containers.
+    pub(crate) fn word(&self) -> String {
+        format!("{}-{}-{}", self.namespace, self.pid, self.started)
+    }
+
+    /// From such a word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        let mut parts = word.split('-');
+        let (namespace, pid, started) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            pid: pid.parse().ok()?,
+            started: started.parse().ok()?,
+            namespace: namespace.parse().ok()?,
+        })
+    }
+
+    /// Whether it is surely no more. Of a process in another PID namespace nothing can be seen: it is a container's, and
+    /// its label says that it was ours, so it is an earlier life of this program.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.namespace != pid_namespace() || started(self.pid).unwrap_or(0) != self.started
+    }
+}
+
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses, and may hold any character.
+    let (_, fields) = stat.rsplit_once(')')?;
+    // Field 3 comes first here. A zombie waits for its parent only.
+    let mut fields = fields.split_ascii_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn pid_namespace() -> u64 {
+    fs::read_link("/proc/self/ns/pid")
+        .ok()
+        .and_then(|link| link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A name for a box that no other has: label, owner and a number.
+pub(crate) fn box_name(label: &str) -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    format!("{}{}.{}", name_prefix(label), Owner::this().word(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What all names of boxes of a label begin with.
+fn name_prefix(label: &str) -> String {
+    format!("plainsight-box.{label}.")
+}
+
+/// The owner of a box of this label, by its name; `None` for what is no such name.
+pub(crate) fn owner_of(name: &str, label: &str) -> Option<Owner> {
+    let (owner, _) = name.strip_prefix(&name_prefix(label))?.split_once('.')?;
+    Owner::parse(owner)
+}
+
+/// Whether a label can be part of a name everywhere.
+pub(crate) fn check_label(label: &str) -> Result<(), Error> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if label.is_empty() || label.len() > MAX_LABEL || !label.bytes().all(fits) {
+        return Err(Error::BadJob(format!(
+            "the label {label:?} is not 1 to {MAX_LABEL} letters, digits, `-`, `_` or `.`"
+        )));
+    }
+    Ok(())
+}
+
+static HOOKED: AtomicBool = AtomicBool::new(false);
+
+/// `main` begins with [`crate::enter_if_asked`].
+pub(crate) fn note_hook() {
+    HOOKED.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_hooked() -> bool {
+    HOOKED.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_there_and_another_life_of_it_is_not() {
+        let this = Owner::this();
+        assert!(!this.is_gone());
+        assert_eq!(Owner::parse(&this.word()), Some(this.clone()));
+        assert!(Owner { started: this.started + 1, ..this.clone() }.is_gone());
+        assert!(Owner { namespace: this.namespace + 1, ..this }.is_gone());
+        for word in ["", "1", "1-2", "1-2-3-4", "a-b-c", "-1-2"] {
+            assert_eq!(Owner::parse(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn names_tell_label_and_owner() {
+        let name = box_name("a.b");
+        assert_ne!(name, box_name("a.b"));
+        assert_eq!(owner_of(&name, "a.b"), Some(Owner::this()));
+        assert_eq!(owner_of(&name, "a"), None);
+        assert_eq!(owner_of("something else", "a.b"), None);
+        assert!(
+            check_label("").is_err() && check_label("a/b").is_err() && check_label(&"x".repeat(41)).is_err()
+        );
+        assert!(check_label("gateway-8000").is_ok());
+    }
+}
