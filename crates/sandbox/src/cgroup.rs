@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{InForce, Limits, owner};
 
@@ -48,6 +49,8 @@ pub(crate) struct Places {
     memory: Option<Place>,
     pids: Option<Place>,
     cpu: Option<Place>,
+    /// Only read, never limited with.
+    cpu_time: Option<Place>,
 }
 
 /// The length of a period of CPU time in microseconds: the kernel's default, and what Docker uses.
@@ -69,7 +72,6 @@ impl Places {
         usable
     }
 
-    #[expect(dead_code, reason = "for containers, which come next")]
     /// The directories that a process is in. Empty if it is gone or they cannot be seen from here.
     pub(crate) fn of_process(pid: i64) -> Self {
         let mut places = Self::default();
@@ -78,8 +80,10 @@ impl Places {
         let mounts = mounts(&text);
         for controller in CONTROLLERS {
             *places.get_mut(controller) =
-                own(&mounts, &membership, controller).filter(|place| place.directory.is_dir());
+                own(&mounts, &membership, controller.name()).filter(|place| place.directory.is_dir());
         }
+        // Version 1 counts by a controller, version 2 always.
+        places.cpu_time = own(&mounts, &membership, "cpuacct").or_else(|| places.cpu.clone());
         places
     }
 
@@ -162,6 +166,19 @@ impl Places {
                 Version::Two => "memory.peak",
             },
         )
+    }
+
+    /// What CPU time was used, user and system.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        let place = self.cpu_time.as_ref()?;
+        match place.version {
+            Version::One => number(place, "cpuacct.usage").map(Duration::from_nanos),
+            Version::Two => {
+                let text = read(place, "cpu.stat")?;
+                let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+                value.parse().ok().map(Duration::from_micros)
+            }
+        }
     }
 
     /// How many processes the kernel killed because the memory was used up.
@@ -349,7 +366,7 @@ fn prepare(place: &Place) -> bool {
 
 /// Where groups for boxes might be made, best first: below our own, or at the top, where only root may.
 fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec<Place> {
-    let Some(mut own) = own(mounts, membership, controller) else { return Vec::new() };
+    let Some(mut own) = own(mounts, membership, controller.name()) else { return Vec::new() };
     if own.directory.ends_with(HOST_GROUP) {
         own.directory.pop();
     }
@@ -363,7 +380,7 @@ fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec
 }
 
 /// The directory of a process, by its `/proc/PID/cgroup`, that is in charge of a controller.
-fn own(mounts: &[Mount], membership: &str, controller: Controller) -> Option<Place> {
+fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<Place> {
     let mut unified = None;
     for line in membership.lines() {
         // "4:memory:/path", "0::/path" (cgroups(7)).
@@ -371,10 +388,9 @@ fn own(mounts: &[Mount], membership: &str, controller: Controller) -> Option<Pla
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         if controllers.is_empty() {
             unified = Some(path);
-        } else if controllers.split(',').any(|name| name == controller.name()) {
+        } else if controllers.split(',').any(|name| name == controller) {
             let mount = mounts.iter().find(|mount| {
-                mount.version == Version::One
-                    && mount.controllers.iter().any(|name| name == controller.name())
+                mount.version == Version::One && mount.controllers.iter().any(|name| name == controller)
             })?;
             return Some(Place { version: Version::One, directory: mount.directory(path) });
         }
@@ -382,7 +398,7 @@ fn own(mounts: &[Mount], membership: &str, controller: Controller) -> Option<Pla
     let mount = mounts.iter().find(|mount| mount.version == Version::Two)?;
     let place = Place { version: Version::Two, directory: mount.directory(unified?) };
     // Its own file says which controllers it may limit with; the top has the file too.
-    read(&place, "cgroup.controllers")?.split(' ').any(|name| name == controller.name()).then_some(place)
+    read(&place, "cgroup.controllers")?.split(' ').any(|name| name == controller).then_some(place)
 }
 
 /// A mounted cgroup file system.
@@ -461,7 +477,8 @@ mod tests {
         let mounts = mounts(MOUNTINFO);
         assert_eq!(mounts.len(), 3);
         let membership = "4:memory:/user/me\n3:cpu,cpuacct:/docker/abc/x\n0::/user.slice\n";
-        let directory = |controller| own(&mounts, membership, controller).map(|place| place.directory);
+        let directory =
+            |controller: Controller| own(&mounts, membership, controller.name()).map(|place| place.directory);
         assert_eq!(directory(Controller::Memory), Some("/sys/fs/cgroup/memory/user/me".into()));
         assert_eq!(directory(Controller::Cpu), Some("/sys/fs/cgroup/cpu,cpuacct/x".into()));
         assert_eq!(directory(Controller::Pids), None);
@@ -480,8 +497,12 @@ mod tests {
     fn limits_of_version_two() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place { version: Version::Two, directory: folder.path().into() };
-        let places =
-            Places { memory: Some(place.clone()), pids: Some(place.clone()), cpu: Some(place.clone()) };
+        let places = Places {
+            memory: Some(place.clone()),
+            pids: Some(place.clone()),
+            cpu: Some(place.clone()),
+            cpu_time: None,
+        };
         let files = ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max"];
         let limits = Limits { cpus: 1.5, ..Limits::default() };
         for controller in CONTROLLERS {

@@ -83,7 +83,7 @@ pub trait Sandbox: Send + Sync {
     /// `namespace` or `docker`.
     fn name(&self) -> &'static str;
 
-    /// Runs one command in a box of its own and returns when the box is gone.
+    /// Runs one command in a box of its own and returns when nothing of it runs any more.
     ///
     /// Dropping the future ends the box: nothing of it runs on for longer than the kernel or the engine takes to kill it.
     ///

@@ -1,21 +1,124 @@
-//! The `docker` backend.
+//! The `docker` backend: a box is a container, asked for through the Engine API.
+//!
+//! A program of this machine becomes an image of its own, `FROM scratch`: one layer with one file, named by its content, so
+//! that it is made once. Nothing is ever pulled. The container has no network, a read-only root, a limited tmpfs at `/tmp`,
+//! no capabilities, `no-new-privileges`, the engine's seccomp profile, and limits on memory (no swap), CPUs, processes and
+//! open files. It keeps no log: what the command says is read from the attached streams, and counted.
+//!
+//! The engine removes a container when it ends (`AutoRemove`). How it ended is told by the engine's events, which it keeps
+//! for a while: they cannot be missed, however short a container lives. Should this process be killed, a guard, which is this
+//! program started once more, sees its pipe close and removes what is left; should the guard be killed too, the next
+//! start does so by label.
+//!
+//! Docker adds `PATH` and `HOSTNAME` to an environment, and what an image defines.
 
-use crate::{BoxFuture, Error, Job, Options, Outcome, Sandbox};
+mod container;
+mod guard;
+mod image;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use bollard::API_DEFAULT_VERSION;
+use bollard::models::SystemInfo;
+use tokio::process::{Child, Command};
+
+use crate::{BoxFuture, Error, Helper, Job, Limits, Options, Outcome, Sandbox, owner};
+use container::Network;
 
 pub(crate) const GUARD_ROLE: &str = "__sandbox-guard";
+pub(crate) use guard::become_guard;
+
+/// How long the engine may take for an answer, in seconds. Making a container takes it milliseconds, under load some
+/// hundred.
+const ANSWER_SECONDS: u64 = 60;
+
+/// Where the engine listens, if nothing says otherwise.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// Runs boxes as containers.
 #[derive(Debug)]
-pub struct Docker(std::convert::Infallible);
+pub struct Docker {
+    engine: bollard::Docker,
+    options: Options,
+    info: SystemInfo,
+    images: image::Images,
+    network: Network,
+    /// Its standard input is a pipe that closes when this process ends.
+    _guard: Child,
+}
 
 impl Docker {
-    /// Opens the backend.
+    /// Connects to the engine and starts the guard.
     ///
     /// # Errors
-    /// Always: this version has only the namespace backend.
-    #[expect(clippy::unused_async, reason = "speaking to the engine is asynchronous")]
-    pub async fn open(_: Options) -> Result<Self, Error> {
-        Err(Error::Unavailable("this version has no docker backend".into()))
+    /// When no engine answers.
+    pub async fn open(options: Options) -> Result<Self, Error> {
+        Self::open_in(options, Network::None).await
+    }
+
+    /// The same, with boxes that are **not** cut off: they join this network of the engine. For the positive control of the
+    /// isolation experiment, in which an attempt has to be seen.
+    ///
+    /// # Errors
+    /// As for [`Docker::open`].
+    pub async fn open_with_network(options: Options, network: String) -> Result<Self, Error> {
+        Self::open_in(options, Network::Named(network)).await
+    }
+
+    async fn open_in(options: Options, network: Network) -> Result<Self, Error> {
+        owner::check_label(&options.label)?;
+        let socket = socket(&options);
+        let engine = connect(&socket).await?;
+        let info = engine.info().await.map_err(Error::engine("asking about the engine"))?;
+        let guard = start_guard(&options, &socket)?;
+        Ok(Self { engine, options, info, images: image::Images::default(), network, _guard: guard })
+    }
+
+    async fn run_job(&self, job: Job) -> Result<Outcome, Error> {
+        job.check().map_err(Error::BadJob)?;
+        self.check_limits(&job.limits)?;
+        let (image, program) = match &job.command.image {
+            Some(image) => (image.clone(), job.command.program.clone()),
+            None => self.images.of_program(&self.engine, &job.command.program).await?,
+        };
+        container::run(
+            &self.engine,
+            container::Plan {
+                name: owner::box_name(&self.options.label),
+                label: self.options.label.clone(),
+                image,
+                program,
+                network: self.network.clone(),
+                cpus: job.limits.cpus.min(self.info.ncpu.unwrap_or(1).max(1) as f64),
+                job,
+            },
+        )
+        .await
+    }
+
+    /// The engine says what its kernel can limit; what it cannot, it would leave out with a warning.
+    fn check_limits(&self, limits: &Limits) -> Result<(), Error> {
+        let cannot = |limit, what: &str| Error::NoMechanism {
+            limit,
+            reason: format!("the engine's kernel cannot limit {what}"),
+        };
+        let Limits { memory_bytes: _, cpus: _, processes: _, scratch_bytes: _, output_bytes: _, wall: _ } =
+            limits;
+        let info = &self.info;
+        if info.memory_limit != Some(true) {
+            return Err(cannot("memory_bytes", "memory"));
+        }
+        if info.swap_limit != Some(true) && !machine_has_no_swap() {
+            return Err(cannot("memory_bytes", "swap"));
+        }
+        if info.cpu_cfs_quota != Some(true) || info.cpu_cfs_period != Some(true) {
+            return Err(cannot("cpus", "CPU time"));
+        }
+        if info.pids_limit != Some(true) {
+            return Err(cannot("processes", "processes"));
+        }
+        Ok(())
     }
 }
 
@@ -24,15 +127,78 @@ impl Sandbox for Docker {
         "docker"
     }
 
-    fn run(&self, _: Job) -> BoxFuture<'_, Result<Outcome, Error>> {
-        match self.0 {}
+    fn run(&self, job: Job) -> BoxFuture<'_, Result<Outcome, Error>> {
+        Box::pin(self.run_job(job))
     }
 
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>> {
-        match self.0 {}
+        Box::pin(guard::remove_boxes(&self.engine, &self.options.label, owner::Owner::is_gone))
     }
 }
 
-pub(crate) fn become_guard(_: std::env::ArgsOs) -> ! {
-    std::process::exit(0)
+fn socket(options: &Options) -> PathBuf {
+    let named = || std::env::var("DOCKER_HOST").ok()?.strip_prefix("unix://").map(PathBuf::from);
+    options.docker_socket.clone().or_else(named).unwrap_or_else(|| DEFAULT_SOCKET.into())
+}
+
+async fn connect(socket: &std::path::Path) -> Result<bollard::Docker, Error> {
+    let unavailable = |error: bollard::errors::Error| {
+        Error::Unavailable(format!("no Docker engine at {}: {error}", socket.display()))
+    };
+    bollard::Docker::connect_with_unix(&socket.to_string_lossy(), ANSWER_SECONDS, API_DEFAULT_VERSION)
+        .map_err(unavailable)?
+        .negotiate_version()
+        .await
+        .map_err(unavailable)
+}
+
+fn start_guard(options: &Options, socket: &std::path::Path) -> Result<Child, Error> {
+    let program = match &options.helper {
+        Helper::At(path) => path.clone(),
+        Helper::ThisProgram if owner::is_hooked() => "/proc/self/exe".into(),
+        Helper::ThisProgram => {
+            return Err(Error::Unavailable("main does not begin with sandbox::enter_if_asked()".into()));
+        }
+    };
+    Command::new(&program)
+        .arg(GUARD_ROLE)
+        .arg(socket)
+        .arg(&options.label)
+        .arg(owner::Owner::this().word())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Ctrl-C ends this process; the guard has work to do then.
+        .process_group(0)
+        .spawn()
+        .map_err(Error::io(format!("starting the guard {}", program.display())))
+}
+
+/// Only if this is surely so, and the engine is surely here: its first line is a heading.
+fn machine_has_no_swap() -> bool {
+    std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1)
+}
+
+impl Error {
+    pub(crate) fn engine(step: &'static str) -> impl FnOnce(bollard::errors::Error) -> Self {
+        move |error| Self::Engine { step, error: words(&error) }
+    }
+}
+
+/// What the engine said, without the library's words around it.
+fn words(error: &bollard::errors::Error) -> String {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The engine's status code, if it answered with one.
+fn status(error: &bollard::errors::Error) -> Option<u16> {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
 }

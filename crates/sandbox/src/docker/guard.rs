@@ -1,0 +1,81 @@
+//! Removing containers that nobody waits for any more: by label at the start, and by the guard when this process is gone.
+
+use std::collections::HashMap;
+use std::env::ArgsOs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+
+use super::{connect, status};
+use crate::Error;
+use crate::owner::Owner;
+
+/// The label whose value is [`crate::Options::label`].
+pub(super) const LABEL: &str = "plainsight.sandbox";
+
+/// The label that says which process the container belongs to.
+pub(super) const OWNER_LABEL: &str = "plainsight.sandbox.owner";
+
+/// When the guard looks a second time: what the engine had been asked for when the owner died may be made a moment later.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+/// Removes the containers of a label whose owner is `unwanted`, and says how many.
+pub(super) async fn remove_boxes(
+    engine: &bollard::Docker,
+    label: &str,
+    unwanted: impl Fn(&Owner) -> bool,
+) -> Result<usize, Error> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{LABEL}={label}")])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let containers =
+        engine.list_containers(Some(options)).await.map_err(Error::engine("listing containers"))?;
+    let mut removed = 0;
+    for container in containers {
+        let owner = container.labels.as_ref().and_then(|labels| Owner::parse(labels.get(OWNER_LABEL)?));
+        // Our label without an owner that can be read: nobody's.
+        if owner.as_ref().is_none_or(&unwanted)
+            && let Some(id) = container.id
+        {
+            remove(engine, &id).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Kills and removes a container. One that is gone, or going, is as good.
+pub(super) async fn remove(engine: &bollard::Docker, container: &str) -> Result<(), Error> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    match engine.remove_container(container, Some(options)).await {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(Error::engine("removing a container")(error)),
+    }
+}
+
+/// The guard's whole life: waits until its owner is gone, however that came about, and removes what it left.
+pub(crate) fn become_guard(mut arguments: ArgsOs) -> ! {
+    let mut next = || Some(arguments.next()?.to_string_lossy().into_owned());
+    let (Some(socket), Some(label), Some(owner)) = (next(), next(), next()) else { std::process::exit(2) };
+    let Some(owner) = Owner::parse(&owner) else { std::process::exit(2) };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        std::process::exit(1)
+    };
+    runtime.block_on(async {
+        // What ends a service is sent to all its processes at once. The guard ends after its owner, and soon.
+        for kind in [tokio::signal::unix::SignalKind::terminate(), tokio::signal::unix::SignalKind::hangup()]
+        {
+            // A handler that does nothing; without it the guard would die too early.
+            let _ = tokio::signal::unix::signal(kind);
+        }
+        let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+        let Ok(engine) = connect(&PathBuf::from(socket)).await else { return };
+        let mine = |other: &Owner| *other == owner;
+        let _ = remove_boxes(&engine, &label, mine).await;
+        tokio::time::sleep(SECOND_LOOK).await;
+        let _ = remove_boxes(&engine, &label, mine).await;
+    });
+    std::process::exit(0)
+}
