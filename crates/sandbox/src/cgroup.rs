@@ -72,18 +72,17 @@ impl Places {
         usable
     }
 
-    /// The directories that a process is in. Empty if it is gone or they cannot be seen from here.
-    pub(crate) fn of_process(pid: i64) -> Self {
+    /// The directories that a process is in, by its `/proc/PID/cgroup`. Empty if they cannot be seen from here.
+    pub(crate) fn of_membership(membership: &str) -> Self {
         let mut places = Self::default();
         let Ok(text) = fs::read_to_string("/proc/self/mountinfo") else { return places };
-        let Ok(membership) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return places };
         let mounts = mounts(&text);
         for controller in CONTROLLERS {
             *places.get_mut(controller) =
-                own(&mounts, &membership, controller.name()).filter(|place| place.directory.is_dir());
+                own(&mounts, membership, controller.name()).filter(|place| place.directory.is_dir());
         }
         // Version 1 counts by a controller, version 2 always.
-        places.cpu_time = own(&mounts, &membership, "cpuacct").or_else(|| places.cpu.clone());
+        places.cpu_time = own(&mounts, membership, "cpuacct").or_else(|| places.cpu.clone());
         places
     }
 

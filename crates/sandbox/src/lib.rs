@@ -54,6 +54,7 @@
 //! The prompt goes in by stdin and never becomes part of a command line: no shell is involved anywhere. An agent that has to
 //! reach its provider cannot do so from a box without network; that is what the box is for.
 
+mod calls;
 mod cgroup;
 pub mod docker;
 mod elf;

@@ -70,8 +70,13 @@ fn pid_namespace() -> u64 {
 
 /// A name for a box that no other has: label, owner and a number.
 pub(crate) fn box_name(label: &str) -> String {
+    format!("{}{}", name_prefix(label), unique())
+}
+
+/// A word that nothing else has: this process and a number.
+pub(crate) fn unique() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    format!("{}{}.{}", name_prefix(label), Owner::this().word(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    format!("{}.{}", Owner::this().word(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// What all names of boxes of a label begin with.

@@ -18,7 +18,8 @@ use futures_util::{Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
-use super::guard::{self, LABEL, OWNER_LABEL};
+use super::guard::{self, GUARD_LABEL, LABEL, OWNER_LABEL};
+use super::profile::profile;
 use super::{status, words};
 use crate::cgroup::Places;
 use crate::output::Allowance;
@@ -38,6 +39,8 @@ pub(super) enum Network {
 pub(super) struct Plan {
     pub(super) name: String,
     pub(super) label: String,
+    /// The guard's name.
+    pub(super) guard: String,
     pub(super) image: String,
     pub(super) program: String,
     pub(super) network: Network,
@@ -118,7 +121,7 @@ impl Plan {
             pids_limit: Some(bytes(limits.processes)),
             ulimits: Some(vec![
                 ulimit("nofile", OPEN_FILES),
-                ulimit("fsize", limits.scratch_bytes),
+                ulimit("fsize", limits.scratch_bytes + 4096),
                 ulimit("core", 0),
             ]),
             network_mode: Some(match &self.network {
@@ -130,7 +133,7 @@ impl Plan {
             // Without it there would be a second place to write, /dev/shm.
             ipc_mode: Some("none".into()),
             cap_drop: Some(vec!["ALL".into()]),
-            security_opt: Some(vec!["no-new-privileges".into()]),
+            security_opt: Some(vec!["no-new-privileges".into(), format!("seccomp={}", profile())]),
             log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
             ..HostConfig::default()
         };
@@ -151,6 +154,7 @@ impl Plan {
             labels: Some(HashMap::from([
                 (LABEL.into(), self.label.clone()),
                 (OWNER_LABEL.into(), Owner::this().word()),
+                (GUARD_LABEL.into(), self.guard.clone()),
             ])),
             host_config: Some(host),
             ..ContainerCreateBody::default()
@@ -169,7 +173,7 @@ const NEWS: Duration = Duration::from_secs(20);
 
 async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant) -> Result<Outcome, Error> {
     let limits = &plan.job.limits;
-    let mut news = events_of(engine, &plan.name);
+    let mut events = events_of(engine, &plan.name);
     let attach =
         AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true).build();
     let AttachContainerResults { mut output, mut input } = engine
@@ -189,6 +193,7 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
     let mut costs = Costs::default();
     let mut looks = tokio::time::interval(LOOK);
     let mut killed = None;
+    let mut told = None;
     {
         let feed = async {
             // One that does not read, or is gone, does without.
@@ -214,7 +219,23 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
                         break;
                     }
                 }
-                _ = looks.tick() => costs.look(&places),
+                _ = looks.tick() => {
+                    costs.look(&places);
+                    // The kernel kills one process. The box is what has reached its limit, and goes as a whole.
+                    if costs.oom_kills > 0 {
+                        killed = Some(Exit::OutOfMemory);
+                        break;
+                    }
+                }
+                news = next(&mut events), if told.is_none() => match news? {
+                    News::OutOfMemory => {
+                        killed = Some(Exit::OutOfMemory);
+                        break;
+                    }
+                    // What it said last may still be on its way.
+                    News::Ended(status) => told = Some(status),
+                    News::Gone => return Err(Error::Broken("the container is gone without having ended".into())),
+                },
                 () = &mut deadline => {
                     killed = Some(Exit::TimedOut);
                     break;
@@ -224,30 +245,40 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
     }
     // The streams close with the last process, a moment before the engine takes the cgroup away.
     costs.look(&places);
-    // A command may close its streams and go on.
+    // What still waits to be read would keep the engine from ending a container that is killed.
+    drop((output, input));
+    let mut out_of_memory = costs.oom_kills > 0;
     let ended = async {
-        if killed.is_none() {
+        loop {
+            if let Some(status) = told {
+                return Ok(status);
+            }
+            if killed.is_some() {
+                guard::remove(engine, &plan.name).await?;
+            }
             tokio::select! {
-                end = end(&mut news) => return end,
-                () = &mut deadline => killed = Some(Exit::TimedOut),
+                news = next(&mut events) => match news? {
+                    News::OutOfMemory => out_of_memory = true,
+                    News::Ended(status) => told = Some(status),
+                    News::Gone => return Err(Error::Broken("the container is gone without having ended".into())),
+                },
+                // A command may close its streams and go on.
+                () = &mut deadline, if killed.is_none() => killed = Some(Exit::TimedOut),
             }
         }
-        costs.look(&places);
-        guard::remove(engine, &plan.name).await?;
-        end(&mut news).await
     };
-    let ended = tokio::time::timeout(limits.wall + NEWS, ended)
+    let status = tokio::time::timeout(limits.wall + NEWS, ended)
         .await
         .map_err(|_| Error::Broken("the engine does not tell how the container ended".into()))??;
-    let exit = match (killed, ended.status) {
-        (Some(exit), _) => exit,
-        (None, 137) if ended.out_of_memory || costs.oom_kills > 0 || out_of_memory(&mut news).await => {
-            Exit::OutOfMemory
-        }
-        (None, _) if ended.out_of_memory || costs.oom_kills > 0 => Exit::OutOfMemory,
+    if status == KILLED && killed.is_none() && !out_of_memory {
+        out_of_memory = tokio::time::timeout(NEWS, comes_out_of_memory(&mut events)).await.unwrap_or(false);
+    }
+    let exit = match killed {
+        Some(exit) => exit,
+        None if out_of_memory => Exit::OutOfMemory,
         // The engine adds 128 to a signal's number, as shells do; a status above that from the command reads the same.
-        (None, status @ 129..=192) => Exit::Signal(status - 128),
-        (None, status) => Exit::Code(status),
+        None if (129..=192).contains(&status) => Exit::Signal(status - 128),
+        None => Exit::Code(status),
     };
     Ok(Outcome {
         stdout: said,
@@ -279,10 +310,10 @@ impl Costs {
 
 // --- How it ended --------------------------------------------------------------------------------------------------
 
-type News = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
 
 /// The events of one container, from its beginning on, however late the question reaches the engine.
-fn events_of(engine: &bollard::Docker, name: &str) -> News {
+fn events_of(engine: &bollard::Docker, name: &str) -> Events {
     let filters = HashMap::from([
         ("container".to_owned(), vec![name.to_owned()]),
         ("event".to_owned(), ["die", "oom", "destroy"].map(String::from).into()),
@@ -297,25 +328,31 @@ fn events_of(engine: &bollard::Docker, name: &str) -> News {
     }))
 }
 
-struct Ended {
-    status: i32,
-    out_of_memory: bool,
+/// What the engine tells of a container.
+enum News {
+    /// The kernel killed a process of it, for want of memory.
+    OutOfMemory,
+    /// It ended with this status.
+    Ended(i32),
+    /// It is removed.
+    Gone,
 }
 
-async fn end(news: &mut News) -> Result<Ended, Error> {
-    let mut out_of_memory = false;
-    while let Some(event) = news.next().await {
+/// The status of what was killed by `SIGKILL`.
+const KILLED: i32 = 128 + 9;
+
+async fn next(events: &mut Events) -> Result<News, Error> {
+    while let Some(event) = events.next().await {
         let event = event.map_err(Error::engine("listening to events"))?;
         match event.action.as_deref() {
-            Some("oom") => out_of_memory = true,
+            Some("oom") => return Ok(News::OutOfMemory),
+            Some("destroy") => return Ok(News::Gone),
             Some("die") => {
                 let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
                 let status = attributes.get("exitCode").and_then(|code| code.parse().ok());
-                let status = status.ok_or_else(|| Error::Broken("the engine tells no exit status".into()))?;
-                return Ok(Ended { status, out_of_memory });
-            }
-            Some("destroy") => {
-                return Err(Error::Broken("the container is gone without having ended".into()));
+                return status
+                    .map(News::Ended)
+                    .ok_or_else(|| Error::Broken("the engine tells no exit status".into()));
             }
             _ => {}
         }
@@ -325,18 +362,14 @@ async fn end(news: &mut News) -> Result<Ended, Error> {
 
 /// The news that it was the kernel, for want of memory, may come after the news of the end, but not after that of the
 /// container's removal.
-async fn out_of_memory(news: &mut News) -> bool {
-    let listen = async {
-        while let Some(Ok(event)) = news.next().await {
-            match event.action.as_deref() {
-                Some("oom") => return true,
-                Some("destroy") => return false,
-                _ => {}
-            }
+async fn comes_out_of_memory(events: &mut Events) -> bool {
+    loop {
+        match next(events).await {
+            Ok(News::OutOfMemory) => return true,
+            Ok(News::Ended(_)) => {}
+            Ok(News::Gone) | Err(_) => return false,
         }
-        false
-    };
-    tokio::time::timeout(NEWS, listen).await.unwrap_or(false)
+    }
 }
 
 // --- What is in force ----------------------------------------------------------------------------------------------
@@ -353,8 +386,8 @@ async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(Places, Vec
     let pid = inspected.state.as_ref().and_then(|state| state.pid).unwrap_or(0);
     let mut list = Vec::new();
     let mut places = Places::default();
-    if is_here(pid, &id) {
-        places = Places::of_process(pid);
+    if let Some(groups) = groups(pid, &id) {
+        places = Places::of_membership(&groups);
         list = places.in_force();
         list.extend(of_process(pid));
     }
@@ -378,10 +411,19 @@ async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(Places, Vec
     Ok((places, list))
 }
 
-/// Whether a process of this machine is the container's: the engine may run in a virtual machine and count otherwise.
-fn is_here(pid: i64, id: &str) -> bool {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"));
-    pid > 0 && !id.is_empty() && groups.is_ok_and(|groups| groups.contains(id))
+/// The cgroups of a container's process, if it is one of this machine: the engine may run in a virtual machine and count
+/// otherwise, and who has just ended is in no group of his any more.
+fn groups(pid: i64, id: &str) -> Option<String> {
+    if pid <= 0 || id.is_empty() {
+        return None;
+    }
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let in_charge = |line: &&str| {
+        line.split(':').nth(1).is_some_and(|names| names.split(',').any(|name| name == "memory"))
+    };
+    let line =
+        groups.lines().find(in_charge).or_else(|| groups.lines().find(|line| line.starts_with("0::")))?;
+    line.contains(id).then_some(groups)
 }
 
 fn of_process(pid: i64) -> Vec<InForce> {

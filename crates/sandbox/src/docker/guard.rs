@@ -18,16 +18,20 @@ pub(super) const LABEL: &str = "plainsight.sandbox";
 /// The label that says which process the container belongs to.
 pub(super) const OWNER_LABEL: &str = "plainsight.sandbox.owner";
 
+/// The label that says which guard removes it: a process can have opened the backend several times, and each has its own.
+pub(super) const GUARD_LABEL: &str = "plainsight.sandbox.guard";
+
 /// When the guard looks a second time: what the engine had been asked for when the owner died may be made a moment later.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// Removes the containers of a label whose owner is `unwanted`, and says how many.
+/// Removes the containers that have this value of a label and whose owner is `unwanted`, and says how many.
 pub(super) async fn remove_boxes(
     engine: &bollard::Docker,
     label: &str,
+    value: &str,
     unwanted: impl Fn(&Owner) -> bool,
 ) -> Result<usize, Error> {
-    let filters = HashMap::from([("label".to_owned(), vec![format!("{LABEL}={label}")])]);
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let containers =
         engine.list_containers(Some(options)).await.map_err(Error::engine("listing containers"))?;
@@ -58,8 +62,7 @@ pub(super) async fn remove(engine: &bollard::Docker, container: &str) -> Result<
 /// The guard's whole life: waits until its owner is gone, however that came about, and removes what it left.
 pub(crate) fn become_guard(mut arguments: ArgsOs) -> ! {
     let mut next = || Some(arguments.next()?.to_string_lossy().into_owned());
-    let (Some(socket), Some(label), Some(owner)) = (next(), next(), next()) else { std::process::exit(2) };
-    let Some(owner) = Owner::parse(&owner) else { std::process::exit(2) };
+    let (Some(socket), Some(guard)) = (next(), next()) else { std::process::exit(2) };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         std::process::exit(1)
     };
@@ -72,10 +75,9 @@ pub(crate) fn become_guard(mut arguments: ArgsOs) -> ! {
         }
         let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
         let Ok(engine) = connect(&PathBuf::from(socket)).await else { return };
-        let mine = |other: &Owner| *other == owner;
-        let _ = remove_boxes(&engine, &label, mine).await;
+        let _ = remove_boxes(&engine, GUARD_LABEL, &guard, |_| true).await;
         tokio::time::sleep(SECOND_LOOK).await;
-        let _ = remove_boxes(&engine, &label, mine).await;
+        let _ = remove_boxes(&engine, GUARD_LABEL, &guard, |_| true).await;
     });
     std::process::exit(0)
 }

@@ -2,7 +2,8 @@
 //!
 //! A program of this machine becomes an image of its own, `FROM scratch`: one layer with one file, named by its content, so
 //! that it is made once. Nothing is ever pulled. The container has no network, a read-only root, a limited tmpfs at `/tmp`,
-//! no capabilities, `no-new-privileges`, the engine's seccomp profile, and limits on memory (no swap), CPUs, processes and
+//! no capabilities, `no-new-privileges`, the same list of allowed system calls as the other
+//! backend, and limits on memory (no swap), CPUs, processes and
 //! open files. It keeps no log: what the command says is read from the attached streams, and counted.
 //!
 //! The engine removes a container when it ends (`AutoRemove`). How it ended is told by the engine's events, which it keeps
@@ -15,6 +16,7 @@
 mod container;
 mod guard;
 mod image;
+mod profile;
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -44,6 +46,7 @@ pub struct Docker {
     info: SystemInfo,
     images: image::Images,
     network: Network,
+    guard_name: String,
     /// Its standard input is a pipe that closes when this process ends.
     _guard: Child,
 }
@@ -71,8 +74,17 @@ impl Docker {
         let socket = socket(&options);
         let engine = connect(&socket).await?;
         let info = engine.info().await.map_err(Error::engine("asking about the engine"))?;
-        let guard = start_guard(&options, &socket)?;
-        Ok(Self { engine, options, info, images: image::Images::default(), network, _guard: guard })
+        let guard_name = owner::unique();
+        let guard = start_guard(&options, &socket, &guard_name)?;
+        Ok(Self {
+            engine,
+            options,
+            info,
+            images: image::Images::default(),
+            network,
+            guard_name,
+            _guard: guard,
+        })
     }
 
     async fn run_job(&self, job: Job) -> Result<Outcome, Error> {
@@ -87,6 +99,7 @@ impl Docker {
             container::Plan {
                 name: owner::box_name(&self.options.label),
                 label: self.options.label.clone(),
+                guard: self.guard_name.clone(),
                 image,
                 program,
                 network: self.network.clone(),
@@ -132,7 +145,7 @@ impl Sandbox for Docker {
     }
 
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>> {
-        Box::pin(guard::remove_boxes(&self.engine, &self.options.label, owner::Owner::is_gone))
+        Box::pin(guard::remove_boxes(&self.engine, guard::LABEL, &self.options.label, owner::Owner::is_gone))
     }
 }
 
@@ -152,7 +165,7 @@ async fn connect(socket: &std::path::Path) -> Result<bollard::Docker, Error> {
         .map_err(unavailable)
 }
 
-fn start_guard(options: &Options, socket: &std::path::Path) -> Result<Child, Error> {
+fn start_guard(options: &Options, socket: &std::path::Path, name: &str) -> Result<Child, Error> {
     let program = match &options.helper {
         Helper::At(path) => path.clone(),
         Helper::ThisProgram if owner::is_hooked() => "/proc/self/exe".into(),
@@ -163,8 +176,7 @@ fn start_guard(options: &Options, socket: &std::path::Path) -> Result<Child, Err
     Command::new(&program)
         .arg(GUARD_ROLE)
         .arg(socket)
-        .arg(&options.label)
-        .arg(owner::Owner::this().word())
+        .arg(name)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())

@@ -153,7 +153,8 @@ fn limit(order: &Order) -> Result<(), Refusal> {
     let seconds = order.wall_ns.div_ceil(1_000_000_000);
     let mut limits = vec![
         (Resource::Core, 0),
-        (Resource::Fsize, order.scratch_bytes),
+        // Nowhere else can files grow. One page more, so that a full folder says so before a signal does.
+        (Resource::Fsize, order.scratch_bytes + 4096),
         (Resource::Memlock, LOCKED_BYTES),
         (Resource::Msgqueue, 0),
         (Resource::Nofile, OPEN_FILES),

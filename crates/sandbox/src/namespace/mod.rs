@@ -52,6 +52,9 @@ pub struct Namespace {
 /// How much longer than its wall clock a box may take to be made and to be taken apart before something is broken.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// How often a box's memory cgroup is asked whether the kernel had to kill somebody.
+const LOOK: Duration = Duration::from_millis(20);
+
 impl Namespace {
     /// Opens the backend and makes one box that runs nothing, to see that it works here.
     ///
@@ -141,32 +144,45 @@ impl Namespace {
 
         let allowance = Allowance::new(limits.output_bytes);
         let (mut said, mut complained) = (Vec::new(), Vec::new());
-        let mut truncated = false;
+        let (mut truncated, mut out_of_memory) = (false, false);
         let (in_force, last) = {
             let hang_up = running.line_to_hang_up.take();
             let out = output::read(stdout, &allowance, &mut said);
             let err = output::read(stderr, &allowance, &mut complained);
             let talk = running.talk(&order, stdin);
             let deadline = tokio::time::sleep(limits.wall + GRACE);
+            let mut looks = tokio::time::interval(LOOK);
             tokio::pin!(out, err, talk, deadline);
             let (mut out_open, mut err_open, mut last) = (true, true, None);
             // The helper reports, then it ends, and with it the last that holds the other ends of the pipes.
             while last.is_none() || ((out_open || err_open) && !truncated) {
-                let end = tokio::select! {
+                let too_much = tokio::select! {
                     told = &mut talk, if last.is_none() => {
                         last = Some(told?);
                         continue;
                     }
-                    end = &mut out, if out_open => { out_open = false; end }
-                    end = &mut err, if err_open => { err_open = false; end }
+                    end = &mut out, if out_open => {
+                        out_open = false;
+                        end == output::End::TooMuch
+                    }
+                    end = &mut err, if err_open => {
+                        err_open = false;
+                        end == output::End::TooMuch
+                    }
+                    // Version 1 of cgroups kills one process. The box is what has reached its limit, and goes as a whole.
+                    _ = looks.tick(), if !out_of_memory => {
+                        out_of_memory = group.places().oom_kills() > 0;
+                        if !out_of_memory {
+                            continue;
+                        }
+                        false
+                    }
                     () = &mut deadline => return Err(Error::Broken("it did not end when it should have".into())),
                 };
-                if end == output::End::TooMuch {
-                    truncated = true;
-                    // The helper ends the box and reports; for that, its own direction stays open.
-                    if let Some(line) = &hang_up {
-                        line.shutdown(Shutdown::Write).map_err(Error::io("hanging up on the helper"))?;
-                    }
+                truncated |= too_much;
+                // The helper ends the box and reports; for that, its own direction stays open.
+                if let Some(line) = hang_up.as_ref().filter(|_| too_much || out_of_memory) {
+                    line.shutdown(Shutdown::Write).map_err(Error::io("hanging up on the helper"))?;
                 }
             }
             last.ok_or_else(|| Error::Broken("it ended without a report".into()))?
@@ -186,7 +202,7 @@ impl Namespace {
         };
         let exit = if truncated {
             Exit::TooMuchOutput
-        } else if group.places().oom_kills() > 0 {
+        } else if out_of_memory || group.places().oom_kills() > 0 {
             Exit::OutOfMemory
         } else {
             exit

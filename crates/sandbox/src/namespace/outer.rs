@@ -29,11 +29,23 @@ use crate::{Exit, InForce, Refusal};
 
 /// Runs the helper to its end.
 pub(super) fn main() {
+    close_what_was_inherited();
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
     let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&host), wire::receive_bytes(&host)) else { return };
     let report = run(&host, &order, &stdin).unwrap_or_else(Report::Refused);
     // A host that is gone wants no report.
     let _ = wire::send(&host, &report);
+}
+
+/// Descriptors that the host was started with and nobody marked to be closed at `exec` would end up in the box.
+fn close_what_was_inherited() {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    // The folder's own is closed already.
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        let _ = nix::unistd::close(descriptor);
+    }
 }
 
 fn run(host: &UnixStream, order: &Order, stdin: &[u8]) -> Result<Report, Refusal> {

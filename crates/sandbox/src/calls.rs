@@ -1,0 +1,239 @@
+//! The system calls that a box may make: a list of what ordinary programs need. What is not on it fails with `EPERM`. Both
+//! backends have the same one: the namespace backend compiles it, the engine gets it as a profile.
+//!
+//! Left out are, among others, whatever makes or enters namespaces or mounts, `bpf`, `ptrace` and the memory of other
+//! processes, keys, kernel modules, `kexec`, clocks, `io_uring`, `userfaultfd`, `perf_event_open`, handles of files,
+//! `sched_setaffinity` (which would undo the limit on CPUs), and memory that belongs to no process (`memfd_create`,
+//! System V), which nothing would count without a memory cgroup. Sockets are of the Internet families (for which there is
+//! no network, but an honest error), Unix ones, and netlink's routes: no packet sockets, no `AF_VSOCK`, which would reach a
+//! hypervisor past every network namespace.
+
+/// A system call that is allowed if all conditions on its arguments hold.
+pub(crate) struct Rule {
+    /// Its name, as in section 2 of the manual.
+    pub(crate) name: &'static str,
+    /// What must hold.
+    pub(crate) conditions: &'static [Condition],
+}
+
+/// A condition on the low 32 bits of an argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Condition {
+    /// Which argument, from 0.
+    pub(crate) argument: u8,
+    /// How it is compared.
+    pub(crate) comparison: Comparison,
+    /// With what.
+    pub(crate) value: u32,
+}
+
+/// How an argument is compared.
+#[derive(Clone, Copy)]
+pub(crate) enum Comparison {
+    /// It is this value.
+    Is,
+    /// It is any other.
+    IsNot,
+    /// It has none of these bits.
+    HasNone,
+}
+
+const fn is(argument: u8, value: u32) -> Condition {
+    Condition { argument, comparison: Comparison::Is, value }
+}
+
+// Constants of the kernel's interface, the same on every architecture that is supported here; written out because the engine
+// may be asked from a system that does not have them.
+const AF_UNIX: u32 = 1;
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+const AF_NETLINK: u32 = 16;
+const NETLINK_ROUTE: u32 = 0;
+/// Puts a character into a terminal's input.
+const TIOCSTI: u32 = 0x5412;
+/// `CLONE_NEW…` of mounts, cgroups, host name, IPC, users, PIDs, network (clone(2)).
+const NEW_NAMESPACES: u32 =
+    0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
+
+/// Those that depend on their arguments. One that stands here twice is allowed in both cases.
+pub(crate) const CONDITIONAL: &[Rule] = &[
+    // Processes and threads, but no namespaces. The flags are the first argument on x86-64, arm64 and RISC-V.
+    Rule {
+        name: "clone",
+        conditions: &[Condition { argument: 0, comparison: Comparison::HasNone, value: NEW_NAMESPACES }],
+    },
+    Rule {
+        name: "ioctl",
+        conditions: &[Condition { argument: 1, comparison: Comparison::IsNot, value: TIOCSTI }],
+    },
+    // The personality of Linux, and asking which it is.
+    Rule { name: "personality", conditions: &[is(0, 0)] },
+    Rule { name: "personality", conditions: &[is(0, 0xffff_ffff)] },
+    Rule { name: "socket", conditions: &[is(0, AF_UNIX)] },
+    Rule { name: "socket", conditions: &[is(0, AF_INET)] },
+    Rule { name: "socket", conditions: &[is(0, AF_INET6)] },
+    Rule { name: "socket", conditions: &[is(0, AF_NETLINK), is(2, NETLINK_ROUTE)] },
+    Rule { name: "socketpair", conditions: &[is(0, AF_UNIX)] },
+];
+
+/// `clone3` cannot be judged, since its flags are in memory. C libraries fall back to `clone` when the kernel does not have
+/// it, so it is said not to be there: `ENOSYS`.
+pub(crate) const ABSENT: &str = "clone3";
+
+/// Gives a list of system calls to a macro, so that names and numbers come from the same place.
+macro_rules! on_every_architecture {
+    ($use:ident) => {
+        $use! {
+            SYS_accept, SYS_accept4, SYS_bind, SYS_brk, SYS_capget, SYS_capset, SYS_chdir,
+            SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_close_range,
+            SYS_connect, SYS_copy_file_range, SYS_dup, SYS_dup3, SYS_epoll_create1, SYS_epoll_ctl,
+            SYS_epoll_pwait, SYS_epoll_pwait2, SYS_eventfd2, SYS_execve, SYS_execveat, SYS_exit,
+            SYS_exit_group, SYS_faccessat, SYS_faccessat2, SYS_fadvise64, SYS_fallocate, SYS_fchdir,
+            SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_fcntl, SYS_fdatasync, SYS_fgetxattr,
+            SYS_flistxattr, SYS_flock, SYS_fremovexattr, SYS_fsetxattr, SYS_fstat, SYS_fstatfs, SYS_fsync,
+            SYS_ftruncate, SYS_futex, SYS_futex_waitv, SYS_get_robust_list, SYS_getcpu, SYS_getcwd,
+            SYS_getdents64, SYS_getegid, SYS_geteuid, SYS_getgid, SYS_getgroups, SYS_getitimer,
+            SYS_getpeername, SYS_getpgid, SYS_getpid, SYS_getppid, SYS_getpriority, SYS_getrandom,
+            SYS_getresgid, SYS_getresuid, SYS_getrlimit, SYS_getrusage, SYS_getsid, SYS_getsockname,
+            SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_getuid, SYS_getxattr, SYS_inotify_add_watch,
+            SYS_inotify_init1, SYS_inotify_rm_watch, SYS_ioprio_get, SYS_ioprio_set, SYS_kill,
+            SYS_lgetxattr, SYS_linkat, SYS_listen, SYS_listxattr, SYS_llistxattr, SYS_lremovexattr,
+            SYS_lseek, SYS_lsetxattr, SYS_madvise, SYS_membarrier, SYS_mincore, SYS_mkdirat, SYS_mknodat,
+            SYS_mlock, SYS_mlock2, SYS_mlockall, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_msync,
+            SYS_munlock, SYS_munlockall, SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat,
+            SYS_openat2, SYS_pidfd_open, SYS_pidfd_send_signal, SYS_pipe2, SYS_pkey_alloc, SYS_pkey_free,
+            SYS_pkey_mprotect, SYS_ppoll, SYS_prctl, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_prlimit64,
+            SYS_pselect6, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_read, SYS_readahead, SYS_readlinkat,
+            SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_removexattr, SYS_renameat2,
+            SYS_restart_syscall, SYS_rseq, SYS_rt_sigaction, SYS_rt_sigpending, SYS_rt_sigprocmask,
+            SYS_rt_sigqueueinfo, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_rt_sigtimedwait,
+            SYS_rt_tgsigqueueinfo, SYS_sched_get_priority_max, SYS_sched_get_priority_min,
+            SYS_sched_getaffinity, SYS_sched_getattr, SYS_sched_getparam, SYS_sched_getscheduler,
+            SYS_sched_rr_get_interval, SYS_sched_yield, SYS_sendfile, SYS_sendmmsg, SYS_sendmsg,
+            SYS_sendto, SYS_set_robust_list, SYS_set_tid_address, SYS_setgid, SYS_setgroups, SYS_setitimer,
+            SYS_setpgid, SYS_setpriority, SYS_setregid, SYS_setresgid, SYS_setresuid, SYS_setreuid,
+            SYS_setrlimit, SYS_setsid, SYS_setsockopt, SYS_setuid, SYS_setxattr, SYS_shutdown,
+            SYS_sigaltstack, SYS_signalfd4, SYS_splice, SYS_statfs, SYS_statx, SYS_symlinkat, SYS_sync,
+            SYS_sync_file_range, SYS_sysinfo, SYS_tee, SYS_tgkill, SYS_timer_create, SYS_timer_delete,
+            SYS_timer_getoverrun, SYS_timer_gettime, SYS_timer_settime, SYS_timerfd_create,
+            SYS_timerfd_gettime, SYS_timerfd_settime, SYS_times, SYS_tkill, SYS_truncate, SYS_umask,
+            SYS_uname, SYS_unlinkat, SYS_utimensat, SYS_wait4, SYS_waitid, SYS_write, SYS_writev,
+        }
+    };
+}
+
+/// Older forms that only x86-64 has.
+macro_rules! on_x86_64 {
+    ($use:ident) => {
+        $use! {
+            SYS_access, SYS_alarm, SYS_arch_prctl, SYS_chmod, SYS_chown, SYS_creat, SYS_dup2,
+            SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_fork, SYS_futimesat, SYS_getdents,
+            SYS_getpgrp, SYS_inotify_init, SYS_lchown, SYS_link, SYS_lstat, SYS_mkdir, SYS_mknod, SYS_open,
+            SYS_pause, SYS_pipe, SYS_poll, SYS_readlink, SYS_rename, SYS_renameat, SYS_rmdir, SYS_select,
+            SYS_signalfd, SYS_stat, SYS_symlink, SYS_time, SYS_unlink, SYS_utime, SYS_utimes, SYS_vfork,
+        }
+    };
+}
+
+macro_rules! names {
+    ($($name:ident),* $(,)?) => { &[$(stringify!($name).split_at("SYS_".len()).1),*] };
+}
+
+/// The names of the calls that are always allowed.
+pub(crate) const NAMES: &[&str] = on_every_architecture!(names);
+/// The names of those that only x86-64 has.
+pub(crate) const NAMES_ON_X86_64: &[&str] = on_x86_64!(names);
+
+#[cfg(target_os = "linux")]
+macro_rules! numbers {
+    ($($name:ident),* $(,)?) => { &[$(libc::$name),*] };
+}
+
+/// The numbers of [`NAMES`] on this architecture.
+#[cfg(target_os = "linux")]
+pub(crate) const NUMBERS: &[i64] = on_every_architecture!(numbers);
+/// The numbers of [`NAMES_ON_X86_64`], if this is x86-64.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) const OLDER_NUMBERS: &[i64] = on_x86_64!(numbers);
+#[cfg(all(target_os = "linux", not(target_arch = "x86_64")))]
+pub(crate) const OLDER_NUMBERS: &[i64] = &[];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_never_be_allowed_is_not_on_the_list() {
+        let never = [
+            "acct",
+            "add_key",
+            "bpf",
+            "chroot",
+            "clock_settime",
+            "clone",
+            "clone3",
+            "delete_module",
+            "finit_module",
+            "fsmount",
+            "fsopen",
+            "init_module",
+            "io_uring_enter",
+            "io_uring_register",
+            "io_uring_setup",
+            "ioctl",
+            "kcmp",
+            "kexec_file_load",
+            "kexec_load",
+            "keyctl",
+            "memfd_create",
+            "memfd_secret",
+            "mount",
+            "mount_setattr",
+            "move_mount",
+            "mq_open",
+            "msgget",
+            "name_to_handle_at",
+            "open_by_handle_at",
+            "open_tree",
+            "perf_event_open",
+            "personality",
+            "pidfd_getfd",
+            "pivot_root",
+            "process_madvise",
+            "process_vm_readv",
+            "process_vm_writev",
+            "ptrace",
+            "quotactl",
+            "reboot",
+            "request_key",
+            "sched_setaffinity",
+            "sched_setattr",
+            "semget",
+            "setdomainname",
+            "sethostname",
+            "setns",
+            "settimeofday",
+            "shmget",
+            "socket",
+            "socketpair",
+            "swapon",
+            "syslog",
+            "umount2",
+            "unshare",
+            "userfaultfd",
+            "vmsplice",
+        ];
+        for name in never {
+            assert!(!NAMES.contains(&name) && !NAMES_ON_X86_64.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_listed_twice() {
+        let mut all: Vec<_> = NAMES.iter().chain(NAMES_ON_X86_64).collect();
+        all.sort_unstable();
+        let length = all.len();
+        all.dedup();
+        assert_eq!(all.len(), length);
+    }
+}
