@@ -259,10 +259,35 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Whoever was in it is dead by now, or being killed: then the reaper removes what is left.
-        for place in self.places.distinct() {
-            let _ = fs::remove_dir(&place.directory);
+        let mut left: Vec<PathBuf> =
+            self.places.distinct().iter().map(|place| place.directory.clone()).collect();
+        left.retain(|directory| !is_removed(directory));
+        if left.is_empty() {
+            return;
         }
+        // A box that was given up is still dying. Whoever gave it up shall not wait for that.
+        let _ = std::thread::Builder::new().name("cgroup".into()).spawn(move || {
+            for _ in 0..REMOVAL_TRIES {
+                std::thread::sleep(REMOVAL_PAUSE);
+                left.retain(|directory| !is_removed(directory));
+                if left.is_empty() {
+                    return;
+                }
+            }
+            // The reaper's, when this process is gone.
+        });
+    }
+}
+
+/// How often and how long it is tried to remove the groups of a box that dies: ten seconds in all. A box is dead within
+/// milliseconds; only a stuck disk can delay it.
+const REMOVAL_TRIES: u32 = 1000;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
+
+fn is_removed(directory: &Path) -> bool {
+    match fs::remove_dir(directory) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 

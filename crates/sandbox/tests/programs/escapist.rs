@@ -33,6 +33,7 @@ fn main() {
     let (attempt, rest) = words.split_first().expect("an attempt");
     match attempt.as_str() {
         "copy" => copy(),
+        "keep" => keep(),
         "state" => state(),
         "exit" => std::process::exit(rest[0].parse().unwrap()),
         "abort" => std::process::abort(),
@@ -80,6 +81,16 @@ fn copy() {
     io::stdin().read_to_end(&mut input).unwrap();
     io::stdout().write_all(&input).unwrap();
     eprint!("{} bytes", input.len());
+}
+
+/// Says what others left in the scratch folder, and leaves something there.
+fn keep() {
+    println!("found {}", fs::read_dir("/tmp").unwrap().count());
+    io::stdout().flush().unwrap();
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input).unwrap();
+    fs::write("/tmp/kept", &input).unwrap();
+    io::stdout().write_all(&input).unwrap();
 }
 
 /// What it sees of where it is.
