@@ -55,6 +55,7 @@
 //! reach its provider cannot do so from a box without network; that is what the box is for.
 
 mod calls;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the namespace backend makes groups"))]
 mod cgroup;
 pub mod docker;
 mod elf;
@@ -153,7 +154,8 @@ impl Options {
 pub enum Helper {
     /// The program that uses this crate, started once more. Its `main` must begin with [`enter_if_asked`].
     ThisProgram,
-    /// The program `box-init` of this crate, for those who cannot change `main`, such as tests.
+    /// The program `box-init` of this crate, for those who cannot change `main`, such as tests, or are so large that starting
+    /// them once more takes long.
     At(PathBuf),
 }
 

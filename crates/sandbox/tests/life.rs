@@ -26,6 +26,12 @@ macro_rules! for_each_way {
     };
 }
 
+#[test]
+fn the_box_dies_with_its_helper() {
+    with_runtime(its_helper_killed(Way::Namespace));
+    with_runtime(its_helper_killed(Way::WithoutCgroups));
+}
+
 for_each_way! { given_up, its_owner_killed, its_owner_interrupted, many_at_once_do_not_meet }
 
 fn with_runtime(test: impl Future<Output = ()>) {
@@ -104,6 +110,23 @@ async fn ended_by(way: Way, signal: Signal, label: &str) {
         let opened = sandbox::open(Backend::Namespace, common::options(way, &label)).await.unwrap();
         assert_eq!(groups_of(owner.id()), 0, "{} reaped", opened.reaped);
     }
+}
+
+async fn its_helper_killed(way: Way) {
+    let Some(sandbox) = common::open(way).await else { return };
+    let token = common::token();
+    let mut job = job(&["sleep"]);
+    job.command.environment.push((TOKEN.into(), token.clone()));
+    let running = tokio::spawn(async move { sandbox.run(job).await });
+    eventually("it does not start", || !processes_with(&token).is_empty()).await;
+    let parent_of = |pid: u32| -> u32 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()).unwrap()
+    };
+    let helper = parent_of(parent_of(processes_with(&token)[0]));
+    kill(Pid::from_raw(helper.cast_signed()), Signal::SIGKILL).unwrap();
+    assert!(matches!(running.await.unwrap(), Err(sandbox::Error::Broken(_))));
+    eventually("the box runs on", || processes_with(&token).is_empty()).await;
 }
 
 /// A program of its own that runs a box, and is the leader of its process group.

@@ -33,25 +33,38 @@ pub(super) fn main() {
     if set_parent_process_death_signal(Some(Signal::KILL)).is_err() {
         return;
     }
+    // What needs no order is done before one comes.
+    let prepared = prepare();
     let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&helper), wire::receive_bytes(&helper)) else {
         return;
     };
-    let report = run(&helper, &order, &stdin).unwrap_or_else(Report::Refused);
+    let report =
+        prepared.and_then(|filters| run(&helper, &filters, &order, &stdin)).unwrap_or_else(Report::Refused);
     let _ = wire::send(&helper, &report);
 }
 
-fn run(helper: &UnixStream, order: &Order, stdin: &[u8]) -> Result<Report, Refusal> {
+fn prepare() -> Result<seccomp::Filters, Refusal> {
     let _ = nix::unistd::setsid();
+    nix::unistd::sethostname("box").at("naming the box")?;
+    empty_bounding_set()?;
+    seccomp::compile()
+}
+
+fn run(
+    helper: &UnixStream,
+    filters: &seccomp::Filters,
+    order: &Order,
+    stdin: &[u8],
+) -> Result<Report, Refusal> {
     mounts::mount_proc(Path::new("/tmp"))?;
     mounts::enter(Path::new("/tmp"))?;
-    nix::unistd::sethostname("box").at("naming the box")?;
     // From here on the box's own groups are the root of what it can see of cgroups. Old kernels may lack them.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
     let stdin = sealed(stdin).at("keeping the standard input")?;
     let pinned = order.pin_to_cpus.map(pin).transpose()?;
     give_up_rights()?;
     limit(order)?;
-    seccomp::apply()?;
+    filters.apply()?;
 
     let mut in_force = read_back(order)?;
     in_force.extend(pinned);
@@ -116,8 +129,8 @@ fn first_cpu() -> usize {
     rustix::thread::sched_getcpu()
 }
 
-/// No capability is left, none can come back, and no other process can look into this one.
-fn give_up_rights() -> Result<(), Refusal> {
+/// Whatever is executed from here on has no more capabilities than those that are ambient.
+fn empty_bounding_set() -> Result<(), Refusal> {
     let step = "giving up capabilities";
     for capability in CapabilitySet::all().iter() {
         // One that this kernel does not have is none.
@@ -126,6 +139,12 @@ fn give_up_rights() -> Result<(), Refusal> {
             Err(error) => return Err(error).at(step),
         }
     }
+    Ok(())
+}
+
+/// No capability is left, none can come back, and no other process can look into this one.
+fn give_up_rights() -> Result<(), Refusal> {
+    let step = "giving up capabilities";
     clear_ambient_capability_set().at(step)?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
@@ -227,11 +246,8 @@ fn read_back(order: &Order) -> Result<Vec<InForce>, Refusal> {
     let devices = fs::read_to_string("/proc/self/net/dev").at("reading the box's interfaces")?;
     let interfaces: Vec<_> =
         devices.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
-    let mechanism = if order.network.is_some() {
-        "network namespace that was given"
-    } else {
-        "network namespace of its own"
-    };
+    let mechanism =
+        if order.has_network { "network namespace that was given" } else { "network namespace of its own" };
     list.push(InForce::new("network", mechanism, format!("interfaces: {}", interfaces.join(", "))));
     Ok(list)
 }

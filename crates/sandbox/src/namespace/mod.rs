@@ -11,6 +11,10 @@
 //! from both ends. A host that dies closes its socket, the helper kills the first process, and the kernel kills whatever
 //! else is in that PID namespace. Started by root, the box does not run as root but as a user number that nobody has.
 //!
+//! Two helpers wait in advance, since starting a program is what takes longest. For an ordinary user their namespaces and
+//! first processes are made by then; started by root they wait for the order, since what the box will see has to be taken
+//! while they are still root. Each becomes one box.
+//!
 //! Memory, processes and CPUs are limited by cgroups where this process may make some, otherwise by other means: processes by
 //! `RLIMIT_NPROC`, which counts per user namespace; CPUs by affinity, so only whole ones; memory by watching (see `watch.rs`)
 //! with `RLIMIT_DATA` behind it for each process. Which it was stands in [`crate::Outcome::in_force`].
@@ -27,6 +31,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
@@ -35,7 +40,7 @@ use tokio::process::{Child, Command};
 use crate::cgroup::{self, Controller, Group, Places};
 use crate::output::{self, Allowance};
 use crate::{BoxFuture, Error, Exit, Helper, InForce, Job, Limits, Options, Outcome, Sandbox, elf, owner};
-use wire::{Order, Report};
+use wire::{Order, Prelude, Report};
 
 pub(crate) const OUTER_ROLE: &str = "__sandbox-helper";
 pub(crate) const INIT_ROLE: &str = "__sandbox-init";
@@ -47,7 +52,12 @@ pub struct Namespace {
     helper: PathBuf,
     places: Places,
     network: Option<PathBuf>,
+    spare: Mutex<Vec<Running>>,
 }
+
+/// Helpers that are started before they are needed. Starting a program is what a box takes longest for; two bridge the time
+/// that the next one takes. Each becomes one box and is never used again; until then it has seen nothing of anybody's.
+const SPARE_HELPERS: usize = 2;
 
 /// How much longer than its wall clock a box may take to be made and to be taken apart before something is broken.
 const GRACE: Duration = Duration::from_secs(20);
@@ -85,7 +95,7 @@ impl Namespace {
             }
         };
         let places = if options.cgroups { Places::usable(&options.label) } else { Places::default() };
-        let this = Self { options, helper, places, network };
+        let this = Self { options, helper, places, network, spare: Mutex::default() };
         this.make(None, &[], Limits { wall: Duration::from_secs(10), ..Limits::default() }).await?;
         Ok(this)
     }
@@ -136,7 +146,7 @@ impl Namespace {
         let group = Group::create(&self.places, &limits, &self.options.label)
             .map_err(Error::io("making the box's cgroup"))?;
         let order = Order { member_files: group.member_files(), ..order };
-        let mut running = Running::start(&self.helper)?;
+        let mut running = self.helper()?;
         let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             return Err(Error::Broken("the helper has no standard output".into()));
@@ -149,7 +159,12 @@ impl Namespace {
             let hang_up = running.line_to_hang_up.take();
             let out = output::read(stdout, &allowance, &mut said);
             let err = output::read(stderr, &allowance, &mut complained);
-            let talk = running.talk(&order, stdin);
+            let talk = async {
+                running.tell(&order, stdin).await?;
+                // While this box is made. If it fails, the box that would have needed it starts its own, or says why not.
+                let _ = self.prepare_helpers();
+                running.hear().await
+            };
             let deadline = tokio::time::sleep(limits.wall + GRACE);
             let mut looks = tokio::time::interval(LOOK);
             tokio::pin!(out, err, talk, deadline);
@@ -237,6 +252,30 @@ impl Namespace {
         })
     }
 
+    /// A helper that waits for an order, or a new one.
+    fn helper(&self) -> Result<Running, Error> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(mut running) = spare.pop() {
+            // Somebody may have killed it.
+            if matches!(running.child.try_wait(), Ok(None)) {
+                return Ok(running);
+            }
+        }
+        drop(spare);
+        Running::start(&self.helper, self.network.clone())
+    }
+
+    /// Starts helpers for the boxes to come.
+    fn prepare_helpers(&self) -> Result<(), Error> {
+        let missing =
+            SPARE_HELPERS.saturating_sub(self.spare.lock().unwrap_or_else(PoisonError::into_inner).len());
+        for _ in 0..missing {
+            let running = Running::start(&self.helper, self.network.clone())?;
+            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(running);
+        }
+        Ok(())
+    }
+
     /// The order for a box, but for its cgroups; refused if a limit has no mechanism here.
     fn order(&self, command: Option<&crate::Command>, limits: &Limits) -> Result<Order, Error> {
         let pin_to_cpus = if self.places.has(Controller::Cpu) {
@@ -267,7 +306,7 @@ impl Namespace {
             limit_processes: !self.places.has(Controller::Pids),
             watch_memory: !self.places.has(Controller::Memory),
             member_files: Vec::new(),
-            network: self.network.clone(),
+            has_network: self.network.is_some(),
         })
     }
 }
@@ -291,6 +330,7 @@ impl Sandbox for Namespace {
 }
 
 /// A helper that runs. Dropped, it is killed, and its box with it.
+#[derive(Debug)]
 struct Running {
     child: Child,
     socket: UnixStream,
@@ -299,9 +339,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(helper: &Path) -> Result<Self, Error> {
+    fn start(helper: &Path, network: Option<PathBuf>) -> Result<Self, Error> {
         let step = || Error::io(format!("starting the helper {}", helper.display()));
         let (ours, theirs) = StdUnixStream::pair().map_err(step())?;
+        // A few bytes, which the socket takes at once.
+        wire::send(&ours, &Prelude { network }).map_err(step())?;
         ours.set_nonblocking(true).map_err(step())?;
         let line_to_hang_up = Some(ours.try_clone().map_err(step())?);
         let child = Command::new(helper)
@@ -319,14 +361,13 @@ impl Running {
         Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, line_to_hang_up })
     }
 
-    /// Hands the order over and listens until the end.
-    async fn talk(&mut self, order: &Order, stdin: &[u8]) -> Result<(Vec<InForce>, Report), Error> {
+    async fn tell(&mut self, order: &Order, stdin: &[u8]) -> Result<(), Error> {
         let broken = |error| Error::Broken(format!("the helper took no orders: {error}"));
         wire::post(&mut self.socket, order).await.map_err(broken)?;
-        wire::post_bytes(&mut self.socket, stdin).await.map_err(broken)?;
-        self.hear().await
+        wire::post_bytes(&mut self.socket, stdin).await.map_err(broken)
     }
 
+    /// Listens until the end.
     async fn hear(&mut self) -> Result<(Vec<InForce>, Report), Error> {
         let mut in_force = Vec::new();
         loop {

@@ -22,17 +22,22 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use super::wire::{self, Order, Report};
+use super::wire::{self, Order, Prelude, Report};
 use super::{INIT_ROLE, mounts, watch};
 use crate::error::At;
 use crate::{Exit, InForce, Refusal};
 
 /// Runs the helper to its end.
+///
+/// It may be started long before there is something to run, and does by then what can be done in advance; it is used once.
 pub(super) fn main() {
     close_what_was_inherited();
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
+    let Ok(prelude) = wire::receive::<Prelude>(&host) else { return };
+    // Root has to take what the box will see first, and thus to know what that is.
+    let prepared = (!geteuid().is_root()).then(|| join_network(&prelude).and_then(|()| prepare(&prelude)));
     let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&host), wire::receive_bytes(&host)) else { return };
-    let report = run(&host, &order, &stdin).unwrap_or_else(Report::Refused);
+    let report = run(&host, &prelude, prepared, &order, &stdin).unwrap_or_else(Report::Refused);
     // A host that is gone wants no report.
     let _ = wire::send(&host, &report);
 }
@@ -48,28 +53,44 @@ fn close_what_was_inherited() {
     }
 }
 
-fn run(host: &UnixStream, order: &Order, stdin: &[u8]) -> Result<Report, Refusal> {
-    // First what only whoever started us may do, then the steps that cost rights.
-    let members = open_member_files(order)?;
-    let sources = if geteuid().is_root() {
-        let sources = mounts::Sources::take(order)?;
-        join_network(order)?;
-        become_nobody_in_particular(order)?;
-        Some(sources)
-    } else {
-        join_network(order)?;
-        None
-    };
-    enter_namespaces(order)?;
-    let sources = match sources {
-        Some(sources) => sources,
-        None => mounts::Sources::take(order)?,
-    };
-    mounts::build(sources, order.scratch_bytes)?;
+/// A first process that waits for its order, and the socket that it waits at.
+struct Prepared {
+    init: Child,
+    socket: UnixStream,
+}
 
-    let (ours, theirs) = UnixStream::pair().at("making a socket pair")?;
-    let mut init = start_init(theirs)?;
-    let outcome = supervise(host, &ours, &mut init, order, stdin, &members);
+/// Makes the namespaces, and a first process in them.
+fn prepare(prelude: &Prelude) -> Result<Prepared, Refusal> {
+    enter_namespaces(prelude)?;
+    let (socket, theirs) = UnixStream::pair().at("making a socket pair")?;
+    Ok(Prepared { init: start_init(theirs)?, socket })
+}
+
+fn run(
+    host: &UnixStream,
+    prelude: &Prelude,
+    prepared: Option<Result<Prepared, Refusal>>,
+    order: &Order,
+    stdin: &[u8],
+) -> Result<Report, Refusal> {
+    let members = open_member_files(order)?;
+    let (prepared, sources) = match prepared {
+        Some(prepared) => (prepared?, mounts::Sources::take(order)?),
+        None => {
+            // Root of somebody's user namespace has no say about mounts yet, only in namespaces of its own.
+            let early = match mounts::Sources::take(order) {
+                Err(refusal) if refusal.errno == Some(libc::EPERM) => None,
+                taken => Some(taken?),
+            };
+            join_network(prelude)?;
+            become_nobody_in_particular(order)?;
+            let prepared = prepare(prelude)?;
+            (prepared, early.map_or_else(|| mounts::Sources::take(order), Ok)?)
+        }
+    };
+    let Prepared { mut init, socket } = prepared;
+    mounts::build(sources, order.scratch_bytes)?;
+    let outcome = supervise(host, &socket, &mut init, order, stdin, &members);
     // Killing what has ended is no harm. Waiting returns when all others of the box are dead too.
     let _ = init.kill();
     let status = init.wait().at("waiting for the box's first process")?;
@@ -97,8 +118,8 @@ fn open_member_files(order: &Order) -> Result<Vec<File>, Refusal> {
     order.member_files.iter().map(open).collect()
 }
 
-fn join_network(order: &Order) -> Result<(), Refusal> {
-    let Some(path) = &order.network else { return Ok(()) };
+fn join_network(prelude: &Prelude) -> Result<(), Refusal> {
+    let Some(path) = &prelude.network else { return Ok(()) };
     let namespace = File::open(path).at("opening the network namespace")?;
     setns(namespace, CloneFlags::CLONE_NEWNET).at("entering the network namespace")
 }
@@ -146,7 +167,7 @@ fn become_nobody_in_particular(order: &Order) -> Result<(), Refusal> {
 /// The user and group that a box sees itself as.
 const INSIDE: u32 = 1000;
 
-fn enter_namespaces(order: &Order) -> Result<(), Refusal> {
+fn enter_namespaces(prelude: &Prelude) -> Result<(), Refusal> {
     // Read before the change: inside, until the maps are written, both are the overflow ids.
     let (user, group) = (geteuid(), getegid());
     let mut flags = CloneFlags::CLONE_NEWUSER
@@ -154,7 +175,7 @@ fn enter_namespaces(order: &Order) -> Result<(), Refusal> {
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    if order.network.is_none() {
+    if prelude.network.is_none() {
         flags |= CloneFlags::CLONE_NEWNET;
     }
     unshare(flags)

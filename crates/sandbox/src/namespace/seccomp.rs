@@ -13,19 +13,31 @@ use crate::Refusal;
 use crate::calls::{self, Comparison, Condition};
 use crate::error::At;
 
-/// Puts it in force for this process and all that it starts. Needs `no_new_privs`.
-pub(super) fn apply() -> Result<(), Refusal> {
+/// The compiled filters.
+pub(super) struct Filters([BpfProgram; 2]);
+
+/// Compiles them.
+pub(super) fn compile() -> Result<Filters, Refusal> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)
         .map_err(io::Error::other)
         .at("choosing the system calls")?;
+    let compiled = |program: Result<_, BackendError>| {
+        program.map_err(io::Error::other).at("compiling the filter of system calls")
+    };
     // In this order: under the second no filter can be set any more.
-    for program in [absent(arch), allowed(arch)] {
-        let program = program.map_err(io::Error::other).at("compiling the filter of system calls")?;
-        seccompiler::apply_filter(&program)
-            .map_err(io::Error::other)
-            .at("setting the filter of system calls")?;
+    Ok(Filters([compiled(absent(arch))?, compiled(allowed(arch))?]))
+}
+
+impl Filters {
+    /// Puts them in force for this process and all that it starts. Needs `no_new_privs`.
+    pub(super) fn apply(&self) -> Result<(), Refusal> {
+        for program in &self.0 {
+            seccompiler::apply_filter(program)
+                .map_err(io::Error::other)
+                .at("setting the filter of system calls")?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// All but the list: `EPERM`.

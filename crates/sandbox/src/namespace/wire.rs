@@ -13,6 +13,13 @@ use crate::{Exit, InForce, Refusal};
 /// The longest frame in bytes: a command of [`crate::Job::MAX_COMMAND`], escaped, or an input of [`crate::Job::MAX_STDIN`].
 const MAX_FRAME: usize = 32 << 20;
 
+/// Host to helper, when it starts: what it needs to know before there is anything to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Prelude {
+    /// A network namespace to join instead of an empty one.
+    pub(super) network: Option<PathBuf>,
+}
+
 /// Host to helper, helper to first process: how the box shall be. The standard input follows in a frame of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
@@ -33,8 +40,8 @@ pub(super) struct Order {
     pub(super) watch_memory: bool,
     /// Files of the box's cgroups that take its first process.
     pub(super) member_files: Vec<PathBuf>,
-    /// A network namespace to join instead of an empty one.
-    pub(super) network: Option<PathBuf>,
+    /// The box is in a network namespace that was given.
+    pub(super) has_network: bool,
 }
 
 impl Order {

@@ -34,6 +34,7 @@ fn main() {
     match attempt.as_str() {
         "copy" => copy(),
         "keep" => keep(),
+        "namespace" => println!("{}", fs::read_link(format!("/proc/self/ns/{}", rest[0])).unwrap().display()),
         "state" => state(),
         "exit" => std::process::exit(rest[0].parse().unwrap()),
         "abort" => std::process::abort(),

@@ -1,0 +1,92 @@
+//! The positive control of every test that finds no network: the same attempts from a box that was given one.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Way, job, options, run, said, skip};
+use sandbox::docker::Docker;
+use sandbox::namespace::Namespace;
+use sandbox::{Exit, Sandbox};
+
+/// Set for the copy of this program that is root in user and network namespaces of its own.
+const INSIDE: &str = "PLAINSIGHT_TEST_INSIDE";
+
+/// Joining a network namespace takes rights over it: root has them, anybody else in a user namespace of his own.
+#[test]
+fn a_box_joins_the_network_namespace_that_it_is_given() {
+    if nix::unistd::geteuid().is_root() {
+        runtime().block_on(joins());
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let inside = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net"])
+        .arg(this)
+        .args(["--exact", "a_box_joins_the_network_namespace_that_it_is_given", "--nocapture"])
+        .env(INSIDE, "1")
+        .output();
+    match inside {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => skip(&format!("no program `unshare`: {error}")),
+    }
+}
+
+async fn joins() {
+    let path = format!("/proc/{}/ns/net", std::process::id());
+    let ours = std::fs::read_link(&path).unwrap().display().to_string();
+    for way in [Way::Namespace, Way::WithoutCgroups] {
+        let opened = Namespace::open_with_network(options(way, "test"), path.clone().into()).await.unwrap();
+        let given: Arc<dyn Sandbox> = Arc::new(opened);
+        let outcome = run(&given, job(&["namespace", "net"])).await;
+        assert_eq!(said(&outcome), format!("{ours}\n"));
+        let told = outcome.in_force.iter().find(|entry| entry.name == "network").unwrap();
+        assert_eq!(told.mechanism, "network namespace that was given");
+        let cut_off: Arc<dyn Sandbox> = Arc::new(Namespace::open(options(way, "test")).await.unwrap());
+        assert_ne!(said(&run(&cut_off, job(&["namespace", "net"])).await), format!("{ours}\n"));
+        // In namespaces of its own this process has no network either.
+        if std::env::var_os(INSIDE).is_none() {
+            reaches(&given, "127.0.0.1").await;
+        }
+    }
+}
+
+#[test]
+fn a_container_joins_the_network_that_it_is_given() {
+    runtime().block_on(async {
+        if common::open(Way::Docker).await.is_none() {
+            return;
+        }
+        let given = Docker::open_with_network(options(Way::Docker, "test"), "bridge".into()).await.unwrap();
+        let given: Arc<dyn Sandbox> = Arc::new(given);
+        let gateway = Command::new("docker")
+            .args(["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge"])
+            .output()
+            .expect("docker's command line");
+        reaches(&given, String::from_utf8_lossy(&gateway.stdout).trim()).await;
+    });
+}
+
+/// A box of it reaches somebody who listens at this address of the host.
+async fn reaches(sandbox: &Arc<dyn Sandbox>, address: &str) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let target = listener.local_addr().unwrap().to_string();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    });
+    let outcome = run(sandbox, job(&["network", "tcp", &target])).await;
+    assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
+    assert!(said(&outcome).contains(&format!("tcp {target} ok")), "{}", said(&outcome));
+    heard.join().unwrap();
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
