@@ -1,0 +1,191 @@
+//! The messages of the API, as `openapi.json` describes them.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::store::{Conversation, Place, Summary};
+
+/// Longest message in bytes: some twenty pages. More than that is a file, not a message.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Most bytes of a request body: a message whose every byte is escaped as `\u0000`, and room for the rest.
+pub const MAX_BODY: usize = 6 * MAX_MESSAGE + 1024;
+
+/// Most conversations on a page of the list.
+pub const MAX_PAGE: u32 = 100;
+
+/// Conversations on a page when the client does not say how many.
+pub const DEFAULT_PAGE: u32 = 20;
+
+/// `POST /api/conversation`. A field that is not known is refused: `conversationID` would begin a new conversation without
+/// a word.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Ask {
+    /// What the user says.
+    pub message: String,
+    /// The conversation to go on with.
+    pub conversation_id: Option<String>,
+}
+
+/// The answer to [`Ask`].
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// The conversation it belongs to.
+    pub conversation_id: Uuid,
+    /// What the box said.
+    pub text: String,
+}
+
+/// Query of `GET /api/conversations`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Most conversations to tell.
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// `GET /api/conversations`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageView {
+    conversations: Vec<SummaryView>,
+    /// Where the next page begins; null on the last one.
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryView {
+    conversation_id: Uuid,
+    created_at: String,
+    updated_at: String,
+    turns: u32,
+}
+
+/// `GET /api/conversation/{id}`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationView {
+    #[serde(flatten)]
+    summary: SummaryView,
+    messages: Vec<MessageView>,
+}
+
+#[derive(Debug, Serialize)]
+struct MessageView {
+    role: &'static str,
+    text: String,
+    at: String,
+}
+
+/// The health of the gateway.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: &'static str,
+    /// Requests in a box.
+    pub running: usize,
+    /// Requests waiting for one.
+    pub waiting: usize,
+}
+
+impl PageView {
+    /// The page of at most `limit` of `summaries`, of which there is one more if another page follows.
+    pub fn new(mut summaries: Vec<Summary>, limit: u32) -> Self {
+        let limit = limit as usize;
+        let more = summaries.len() > limit;
+        summaries.truncate(limit);
+        let next_cursor = summaries.last().filter(|_| more).map(|last| cursor(last.place()));
+        Self { conversations: summaries.iter().map(SummaryView::from).collect(), next_cursor }
+    }
+}
+
+impl From<&Summary> for SummaryView {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            conversation_id: summary.id,
+            created_at: rfc3339(summary.created_at_unix_ns),
+            updated_at: rfc3339(summary.updated_at_unix_ns),
+            turns: summary.turns,
+        }
+    }
+}
+
+impl From<Conversation> for ConversationView {
+    fn from(conversation: Conversation) -> Self {
+        let mut messages = Vec::with_capacity(2 * conversation.turns.len());
+        for turn in conversation.turns {
+            let (asked, answered) = (rfc3339(turn.asked_at_unix_ns), rfc3339(turn.answered_at_unix_ns));
+            messages.push(MessageView { role: "user", text: turn.message, at: asked });
+            messages.push(MessageView { role: "assistant", text: turn.answer, at: answered });
+        }
+        Self { summary: SummaryView::from(&conversation.summary), messages }
+    }
+}
+
+/// `place` in a form that clients hand back and do not take apart. It holds nothing that the page before did not show.
+fn cursor(place: Place) -> String {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&place.created_at_unix_ns.to_be_bytes());
+    bytes[8..].copy_from_slice(place.id.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The place that a cursor stands for; `None` when it is none of ours.
+pub fn place(cursor: &str) -> Option<Place> {
+    let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
+    let (at, id) = bytes.split_first_chunk::<8>()?;
+    Some(Place { created_at_unix_ns: i64::from_be_bytes(*at), id: Uuid::from_slice(id).ok()? })
+}
+
+/// A conversation's id in the form of RFC 9562: 36 characters, hyphens included.
+pub fn conversation_id(text: &str) -> Option<Uuid> {
+    if text.len() == uuid::fmt::Hyphenated::LENGTH { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// A time as RFC 3339 has it, in UTC.
+fn rfc3339(at_unix_ns: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(at_unix_ns.into())
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went() {
+        let there = Place { created_at_unix_ns: 1_763_000_000_123_456_789, id: Uuid::new_v4() };
+        assert_eq!(place(&cursor(there)), Some(there));
+        for text in ["", "x", "AAAA", &"A".repeat(33), &"=".repeat(32), "../../etc"] {
+            assert_eq!(place(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_have_one_form() {
+        let id = Uuid::new_v4();
+        assert_eq!(conversation_id(&id.to_string()), Some(id));
+        assert_eq!(conversation_id(&id.to_string().to_uppercase()), Some(id));
+        for text in [id.simple().to_string(), id.urn().to_string(), id.braced().to_string(), "x".repeat(36)] {
+            assert_eq!(conversation_id(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_whole_range_of_times_can_be_shown() {
+        assert_eq!(rfc3339(1_000_000_007), "1970-01-01T00:00:01.000000007Z");
+        assert!(rfc3339(i64::MIN).starts_with("1677-"));
+        assert!(rfc3339(i64::MAX).starts_with("2262-"));
+    }
+}

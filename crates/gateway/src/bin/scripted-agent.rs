@@ -1,0 +1,43 @@
+//! A program for boxes that does what the prompt says: the gateway's tests run it, and it shows all that such a program
+//! has to do: read `plainsight.prompt/1` from stdin, answer on stdout, end with 0.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use serde_json::Value;
+
+fn main() {
+    let mut stdin = Vec::new();
+    std::io::stdin().read_to_end(&mut stdin).expect("stdin");
+    let document: Value = serde_json::from_slice(&stdin).expect("a prompt");
+    assert_eq!(document["schema"], "plainsight.prompt/1");
+    let prompt = document["prompt"].as_str().expect("a prompt is text");
+    let conversation = document["conversation"].as_array().expect("a list of messages");
+
+    let (word, rest) = prompt.split_once(' ').unwrap_or((prompt, ""));
+    match word {
+        "history" => print!("{}", serde_json::to_string(conversation).expect("JSON")),
+        "sleep" => {
+            std::thread::sleep(Duration::from_millis(rest.parse().expect("milliseconds")));
+            print!("slept");
+        }
+        "exit" => std::process::exit(rest.parse().expect("a status")),
+        "abort" => std::process::abort(),
+        "flood" => {
+            let line = [b'x'; 4096];
+            while std::io::stdout().write_all(&line).is_ok() {}
+        }
+        "noise" => std::io::stdout().write_all(b"\xff\xfe").expect("stdout"),
+        "terminal" => {
+            eprint!("\u{1b}]0;stderr\u{7}");
+            print!("\u{1b}[2J\u{202e}answer\r\n{{\"conversation\":\"forged\"}}");
+        }
+        "memory" => {
+            let mut held = Vec::new();
+            loop {
+                held.push(vec![1_u8; 1 << 20]);
+            }
+        }
+        _ => println!("{} before; you said: {prompt}", conversation.len()),
+    }
+}

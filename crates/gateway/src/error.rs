@@ -1,0 +1,145 @@
+//! What a request that is not served is told: a status, and always a JSON body `{"error":{"code","message"}}`.
+
+use std::time::Duration;
+
+use agent_b::body::BodyError;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::api::{MAX_MESSAGE, MAX_PAGE};
+use crate::boxes::Failure;
+use crate::queue::Busy;
+use crate::store::{MAX_CONVERSATION_BYTES, MAX_TURNS, StoreError};
+use crate::user::BadUser;
+
+/// Why a request is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It names no user.
+    #[error(transparent)]
+    User(#[from] BadUser),
+    /// The Content-Type is not `application/json`.
+    #[error("the Content-Type must be application/json")]
+    ContentType,
+    /// The body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The body is not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// The body is JSON of another shape.
+    #[error("the body is not {{\"message\": string, \"conversationId\"?: string}}: {0}")]
+    WrongShape(String),
+    /// The message says nothing.
+    #[error("the message is empty")]
+    EmptyMessage,
+    /// The message is too long.
+    #[error("the message has more than {MAX_MESSAGE} bytes")]
+    MessageTooLarge,
+    /// This cannot be the id of a conversation.
+    #[error("the conversation id is not a UUID of 36 characters")]
+    ConversationId,
+    /// The page of the list is not asked for properly.
+    #[error("limit must be 1 to {MAX_PAGE}, cursor one that an earlier page gave; there is nothing else")]
+    Query,
+    /// The user has no such conversation; perhaps another one has.
+    #[error("there is no such conversation")]
+    NoSuchConversation,
+    /// The conversation takes no more.
+    #[error(
+        "the conversation has reached {MAX_TURNS} turns or {MAX_CONVERSATION_BYTES} bytes: begin another one"
+    )]
+    ConversationFull,
+    /// Too many requests wait already.
+    #[error("too many requests at once: ask again in {} s", .0.retry_after_seconds)]
+    Busy(Busy),
+    /// The box gave no answer in its time.
+    #[error("the box was not done within {} s", .0.as_secs_f64())]
+    BoxTimedOut(Duration),
+    /// The box gave no answer.
+    #[error("{0}")]
+    Box(Failure),
+    /// The store failed; its words are for the log.
+    #[error("the server cannot answer: its log says why")]
+    Store(#[from] StoreError),
+    /// Something else of the server failed; the log says what.
+    #[error("the server cannot answer: its log says why")]
+    Internal,
+    /// There is nothing at this path.
+    #[error("there is nothing here; GET /api/openapi.json says what there is")]
+    NoSuchPath,
+    /// The path takes another method.
+    #[error("this path does not take this method; GET /api/openapi.json says what there is")]
+    Method,
+}
+
+impl Refusal {
+    /// The status for HTTP (RFC 9110, section 15; RFC 6585 for 429) and the stable code for programs.
+    pub fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::User(BadUser::Missing) => (StatusCode::UNAUTHORIZED, "missing_user_id"),
+            Self::User(_) => (StatusCode::BAD_REQUEST, "invalid_user_id"),
+            Self::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Body(BodyError::TimedOut { .. }) => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+            Self::Body(BodyError::Broken(_)) => (StatusCode::BAD_REQUEST, "invalid_body"),
+            Self::NotJson(_) => (StatusCode::BAD_REQUEST, "invalid_json"),
+            Self::WrongShape(_) => (StatusCode::BAD_REQUEST, "invalid_message"),
+            Self::EmptyMessage => (StatusCode::BAD_REQUEST, "empty_message"),
+            Self::MessageTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "message_too_large"),
+            Self::ConversationId => (StatusCode::BAD_REQUEST, "invalid_conversation_id"),
+            Self::Query => (StatusCode::BAD_REQUEST, "invalid_query"),
+            Self::NoSuchConversation => (StatusCode::NOT_FOUND, "no_such_conversation"),
+            Self::ConversationFull => (StatusCode::CONFLICT, "conversation_full"),
+            Self::Busy(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::BoxTimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "box_timed_out"),
+            Self::Box(_) => (StatusCode::BAD_GATEWAY, "box_failed"),
+            Self::Store(_) | Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "not_found"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        }
+    }
+
+    /// Notes it in the log: what is the server's fault as an error, what is the client's for information.
+    pub fn log(&self) {
+        let (status, code) = self.status_and_code();
+        let status = status.as_u16();
+        match self {
+            Self::Store(error) => tracing::error!(status, code, %error, "refused"),
+            Self::Internal => tracing::error!(status, code, "refused"),
+            _ if status >= 500 => tracing::warn!(status, code, reason = %self, "refused"),
+            _ => tracing::info!(status, code, reason = %self, "refused"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: Inner<'a>,
+        }
+        #[derive(Serialize)]
+        struct Inner<'a> {
+            code: &'a str,
+            message: &'a str,
+        }
+        let (status, code) = self.status_and_code();
+        let message = self.to_string();
+        let mut response = (status, Json(Body { error: Inner { code, message: &message } })).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Busy(busy) => {
+                headers.insert(header::RETRY_AFTER, busy.retry_after_seconds.into());
+            }
+            // Part of the request is still unread on the connection.
+            Self::Body(_) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => (),
+        }
+        response
+    }
+}

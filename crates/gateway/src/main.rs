@@ -1,0 +1,137 @@
+//! `gateway`: users, conversations, boxes.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use agent_b::server::stop_on_signal;
+use agent_b::{healthcheck, ready};
+use agent_core::error_chain::error_chain;
+use agent_core::{key_log, key_log::FileKeyLog, tls};
+use anyhow::{Context, Result, ensure};
+use axum_server::Handle;
+use clap::Parser;
+use gateway::boxes::Boxes;
+use gateway::cli::{Cli, Command, Runner, Serve};
+use gateway::logging;
+use gateway::queue::Queue;
+use gateway::routes::{Service, router};
+use gateway::server::Server;
+use gateway::store::{self, Store};
+use sandbox::{Command as Program, Options, Sandbox};
+
+/// Bad flags, settings or files.
+const EXIT_USAGE: u8 = 2;
+
+/// It broke down, or the address cannot be had.
+const EXIT_BROKEN: u8 = 1;
+
+fn main() -> ExitCode {
+    // Before there are threads: this program is also what becomes a box.
+    sandbox::enter_if_asked();
+    let cli = Cli::parse();
+    logging::init(cli.serve.log_format, cli.serve.verbose, cli.serve.quiet);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(EXIT_BROKEN, &format!("cannot start: {error}")),
+    };
+    let outcome = match cli.command {
+        Some(Command::Healthcheck { url, ca }) => {
+            runtime.block_on(healthcheck::run(&url, &ca)).map_err(|error| (EXIT_BROKEN, error))
+        }
+        None => runtime.block_on(run(&cli.serve)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((status, error)) => failed(status, &error_chain(error.as_ref())),
+    }
+}
+
+fn failed(status: u8, why: &str) -> ExitCode {
+    eprintln!("gateway: {why}");
+    ExitCode::from(status)
+}
+
+async fn run(flags: &Serve) -> Result<(), (u8, anyhow::Error)> {
+    let (service, tls) = prepare(flags).await.map_err(|error| (EXIT_USAGE, error))?;
+    serve(flags, service, tls).await.map_err(|error| (EXIT_BROKEN, error))
+}
+
+/// What the flags, and the files and programs they name, come to.
+async fn prepare(flags: &Serve) -> Result<(Service, Option<rustls::ServerConfig>)> {
+    let tls = match flags.certificate()? {
+        Some((cert, key)) => {
+            let key_log = FileKeyLog::from_env().context(key_log::VARIABLE)?;
+            Some(tls::server_config(cert, key, &flags.tls_versions, key_log)?)
+        }
+        None => None,
+    };
+    let program = flags.runner.program()?;
+    // First the store: whoever has it is the one gateway whose boxes there can be.
+    let store = open_store(&flags.store).await?;
+    let sandbox = open_sandbox(&flags.runner, &program).await?;
+    let boxes = Boxes {
+        sandbox,
+        command: program,
+        limits: flags.limits.of_a_box(),
+        prompt_format: flags.runner.prompt_format(),
+        answer_format: flags.runner.answer_format(),
+    };
+    let service = Service {
+        store,
+        boxes,
+        queue: Queue::new(flags.queue.limits()),
+        read_timeout: flags.read_timeout,
+        patience: flags.queue.queue_wait,
+    };
+    Ok((service, tls))
+}
+
+async fn serve(flags: &Serve, service: Service, tls: Option<rustls::ServerConfig>) -> Result<()> {
+    let server = Server::listen(flags.listen, flags.read_timeout)?;
+    let handle = Handle::new();
+    stop_on_signal(handle.clone(), flags.grace()).context("cannot catch signals")?;
+    let local = server.local();
+    tracing::info!("listening on {local}, {}", if tls.is_some() { "TLS" } else { "plain" });
+    if let Some(path) = &flags.ready_file {
+        ready::write(path, local)?;
+    }
+    server.serve(router(service), tls, handle).await.context("the server broke down")
+}
+
+async fn open_sandbox(runner: &Runner, program: &Program) -> Result<Arc<dyn Sandbox>> {
+    let mut options = Options::new(&runner.label);
+    options.read_only.clone_from(&runner.read_only);
+    let mut libraries = Vec::new();
+    if program.image.is_none() {
+        libraries = sandbox::libraries_of(program.program.as_ref())
+            .with_context(|| format!("the libraries of {}", program.program))?;
+        options.read_only.extend_from_slice(&libraries);
+    }
+    let opened = sandbox::open(runner.backend()?, options).await.context("no boxes")?;
+    let name = opened.sandbox.name();
+    for (passed_over, why) in &opened.passed_over {
+        tracing::warn!("no {passed_over} boxes: {}", error_chain(why));
+    }
+    ensure!(
+        name != "docker" || libraries.is_empty(),
+        "{} is not statically linked, and a docker box has nothing but it: build it statically or name an --image",
+        program.program
+    );
+    tracing::info!(backend = name, program = program.program, reaped = opened.reaped, "boxes");
+    Ok(opened.sandbox)
+}
+
+/// The store that `name` means: `firestore:PROJECT`, or a file of SQLite.
+async fn open_store(name: &str) -> Result<Arc<dyn Store>> {
+    if let Some(project) = name.strip_prefix("firestore:") {
+        return firestore(project).await;
+    }
+    Ok(Arc::new(store::sqlite::Sqlite::open(name.as_ref()).context("no store")?))
+}
+
+#[cfg(not(feature = "firestore"))]
+async fn firestore(project: &str) -> Result<Arc<dyn Store>> {
+    anyhow::bail!(
+        "no store firestore:{project}: this gateway is built without Firestore; build it with `cargo build -p gateway --features firestore`"
+    )
+}

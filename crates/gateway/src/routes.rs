@@ -1,0 +1,300 @@
+//! What the gateway answers, and the order of things for a message: who asks, what, whose turn it is, the box, the store,
+//! and only then the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_b::body;
+use agent_b::connection::Ends;
+use agent_core::text::printable;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
+use crate::api::{self, Ask, ConversationView, DEFAULT_PAGE, Health, MAX_BODY, MAX_MESSAGE, MAX_PAGE};
+use crate::api::{PageQuery, PageView, Told};
+use crate::boxes::{Boxes, Failure};
+use crate::error::Refusal;
+use crate::openapi;
+use crate::queue::{Permit, Queue};
+use crate::store::{Added, Store, To, Turn, now_unix_ns};
+use crate::user::UserId;
+
+/// Longest part of a message that the log shows, in characters.
+const LOGGED_CHARACTERS: usize = 400;
+
+/// What the routes work with.
+pub struct Service {
+    /// Where conversations are kept.
+    pub store: Arc<dyn Store>,
+    /// What answers.
+    pub boxes: Boxes,
+    /// Whose turn it is.
+    pub queue: Queue,
+    /// Most time for a request body to arrive.
+    pub read_timeout: Duration,
+    /// Most time in the queue.
+    pub patience: Duration,
+}
+
+type Shared = State<Arc<Service>>;
+
+/// The routes, as `openapi.json` describes them. Requests must carry the [`Ends`] of their connection.
+pub fn router(service: Service) -> Router {
+    Router::new()
+        .route("/api/conversation", post(ask))
+        .route("/api/conversation/{id}", get(conversation).delete(delete))
+        .route("/api/conversations", get(list))
+        .route("/api/openapi.json", get(document))
+        .route("/healthz", get(health))
+        .fallback(|| async { Refusal::NoSuchPath })
+        .method_not_allowed_fallback(|| async { Refusal::Method })
+        .layer(map_response(never_stored))
+        .with_state(Arc::new(service))
+}
+
+/// No cache may keep what one user said for another who asks the same.
+async fn never_stored(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn health(State(service): Shared) -> Json<Health> {
+    let load = service.queue.load();
+    Json(Health { status: "ok", running: load.running, waiting: load.waiting })
+}
+
+async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::DOCUMENT).into_response()
+}
+
+async fn ask(
+    State(service): Shared,
+    Extension(ends): Extension<Ends>,
+    request: Request,
+) -> Result<Json<Told>, Refusal> {
+    let asked = heard(&service, request).await.inspect_err(Refusal::log)?;
+    let span = span("ask", &asked.user, asked.id);
+    let told = async {
+        tracing::info!(
+            from = %ends.remote,
+            new = asked.to == To::New,
+            bytes = asked.message.len(),
+            said = printable(&asked.message, LOGGED_CHARACTERS),
+            "request"
+        );
+        converse(&service, asked).await.inspect_err(Refusal::log)
+    };
+    unless_abandoned(told, span).await.map(Json)
+}
+
+/// A message that is fit to be answered.
+struct Asked {
+    user: UserId,
+    id: Uuid,
+    to: To,
+    message: String,
+    at_unix_ns: i64,
+}
+
+async fn heard(service: &Service, request: Request) -> Result<Asked, Refusal> {
+    let (head, body) = request.into_parts();
+    // The body is read whatever the head is worth: closing with bytes unread would take the refusal with it.
+    let body = body::read(&head.headers, body, MAX_BODY, service.read_timeout).await;
+    let user = UserId::of(&head.headers)?;
+    if !is_json(&head.headers) {
+        return Err(Refusal::ContentType);
+    }
+    let Ask { message, conversation_id } = parse(&body?)?;
+    let (id, to) = match conversation_id {
+        Some(text) => (api::conversation_id(&text).ok_or(Refusal::ConversationId)?, To::Existing),
+        None => (Uuid::new_v4(), To::New),
+    };
+    if message.trim().is_empty() {
+        return Err(Refusal::EmptyMessage);
+    }
+    if message.len() > MAX_MESSAGE {
+        return Err(Refusal::MessageTooLarge);
+    }
+    Ok(Asked { user, id, to, message, at_unix_ns: now_unix_ns() })
+}
+
+async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
+    let Asked { user, id, to, message, at_unix_ns } = asked;
+    if to == To::Existing {
+        // Before a place in the queue is taken for something that is not there.
+        let summary = service.store.summary(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
+        if summary.is_full() {
+            return Err(Refusal::ConversationFull);
+        }
+    }
+    let permit = service.queue.enter(&user, id, service.patience).await.map_err(Refusal::Busy)?;
+    let turns = match to {
+        To::New => Vec::new(),
+        To::Existing => {
+            // Now that nobody else adds to it.
+            let all = service.store.conversation(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
+            if all.summary.is_full() {
+                return Err(Refusal::ConversationFull);
+            }
+            all.turns
+        }
+    };
+    let answer = service.boxes.answer(&turns, &message).await.map_err(|failure| match failure {
+        Failure::TimedOut(limit) => Refusal::BoxTimedOut(limit),
+        other => Refusal::Box(other),
+    })?;
+    let turn = Turn {
+        message,
+        answer: answer.clone(),
+        asked_at_unix_ns: at_unix_ns,
+        answered_at_unix_ns: now_unix_ns(),
+    };
+    keep(service, permit, &user, id, to, turn).await?;
+    tracing::info!(bytes = answer.len(), "done");
+    Ok(Told { conversation_id: id, text: answer })
+}
+
+/// Puts the turn into the store before anybody hears of it. Done in a task of its own: if the client goes away now, the
+/// conversation must not be free for the next request while the turn is still on its way to the disk.
+async fn keep(
+    service: &Service,
+    permit: Permit,
+    user: &UserId,
+    id: Uuid,
+    to: To,
+    turn: Turn,
+) -> Result<(), Refusal> {
+    let adding = service.store.add(user, id, to, turn);
+    let kept = tokio::spawn(async move {
+        let added = adding.await;
+        drop(permit);
+        added
+    });
+    match kept.await {
+        Ok(Ok(Added::Kept)) => Ok(()),
+        Ok(Ok(Added::Gone)) => Err(Refusal::NoSuchConversation),
+        Ok(Err(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%error, "keeping the answer broke off");
+            Err(Refusal::Internal)
+        }
+    }
+}
+
+async fn conversation(
+    State(service): Shared,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<ConversationView>, Refusal> {
+    let (user, id) = named(&headers, id).inspect_err(Refusal::log)?;
+    let span = span("read", &user, id);
+    let read = async {
+        match service.store.conversation(&user, id).await {
+            Ok(Some(all)) => {
+                tracing::info!(turns = all.turns.len(), "read");
+                Ok(Json(ConversationView::from(all)))
+            }
+            Ok(None) => Err(Refusal::NoSuchConversation),
+            Err(error) => Err(Refusal::Store(error)),
+        }
+        .inspect_err(Refusal::log)
+    };
+    read.instrument(span).await
+}
+
+async fn delete(
+    State(service): Shared,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refusal> {
+    let (user, id) = named(&headers, id).inspect_err(Refusal::log)?;
+    let span = span("delete", &user, id);
+    let deleted = async {
+        match service.store.delete(&user, id).await {
+            Ok(true) => {
+                tracing::info!("deleted");
+                Ok(StatusCode::NO_CONTENT)
+            }
+            Ok(false) => Err(Refusal::NoSuchConversation),
+            Err(error) => Err(Refusal::Store(error)),
+        }
+        .inspect_err(Refusal::log)
+    };
+    deleted.instrument(span).await
+}
+
+async fn list(
+    State(service): Shared,
+    query: Result<Query<PageQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Json<PageView>, Refusal> {
+    let page = async {
+        let user = UserId::of(&headers)?;
+        let Query(query) = query.map_err(|_| Refusal::Query)?;
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+        if !(1..=MAX_PAGE).contains(&limit) {
+            return Err(Refusal::Query);
+        }
+        let after = match query.cursor {
+            Some(cursor) => Some(api::place(&cursor).ok_or(Refusal::Query)?),
+            None => None,
+        };
+        // One more than asked for tells whether another page follows.
+        let summaries = service.store.list(&user, after, limit + 1).await?;
+        Ok(Json(PageView::new(summaries, limit)))
+    };
+    page.await.inspect_err(Refusal::log)
+}
+
+/// Who asks, and for which conversation.
+fn named(headers: &HeaderMap, id: Result<Path<String>, PathRejection>) -> Result<(UserId, Uuid), Refusal> {
+    let user = UserId::of(headers)?;
+    let Path(id) = id.map_err(|_| Refusal::ConversationId)?;
+    Ok((user, api::conversation_id(&id).ok_or(Refusal::ConversationId)?))
+}
+
+fn parse(body: &[u8]) -> Result<Ask, Refusal> {
+    use serde_json::error::Category;
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        // The shape's words quote the body.
+        Category::Data => Refusal::WrongShape(printable(&error.to_string(), LOGGED_CHARACTERS)),
+        Category::Io | Category::Syntax | Category::Eof => Refusal::NotJson(error.to_string()),
+    })
+}
+
+/// Whether the Content-Type is `application/json`, whatever its parameters (RFC 9110, section 8.3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// What all lines of a request carry.
+fn span(what: &'static str, user: &UserId, conversation: Uuid) -> Span {
+    tracing::info_span!("request", what, %conversation, %user)
+}
+
+/// Runs `future` within `span`, and says so in the log if nobody waits for its end any more.
+async fn unless_abandoned<T>(future: impl Future<Output = T>, span: Span) -> T {
+    struct Abandoned(Option<Span>);
+    impl Drop for Abandoned {
+        fn drop(&mut self) {
+            if let Some(span) = &self.0 {
+                span.in_scope(|| tracing::info!("abandoned: the client went away"));
+            }
+        }
+    }
+    let mut abandoned = Abandoned(Some(span.clone()));
+    let output = future.instrument(span).await;
+    abandoned.0 = None;
+    output
+}

@@ -1,0 +1,369 @@
+//! The gateway as a process with real boxes, and HTTP written by hand, so that a test can say exactly what is sent.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// Longest wait for anything; reached only when a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program in the boxes of the tests.
+pub(crate) const SCRIPTED_AGENT: &str = env!("CARGO_BIN_EXE_scripted-agent");
+
+/// Helpers that the namespace backend starts in advance.
+const HELPERS_IN_WAIT: usize = 2;
+
+/// A running gateway; killed when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    folder: PathBuf,
+    /// Stands on the command line of everything that runs in its boxes.
+    pub(crate) mark: String,
+    life: u32,
+}
+
+/// A folder for a gateway's files: its store outlives the process.
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path().join("store.sqlite")
+    }
+
+    /// A gateway here with boxes of namespaces; `None` where there are none, which is then said.
+    pub(crate) fn gateway(&self, flags: &[&str]) -> Option<Gateway> {
+        Gateway::start(self.path(), &[&["--backend", "namespace"], flags].concat(), SCRIPTED_AGENT)
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway whose boxes run the scripted agent, which is at `agent`.
+    pub(crate) fn start(folder: &Path, flags: &[&str], agent: &str) -> Option<Self> {
+        static LIVES: AtomicU64 = AtomicU64::new(0);
+        let life = LIVES.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("mark-{}-{life}", std::process::id());
+        let ready = folder.join("ready.json");
+        let _ = fs::remove_file(&ready);
+        let mut command = gateway();
+        command.env("LOG_FORMAT", "json").args(["--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready);
+        command.arg("--store").arg(folder.join("store.sqlite"));
+        command.args(["--prompt-format", "json", "--runner", agent, "--runner-arg", &mark]);
+        command.args(flags);
+        let log = folder.join(format!("log-{life}"));
+        command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+        let mut child = command.spawn().unwrap();
+        let started = Instant::now();
+        while !ready.exists() {
+            assert!(started.elapsed() < PATIENCE, "no ready file");
+            if let Some(status) = child.try_wait().unwrap() {
+                let log = fs::read_to_string(&log).unwrap();
+                assert!(log.contains("no boxes"), "the gateway ended: {status}: {log}");
+                skip(&log);
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ready: Value = serde_json::from_slice(&fs::read(&ready).unwrap()).unwrap();
+        let address = ready["local"].as_str().unwrap().parse().unwrap();
+        Some(Self { child, address, folder: folder.to_owned(), mark, life: u32::try_from(life).unwrap() })
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn exchange(&self, request: &[u8]) -> Response {
+        let mut stream = self.connect();
+        // A server that answers before it has read everything may close its side first.
+        let _ = stream.write_all(request);
+        Response::read(&mut stream).expect("an answer")
+    }
+
+    /// Says something in a new conversation.
+    pub(crate) fn say(&self, user: &str, message: &str) -> Response {
+        self.post(user, &json!({"message": message}))
+    }
+
+    /// Says something in a conversation.
+    pub(crate) fn say_in(&self, user: &str, id: &str, message: &str) -> Response {
+        self.post(user, &json!({"message": message, "conversationId": id}))
+    }
+
+    pub(crate) fn post(&self, user: &str, body: &Value) -> Response {
+        self.exchange(&post(user, body.to_string().as_bytes()))
+    }
+
+    pub(crate) fn get(&self, user: &str, path: &str) -> Response {
+        self.exchange(&request("GET", path, user))
+    }
+
+    pub(crate) fn delete(&self, user: &str, path: &str) -> Response {
+        self.exchange(&request("DELETE", path, user))
+    }
+
+    /// Waits until as many requests run and wait.
+    pub(crate) fn wait_for_load(&self, running: u64, waiting: u64) {
+        wait_until(|| {
+            let health = self.get("nobody", "/healthz").json();
+            (health["running"] == running && health["waiting"] == waiting).then_some(())
+        });
+    }
+
+    /// The commands that run in its boxes.
+    pub(crate) fn in_boxes(&self) -> Vec<Process> {
+        Process::all().into_iter().filter(|process| process.bears(&self.mark)).collect()
+    }
+
+    /// All processes that it started, and theirs: commands in boxes, and the helpers around them and in wait.
+    pub(crate) fn family(&self) -> Vec<Process> {
+        let all = Process::all();
+        let mut family = vec![self.pid()];
+        loop {
+            let born =
+                |process: &&Process| family.contains(&process.parent) && !family.contains(&process.pid);
+            let more: Vec<_> = all.iter().filter(born).map(|process| process.pid).collect();
+            if more.is_empty() {
+                break;
+            }
+            family.extend(more);
+        }
+        family.remove(0);
+        let is_ours = |process: &Process| family.contains(&process.pid) || process.bears(&self.mark);
+        all.into_iter().filter(is_ours).collect()
+    }
+
+    /// Waits until its boxes are gone: their commands, and all helpers but those that wait for the next box.
+    #[track_caller]
+    pub(crate) fn assert_no_box_left(&self) {
+        wait_until(|| {
+            let family = self.family();
+            let helpers = family.iter().filter(|process| process.line.contains("__sandbox-helper")).count();
+            let boxed = family.iter().any(|process| process.bears(&self.mark));
+            (!boxed && helpers <= HELPERS_IN_WAIT).then_some(())
+        });
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join(format!("log-{}", self.life))).unwrap()
+    }
+
+    /// The log's lines, each of which must be JSON.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.log().lines().map(parse).collect()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_until(|| self.child.try_wait().unwrap())
+    }
+
+    /// Ends it the ordinary way.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        assert!(self.wait().success());
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let _ = write!(io::stderr(), "the log of the gateway:\n{}", self.log());
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// One answer with a Content-Length, or none; `None` when the connection ends before it is whole.
+    pub(crate) fn read(stream: &mut impl Read) -> Option<Self> {
+        let mut reader = BufReader::new(stream);
+        let mut line = || -> Option<String> {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            line.strip_suffix("\r\n").map(ToOwned::to_owned)
+        };
+        let status = line()?.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            let line = line()?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut response = Self { status, headers, body: Vec::new() };
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
+        response.body.resize(length, 0);
+        reader.read_exact(&mut response.body).ok()?;
+        Some(response)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Asserts that it is an answer of a box: the conversation and the text.
+    pub(crate) fn told(&self) -> (String, String) {
+        let body = self.json();
+        assert_eq!(self.status, 200, "{body}");
+        assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+        let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        (text("conversationId"), text("text"))
+    }
+
+    /// Asserts that it is an error of exactly the documented form.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, code: &str) {
+        let body = self.json();
+        assert_eq!(self.status, status, "{body}");
+        assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"], "{body}");
+        let error = body["error"].as_object().unwrap();
+        assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message"], "{body}");
+        assert_eq!(error["code"], code, "{body}");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+}
+
+pub(crate) fn post(user: &str, body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST /api/conversation HTTP/1.1\r\nHost: gateway\r\nX-User-Id: {user}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+pub(crate) fn request(method: &str, path: &str, user: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nHost: gateway\r\nX-User-Id: {user}\r\n\r\n").into_bytes()
+}
+
+/// The program, without settings from the environment.
+pub(crate) fn gateway() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    for variable in [
+        "LISTEN",
+        "TLS_CERT",
+        "TLS_KEY",
+        "TLS_VERSIONS",
+        "STORE",
+        "LOG_FORMAT",
+        "BACKEND",
+        "RUNNER",
+        "BOX_LABEL",
+        "CA_CERT",
+        "SSLKEYLOGFILE",
+        "NO_COLOR",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    gateway().args(arguments).output().unwrap()
+}
+
+/// A process that runs or sleeps; what is dead and only waits for its parent to notice is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    parent: u32,
+    /// Tells it from a later process of the same number.
+    started: u64,
+    pub(crate) line: String,
+}
+
+impl Process {
+    pub(crate) fn all() -> Vec<Self> {
+        let numbers = fs::read_dir("/proc").unwrap().flatten();
+        numbers.filter_map(|entry| Self::of(entry.file_name().to_str()?.parse().ok()?)).collect()
+    }
+
+    fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may hold anything: state, parent, …, and 18 fields later the start.
+        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        if fields[0] == "Z" {
+            return None;
+        }
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        Some(Self { pid, parent: fields[1].parse().ok()?, started: fields[19].parse().ok()?, line })
+    }
+
+    /// Whether it runs in a box with this mark. The gateway has the mark among its flags.
+    pub(crate) fn bears(&self, mark: &str) -> bool {
+        self.line.contains(mark) && !self.line.contains("--runner-arg")
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        Self::of(self.pid).is_some_and(|now| now.started == self.started)
+    }
+}
+
+/// What `probe` finds, as soon as it finds something.
+#[track_caller]
+pub(crate) fn wait_until<T>(mut probe: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "it does not happen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn certificates() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    certgen::ensure(&certgen::Request::new(folder.path())).unwrap();
+    let path = folder.path().to_owned();
+    (folder, path)
+}
+
+pub(crate) fn skip(reason: &str) {
+    assert!(std::env::var_os("CI").is_none(), "SKIP in CI: {reason}");
+    let _ = writeln!(io::stderr(), "SKIP: {reason}");
+}
