@@ -129,6 +129,13 @@ async fn open_store(name: &str) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(store::sqlite::Sqlite::open(name.as_ref()).context("no store")?))
 }
 
+#[cfg(feature = "firestore")]
+async fn firestore(project: &str) -> Result<Arc<dyn Store>> {
+    ensure!(!project.is_empty(), "--store firestore: needs the name of a project behind it");
+    let store = store::firestore::Firestore::open(project).await;
+    Ok(Arc::new(store.with_context(|| format!("no store firestore:{project}"))?))
+}
+
 #[cfg(not(feature = "firestore"))]
 async fn firestore(project: &str) -> Result<Arc<dyn Store>> {
     anyhow::bail!(

@@ -233,13 +233,20 @@ fn boxes_that_fail_are_told_apart_and_leave_nothing() {
 }
 
 #[test]
-fn an_agents_output_is_mapped_to_the_answer() {
+fn an_agents_json_is_mapped_to_the_answer() {
     let place = Place::new();
-    let flags = ["--answer-pointer", "/0/text", "--failure-pointer", "/0/failed"];
+    let flags = ["--prompt-format", "text", "--answer-pointer", "/result", "--failure-pointer", "/is_error"];
     let Some(gateway) = place.gateway(&flags) else { return };
-    // The agent prints the conversation as JSON: empty at first, so there is nothing at /0/text.
-    gateway.say("alice", "history").assert_error(502, "box_failed");
-    gateway.say("alice", "hello").assert_error(502, "box_failed");
+    let (id, text) = gateway.say("alice", "agent smith\n\"quoted\"").told();
+    assert_eq!(text, "smith\n\"quoted\"");
+    gateway.say("alice", "agent fail").assert_error(502, "box_failed");
+    gateway.say("alice", "no JSON").assert_error(502, "box_failed");
+    // As text, a conversation that goes on begins with what was said.
+    let failed = gateway.say_in("alice", &id, "agent smith");
+    failed.assert_error(502, "box_failed");
+    let log = gateway.log();
+    assert!(log.contains(r"you said: User:\\nagent smith\\n"), "{log}");
+    assert!(log.contains(r"\\n\\nAssistant:\\nsmith\\n"), "{log}");
 }
 
 #[test]

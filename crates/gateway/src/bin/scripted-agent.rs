@@ -1,20 +1,18 @@
 //! A program for boxes that does what the prompt says: the gateway's tests run it, and it shows all that such a program
-//! has to do: read `plainsight.prompt/1` from stdin, answer on stdout, end with 0.
+//! has to do: read the prompt from stdin (`plainsight.prompt/1`, or text), answer on stdout, end with 0.
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn main() {
     let mut stdin = Vec::new();
     std::io::stdin().read_to_end(&mut stdin).expect("stdin");
-    let document: Value = serde_json::from_slice(&stdin).expect("a prompt");
-    assert_eq!(document["schema"], "plainsight.prompt/1");
-    let prompt = document["prompt"].as_str().expect("a prompt is text");
-    let conversation = document["conversation"].as_array().expect("a list of messages");
+    let (prompt, conversation) = understood(stdin);
+    let conversation = conversation.as_array().expect("a list of messages");
 
-    let (word, rest) = prompt.split_once(' ').unwrap_or((prompt, ""));
+    let (word, rest) = prompt.split_once(' ').unwrap_or((&prompt, ""));
     match word {
         "history" => print!("{}", serde_json::to_string(conversation).expect("JSON")),
         "sleep" => {
@@ -32,6 +30,11 @@ fn main() {
             eprint!("\u{1b}]0;stderr\u{7}");
             print!("\u{1b}[2J\u{202e}answer\r\n{{\"conversation\":\"forged\"}}");
         }
+        // As the command line of a coding agent does with `--output-format json`.
+        "agent" => {
+            let failed = rest == "fail";
+            println!("{}", json!({"type": "result", "is_error": failed, "result": rest, "num_turns": 1}));
+        }
         "memory" => {
             let mut held = Vec::new();
             loop {
@@ -39,5 +42,16 @@ fn main() {
             }
         }
         _ => println!("{} before; you said: {prompt}", conversation.len()),
+    }
+}
+
+/// The prompt, and what was said before.
+fn understood(stdin: Vec<u8>) -> (String, Value) {
+    let document: Value = serde_json::from_slice(&stdin).unwrap_or_default();
+    if document["schema"] == "plainsight.prompt/1" {
+        let prompt = document["prompt"].as_str().expect("a prompt is text").to_owned();
+        (prompt, document["conversation"].clone())
+    } else {
+        (String::from_utf8(stdin).expect("text"), json!([]))
     }
 }

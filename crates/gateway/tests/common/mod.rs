@@ -57,6 +57,19 @@ impl Place {
 impl Gateway {
     /// Starts a gateway whose boxes run the scripted agent, which is at `agent`.
     pub(crate) fn start(folder: &Path, flags: &[&str], agent: &str) -> Option<Self> {
+        Self::launch(folder, |command, mark| {
+            if !flags.contains(&"--store") {
+                command.arg("--store").arg(folder.join("store.sqlite"));
+            }
+            if !flags.contains(&"--prompt-format") {
+                command.args(["--prompt-format", "json"]);
+            }
+            command.args(["--runner", agent, "--runner-arg", mark]).args(flags);
+        })
+    }
+
+    /// Starts a gateway with the settings that `more` gives it; what runs in its boxes should bear the mark.
+    pub(crate) fn launch(folder: &Path, more: impl FnOnce(&mut Command, &str)) -> Option<Self> {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
         let mark = format!("mark-{}-{life}", std::process::id());
@@ -64,9 +77,7 @@ impl Gateway {
         let _ = fs::remove_file(&ready);
         let mut command = gateway();
         command.env("LOG_FORMAT", "json").args(["--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready);
-        command.arg("--store").arg(folder.join("store.sqlite"));
-        command.args(["--prompt-format", "json", "--runner", agent, "--runner-arg", &mark]);
-        command.args(flags);
+        more(&mut command, &mark);
         let log = folder.join(format!("log-{life}"));
         command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
         let mut child = command.spawn().unwrap();

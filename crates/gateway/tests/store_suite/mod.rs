@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use gateway::store::sqlite::{OpenError, Sqlite};
 use gateway::store::{Added, Place, Store, Summary, To, Turn};
 use gateway::user::UserId;
 use uuid::Uuid;
 
-fn user(name: &str) -> UserId {
+pub(crate) fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
-fn turn(message: &str, at: i64) -> Turn {
+pub(crate) fn turn(message: &str, at: i64) -> Turn {
     Turn {
         message: message.into(),
         answer: format!("answer to {message}"),
@@ -21,7 +20,7 @@ fn turn(message: &str, at: i64) -> Turn {
 }
 
 /// The whole suite. Users are fresh, so that a store may hold what it likes.
-async fn suite(store: Arc<dyn Store>) {
+pub(crate) async fn suite(store: Arc<dyn Store>) {
     let fresh = |name: &str| user(&format!("{name}-{}", Uuid::new_v4()));
     turns_come_back_as_they_went(&*store, &fresh("a")).await;
     users_are_apart(&*store, &fresh("a"), &fresh("b")).await;
@@ -139,60 +138,4 @@ async fn the_largest_conversation_fits(store: &dyn Store, user: &UserId) {
     assert!(read.summary.is_full());
     assert_eq!((read.turns.len(), &read.turns[0]), (200, &longest));
     assert!(store.delete(user, id).await.unwrap());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    suite(Arc::new(Sqlite::open(&folder.path().join("store")).unwrap())).await;
-}
-
-#[tokio::test]
-async fn a_sqlite_store_is_durable_and_opened_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    let (id, alice) = (Uuid::new_v4(), user("alice"));
-    let store = Sqlite::open(&path).unwrap();
-    store.add(&alice, id, To::New, turn("hello", 1)).await.unwrap();
-    drop(store);
-    let store = Sqlite::open(&path).unwrap();
-    assert_eq!(store.conversation(&alice, id).await.unwrap().unwrap().turns, [turn("hello", 1)]);
-    let pragma = |name: &str| -> String {
-        let connection = rusqlite::Connection::open(&path).unwrap();
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
-            .map(|value| format!("{value:?}"))
-            .unwrap()
-    };
-    assert_eq!(pragma("journal_mode"), "Text(\"wal\")");
-    assert_eq!(pragma("user_version"), "Integer(1)");
-}
-
-#[test]
-fn other_files_are_refused_and_stay_as_they_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let database = |name: &str, sql: &str| {
-        rusqlite::Connection::open(path(name)).unwrap().execute_batch(sql).unwrap();
-    };
-    std::fs::write(
-        path("text"),
-        "not a database, but long enough to be taken for the header of one. ".repeat(20),
-    )
-    .unwrap();
-    database("foreign", "CREATE TABLE theirs (x)");
-    database("foreign-empty", "PRAGMA application_id = 7");
-    drop(Sqlite::open(&path("newer")).unwrap());
-    database("newer", "PRAGMA user_version = 2");
-    for name in ["text", "foreign", "foreign-empty", "newer"] {
-        let before = std::fs::read(path(name)).unwrap();
-        let error = Sqlite::open(&path(name)).unwrap_err();
-        match name {
-            "text" => assert!(matches!(error, OpenError::Sqlite { .. }), "{error}"),
-            "newer" => assert!(matches!(error, OpenError::Newer { found: 2, .. }), "{error}"),
-            _ => assert!(matches!(error, OpenError::Foreign(_)), "{error}"),
-        }
-        assert!(error.to_string().contains(name), "{error}");
-        assert!(std::fs::read(path(name)).unwrap() == before, "{name} was changed");
-    }
 }

@@ -1,0 +1,46 @@
+//! The gateway as it comes: the project's own runner, found beside it, in boxes of namespaces.
+
+mod common;
+
+use std::path::Path;
+
+use common::{Gateway, Place, skip};
+use serde_json::{Value, json};
+
+#[test]
+fn without_settings_the_projects_own_runner_answers() {
+    let runner = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name("runner");
+    if !runner.is_file() {
+        return skip("runner is not built: cargo build --bin runner");
+    }
+    let place = Place::new();
+    let store = place.store();
+    let flags = ["--backend", "namespace", "--store", store.to_str().unwrap()];
+    let Some(gateway) = Gateway::launch(place.path(), |command, _| {
+        command.args(flags);
+    }) else {
+        return;
+    };
+    let (id, text) = gateway.say("alice", "hello there").told();
+    assert_eq!(text, "This is your message number 1, of 2 words: hello there");
+    let (_, text) = gateway.say_in("alice", &id, "and again").told();
+    assert!(text.starts_with("This is your message number 2,"), "{text}");
+    let call = "transform_text {\"text\":\"straße\",\"operation\":\"uppercase\"}";
+    assert!(gateway.say("alice", call).told().1.contains("STRASSE"));
+
+    // It may try to get out, and what came of it is told: nothing did. The canary that it carried stays in the log.
+    let (_, text) = gateway.say("bob", "attempt tcp 192.0.2.1:80").told();
+    assert!(text.contains("192.0.2.1:80"), "{text}");
+    let tried: Vec<Value> = gateway
+        .log_lines()
+        .iter()
+        .filter_map(|line| serde_json::from_str(line["stderr"].as_str()?.trim_end_matches("\\n")).ok())
+        .collect();
+    assert_eq!(tried.len(), 1, "{}", gateway.log());
+    assert_eq!(
+        (&tried[0]["schema"], &tried[0]["succeeded"]),
+        (&json!("plainsight.attempt/1"), &json!(false))
+    );
+    let canary = tried[0]["canary"].as_str().unwrap();
+    assert!(!text.contains(canary));
+}
