@@ -53,10 +53,15 @@ pub fn router(service: Service) -> Router {
         .route("/api/conversations", get(list))
         .route("/api/openapi.json", get(document))
         .route("/healthz", get(health))
-        .fallback(|| async { Refusal::NoSuchPath })
-        .method_not_allowed_fallback(|| async { Refusal::Method })
+        .fallback(|| async { refused(Refusal::NoSuchPath) })
+        .method_not_allowed_fallback(|| async { refused(Refusal::Method) })
         .layer(map_response(never_stored))
         .with_state(Arc::new(service))
+}
+
+fn refused(refusal: Refusal) -> Refusal {
+    refusal.log();
+    refusal
 }
 
 /// No cache may keep what one user said for another who asks the same.

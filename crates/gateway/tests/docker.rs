@@ -1,4 +1,5 @@
 //! The gateway with boxes of a Docker engine, where one answers: an image of a user's own, many at once, a violent end.
+#![cfg(target_os = "linux")]
 
 mod common;
 
