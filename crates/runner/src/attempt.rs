@@ -1,0 +1,182 @@
+//! One try to get out of the box, really made, and told as it went.
+//!
+//! | kind | target | what is tried |
+//! |---|---|---|
+//! | `tcp` | `IP:PORT` | connect, and send the canary |
+//! | `neighbour` | `IP:PORT` | the same to another box, which may begin to listen a moment later |
+//! | `udp`, `ipv6` | `IP:PORT` | send the canary in a datagram |
+//! | `dns` | `IP:PORT` | ask that server for a name that holds the canary |
+//! | `raw` | `IP` | open a raw IP socket, and send the canary in a packet of an experimental protocol |
+//! | `file` | a path | read the file |
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agent_core::hex128::Hex128;
+use serde::Serialize;
+
+const SCHEMA: &str = "plainsight.attempt/1";
+
+/// How long a TCP connection may take, and an answer by UDP: what works at all works at once here.
+const CONNECT: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_millis(200);
+
+/// How long another box may take until it listens.
+const NEIGHBOUR: Duration = Duration::from_secs(2);
+
+/// Between two tries to reach it.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Bytes of a file that are shown to have been read.
+const SHOWN: u64 = 64 << 10;
+
+/// An IP protocol for experiments (RFC 3692, 2.1): nobody takes the packet for something else.
+#[cfg(target_os = "linux")]
+const EXPERIMENT: u32 = 253;
+
+/// What is to be tried.
+pub(crate) struct Attempt<'a> {
+    kind: &'a str,
+    target: Target<'a>,
+}
+
+enum Target<'a> {
+    Socket(SocketAddr),
+    Address(IpAddr),
+    Path(&'a str),
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    kind: &'a str,
+    target: String,
+    canary: Option<&'a str>,
+    succeeded: bool,
+    outcome: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    data: String,
+}
+
+impl<'a> Attempt<'a> {
+    /// `KIND TARGET`; `None` for anything else.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let (kind, target) = text.split_once(' ')?;
+        let target = match kind {
+            "tcp" | "neighbour" | "udp" | "ipv6" | "dns" => Target::Socket(target.parse().ok()?),
+            "raw" => Target::Address(target.parse().ok()?),
+            "file" => Target::Path(target),
+            _ => return None,
+        };
+        Some(Self { kind, target })
+    }
+
+    /// Makes it, tells stderr everything, and returns what may be told outside.
+    pub(crate) fn make(&self) -> String {
+        let canary = match Hex128::fresh() {
+            Ok(canary) => canary.to_string(),
+            Err(error) => return format!("{}: no canary: {error}", self.kind),
+        };
+        let made = match self.target {
+            Target::Socket(target) => match self.kind {
+                "tcp" => tcp(target, &canary, Duration::ZERO),
+                "neighbour" => tcp(target, &canary, NEIGHBOUR),
+                "dns" => datagram(target, &query(&canary)),
+                _ => datagram(target, canary.as_bytes()),
+            },
+            Target::Address(target) => raw(target, &canary),
+            Target::Path(path) => read(path),
+        };
+        let target = match self.target {
+            Target::Socket(target) => target.to_string(),
+            Target::Address(target) => target.to_string(),
+            Target::Path(path) => path.to_owned(),
+        };
+        let (succeeded, outcome, data) = match made {
+            Ok(Done { outcome, data }) => (true, outcome, data),
+            Err(error) => (false, error.to_string(), String::new()),
+        };
+        let told = format!("{} {target}: {outcome}", self.kind);
+        let carries = matches!(self.target, Target::Socket(_) | Target::Address(_));
+        let canary = carries.then_some(canary.as_str());
+        let report = Report { schema: SCHEMA, kind: self.kind, target, canary, succeeded, outcome, data };
+        let line = serde_json::to_string(&report).unwrap_or_default();
+        let _ = writeln!(io::stderr(), "{line}");
+        told
+    }
+}
+
+struct Done {
+    outcome: String,
+    data: String,
+}
+
+impl Done {
+    fn said(outcome: impl Into<String>) -> Self {
+        Self { outcome: outcome.into(), data: String::new() }
+    }
+}
+
+fn tcp(target: SocketAddr, canary: &str, patience: Duration) -> io::Result<Done> {
+    let began = Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect_timeout(&target, CONNECT) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && began.elapsed() < patience => {
+                thread::sleep(AGAIN);
+            }
+            other => break other?,
+        }
+    };
+    stream.write_all(format!("{canary}\n").as_bytes())?;
+    Ok(Done::said("connected and sent"))
+}
+
+fn datagram(target: SocketAddr, bytes: &[u8]) -> io::Result<Done> {
+    let any = match target {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.send_to(bytes, target)?;
+    socket.set_read_timeout(Some(ANSWER))?;
+    let answered = socket.recv(&mut [0; 512]).is_ok();
+    Ok(Done::said(if answered { "sent and answered" } else { "sent, no answer" }))
+}
+
+/// A question for `CANARY.plainsight.invalid`, type A (RFC 1035, 4.1).
+fn query(canary: &str) -> Vec<u8> {
+    let mut message = vec![0x70, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in [canary, "plainsight", "invalid"] {
+        message.extend(u8::try_from(label.len()));
+        message.extend(label.as_bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    message
+}
+
+#[cfg(target_os = "linux")]
+fn raw(target: IpAddr, canary: &str) -> io::Result<Done> {
+    use rustix::net::{AddressFamily, Protocol, RawProtocol, SendFlags, SocketType, sendto, socket};
+
+    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let number = RawProtocol::new(EXPERIMENT).map(Protocol::from_raw);
+    let socket = socket(family, SocketType::RAW, number)?;
+    sendto(&socket, canary.as_bytes(), SendFlags::empty(), &SocketAddr::new(target, 0))?;
+    Ok(Done::said("sent"))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn raw(_target: IpAddr, _canary: &str) -> io::Result<Done> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn read(path: &str) -> io::Result<Done> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SHOWN).read_to_end(&mut bytes)?;
+    let data = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Done { outcome: format!("read {} bytes", bytes.len()), data })
+}

@@ -1,0 +1,102 @@
+//! The runner as a box starts it: a document on stdin, one on stdout, attempts told on stderr.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+fn run(stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn ask(prompt: &str) -> (String, Vec<Value>) {
+    let document = json!({ "schema": "plainsight.prompt/1", "conversation": [], "prompt": prompt });
+    let output = run(document.to_string().as_bytes());
+    assert!(output.status.success(), "{output:?}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["schema"], "plainsight.answer/1");
+    let lines = String::from_utf8(output.stderr).unwrap();
+    let attempts = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (answer["text"].as_str().unwrap().to_owned(), attempts)
+}
+
+#[test]
+fn it_counts_the_users_messages() {
+    let document = json!({
+        "schema": "plainsight.prompt/1",
+        "omitted_turns": 0,
+        "conversation": [{ "role": "user", "text": "one" }, { "role": "assistant", "text": "…" }],
+        "prompt": "two",
+    });
+    let output = run(document.to_string().as_bytes());
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["text"], "This is your message number 2, of 1 word: two");
+}
+
+/// What an attempt carries really arrives, and its canary is told to nobody but stderr.
+#[test]
+fn attempts_are_really_made_where_there_is_a_network() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let (tcp_at, udp_at) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+    let (text, attempts) = ask(&format!(
+        "attempt tcp {tcp_at}\nattempt udp {udp_at}\nattempt dns {udp_at}\nattempt file /proc/version"
+    ));
+    let canary = |index: usize| attempts[index]["canary"].as_str().unwrap().to_owned();
+    assert!(attempts.iter().all(|attempt| attempt["succeeded"] == true), "{attempts:?}");
+
+    let mut arrived = String::new();
+    std::io::Read::read_to_string(&mut tcp.accept().unwrap().0, &mut arrived).unwrap();
+    assert_eq!(arrived.trim(), canary(0));
+    let mut datagram = [0; 512];
+    let read = udp.recv(&mut datagram).unwrap();
+    assert_eq!(&datagram[..read], canary(1).as_bytes());
+    let read = udp.recv(&mut datagram).unwrap();
+    // Header, the length of the first label, the label (RFC 1035, 4.1).
+    assert_eq!((datagram[12], &datagram[13..45]), (32, canary(2).as_bytes()), "{read} bytes");
+    assert_eq!(attempts[3]["canary"], Value::Null);
+    assert!(attempts[3]["data"].as_str().unwrap().contains("Linux"));
+    for index in 0..3 {
+        assert!(!text.contains(&canary(index)), "{text}");
+    }
+    assert!(!text.contains("Linux"), "what was read stays inside: {text}");
+}
+
+#[test]
+fn an_attempt_that_fails_says_so() {
+    let closed: SocketAddr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (text, attempts) = ask(&format!("attempt tcp {closed}\nattempt file /no/such/file"));
+    assert!(attempts.iter().all(|attempt| attempt["succeeded"] == false), "{attempts:?}");
+    assert!(text.contains("refused") && text.contains("No such file"), "{text}");
+}
+
+#[test]
+fn two_runners_reach_each_other_where_nothing_keeps_them_apart() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (one, two) = (free(), free());
+    let other = std::thread::spawn(move || ask(&format!("listen {one}\nattempt neighbour {two}")));
+    let (_, mine) = ask(&format!("listen {two}\nattempt neighbour {one}"));
+    let (_, theirs) = other.join().unwrap();
+    assert_eq!((&mine[0]["succeeded"], &theirs[0]["succeeded"]), (&json!(true), &json!(true)));
+}
+
+#[test]
+fn what_is_no_prompt_is_refused() {
+    for stdin in [&b""[..], b"no JSON", b"{}", br#"{"schema":"plainsight.prompt/9","prompt":"x"}"#] {
+        let output = run(stdin);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(output.stdout.is_empty());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("plainsight.prompt/1"), "{output:?}");
+    }
+}
