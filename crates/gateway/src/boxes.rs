@@ -4,13 +4,14 @@
 //! The box has no network, and nothing here could give it one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use agent_core::error_chain::error_chain;
 use agent_core::text::printable_bytes;
 use sandbox::{Command, Exit, Job, Limits, Outcome, Sandbox};
 
 use crate::answer::{AnswerFormat, NoAnswer};
+use crate::journal::{Journal, Owner};
 use crate::prompt::{PromptFormat, prompt};
 use crate::store::Turn;
 
@@ -30,6 +31,8 @@ pub struct Boxes {
     pub prompt_format: PromptFormat,
     /// Where in its output the answer stands.
     pub answer_format: AnswerFormat,
+    /// Where every box is written down, if anywhere.
+    pub journal: Option<Arc<Journal>>,
 }
 
 /// Why a box gave no answer.
@@ -59,17 +62,21 @@ pub enum Failure {
 }
 
 impl Boxes {
-    /// The answer to `message` after `turns`, from a box of its own. Dropping the future ends the box.
+    /// The answer to `message` after `turns`, from a box of its own that is `owner`'s. Dropping the future ends the box.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn answer(&self, turns: &[Turn], message: &str) -> Result<String, Failure> {
+    pub async fn answer(&self, owner: Owner<'_>, turns: &[Turn], message: &str) -> Result<String, Failure> {
+        let started = SystemTime::now();
         let stdin = prompt(self.prompt_format, turns, message);
         let job = Job { command: self.command.clone(), stdin, limits: self.limits };
         tracing::info!(backend = self.sandbox.name(), stdin_bytes = job.stdin.len(), "start");
         match self.sandbox.run(job).await {
             Ok(outcome) => {
                 log(&outcome);
+                if let Some(journal) = &self.journal {
+                    journal.add(owner, started, &outcome);
+                }
                 self.answer_of(&outcome)
             }
             Err(error) => {

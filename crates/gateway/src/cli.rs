@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_core::tls::TlsVersions;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use experiment::RunId;
 use sandbox::{Backend, Command as Program, Limits as BoxLimits};
 
 use crate::answer::{self, AnswerFormat};
@@ -74,6 +75,13 @@ pub struct Serve {
     /// Time for a handshake, the head and the body of a request each.
     #[arg(long, value_name = "SECS", default_value = READ_TIMEOUT, value_parser = seconds)]
     pub read_timeout: Duration,
+    /// Write down every box: what it said, how it ended and what bounded it, a line of JSON each (plainsight.box/1). For
+    /// experiments: it holds what users said, and grows without end. What stands there already is replaced.
+    #[arg(long, value_name = "FILE", env = "BOX_JOURNAL")]
+    pub journal: Option<PathBuf>,
+    /// 32 hex digits that every line of the journal carries [default: fresh].
+    #[arg(long, value_name = "HEX", env = "RUN_ID", requires = "journal")]
+    pub run_id: Option<RunId>,
     /// Write {"local":"ip:port"} to this file once listening.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,

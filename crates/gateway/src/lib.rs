@@ -17,6 +17,7 @@ pub mod api;
 pub mod boxes;
 pub mod cli;
 pub mod error;
+pub mod journal;
 pub mod logging;
 pub mod openapi;
 pub mod prompt;

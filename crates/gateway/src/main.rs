@@ -12,6 +12,7 @@ use axum_server::Handle;
 use clap::Parser;
 use gateway::boxes::Boxes;
 use gateway::cli::{Cli, Command, Runner, Serve};
+use gateway::journal::Journal;
 use gateway::logging;
 use gateway::queue::Queue;
 use gateway::routes::{Service, router};
@@ -69,12 +70,20 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<rustls::ServerConfig>
     // First the store: whoever has it is the one gateway whose boxes there can be.
     let store = open_store(&flags.store).await?;
     let sandbox = open_sandbox(&flags.runner, &program).await?;
+    let journal = match &flags.journal {
+        Some(path) => {
+            let journal = Journal::create(path, flags.run_id.clone());
+            Some(Arc::new(journal.with_context(|| format!("the boxes' journal {}", path.display()))?))
+        }
+        None => None,
+    };
     let boxes = Boxes {
         sandbox,
         command: program,
         limits: flags.limits.of_a_box(),
         prompt_format: flags.runner.prompt_format(),
         answer_format: flags.runner.answer_format(),
+        journal,
     };
     let service = Service {
         store,

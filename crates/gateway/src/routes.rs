@@ -21,6 +21,7 @@ use crate::api::{self, Ask, ConversationView, DEFAULT_PAGE, Health, MAX_BODY, MA
 use crate::api::{PageQuery, PageView, Told};
 use crate::boxes::{Boxes, Failure};
 use crate::error::Refusal;
+use crate::journal::Owner;
 use crate::openapi;
 use crate::queue::{Permit, Queue};
 use crate::store::{Added, Store, To, Turn, now_unix_ns};
@@ -153,7 +154,8 @@ async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
             all.turns
         }
     };
-    let answer = service.boxes.answer(&turns, &message).await.map_err(|failure| match failure {
+    let owner = Owner { user: user.as_str(), conversation: id };
+    let answer = service.boxes.answer(owner, &turns, &message).await.map_err(|failure| match failure {
         Failure::TimedOut(limit) => Refusal::BoxTimedOut(limit),
         other => Refusal::Box(other),
     })?;

@@ -1,5 +1,6 @@
 //! What comes back.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,19 @@ pub enum Exit {
     TimedOut,
     /// Killed: it said more than [`crate::Limits::output_bytes`].
     TooMuchOutput,
+}
+
+/// As journals write it: `code 0` is how a command ends when all is well.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::TooMuchOutput => f.write_str("too much output"),
+        }
+    }
 }
 
 /// One limit that was in force.

@@ -1,0 +1,74 @@
+//! What every box said and what bounded it, written down for experiments.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use experiment::RunId;
+use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, LimitRecord, NO_NETWORK};
+use sandbox::Outcome;
+use uuid::Uuid;
+
+/// The boxes of one life of the gateway, a line each.
+#[derive(Debug)]
+pub struct Journal {
+    file: Mutex<BoxJournal>,
+    run: RunId,
+}
+
+/// For whom a box runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The user, as claimed.
+    pub user: &'a str,
+    /// The conversation.
+    pub conversation: Uuid,
+}
+
+impl Journal {
+    /// A new one at `path`; what stood there is gone.
+    ///
+    /// # Errors
+    /// The file cannot be made, or there is no randomness for a run id.
+    pub fn create(path: &Path, run: Option<RunId>) -> anyhow::Result<Self> {
+        let run = match run {
+            Some(run) => run,
+            None => RunId::fresh()?,
+        };
+        Ok(Self { file: Mutex::new(BoxJournal::create(path)?), run })
+    }
+
+    /// Adds a box that is gone. The line is in the file when this returns. A journal that cannot be written is said in the
+    /// log and keeps no user from an answer.
+    pub fn add(&self, owner: Owner<'_>, started: SystemTime, outcome: &Outcome) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let limit = |limit: &sandbox::InForce| LimitRecord {
+            name: limit.name.clone(),
+            mechanism: limit.mechanism.clone(),
+            value: limit.value.clone(),
+        };
+        let record = BoxRecord {
+            schema: BOX_SCHEMA,
+            run: self.run.as_str().to_owned(),
+            name: format!("box {}", Uuid::new_v4()),
+            user: Some(owner.user.to_owned()),
+            conversation_id: Some(owner.conversation.to_string()),
+            network: NO_NETWORK.to_owned(),
+            started_at_unix_ns: unix_ns(started),
+            ended_at_unix_ns: unix_ns(SystemTime::now()),
+            exit: outcome.exit.to_string(),
+            limits: outcome.in_force.iter().map(limit).collect(),
+            stdout: text(&outcome.stdout),
+            stderr: text(&outcome.stderr),
+        };
+        let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).append(&record);
+        if let Err(error) = written {
+            tracing::error!(%error, "the boxes' journal cannot be written");
+        }
+    }
+}
+
+fn unix_ns(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
