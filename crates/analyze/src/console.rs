@@ -1,5 +1,7 @@
 //! The result for a person at a terminal.
 
+mod isolation;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
@@ -54,6 +56,9 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
     }
     for capture in foreign {
         without_journal(out, capture)?;
+    }
+    for run in &exposure.isolation {
+        isolation::write(out, run)?;
     }
     for error in &exposure.errors {
         writeln!(out, "{}  {}", styled(AnsiColor::Red, "not analyzed"), safe(error))?;

@@ -12,6 +12,7 @@ pub use said::{JournalEntry, ManifestEntry, ProgramEntry};
 pub use wire::{ByKind, ConnectionEntry, Ended, Exhibit, ExhibitFrame, PacketEntry, Traffic, Turn};
 
 use crate::findings::Level;
+use crate::isolation::Isolation;
 use crate::journal::Direction;
 use crate::manifest::Expected;
 
@@ -31,6 +32,8 @@ pub struct Exposure {
     pub conclusion: Option<Conclusion>,
     /// Why the conclusion is what it is.
     pub reasons: Vec<String>,
+    /// Isolation runs, in the order of their paths.
+    pub isolation: Vec<Isolation>,
     /// Inputs that could not be analyzed, each with why.
     pub errors: Vec<String>,
 }

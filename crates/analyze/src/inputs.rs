@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::isolation;
 use crate::manifest::Manifest;
 
 /// Deepest directory below a given one that is still walked, so that a link in a circle ends.
@@ -60,26 +61,51 @@ impl Input {
     }
 }
 
-/// The captures that `path` means: itself, or all below it in the order of their names. Hidden directories are left
-/// out: a run that is under way works in one.
+/// What a path means.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Captures, in the order of their names; those that an isolation run speaks for are not among them.
+    pub captures: Vec<PathBuf>,
+    /// Descriptions of isolation runs.
+    pub experiments: Vec<PathBuf>,
+}
+
+/// The files that `path` means: itself, or all below it in the order of their names. Hidden directories are left out: a
+/// run that is under way works in one.
 ///
 /// # Errors
 ///
 /// The path cannot be read, or is a directory without captures.
-pub fn captures(path: &Path) -> Result<Vec<PathBuf>> {
+pub fn files(path: &Path) -> Result<Files> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut found = Files::default();
     if !metadata.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        let list = if is_experiment(path) { &mut found.experiments } else { &mut found.captures };
+        list.push(path.to_owned());
+        return Ok(found);
     }
-    let mut found = Vec::new();
     walk(path, 0, &mut found)?;
-    if found.is_empty() {
+    if found.captures.is_empty() && found.experiments.is_empty() {
         bail!("there is no capture (*.pcap, *.pcapng, *.cap) in {}; `make lab` makes two", path.display());
+    }
+    for experiment in &found.experiments {
+        // One that cannot be read is an error when it is judged, and speaks for nothing.
+        let spoken_for = isolation::captures_of(experiment).unwrap_or_default();
+        let directory = experiment.parent();
+        found.captures.retain(|capture| {
+            let name = capture.file_name().and_then(|name| name.to_str());
+            capture.parent() != directory
+                || !name.is_some_and(|name| spoken_for.iter().any(|known| known == name))
+        });
     }
     Ok(found)
 }
 
-fn walk(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+fn is_experiment(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == isolation::FILE_NAME)
+}
+
+fn walk(directory: &Path, depth: usize, found: &mut Files) -> Result<()> {
     let reading = || format!("cannot read the directory {}", directory.display());
     let mut entries = fs::read_dir(directory)
         .with_context(reading)?
@@ -95,11 +121,13 @@ fn walk(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> 
             if depth < MAX_DEPTH {
                 walk(&path, depth + 1, found)?;
             }
+        } else if is_experiment(&path) {
+            found.experiments.push(path);
         } else if path
             .extension()
             .is_some_and(|extension| CAPTURE_EXTENSIONS.iter().any(|known| extension == *known))
         {
-            found.push(path);
+            found.captures.push(path);
         }
     }
     Ok(())

@@ -17,6 +17,7 @@ mod frame_map;
 mod frame_times;
 mod http;
 pub mod inputs;
+pub mod isolation;
 mod journal;
 mod location;
 mod manifest;

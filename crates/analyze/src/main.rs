@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use analyze::exposure::{Exposure, Program, SCHEMA};
 use analyze::inputs::{self, Input};
+use analyze::isolation;
 use analyze::prove::{self, Options};
 use analyze::{console, verdict};
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Flags {
-    /// Captures, directories that are walked for captures, or - for standard input
+    /// Captures, isolation.json of isolation runs, directories that are walked for both, or - for standard input
     #[arg(default_value = "captures")]
     paths: Vec<PathBuf>,
 
@@ -78,20 +79,22 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> Result<u8> {
     let exposure = analyze_all(flags);
-    if !flags.no_output && !exposure.captures.is_empty() {
+    let nothing = exposure.captures.is_empty() && exposure.isolation.is_empty();
+    if !flags.no_output && !nothing {
         write_result(&flags.output, &exposure)?;
     }
     for error in &exposure.errors {
         let _ = writeln!(io::stderr(), "analyze: {error}");
     }
     print(flags.format, &exposure)?;
-    Ok(verdict::exit_status(&exposure.captures, exposure.errors.len()))
+    Ok(verdict::exit_status(&exposure.captures, &exposure.isolation, exposure.errors.len()))
 }
 
 fn analyze_all(flags: &Flags) -> Exposure {
     let mut captures = Vec::new();
     let mut errors = Vec::new();
-    for input in find_inputs(flags, &mut errors) {
+    let found = find_inputs(flags, &mut errors);
+    for input in found.captures {
         let progress = progress(flags, &input);
         let options = Options { show_secrets: flags.show_secrets };
         let proved = prove::prove(&input, options, &mut |bytes| progress.set_position(bytes));
@@ -101,24 +104,42 @@ fn analyze_all(flags: &Flags) -> Exposure {
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    let (conclusion, reasons) = verdict::conclusion(&captures);
-    let program = Program { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
-    Exposure { schema: SCHEMA, program, captures, conclusion, reasons, errors }
-}
-
-fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Vec<Input> {
-    let mut found = Vec::new();
-    for path in &flags.paths {
-        if path == Path::new("-") {
-            found.push(Input::standard_input());
-            continue;
-        }
-        match inputs::captures(path) {
-            Ok(files) => found.extend(files.iter().map(|file| Input::file(file))),
+    let mut isolation = Vec::new();
+    for file in found.experiments {
+        match isolation::prove(&file) {
+            Ok(run) => isolation.push(run),
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    for input in &mut found {
+    let (conclusion, reasons) = verdict::conclusion(&captures);
+    let program = Program { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+    Exposure { schema: SCHEMA, program, captures, conclusion, reasons, isolation, errors }
+}
+
+/// What the paths mean.
+struct Found {
+    captures: Vec<Input>,
+    /// Descriptions of isolation runs, which speak for captures of their own.
+    experiments: Vec<PathBuf>,
+}
+
+fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Found {
+    let mut captures = Vec::new();
+    let mut experiments = Vec::new();
+    for path in &flags.paths {
+        if path == Path::new("-") {
+            captures.push(Input::standard_input());
+            continue;
+        }
+        match inputs::files(path) {
+            Ok(files) => {
+                captures.extend(files.captures.iter().map(|file| Input::file(file)));
+                experiments.extend(files.experiments);
+            }
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    for input in &mut captures {
         if input.manifest.is_none() {
             input.journals.extend(flags.journals.iter().cloned());
             if let Some(keys) = &flags.keys {
@@ -126,7 +147,7 @@ fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Vec<Input> {
             }
         }
     }
-    found
+    Found { captures, experiments }
 }
 
 /// A bar for large files, on a terminal only.

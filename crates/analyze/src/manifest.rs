@@ -18,6 +18,8 @@ pub enum Expected {
     Exposed,
     /// TLS: they are not.
     Sealed,
+    /// Boxes without network: nothing of them is there. Of such captures the isolation run is judged, not they.
+    Isolated,
 }
 
 /// The parts of a manifest that the proof reads.
@@ -102,12 +104,12 @@ pub struct CaptureFile {
     pub frames: Option<u64>,
     /// Frames the kernel dropped for lack of room; `None` where no kernel was asked.
     pub kernel_drops: Option<u64>,
+    /// The kernel's filter; empty if everything was taken.
+    #[serde(default)]
+    pub filter: Option<String>,
     /// Longest part of a frame that was kept.
     #[serde(default)]
     pub snaplen: Option<u32>,
-    /// The kernel's filter, in tcpdump's words.
-    #[serde(default)]
-    pub filter: Option<String>,
     /// Frames whose checksum a network card was still to fill in.
     #[serde(default)]
     pub unfinished_checksums: Option<u64>,

@@ -130,6 +130,19 @@ impl KnownStrings {
         builder.finish(known)
     }
 
+    /// Values that are looked for by themselves, not as parts of messages; needle N is value N, in as far as no two are
+    /// equal.
+    pub(crate) fn values<'v>(values: impl IntoIterator<Item = &'v str>, decoys: &[String]) -> Self {
+        let mut builder = Builder::default();
+        for value in values {
+            builder.needle(value.as_bytes(), false);
+        }
+        for decoy in decoys {
+            builder.needle(decoy.as_bytes(), true);
+        }
+        builder.finish(Vec::new())
+    }
+
     /// What a pattern stands for.
     pub(crate) fn meanings(&self, pattern: PatternId) -> &[Meaning] {
         &self.meanings[pattern as usize]

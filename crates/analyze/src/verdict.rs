@@ -1,6 +1,7 @@
 //! What may be said. "Not found" is not "not visible" until everything here is satisfied.
 
 use crate::exposure::{Capture, Conclusion, Verdict};
+use crate::isolation::{Isolation, IsolationVerdict};
 use crate::manifest::Expected;
 
 /// Doubts that only matter to "sealed": without them "not found" would prove nothing.
@@ -112,10 +113,11 @@ pub mod exit {
     pub const INCONCLUSIVE: u8 = 3;
 }
 
-/// The exit status. An exposure outweighs an unreadable input, which outweighs a doubt.
-pub fn exit_status(captures: &[Capture], errors: usize) -> u8 {
+/// The exit status. An exposure or a leak outweighs an unreadable input, which outweighs a doubt.
+pub fn exit_status(captures: &[Capture], isolation: &[Isolation], errors: usize) -> u8 {
     let judged = || captures.iter().filter_map(|capture| Some((capture, capture.verdict?)));
-    if judged().any(|(capture, verdict)| contradicts(capture, verdict)) {
+    let is = |verdict| isolation.iter().any(|run| run.verdict == verdict);
+    if judged().any(|(capture, verdict)| contradicts(capture, verdict)) || is(IsolationVerdict::Leaked) {
         exit::NOT_MET
     } else if errors > 0 {
         exit::INPUT
@@ -123,7 +125,8 @@ pub fn exit_status(captures: &[Capture], errors: usize) -> u8 {
         (Some(_), Some(verdict)) => !is_clean(capture, verdict),
         (expected, None) => expected.is_some(),
         (None, Some(verdict)) => verdict == Verdict::Inconclusive,
-    }) {
+    }) || is(IsolationVerdict::Inconclusive)
+    {
         exit::INCONCLUSIVE
     } else {
         exit::MET
