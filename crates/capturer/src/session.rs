@@ -97,7 +97,11 @@ impl Session {
             started_at_unix_ns: unix_ns(),
             ended_at_unix_ns: None,
             finished: false,
-            journals: vec![files.journal_a(), files.journal_b()],
+            // Boxes are written down in a journal of the whole run.
+            journals: match args.variant.is_isolation() {
+                true => Vec::new(),
+                false => vec![files.journal_a(), files.journal_b()],
+            },
             key_log: args.key_log.clone(),
             decoys: random::decoys()?,
             program: ProgramRecord {

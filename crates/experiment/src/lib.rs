@@ -20,4 +20,4 @@ pub mod variant;
 pub use files::RunFiles;
 pub use manifest::{Backend, CaptureRecord, Manifest, ProgramRecord, Vantage, VariantRecord};
 pub use random::RunId;
-pub use variant::{ExpectedVerdict, Scheme, UnknownName, VARIANTS, Variant};
+pub use variant::{ExpectedVerdict, ISOLATION, Scheme, UnknownName, VARIANTS, Variant};

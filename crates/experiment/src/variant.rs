@@ -1,4 +1,4 @@
-//! The table of variants: the same two agents, run in different ways.
+//! The table of variants: the same two agents, run in different ways. Beside it the one other experiment, [`ISOLATION`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,6 +24,17 @@ pub const VARIANTS: &[Variant] = &[
         expected_verdict: ExpectedVerdict::Sealed,
     },
 ];
+
+/// The other experiment: users' requests in boxes without network. What is captured is everything that passes where
+/// packets of a box could pass, so that no port stands for it.
+pub const ISOLATION: Variant = Variant {
+    name: "isolation",
+    scheme: Scheme::Http,
+    http_version: "1.1",
+    tls_versions: &[],
+    port: 8000,
+    expected_verdict: ExpectedVerdict::Isolated,
+};
 
 /// One way to run the experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +62,20 @@ impl Variant {
     pub fn named(name: &str) -> Result<&'static Self, UnknownName> {
         VARIANTS
             .iter()
+            .chain([&ISOLATION])
             .find(|variant| variant.name == name)
             .ok_or_else(|| UnknownName::new("variant", name, Self::names()))
     }
 
-    /// The names of all variants, in the order of the table.
+    /// The names of all variants, in the order of the table, and of the other experiment.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        VARIANTS.iter().map(|variant| variant.name)
+        VARIANTS.iter().chain([&ISOLATION]).map(|variant| variant.name)
+    }
+
+    /// Whether it is the isolation of boxes that is tried, not what can be read of a talk.
+    #[must_use]
+    pub fn is_isolation(&self) -> bool {
+        self.expected_verdict == ExpectedVerdict::Isolated
     }
 
     /// Whether the agents need certificates for it, and a key log is worth asking for.
@@ -116,6 +134,8 @@ pub enum ExpectedVerdict {
     Exposed,
     /// None can, and that is proven by controls.
     Sealed,
+    /// Nothing of a box is there, and that is proven by controls.
+    Isolated,
 }
 
 /// A name that is in no table.
@@ -159,6 +179,6 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = Variant::named("gopher").unwrap_err();
-        assert_eq!(error.to_string(), "unknown variant \"gopher\"; known: http, https");
+        assert_eq!(error.to_string(), "unknown variant \"gopher\"; known: http, https, isolation");
     }
 }

@@ -1,10 +1,11 @@
 //! The command line: what can be asked of the lab, and nothing of how it is done.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use experiment::{Variant, variant::UnknownName};
+use experiment::{RunId, Variant, variant::UnknownName};
 
 /// Runs the experiment on this machine: two agents, a wire between them, and a capturer on the wire.
 ///
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     /// Enter a network namespace, arrange to die with the lab, become the program.
     #[command(name = "__enter", hide = true)]
     Enter(EnterArgs),
+    /// Do one step of the isolation experiment in a container of its own.
+    #[command(name = "__isolation", hide = true)]
+    Isolation(IsolationArgs),
     /// Try the netns backend in this process and print the outcome as JSON.
     #[command(name = "__probe", hide = true)]
     Probe,
@@ -117,6 +121,51 @@ pub(crate) struct EnterArgs {
     pub(crate) program: Vec<OsString>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct IsolationArgs {
+    /// Which step.
+    #[arg(value_enum)]
+    pub(crate) step: IsolationStep,
+
+    /// Where the files of the run are.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+
+    /// 32 hex digits.
+    #[arg(long, env = "RUN_ID", value_name = "HEX")]
+    pub(crate) run_id: RunId,
+
+    /// Where the gateway listens.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) server: SocketAddr,
+
+    /// This container's own address on the users' network.
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: IpAddr,
+
+    /// The other agent, beyond the gateway.
+    #[arg(long, value_name = "IP")]
+    pub(crate) outside: IpAddr,
+
+    /// The same by IPv6.
+    #[arg(long, value_name = "IP")]
+    pub(crate) outside_v6: IpAddr,
+
+    /// The network that the control's boxes are given, as the engine names it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: String,
+}
+
+/// The steps of the isolation experiment in containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IsolationStep {
+    Talk,
+    Intrude,
+    Control,
+    Unboxed,
+    Record,
+}
+
 fn variant(name: &str) -> Result<&'static Variant, UnknownName> {
     Variant::named(name)
 }
@@ -144,7 +193,7 @@ mod tests {
             assert_eq!(args.variants[0].name, name);
         }
         let error = Cli::try_parse_from(["lab", "run", "gopher"]).unwrap_err();
-        assert!(error.to_string().contains("known: http, https"), "{error}");
+        assert!(error.to_string().contains("known: http, https, isolation"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
 }

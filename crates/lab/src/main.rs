@@ -10,9 +10,12 @@ mod backend;
 mod cli;
 mod cost;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod isolation;
 mod machine;
 #[cfg(target_os = "linux")]
 mod netns;
+mod phases;
 mod process;
 mod programs;
 mod report;
@@ -32,6 +35,9 @@ use report::Reporter;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
+    // The lab is also the helper that becomes the boxes of the isolation experiment's control.
+    #[cfg(target_os = "linux")]
+    sandbox::enter_if_asked();
     let cli = Cli::parse();
     let reporter = Reporter::new(cli.quiet, cli.verbose);
     let outcome = match cli.command {
@@ -41,9 +47,13 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Enter(args) => netns::enter::main(&args),
         #[cfg(target_os = "linux")]
+        Command::Isolation(args) => isolation::containers::main(&args),
+        #[cfg(target_os = "linux")]
         Command::Probe => netns::probe::main(),
         #[cfg(not(target_os = "linux"))]
-        Command::Enter(_) | Command::Probe => Err(anyhow::anyhow!("network namespaces need Linux")),
+        Command::Enter(_) | Command::Isolation(_) | Command::Probe => {
+            Err(anyhow::anyhow!("network namespaces need Linux"))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
@@ -116,6 +116,34 @@ impl Call {
         #[cfg(unix)]
         command.process_group(0);
         command
+    }
+
+    /// Runs it to its end with these bytes on its stdin, and hands over what it said.
+    pub(crate) async fn output(
+        self,
+        programs: &Programs,
+        stdin: Vec<u8>,
+        deadline: Duration,
+    ) -> anyhow::Result<Output> {
+        let program = self.program;
+        let mut command = self.command(programs);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("starting {program}"))?;
+        let mut pipe = child.stdin.take();
+        let feeding = tokio::spawn(async move {
+            if let Some(pipe) = &mut pipe {
+                // One that ends without reading everything says so itself.
+                let _ = pipe.write_all(&stdin).await;
+            }
+        });
+        let output = tokio::time::timeout(deadline, child.wait_with_output())
+            .await
+            .with_context(|| format!("{program} did not finish within {} s", deadline.as_secs()))?
+            .with_context(|| format!("waiting for {program}"))?;
+        feeding.abort();
+        let words = || harmless(&String::from_utf8_lossy(&output.stderr));
+        anyhow::ensure!(output.status.success(), "{program} ended with {}: {}", output.status, words());
+        Ok(output)
     }
 
     /// Starts it.

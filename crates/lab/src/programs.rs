@@ -14,10 +14,13 @@ pub(crate) enum Program {
     AgentB,
     Capturer,
     Certgen,
+    Gateway,
+    Runner,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 4] = [Self::AgentA, Self::AgentB, Self::Capturer, Self::Certgen];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::AgentA, Self::AgentB, Self::Capturer, Self::Certgen, Self::Gateway, Self::Runner];
 
     /// The name of its package and of its executable.
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +29,8 @@ impl Program {
             Self::AgentB => "agent-b",
             Self::Capturer => "capturer",
             Self::Certgen => "certgen",
+            Self::Gateway => "gateway",
+            Self::Runner => "runner",
         }
     }
 }

@@ -6,11 +6,10 @@
 //! ```
 //! Either way the capturer is ready before agent-a starts, so it sees the first packet.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
 use experiment::{Manifest, RunFiles, RunId, Variant};
@@ -20,6 +19,7 @@ use crate::backend::{self, Place};
 use crate::cli::RunArgs;
 #[cfg(target_os = "linux")]
 use crate::netns;
+use crate::phases::Phases;
 use crate::process::{Call, Ended, Process};
 use crate::programs::{Program, Programs};
 use crate::report::Reporter;
@@ -33,7 +33,7 @@ const SERVER_NAME: &str = "agent-b";
 const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A program is ready within milliseconds of its start.
-const READY_DEADLINE: Duration = Duration::from_secs(15);
+pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// agent-a's own script takes less than a second; its own deadlines are shorter and tell more.
 const CALLS_DEADLINE: Duration = Duration::from_secs(120);
@@ -42,10 +42,10 @@ const CALLS_DEADLINE: Duration = Duration::from_secs(120);
 const CALL_DEADLINE: Duration = Duration::from_millis(100);
 
 /// agent-b finishes what is in flight, and agent-a is gone by then.
-const END_DEADLINE: Duration = Duration::from_secs(15);
+pub(crate) const END_DEADLINE: Duration = Duration::from_secs(15);
 
 /// The capturer reads on until the wire is quiet, then hashes and syncs its file.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// When one program fails because another died, the other's death is the news. It may be noticed this much later.
 const BLAME_WAIT: Duration = Duration::from_millis(200);
@@ -88,13 +88,30 @@ pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let script = Script { count: args.count, ..Script::default() };
     until_interrupted(async {
         for variant in &args.variants {
-            let outcome = lab.run(variant, &captures, &script).await.with_context(|| format!("{variant}"))?;
-            let capture = args.captures.join(outcome.files.capture());
+            let left = if variant.is_isolation() {
+                isolation(&lab, &captures).await.with_context(|| format!("{variant}"))?
+            } else {
+                let outcome =
+                    lab.run(variant, &captures, &script).await.with_context(|| format!("{variant}"))?;
+                outcome.files.capture()
+            };
             // Progress of a long command: each line is due when its run is done.
-            writeln!(std::io::stdout(), "{}", capture.display()).context("writing to stdout")?;
+            writeln!(std::io::stdout(), "{}", args.captures.join(left).display())
+                .context("writing to stdout")?;
         }
         Ok(())
     })
+}
+
+#[cfg(target_os = "linux")]
+async fn isolation(lab: &Lab, captures: &Captures) -> anyhow::Result<String> {
+    crate::isolation::run(lab, captures).await?;
+    Ok(crate::isolation::RECORD.to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn isolation(_lab: &Lab, _captures: &Captures) -> anyhow::Result<String> {
+    bail!("the isolation experiment needs Linux; `make isolation` runs it in containers")
 }
 
 /// Runs something on one thread, until it is done or a signal asks to stop. Either way everything it owns is dropped,
@@ -115,10 +132,17 @@ pub(crate) fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>
 
 /// The programs that these variants need.
 pub(crate) fn needed(variants: &[&Variant]) -> Vec<Program> {
-    Program::ALL
-        .into_iter()
-        .filter(|&program| program != Program::Certgen || variants.iter().any(|variant| variant.uses_tls()))
-        .collect()
+    use Program::{AgentA, AgentB, Capturer, Certgen, Gateway, Runner};
+
+    let wants = |program| {
+        variants.iter().any(|variant| match program {
+            AgentB | Capturer => true,
+            AgentA => !variant.is_isolation(),
+            Certgen => variant.uses_tls(),
+            Gateway | Runner => variant.is_isolation(),
+        })
+    };
+    Program::ALL.into_iter().filter(|&program| wants(program)).collect()
 }
 
 impl Lab {
@@ -142,7 +166,7 @@ impl Lab {
         match done {
             Ok((manifest, agent_a_started_at_unix_ns)) => {
                 staging.publish(&files)?;
-                phases.report(&manifest);
+                phases.report(&format!("{} frames", manifest.capture.frames.unwrap_or(0)));
                 Ok(Outcome { files: in_place, agent_a_started_at_unix_ns })
             }
             Err(error) if is_capturers_end(&error) => Err(match staging.keep_partial(&files) {
@@ -436,44 +460,9 @@ fn size_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-fn unix_ns(time: SystemTime) -> u64 {
+pub(crate) fn unix_ns(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// What a run is doing, and how long each part took.
-struct Phases<'a> {
-    variant: &'static Variant,
-    reporter: &'a Reporter,
-    done: Vec<(&'static str, Duration)>,
-    current: Option<(&'static str, Instant)>,
-}
-
-impl<'a> Phases<'a> {
-    fn begin(variant: &'static Variant, reporter: &'a Reporter) -> Self {
-        Self { variant, reporter, done: Vec::new(), current: None }
-    }
-
-    fn enter(&mut self, phase: &'static str) {
-        self.leave();
-        self.reporter.step(&format!("{}: {phase}", self.variant));
-        self.current = Some((phase, Instant::now()));
-    }
-
-    fn leave(&mut self) {
-        if let Some((phase, since)) = self.current.take() {
-            self.done.push((phase, since.elapsed()));
-        }
-    }
-
-    fn report(&mut self, manifest: &Manifest) {
-        self.leave();
-        let mut text = format!("{}: {} frames", self.variant, manifest.capture.frames.unwrap_or(0));
-        for (phase, took) in &self.done {
-            let _ = write!(text, ", {phase} {:.1} ms", took.as_secs_f64() * 1000.0);
-        }
-        self.reporter.note(&text);
-    }
 }
 
 #[cfg(test)]
@@ -544,9 +533,12 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_made_only_for_variants_that_need_them() {
+    fn programs_are_asked_for_by_those_who_need_them() {
         let named = |name| Variant::named(name).unwrap();
         assert!(!needed(&[named("http")]).contains(&Program::Certgen));
         assert!(needed(&[named("http"), named("https")]).contains(&Program::Certgen));
+        assert!(!needed(&[named("http"), named("https")]).contains(&Program::Gateway));
+        assert!(needed(&[named("isolation")]).contains(&Program::Runner));
+        assert!(!needed(&[named("isolation")]).contains(&Program::AgentA));
     }
 }

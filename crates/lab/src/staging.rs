@@ -102,6 +102,31 @@ impl Staging<'_> {
         remove_folder_if_there(&self.partial(files))
     }
 
+    /// Moves these files into place, `record` last, replacing all that `is_of_an_earlier_run` knows.
+    ///
+    /// The old record goes first: killed in between, the folder holds captures that nothing speaks for.
+    pub(crate) fn publish_as(
+        &self,
+        record: &str,
+        files: &[String],
+        is_of_an_earlier_run: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
+        let place = &self.captures.path;
+        remove_file_if_there(&place.join(record))?;
+        let entries = fs::read_dir(place).with_context(|| format!("reading {}", place.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("reading {}", place.display()))?;
+            let old = entry.file_name().to_str().is_some_and(&is_of_an_earlier_run);
+            if old && entry.path().is_file() {
+                remove_file_if_there(&entry.path())?;
+            }
+        }
+        for name in files.iter().map(String::as_str).chain([record]) {
+            experiment::files::rename_durably(&self.path.join(name), &place.join(name))?;
+        }
+        Ok(())
+    }
+
     /// Keeps what a capturer that died left behind. `None` if it left nothing.
     pub(crate) fn keep_partial(&self, files: &RunFiles) -> anyhow::Result<Option<PathBuf>> {
         let kept: Vec<String> = [

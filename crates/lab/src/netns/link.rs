@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute, LinkMessage, State,
 };
@@ -28,12 +29,20 @@ pub(super) fn create_pair(here: &str, there: &str, peer: &File) -> io::Result<()
     })
 }
 
-/// Gives the interface its address and MTU, silences IPv6 on it, and brings it and the loopback interface up.
-pub(super) fn configure(interface: &str, address: Ipv4Addr, prefix_len: u8, mtu: u32) -> io::Result<()> {
+/// An address and the length of its network's prefix.
+pub(super) type Network = (IpAddr, u8);
+
+/// Gives the interface its addresses and MTU, silences IPv6 on it, and brings it and the loopback interface up.
+pub(super) fn configure(interface: &str, addresses: &[Network], mtu: u32) -> io::Result<()> {
     with_netlink(async |handle| {
         let index = find(&handle, interface).await?.header.index;
         silence_ipv6(&handle, index).await?;
-        handle.address().add(index, IpAddr::V4(address), prefix_len).execute().await?;
+        for &(address, prefix_len) in addresses {
+            let mut add = handle.address().add(index, address, prefix_len);
+            // An address that is still being tried out (RFC 4862) cannot be used yet.
+            add.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            add.execute().await?;
+        }
         handle.link().set(LinkUnspec::new_with_index(index).mtu(mtu).up().build()).execute().await?;
         let loopback = find(&handle, "lo").await?.header.index;
         handle.link().set(LinkUnspec::new_with_index(loopback).up().build()).execute().await

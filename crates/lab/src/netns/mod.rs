@@ -16,11 +16,12 @@ pub(crate) mod enter;
 mod link;
 mod offload;
 pub(crate) mod probe;
+pub(crate) mod star;
 mod userns;
 
 use std::fs::File;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
@@ -115,6 +116,16 @@ impl Namespace {
         })
     }
 
+    /// Another hold on the same namespace.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
+    /// Moves the calling thread into it, for the rest of its life.
+    pub(crate) fn enter_for_good(&self) -> io::Result<()> {
+        Ok(setns(&self.0, CloneFlags::CLONE_NEWNET)?)
+    }
+
     /// A path by which a child process can enter it while this process lives.
     pub(crate) fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
@@ -131,18 +142,31 @@ impl Wire {
     /// Builds one. Needs the right to administer the network of the user namespace the process is in.
     pub(crate) fn build() -> Result<Self, Refusal> {
         let wire = Self { a: Namespace::create()?, b: Namespace::create()? };
-        wire.b.inside(|| link::create_pair(VETH_B, VETH_A, &wire.a.0)).map_err(Refusal::at(Step::Veth))?;
-        for (namespace, interface, address) in [(&wire.a, VETH_A, ADDRESS_A), (&wire.b, VETH_B, ADDRESS_B)] {
-            namespace.inside(|| offload::switch_off(interface)).map_err(Refusal::at(Step::Offloads))?;
-            namespace
-                .inside(|| link::configure(interface, address, PREFIX_LEN, MTU))
-                .map_err(Refusal::at(Step::Links))?;
-        }
-        for (namespace, interface) in [(&wire.a, VETH_A), (&wire.b, VETH_B)] {
-            namespace.inside(|| link::wait_until_up(interface)).map_err(Refusal::at(Step::Links))?;
-        }
+        let address = |address: Ipv4Addr| [(IpAddr::V4(address), PREFIX_LEN)];
+        join(&wire.b, VETH_B, &address(ADDRESS_B), &wire.a, VETH_A, &address(ADDRESS_A))?;
         Ok(wire)
     }
+}
+
+/// Joins two namespaces by a pair of interfaces, and waits until both are up.
+fn join(
+    here: &Namespace,
+    here_name: &str,
+    here_addresses: &[link::Network],
+    there: &Namespace,
+    there_name: &str,
+    there_addresses: &[link::Network],
+) -> Result<(), Refusal> {
+    here.inside(|| link::create_pair(here_name, there_name, &there.0)).map_err(Refusal::at(Step::Veth))?;
+    let ends = [(there, there_name, there_addresses), (here, here_name, here_addresses)];
+    for (namespace, interface, addresses) in ends {
+        namespace.inside(|| offload::switch_off(interface)).map_err(Refusal::at(Step::Offloads))?;
+        namespace.inside(|| link::configure(interface, addresses, MTU)).map_err(Refusal::at(Step::Links))?;
+    }
+    for (namespace, interface, _) in ends {
+        namespace.inside(|| link::wait_until_up(interface)).map_err(Refusal::at(Step::Links))?;
+    }
+    Ok(())
 }
 
 /// Namespaces belong to threads: work in another one is done on a thread that is given up afterwards.

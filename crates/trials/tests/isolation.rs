@@ -1,0 +1,338 @@
+//! The isolation experiment: a real run, and the same run damaged in every way that could make a leak look like none.
+
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use trials::damage::{Copied, Judged, Record, analyze_with, conversation, insert, strangers};
+use trials::lab::{read_json, said};
+use trials::{Lab, has_netns, skip};
+
+/// The captures, as the experiment's file names them.
+const INTERFACES: [&str; 3] = ["veth-front", "veth-back", "lo"];
+
+/// Every way out of a box that is tried.
+const KINDS: [&str; 7] = ["dns", "file", "ipv6", "neighbour", "raw", "tcp", "udp"];
+
+/// One run for all tests.
+fn with_run(test: impl FnOnce(&Lab)) {
+    static RUN: OnceLock<Result<Lab, String>> = OnceLock::new();
+    let run = RUN.get_or_init(|| {
+        has_netns()?;
+        let lab = Lab::new();
+        let output = lab.run(&["isolation", "--backend", "netns"]);
+        assert!(output.status.success(), "lab run isolation: {}", said(&output));
+        Ok(lab)
+    });
+    match run {
+        Ok(lab) => test(lab),
+        Err(reason) => skip(reason),
+    }
+}
+
+/// Judges a copy after a change of the experiment's file.
+fn judged(lab: &Lab, change: impl FnOnce(&Copied, &mut Value)) -> Isolation {
+    let copied = Copied::of(lab);
+    let mut record = read_json(&copied.path("isolation.json"));
+    change(&copied, &mut record);
+    copied.write("isolation.json", record.to_string());
+    Isolation(copied.analyze())
+}
+
+/// The one isolation run of a result.
+struct Isolation(Judged);
+
+impl Isolation {
+    fn entry(&self) -> &Value {
+        let runs = self.0.document["isolation"].as_array().expect("an array of runs");
+        assert_eq!(runs.len(), 1, "{}", self.0.said);
+        &runs[0]
+    }
+
+    fn reasons(&self) -> String {
+        self.entry()["reasons"].to_string()
+    }
+
+    fn is(&self, verdict: &str, status: i32, reason: &str) {
+        assert_eq!(self.entry()["verdict"], verdict, "{}", self.reasons());
+        assert_eq!(self.0.status, status, "{}", self.reasons());
+        assert!(self.reasons().contains(reason), "{reason}: {}", self.reasons());
+    }
+}
+
+fn phase<'r>(record: &'r mut Value, name: &str) -> &'r mut Value {
+    let phases = record["phases"].as_array_mut().expect("phases");
+    phases.iter_mut().find(|phase| phase["name"] == name).expect("a phase of that name")
+}
+
+#[test]
+fn a_run_is_isolated() {
+    with_run(|lab| {
+        let isolation = judged(lab, |_, _| {});
+        isolation.is("isolated", 0, "[]");
+        let entry = isolation.entry();
+        assert_eq!(
+            (&entry["box_frames"], &entry["box_canaries"], &entry["secrets_crossed"]),
+            (&json!(0), &json!(0), &json!(0))
+        );
+        let kinds = entry["kinds"].as_array().unwrap();
+        let names: Vec<_> = kinds.iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
+        assert_eq!(names, KINDS);
+        for kind in kinds {
+            assert_eq!((&kind["tried"], &kind["seen"]), (&json!(2), &json!(0)), "{kind}");
+            assert_eq!(kind["control_passed"], true, "{kind}");
+        }
+        let interfaces = entry["interfaces"].as_array().unwrap();
+        assert_eq!(interfaces.len(), 2 * INTERFACES.len());
+        for interface in interfaces.iter().filter(|interface| interface["phase"] == "isolated") {
+            assert_eq!(interface["box_frames"], 0, "{interface}");
+            let talk = interface["talk_frames"].as_u64().unwrap();
+            assert_eq!(talk > 0, interface["interface"] == "veth-front", "{interface}");
+        }
+        assert_eq!(entry["identity"]["shown"], true, "{entry}");
+        assert!(
+            isolation.0.document["captures"].as_array().unwrap().is_empty(),
+            "the run speaks for its captures"
+        );
+    });
+}
+
+#[test]
+fn the_limits_of_each_box_are_told_with_what_enforces_them() {
+    with_run(|lab| {
+        let isolation = judged(lab, |_, _| {});
+        let boxes = isolation.entry()["boxes"].as_array().unwrap().clone();
+        let isolated: Vec<_> = boxes.iter().filter(|one| one["phase"] == "isolated").collect();
+        assert_eq!(isolated.len(), 4, "two users with two messages each");
+        for one in isolated {
+            assert_eq!((&one["network"], &one["exit"]), (&json!("none"), &json!("code 0")));
+            let limits = one["limits"].as_array().unwrap();
+            for name in ["memory", "processes", "network"] {
+                let limit = limits.iter().find(|limit| limit["name"].as_str().unwrap().contains(name));
+                let limit = limit.unwrap_or_else(|| panic!("no limit of {name}: {one}"));
+                assert!(!limit["mechanism"].as_str().unwrap().is_empty(), "{limit}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_terminal_says_it_in_a_table() {
+    with_run(|lab| {
+        let output = analyze_with(&[&lab.captures().join("isolation.json")], &["--no-output"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        for words in ["Isolation: isolated", "What left the boxes", "veth-back", "neighbour", "is a claim"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    });
+}
+
+/// The captures of the control are what captures look like when boxes have a network.
+#[test]
+fn boxes_that_were_given_a_network_have_leaked() {
+    with_run(|lab| {
+        let all = judged(lab, |copied, record| {
+            let control = phase(record, "control").clone();
+            let isolated = phase(record, "isolated");
+            isolated["captures"] = control["captures"].clone();
+            // Their journal says that they had none: the packets know better.
+            let boxes = String::from_utf8(copied.read(control["boxes"].as_str().unwrap())).unwrap();
+            copied.write("isolation.isolated.boxes.jsonl", boxes.replace("the host's", "none"));
+        });
+        all.is("leaked", 1, "is on the wire");
+        assert!(all.reasons().contains("not of the users' talk"));
+
+        for interface in ["veth-back", "lo"] {
+            let one = judged(lab, |_, record| {
+                let captures = phase(record, "isolated")["captures"].as_array_mut().unwrap();
+                let name =
+                    captures.iter_mut().find(|name| name.as_str().unwrap().contains(interface)).unwrap();
+                *name = format!("isolation.control.{interface}.pcap").into();
+            });
+            one.is("leaked", 1, "not of the users' talk");
+        }
+    });
+}
+
+#[test]
+fn a_single_strange_frame_is_a_leak() {
+    with_run(|lab| {
+        let isolation = judged(lab, |copied, _| {
+            let name = "isolation.isolated.veth-front";
+            let mut records = copied.records(name);
+            insert(&mut records, 3, conversation(strangers(), &[])[..1].to_vec());
+            copied.write_records(name, 1, &records);
+            copied.vouch(name);
+        });
+        isolation.is("leaked", 1, "192.0.2.1:50000 to 192.0.2.2:9000");
+    });
+}
+
+/// A box's canary in the users' own talk: every frame is of the talk, and yet it got out.
+#[test]
+fn a_canary_in_the_users_talk_is_a_leak() {
+    with_run(|lab| {
+        let isolation = judged(lab, |copied, _| {
+            let journal = String::from_utf8(copied.read("isolation.isolated.boxes.jsonl")).unwrap();
+            let canary =
+                journal.split("canary\\\":\\\"").nth(1).and_then(|rest| rest.get(..32)).expect("a canary");
+            let name = "isolation.isolated.veth-front";
+            let mut records: Vec<Record> = copied.records(name);
+            let longest = records.iter_mut().max_by_key(|record| record.bytes.len()).unwrap();
+            let end = longest.bytes.len();
+            longest.bytes[end - 32..].copy_from_slice(canary.as_bytes());
+            copied.write_records(name, 1, &records);
+            copied.vouch(name);
+        });
+        isolation.is("leaked", 1, "is on the wire on veth-front");
+    });
+}
+
+#[test]
+fn a_secret_in_another_users_box_is_a_leak() {
+    with_run(|lab| {
+        let isolation = judged(lab, |copied, record| {
+            let [first, second] = [0, 1].map(|user| record["users"][user].clone());
+            let name = "isolation.isolated.boxes.jsonl";
+            let mut lines: Vec<Value> = String::from_utf8(copied.read(name))
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let line = lines.iter_mut().find(|line| line["user"] == second["id"]).unwrap();
+            line["stdout"] = format!("{} {}", line["stdout"], first["secret"].as_str().unwrap()).into();
+            copied.write(name, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        });
+        isolation.is("leaked", 1, "only user");
+    });
+}
+
+#[test]
+fn no_positive_control_proves_nothing() {
+    with_run(|lab| {
+        judged(lab, |_, record| {
+            record["phases"].as_array_mut().unwrap().truncate(1);
+        })
+        .is("inconclusive", 3, "no positive control");
+        judged(lab, |copied, _| copied.write("isolation.control.boxes.jsonl", "")).is(
+            "inconclusive",
+            3,
+            "no positive control",
+        );
+    });
+}
+
+#[test]
+fn a_capture_of_the_wrong_interface_proves_nothing() {
+    with_run(|lab| {
+        for interface in INTERFACES {
+            let kept_in_one = judged(lab, |_, record| {
+                let captures = phase(record, "isolated")["captures"].as_array_mut().unwrap();
+                captures.retain(|name| !name.as_str().unwrap().contains(interface));
+            });
+            kept_in_one.is("inconclusive", 3, &format!("{interface} was captured for the control only"));
+        }
+        // In both: then the control does not see what went by the interface that nobody looked at.
+        for interface in ["veth-back", "lo"] {
+            let in_none = judged(lab, |_, record| {
+                for name in ["isolated", "control"] {
+                    let captures = phase(record, name)["captures"].as_array_mut().unwrap();
+                    captures.retain(|name| !name.as_str().unwrap().contains(interface));
+                }
+            });
+            in_none.is("inconclusive", 3, "no positive control");
+        }
+        let renamed = judged(lab, |copied, _| {
+            copied.edit_manifest("isolation.isolated.veth-back", |manifest| {
+                manifest["interface"] = "eth9".into()
+            });
+        });
+        renamed.is("inconclusive", 3, "eth9 was captured while the boxes ran, but not for the control");
+    });
+}
+
+#[test]
+fn captures_that_are_not_whole_prove_nothing() {
+    with_run(|lab| {
+        type Damage = fn(&Copied);
+        let damages: [(Damage, &str); 6] = [
+            (
+                |copied| {
+                    let name = "isolation.isolated.veth-front";
+                    let mut records = copied.records(name);
+                    records.remove(2);
+                    copied.write_records(name, 1, &records);
+                },
+                "its SHA-256 differs",
+            ),
+            (
+                |copied| {
+                    copied.edit_manifest("isolation.isolated.veth-back", |m| {
+                        m["capture"]["kernel_drops"] = 1.into()
+                    });
+                },
+                "the kernel dropped 1 frame(s)",
+            ),
+            (
+                |copied| copied.edit_manifest("isolation.isolated.lo", |m| m["finished"] = false.into()),
+                "the capture broke off",
+            ),
+            (
+                |copied| {
+                    copied.edit_manifest("isolation.isolated.veth-back", |m| {
+                        m["capture"]["filter"] = "tcp port 9".into()
+                    });
+                },
+                "it was filtered",
+            ),
+            (
+                |copied| {
+                    let other = "ffffffffffffffffffffffffffffffff";
+                    copied.edit_manifest("isolation.isolated.veth-back", |m| m["run_id"] = other.into());
+                },
+                "it is of run ffff",
+            ),
+            (|copied| copied.remove("isolation.isolated.lo.manifest.json"), "nobody vouches for this file"),
+        ];
+        for (damage, reason) in damages {
+            judged(lab, |copied, _| damage(copied)).is("inconclusive", 3, reason);
+        }
+    });
+}
+
+#[test]
+fn boxes_that_tried_nothing_prove_nothing() {
+    with_run(|lab| {
+        judged(lab, |copied, _| copied.write("isolation.isolated.boxes.jsonl", "")).is(
+            "inconclusive",
+            3,
+            "no box without network tried tcp",
+        );
+        judged(lab, |_, record| record["finished"] = false.into()).is(
+            "inconclusive",
+            3,
+            "did not come to its end",
+        );
+    });
+}
+
+#[test]
+fn files_that_are_missing_or_wrong_are_named() {
+    with_run(|lab| {
+        for name in ["isolation.isolated.lo.pcap", "isolation.control.boxes.jsonl"] {
+            let copied = Copied::of(lab);
+            copied.remove(name);
+            let judged = copied.analyze();
+            assert_eq!(judged.status, 2, "{name}");
+            assert!(judged.said.contains(name), "{}", judged.said);
+            assert!(judged.document["isolation"].as_array().unwrap().is_empty());
+        }
+        let copied = Copied::of(lab);
+        let mut record = read_json(&copied.path("isolation.json"));
+        phase(&mut record, "isolated")["captures"][0] = "../elsewhere.pcap".into();
+        copied.write("isolation.json", record.to_string());
+        assert!(copied.analyze().said.contains("no file beside it"));
+        copied.write("isolation.json", "{\"schema\":\"plainsight.isolation/9\"}");
+        assert_eq!(copied.analyze().status, 2);
+    });
+}
