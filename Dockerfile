@@ -1,4 +1,5 @@
-# The four programs, each in an image of its own that holds one static binary and nothing else: no shell, no libc.
+# The programs, each in an image of its own that holds static binaries and nothing else: no shell, no libc. Most hold one;
+# those that make boxes hold the runner as well.
 # Two routes to the same images, picked by --target:
 #
 #   source-NAME   built here, on the official Rust image: needs nothing but Docker
@@ -32,6 +33,16 @@ ARG BINARIES=crates
 COPY ${BINARIES}/certgen /certgen
 ENTRYPOINT ["/certgen"]
 
+FROM scratch AS host-gateway
+ARG BINARIES=crates
+COPY ${BINARIES}/gateway ${BINARIES}/runner /
+ENTRYPOINT ["/gateway"]
+
+FROM scratch AS host-lab
+ARG BINARIES=crates
+COPY ${BINARIES}/lab ${BINARIES}/runner /
+ENTRYPOINT ["/lab"]
+
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 # The base image has what building takes: cargo, gcc (for aws-lc) and the certificates to fetch crates with. What a CI
@@ -61,3 +72,20 @@ ENTRYPOINT ["/capturer"]
 FROM scratch AS source-certgen
 COPY --from=build /programs/certgen /certgen
 ENTRYPOINT ["/certgen"]
+
+# What the isolation experiment takes beside these, so that nobody else waits for it.
+FROM build AS build-boxes
+RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --target "$host" --target-dir /target \
+        -p gateway -p lab -p runner \
+    && cd "/target/$host/image" \
+    && cp gateway lab runner /programs/ \
+    && rm -rf /target
+
+FROM scratch AS source-gateway
+COPY --from=build-boxes /programs/gateway /programs/runner /
+ENTRYPOINT ["/gateway"]
+
+FROM scratch AS source-lab
+COPY --from=build-boxes /programs/lab /programs/runner /
+ENTRYPOINT ["/lab"]

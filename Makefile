@@ -6,7 +6,7 @@ CARGO ?= cargo
 RUN = $(CARGO) run --quiet --bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https http-local https-local analyze certs test lint deny bench doctor clean
+.PHONY: help build lab http https isolation http-local https-local isolation-local analyze certs test lint deny bench doctor clean
 
 # List the targets.
 help:
@@ -31,6 +31,16 @@ http:
 # Run the variant https in containers (Docker Compose); its files go to captures/.
 https:
 	@docker/run.sh https
+
+# Run the isolation experiment in containers and say whether anything left the boxes.
+isolation: build
+	@docker/run.sh isolation
+	@$(RUN) analyze -- captures/isolation.json
+
+# Run the isolation experiment on this machine (Linux), without Docker, and say whether anything left the boxes.
+isolation-local: build
+	@$(RUN) lab -- run isolation
+	@$(RUN) analyze -- captures/isolation.json
 
 # Run and analyze the variant http alone, on this machine.
 http-local: build

@@ -1,14 +1,16 @@
 #!/bin/sh
-# Runs one variant of the experiment in containers and puts its files into captures/ if, and only if, all went well.
+# Runs one variant of the experiment, or the isolation experiment, in containers, and puts its files into captures/ if, and
+# only if, all went well.
 #
-#   docker/run.sh http|https        (make http, make https)
+#   docker/run.sh http|https|isolation        (make http, make https, make isolation)
 #
 #   DOCKER_BUILD=source|host        how the images are made; left out: host on Linux with cargo, else source
 #   PLAINSIGHT_COMPOSE=COMMAND      the Compose to use, such as "docker compose"; left out: whichever is there
 #   PLAINSIGHT_CAPTURES, PLAINSIGHT_CERTS   folders other than captures/ and certs/
 #
-# Compose makes the network and the containers from docker-compose.VARIANT.yml; they are started and stopped one by one
-# from here, so that each one's end and last words are known. stdout carries the path of the capture and nothing else.
+# Compose makes the networks and the containers from docker-compose.VARIANT.yml; they are started and stopped one by one
+# from here, so that each one's end and last words are known. stdout carries the path of the capture (of the isolation
+# experiment: of isolation.json) and nothing else.
 # Exit status: 0 done, 1 the run failed, 2 wrong usage or no Docker, 130 interrupted. Whatever happens, no container and
 # no network stays.
 set -eu
@@ -18,7 +20,7 @@ project='' staging='' child='' phases='' phase='' interrupted=''
 
 main() {
     if [ $# != 1 ] || [ ! -f "$root/docker-compose.$1.yml" ]; then
-        echo "usage: docker/run.sh http|https" >&2
+        echo "usage: docker/run.sh http|https|isolation" >&2
         exit 2
     fi
     variant=$1
@@ -27,6 +29,23 @@ main() {
     choose_route
     prepare_folders
 
+    case $variant in
+        isolation)
+            programs="agent-b capturer gateway lab runner"
+            isolate
+            ;;
+        *)
+            programs="agent-a agent-b capturer certgen"
+            exchange
+            ;;
+    esac
+    leave
+    note "$variant: $phases"
+    echo "$published"
+}
+
+# The two agents talk.
+exchange() {
     enter image
     build_images
     enter start
@@ -39,9 +58,36 @@ main() {
     remove_containers
     check_files
     publish
-    leave
-    note "$variant: $phases"
-    echo "$published"
+}
+
+# Users talk to the gateway; then the boxes' attempts are repeated where they can succeed.
+isolate() {
+    enter image
+    build_images
+    enter start
+    engine_for_boxes
+    up agent-b gateway
+    until_ready
+    enter settle
+    attended sleep "$SETTLE_SECONDS"
+    enter isolated
+    start_captures isolated
+    finish_step talk
+    finish_step intrude
+    stop_captures
+    enter control
+    start_captures control
+    finish_step control
+    finish_step unboxed
+    docker logs "$(container unboxed)" >"$staging/isolation.unboxed.boxes.jsonl" 2>/dev/null ||
+        fail "the engine does not tell what unboxed said"
+    stop_captures
+    enter stop
+    finish_step record
+    stop gateway
+    stop agent-b
+    remove_containers
+    publish_isolation
 }
 
 # --- What there is -------------------------------------------------------------------------------------------------
@@ -156,8 +202,8 @@ images_are_current() {
 }
 
 state_of_images() {
-    cksum Dockerfile .dockerignore "docker-compose.$variant.yml" docker/bin/agent-a docker/bin/agent-b docker/bin/capturer \
-        docker/bin/certgen
+    cksum Dockerfile .dockerignore "docker-compose.$variant.yml"
+    for program in $programs; do cksum "docker/bin/$program"; done
     sed -n 's/^ *image: //p' "docker-compose.$variant.yml" | while read -r image; do
         docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || echo "no $image"
     done
@@ -168,10 +214,11 @@ state_of_images() {
 build_programs() {
     host=$(rustc -vV | sed -n 's/^host: //p')
     target=${CARGO_TARGET_DIR:-$root/target}
+    # shellcheck disable=SC2046,SC2086 # a word for each package, and its -p
     RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" attended cargo build --quiet --profile image --locked \
-        --target "$host" --target-dir "$target" -p agent-a -p agent-b -p capturer -p certgen || return 1
+        --target "$host" --target-dir "$target" $(printf -- '-p %s ' $programs) || return 1
     mkdir -p docker/bin
-    for program in agent-a agent-b capturer certgen; do
+    for program in $programs; do
         cmp -s "$target/$host/image/$program" "docker/bin/$program" ||
             install -m 755 "$target/$host/image/$program" "docker/bin/$program" || return 1
     done
@@ -189,8 +236,7 @@ compose() {
 start_containers() {
     log=$staging/up.log
     if step "$log" compose up -d --no-build; then up=0; else up=$?; fi
-    containers=$(docker ps -a --filter "label=com.docker.compose.project=$project" \
-        --format '{{.Label "com.docker.compose.service"}} {{.ID}}')
+    list_containers
     [ "$up" != 0 ] || return 0
     if grep -q -e 'port is already allocated' -e 'address already in use' "$log"; then
         port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log" | head -n 1)
@@ -211,6 +257,11 @@ start_containers() {
     fail "Compose could not start the containers; the reason is above"
 }
 
+list_containers() {
+    containers=$(docker ps -a --filter "label=com.docker.compose.project=$project" \
+        --format '{{.Label "com.docker.compose.service"}} {{.ID}}')
+}
+
 # The id of a service's container, empty if the variant has no such service.
 container() {
     echo "$containers" | sed -n "s/^$1 //p"
@@ -224,6 +275,93 @@ wait_for_agent_a() {
         [ "$(state "$other" Status)" = running ] || fail_showing "$other" "$other ended during the exchange"
     done
     fail_showing agent-a "agent-a ended with status $code"
+}
+
+# --- The isolation experiment --------------------------------------------------------------------------------------
+
+# The kernel itself talks on a new link: router solicitations three times, 4 s apart (RFC 4861, 10), and listener reports.
+# Nothing may be on the wire that no box could have sent.
+readonly SETTLE_SECONDS=13
+
+readonly CAPTURERS="capturer-eth0 capturer-eth1 capturer-lo"
+
+# The gateway and the control make boxes: they need the engine's socket and, on Linux, the group that may use it.
+engine_for_boxes() {
+    case ${DOCKER_HOST:-} in
+        unix://*) PLAINSIGHT_ENGINE_SOCKET=${DOCKER_HOST#unix://} ;;
+        '') PLAINSIGHT_ENGINE_SOCKET=/var/run/docker.sock ;;
+        *) fail "the engine at $DOCKER_HOST has no socket that a container could be given" ;;
+    esac
+    PLAINSIGHT_ENGINE_GROUP=0
+    if [ "$(uname -s)" = Linux ]; then
+        PLAINSIGHT_ENGINE_GROUP=$(stat -L -c %g "$PLAINSIGHT_ENGINE_SOCKET") || fail "there is no $PLAINSIGHT_ENGINE_SOCKET"
+    fi
+    export PLAINSIGHT_ENGINE_SOCKET PLAINSIGHT_ENGINE_GROUP
+}
+
+# Starts these services, and nothing that they do not name.
+up() {
+    log=$staging/up.log
+    if step "$log" compose up -d --no-build --no-deps "$@"; then up=0; else up=$?; fi
+    list_containers
+    [ "$up" = 0 ] || {
+        cat "$log" >&2
+        fail "Compose could not start $*; the reason is above"
+    }
+}
+
+# Until the gateway listens.
+until_ready() {
+    for _ in $(seq 100); do
+        [ ! -e "$staging/gateway.ready" ] || return 0
+        [ "$(state gateway Status)" = running ] || fail_showing gateway "the gateway ended before it was ready"
+        attended sleep 0.1
+    done
+    fail_showing gateway "the gateway never got ready"
+}
+
+start_captures() {
+    PLAINSIGHT_PHASE=$1
+    export PLAINSIGHT_PHASE
+    # shellcheck disable=SC2086 # three services
+    up $CAPTURERS
+    for capturer in $CAPTURERS; do
+        for _ in $(seq 100); do
+            [ "$(state "$capturer" Health.Status)" != healthy ] || continue 2
+            [ "$(state "$capturer" Status)" = running ] || fail_showing "$capturer" "$capturer ended before it was ready"
+            attended sleep 0.1
+        done
+        fail_showing "$capturer" "$capturer never got healthy"
+    done
+}
+
+stop_captures() {
+    for capturer in $CAPTURERS; do
+        stop "$capturer"
+    done
+}
+
+# A container that does one thing and ends.
+finish_step() {
+    up "$1"
+    step "$staging/wait.log" docker wait "$(container "$1")" || fail "the Docker engine is gone"
+    code=$(state "$1" ExitCode)
+    [ "$code" = 0 ] || fail_showing "$1" "$1 ended with status $code"
+}
+
+# Replaces the last isolation run, the file that speaks for it last.
+publish_isolation() {
+    [ -s "$staging/isolation.json" ] || fail "there is no isolation.json"
+    rm -f "$captures"/isolation.*
+    for file in "$staging"/isolation.*; do
+        case $file in
+            */isolation.json) ;;
+            *) mv -f "$file" "$captures/" || fail "cannot move $file to $captures" ;;
+        esac
+    done
+    mv -f "$staging/isolation.json" "$captures/" || fail "cannot move isolation.json to $captures"
+    published=$captures/isolation.json
+    published=${published#"$root/"}
 }
 
 # Longer than the capturer reads on at most, and agent-b finishes in.
