@@ -5,8 +5,18 @@ CARGO ?= cargo
 # `--bin` without a package takes the features of the whole workspace, so that nothing is built twice.
 RUN = $(CARGO) run --quiet --bin
 
+# What `make report` is told: make report REPORT_FLAGS='--lang ko --author "Your Name" --pdf'
+REPORT_FLAGS ?=
+
+# Analyzes, reports whatever the verdict is, and ends with the verdict's status. Status 2 says that an input could not be
+# used: then there may be no new result to report on.
+define judge
+@$(RUN) analyze -- $(1); status=$$?; \
+if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $$status
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local analyze certs test lint deny bench doctor clean
+.PHONY: help build lab http https isolation http-local https-local isolation-local analyze report sample certs test lint deny bench doctor clean
 
 # List the targets.
 help:
@@ -19,10 +29,10 @@ help:
 build:
 	$(CARGO) build --workspace --bins
 
-# Run HTTP and HTTPS, analyze both, succeed only if the conclusion is "proven".
+# Run HTTP and HTTPS, analyze both, write the report, succeed only if the conclusion is "proven".
 lab: build
 	@$(RUN) lab -- run http https
-	@$(RUN) analyze -- captures/http.pcap captures/https.pcap
+	$(call judge,captures/http.pcap captures/https.pcap)
 
 # Run the variant http in containers (Docker Compose); its files go to captures/.
 http:
@@ -32,15 +42,15 @@ http:
 https:
 	@docker/run.sh https
 
-# Run the isolation experiment in containers and say whether anything left the boxes.
+# Run the isolation experiment in containers, and judge it with all else in captures/.
 isolation: build
 	@docker/run.sh isolation
-	@$(RUN) analyze -- captures/isolation.json
+	$(call judge,captures)
 
-# Run the isolation experiment on this machine (Linux), without Docker, and say whether anything left the boxes.
+# Run the isolation experiment on this machine (Linux, no Docker), and judge it with all else in captures/.
 isolation-local: build
 	@$(RUN) lab -- run isolation
-	@$(RUN) analyze -- captures/isolation.json
+	$(call judge,captures)
 
 # Run and analyze the variant http alone, on this machine.
 http-local: build
@@ -52,9 +62,20 @@ https-local: build
 	@$(RUN) lab -- run https
 	@$(RUN) analyze -- captures/https.pcap
 
-# Analyze everything in captures/ once more.
+# Analyze everything in captures/ once more, and write the report.
 analyze: build
-	@$(RUN) analyze -- captures
+	$(call judge,captures)
+
+# Write the report of the last result into analysis/: report.md, report.html; for report.pdf see REPORT_FLAGS.
+report: build
+	@$(RUN) report -- $(REPORT_FLAGS)
+
+# Run the lab and replace the committed sample of its report, in both languages (takes Chromium for the PDF).
+sample: build
+	@$(RUN) lab -- run http https
+	@$(RUN) analyze -- captures/http.pcap captures/https.pcap > /dev/null
+	@$(RUN) report -- --lang en --output analysis/sample/en --pdf
+	@$(RUN) report -- --lang ko --output analysis/sample/ko --pdf
 
 # Make the lab's certificates in certs/, or renew what is about to expire.
 certs: build

@@ -1,0 +1,87 @@
+//! The sizes of what was sent, in order, which no encryption hides: a bar for each flight, which is what one side sends
+//! before the other does. Up goes what the client sent, down what the server sent.
+
+use super::svg::{Anchor, WIDTH, fitted};
+use super::{Figure, Svg};
+use crate::model::{Capture, Direction};
+use crate::story::format;
+use crate::words::Lang;
+
+/// Height of the largest bar.
+const HALF: f64 = 46.0;
+
+/// Flights that are drawn: a dozen calls and a handshake.
+const FLIGHTS_SHOWN: usize = 32;
+
+/// Sizes that are marked at the side: from requests to whole documents.
+const MARKS: [(u64, &str); 2] = [(100, "100 B"), (10_000, "10 kB")];
+
+/// `None` if no flight is known.
+pub(crate) fn shape(lang: Lang, captures: &[(&Capture, bool)]) -> Option<Figure> {
+    const LEFT: f64 = 44.0;
+    let drawn: Vec<_> = captures
+        .iter()
+        .map(|(capture, is_encrypted)| (capture, *is_encrypted, flights(capture)))
+        .filter(|(_, _, flights)| !flights.is_empty())
+        .collect();
+    let all = || drawn.iter().flat_map(|(_, _, flights)| flights);
+    let largest = all().map(|(_, bytes)| *bytes).max()?;
+    let most = drawn.iter().map(|(_, _, flights)| flights.len()).max()?;
+    let high = |bytes: u64| HALF * (bytes.max(1) as f64).log10() / (largest.max(10) as f64).log10();
+    let step = ((WIDTH - LEFT) / most as f64).min(26.0);
+    let mut svg = Svg::new();
+    let mut y = 0.0;
+    for (capture, is_encrypted, flights) in &drawn {
+        let class = if *is_encrypted { "sealed" } else { "readable" };
+        svg.text(0.0, y + 13.0, Anchor::Start, "strong", &fitted(&capture.name, 13.0, 200.0));
+        let arrows = format!("↑ {}   ↓ {}", lang.to_server(), lang.to_client());
+        svg.text(WIDTH, y + 13.0, Anchor::End, "tiny", &arrows);
+        let middle = y + 28.0 + HALF;
+        for (bytes, name) in MARKS.into_iter().filter(|(bytes, _)| *bytes < largest) {
+            for line in [middle - high(bytes), middle + high(bytes)] {
+                svg.line(LEFT, line, WIDTH, line, "grid");
+            }
+            svg.text(0.0, middle - high(bytes) + 3.5, Anchor::Start, "figures", name);
+        }
+        svg.line(LEFT, middle, WIDTH, middle, "axis");
+        for (number, (direction, bytes)) in flights.iter().enumerate() {
+            let top = match direction {
+                Direction::ClientToServer => middle - high(*bytes),
+                Direction::ServerToClient => middle,
+            };
+            svg.rounded(LEFT + 3.0 + step * number as f64, top, step * 0.58, high(*bytes), 1.5, class);
+        }
+        y = middle + HALF + 18.0;
+    }
+    svg.set_height(y - 14.0);
+    Some(Figure {
+        name: "sizes-in-order".to_owned(),
+        caption: lang.shape_caption(&format::count(largest)),
+        alt: lang.shape_alt(all().count() as u64),
+        svg,
+    })
+}
+
+/// What each side of the first connection sent in turn: direction and payload bytes.
+fn flights(capture: &Capture) -> Vec<(Direction, u64)> {
+    let Some(stream) = capture.connections.first().map(|connection| connection.stream) else {
+        return Vec::new();
+    };
+    let mut flights: Vec<(Direction, u64)> = Vec::new();
+    for packet in &capture.packets {
+        let Some(direction) = packet.direction.filter(|_| packet.stream == Some(stream)) else { continue };
+        if packet.payload_bytes == 0 {
+            continue;
+        }
+        match flights.last_mut() {
+            Some((last, bytes)) if *last == direction => *bytes += packet.payload_bytes,
+            _ => flights.push((direction, packet.payload_bytes)),
+        }
+    }
+    // The last flight may go on behind the last packet that is listed.
+    if capture.frames > capture.packets.len() as u64 {
+        flights.pop();
+    }
+    flights.truncate(FLIGHTS_SHOWN);
+    flights
+}

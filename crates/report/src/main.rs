@@ -1,0 +1,110 @@
+//! `report`: turns the analyzer's result into the lab report.
+
+mod browser;
+mod figure;
+mod model;
+mod read;
+mod render;
+mod story;
+mod visible;
+mod words;
+mod write;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::story::Dressing;
+use crate::words::Lang;
+use crate::write::Formats;
+
+/// Turns the analyzer's result into the lab report: report.md with its figures, report.html and, on request, report.pdf.
+///
+/// Exit status: 0 written, 1 something could not be written, 2 usage or input error.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Flags {
+    /// The analyzer's result, plainsight.exposure/1
+    #[arg(default_value = "analysis/exposure.json")]
+    exposure: PathBuf,
+
+    /// Where the report is written [default: beside the result]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Language [default: that of the locale]
+    #[arg(long, value_enum)]
+    lang: Option<Lang>,
+
+    /// Who hands it in
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+
+    /// For which course
+    #[arg(long, value_name = "NAME")]
+    course: Option<String>,
+
+    /// When [default: the day of the first frame, UTC]
+    #[arg(long, value_name = "DATE")]
+    date: Option<String>,
+
+    /// What it is called
+    #[arg(long)]
+    title: Option<String>,
+
+    /// Write report.pdf as well; takes Chromium or Chrome (variable CHROME)
+    #[arg(long)]
+    pdf: bool,
+}
+
+/// Exit statuses.
+mod exit {
+    /// The report is written.
+    pub(crate) const WRITTEN: u8 = 0;
+    /// Something of it could not be written.
+    pub(crate) const NOT_WRITTEN: u8 = 1;
+    /// The input cannot be used, or the command line cannot.
+    pub(crate) const INPUT: u8 = 2;
+}
+
+fn main() -> ExitCode {
+    ExitCode::from(run(Flags::parse()))
+}
+
+fn run(flags: Flags) -> u8 {
+    let exposure = match read::exposure(&flags.exposure) {
+        Ok(exposure) => exposure,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            return exit::INPUT;
+        }
+    };
+    let variable = |name: &str| std::env::var(name).ok();
+    let lang = flags.lang.unwrap_or_else(|| Lang::of_environment(variable));
+    let beside = flags.exposure.parent().map(PathBuf::from).unwrap_or_default();
+    let output = flags.output.unwrap_or(beside);
+    let dressing =
+        Dressing { title: flags.title, author: flags.author, course: flags.course, date: flags.date };
+    let story = story::tell(&exposure, lang, &dressing);
+    let written = write::report(&story, &output, Formats { pdf: flags.pdf });
+    for path in &written.files {
+        // Whoever reads may have seen enough.
+        let _ = writeln!(io::stdout(), "{}", path.display());
+    }
+    for note in &written.notes {
+        say(note);
+    }
+    if written.errors.is_empty() {
+        return exit::WRITTEN;
+    }
+    for error in &written.errors {
+        say(&format!("{error:#}"));
+    }
+    exit::NOT_WRITTEN
+}
+
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "report: {text}");
+}

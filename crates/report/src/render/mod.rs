@@ -1,0 +1,5 @@
+//! The story in each format.
+
+pub(crate) mod html;
+pub(crate) mod markdown;
+pub(crate) mod pdf;

@@ -1,0 +1,106 @@
+//! The HTML page, printed by a browser, twice: the first print tells on which pages the sections begin, the second has
+//! these numbers in its contents.
+//!
+//! A browser writes the time of day into the file. So that the same input gives the same bytes, the time of the first
+//! frame takes its place.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::browser::Browser;
+use crate::render::html;
+use crate::story::Story;
+
+/// Prints the story to `pdf`. `scratch` is an empty folder.
+///
+/// # Errors
+/// When there is no browser, or it does not print.
+pub(crate) fn print(story: &Story, pdf: &Path, scratch: &Path) -> anyhow::Result<()> {
+    let browser = Browser::find()?;
+    let print = |name: &str, pages: &[(String, usize)]| {
+        let folder = scratch.join(name);
+        fs::create_dir(&folder).context("a folder for the browser")?;
+        let page = folder.join("page.html");
+        fs::write(&page, html::page(story, pages)).context("writing the page to print")?;
+        let printed = folder.join("page.pdf");
+        browser.print(&page, &printed, &folder)?;
+        fs::read(&printed).context("reading what was printed")
+    };
+    let first = print("first", &[])?;
+    let mut second = print("second", &pages(&first))?;
+    set_dates(&mut second, story.first_frame_at_unix_ns.unwrap_or(0));
+    fs::write(pdf, second).context("writing what was printed")
+}
+
+/// On which page, from 1, each named place of a PDF file is. Reads the plain form that Chromium writes, where named
+/// places stand as `/name [29 0 R /XYZ …]`; of any other file it learns nothing, and the contents have no page numbers.
+fn pages(pdf: &[u8]) -> Vec<(String, usize)> {
+    let text = String::from_utf8_lossy(pdf);
+    let page_objects: Vec<&str> = text
+        .match_indices(" 0 obj\n<</Type /Page\n")
+        .map(|(at, _)| &text[text[..at].rfind('\n').map_or(0, |end| end + 1)..at])
+        .collect();
+    let kids = text.match_indices("/Kids [").filter_map(|(at, start)| {
+        let list = &text[at + start.len()..];
+        Some(&list[..list.find(']')?])
+    });
+    let order: Vec<&str> = kids
+        .flat_map(|list| list.split(" 0 R"))
+        .map(str::trim)
+        .filter(|object| page_objects.contains(object))
+        .collect();
+    let named = text.match_indices(" 0 R /XYZ").filter_map(|(at, _)| {
+        let (name, object) = text[..at].rsplit_once(" [")?;
+        let name = &name[name.rfind('/')? + 1..];
+        let page = order.iter().position(|page| *page == object)?;
+        Some((name.to_owned(), page + 1))
+    });
+    named.collect()
+}
+
+/// Puts a time into every date that a PDF file states of itself (PDF 1.7, §7.9.4), in the same number of bytes.
+fn set_dates(pdf: &mut [u8], unix_ns: u64) {
+    const BEGINNING: &[u8] = b"(D:";
+    const DIGITS: usize = 14;
+    let format = format_description!("[year][month][day][hour][minute][second]");
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ns)).ok();
+    let Some(time) = at.and_then(|at| at.format(&format).ok()).filter(|time| time.len() == DIGITS) else {
+        return;
+    };
+    for key in [&b"/CreationDate "[..], b"/ModDate "] {
+        let Some(found) = pdf.windows(key.len()).position(|window| window == key) else { continue };
+        let start = found + key.len();
+        let Some(date) = pdf.get_mut(start..start + BEGINNING.len() + DIGITS) else { continue };
+        if date.starts_with(BEGINNING) && date[BEGINNING.len()..].iter().all(u8::is_ascii_digit) {
+            date[BEGINNING.len()..].copy_from_slice(time.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "1 0 obj\n<</CreationDate (D:20261120125139+00'00')\n/ModDate (D:20261120125139+00'00')>>\n\
+                        2 0 obj\n<</Type /Page\n/x>>\n29 0 obj\n<</Type /Page\n>>\n456 0 obj\n<</Type /Pages\n\
+                        /Kids [2 0 R 29 0 R]>>\n460 0 obj\n<</Type /Pages\n/Kids [456 0 R]>>\n461 0 obj\n\
+                        <</aim [29 0 R /XYZ 0 841.9 0]\n/setup [2 0 R /XYZ 0 655 0]>>\n";
+
+    #[test]
+    fn pages_of_named_places() {
+        assert_eq!(pages(FILE.as_bytes()), [("aim".to_owned(), 2), ("setup".to_owned(), 1)]);
+        assert_eq!(pages(b"%PDF-1.7 \xff /Kids [ /a [9 0 R /XYZ"), []);
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_first_frame() {
+        let mut file = FILE.as_bytes().to_vec();
+        set_dates(&mut file, 1_795_178_826_795_215_584);
+        let file = String::from_utf8(file).expect("text");
+        assert_eq!(file, FILE.replace("20261120125139", "20261120124706"));
+    }
+}

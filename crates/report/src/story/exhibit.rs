@@ -1,0 +1,353 @@
+//! The first exchange as it crossed the wire: its bytes in the order of capture with what was found in them marked, and
+//! the frame that proves the first string, byte by byte.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::model::{Capture, Direction, Exhibit, Level, Turn};
+use crate::story::evidence::Evidence;
+use crate::story::line::Line;
+use crate::visible;
+use crate::words::Lang;
+
+/// Characters of a value that a mark names: the whole stands in the stream itself.
+const VALUE_SHOWN: usize = 60;
+
+/// Places within a message that the mark of a record names; a record may hold hundreds.
+const PATHS_SHOWN: usize = 4;
+
+/// Bytes in a row of the hex view.
+pub(crate) const ROW: usize = 16;
+
+/// Rows of the hex view before the first marked byte, and in all: a printed page holds some forty.
+const ROWS_BEFORE: usize = 12;
+const ROWS_SHOWN: usize = 40;
+
+/// Both directions of a connection, as Wireshark's "Follow stream" shows them.
+#[derive(Debug)]
+pub(crate) struct StreamView {
+    pub(crate) capture: String,
+    pub(crate) is_encrypted: bool,
+    pub(crate) stream: u32,
+    pub(crate) turns: Vec<TurnView>,
+    pub(crate) marks: Vec<Mark>,
+    /// What is shown of how much.
+    pub(crate) note: Line,
+}
+
+/// What one side said before the other did.
+#[derive(Debug)]
+pub(crate) struct TurnView {
+    pub(crate) direction: Direction,
+    pub(crate) bytes: u64,
+    pub(crate) frames: Line,
+    /// Text, and the number of the mark it belongs to.
+    pub(crate) pieces: Vec<(String, Option<usize>)>,
+}
+
+/// Something that was found in the stream.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) level: Level,
+    /// The value, or how many values stand there.
+    pub(crate) title: String,
+    /// Where in the JSON.
+    pub(crate) places: Vec<String>,
+    /// How many places are not named.
+    pub(crate) places_more: u64,
+    pub(crate) frames: Vec<u64>,
+    pub(crate) file_offset: Option<u64>,
+    pub(crate) bytes: u64,
+    /// Its frame in the appendix.
+    pub(crate) target: String,
+}
+
+/// A frame in hexadecimal digits.
+#[derive(Debug)]
+pub(crate) struct HexView {
+    pub(crate) capture: String,
+    pub(crate) is_encrypted: bool,
+    pub(crate) title: Line,
+    pub(crate) rows: Vec<HexRow>,
+}
+
+#[derive(Debug)]
+pub(crate) enum HexRow {
+    Bytes {
+        offset: usize,
+        bytes: Vec<(u8, Part)>,
+    },
+    /// Bytes that are not shown.
+    Left(u64),
+}
+
+/// What a byte of a frame belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Header,
+    Payload,
+    Marked,
+}
+
+impl HexRow {
+    /// Runs of bytes of the same part.
+    pub(crate) fn runs(bytes: &[(u8, Part)]) -> Vec<(Part, Vec<u8>)> {
+        let runs = bytes.chunk_by(|one, next| one.1 == next.1);
+        runs.map(|run| (run[0].1, run.iter().map(|(byte, _)| *byte).collect())).collect()
+    }
+}
+
+/// How a byte shows as a character.
+pub(crate) fn printable(byte: u8) -> char {
+    if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '·' }
+}
+
+/// The stream of a capture's exhibit.
+pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<StreamView> {
+    let capture = &evidence.captures()[index];
+    let exhibit = capture.exhibit.as_ref()?;
+    let found = found(lang, capture, exhibit);
+    let mut marks: Vec<Mark> = Vec::new();
+    let mut turns = Vec::new();
+    for turn in &exhibit.turns {
+        let start = turn.stream_offset;
+        let end = start + turn.bytes.len() as u64;
+        let mut ranges = Vec::new();
+        let mut taken = start;
+        for (place, what) in &found {
+            if place.direction == turn.direction && place.start >= taken && place.start < end {
+                taken = place.end.min(end);
+                ranges.push(((place.start - start) as usize..(taken - start) as usize, marks.len()));
+                marks.push(what.mark(*place, lang, evidence, index));
+            }
+        }
+        turns.push(TurnView {
+            direction: turn.direction,
+            bytes: turn.bytes.len() as u64,
+            frames: evidence.frames(index, &turn.frames),
+            pieces: pieces(turn, &ranges),
+        });
+    }
+    let note = lang.stream_note(exhibit.bytes_shown, exhibit.client_bytes, exhibit.server_bytes);
+    let is_encrypted = is_encrypted(capture);
+    Some(StreamView {
+        capture: capture.name.clone(),
+        is_encrypted,
+        stream: exhibit.stream,
+        turns,
+        marks,
+        note,
+    })
+}
+
+/// The proving frame of a capture's exhibit.
+pub(crate) fn hex(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<HexView> {
+    let capture = &evidence.captures()[index];
+    let frame = capture.exhibit.as_ref()?.frame.as_ref()?;
+    let marked = frame.offset..frame.offset.saturating_add(frame.length);
+    let part = |at: usize| match at as u64 {
+        at if marked.contains(&at) => Part::Marked,
+        at if at < frame.payload_offset => Part::Header,
+        _ => Part::Payload,
+    };
+    let bytes: Vec<(u8, Part)> = frame.bytes.iter().enumerate().map(|(at, byte)| (*byte, part(at))).collect();
+    // From the start if the mark is near it; otherwise the headers, and some rows before the mark.
+    let first = (usize::try_from(frame.offset).unwrap_or(usize::MAX) / ROW).saturating_sub(ROWS_BEFORE);
+    let mut rows = Vec::new();
+    let mut left = 0;
+    for (number, row) in bytes.chunks(ROW).enumerate() {
+        let is_header = row.iter().any(|(_, part)| *part == Part::Header);
+        if rows.len() >= ROWS_SHOWN || (number < first && !is_header) {
+            left += row.len() as u64;
+            continue;
+        }
+        if left > 0 {
+            rows.push(HexRow::Left(left));
+            left = 0;
+        }
+        rows.push(HexRow::Bytes { offset: number * ROW, bytes: row.to_vec() });
+    }
+    // What the analyzer left out counts as well.
+    let left = left + frame.wire_bytes.saturating_sub(frame.bytes.len() as u64);
+    if left > 0 {
+        rows.push(HexRow::Left(left));
+    }
+    let title = lang.hex_title(evidence.frame(index, frame.frame), frame);
+    Some(HexView { capture: capture.name.clone(), is_encrypted: is_encrypted(capture), title, rows })
+}
+
+/// Whether the capture holds TLS.
+pub(crate) fn is_encrypted(capture: &Capture) -> bool {
+    capture.tls.is_some()
+}
+
+/// Where something stands in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    direction: Direction,
+    start: u64,
+    end: u64,
+}
+
+/// What stands there. A record holds many strings, and a string may stand in a message more than once.
+struct Found {
+    level: Level,
+    title: String,
+    paths: Vec<String>,
+    frames: Vec<u64>,
+    file_offset: Option<u64>,
+}
+
+impl Found {
+    fn mark(&self, place: Place, lang: Lang, evidence: &Evidence<'_>, index: usize) -> Mark {
+        let is_record = self.level == Level::Decrypted;
+        Mark {
+            level: self.level,
+            title: if is_record { lang.strings(self.paths.len() as u64) } else { self.title.clone() },
+            places: self.paths.iter().take(PATHS_SHOWN).cloned().collect(),
+            places_more: self.paths.len().saturating_sub(PATHS_SHOWN) as u64,
+            frames: self.frames.clone(),
+            file_offset: self.file_offset,
+            bytes: place.end - place.start,
+            target: evidence.target(index, self.frames.first().copied().unwrap_or(1)),
+        }
+    }
+}
+
+/// What of the exhibit's message stands where in its stream, and the server's name, which no encryption hides.
+fn found(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> BTreeMap<Place, Found> {
+    let mut found: BTreeMap<Place, Found> = BTreeMap::new();
+    let of_message = |id: &Option<String>| id.is_some() && *id == exhibit.message_id;
+    for string in capture.strings.iter().filter(|string| of_message(&string.message_id)) {
+        for location in &string.locations {
+            let (Some(direction), Some(start)) = (location.direction, location.stream_offset) else {
+                continue;
+            };
+            // A value of the request may stand in the answer as well; there it is marked as what it is of the answer.
+            let is_elsewhere = location.stream != Some(exhibit.stream) || direction != string.direction;
+            if is_elsewhere || location.frames.is_empty() || location.wire_bytes == 0 {
+                continue;
+            }
+            let place = Place { direction, start, end: start.saturating_add(location.wire_bytes) };
+            let found = found.entry(place).or_insert_with(|| Found {
+                level: string.level,
+                title: visible::shortened(&string.value, VALUE_SHOWN),
+                paths: Vec::new(),
+                frames: location.frames.to_vec(),
+                file_offset: Some(location.file_offset),
+            });
+            if !found.paths.contains(&string.path) {
+                found.paths.push(string.path.clone());
+            }
+        }
+    }
+    if let Some((place, name)) = server_name(lang, capture, exhibit) {
+        found.entry(place).or_insert(name);
+    }
+    found
+}
+
+/// The server name that the client asks for before anything is encrypted.
+fn server_name(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> Option<(Place, Found)> {
+    let sessions = &capture.tls.as_ref()?.sessions;
+    let session = sessions.iter().find(|session| session.stream == exhibit.stream)?;
+    let name = session.visible.server_name.as_ref().filter(|name| !name.is_empty())?;
+    let turn = exhibit.turns.iter().find(|turn| turn.direction == Direction::ClientToServer)?;
+    let at = turn.bytes.windows(name.len()).position(|window| window == name.as_bytes())?;
+    let start = turn.stream_offset + at as u64;
+    let place = Place { direction: turn.direction, start, end: start + name.len() as u64 };
+    let found = Found {
+        level: Level::Verbatim,
+        title: format!("{}: {}", lang.server_name_mark(), visible::shortened(name, VALUE_SHOWN)),
+        paths: Vec::new(),
+        frames: turn.frames.first().copied().into_iter().collect(),
+        file_offset: None,
+    };
+    Some((place, found))
+}
+
+/// The bytes of a turn as text, cut where marks begin and end. Of bytes that are no UTF-8 text only what is ASCII shows.
+fn pieces(turn: &Turn, marked: &[(Range<usize>, usize)]) -> Vec<(String, Option<usize>)> {
+    let is_text = is_text(&turn.bytes);
+    let text = |bytes: &[u8]| if is_text { utf8(bytes) } else { ascii(bytes) };
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for (range, mark) in marked {
+        if at < range.start {
+            pieces.push((text(&turn.bytes[at..range.start]), None));
+        }
+        pieces.push((text(&turn.bytes[range.clone()]), Some(*mark)));
+        at = range.end;
+    }
+    if at < turn.bytes.len() {
+        pieces.push((text(&turn.bytes[at..]), None));
+    }
+    pieces
+}
+
+/// Whether these are UTF-8, be it cut within the last character.
+fn is_text(bytes: &[u8]) -> bool {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    }
+}
+
+fn utf8(bytes: &[u8]) -> String {
+    visible::block(&String::from_utf8_lossy(bytes).replace("\r\n", "\n"))
+}
+
+fn ascii(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [byte, after @ ..] = rest {
+        rest = match (byte, after) {
+            (b'\r', [b'\n', after @ ..]) => {
+                text.push('\n');
+                after
+            }
+            (byte, after) => {
+                text.push(printable(*byte));
+                after
+            }
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(bytes: &[u8]) -> Turn {
+        serde_json::from_value(serde_json::json!({
+            "direction": "client_to_server",
+            "stream_offset": 0,
+            "frames": [4],
+            "bytes": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes),
+        }))
+        .expect("a turn")
+    }
+
+    #[test]
+    fn text_is_shown_as_text_and_cut_at_marks() {
+        let turn = turn("a: b\r\n\r\n{\"말\":\"예\u{1b}\"}".as_bytes());
+        let pieces = pieces(&turn, &[(10..13, 0), (16..19, 1)]);
+        let text: Vec<&str> = pieces.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(text, ["a: b\n\n{\"", "말", "\":\"", "예", "\\u{1b}\"}"]);
+        assert_eq!(pieces[1].1, Some(0));
+    }
+
+    #[test]
+    fn noise_shows_what_is_ascii() {
+        let pieces = pieces(&turn(b"\x16\x03\x01\xff\xfeagent-b\n\0"), &[]);
+        assert_eq!(pieces, [("·····agent-b··".to_owned(), None)]);
+    }
+
+    #[test]
+    fn runs_of_a_row() {
+        let bytes = [(1, Part::Header), (2, Part::Payload), (3, Part::Payload), (4, Part::Marked)];
+        let runs = HexRow::runs(&bytes);
+        assert_eq!(runs, [(Part::Header, vec![1]), (Part::Payload, vec![2, 3]), (Part::Marked, vec![4])]);
+    }
+}

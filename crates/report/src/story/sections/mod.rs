@@ -1,0 +1,237 @@
+//! The chapters, in the order of a lab report. Each file has some of them; what they share is here.
+
+mod appendices;
+mod costs;
+mod doing;
+mod meaning;
+mod wire;
+
+use crate::model::{Capture, Conclusion, Direction, Exposure, Level, Location, Verdict};
+use crate::story::evidence::Evidence;
+use crate::story::exhibit::is_encrypted;
+use crate::story::line::{Inline, Line, captured, line};
+use crate::story::{Block, Column, Dressing, Section, Story, format};
+use crate::visible;
+use crate::words::Lang;
+
+/// Captures that are told of; a comparison has two, and no page has room for a column each of hundreds.
+const CAPTURES_TOLD: usize = 6;
+
+/// Characters of a value in a table.
+const VALUE_SHOWN: usize = 64;
+
+/// A report on a document.
+pub(super) fn story(exposure: &Exposure, lang: Lang, dressing: &Dressing) -> Story {
+    let captures = &exposure.captures[..exposure.captures.len().min(CAPTURES_TOLD)];
+    let teller = Teller { lang, exposure, captures, evidence: Evidence::new(lang, captures) };
+    let summary = teller.summary();
+    let mut sections = vec![
+        teller.aim(),
+        teller.setup(),
+        teller.layout(),
+        teller.part("pieces", "4", lang.pieces(), Vec::new()),
+        teller.compose(),
+        teller.client(),
+        teller.server(),
+        teller.running(),
+        teller.part("results", "6", lang.results(), Vec::new()),
+        teller.logged(),
+        teller.on_the_wire(),
+        teller.still_shown(),
+        teller.costs(),
+        teller.controls(),
+        teller.environment(),
+        teller.conclusion(),
+    ];
+    // What the last one refers to belongs into the list before it, as does what the summary refers to.
+    let by_hand = teller.by_hand();
+    sections.push(teller.appendix());
+    sections.push(by_hand);
+    Story {
+        lang,
+        title: dressing.title.clone().unwrap_or_else(|| lang.default_title().to_owned()),
+        about: teller.about(dressing),
+        first_frame_at_unix_ns: teller.first_frame(),
+        conclusion: exposure.conclusion,
+        headline: lang.headline(exposure.conclusion),
+        summary,
+        sections,
+    }
+}
+
+struct Teller<'a> {
+    lang: Lang,
+    exposure: &'a Exposure,
+    captures: &'a [Capture],
+    evidence: Evidence<'a>,
+}
+
+impl<'a> Teller<'a> {
+    fn part(
+        &self,
+        id: &'static str,
+        number: &'static str,
+        title: &'static str,
+        blocks: Vec<Block>,
+    ) -> Section {
+        Section { id, number, title, blocks }
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (usize, &'a Capture)> {
+        self.captures.iter().enumerate()
+    }
+
+    /// The first capture without TLS that has a verdict, and the first with it.
+    fn pair(&self) -> [Option<(usize, &'a Capture)>; 2] {
+        let first = |wanted: bool| {
+            let judged = |(_, capture): &(usize, &Capture)| capture.verdict.is_some();
+            self.numbered().filter(judged).find(|(_, capture)| is_encrypted(capture) == wanted)
+        };
+        [first(false), first(true)]
+    }
+
+    /// Whether there are two captures, one of them with TLS, of as many messages.
+    fn is_same_conversation(&self) -> bool {
+        let messages = |capture: &Capture| capture.completeness.messages_expected;
+        match self.captures {
+            [one, other] => {
+                is_encrypted(one) != is_encrypted(other)
+                    && messages(one) == messages(other)
+                    && messages(one) > 0
+            }
+            _ => false,
+        }
+    }
+
+    fn backend(&self) -> Option<&'a str> {
+        self.captures.iter().find_map(|capture| capture.backend.as_deref())
+    }
+
+    fn first_frame(&self) -> Option<u64> {
+        self.exposure.captures.iter().filter_map(|capture| capture.first_frame_at_unix_ns).min()
+    }
+
+    fn about(&self, dressing: &Dressing) -> Vec<(&'static str, String)> {
+        let lang = self.lang;
+        let date = dressing.date.clone().or_else(|| self.first_frame().map(format::date));
+        let about = [
+            (lang.author(), dressing.author.clone()),
+            (lang.course(), dressing.course.clone()),
+            (lang.date(), date),
+        ];
+        about.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    fn summary(&self) -> Vec<Line> {
+        let lang = self.lang;
+        let mut lines = vec![match self.exposure.conclusion {
+            Some(Conclusion::Proven) => {
+                let [plain, sealed] = self.pair();
+                let summary = plain.map(|(_, capture)| capture.summary);
+                let is_all = summary.is_some_and(|summary| summary.readable() == summary.total);
+                let name =
+                    |found: Option<(usize, &'a Capture)>| found.map_or("", |(_, capture)| &capture.name);
+                lang.proven_summary(name(plain), name(sealed), is_all)
+            }
+            Some(Conclusion::Refuted) => lang.refuted_summary(),
+            Some(Conclusion::Inconclusive) => lang.inconclusive_summary(),
+            None => lang.no_comparison_summary(),
+        }];
+        lines.extend(self.results());
+        lines
+    }
+
+    /// What each capture shows, with the frame of a first proof.
+    fn results(&self) -> Vec<Line> {
+        let result = |(index, capture): (usize, &Capture)| {
+            let Some(verdict) = capture.verdict else { return self.lang.capture_unjudged(&capture.name) };
+            let summary = &capture.summary;
+            // Levels come in order: what is readable first.
+            let proof = Level::ALL.into_iter().find_map(|level| first_proof(capture, level));
+            let proof = proof.map(|location| self.evidence.frame(index, location.frames[0]));
+            let verdict = line![self.verdict(verdict)];
+            self.lang.capture_result(&capture.name, verdict, summary, proof.map(|proof| line![proof]))
+        };
+        self.numbered().map(result).collect()
+    }
+
+    fn verdict(&self, verdict: Verdict) -> Inline {
+        Inline::Verdict { verdict, text: self.lang.verdict_name(verdict).to_owned() }
+    }
+
+    fn level(&self, level: Level) -> Inline {
+        Inline::Level { level, text: self.lang.level_name(level).to_owned() }
+    }
+
+    fn column(&self, title: impl Into<String>) -> Column {
+        Column { title: line![title.into()], is_number: false }
+    }
+
+    fn number_column(&self, title: impl Into<String>) -> Column {
+        Column { title: line![title.into()], is_number: true }
+    }
+
+    /// A column for each capture, behind a first one.
+    fn columns_of_captures(&self, first: &'static str, is_number: bool) -> Vec<Column> {
+        let captures = self.captures.iter();
+        let named = captures.map(|capture| Column { title: line![captured(&capture.name)], is_number });
+        std::iter::once(self.column(first)).chain(named).collect()
+    }
+
+    /// A row with a cell for each capture.
+    fn row(&self, title: impl Into<Line>, cell: impl Fn(usize, &'a Capture) -> Line) -> Vec<Line> {
+        let cells = self.numbered().map(|(index, capture)| cell(index, capture));
+        std::iter::once(title.into()).chain(cells).collect()
+    }
+
+    fn or_none(&self, text: Option<&str>) -> Line {
+        text.map_or_else(|| line![self.lang.none()], |text| line![captured(text)])
+    }
+
+    fn time(&self, unix_ns: Option<u64>) -> Line {
+        unix_ns.map_or_else(|| line![self.lang.unknown()], |at| line![format::date_time(at)])
+    }
+}
+
+/// A word that a shell takes as it is.
+fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:-".contains(&byte);
+    let word = visible::line(word);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The first place of the first string of a level.
+fn first_proof(capture: &Capture, level: Level) -> Option<&Location> {
+    let of_level = capture.strings.iter().filter(|string| string.level == level);
+    of_level.flat_map(|string| &string.locations).find(|location| !location.frames.is_empty())
+}
+
+/// The first string of a level that was found by its own bytes, in a request if there is one.
+fn first_string(capture: &Capture, level: Level) -> Option<(&str, &Location)> {
+    let found = || {
+        let strings =
+            capture.strings.iter().filter(|string| string.level == level && string.searched_as == "value");
+        strings.filter_map(|string| {
+            let location = string.locations.first().filter(|location| !location.frames.is_empty())?;
+            Some((string.direction, string.value.as_str(), location))
+        })
+    };
+    let in_request = found().find(|(direction, _, _)| *direction == Direction::ClientToServer);
+    in_request.or_else(|| found().next()).map(|(_, value, location)| (value, location))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_a_shell() {
+        assert_eq!(shell_word("captures/http.pcap"), "captures/http.pcap");
+        assert_eq!(shell_word("a b'c\n"), r"'a b'\''c\n'");
+        assert_eq!(shell_word(""), "''");
+    }
+}

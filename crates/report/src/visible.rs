@@ -1,0 +1,82 @@
+//! Showing text that others wrote. Whatever a capture holds must be readable in the report, and able to do nothing else.
+//!
+//! HTML and Markdown have escapes of their own for their own signs; here goes what no format stops: characters that
+//! move, hide or reorder text.
+
+use std::fmt::Write as _;
+
+/// `text` in one line: control, invisible and direction-changing characters as `\n`, `\t` or `\u{202e}`.
+#[must_use]
+pub(crate) fn line(text: &str) -> String {
+    shown(text, |_| false)
+}
+
+/// `text` with its line ends and tabs: for blocks of code.
+#[must_use]
+pub(crate) fn block(text: &str) -> String {
+    shown(text, |character| matches!(character, '\n' | '\t'))
+}
+
+/// At most `limit` characters of `text`, in one line, with an ellipsis where something was left out.
+#[must_use]
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => line(text),
+        Some((end, _)) => format!("{}…", line(&text[..end])),
+    }
+}
+
+/// Whether a reader would not see this character, or would see others elsewhere because of it.
+///
+/// The "Trojan Source" set (CVE-2021-42574), the zero-width ones, fillers that are drawn as nothing, and Unicode's tags.
+/// The zero-width joiner U+200D and variation selectors stay: emoji are made of them.
+#[must_use]
+pub(crate) fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+fn shown(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            character if stays(character) => out.push(character),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            character if is_hidden(character) => {
+                write!(out, "\\u{{{:x}}}", u32::from(character)).expect("a string can be written");
+            }
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_becomes_an_escape() {
+        assert_eq!(line("a\u{1b}[31mb\r\n\u{202e}c\u{9b}"), "a\\u{1b}[31mb\\r\\n\\u{202e}c\\u{9b}");
+        assert_eq!(line("\u{e0041}\u{3164}\u{200b}\u{feff}"), "\\u{e0041}\\u{3164}\\u{200b}\\u{feff}");
+    }
+
+    #[test]
+    fn what_is_readable_stays() {
+        let text = "한국어 \"quoted\" 👩‍💻 \\ 'x' <b>";
+        assert_eq!(line(text), text);
+        assert_eq!(block("a\n\tb\r"), "a\n\tb\\r");
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        assert_eq!(shortened("한국어", 3), "한국어");
+        assert_eq!(shortened("한국어", 2), "한국…");
+    }
+}

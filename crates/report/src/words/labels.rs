@@ -1,0 +1,361 @@
+//! Names, headings, and what stands in tables and figures.
+
+use super::{Lang, label_texts};
+use crate::model::{Conclusion, Direction, Ended, Level, Verdict};
+use crate::story::format;
+
+label_texts! {
+    default_title: "What can be read on the wire: two agents over HTTP and over HTTPS",
+        "회선 위에서 무엇이 읽히는가: HTTP와 HTTPS로 대화하는 두 에이전트";
+    author: "Author", "작성자";
+    course: "Course", "과목";
+    date: "Date", "날짜";
+    contents: "Contents", "목차";
+    result_at_a_glance: "Result", "실습 결과";
+    skip_to_text: "Skip to the report", "본문으로 건너뛰기";
+
+    aim: "Aim", "실습 목표";
+    setup: "Setup", "전체 구성";
+    layout: "Project layout", "프로젝트 구조";
+    pieces: "The main pieces", "핵심 구성 요소";
+    pieces_compose: "The Compose file", "Compose 파일";
+    pieces_client: "The client, agent-a", "클라이언트 agent-a";
+    pieces_server: "The server, agent-b", "서버 agent-b";
+    running: "How it was run", "실행 방법";
+    results: "Results", "실습 결과";
+    logged: "What the agents logged", "에이전트가 남긴 기록";
+    on_the_wire: "What stands on the wire", "회선 위에 남은 것";
+    still_shown: "What TLS still shows", "TLS가 여전히 드러내는 것";
+    costs: "What TLS costs", "TLS의 비용";
+    controls: "Controls and completeness", "대조 검사와 완전성";
+    environment: "Environment issues and how they were solved", "환경 문제와 해결";
+    conclusion: "Conclusion", "결론";
+    appendix_evidence: "Appendix A. Evidence", "부록 A. 증거 목록";
+    appendix_by_hand: "Appendix B. Checking it by hand in Wireshark", "부록 B. Wireshark로 직접 확인하기";
+
+    capture: "Capture", "캡처";
+    variant: "Variant", "변형";
+    protocol: "Protocol", "프로토콜";
+    backend: "Backend", "백엔드";
+    vantage: "Vantage point", "관찰 위치";
+    vantage_interface: "network interface", "네트워크 인터페이스";
+    vantage_relay: "recording relay", "기록하는 중계기";
+    interface: "Interface", "인터페이스";
+    filter: "Filter", "필터";
+    port: "Port", "포트";
+    frames: "Frames", "프레임";
+    in_frames: "frames", "프레임";
+    file: "File", "파일";
+    file_bytes: "Size", "크기";
+    sha256: "SHA-256", "SHA-256";
+    verdict: "Verdict", "판정";
+    expected: "Expected", "예상";
+    run_id: "Run id", "실행 id";
+    started: "Started", "시작";
+    ended: "Ended", "끝";
+    first_frame: "First frame", "첫 프레임";
+    last_frame: "Last frame", "마지막 프레임";
+    capturer: "Capturer", "캡처 프로그램";
+    analyzer: "Analyzer", "분석기";
+    journals: "Journals", "저널";
+    key_log: "Key log", "키 로그";
+    none: "none", "없음";
+    unknown: "not known", "알 수 없음";
+    path: "Path", "경로";
+    role: "What it is", "하는 일";
+
+    request: "Request", "요청";
+    answer: "Answer", "응답";
+    call: "Call", "호출";
+    time_since_start: "Sent after", "보낸 시각";
+    status: "Status", "상태";
+    message_level: "Body", "본문";
+    event_sent: "sent", "보냄";
+    event_received: "received", "받음";
+
+    level: "Level", "단계";
+    level_takes: "What it takes to read it", "읽는 데 필요한 것";
+    string: "String", "문자열";
+    json_path: "Place in the JSON", "JSON 안의 위치";
+    frame_column: "Frame", "프레임";
+    file_offset: "File offset", "파일 오프셋";
+    wire_bytes_column: "Bytes on the wire", "회선 위의 바이트";
+    total: "Total", "합계";
+    side_by_side: "Side by side", "나란히";
+    show: "Show", "보기";
+    follow_stream: "Follow stream", "스트림 따라가기";
+    needs_key: "needs the key log", "키 로그가 있어야 읽힌다";
+    anybody_reads: "anybody can read it", "누구나 읽을 수 있다";
+    server_name_mark: "Server name (SNI)", "서버 이름(SNI)";
+    evidence_link: "Evidence", "증거";
+    captured_text_note: "· stands for a byte that is not printable text", "·는 글자로 보일 수 없는 바이트이다";
+
+    strings_by_level: "Strings by level", "단계별 문자열";
+    kinds_of_bytes: "The bytes of each capture", "캡처별 바이트 구성";
+    kind_headers: "link, IP and TCP headers", "링크·IP·TCP 헤더";
+    kind_clear: "readable payload", "읽히는 페이로드";
+    kind_tls_clear: "TLS records in the clear", "암호화되지 않은 TLS 레코드";
+    kind_ciphertext: "ciphertext", "암호문";
+    kind_other: "other frames", "그 밖의 프레임";
+    entropy: "Entropy of the payload", "페이로드의 엔트로피";
+    bits_per_byte: "bits per byte", "비트/바이트";
+    more_data: "data", "이어지는 데이터";
+    to_server: "to the server", "서버 방향";
+    to_client: "to the client", "클라이언트 방향";
+
+    measure: "Measure", "항목";
+    visible_addresses: "Addresses and ports", "주소와 포트";
+    visible_sni: "Server name (SNI)", "서버 이름(SNI)";
+    visible_alpn_offered: "ALPN offered", "제안한 ALPN";
+    visible_alpn: "ALPN chosen", "선택된 ALPN";
+    visible_versions: "Versions offered", "제안한 버전";
+    visible_version: "Version", "버전";
+    visible_suite: "Cipher suite", "암호 스위트";
+    visible_group: "Key exchange", "키 교환";
+    post_quantum: "post-quantum hybrid", "양자 내성 하이브리드";
+    not_post_quantum: "not post-quantum", "양자 내성 아님";
+    visible_certificate: "Certificate", "인증서";
+    visible_records: "Records (client, server)", "레코드 수(클라이언트, 서버)";
+    visible_bytes: "Stream bytes (client, server)", "스트림 바이트(클라이언트, 서버)";
+    encrypted: "encrypted", "암호화됨";
+    visible: "In the clear", "그대로 보이는 값";
+    with_key_log: "Only with the key log", "키 로그로만 보이는 값";
+    first_proof: "Seen in", "확인한 곳";
+
+    cost_frames: "Frames", "프레임 수";
+    cost_wire_bytes: "Bytes on the wire", "회선 위의 바이트";
+    cost_payload: "TCP payload bytes", "TCP 페이로드 바이트";
+    cost_connections: "TCP connections", "TCP 연결 수";
+    cost_round_trips: "Round trips before the first answer", "첫 응답까지의 왕복 횟수";
+    cost_first_answer: "First SYN to end of first answer", "첫 SYN부터 첫 응답 끝까지";
+    cost_median: "Latency per call, median", "호출당 지연 시간, 중앙값";
+    cost_fastest: "Latency per call, fastest", "호출당 지연 시간, 최소";
+    cost_slowest: "Latency per call, slowest", "호출당 지연 시간, 최대";
+    difference: "Difference", "차이";
+
+    control: "Control", "검사";
+    asks: "What it asks", "무엇을 묻는가";
+    control_positive: "Positive control", "양성 대조";
+    control_positive_asks: "Does the same search find every string in this very capture (behind TLS with the key log)?",
+        "똑같은 검색이 바로 이 캡처에서 모든 문자열을 찾아내는가(TLS 안쪽은 키 로그로)?";
+    control_decoys: "Decoys", "미끼";
+    control_decoys_asks: "Are values of the same form that were never sent found nowhere?",
+        "생김새는 같지만 보낸 적 없는 값은 어디에서도 나오지 않는가?";
+    control_wrong_key: "Wrong keys", "틀린 키";
+    control_wrong_key_asks: "Does nothing authenticate with keys that are not the right ones?",
+        "맞지 않는 키로는 아무 레코드도 인증되지 않는가?";
+    control_messages: "Messages", "메시지";
+    control_messages_asks: "Did every message of the journals cross the wire whole, with exactly its bytes?",
+        "저널의 모든 메시지가 바이트까지 똑같이 온전하게 회선을 지나갔는가?";
+    control_streams: "Streams", "스트림";
+    control_streams_asks: "Is every TCP stream whole: handshake seen, no gap, no conflict, nothing cut?",
+        "모든 TCP 스트림이 온전한가: 핸드셰이크가 있고 빈 곳, 충돌, 잘림이 없는가?";
+    control_explained: "Explained bytes", "설명된 바이트";
+    control_explained_asks: "Is every payload byte part of a message that was read or of an authenticated record?",
+        "페이로드의 모든 바이트가 읽힌 메시지나 인증된 레코드에 속하는가?";
+    control_file: "Capture file", "캡처 파일";
+    control_file_asks: "Is the file the one that the capturer closed, and did the kernel drop nothing?",
+        "캡처 프로그램이 닫은 바로 그 파일이며, 커널이 버린 프레임은 없는가?";
+    not_applicable: "not applicable", "해당 없음";
+    passed: "passed", "통과";
+    failed: "failed", "실패";
+
+    time: "Time", "시각";
+    ends: "From, to", "보낸 쪽 → 받는 쪽";
+    holds: "Begins here", "여기서 시작되는 것";
+    size: "Size", "크기";
+    wireshark_filter: "Wireshark filter", "Wireshark 필터";
+    undo: "To be undone", "풀어야 할 것";
+    layers_none: "nothing", "없음";
+
+    tap: "records every frame", "모든 프레임을 기록";
+    drawing_netns_a: "network namespace A", "네트워크 네임스페이스 A";
+    drawing_netns_b: "network namespace B", "네트워크 네임스페이스 B";
+    drawing_container: "container", "컨테이너";
+    drawing_shared: "network namespace of agent-b", "agent-b의 네트워크 네임스페이스";
+    drawing_loopback: "loopback", "루프백";
+    drawing_client: "client", "클라이언트";
+    drawing_server: "server", "서버";
+    drawing_wire: "the wire", "회선";
+    drawing_veth: "veth pair", "veth 쌍";
+    drawing_network: "Docker network", "Docker 네트워크";
+    drawing_relay: "recording relay", "기록하는 중계기";
+    drawing_brought: "capture brought from elsewhere", "다른 곳에서 가져온 캡처";
+    drawing_says: "journals: what was said", "저널: 무엇을 말했는가";
+}
+
+impl Lang {
+    pub(crate) fn frame(self, number: u64) -> String {
+        match self {
+            Self::En => format!("frame {number}"),
+            Self::Ko => format!("프레임 {number}"),
+        }
+    }
+
+    pub(crate) fn bytes(self, number: u64) -> String {
+        match self {
+            Self::En if number == 1 => "1 byte".to_owned(),
+            Self::En => format!("{} bytes", format::count(number)),
+            Self::Ko => format!("{}바이트", format::count(number)),
+        }
+    }
+
+    pub(crate) fn strings(self, number: u64) -> String {
+        match self {
+            Self::En if number == 1 => "1 string".to_owned(),
+            Self::En => format!("{} strings", format::count(number)),
+            Self::Ko => format!("문자열 {}개", format::count(number)),
+        }
+    }
+
+    pub(crate) fn and_more(self, number: u64) -> String {
+        match self {
+            Self::En => format!("and {} more", format::count(number)),
+            Self::Ko => format!("외 {}개", format::count(number)),
+        }
+    }
+
+    pub(crate) fn further_frames(self, number: u64) -> String {
+        match self {
+            Self::En if number == 1 => "1 further frame".to_owned(),
+            Self::En => format!("{} further frames", format::count(number)),
+            Self::Ko => format!("프레임 {}개 생략", format::count(number)),
+        }
+    }
+
+    pub(crate) fn level_name(self, level: Level) -> &'static str {
+        match self {
+            Self::En => level.name(),
+            Self::Ko => match level {
+                Level::Verbatim => "그대로",
+                Level::Reassembled => "재조립",
+                Level::Decoded => "디코딩",
+                Level::Decrypted => "복호화",
+                Level::Absent => "없음",
+            },
+        }
+    }
+
+    pub(crate) fn level_means(self, level: Level) -> &'static str {
+        match (self, level) {
+            (Self::En, Level::Verbatim) => "nothing: it stands in one frame, and grep finds it",
+            (Self::En, Level::Reassembled) => "put TCP segments together",
+            (Self::En, Level::Decoded) => {
+                "undo an encoding that needs no secret (JSON escapes, chunks, gzip, base64, …)"
+            }
+            (Self::En, Level::Decrypted) => "have the TLS key log",
+            (Self::En, Level::Absent) => "it was found nowhere",
+            (Self::Ko, Level::Verbatim) => "없음. 프레임 하나에 그대로 들어 있어 grep으로도 찾는다",
+            (Self::Ko, Level::Reassembled) => "TCP 세그먼트를 이어 붙인다",
+            (Self::Ko, Level::Decoded) => {
+                "비밀 없이 풀 수 있는 인코딩을 푼다(JSON 이스케이프, chunked, gzip, base64 등)"
+            }
+            (Self::Ko, Level::Decrypted) => "TLS 키 로그가 있어야 한다",
+            (Self::Ko, Level::Absent) => "어디에서도 찾지 못했다",
+        }
+    }
+
+    pub(crate) fn verdict_name(self, verdict: Verdict) -> &'static str {
+        match (self, verdict) {
+            (Self::En, Verdict::Exposed) => "exposed",
+            (Self::En, Verdict::Sealed) => "sealed",
+            (Self::En, Verdict::Inconclusive) => "inconclusive",
+            (Self::Ko, Verdict::Exposed) => "노출",
+            (Self::Ko, Verdict::Sealed) => "봉인",
+            (Self::Ko, Verdict::Inconclusive) => "판정 불가",
+        }
+    }
+
+    pub(crate) fn headline(self, conclusion: Option<Conclusion>) -> &'static str {
+        match (self, conclusion) {
+            (Self::En, Some(Conclusion::Proven)) => "Proven",
+            (Self::En, Some(Conclusion::Refuted)) => "Refuted",
+            (Self::En, Some(Conclusion::Inconclusive)) => "Inconclusive: nothing is proven",
+            (Self::En, None) => "No comparison",
+            (Self::Ko, Some(Conclusion::Proven)) => "증명됨",
+            (Self::Ko, Some(Conclusion::Refuted)) => "반증됨",
+            (Self::Ko, Some(Conclusion::Inconclusive)) => "판정 불가: 증명된 것이 없음",
+            (Self::Ko, None) => "비교하지 않음",
+        }
+    }
+
+    pub(crate) fn direction(self, direction: Direction) -> &'static str {
+        match direction {
+            Direction::ClientToServer => "agent-a → agent-b",
+            Direction::ServerToClient => "agent-b → agent-a",
+        }
+    }
+
+    pub(crate) fn connection_ended(self, ended: Ended) -> &'static str {
+        match (self, ended) {
+            (Self::En, Ended::Fin) => "ended by FIN",
+            (Self::En, Ended::Rst) => "ended by RST",
+            (Self::En, Ended::Open) => "still open",
+            (Self::Ko, Ended::Fin) => "FIN으로 끝남",
+            (Self::Ko, Ended::Rst) => "RST로 끝남",
+            (Self::Ko, Ended::Open) => "닫히지 않음",
+        }
+    }
+
+    /// What a part of the project is for.
+    pub(crate) fn part(self, path: &str) -> &'static str {
+        match (self, path) {
+            (Self::En, "docker-compose.http.yml") => "the experiment in containers, over HTTP",
+            (Self::En, "docker-compose.https.yml") => {
+                "the same over HTTPS: certificates and a key log besides"
+            }
+            (Self::En, "Makefile") => {
+                "the commands of this report: make lab, make http, make https, make report"
+            }
+            (Self::En, "crates/agent-core") => {
+                "the tool-call messages, the journal, and the transport settings both runs share"
+            }
+            (Self::En, "crates/agent-a") => "the client: posts tool calls and checks every answer",
+            (Self::En, "crates/agent-b") => "the server: POST /tool, over HTTP or TLS by one code path",
+            (Self::En, "crates/certgen") => {
+                "a certificate authority of the lab's own, and the server's certificate"
+            }
+            (Self::En, "crates/experiment") => {
+                "the table of variants, run ids, and the manifest that the capturer writes"
+            }
+            (Self::En, "crates/lab") => "runs a variant without Docker and leaves nothing behind",
+            (Self::En, "crates/capturer") => {
+                "packets from an interface or through a relay, to a pcap file and its manifest"
+            }
+            (Self::En, "crates/craft") => {
+                "frames and capture files made to order, for the relay and for tests"
+            }
+            (Self::En, "crates/dissect") => {
+                "captured bytes to facts: frames, streams, HTTP messages, TLS records"
+            }
+            (Self::En, "crates/analyze") => {
+                "looks for every string that was said, runs the controls, gives the verdict"
+            }
+            (Self::En, "crates/report") => "this report, from the analyzer's result alone",
+            (Self::En, "captures") => "captures, manifests, journals and key logs of the last runs",
+            (Self::En, _) => "the lab's certificates",
+            (Self::Ko, "docker-compose.http.yml") => "컨테이너에서 HTTP로 실행하는 실험",
+            (Self::Ko, "docker-compose.https.yml") => {
+                "같은 실험을 HTTPS로 실행한다. 인증서와 키 로그가 더해진다"
+            }
+            (Self::Ko, "Makefile") => "이 보고서에 쓰인 명령: make lab, make http, make https, make report",
+            (Self::Ko, "crates/agent-core") => "도구 호출 메시지, 저널, 두 실행이 함께 쓰는 전송 설정",
+            (Self::Ko, "crates/agent-a") => "클라이언트. 도구 호출을 보내고 모든 응답을 검사한다",
+            (Self::Ko, "crates/agent-b") => "서버. POST /tool을 HTTP든 TLS든 한 코드 경로로 처리한다",
+            (Self::Ko, "crates/certgen") => "실습용 인증 기관과 서버 인증서를 만든다",
+            (Self::Ko, "crates/experiment") => "변형 표, 실행 id, 캡처 프로그램이 쓰는 매니페스트",
+            (Self::Ko, "crates/lab") => "Docker 없이 변형을 실행하고 아무것도 남기지 않는다",
+            (Self::Ko, "crates/capturer") => {
+                "인터페이스나 중계기에서 패킷을 받아 pcap 파일과 매니페스트로 남긴다"
+            }
+            (Self::Ko, "crates/craft") => "중계기와 테스트에 쓸 프레임과 캡처 파일을 만든다",
+            (Self::Ko, "crates/dissect") => {
+                "캡처한 바이트를 프레임, 스트림, HTTP 메시지, TLS 레코드로 해석한다"
+            }
+            (Self::Ko, "crates/analyze") => "오간 모든 문자열을 찾고, 대조 검사를 하고, 판정을 내린다",
+            (Self::Ko, "crates/report") => "분석 결과만으로 이 보고서를 만든다",
+            (Self::Ko, "captures") => "최근 실행의 캡처, 매니페스트, 저널, 키 로그",
+            (Self::Ko, _) => "실습용 인증서",
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The report's files. All of them are written under other names first and put into place at the end, so that an earlier
+//! report stays whole until the new one is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::render::{html, markdown, pdf};
+use crate::story::{Block, Story};
+
+const MARKDOWN: &str = "report.md";
+const HTML: &str = "report.html";
+const PDF: &str = "report.pdf";
+const FIGURES: &str = "figures";
+
+/// What is written besides Markdown and HTML.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Formats {
+    pub(crate) pdf: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The files that are in place.
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) errors: Vec<anyhow::Error>,
+}
+
+/// Writes the report into a folder, which is made if it is not there.
+pub(crate) fn report(story: &Story, folder: &Path, formats: Formats) -> Written {
+    let mut written = Written::default();
+    if let Err(error) = write(story, folder, formats, &mut written) {
+        written.errors.push(error);
+    }
+    written
+}
+
+fn write(story: &Story, folder: &Path, formats: Formats, written: &mut Written) -> anyhow::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let what = || format!("cannot write into {}", folder.display());
+    fs::create_dir_all(folder).with_context(what)?;
+    // In the same folder: renaming must not cross file systems.
+    let staging = tempfile::Builder::new().prefix(".report-").tempdir_in(folder).with_context(what)?;
+    let mut names = Vec::new();
+    let mut stage = |name: String, text: String| {
+        fs::write(staging.path().join(&name), text).with_context(|| format!("cannot write {name}"))?;
+        names.push(name);
+        anyhow::Ok(())
+    };
+    fs::create_dir(staging.path().join(FIGURES)).with_context(what)?;
+    for figure in figures(story) {
+        stage(format!("{FIGURES}/{}.svg", figure.name), figure.file())?;
+    }
+    stage(MARKDOWN.to_owned(), markdown::document(story))?;
+    stage(HTML.to_owned(), html::page(story, &[]))?;
+    if formats.pdf {
+        // Here and not in the system's folder for temporary files, which confined browsers may not read.
+        let scratch = staging.path().join("print");
+        fs::create_dir(&scratch).with_context(what)?;
+        match pdf::print(story, &staging.path().join(PDF), &scratch) {
+            Ok(()) => names.push(PDF.to_owned()),
+            Err(error) => written.errors.push(error.context(format!("no {PDF}"))),
+        }
+    }
+    let figures = folder.join(FIGURES);
+    fs::create_dir_all(&figures).with_context(|| format!("cannot make {}", figures.display()))?;
+    for name in &names {
+        let path = folder.join(name);
+        fs::rename(staging.path().join(name), &path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        if !name.starts_with(FIGURES) {
+            written.files.push(path);
+        }
+    }
+    remove_others(&figures, &names);
+    if !names.iter().any(|name| name == PDF) && folder.join(PDF).exists() {
+        written.notes.push(format!(
+            "{} is that of an earlier report; --pdf writes it anew",
+            folder.join(PDF).display()
+        ));
+    }
+    Ok(())
+}
+
+fn figures(story: &Story) -> impl Iterator<Item = &crate::figure::Figure> {
+    let blocks = story.sections.iter().flat_map(|section| &section.blocks);
+    blocks.flat_map(|block| match block {
+        Block::Figures(figures) => figures.as_slice(),
+        _ => &[],
+    })
+}
+
+/// Removes drawings of an earlier report that this one does not have: nobody could tell them apart.
+fn remove_others(folder: &Path, names: &[String]) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.ends_with(".svg") && !names.contains(&format!("{FIGURES}/{name}")) {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

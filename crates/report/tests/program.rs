@@ -1,0 +1,349 @@
+//! The program as a user meets it: flags, files, messages, exit statuses.
+
+// For one large `json!`.
+#![recursion_limit = "256"]
+
+mod document;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Most bytes that a report of a large run may have.
+const MOST_BYTES: u64 = 5_000_000;
+
+/// A folder with a document in it.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn with(document: &Value) -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        fs::write(place.path("exposure.json"), document.to_string()).expect("a file");
+        place
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn report(&self, flags: &[&str]) -> Output {
+        self.command(flags).output().expect("report starts")
+    }
+
+    fn command(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+        command.arg(self.path("exposure.json")).args(flags).stdin(Stdio::null());
+        for variable in ["LC_ALL", "LC_MESSAGES", "LANG", "CHROME"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Every file below a folder with its bytes.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let name = entry.file_name().into_string().expect("a name");
+        if entry.path().is_dir() {
+            found.extend(
+                files(&entry.path()).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)),
+            );
+        } else {
+            found.push((name, fs::read(entry.path()).expect("a file")));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let [one, other] = [(); 2].map(|()| {
+        let place = Place::with(&document::proven(12));
+        let output =
+            place.report(&["--lang", "ko", "--author", "김민지", "--course", "네트워크", "--title", "실습"]);
+        assert!(output.status.success(), "{}", said(&output));
+        place
+    });
+    let (one, other) = (files(one.folder.path()), files(other.folder.path()));
+    let names: Vec<&str> = one.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"report.md") && names.contains(&"report.html"), "{names:?}");
+    assert!(names.contains(&"figures/strings-by-level.svg"), "{names:?}");
+    assert!(one == other);
+}
+
+#[test]
+fn language_and_date_have_their_defaults() {
+    let place = Place::with(&document::proven(1));
+    let output = place.command(&[]).env("LC_ALL", "ko_KR.UTF-8").output().expect("report starts");
+    assert!(output.status.success(), "{}", said(&output));
+    let page = place.read("report.html");
+    assert!(page.contains("<html lang=\"ko\">") && page.contains("실습 목표"), "Korean by the locale");
+    assert!(page.contains("<dd>2026-11-20</dd>"), "the day of the first frame");
+    assert!(place.report(&["--date", "2027-01-02"]).status.success());
+    let page = place.read("report.html");
+    assert!(page.contains("<html lang=\"en\">") && page.contains("<dd>2027-01-02</dd>"));
+}
+
+#[test]
+fn an_unusable_input_is_named_and_leaves_the_earlier_report() {
+    let place = Place::with(&document::proven(2));
+    assert!(place.report(&[]).status.success());
+    let earlier = files(place.folder.path());
+    let without = |path: &[&str]| {
+        let mut document = document::proven(2);
+        let (last, parents) = path.split_last().expect("a path");
+        let mut parent = &mut document;
+        for name in parents {
+            parent = match name.parse::<usize>() {
+                Ok(index) => &mut parent[index],
+                Err(_) => &mut parent[*name],
+            };
+        }
+        parent.as_object_mut().expect("an object").remove(*last).expect("a member");
+        document.to_string()
+    };
+    let changed = |path: &str, value: Value| {
+        let mut document = document::proven(2);
+        *document.pointer_mut(path).expect("a member") = value;
+        document.to_string()
+    };
+    let cases = [
+        ("{", "this is not JSON"),
+        ("[]", "the document: "),
+        (&document::proven(2).to_string()[..900], "this is not JSON"),
+        (&format!("{} x", document::proven(1)), "this is not JSON"),
+        (&without(&["schema"]), "missing field `schema`"),
+        (
+            &changed("/schema", json!("plainsight.exposure/2")),
+            "schema: this reads plainsight.exposure/1, the file says",
+        ),
+        (&without(&["conclusion"]), "missing field `conclusion`"),
+        (
+            &without(&["captures", "1", "controls", "wrong_key"]),
+            "captures[1].controls: missing field `wrong_key`",
+        ),
+        (&without(&["captures", "0", "manifest"]), "captures[0]: missing field `manifest`"),
+        (
+            &without(&["captures", "0", "strings", "3", "level"]),
+            "captures[0].strings[3]: missing field `level`",
+        ),
+        (&changed("/captures/1/summary/total", json!(-1)), "captures[1].summary.total: "),
+        (&changed("/captures/0/strings/0/level", json!("x")), "captures[0].strings[0].level: "),
+        (
+            &changed("/captures/0/exhibit/turns/0/bytes", json!("%")),
+            "captures[0].exhibit.turns[0].bytes: not base64",
+        ),
+    ];
+    for (input, message) in cases {
+        fs::write(place.path("exposure.json"), input).expect("a file");
+        let output = place.report(&[]);
+        assert_eq!(output.status.code(), Some(2), "{message}: {}", said(&output));
+        let said = said(&output);
+        assert!(said.contains(message) && said.contains("exposure.json"), "{message}: {said}");
+    }
+    fs::remove_file(place.path("exposure.json")).expect("a file");
+    let output = place.report(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("make lab"), "{}", said(&output));
+    let now: Vec<_> = files(place.folder.path());
+    assert!(now == earlier.into_iter().filter(|(name, _)| name != "exposure.json").collect::<Vec<_>>());
+}
+
+#[test]
+fn a_large_run_gives_a_small_report_that_says_what_it_shows() {
+    let place = Place::with(&document::proven(10_000));
+    let started = Instant::now();
+    let output = place.report(&[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let took = started.elapsed();
+    println!("10,000 messages: {took:?}");
+    assert!(took.as_secs() < 60, "{took:?}");
+    for name in ["report.html", "report.md"] {
+        let bytes = fs::metadata(place.path(name)).expect("a file").len();
+        assert!(bytes < MOST_BYTES, "{name} has {bytes} bytes");
+    }
+    let text = place.read("report.md");
+    assert!(text.contains("Shown are the first 50 of 10,000 calls."), "calls");
+    assert!(text.contains("of 60,000 strings"), "strings");
+}
+
+#[test]
+fn without_a_browser_the_other_formats_are_written() {
+    let place = Place::with(&document::proven(1));
+    let run = |flags: &[&str], chrome: &str| {
+        let mut command = place.command(flags);
+        command.env("PATH", place.folder.path()).env("CHROME", chrome).output().expect("report starts")
+    };
+    for (chrome, message) in
+        [("/nowhere/chrome", "/nowhere/chrome cannot be started"), ("", "apt install chromium")]
+    {
+        let output = run(&["--pdf"], chrome);
+        assert_eq!(output.status.code(), Some(1));
+        let said = said(&output);
+        assert!(said.contains("no report.pdf: ") && said.contains(message), "{said}");
+        assert!(place.path("report.md").is_file() && place.path("report.html").is_file());
+        assert!(!place.path("report.pdf").exists());
+    }
+    assert_eq!(run(&[], "").status.code(), Some(0));
+}
+
+#[test]
+fn whatever_is_missing_in_a_capture_there_is_a_report() {
+    let mut foreign = document::capture("http", 0);
+    for null in
+        ["run_id", "variant", "backend", "vantage", "expected_verdict", "verdict", "manifest", "exhibit"]
+    {
+        foreign[null] = Value::Null;
+    }
+    for empty in ["journal", "connections", "packets", "http", "strings"] {
+        foreign[empty] = json!([]);
+    }
+    foreign["first_frame_at_unix_ns"] = Value::Null;
+    foreign["reasons"] = json!(["there is no journal"]);
+    foreign["traffic"]["payload_entropy_bits_per_byte"] = Value::Null;
+    foreign["readable"] = json!([
+        { "value": "x", "path": "$.a", "location": document::proven(1)["captures"][0]["strings"][0]["locations"][0] },
+        { "value": null, "path": "$.password", "location": document::proven(1)["captures"][0]["strings"][0]["locations"][0] },
+    ]);
+    foreign["readable_total"] = json!(2);
+    let none = json!([]);
+    let many: Vec<Value> = (0..9).map(|_| document::capture("https", 1)).collect();
+    for captures in [none, json!([foreign]), json!([document::capture("https", 3)]), json!(many)] {
+        let mut document = document::proven(0);
+        document["captures"] = captures;
+        document["conclusion"] = Value::Null;
+        document["errors"] = json!(["x.pcap: <b>no</b> capture\u{1b}[2J"]);
+        let place = Place::with(&document);
+        for lang in ["en", "ko"] {
+            let output = place.report(&["--lang", lang]);
+            assert!(output.status.success(), "{}", said(&output));
+            let (text, page) = (place.read("report.md"), place.read("report.html"));
+            assert!(text.contains("`x.pcap: <b>no</b> capture\\u{1b}[2J`"), "an error is named");
+            assert!(page.contains("x.pcap: &#60;b&#62;no&#60;/b&#62; capture\\u{1b}[2J"), "and escaped");
+            assert!(!text.contains("Proven") && !text.contains("증명됨"), "nothing is proven");
+        }
+    }
+}
+
+/// Names of headings as GitHub makes them, against the links that want them; and the ids of the page against its links.
+#[test]
+fn every_link_goes_somewhere() {
+    let place = Place::with(&document::proven(12));
+    for lang in ["en", "ko"] {
+        assert!(place.report(&["--lang", lang]).status.success());
+        let page = place.read("report.html");
+        let targets = between(&page, "href=\"#", "\"");
+        assert!(targets.len() > 50);
+        for target in targets {
+            assert!(page.contains(&format!("id=\"{target}\"")), "#{target} in the page");
+        }
+        let text = place.read("report.md");
+        let heading = |line: &str| {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -".contains(*kept));
+            kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect::<String>()
+        };
+        let headings: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(heading).collect();
+        for target in between(&text, "](#", ")") {
+            assert!(headings.contains(&target), "#{target} in the Markdown");
+        }
+        for file in between(&text, "](figures/", ")") {
+            assert!(place.path("figures").join(&file).is_file(), "figures/{file}");
+        }
+    }
+}
+
+/// The numbers of every table are the same in both languages and in every format.
+#[test]
+fn the_same_numbers_stand_everywhere() {
+    let place = Place::with(&document::proven(12));
+    let numbers_of = |lang: &str| {
+        assert!(place.report(&["--lang", lang]).status.success());
+        let text = place.read("report.md");
+        let rows: String = text.lines().filter(|line| line.starts_with('|')).collect();
+        let page = place.read("report.html");
+        let cells = [between(&page, "<th", "</th>"), between(&page, "<td", "</td>")].concat();
+        let cells: String = cells.into_iter().map(|cell| stripped(&cell) + " ").collect();
+        // The frames of the appendix are no table in Markdown.
+        let entries: String = text.lines().filter(|line| line.contains(": `frame.number == ")).collect();
+        (numbers(&stripped_links(&(rows + &entries))), numbers(&cells))
+    };
+    let (english, english_page) = numbers_of("en");
+    let (korean, korean_page) = numbers_of("ko");
+    assert!(english.len() > 300, "{} numbers", english.len());
+    assert!(english_page == korean_page, "both languages have the same numbers in HTML");
+    assert!(english == korean, "and in Markdown");
+    let only = |these: &[String], others: &[String]| {
+        let mut others = others.to_vec();
+        let missing = |number: &&String| match others.iter().position(|other| other == *number) {
+            Some(at) => {
+                others.swap_remove(at);
+                false
+            }
+            None => true,
+        };
+        these.iter().filter(missing).cloned().collect::<Vec<_>>()
+    };
+    let (text, page) = (only(&english, &english_page), only(&english_page, &english));
+    assert!(text.is_empty() && page.is_empty(), "only in Markdown: {text:?}; only in HTML: {page:?}");
+}
+
+fn between(text: &str, start: &str, end: &str) -> Vec<String> {
+    let parts = text.split(start).skip(1);
+    parts.filter_map(|part| Some(part[..part.find(end)?].to_owned())).collect()
+}
+
+/// The text of a cell of HTML.
+fn stripped(cell: &str) -> String {
+    let mut text = String::new();
+    let mut rest = cell.split_once('>').map_or("", |(_, rest)| rest);
+    while let Some((before, tag)) = rest.split_once('<') {
+        text += before;
+        rest = tag.split_once('>').map_or("", |(_, rest)| rest);
+    }
+    (text + rest)
+        .replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&#38;", "&")
+        .replace("&#34;", "\"")
+        .replace("&#39;", "'")
+}
+
+fn stripped_links(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once("](#") {
+        out += before;
+        rest = link.split_once(')').map_or("", |(_, rest)| rest);
+        out.push(' ');
+    }
+    out + rest
+}
+
+/// Every run of digits, sorted. Words between numbers stand in different places in the two languages.
+fn numbers(text: &str) -> Vec<String> {
+    let text = text.replace(',', "");
+    let mut numbers: Vec<String> = text
+        .split(|digit: char| !digit.is_ascii_digit())
+        .filter(|run| !run.is_empty())
+        .map(str::to_owned)
+        .collect();
+    numbers.sort();
+    numbers
+}
