@@ -22,7 +22,7 @@ endef
 help:
 	@echo "plainsight: what can somebody on the wire read of what the agents say to each other?"
 	@awk '/^# /   { text = substr($$0, 3); next } \
-	      /^[a-z][a-z-]*:/ && text != "" { sub(/:.*/, ""); printf "  make %-12s %s\n", $$0, text } \
+	      /^[a-z][a-z-]*:/ && text != "" { sub(/:.*/, ""); printf "  make %-15s %s\n", $$0, text } \
 	                  { text = "" }' $(firstword $(MAKEFILE_LIST))
 
 # Build all programs.

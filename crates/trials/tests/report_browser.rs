@@ -1,0 +1,553 @@
+//! The report's page in a real browser, as a reader meets it: on a wide screen and on a phone, light and dark, in both
+//! languages. Pictures of what was seen are kept in the target folder, under `report-screenshots/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams,
+};
+use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
+use chromiumoxide::cdp::browser_protocol::{log, network, page as page_protocol};
+use chromiumoxide::cdp::js_protocol::runtime;
+use chromiumoxide::page::ScreenshotParams;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use trials::damage::{Copied, Side, analyze_with, conversation, sha256, strangers};
+use trials::lab::said;
+use trials::{programs, run_lab, skip};
+
+const WIDE: i64 = 1280;
+const PHONE: i64 = 390;
+
+/// Least contrast of text that WCAG 2.2 asks for (level AA, 1.4.3).
+const LEAST_CONTRAST: f64 = 4.5;
+
+/// How long the page may take to do something.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Chromium, or `None` after saying why this cannot be tried.
+fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROME").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let program = named.or_else(|| found.into_iter().find(|program| program.is_file()));
+    if program.is_none() {
+        skip("no Chromium to open the report in");
+    }
+    program
+}
+
+/// A page that is open, and everything it did that it should not.
+struct Open {
+    browser: Browser,
+    page: chromiumoxide::Page,
+    /// Addresses that were asked for.
+    requests: Arc<Mutex<Vec<String>>>,
+    /// What the console said.
+    complaints: Arc<Mutex<Vec<String>>>,
+    _profile: tempfile::TempDir,
+}
+
+impl Open {
+    async fn file(program: &Path, file: &Path) -> Self {
+        let profile = tempfile::tempdir().expect("a folder for the browser");
+        let mut config = BrowserConfig::builder()
+            .chrome_executable(program)
+            .user_data_dir(profile.path())
+            .window_size(WIDE as u32, 900)
+            .args(["--disable-gpu", "--disable-quic", "--disable-background-networking"])
+            .args(["--disable-component-update", "--disable-sync", "--no-first-run"]);
+        if nix::unistd::geteuid().is_root() {
+            config = config.no_sandbox();
+        }
+        let (browser, mut handler) =
+            Browser::launch(config.build().expect("a configuration")).await.expect("Chromium starts");
+        tokio::spawn(async move { while handler.next().await.is_some() {} });
+        let page = browser.new_page("about:blank").await.expect("a page");
+        let (requests, complaints) = <(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>)>::default();
+
+        page.execute(network::EnableParams::default()).await.expect("Network");
+        page.execute(log::EnableParams::default()).await.expect("Log");
+        page.execute(runtime::EnableParams::default()).await.expect("Runtime");
+        let mut sent = page.event_listener::<network::EventRequestWillBeSent>().await.expect("events");
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Some(event) = sent.next().await {
+                seen.lock().expect("not poisoned").push(event.request.url.clone());
+            }
+        });
+        let mut entries = page.event_listener::<log::EventEntryAdded>().await.expect("events");
+        let seen = Arc::clone(&complaints);
+        tokio::spawn(async move {
+            while let Some(event) = entries.next().await {
+                seen.lock().expect("not poisoned").push(event.entry.text.clone());
+            }
+        });
+        let mut thrown = page.event_listener::<runtime::EventExceptionThrown>().await.expect("events");
+        let seen = Arc::clone(&complaints);
+        tokio::spawn(async move {
+            while let Some(event) = thrown.next().await {
+                seen.lock().expect("not poisoned").push(format!("{:?}", event.exception_details));
+            }
+        });
+        let mut called = page.event_listener::<runtime::EventConsoleApiCalled>().await.expect("events");
+        let seen = Arc::clone(&complaints);
+        tokio::spawn(async move {
+            while let Some(event) = called.next().await {
+                seen.lock().expect("not poisoned").push(format!("console: {:?}", event.args));
+            }
+        });
+        let mut dialogs =
+            page.event_listener::<page_protocol::EventJavascriptDialogOpening>().await.expect("events");
+        let seen = Arc::clone(&complaints);
+        tokio::spawn(async move {
+            while let Some(event) = dialogs.next().await {
+                seen.lock().expect("not poisoned").push(format!("dialog: {}", event.message));
+            }
+        });
+
+        let open = Self { browser, page, requests, complaints, _profile: profile };
+        open.page.goto(format!("file://{}", file.display())).await.expect("the report opens");
+        open
+    }
+
+    async fn shown(&self, width: i64, scheme: &str) {
+        let metrics = SetDeviceMetricsOverrideParams::builder()
+            .width(width)
+            .height(900)
+            .device_scale_factor(1.0)
+            .mobile(width < 500)
+            .build()
+            .expect("metrics");
+        self.page.execute(metrics).await.expect("a width");
+        let scheme = MediaFeature::new("prefers-color-scheme", scheme);
+        let media = SetEmulatedMediaParams::builder().feature(scheme).build();
+        self.page.execute(media).await.expect("a colour scheme");
+        self.page.reload().await.expect("the page loads again");
+    }
+
+    async fn ask(&self, script: &str) -> Value {
+        let asked = tokio::time::timeout(PATIENCE, self.page.evaluate(script)).await;
+        let answer = asked.expect("an answer in time").unwrap_or_else(|error| panic!("{script}: {error}"));
+        answer.value().cloned().unwrap_or(Value::Null)
+    }
+
+    async fn picture(&self, name: &str) {
+        let folder = programs::folder().join("report-screenshots");
+        fs::create_dir_all(&folder).expect("a folder for pictures");
+        let whole = ScreenshotParams::builder().full_page(true).build();
+        let picture = self.page.screenshot(whole).await.expect("a picture");
+        fs::write(folder.join(format!("{name}.png")), picture).expect("a picture is written");
+    }
+
+    async fn press(&self, key: &str, code: i64) {
+        for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {
+            let event = DispatchKeyEventParams::builder()
+                .r#type(kind)
+                .key(key)
+                .code(key)
+                .windows_virtual_key_code(code)
+                .build()
+                .expect("a key");
+            self.page.execute(event).await.expect("a key is pressed");
+        }
+    }
+
+    /// Nothing but the file was asked for, nothing ran that should not, and nobody complained.
+    async fn kept_to_itself(mut self, file: &Path) {
+        let own = format!("file://{}", file.display());
+        let requests = self.requests.lock().expect("not poisoned").clone();
+        let strange: Vec<&String> =
+            requests.iter().filter(|url| url.split('#').next() != Some(own.as_str())).collect();
+        assert!(strange.is_empty() && !requests.is_empty(), "asked for {strange:?}");
+        let complaints = self.complaints.lock().expect("not poisoned").clone();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+        let _ = self.browser.close().await;
+        let _ = self.browser.wait().await;
+    }
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// Analyzes a folder and reports on it; returns the page.
+fn reported(copied: &Copied, flags: &[&str]) -> PathBuf {
+    let result = copied.path("exposure.json");
+    let output = result.to_str().expect("a path of text");
+    let analyzed = analyze_with(&[copied.folder()], &["--format", "json", "--output", output]);
+    assert!(result.is_file(), "{}", said(&analyzed));
+    let reported = Command::new(programs::program("report")).arg(&result).args(flags).output();
+    let reported = reported.expect("report starts");
+    assert!(reported.status.success(), "{}", said(&reported));
+    copied.path("report.html")
+}
+
+/// Text on its ground, for every text that can be seen: the least contrast, and where it is. Grounds are found by what
+/// lies under the text's middle; within drawings that is the shape below it.
+const CONTRAST: &str = r#"
+(() => {
+  const channel = (value) => { value /= 255; return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4; };
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const colour = (text) => {
+    const numbers = text.match(/[\d.]+/g);
+    if (!numbers || text === "none") return null;
+    const [r, g, b, a = 1] = numbers.map(Number);
+    return a > 0.5 ? [r, g, b] : null;
+  };
+  const contrast = (one, other) => {
+    const [light, dark] = [luminance(one), luminance(other)].sort((x, y) => y - x);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const ground = (x, y) => {
+    for (const below of document.elementsFromPoint(x, y)) {
+      if (below instanceof SVGTextElement || below instanceof SVGLineElement) continue;
+      const style = getComputedStyle(below);
+      const found = below instanceof SVGGeometryElement ? colour(style.fill) : colour(style.backgroundColor);
+      if (found) return found;
+    }
+    return colour(getComputedStyle(document.body).backgroundColor);
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let least = { contrast: 99 }, texts = 0;
+  const seen = new Map();
+  while (walker.nextNode()) {
+    const node = walker.currentNode, element = node.parentElement;
+    if (!node.data.trim() || element.closest("script, style, title, .sr, .skip, [hidden]")) continue;
+    const style = getComputedStyle(element);
+    if (style.visibility === "hidden" || style.display === "none") continue;
+    const svg = element instanceof SVGElement;
+    const key = `${element.tagName} ${element.className.baseVal ?? element.className} ${style.color} ${style.fill} ${element.parentElement.className.baseVal ?? element.parentElement.className} ${element.closest(".panel, .callout, .result, nav, td, pre, .badge")?.className}`;
+    const times = seen.get(key) ?? 0;
+    if (times >= 12) continue;
+    seen.set(key, times + 1);
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    element.scrollIntoView({ block: "center", behavior: "instant" });
+    const box = [...range.getClientRects()].find((rect) => rect.width > 1 && rect.height > 1);
+    if (!box) continue;
+    const x = box.left + Math.min(box.width / 2, 40), y = box.top + box.height / 2;
+    if (x < 0 || y < 0 || x > innerWidth || y > innerHeight) continue;
+    const text = colour(svg ? style.fill : style.color), under = ground(x, y);
+    if (!text || !under) continue;
+    texts += 1;
+    const found = contrast(text, under);
+    if (found < least.contrast) least = { contrast: found, text: node.data.trim().slice(0, 60), class: key, on: under };
+  }
+  return { ...least, texts };
+})()
+"#;
+
+/// What is wider than the page, apart from what scrolls in a box of its own.
+const OVERFLOW: &str =
+    "({ page: document.documentElement.scrollWidth, width: document.documentElement.clientWidth })";
+
+#[test]
+fn the_page_is_readable_everywhere() {
+    let Some(program) = chromium() else { return };
+    let copied = Copied::of(run_lab("relay"));
+    run(async {
+        for lang in ["en", "ko"] {
+            let file = reported(&copied, &["--lang", lang, "--author", "김민지"]);
+            let open = Open::file(&program, &file).await;
+            for width in [WIDE, PHONE] {
+                for scheme in ["light", "dark"] {
+                    let what = format!("{lang}-{width}-{scheme}");
+                    open.shown(width, scheme).await;
+                    let overflow = open.ask(OVERFLOW).await;
+                    assert_eq!(overflow, json!({ "page": width, "width": width }), "{what}");
+                    open.picture(&what).await;
+                    let least = open.ask(CONTRAST).await;
+                    assert!(least["texts"].as_u64() > Some(200), "{what}: {least}");
+                    assert!(least["contrast"].as_f64() >= Some(LEAST_CONTRAST), "{what}: {least}");
+                }
+            }
+            open.kept_to_itself(&file).await;
+        }
+    });
+}
+
+/// Which panels can be seen, in each of the two views.
+const SEEN: &str = r#"[...document.querySelectorAll(".exhibit")].map((exhibit) =>
+    [...exhibit.querySelectorAll(".panel")].filter((panel) => getComputedStyle(panel).visibility === "visible")
+        .map((panel) => panel.querySelector("h4").firstChild.data.trim()))"#;
+
+/// Where what follows the first view begins: a switch must not move it.
+const BELOW: &str =
+    "Math.round(document.querySelectorAll('.exhibit')[1].getBoundingClientRect().top + scrollY)";
+
+#[test]
+fn the_switch_shows_one_capture_or_both() {
+    let Some(program) = chromium() else { return };
+    let copied = Copied::of(run_lab("relay"));
+    let file = reported(&copied, &["--lang", "en"]);
+    run(async {
+        let open = Open::file(&program, &file).await;
+        open.shown(WIDE, "light").await;
+        let both = json!([["http", "https"], ["http", "https"]]);
+        assert_eq!(open.ask(SEEN).await, both);
+        let before = open.ask(BELOW).await;
+        for (value, seen) in
+            [("2", json!([["https"], ["https"]])), ("1", json!([["http"], ["http"]])), ("all", both)]
+        {
+            let choose =
+                format!("document.querySelector('.streams .switch input[value=\"{value}\"]').click()");
+            open.ask(&choose).await;
+            assert_eq!(open.ask(SEEN).await, seen);
+            assert_eq!(open.ask(BELOW).await, before, "the layout jumps");
+        }
+
+        // By the keyboard, from the other view.
+        open.ask("document.querySelector('.hexes .switch input:checked').focus()").await;
+        open.press("ArrowRight", 39).await;
+        assert_eq!(open.ask(SEEN).await, json!([["http"], ["http"]]));
+        open.press("ArrowRight", 39).await;
+        assert_eq!(open.ask(SEEN).await, json!([["https"], ["https"]]));
+
+        // On a phone there is room for one, and the switch says which.
+        open.shown(PHONE, "light").await;
+        assert_eq!(open.ask(SEEN).await, json!([["http"], ["http"]]));
+        let chosen = "document.querySelector('.streams .switch input:checked').value";
+        assert_eq!(open.ask(chosen).await, "1");
+        open.ask("document.querySelector('.streams .switch input[value=\"2\"]').click()").await;
+        assert_eq!(open.ask(SEEN).await, json!([["https"], ["https"]]));
+        open.kept_to_itself(&file).await;
+    });
+}
+
+#[test]
+fn marked_strings_tell_where_they_stand() {
+    let Some(program) = chromium() else { return };
+    let copied = Copied::of(run_lab("relay"));
+    let file = reported(&copied, &["--lang", "en"]);
+    let canary = copied.canary("http");
+    run(async {
+        let open = Open::file(&program, &file).await;
+        open.shown(WIDE, "light").await;
+        let marks = open.ask("[...document.querySelectorAll('.streams .panel')].map((panel) => [...panel.querySelectorAll('.mark')].map((mark) => mark.textContent))").await;
+        let http: Vec<&str> = marks[0].as_array().expect("marks").iter().filter_map(Value::as_str).collect();
+        assert!(http.len() > 50, "{} marks", http.len());
+        for said in ["call-0001", "analyze_dependency", "demo-repo", canary.as_str()] {
+            assert!(http.contains(&said), "{said} is marked in {http:?}");
+        }
+        // Over TLS nothing of it is there: what is marked is the server's name, and the records.
+        let https: Vec<&str> = marks[1].as_array().expect("marks").iter().filter_map(Value::as_str).collect();
+        assert!(https.contains(&"agent-b") && https.len() >= 3, "{https:?}");
+        let ciphertext = open.ask("document.querySelectorAll('.streams .panel')[1].textContent").await;
+        assert!(!ciphertext.as_str().expect("text").contains("analyze_dependency"));
+
+        let tip = "(() => { const tip = document.getElementById('tip'); return tip.hidden ? null : tip.textContent; })()";
+        assert_eq!(open.ask(tip).await, Value::Null);
+        open.ask("document.querySelector('.streams .mark').focus()").await;
+        let text = open.ask(tip).await;
+        let text = text.as_str().expect("the tip is open");
+        let first = open.ask("({ ...document.querySelector('.streams .mark').dataset })").await;
+        for fact in ["title", "level", "places", "frames", "offset"] {
+            let fact = first[fact].as_str().expect("a fact");
+            assert!(!fact.is_empty() && text.contains(fact), "{fact:?} in {text:?}");
+        }
+        open.picture("tip-1280-light").await;
+        open.press("Escape", 27).await;
+        assert_eq!(open.ask(tip).await, Value::Null);
+
+        // By hovering too; and its link leads to the frame in the appendix.
+        open.page
+            .find_element(".streams .panel:nth-child(2) .mark")
+            .await
+            .expect("a mark")
+            .scroll_into_view()
+            .await
+            .expect("in view");
+        open.page
+            .find_element(".streams .panel:nth-child(2) .mark")
+            .await
+            .expect("a mark")
+            .hover()
+            .await
+            .expect("hover");
+        assert_ne!(open.ask(tip).await, Value::Null);
+        open.ask("document.querySelector('#tip a').click()").await;
+        let reached = open.ask("document.querySelector(':target')?.tagName + ' ' + location.hash").await;
+        assert!(reached.as_str().is_some_and(|reached| reached.starts_with("TR #https-")), "{reached}");
+        open.kept_to_itself(&file).await;
+    });
+}
+
+/// Everything that could act in HTML, Markdown, SVG, a terminal or the eye of a reader.
+const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)></pre></code>\"'><svg onload=alert(3)> \
+                       `code` ``` **bold** [link](javascript:alert(4)) | bar &lt; \u{202e}desrever\u{2066} \u{200b} $x$";
+
+/// What of it survives in JSON on the wire as control characters: a colour and a bell.
+const ANSI: &str = "\u{1b}[31mred\u{7} or not";
+
+#[test]
+fn hostile_text_is_only_text() {
+    let Some(program) = chromium() else { return };
+    let copied = hostile_run();
+    let file = reported(&copied, &["--lang", "en", "--title", HOSTILE, "--author", HOSTILE]);
+    run(async {
+        let open = Open::file(&program, &file).await;
+        open.shown(WIDE, "light").await;
+        let strangers = "[...document.querySelectorAll('main script, img, svg:not(.figure), iframe, object, link[rel=stylesheet]')].length";
+        assert_eq!(open.ask(strangers).await, 0);
+        let links = "[...document.querySelectorAll('a')].filter((a) => !a.getAttribute('href').startsWith('#')).length";
+        assert_eq!(open.ask(links).await, 0);
+        let handlers = "[...document.querySelectorAll('*')].filter((e) => [...e.attributes].some((a) => a.name.startsWith('on') || a.name === 'style')).length";
+        assert_eq!(open.ask(handlers).await, 0);
+        let text = open.ask("document.body.textContent").await;
+        let text = text.as_str().expect("text");
+        assert!(
+            text.contains("<script>alert(1)</script><img src=x onerror=alert(2)>"),
+            "it is there to be read"
+        );
+        for hidden in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{1b}', '\u{7}'] {
+            assert!(!text.contains(hidden), "{hidden:?} is there unseen");
+        }
+        assert!(text.contains("\\u{202e}desrever") && text.contains("\\u{1b}[31mred"), "as escapes");
+        let overflow = open.ask(OVERFLOW).await;
+        assert_eq!(overflow, json!({ "page": WIDE, "width": WIDE }));
+        open.picture("hostile-1280-light").await;
+        open.shown(PHONE, "dark").await;
+        assert_eq!(open.ask(OVERFLOW).await, json!({ "page": PHONE, "width": PHONE }));
+        open.kept_to_itself(&file).await;
+    });
+    let markdown = String::from_utf8(copied.read("report.md")).expect("text");
+    assert!(!markdown.contains(['\u{202e}', '\u{2066}', '\u{200b}', '\u{1b}', '\u{7}']));
+    for line in outside_of_code(&markdown).lines() {
+        let is_escaped = |at: usize| line[..at].ends_with('\\');
+        assert!(line.match_indices('<').all(|(at, _)| is_escaped(at)), "HTML in {line:?}");
+        let mut links = line.match_indices("](").filter(|(at, _)| !is_escaped(*at));
+        let is_own = |target: &str| target.starts_with('#') || target.starts_with("figures/");
+        assert!(links.all(|(at, _)| is_own(&line[at + 2..])), "a link in {line:?}");
+    }
+}
+
+/// A capture of one call whose every string is hostile, with its journal, as an honest run would leave them.
+fn hostile_run() -> Copied {
+    let copied = Copied::empty();
+    let value = format!("{HOSTILE}{ANSI}");
+    let body = json!({ "id": HOSTILE, "colour": ANSI, "canary": value, (HOSTILE): ["0123456789", value] })
+        .to_string();
+    let request = format!(
+        "POST /tool?{} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "<b>'\"&".replace(' ', ""),
+        body.len()
+    );
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let said = [(Side::Client, request.as_bytes()), (Side::Server, answer.as_bytes())];
+    let frames = conversation(strangers(), &said);
+    let records: Vec<_> = frames
+        .into_iter()
+        .zip(1_u64..)
+        .map(|(bytes, number)| trials::damage::Record {
+            at: 1_795_178_826_000_000_000 + 1_000_000 * number,
+            original_len: u32::try_from(bytes.len()).expect("a frame's length"),
+            bytes,
+        })
+        .collect();
+    let name = "<img src=x onerror=alert(5)>`|\u{202e}";
+    copied.write_records(name, craft::link_type::ETHERNET, &records);
+    for (agent, events) in [("agent-a", ["sent", "received"]), ("agent-b", ["received", "sent"])] {
+        let line = |event: &str| {
+            json!({
+                "schema": "plainsight.journal/1", "run": "0".repeat(32), "agent": agent, "event": event,
+                "message_id": HOSTILE, "at_unix_ns": 1_795_178_826_000_000_000_u64, "local": null, "remote": null,
+                "content_type": HOSTILE, "body_sha256": sha256(body.as_bytes()), "body": body,
+            })
+            .to_string()
+        };
+        let lines = events.map(line).join("\n") + "\n";
+        copied.write(&format!("{name}.{agent}.jsonl"), lines);
+    }
+    copied
+}
+
+/// The document without its code blocks and code spans.
+fn outside_of_code(markdown: &str) -> String {
+    let mut out = String::new();
+    let mut fence: Option<&str> = None;
+    for line in markdown.lines() {
+        let ticks = &line[..line.len() - line.trim_start_matches('`').len()];
+        match fence {
+            Some(open) if line == open => fence = None,
+            Some(_) => (),
+            None if ticks.len() >= 3 => fence = Some(ticks),
+            None => {
+                out += &without_spans(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+/// A line without its code spans: each ends at the next run of as many backticks (CommonMark §6.1).
+fn without_spans(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find('`') {
+        if rest[..start].ends_with('\\') {
+            out += &rest[..=start];
+            rest = &rest[start + 1..];
+            continue;
+        }
+        out += &rest[..start];
+        let span = &rest[start..];
+        let ticks = span.len() - span.trim_start_matches('`').len();
+        let inside = &span[ticks..];
+        let mut at = 0;
+        rest = loop {
+            let Some(found) = inside[at..].find('`') else { break "" };
+            let run = inside[at + found..].len() - inside[at + found..].trim_start_matches('`').len();
+            at += found + run;
+            if run == ticks {
+                break &inside[at..];
+            }
+        };
+    }
+    out + rest
+}
+
+#[test]
+fn the_pdf_can_be_searched() {
+    if chromium().is_none() {
+        return;
+    }
+    if Command::new("pdftotext").arg("-v").output().is_err() {
+        return skip("no pdftotext (poppler-utils) to read the PDF with");
+    }
+    let copied = Copied::of(run_lab("relay"));
+    for (lang, words) in [
+        ("en", ["What stands on the wire", "Result: Proven", "Controls and completeness"]),
+        ("ko", ["회선 위에 남은 것", "실습 결과: 증명됨", "대조 검사와 완전성"]),
+    ] {
+        reported(&copied, &["--lang", lang, "--pdf"]);
+        let first = copied.read("report.pdf");
+        let output =
+            Command::new("pdftotext").arg(copied.path("report.pdf")).arg("-").output().expect("pdftotext");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for word in words {
+            assert!(text.contains(word), "{word:?} in the PDF");
+        }
+        // Pages say their number and how many there are; the contents say where things are.
+        let pages = text.matches('\u{c}').count();
+        assert!(pages > 8 && text.contains(&format!("{pages} / {pages}")), "{pages} pages");
+        let information = Command::new("pdfinfo").arg(copied.path("report.pdf")).output().expect("pdfinfo");
+        assert!(String::from_utf8_lossy(&information.stdout).contains("A4"), "the size of a page");
+        let fonts = Command::new("pdffonts").arg(copied.path("report.pdf")).output().expect("pdffonts");
+        let fonts = String::from_utf8_lossy(&fonts.stdout).into_owned();
+        let embedded =
+            fonts.lines().skip(2).map(|line| line[53..].split_whitespace().nth(1).map(str::to_owned));
+        assert!(embedded.flatten().all(|embedded| embedded == "yes"), "{fonts}");
+        reported(&copied, &["--lang", lang, "--pdf"]);
+        assert!(copied.read("report.pdf") == first, "the same input gives the same bytes");
+    }
+}
