@@ -31,7 +31,8 @@ main() {
 
     case $variant in
         isolation)
-            programs="agent-b capturer gateway lab runner"
+            # The classic builder makes every image that stands before the one it is asked for.
+            programs="agent-a agent-b capturer certgen gateway lab runner"
             isolate
             ;;
         *)

@@ -38,7 +38,107 @@ pub(crate) struct Exposure {
     #[serde(deserialize_with = "nullable")]
     pub(crate) conclusion: Option<Conclusion>,
     pub(crate) reasons: Sampled<String>,
+    /// Not in documents from before there were such runs.
+    #[serde(default)]
+    pub(crate) isolation: Sampled<Isolation>,
     pub(crate) errors: Sampled<String>,
+}
+
+/// An isolation run.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Isolation {
+    pub(crate) file: String,
+    pub(crate) run_id: String,
+    pub(crate) backend: String,
+    pub(crate) verdict: IsolationVerdict,
+    pub(crate) reasons: Sampled<String>,
+    pub(crate) box_frames: u64,
+    pub(crate) box_canaries: u64,
+    pub(crate) secrets_crossed: u64,
+    pub(crate) kinds: Sampled<Way>,
+    pub(crate) interfaces: Sampled<Watched>,
+    pub(crate) boxes: Sampled<Boxed>,
+    pub(crate) boxes_total: u64,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) identity: Option<Identity>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IsolationVerdict {
+    Isolated,
+    Leaked,
+    Inconclusive,
+}
+
+/// A way out of a box.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Way {
+    pub(crate) kind: String,
+    pub(crate) tried: u64,
+    pub(crate) seen: u64,
+    pub(crate) control_tried: u64,
+    pub(crate) control_seen: u64,
+    pub(crate) control_passed: bool,
+}
+
+/// An interface that was watched.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Watched {
+    pub(crate) phase: Phase,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) interface: Option<String>,
+    pub(crate) file: String,
+    pub(crate) sha256: String,
+    pub(crate) frames: u64,
+    pub(crate) talk_frames: u64,
+    pub(crate) arp_frames: u64,
+    pub(crate) box_frames: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    Isolated,
+    Control,
+}
+
+/// A box.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Boxed {
+    pub(crate) phase: Phase,
+    pub(crate) limits: Sampled<Limit>,
+}
+
+/// A limit that was in force.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Limit {
+    pub(crate) name: String,
+    pub(crate) mechanism: String,
+    pub(crate) value: String,
+}
+
+/// A user id, read and repeated.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) user: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) read: Option<Seen>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) read_from: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) replayed: Option<Seen>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) replayed_from: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) answered: Option<Seen>,
+}
+
+/// A place in one of several captures.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) file: String,
+    pub(crate) location: Location,
 }
 
 #[derive(Debug, Deserialize)]
@@ -496,6 +596,12 @@ pub(crate) struct ExhibitFrame {
 #[derive(Debug)]
 pub(crate) struct Sampled<T> {
     kept: Vec<T>,
+}
+
+impl<T> Default for Sampled<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new() }
+    }
 }
 
 impl<T> std::ops::Deref for Sampled<T> {

@@ -1,6 +1,7 @@
 //! The words of the report, English and Korean side by side: a text that one language lacks does not compile.
 
 mod chapters;
+mod isolation;
 mod labels;
 
 use clap::ValueEnum;

@@ -157,6 +157,7 @@ impl<'a> Teller<'a> {
             lines.push(lang.conclusion_proven_limits());
         }
         lines.extend(self.results());
+        lines.extend(self.isolation_results());
         let mut blocks = vec![Block::Callout {
             tone: Tone::of(conclusion),
             title: lang.headline(conclusion).to_owned(),

@@ -3,6 +3,7 @@
 mod appendices;
 mod costs;
 mod doing;
+mod isolation;
 mod meaning;
 mod wire;
 
@@ -39,10 +40,9 @@ pub(super) fn story(exposure: &Exposure, lang: Lang, dressing: &Dressing) -> Sto
         teller.on_the_wire(),
         teller.still_shown(),
         teller.costs(),
-        teller.controls(),
-        teller.environment(),
-        teller.conclusion(),
     ];
+    sections.extend(teller.isolation());
+    sections.extend([teller.controls(), teller.environment(), teller.conclusion()]);
     // What the last one refers to belongs into the list before it, as does what the summary refers to.
     let by_hand = teller.by_hand();
     sections.push(teller.appendix());
@@ -138,6 +138,7 @@ impl<'a> Teller<'a> {
             None => lang.no_comparison_summary(),
         }];
         lines.extend(self.results());
+        lines.extend(self.isolation_results());
         lines
     }
 

@@ -1,0 +1,139 @@
+//! Chapter 6.5: the boxes.
+
+use super::Teller;
+use crate::model::{Isolation, IsolationVerdict, Phase, Seen};
+use crate::story::line::{Inline, Line, captured, line, quoted};
+use crate::story::{Block, Section, Table, Tone};
+
+/// Reasons that are listed of one run.
+const REASONS_LISTED: usize = 40;
+
+impl Teller<'_> {
+    /// Nothing where no isolation run was judged.
+    pub(super) fn isolation(&self) -> Option<Section> {
+        let runs = &self.exposure.isolation;
+        let blocks: Vec<Block> = runs.iter().flat_map(|run| self.isolation_run(run)).collect();
+        (!blocks.is_empty()).then(|| self.part("isolation", "6.5", self.lang.isolation(), blocks))
+    }
+
+    /// What each run shows, in a sentence.
+    pub(super) fn isolation_results(&self) -> impl Iterator<Item = Line> {
+        self.exposure.isolation.iter().map(|run| self.isolation_result(run))
+    }
+
+    fn isolation_result(&self, run: &Isolation) -> Line {
+        self.lang.isolation_result(run.verdict, run.box_frames, run.box_canaries, run.secrets_crossed)
+    }
+
+    fn isolation_run(&self, run: &Isolation) -> Vec<Block> {
+        let lang = self.lang;
+        let tone = match run.verdict {
+            IsolationVerdict::Isolated => Tone::Good,
+            IsolationVerdict::Leaked => Tone::Bad,
+            IsolationVerdict::Inconclusive => Tone::Doubt,
+        };
+        let mut lines = vec![self.isolation_result(run)];
+        lines.extend(run.reasons.iter().take(REASONS_LISTED).map(|reason| line![quoted(reason)]));
+        if run.reasons.len() > REASONS_LISTED {
+            lines.push(line![lang.and_more((run.reasons.len() - REASONS_LISTED) as u64)]);
+        }
+        let mut blocks = vec![
+            Block::Paragraph(lang.isolation_text(&run.file, &run.backend, run.boxes_total)),
+            Block::Callout { tone, title: format!("{} {}", lang.run_id(), run.run_id), lines },
+            Block::Table(self.ways(run)),
+            Block::Table(self.watched(run)),
+        ];
+        blocks.extend(self.limits(run).map(Block::Table));
+        if let Some(identity) = &run.identity {
+            let from = |from: &Option<String>| from.as_ref().map(|from| line![captured(from)]);
+            blocks.push(Block::Paragraph(lang.identity_text(
+                &identity.user,
+                self.seen(identity.read.as_ref(), from(&identity.read_from)),
+                self.seen(identity.replayed.as_ref(), from(&identity.replayed_from)),
+                self.seen(identity.answered.as_ref(), None),
+            )));
+        }
+        blocks
+    }
+
+    fn ways(&self, run: &Isolation) -> Table {
+        let lang = self.lang;
+        let rows = run.kinds.iter().map(|way| {
+            let text = if way.control_passed { lang.passed() } else { lang.failed() };
+            vec![
+                line![captured(&way.kind)],
+                line![way.tried],
+                line![way.seen],
+                line![way.control_tried],
+                line![way.control_seen],
+                line![Inline::Passed { passed: way.control_passed, text: text.to_owned() }],
+            ]
+        });
+        let columns = vec![
+            self.column(lang.way()),
+            self.number_column(lang.tried_in_box()),
+            self.number_column(lang.seen()),
+            self.number_column(lang.tried_with_network()),
+            self.number_column(lang.seen()),
+            self.column(lang.control()),
+        ];
+        Table { caption: lang.ways_table(), columns, rows: rows.collect(), note: None }
+    }
+
+    fn watched(&self, run: &Isolation) -> Table {
+        let lang = self.lang;
+        let rows = run.interfaces.iter().map(|watched| {
+            let phase = match watched.phase {
+                Phase::Isolated => lang.phase_isolated(),
+                Phase::Control => lang.phase_control(),
+            };
+            vec![
+                line![phase],
+                self.or_none(watched.interface.as_deref()),
+                line![watched.frames],
+                line![watched.talk_frames + watched.arp_frames],
+                line![watched.box_frames],
+                line![captured(&watched.file)],
+                line![captured(&watched.sha256)],
+            ]
+        });
+        let columns = vec![
+            self.column(lang.phase()),
+            self.column(lang.watched()),
+            self.number_column(lang.frames()),
+            self.number_column(lang.talk()),
+            self.number_column(lang.of_boxes()),
+            self.column(lang.file()),
+            self.column("SHA-256"),
+        ];
+        Table { caption: lang.watched_table(), columns, rows: rows.collect(), note: None }
+    }
+
+    /// Of the first box; all are made alike.
+    fn limits(&self, run: &Isolation) -> Option<Table> {
+        let lang = self.lang;
+        let first = run.boxes.iter().find(|one| one.phase == Phase::Isolated)?;
+        let rows = first.limits.iter().map(|limit| {
+            vec![
+                line![captured(&limit.name)],
+                line![captured(&limit.value)],
+                line![captured(&limit.mechanism)],
+            ]
+        });
+        let columns = [lang.limit(), lang.in_force(), lang.mechanism()].map(|title| self.column(title));
+        Some(Table {
+            caption: lang.limits_table(),
+            columns: columns.into(),
+            rows: rows.collect(),
+            note: None,
+        })
+    }
+
+    fn seen(&self, seen: Option<&Seen>, from: Option<Line>) -> Line {
+        let place = seen.and_then(|seen| Some((seen, *seen.location.frames.first()?)));
+        match place {
+            Some((seen, frame)) => self.lang.seen_at(frame, &seen.file, &seen.location.filter, from),
+            None => self.lang.not_seen(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The boxes in the report: each verdict reads differently, in both languages, and what was captured is only shown.
+
+// For one large `json!`.
+#![recursion_limit = "256"]
+
+mod document;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// What a box wrote where a name should be.
+const HOSTILE: &str = "<script>alert(1)</script>\u{202e}`|x";
+
+fn run(verdict: &str, reasons: &[&str]) -> Value {
+    let seen = |frame: u64| {
+        json!({
+            "file": "captures/isolation.isolated.veth-front.pcap", "interface": "veth-front",
+            "location": { "frames": [frame], "file_offset": 100, "stream": 2, "direction": "client_to_server",
+                          "stream_offset": 60, "wire_bytes": 21, "layers": [], "excerpt": null,
+                          "filter": format!("frame.number == {frame}") },
+        })
+    };
+    let way = |kind: &str| json!({ "kind": kind, "tried": 2, "seen": 0, "control_tried": 2, "control_seen": 2, "control_passed": true });
+    let watched = |phase: &str, frames: u64| {
+        json!({ "phase": phase, "interface": "veth-back", "file": "captures/back.pcap", "sha256": "0".repeat(64),
+                "frames": frames, "talk_frames": 0, "arp_frames": 0, "box_frames": frames, "box_frames_listed": [],
+                "kernel_drops": 0 })
+    };
+    json!({
+        "file": "captures/isolation.json", "run_id": "00112233445566778899aabbccddeeff", "backend": "namespace",
+        "verdict": verdict, "reasons": reasons, "box_frames": 0, "box_canaries": 0, "secrets_crossed": 0,
+        "controls": {}, "kinds": [way("tcp"), way(HOSTILE)],
+        "interfaces": [watched("isolated", 0), watched("control", 35)],
+        "boxes": [{ "phase": "isolated", "box": "box 1", "user": "alice", "network": "none", "exit": "code 0",
+                    "limits": [{ "name": "memory_bytes", "mechanism": "cgroup v2 memory.max", "value": HOSTILE }] }],
+        "boxes_total": 7, "attempts": [], "attempts_total": 0,
+        "identity": { "user": HOSTILE, "read": seen(11), "read_from": "10.78.0.2:4000", "replayed": seen(50),
+                      "replayed_from": "10.78.0.4:4000", "answered": seen(62), "shown": true },
+    })
+}
+
+/// Markdown and HTML of a document with these runs.
+fn report(runs: &[Value], lang: &str) -> (String, String) {
+    let mut document = document::proven(4);
+    document["isolation"] = runs.into();
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("exposure.json");
+    fs::write(&input, document.to_string()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+    let output = command.arg(&input).args(["--lang", lang]).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    (read("report.md"), read("report.html"))
+}
+
+#[test]
+fn each_verdict_has_words_of_its_own() {
+    let words = [
+        ("isolated", "Isolated.", "격리됨."),
+        ("leaked", "Leaked.", "누출됨."),
+        ("inconclusive", "Inconclusive.", "판정 불가."),
+    ];
+    for (verdict, english, korean) in words {
+        for (lang, own) in [("en", english), ("ko", korean)] {
+            let (markdown, html) = report(&[run(verdict, &["the kernel dropped 3 frame(s)"])], lang);
+            for text in [&markdown, &html] {
+                assert!(text.contains(own), "{verdict} {lang}");
+                assert!(text.contains("the kernel dropped 3 frame(s)"), "{verdict} {lang}");
+                let others = words.iter().filter(|(other, ..)| *other != verdict);
+                for (_, english, korean) in others {
+                    assert!(!text.contains(english) && !text.contains(korean), "{verdict} {lang}: {english}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_captured_is_shown_and_not_obeyed() {
+    let (markdown, html) = report(&[run("isolated", &[])], "en");
+    assert!(!html.contains("<script>alert"), "a script of somebody else");
+    for text in [&markdown, &html] {
+        assert!(!text.contains('\u{202e}'), "an override of the reading direction");
+        for words in ["10.78.0.4:4000", "frame.number == 50", "cgroup v2 memory.max"] {
+            assert!(text.contains(words), "{words}");
+        }
+    }
+}
+
+#[test]
+fn without_such_a_run_nothing_is_said_of_boxes() {
+    let (markdown, _) = report(&[], "en");
+    assert!(!markdown.contains("left the boxes"));
+}
