@@ -55,7 +55,7 @@ fn write(story: &Story, folder: &Path, formats: Formats, written: &mut Written) 
         stage(format!("{FIGURES}/{}.svg", figure.name), figure.file())?;
     }
     stage(MARKDOWN.to_owned(), markdown::document(story))?;
-    stage(HTML.to_owned(), html::page(story, &[]))?;
+    stage(HTML.to_owned(), html::page(story))?;
     if formats.pdf {
         // Here and not in the system's folder for temporary files, which confined browsers may not read.
         let scratch = staging.path().join("print");

@@ -29,13 +29,20 @@ const STYLE: &str =
 const FIGURES: &str = include_str!("../../templates/figure.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 
-/// The whole page. `pages` are the pages on which sections begin in print, by their ids, where they are known.
-///
-/// # Panics
-/// Never: a string can always be written.
-pub(crate) fn page(story: &Story, pages: &[(String, usize)]) -> String {
+/// The whole page, for a screen.
+pub(crate) fn page(story: &Story) -> String {
+    rendered(story, &[], SCRIPT)
+}
+
+/// The whole page, to be printed: nothing in it runs, so that nothing in it depends on when it was printed. `pages` are
+/// the pages on which sections begin, by their ids, where they are known.
+pub(crate) fn print(story: &Story, pages: &[(String, usize)]) -> String {
+    rendered(story, pages, "")
+}
+
+fn rendered(story: &Story, pages: &[(String, usize)], script: &str) -> String {
     let style = format!("\n{STYLE}{FIGURES}");
-    let script = format!("\n{SCRIPT}");
+    let script = format!("\n{script}");
     let page = Page {
         style_hash: &hash(&style),
         script_hash: &hash(&script),

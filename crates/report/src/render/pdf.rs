@@ -25,7 +25,7 @@ pub(crate) fn print(story: &Story, pdf: &Path, scratch: &Path) -> anyhow::Result
         let folder = scratch.join(name);
         fs::create_dir(&folder).context("a folder for the browser")?;
         let page = folder.join("page.html");
-        fs::write(&page, html::page(story, pages)).context("writing the page to print")?;
+        fs::write(&page, html::print(story, pages)).context("writing the page to print")?;
         let printed = folder.join("page.pdf");
         browser.print(&page, &printed, &folder)?;
         fs::read(&printed).context("reading what was printed")
