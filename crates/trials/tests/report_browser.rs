@@ -548,6 +548,16 @@ fn the_pdf_can_be_searched() {
             fonts.lines().skip(2).map(|line| line[53..].split_whitespace().nth(1).map(str::to_owned));
         assert!(embedded.flatten().all(|embedded| embedded == "yes"), "{fonts}");
         reported(&copied, &["--lang", lang, "--pdf"]);
-        assert!(copied.read("report.pdf") == first, "the same input gives the same bytes");
+        let second = copied.read("report.pdf");
+        if second != first {
+            let folder = programs::folder().join("report-screenshots");
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join(format!("{lang}-first.pdf")), &first).expect("a file is written");
+            fs::write(folder.join(format!("{lang}-second.pdf")), &second).expect("a file is written");
+            panic!(
+                "the same input gives other bytes: see {lang}-first.pdf and {lang}-second.pdf in {}",
+                folder.display()
+            );
+        }
     }
 }
