@@ -244,7 +244,7 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
         }
         let renamed = judged(lab, |copied, _| {
             copied.edit_manifest("isolation.isolated.veth-back", |manifest| {
-                manifest["interface"] = "eth9".into()
+                manifest["interface"] = "eth9".into();
             });
         });
         renamed.is("inconclusive", 3, "eth9 was captured while the boxes ran, but not for the control");
@@ -268,7 +268,7 @@ fn captures_that_are_not_whole_prove_nothing() {
             (
                 |copied| {
                     copied.edit_manifest("isolation.isolated.veth-back", |m| {
-                        m["capture"]["kernel_drops"] = 1.into()
+                        m["capture"]["kernel_drops"] = 1.into();
                     });
                 },
                 "the kernel dropped 1 frame(s)",
@@ -280,7 +280,7 @@ fn captures_that_are_not_whole_prove_nothing() {
             (
                 |copied| {
                     copied.edit_manifest("isolation.isolated.veth-back", |m| {
-                        m["capture"]["filter"] = "tcp port 9".into()
+                        m["capture"]["filter"] = "tcp port 9".into();
                     });
                 },
                 "it was filtered",

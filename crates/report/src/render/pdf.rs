@@ -1,13 +1,14 @@
-//! The HTML page, printed by a browser, twice: the first print tells on which pages the sections begin, the second has
-//! these numbers in its contents.
+//! The HTML page, printed by a browser: a first print tells on which pages the sections begin, the others have these numbers
+//! in their contents.
 //!
 //! A browser writes the time of day into the file. So that the same input gives the same bytes, the time of the first
-//! frame takes its place.
+//! frame takes its place. And a browser is a large program: rarely, one print in a hundred, its bytes come out in another
+//! order. What counts is what it has printed twice.
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -30,11 +31,21 @@ pub(crate) fn print(story: &Story, pdf: &Path, scratch: &Path) -> anyhow::Result
         browser.print(&page, &printed, &folder)?;
         fs::read(&printed).context("reading what was printed")
     };
-    let first = print("first", &[])?;
-    let mut second = print("second", &pages(&first))?;
-    set_dates(&mut second, story.first_frame_at_unix_ns.unwrap_or(0));
-    fs::write(pdf, second).context("writing what was printed")
+    let numbers = pages(&print("first", &[])?);
+    let mut printed: Vec<Vec<u8>> = Vec::new();
+    for attempt in 0..MOST_PRINTS {
+        let mut next = print(&format!("print-{attempt}"), &numbers)?;
+        set_dates(&mut next, story.first_frame_at_unix_ns.unwrap_or(0));
+        if printed.contains(&next) {
+            return fs::write(pdf, next).context("writing what was printed");
+        }
+        printed.push(next);
+    }
+    bail!("the browser printed {MOST_PRINTS} times, and never the same twice")
 }
+
+/// Prints with page numbers, of which two have to be the same. They nearly always are the first two.
+const MOST_PRINTS: usize = 5;
 
 /// On which page, from 1, each named place of a PDF file is. Reads the plain form that Chromium writes, where named
 /// places stand as `/name [29 0 R /XYZ …]`; of any other file it learns nothing, and the contents have no page numbers.
