@@ -31,8 +31,14 @@ use crate::{Error, Exit, InForce, Job, Outcome};
 pub(super) enum Network {
     /// Nowhere.
     None,
-    /// To whoever is in this network of the engine's.
+    /// To whoever is in this network of the engine's; `container:NAME` is that container's own.
     Named(String),
+}
+
+impl Network {
+    fn is_a_containers(&self) -> bool {
+        matches!(self, Self::Named(name) if name.starts_with("container:"))
+    }
 }
 
 /// Everything that is decided before the engine is asked.
@@ -144,7 +150,8 @@ impl Plan {
             env: Some(command.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             // An image knows its user; a program of ours needs none.
             user: command.image.is_none().then(|| "65534:65534".into()),
-            hostname: Some("box".into()),
+            // Of another container's network the name is that container's.
+            hostname: (!self.network.is_a_containers()).then(|| "box".into()),
             working_dir: Some("/tmp".into()),
             attach_stdin: Some(true),
             attach_stdout: Some(true),
