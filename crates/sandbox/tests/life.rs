@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{TOKEN, Way, job, processes_with, said};
+use common::{TOKEN, Way, job, processes_with, said, sleep};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::{Backend, Exit, Job, Limits};
@@ -59,7 +59,7 @@ async fn given_up(way: Way) {
     // Before anything was started, while it starts, and while it runs.
     for pause in [0, 1, 3, 10, 40, 150] {
         let token = common::token();
-        let mut job = job(&["sleep"]);
+        let mut job = job(&sleep(&token).each_ref().map(String::as_str));
         job.command.environment.push((TOKEN.into(), token.clone()));
         let running = tokio::time::timeout(Duration::from_millis(pause), sandbox.run(job));
         assert!(running.await.is_err(), "it cannot have ended");
@@ -69,7 +69,7 @@ async fn given_up(way: Way) {
         }
     }
     let token = common::token();
-    let mut job = job(&["sleep"]);
+    let mut job = job(&sleep(&token).each_ref().map(String::as_str));
     job.command.environment.push((TOKEN.into(), token.clone()));
     let running = tokio::spawn({
         let sandbox = sandbox.clone();
@@ -115,7 +115,7 @@ async fn ended_by(way: Way, signal: Signal, label: &str) {
 async fn its_helper_killed(way: Way) {
     let Some(sandbox) = common::open(way).await else { return };
     let token = common::token();
-    let mut job = job(&["sleep"]);
+    let mut job = job(&sleep(&token).each_ref().map(String::as_str));
     job.command.environment.push((TOKEN.into(), token.clone()));
     let running = tokio::spawn(async move { sandbox.run(job).await });
     eventually("it does not start", || !processes_with(&token).is_empty()).await;
@@ -136,7 +136,7 @@ fn owner(way: Way, label: &str, token: &str) -> Child {
     if way == Way::WithoutCgroups {
         command.arg("--no-cgroups");
     }
-    command.args(["--env", &format!("{TOKEN}={token}")]).arg(common::escapist()).arg("sleep");
+    command.args(["--env", &format!("{TOKEN}={token}")]).arg(common::escapist()).args(sleep(token));
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

@@ -112,12 +112,22 @@ pub(crate) async fn run(sandbox: &Arc<dyn Sandbox>, mut job: Job) -> Outcome {
     outcome
 }
 
+/// The words that make a box sleep until it is killed. Its environment is closed to an ordinary user if it is a container's,
+/// its arguments are not, so that they hold the token as well.
+pub(crate) fn sleep(token: &str) -> [String; 2] {
+    ["sleep".to_owned(), format!("{TOKEN}={token}")]
+}
+
 /// The processes of this machine that have a box's token.
 pub(crate) fn processes_with(token: &str) -> Vec<u32> {
     let wanted = format!("{TOKEN}={token}");
     let has = |pid: &u32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+        let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let environment = read("environ");
+        let arguments = read("cmdline");
+        // Whoever asked for the box has these words among others.
+        let sleeps = arguments.split(|byte| *byte == 0).skip(1).eq([b"sleep", wanted.as_bytes(), b""]);
+        sleeps || environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };
     let pids = std::fs::read_dir("/proc").unwrap().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(has).collect()
