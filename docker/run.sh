@@ -280,9 +280,9 @@ wait_for_agent_a() {
 
 # --- The isolation experiment --------------------------------------------------------------------------------------
 
-# The kernel itself talks on a new link: router solicitations three times, 4 s apart (RFC 4861, 10), and listener reports.
-# Nothing may be on the wire that no box could have sent.
-readonly SETTLE_SECONDS=13
+# The kernel itself talks on a new link: it tries its address for a second (RFC 4862, 5.4) and reports what it listens to for
+# two (RFC 3810, 9.11). Nothing may be on the wire that no box could have sent.
+readonly SETTLE_SECONDS=6
 
 readonly CAPTURERS="capturer-eth0 capturer-eth1 capturer-lo"
 
