@@ -495,6 +495,15 @@ fn events_may_be_ignored() {
     assert_eq!(session.client_random(), Some(&client_hello(&seen).random));
 }
 
+/// The bytes that show it are counted once, whichever call brought them.
+#[test]
+fn a_header_in_pieces_that_is_none_adds_up() {
+    let wire = converse(&Setup::usual());
+    let pieces = [(CLIENT, vec![20]), (CLIENT, vec![20, 3, 3, 0, 0])];
+    let seen = watch(Session::with_control(wire.key_log()), &pieces);
+    assert_eq!((seen.accounts[0].bytes, seen.accounts[0].unexplained_bytes), (6, 6));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 

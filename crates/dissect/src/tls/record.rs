@@ -249,7 +249,9 @@ impl RecordReader {
         };
         take(&mut self.partial, HEADER_LEN);
         if let Some(not_tls) = self.check(&self.partial) {
-            // The header bytes taken by earlier calls belong to what is not TLS as well.
+            // The header bytes taken by earlier calls belong to what is not TLS as well; those of this call are still the
+            // caller's.
+            self.partial.truncate(self.partial.len() - taken);
             return (0, not_tls);
         }
         let Some(header) = self.partial.first_chunk().map(Header::read) else {
