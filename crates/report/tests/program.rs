@@ -184,6 +184,22 @@ fn a_large_run_gives_a_small_report_that_says_what_it_shows() {
 }
 
 #[test]
+fn captures_that_are_not_told_of_are_counted() {
+    let mut document = document::proven(4);
+    let captures = document["captures"].as_array_mut().expect("captures");
+    let more = captures[0].clone();
+    captures.extend(std::iter::repeat_n(more, 6));
+    for (lang, words) in [("en", "the first 6 of 8 captures"), ("ko", "캡처 8개 중 처음 6개")] {
+        let place = Place::with(&document);
+        assert!(place.report(&["--lang", lang]).status.success());
+        assert!(place.read("report.md").contains(words), "{words}");
+    }
+    let place = Place::with(&document::proven(4));
+    assert!(place.report(&["--lang", "en"]).status.success());
+    assert!(!place.read("report.md").contains("This report tells of"));
+}
+
+#[test]
 fn without_a_browser_the_other_formats_are_written() {
     let place = Place::with(&document::proven(1));
     let run = |flags: &[&str], chrome: &str| {

@@ -34,6 +34,9 @@ sentence_texts! {
         line![captured(name), ": ", verdict, ". 문자열 ", summary.total, "개 중 ", format::count(summary.readable()),
             "개는 아무 비밀 없이 읽히고, ", format::count(summary.decrypted), "개는 키 로그가 있어야 읽힌다",
             proof.map(|proof| line!["(첫 증거: ", proof, ")"]), "."];
+    captures_left_out(told: u64, all: u64):
+        line!["This report tells of the first ", told, " of ", all, " captures; the conclusion is drawn from all of them."],
+        line!["이 보고서는 캡처 ", all, "개 중 처음 ", told, "개만 다루며, 결론은 모든 캡처에서 내린 것이다."];
     capture_unjudged(name: &str):
         line![captured(name), ": no verdict. Nobody knows what was said, because there is no journal; this report lists only what is readable."],
         line![captured(name), ": 판정 없음. 저널이 없어 무슨 말이 오갔는지 알 수 없으므로 읽히는 것만 나열한다."];

@@ -153,7 +153,12 @@ impl<'a> Teller<'a> {
             let verdict = line![self.verdict(verdict)];
             self.lang.capture_result(&capture.name, verdict, summary, proof.map(|proof| line![proof]))
         };
-        self.numbered().map(result).collect()
+        let mut results: Vec<Line> = self.numbered().map(result).collect();
+        let (told, all) = (self.captures.len(), self.exposure.captures.len());
+        if told < all {
+            results.push(self.lang.captures_left_out(told as u64, all as u64));
+        }
+        results
     }
 
     fn verdict(&self, verdict: Verdict) -> Inline {
