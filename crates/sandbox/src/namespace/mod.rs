@@ -23,6 +23,7 @@ mod init;
 mod mounts;
 mod outer;
 mod seccomp;
+mod spares;
 mod watch;
 mod wire;
 
@@ -31,7 +32,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
@@ -40,6 +40,7 @@ use tokio::process::{Child, Command};
 use crate::cgroup::{self, Controller, Group, Places};
 use crate::output::{self, Allowance};
 use crate::{BoxFuture, Error, Exit, Helper, InForce, Job, Limits, Options, Outcome, Sandbox, elf, owner};
+use spares::Spares;
 use wire::{Order, Prelude, Report};
 
 pub(crate) const OUTER_ROLE: &str = "__sandbox-helper";
@@ -52,7 +53,7 @@ pub struct Namespace {
     helper: PathBuf,
     places: Places,
     network: Option<PathBuf>,
-    spare: Mutex<Vec<Running>>,
+    spares: Spares<Running>,
 }
 
 /// Helpers that are started before they are needed. Starting a program is what a box takes longest for; two bridge the time
@@ -95,7 +96,7 @@ impl Namespace {
             }
         };
         let places = if options.cgroups { Places::usable(&options.label) } else { Places::default() };
-        let this = Self { options, helper, places, network, spare: Mutex::default() };
+        let this = Self { options, helper, places, network, spares: Spares::new(SPARE_HELPERS) };
         this.make(None, &[], Limits { wall: Duration::from_secs(10), ..Limits::default() }).await?;
         Ok(this)
     }
@@ -162,7 +163,7 @@ impl Namespace {
             let talk = async {
                 running.tell(&order, stdin).await?;
                 // While this box is made. If it fails, the box that would have needed it starts its own, or says why not.
-                let _ = self.prepare_helpers();
+                let _ = self.spares.fill(|| Running::start(&self.helper, self.network.clone()));
                 running.hear().await
             };
             let deadline = tokio::time::sleep(limits.wall + GRACE);
@@ -254,26 +255,13 @@ impl Namespace {
 
     /// A helper that waits for an order, or a new one.
     fn helper(&self) -> Result<Running, Error> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(mut running) = spare.pop() {
+        while let Some(mut running) = self.spares.take() {
             // Somebody may have killed it.
             if matches!(running.child.try_wait(), Ok(None)) {
                 return Ok(running);
             }
         }
-        drop(spare);
         Running::start(&self.helper, self.network.clone())
-    }
-
-    /// Starts helpers for the boxes to come.
-    fn prepare_helpers(&self) -> Result<(), Error> {
-        let missing =
-            SPARE_HELPERS.saturating_sub(self.spare.lock().unwrap_or_else(PoisonError::into_inner).len());
-        for _ in 0..missing {
-            let running = Running::start(&self.helper, self.network.clone())?;
-            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(running);
-        }
-        Ok(())
     }
 
     /// The order for a box, but for its cgroups; refused if a limit has no mechanism here.
