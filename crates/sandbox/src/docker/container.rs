@@ -150,6 +150,10 @@ impl Plan {
             env: Some(command.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             // An image knows its user; a program of ours needs none.
             user: command.image.is_none().then(|| "65534:65534".into()),
+            // "none" alone has the engine set up an empty namespace by its own means, for which the runtime starts the whole
+            // engine program once more. With this it leaves the namespace to the runtime, which makes an empty one: no more
+            // in it, and 0.1 s sooner.
+            network_disabled: matches!(self.network, Network::None).then_some(true),
             // Of another container's network the name is that container's.
             hostname: (!self.network.is_a_containers()).then(|| "box".into()),
             working_dir: Some("/tmp".into()),
