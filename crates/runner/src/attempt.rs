@@ -30,8 +30,11 @@ const NEIGHBOUR: Duration = Duration::from_secs(2);
 /// Between two tries to reach it.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Bytes of a file that are shown to have been read.
-const SHOWN: u64 = 64 << 10;
+/// Most bytes of a file that are read. What somebody confided a moment ago is in the first ones of a young store.
+const MOST: u64 = 1 << 20;
+
+/// The shortest text in a file that is worth telling.
+const SHORTEST: usize = 8;
 
 /// An IP protocol for experiments (RFC 3692, 2.1): nobody takes the packet for something else.
 #[cfg(target_os = "linux")]
@@ -176,7 +179,27 @@ fn raw(_target: IpAddr, _canary: &str) -> io::Result<Done> {
 
 fn read(path: &str) -> io::Result<Done> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(SHOWN).read_to_end(&mut bytes)?;
-    let data = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Done { outcome: format!("read {} bytes", bytes.len()), data })
+    File::open(path)?.take(MOST).read_to_end(&mut bytes)?;
+    Ok(Done { outcome: format!("read {} bytes", bytes.len()), data: texts(&bytes) })
+}
+
+/// What a reader makes out in a file that is not all text: its texts, a line each.
+fn texts(bytes: &[u8]) -> String {
+    let all = String::from_utf8_lossy(bytes);
+    let is_noise = |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
+    let texts: Vec<&str> = all.split(is_noise).filter(|text| text.chars().count() >= SHORTEST).collect();
+    texts.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_made_out_between_noise() {
+        let file =
+            b"SQLite format 3\0\x10\0\x01short\0\xffKeep this for me: 0123\x80\xec\x95\x88\xeb\x85\x95 12345";
+        assert_eq!(texts(file), "SQLite format 3\nKeep this for me: 0123\n안녕 12345");
+        assert_eq!(texts(&[0; 100]), "");
+    }
 }

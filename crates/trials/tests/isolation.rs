@@ -78,7 +78,9 @@ fn a_run_is_isolated() {
         let names: Vec<_> = kinds.iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
         assert_eq!(names, KINDS);
         for kind in kinds {
-            assert_eq!((&kind["tried"], &kind["seen"]), (&json!(2), &json!(0)), "{kind}");
+            // Another user's data may be in the store or in its write-ahead log.
+            let tried = if kind["kind"] == "file" { 4 } else { 2 };
+            assert_eq!((&kind["tried"], &kind["seen"]), (&json!(tried), &json!(0)), "{kind}");
             assert_eq!(kind["control_passed"], true, "{kind}");
         }
         let interfaces = entry["interfaces"].as_array().unwrap();
@@ -219,6 +221,24 @@ fn no_positive_control_proves_nothing() {
             3,
             "no positive control",
         );
+    });
+}
+
+/// Whoever reads a file that holds nobody's secret has not shown that there was one to read.
+#[test]
+fn a_control_that_found_no_secret_proves_nothing() {
+    with_run(|lab| {
+        judged(lab, |copied, record| {
+            let name = "isolation.control.boxes.jsonl";
+            let mut journal = String::from_utf8(copied.read(name)).unwrap();
+            for user in record["users"].as_array().unwrap() {
+                let secret = user["secret"].as_str().unwrap();
+                assert!(journal.contains(secret), "the control has read the store");
+                journal = journal.replace(secret, "something else");
+            }
+            copied.write(name, journal);
+        })
+        .is("inconclusive", 3, "file: no positive control");
     });
 }
 

@@ -161,6 +161,9 @@ pub(super) struct Attempt {
     pub succeeded: bool,
     /// What came of it, in the words of the operating system.
     pub outcome: String,
+    /// What it read. Empty where it only sends.
+    #[serde(default)]
+    pub data: String,
 }
 
 impl BoxRun {

@@ -97,7 +97,7 @@ pub struct KindEntry {
     pub seen: u64,
     /// Attempts with a network, or without any box.
     pub control_tried: u64,
-    /// Of these, how many were seen.
+    /// Of these, how many were seen on a wire (of those that read: how many got hold of what a user had told).
     pub control_seen: u64,
     /// Whether at least one was.
     pub control_passed: bool,
@@ -171,6 +171,8 @@ pub struct AttemptEntry {
     pub succeeded: bool,
     /// What came of it, in the words of the operating system.
     pub outcome: String,
+    /// Of how many users it read the secret; of its own user's it is none.
+    pub secrets: u64,
     /// In how many places its canary stands in the captures of its phase.
     pub seen: u64,
     /// The first of them.

@@ -59,7 +59,7 @@ pub(super) fn judge(
     if !experiment.finished {
         doubts.push("the run did not come to its end".to_owned());
     }
-    let attempts = attempts(boxes, &captures, &mut leaks, &mut doubts);
+    let attempts = attempts(experiment, boxes, &captures, &mut leaks, &mut doubts);
     let kinds = kinds(&attempts, &mut doubts);
     judge_captures(&captures, &mut leaks, &mut doubts);
     let secrets_crossed = judge_secrets(experiment, boxes, &mut leaks);
@@ -127,6 +127,7 @@ fn box_entry(phase: PhaseName, run: &BoxRun) -> BoxEntry {
 
 /// Every attempt of every box, with what was seen of it.
 fn attempts(
+    experiment: &Experiment,
     boxes: &[Boxes],
     captures: &[Captured],
     leaks: &mut Vec<String>,
@@ -136,6 +137,8 @@ fn attempts(
     for (boxes, run) in boxes.iter().flat_map(|boxes| boxes.runs.iter().map(move |run| (boxes, run))) {
         for attempt in run.attempts() {
             let (seen, first) = seen(&attempt, boxes.phase, captures);
+            let others = experiment.users.iter().filter(|user| run.user.as_deref() != Some(&user.id));
+            let secrets = others.filter(|user| attempt.data.contains(&user.secret)).count() as u64;
             let Attempt { kind, target, canary, succeeded, outcome, .. } = attempt;
             let entry = AttemptEntry {
                 phase: boxes.phase,
@@ -145,6 +148,7 @@ fn attempts(
                 canary,
                 succeeded,
                 outcome,
+                secrets,
                 seen,
                 first,
             };
@@ -188,16 +192,18 @@ fn kinds(attempts: &[AttemptEntry], doubts: &mut Vec<String>) -> Vec<KindEntry> 
     let mut kinds: BTreeMap<&str, KindEntry> = BTreeMap::new();
     for attempt in attempts {
         let entry = kinds.entry(&attempt.kind).or_insert_with(|| KindEntry::new(&attempt.kind));
-        // What only reads is seen by what it got, not by packets.
-        let seen = if attempt.canary.is_some() { attempt.seen > 0 } else { attempt.succeeded };
+        let on_a_wire = attempt.seen > 0;
+        // What only reads is seen by what it got, not by packets. That it got anything is too much for a box without
+        // network; what shows that there was something to get is a user's secret.
+        let reads = attempt.canary.is_none();
         match attempt.phase {
             PhaseName::Isolated => {
                 entry.tried += 1;
-                entry.seen += u64::from(seen);
+                entry.seen += u64::from(if reads { attempt.succeeded } else { on_a_wire });
             }
             PhaseName::Control => {
                 entry.control_tried += 1;
-                entry.control_seen += u64::from(seen);
+                entry.control_seen += u64::from(if reads { attempt.secrets > 0 } else { on_a_wire });
             }
         }
     }
@@ -208,7 +214,7 @@ fn kinds(attempts: &[AttemptEntry], doubts: &mut Vec<String>) -> Vec<KindEntry> 
             doubts.push(format!("no box without network tried {}", kind.kind));
         } else if !kind.control_passed {
             doubts.push(format!(
-                "{}: no positive control: {} attempt(s) with a network, none of them seen",
+                "{}: no positive control: {} attempt(s) with a network, none of them seen to get through",
                 kind.kind, kind.control_tried
             ));
         }
@@ -457,6 +463,24 @@ mod tests {
             let (verdict, reasons) = verdict(damaged);
             assert_eq!(verdict, IsolationVerdict::Inconclusive, "{reason}: {reasons}");
             assert!(reasons.contains(reason), "{reason}: {reasons}");
+        }
+        // What only reads: that it got through is not enough, it must have found what a user told.
+        let reading = |data: &str| {
+            let attempt = |succeeded, data| {
+                json!({ "schema": "plainsight.attempt/1", "kind": "file", "target": "/store", "canary": null,
+                        "succeeded": succeeded, "outcome": "…", "data": data })
+            };
+            let mut run = run();
+            run.boxes[0].runs[0].stderr.push_str(&attempt(false, "").to_string());
+            run.boxes[1].runs[0].stderr.push_str(&attempt(true, data).to_string());
+            run
+        };
+        assert_eq!(verdict(reading("Keep this: bobs-secret")).0, IsolationVerdict::Isolated);
+        // The control's box is alice's: her own secret is none.
+        for data in ["", "SQLite format 3", "alices-secret"] {
+            let (verdict, reasons) = verdict(reading(data));
+            assert_eq!(verdict, IsolationVerdict::Inconclusive, "{data}");
+            assert!(reasons.contains("file: no positive control: 1 attempt(s)"), "{reasons}");
         }
         let mut silent = run();
         silent.boxes[0].runs.pop();

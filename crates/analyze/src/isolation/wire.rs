@@ -85,17 +85,22 @@ impl Tally {
     }
 }
 
-/// Where the sender's and the target's IPv4 address stand in an ARP packet, in its Ethernet frame (RFC 826).
+/// Where the sender's and the target's IPv4 address stand in an ARP packet, in its Ethernet frame, and where it ends (RFC
+/// 826).
 const ARP_SENDER: usize = 14 + 14;
 const ARP_TARGET: usize = 14 + 24;
+const ARP_END: usize = 14 + 28;
 
+/// Whether it is how two ends of the talk find each other. Behind the packet only padding may stand: anything else could
+/// carry anything.
 fn is_between_ends(bytes: &[u8], talk: &Talk) -> bool {
     let address = |at: usize| -> Option<IpAddr> {
         let octets: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
         Some(octets.into())
     };
     let is_end = |ip: IpAddr| ip == talk.server.ip() || talk.clients.contains(&ip);
-    address(ARP_SENDER).is_some_and(is_end) && address(ARP_TARGET).is_some_and(is_end)
+    let is_bare = bytes.get(ARP_END..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+    is_bare && address(ARP_SENDER).is_some_and(is_end) && address(ARP_TARGET).is_some_and(is_end)
 }
 
 fn describe(frame: &Frame<'_>) -> String {
@@ -118,5 +123,30 @@ fn describe(frame: &Frame<'_>) -> String {
         (Network::Arp, _) => "ARP".to_owned(),
         (Network::Other(ether_type), _) => format!("EtherType {ether_type}"),
         (Network::Absent, _) => "not decoded".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arp_of_the_talk_is_that_of_its_ends_and_bare() {
+        let talk: Talk = serde_json::from_value(serde_json::json!({
+            "server": "10.78.0.1:8000", "clients": ["10.78.0.2"],
+        }))
+        .unwrap();
+        let arp = |sender: [u8; 4], target: [u8; 4], behind: &[u8]| {
+            let mut frame = vec![0xff; ARP_END];
+            frame[ARP_SENDER..ARP_SENDER + 4].copy_from_slice(&sender);
+            frame[ARP_TARGET..].copy_from_slice(&target);
+            frame.extend_from_slice(behind);
+            is_between_ends(&frame, &talk)
+        };
+        let (server, client) = ([10, 78, 0, 1], [10, 78, 0, 2]);
+        assert!(arp(server, client, &[]) && arp(client, server, &[0; 18]));
+        assert!(!arp(client, server, b"secret") && !arp(client, server, &[0, 0, 1]));
+        assert!(!arp(client, [10, 78, 0, 9], &[]) && !arp([10, 78, 0, 9], server, &[]));
+        assert!(!is_between_ends(&[0; 20], &talk));
     }
 }

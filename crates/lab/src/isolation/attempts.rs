@@ -50,6 +50,9 @@ impl Targets<'_> {
 
     /// Those that a box refuses for other reasons than its network: they have to be shown without any box.
     pub(super) fn not_for_the_network_alone(&self) -> String {
-        format!("attempt raw {}\nattempt file {}\n", self.outside, self.store.display())
+        let store = self.store.display();
+        // What was said a moment ago is in the store's write-ahead log, and in the store itself when that is closed
+        // (https://www.sqlite.org/walformat.html).
+        format!("attempt raw {}\nattempt file {store}\nattempt file {store}-wal\n", self.outside)
     }
 }
