@@ -398,6 +398,8 @@ interrupted_after() {
     python3 - "$@" <<'EOF'
 import os, signal, subprocess, sys, time
 delay, name = float(sys.argv[1]), sys.argv[2]
+# Whoever is started in the background of a script would not hear Ctrl-C at all, nor could he change that.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 # Many messages, so that there is something to interrupt at any time.
 run = subprocess.Popen(["docker/run.sh", "http"], start_new_session=True, stdout=subprocess.PIPE,
                        env={**os.environ, "PLAINSIGHT_COUNT": "500000"})
