@@ -181,6 +181,7 @@ fn a_large_run_gives_a_small_report_that_says_what_it_shows() {
     let text = place.read("report.md");
     assert!(text.contains("Shown are the first 50 of 10,000 calls."), "calls");
     assert!(text.contains("of 60,000 strings"), "strings");
+    assert!(text.contains("; the first 32 turns of more"), "sizes in order");
 }
 
 #[test]

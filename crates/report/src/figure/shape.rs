@@ -21,8 +21,15 @@ pub(crate) fn shape(lang: Lang, captures: &[(&Capture, bool)]) -> Option<Figure>
     const LEFT: f64 = 44.0;
     let drawn: Vec<_> = captures
         .iter()
-        .map(|(capture, is_encrypted)| (capture, *is_encrypted, flights(capture)))
-        .filter(|(_, _, flights)| !flights.is_empty())
+        .map(|(capture, is_encrypted)| (capture, *is_encrypted, Flights::of(capture)))
+        .filter(|(_, _, flights)| !flights.first.is_empty())
+        .collect();
+    let first =
+        drawn.iter().filter(|(_, _, flights)| flights.go_on).map(|(_, _, flights)| flights.first.len()).max();
+    let first = first.map(|count| count as u64);
+    let drawn: Vec<_> = drawn
+        .into_iter()
+        .map(|(capture, is_encrypted, flights)| (capture, is_encrypted, flights.first))
         .collect();
     let all = || drawn.iter().flat_map(|(_, _, flights)| flights);
     let largest = all().map(|(_, bytes)| *bytes).max()?;
@@ -56,32 +63,45 @@ pub(crate) fn shape(lang: Lang, captures: &[(&Capture, bool)]) -> Option<Figure>
     svg.set_height(y - 14.0);
     Some(Figure {
         name: "sizes-in-order".to_owned(),
-        caption: lang.shape_caption(&format::count(largest)),
+        caption: lang.shape_caption(&format::count(largest), first),
         alt: lang.shape_alt(all().count() as u64),
         svg,
     })
 }
 
-/// What each side of the first connection sent in turn: direction and payload bytes.
-fn flights(capture: &Capture) -> Vec<(Direction, u64)> {
-    let Some(stream) = capture.connections.first().map(|connection| connection.stream) else {
-        return Vec::new();
-    };
-    let mut flights: Vec<(Direction, u64)> = Vec::new();
-    for packet in &capture.packets {
-        let Some(direction) = packet.direction.filter(|_| packet.stream == Some(stream)) else { continue };
-        if packet.payload_bytes == 0 {
-            continue;
+/// What each side of the first connection sent in turn.
+#[derive(Default)]
+struct Flights {
+    /// Direction and payload bytes of the first [`FLIGHTS_SHOWN`].
+    first: Vec<(Direction, u64)>,
+    /// More follow, or may.
+    go_on: bool,
+}
+
+impl Flights {
+    fn of(capture: &Capture) -> Self {
+        let Some(connection) = capture.connections.first() else { return Self::default() };
+        let mut first: Vec<(Direction, u64)> = Vec::new();
+        for packet in &capture.packets {
+            let Some(direction) = packet.direction.filter(|_| packet.stream == Some(connection.stream))
+            else {
+                continue;
+            };
+            if packet.payload_bytes == 0 {
+                continue;
+            }
+            match first.last_mut() {
+                Some((last, bytes)) if *last == direction => *bytes += packet.payload_bytes,
+                _ => first.push((direction, packet.payload_bytes)),
+            }
         }
-        match flights.last_mut() {
-            Some((last, bytes)) if *last == direction => *bytes += packet.payload_bytes,
-            _ => flights.push((direction, packet.payload_bytes)),
+        // The last flight may go on behind the last packet that is listed.
+        let is_cut = capture.packets.last().is_some_and(|last| last.frame < connection.last_frame);
+        if is_cut {
+            first.pop();
         }
+        let go_on = is_cut || first.len() > FLIGHTS_SHOWN;
+        first.truncate(FLIGHTS_SHOWN);
+        Self { first, go_on }
     }
-    // The last flight may go on behind the last packet that is listed.
-    if capture.frames > capture.packets.len() as u64 {
-        flights.pop();
-    }
-    flights.truncate(FLIGHTS_SHOWN);
-    flights
 }

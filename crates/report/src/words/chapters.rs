@@ -235,9 +235,11 @@ sentence_texts! {
             if is_same { " TLS puts its handshake in front; behind it the sizes follow each other as they do without it: whoever knows the conversation recognises it, encrypted or not." } else { "" }],
         line!["크기와 시각도 그대로 보인다. 막대 하나는 상대가 말하기 전까지 한쪽이 보낸 양이다.",
             if is_same { " TLS는 앞에 핸드셰이크를 붙일 뿐, 그 뒤로는 TLS가 없을 때와 같은 순서로 크기가 이어진다. 대화를 아는 사람은 암호화되어 있어도 알아볼 수 있다." } else { "" }];
-    shape_caption(largest: &str):
-        line!["Payload that each side of the first connection sent in turn, in order; logarithmic, the largest ", largest, " bytes"],
-        line!["첫 연결에서 양쪽이 번갈아 보낸 페이로드(로그 눈금, 최대 ", largest, "바이트)"];
+    shape_caption(largest: &str, first: Option<u64>):
+        line!["Payload that each side of the first connection sent in turn, in order; logarithmic, the largest ", largest, " bytes",
+            first.map_or_else(String::new, |first| format!("; the first {first} turns of more"))],
+        line!["첫 연결에서 양쪽이 번갈아 보낸 페이로드(로그 눈금, 최대 ", largest, "바이트",
+            first.map_or_else(String::new, |first| format!(", 처음 {first}번만 보인다")), ")"];
 
     // 6.4
     costs_text(is_same: bool):
