@@ -275,7 +275,27 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
 fn captures_that_are_not_whole_prove_nothing() {
     with_run(|lab| {
         type Damage = fn(&Copied);
-        let damages: [(Damage, &str); 6] = [
+        let damages: [(Damage, &str); 8] = [
+            (
+                |copied| {
+                    copied.edit_manifest("isolation.isolated.veth-back", |m| {
+                        m["started_at_unix_ns"] = m["ended_at_unix_ns"].clone();
+                    });
+                },
+                "it was not captured all the time that box",
+            ),
+            (
+                |copied| {
+                    let control = copied.read("isolation.control.lo.manifest.json");
+                    let control: Value = serde_json::from_slice(&control).unwrap();
+                    copied.edit_manifest("isolation.isolated.lo", |m| {
+                        for time in ["started_at_unix_ns", "ended_at_unix_ns"] {
+                            m[time] = control[time].clone();
+                        }
+                    });
+                },
+                "isolation.isolated.lo.pcap: it was not captured all the time that box",
+            ),
             (
                 |copied| {
                     let name = "isolation.isolated.veth-front";

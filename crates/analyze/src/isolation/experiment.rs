@@ -125,6 +125,10 @@ pub(super) struct BoxRun {
     pub user: Option<String>,
     /// Its network: `none`, or what it was given. A process without any box says `unboxed`.
     pub network: String,
+    /// When it was asked for, nanoseconds since the epoch.
+    pub started_at_unix_ns: u64,
+    /// When it was gone.
+    pub ended_at_unix_ns: u64,
     /// How it ended.
     pub exit: String,
     /// What bounded it, read back from the kernel.

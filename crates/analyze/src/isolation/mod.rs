@@ -241,6 +241,11 @@ impl Searched {
                 kernel_drops: self.input.manifest.as_ref().and_then(|manifest| manifest.capture.kernel_drops),
             },
             tally: self.tally,
+            window: self
+                .input
+                .manifest
+                .as_ref()
+                .and_then(|manifest| Some(manifest.started_at_unix_ns?..=manifest.ended_at_unix_ns?)),
             doubts: self.doubts,
             sightings,
             decoys: self.decoys,

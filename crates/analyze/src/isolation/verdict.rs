@@ -5,6 +5,7 @@
 //! *inconclusive*, with every reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::experiment::{Attempt, BoxRun, Experiment, PhaseName};
 use super::result::{
@@ -29,6 +30,8 @@ pub(super) struct Captured {
     pub entry: InterfaceEntry,
     /// Whose frames it holds.
     pub tally: Tally,
+    /// From when to when it was captured, nanoseconds since the epoch, as its manifest says.
+    pub window: Option<RangeInclusive<u64>>,
     /// What keeps it from proving that something is absent.
     pub doubts: Vec<String>,
     /// Where each value that was looked for stands: by value, how often and where first.
@@ -64,6 +67,7 @@ pub(super) fn judge(
     judge_captures(&captures, &mut leaks, &mut doubts);
     let secrets_crossed = judge_secrets(experiment, boxes, &mut leaks);
     judge_boxes(experiment, boxes, &mut doubts);
+    judge_times(&captures, boxes, &mut doubts);
 
     let (searched, found) = captures.iter().fold((0, 0), |(searched, found), capture| {
         (capture.decoys.0.max(searched), found + capture.decoys.1)
@@ -269,6 +273,33 @@ fn judge_secrets(experiment: &Experiment, boxes: &[Boxes], leaks: &mut Vec<Strin
     crossed
 }
 
+/// Who did not listen while a box ran has not seen that it was silent.
+fn judge_times(captures: &[Captured], boxes: &[Boxes], doubts: &mut Vec<String>) {
+    for capture in captures {
+        let runs = boxes.iter().filter(|boxes| boxes.phase == capture.phase).flat_map(|boxes| &boxes.runs);
+        let file = &capture.entry.file;
+        match &capture.window {
+            None => {
+                doubts.push(format!("{file}: its manifest does not say from when to when it was captured"));
+            }
+            Some(window) => {
+                let is_covered = |run: &&BoxRun| {
+                    window.contains(&run.started_at_unix_ns) && window.contains(&run.ended_at_unix_ns)
+                };
+                if let Some(run) = runs.into_iter().find(|run| !is_covered(run)) {
+                    doubts.push(format!("{file}: it was not captured all the time that {} ran", run.name));
+                }
+            }
+        }
+    }
+    let mut isolated = captures.iter().filter(|capture| capture.phase == PhaseName::Isolated).peekable();
+    if isolated.peek().is_some() && isolated.all(|capture| capture.tally.talk == 0) {
+        doubts.push(
+            "the users' talk with the gateway is in no capture: none of them was where it passes".to_owned(),
+        );
+    }
+}
+
 fn judge_boxes(experiment: &Experiment, boxes: &[Boxes], doubts: &mut Vec<String>) {
     for (boxes, run) in boxes.iter().flat_map(|boxes| boxes.runs.iter().map(move |run| (boxes, run))) {
         if run.run != experiment.run_id {
@@ -340,7 +371,7 @@ mod tests {
         });
         let run = json!({
             "schema": "plainsight.box/1", "run": RUN, "box": format!("box of {user}"), "user": user,
-            "network": network, "exit": "code 0", "limits": [], "stdout": "", "stderr": format!("words\n{attempt}\n"),
+            "network": network, "started_at_unix_ns": 20, "ended_at_unix_ns": 30, "exit": "code 0", "limits": [], "stdout": "", "stderr": format!("words\n{attempt}\n"),
         });
         serde_json::from_value(run).unwrap()
     }
@@ -358,6 +389,8 @@ mod tests {
             excerpt: None,
         };
         let sighting = Sighting { file: "back.pcap".to_owned(), interface: "veth-back".to_owned(), location };
+        let mut talking = Tally::default();
+        talking.talk = 10;
         Captured {
             phase,
             entry: InterfaceEntry {
@@ -372,7 +405,8 @@ mod tests {
                 box_frames_listed: Vec::new(),
                 kernel_drops: Some(0),
             },
-            tally: Tally::default(),
+            tally: talking,
+            window: Some(10..=40),
             doubts: Vec::new(),
             sightings: seen.map(|canary| (canary.to_owned(), (1, sighting))).into_iter().collect(),
             decoys: (8, 0),
@@ -430,7 +464,7 @@ mod tests {
     #[test]
     fn every_doubt_keeps_it_from_being_isolated() {
         type Damage = fn(&mut Run);
-        let damages: [(Damage, &str); 13] = [
+        let damages: [(Damage, &str); 17] = [
             (|run| run.experiment.finished = false, "did not come to its end"),
             (|run| run.captures[1].sightings.clear(), "no capture shows it"),
             (
@@ -456,6 +490,16 @@ mod tests {
             (|run| run.captures[0].decoys = (8, 1), "1 decoy(s) were found"),
             (|run| run.boxes[0].runs[0].network = "host".to_owned(), "was given the network host"),
             (|run| run.boxes[0].runs[0].exit = "signal 9".to_owned(), "ended with signal 9"),
+            (|run| run.captures[0].window = None, "does not say from when to when"),
+            (
+                |run| run.captures[0].window = Some(21..=40),
+                "not captured all the time that box of alice-1234 ran",
+            ),
+            (
+                |run| run.captures[1].window = Some(10..=29),
+                "not captured all the time that box of alice-1234 ran",
+            ),
+            (|run| run.captures[0].tally.talk = 0, "talk with the gateway is in no capture"),
         ];
         for (damage, reason) in damages {
             let mut damaged = run();
