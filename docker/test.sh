@@ -265,11 +265,16 @@ test_by_hand() {
             for variant in http https; do
                 $compose -f "docker-compose.$variant.yml" up --build >"$work/up" 2>&1 &
                 local up=$!
-                for _ in $(seq 600); do
+                # Building the images again is most of it, and takes long beside other work.
+                for _ in $(seq 1800); do
                     grep -q 'answers, all right' "$work/up" && break
                     sleep 0.1
                 done
-                grep -q 'answers, all right' "$work/up" || { cat "$work/up"; fail "$compose $variant: agent-a did not finish"; }
+                grep -q 'answers, all right' "$work/up" || {
+                    cat "$work/up"
+                    $compose -f "docker-compose.$variant.yml" down -v
+                    fail "$compose $variant: agent-a did not finish"
+                }
                 docker stop capturer || fail "docker stop capturer"
                 $compose -f "docker-compose.$variant.yml" down -v >"$work/down" 2>&1 || { cat "$work/down"; fail "down"; }
                 wait "$up"
