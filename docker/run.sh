@@ -250,7 +250,7 @@ start_containers() {
                 [ "$code" = 0 ] || fail_showing "$service" "$service ended with status $code before it was ready"
                 ;;
             running)
-                [ "$(state "$service" Health.Status)" = healthy ] || fail_showing "$service" "$service never got healthy"
+                [ "$(state "$service" Health.Status)" != unhealthy ] || fail_showing "$service" "$service never got healthy"
                 ;;
         esac
     done
