@@ -44,6 +44,8 @@ pub struct IsolationRecord {
     pub finished: bool,
     /// The boxes without network, then the control.
     pub phases: Vec<PhaseRecord>,
+    /// Every interface that a box with a network could have sent by.
+    pub interfaces: Vec<String>,
     /// What else may be on the wire.
     pub talk: TalkRecord,
     /// Who talked to the gateway.
@@ -91,6 +93,19 @@ pub struct UserRecord {
     pub id: String,
     /// What this user told the gateway and nobody else may get.
     pub secret: String,
+    /// Where this user talks from.
+    pub address: IpAddr,
+    /// What this user's box was asked to try.
+    pub attempts: Vec<AskedRecord>,
+}
+
+/// One way out of a box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedRecord {
+    /// Which: `tcp`, `dns`, `file`, …
+    pub kind: String,
+    /// Where to.
+    pub target: String,
 }
 
 /// A request in another user's name.
@@ -232,7 +247,13 @@ mod tests {
                 server: "10.78.0.1:8000".parse().unwrap(),
                 clients: vec!["10.78.0.2".parse().unwrap()],
             },
-            users: vec![UserRecord { id: "alice".to_owned(), secret: "s".to_owned() }],
+            interfaces: vec!["lo".to_owned()],
+            users: vec![UserRecord {
+                id: "alice".to_owned(),
+                secret: "s".to_owned(),
+                address: "10.78.0.2".parse().unwrap(),
+                attempts: vec![AskedRecord { kind: "tcp".to_owned(), target: "10.79.0.2:8000".to_owned() }],
+            }],
             replay: Some(ReplayRecord { user: "alice".to_owned(), client: "10.78.0.3".parse().unwrap() }),
         };
         run.write(&path).unwrap();
@@ -248,8 +269,12 @@ mod tests {
             "phases": [
                 { "name": "isolated", "boxes": "isolation.boxes.jsonl", "captures": ["isolation.lo.pcap"] }
             ],
+            "interfaces": ["lo"],
             "talk": { "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] },
-            "users": [{ "id": "alice", "secret": "s" }],
+            "users": [{
+                "id": "alice", "secret": "s", "address": "10.78.0.2",
+                "attempts": [{ "kind": "tcp", "target": "10.79.0.2:8000" }],
+            }],
             "replay": { "user": "alice", "client": "10.78.0.3" },
         });
         assert_eq!(written, expected);

@@ -57,6 +57,13 @@ impl Isolation {
         assert_eq!(self.0.status, status, "{}", self.reasons());
         assert!(self.reasons().contains(reason), "{reason}: {}", self.reasons());
     }
+
+    /// For a reason among others.
+    fn is_not_isolated(&self, reason: &str) {
+        assert_ne!(self.entry()["verdict"], "isolated");
+        assert_ne!(self.0.status, 0);
+        assert!(self.reasons().contains(reason), "{reason}: {}", self.reasons());
+    }
 }
 
 fn phase<'r>(record: &'r mut Value, name: &str) -> &'r mut Value {
@@ -134,25 +141,105 @@ fn the_terminal_says_it_in_a_table() {
 fn boxes_that_were_given_a_network_have_leaked() {
     with_run(|lab| {
         let all = judged(lab, |copied, record| {
-            let control = phase(record, "control").clone();
-            let isolated = phase(record, "isolated");
-            isolated["captures"] = control["captures"].clone();
+            for interface in INTERFACES {
+                exchange(record, interface);
+            }
             // Their journal says that they had none: the packets know better.
-            let boxes = String::from_utf8(copied.read(control["boxes"].as_str().unwrap())).unwrap();
+            let boxes = String::from_utf8(copied.read("isolation.control.boxes.jsonl")).unwrap();
             copied.write("isolation.isolated.boxes.jsonl", boxes.replace("the host's", "none"));
         });
         all.is("leaked", 1, "is on the wire");
         assert!(all.reasons().contains("not of the users' talk"));
 
         for interface in ["veth-back", "lo"] {
-            let one = judged(lab, |_, record| {
-                let captures = phase(record, "isolated")["captures"].as_array_mut().unwrap();
-                let name =
-                    captures.iter_mut().find(|name| name.as_str().unwrap().contains(interface)).unwrap();
-                *name = format!("isolation.control.{interface}.pcap").into();
-            });
-            one.is("leaked", 1, "not of the users' talk");
+            judged(lab, |_, record| exchange(record, interface)).is("leaked", 1, "not of the users' talk");
         }
+    });
+}
+
+/// What was captured of an interface while boxes had a network stands for the other time, and the other way round.
+fn exchange(record: &mut Value, interface: &str) {
+    for (of, from) in [("isolated", "control"), ("control", "isolated")] {
+        let captures = phase(record, of)["captures"].as_array_mut().unwrap();
+        let name = captures.iter_mut().find(|name| name.as_str().unwrap().contains(interface)).unwrap();
+        *name = format!("isolation.{from}.{interface}.pcap").into();
+    }
+}
+
+/// A box that sends after its time is over is seen in the control's captures.
+#[test]
+fn a_late_canary_is_a_leak() {
+    with_run(|lab| {
+        let isolation = judged(lab, |copied, _| {
+            let journal = String::from_utf8(copied.read("isolation.isolated.boxes.jsonl")).unwrap();
+            let canary =
+                journal.split("canary\\\":\\\"").nth(1).and_then(|rest| rest.get(..32)).expect("a canary");
+            let name = "isolation.control.veth-back";
+            let mut records: Vec<Record> = copied.records(name);
+            let longest = records.iter_mut().max_by_key(|record| record.bytes.len()).unwrap();
+            let end = longest.bytes.len();
+            longest.bytes[end - 32..].copy_from_slice(canary.as_bytes());
+            copied.write_records(name, 1, &records);
+            copied.vouch(name);
+        });
+        isolation.is("leaked", 1, "is on the wire on veth-back");
+    });
+}
+
+/// The users' talk is read to its last byte, or a box could hide in it.
+#[test]
+fn a_talk_that_is_not_read_proves_nothing() {
+    with_run(|lab| {
+        let name = "isolation.isolated.veth-front";
+        type Damage = fn(&mut Vec<Record>);
+        let damages: [(Damage, &str); 3] = [
+            // The largest request is missing.
+            (
+                |records| {
+                    let longest = (0..records.len()).max_by_key(|at| records[*at].bytes.len()).unwrap();
+                    records.remove(longest);
+                },
+                "TCP streams are not whole",
+            ),
+            // Bytes behind a packet.
+            (|records| records[5].bytes.extend(b"half of a canary"), "bytes that nobody can explain"),
+            // Another protocol between the same two.
+            (
+                |records| {
+                    for record in records.iter_mut().filter(|record| record.bytes.len() > 80) {
+                        for byte in &mut record.bytes[66..] {
+                            *byte ^= 0x20;
+                        }
+                    }
+                },
+                "TCP streams are no HTTP in the clear",
+            ),
+        ];
+        for (damage, reason) in damages {
+            judged(lab, |copied, record| {
+                record["replay"] = Value::Null;
+                record["talk"]["clients"].as_array_mut().unwrap().truncate(2);
+                let mut records: Vec<Record> = copied.records(name);
+                damage(&mut records);
+                copied.write_records(name, 1, &records);
+                copied.vouch(name);
+            })
+            .is_not_isolated(reason);
+        }
+    });
+}
+
+/// What one user told is in an answer to another.
+#[test]
+fn a_secret_in_another_users_talk_is_a_leak() {
+    with_run(|lab| {
+        let isolation = judged(lab, |_, record| {
+            // As if the first user's talk had been the other's.
+            let [first, second] = [0, 1].map(|user| record["users"][user]["address"].clone());
+            record["users"][0]["address"] = second;
+            record["users"][1]["address"] = first;
+        });
+        isolation.is("leaked", 1, "for somebody else");
     });
 }
 

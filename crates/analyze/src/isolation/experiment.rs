@@ -2,6 +2,7 @@
 //!
 //! The observer's own reading of both formats; it takes no code from the programs that wrote them.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +14,13 @@ use serde::{Deserialize, Serialize};
 const SCHEMA: &str = "plainsight.isolation/1";
 const BOX_SCHEMA: &str = "plainsight.box/1";
 const ATTEMPT_SCHEMA: &str = "plainsight.attempt/1";
+const ATTEMPT_NAME: &str = "plainsight.attempt";
+
+/// The way out that only reads.
+pub(super) const READS: &str = "file";
+
+/// Every way out that has to be tried, or nothing is said of boxes.
+pub(super) const KINDS: [&str; 7] = ["dns", "file", "ipv6", "neighbour", "raw", "tcp", "udp"];
 
 /// The largest experiment file that is read; real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
@@ -35,6 +43,8 @@ pub(super) struct Experiment {
     pub finished: bool,
     /// The boxes without network, and those that show what would have been seen.
     pub phases: Vec<Phase>,
+    /// Every interface that a box with a network could have sent by.
+    pub interfaces: Vec<String>,
     /// What else may be on the wire: the users' talk with the gateway.
     pub talk: Talk,
     /// Who talked.
@@ -80,6 +90,19 @@ pub(super) struct User {
     pub id: String,
     /// What this user told the gateway, and nobody else may get.
     pub secret: String,
+    /// Where this user talks from.
+    pub address: IpAddr,
+    /// What this user's box was asked to try.
+    pub attempts: Vec<Asked>,
+}
+
+/// One way out that a box was asked to try.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Asked {
+    /// Which way.
+    pub kind: String,
+    /// Where to.
+    pub target: String,
 }
 
 /// A request in another user's name.
@@ -99,7 +122,11 @@ impl Experiment {
     /// It cannot be read, is no JSON, lacks a field, or has another schema.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let what = || format!("the isolation experiment {}", path.display());
-        let len = path.metadata().with_context(what)?.len();
+        let metadata = path.metadata().with_context(what)?;
+        if !metadata.is_file() {
+            bail!("{}: it is no file", what());
+        }
+        let len = metadata.len();
         if len > MAX_LEN {
             bail!("{} has {len} bytes, more than {MAX_LEN}", what());
         }
@@ -107,6 +134,11 @@ impl Experiment {
             serde_json::from_slice(&std::fs::read(path).with_context(what)?).with_context(what)?;
         if read.schema != SCHEMA {
             bail!("{}: the schema is {:?}, not {SCHEMA:?}", what(), read.schema);
+        }
+        let mut named = HashSet::new();
+        let files = read.phases.iter().flat_map(|phase| phase.captures.iter().chain([&phase.boxes]));
+        if let Some(twice) = files.into_iter().find(|name| !named.insert(name.as_str())) {
+            bail!("{}: it names {twice:?} twice", what());
         }
         Ok(read)
     }
@@ -170,12 +202,46 @@ pub(super) struct Attempt {
     pub data: String,
 }
 
+impl Attempt {
+    /// Whether it only reads: then what it got tells of it, and nothing of it is on a wire.
+    pub(super) fn reads(&self) -> bool {
+        self.kind == READS
+    }
+
+    /// Whether it can be looked for: a canary is 32 hex digits, drawn for this attempt alone.
+    pub(super) fn can_be_told(&self) -> bool {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        match &self.canary {
+            Some(canary) => !self.reads() && canary.len() == 32 && canary.bytes().all(is_digit),
+            None => self.reads(),
+        }
+    }
+}
+
 impl BoxRun {
     /// What the box says it tried. Other lines of its stderr are words.
     pub(super) fn attempts(&self) -> Vec<Attempt> {
         let lines = self.stderr.lines();
         let attempts = lines.filter_map(|line| serde_json::from_str::<Attempt>(line).ok());
         attempts.filter(|attempt| attempt.schema == ATTEMPT_SCHEMA).collect()
+    }
+
+    /// Lines of its stderr that speak of an attempt and are none that can be read, a last line without its end among
+    /// them: their canaries are not looked for.
+    pub(super) fn unreadable_attempts(&self) -> usize {
+        let told = self.stderr.lines().filter(|line| line.contains(ATTEMPT_NAME)).count();
+        let is_cut = !self.stderr.is_empty() && !self.stderr.ends_with('\n');
+        told - self.attempts().len().min(told) + usize::from(is_cut)
+    }
+
+    /// Whether it listened at an address for others to reach it, as its answer says.
+    pub(super) fn listened_at(&self, address: &str) -> bool {
+        self.stdout.contains(&format!("listen {address}: listening"))
+    }
+
+    /// Whether the two were there at the same time.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.started_at_unix_ns < other.ended_at_unix_ns && other.started_at_unix_ns < self.ended_at_unix_ns
     }
 }
 
@@ -186,6 +252,9 @@ impl BoxRun {
 /// It cannot be read, or a line is not what it should be.
 pub(super) fn read_boxes(path: &Path) -> Result<Vec<BoxRun>> {
     let what = || format!("the boxes' journal {}", path.display());
+    if !path.metadata().with_context(what)?.is_file() {
+        bail!("{}: it is no file", what());
+    }
     let mut reader = BufReader::new(File::open(path).with_context(what)?);
     let mut boxes: Vec<BoxRun> = Vec::new();
     let mut line = Vec::new();

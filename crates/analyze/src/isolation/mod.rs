@@ -9,13 +9,16 @@
 //! counted that is not of the users' talk with the gateway: a box that reached a wire with something else than its
 //! canary is seen by that.
 
+mod crossing;
 mod experiment;
+mod plan;
 pub mod result;
 mod verdict;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -33,8 +36,9 @@ use crate::evidence::Evidence;
 use crate::findings::Found;
 use crate::inputs::Input;
 use crate::location::location;
-use crate::pass::Pass;
+use crate::pass::{Frames, Pass};
 use crate::reader::{self, Ended, Sink};
+use crate::streams::Streams;
 use crate::strings::KnownStrings;
 
 /// The name of the file that describes a run.
@@ -42,6 +46,10 @@ pub const FILE_NAME: &str = "isolation.json";
 
 /// Shortest value that is looked for. Shorter ones are found by chance.
 const MIN_VALUE: usize = 8;
+
+/// How much a frame's time may lie outside of its capture's: the kernel stamps a frame before the capturer looks at its
+/// own clock.
+const CLOCK_SLACK_NS: u64 = 1_000_000_000;
 
 /// The names of the captures that an isolation run speaks for.
 ///
@@ -120,7 +128,9 @@ struct Searched {
     tally: Tally,
     found: Vec<Found>,
     decoys: (u64, u64),
-    frames: u64,
+    frames: Frames,
+    streams: Streams,
+    unexplained: Option<String>,
     doubts: Vec<String>,
 }
 
@@ -146,7 +156,7 @@ impl Searched {
             Some(Ended::Truncated(why)) => doubts.push(why),
         }
         let Both { pass, tally, .. } = sink;
-        let (evidence, frames, _) = pass.finish();
+        let (evidence, frames, streams) = pass.finish();
         if frames.truncated > 0 {
             doubts.push(format!("{} frame(s) are cut by the capture's snaplen", frames.truncated));
         }
@@ -154,9 +164,15 @@ impl Searched {
         let all = || known.needles.iter().enumerate();
         let of = |index: usize| evidence.findings.of(index as u32);
         let decoys_found = all().filter(|(index, needle)| needle.is_decoy && of(*index).total() > 0).count();
+        let indices: HashMap<&[u8], usize> = all().map(|(index, needle)| (&*needle.bytes, index)).collect();
         let found = values.iter().map(|value| {
-            let index = all().find(|(_, needle)| *needle.bytes == *value.as_bytes());
-            index.map_or_else(Found::default, |(index, _)| of(index).clone())
+            indices.get(value.as_bytes()).map_or_else(Found::default, |index| of(*index).clone())
+        });
+        if decoys.iter().any(|decoy| decoy.len() < MIN_VALUE) {
+            doubts.push("a decoy is too short to be told from chance".to_owned());
+        }
+        let unexplained = evidence.unexplained.first().map(|first| {
+            format!("{} bytes that nobody can explain: {}", evidence.unexplained_bytes, first.reason)
         });
         Ok(Self {
             file: path.display().to_string(),
@@ -164,7 +180,9 @@ impl Searched {
             tally,
             found: found.collect(),
             decoys: (known.decoys() as u64, decoys_found as u64),
-            frames: frames.total,
+            frames,
+            streams,
+            unexplained,
             doubts,
             input,
         })
@@ -196,8 +214,14 @@ impl Searched {
             |value: &str| values.iter().position(|known| known == value).and_then(|at| self.found.get(at));
         let ids = of(&owner.id)?;
         let sender = |frame| self.tally.ends(frame).map(|(from, _)| from);
-        let own = self.first(ids, |frame| sender(frame).is_some_and(|from| from.ip() != replay.client))?;
-        let replayed = self.first(ids, |frame| sender(frame).is_some_and(|from| from.ip() == replay.client));
+        let asked = |client: IpAddr| {
+            move |frame| {
+                let ends = self.tally.ends(frame);
+                ends.is_some_and(|(from, to)| from.ip() == client && to == experiment.talk.server)
+            }
+        };
+        let own = self.first(ids, asked(owner.address))?;
+        let replayed = self.first(ids, asked(replay.client));
         let answered = of(&owner.secret).and_then(|secrets| {
             self.first(secrets, |frame| {
                 let ends = self.tally.ends(frame);
@@ -218,6 +242,10 @@ impl Searched {
 
     fn captured(mut self, phase: &Phase, experiment: &Experiment, values: &[String]) -> Captured {
         self.doubt_manifest(experiment);
+        if phase.name == PhaseName::Isolated {
+            self.doubt_talk();
+        }
+        let leaks = self.told_to_others(experiment, values);
         let sightings: BTreeMap<_, _> = values
             .iter()
             .zip(&self.found)
@@ -233,7 +261,7 @@ impl Searched {
                 interface: self.interface(),
                 file: self.file,
                 sha256: self.sha256,
-                frames: self.frames,
+                frames: self.frames.total,
                 talk_frames: self.tally.talk,
                 arp_frames: self.tally.arp,
                 box_frames: self.tally.foreign,
@@ -246,10 +274,56 @@ impl Searched {
                 .manifest
                 .as_ref()
                 .and_then(|manifest| Some(manifest.started_at_unix_ns?..=manifest.ended_at_unix_ns?)),
+            leaks,
             doubts: self.doubts,
             sightings,
             decoys: self.decoys,
         }
+    }
+
+    /// A box could have hidden behind the users' talk as far as that was not read to its last byte.
+    fn doubt_talk(&mut self) {
+        let Streams { with_data, whole, http, .. } = self.streams;
+        if whole < with_data {
+            let why = self.streams.troubled.first().and_then(|stream| stream.reasons.first());
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            self.doubts.push(format!("{} of {with_data} TCP streams are not whole{why}", with_data - whole));
+        }
+        if http < with_data {
+            self.doubts
+                .push(format!("{} of {with_data} TCP streams are no HTTP in the clear", with_data - http));
+        }
+        self.doubts.extend(self.unexplained.take());
+    }
+
+    /// Whoever talks to the gateway hears what he told himself. The replay is the one exception, and the lesson.
+    fn told_to_others(&mut self, experiment: &Experiment, values: &[String]) -> Vec<String> {
+        let mut leaks = Vec::new();
+        for owner in &experiment.users {
+            let Some(found) =
+                values.iter().position(|value| *value == owner.secret).and_then(|at| self.found.get(at))
+            else {
+                continue;
+            };
+            let replay = experiment.replay.as_ref().filter(|replay| replay.user == owner.id);
+            let is_his = |ip: IpAddr| ip == owner.address || replay.is_some_and(|replay| ip == replay.client);
+            let server = experiment.talk.server;
+            let crosses = |frame| {
+                let ends = self.tally.ends(frame);
+                !ends.is_some_and(|(from, to)| is_his(if from == server { to.ip() } else { from.ip() }))
+            };
+            if let Some((frame, sighting)) = self.first(found, crosses) {
+                leaks.push(format!(
+                    "what only user {} told is on {}, frame {frame}, for somebody else",
+                    owner.id, sighting.interface
+                ));
+            }
+            if found.total() > found.hits.len() as u64 {
+                self.doubts
+                    .push(format!("what user {} told stands in more places than are looked at", owner.id));
+            }
+        }
+        leaks
     }
 
     /// A capture proves that something is absent only as far as its manifest vouches for it.
@@ -267,9 +341,16 @@ impl Searched {
         } else if manifest.capture.sha256.as_deref() != Some(&self.sha256) {
             doubts.push("the file is not the one that the capturer closed: its SHA-256 differs".to_owned());
         }
-        if manifest.capture.frames != Some(self.frames) {
+        if manifest.capture.frames != Some(self.frames.total) {
             let told = manifest.capture.frames.unwrap_or_default();
-            doubts.push(format!("the capturer wrote {told} frames, the file holds {}", self.frames));
+            doubts.push(format!("the capturer wrote {told} frames, the file holds {}", self.frames.total));
+        }
+        if let (Some(from), Some(to)) = (manifest.started_at_unix_ns, manifest.ended_at_unix_ns) {
+            let window = from.saturating_sub(CLOCK_SLACK_NS)..=to.saturating_add(CLOCK_SLACK_NS);
+            let times = [self.frames.first_at, self.frames.last_at];
+            if times.into_iter().flatten().any(|at| !window.contains(&at)) {
+                doubts.push("its frames are of another time than its manifest says".to_owned());
+            }
         }
         match manifest.capture.kernel_drops {
             Some(0) => {}

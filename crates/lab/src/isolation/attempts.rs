@@ -1,10 +1,11 @@
 //! What a box is asked to try: every way out of it, and what it must not read.
 
-use std::fmt::Write as _;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use experiment::ISOLATION;
+use experiment::isolation::AskedRecord;
 
 /// Where the boxes listen for each other, one port each.
 const FIRST_PORT: u16 = 7001;
@@ -30,29 +31,51 @@ pub(super) struct Targets<'a> {
 }
 
 impl Targets<'_> {
-    /// The message that asks for all of them, as the project's runner understands it.
-    pub(super) fn attempts(&self) -> String {
-        let port = |user: usize| FIRST_PORT + u16::try_from(user).unwrap_or_default();
-        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, port(self.user)));
+    /// Every way out.
+    pub(super) fn attempts(&self) -> Vec<AskedRecord> {
         let other = SocketAddr::from((Ipv4Addr::LOCALHOST, port((self.user + 1) % self.of)));
         let outside = |port| SocketAddr::new(self.outside, port);
-        let outside_v6 = SocketAddr::new(self.outside_v6, DISCARD);
-        let mut message = String::new();
-        // Writing to a string does not fail.
-        let _ = writeln!(message, "listen {own}");
-        let _ = writeln!(message, "attempt dns {}", outside(DNS));
-        let _ = writeln!(message, "attempt tcp {}", outside(ISOLATION.port));
-        let _ = writeln!(message, "attempt udp {}", outside(DISCARD));
-        let _ = writeln!(message, "attempt ipv6 {outside_v6}");
-        let _ = writeln!(message, "attempt neighbour {other}");
-        message + &self.not_for_the_network_alone()
+        let asked = |kind: &str, target: &dyn Display| AskedRecord {
+            kind: kind.to_owned(),
+            target: target.to_string(),
+        };
+        let store = self.store.display();
+        vec![
+            asked("dns", &outside(DNS)),
+            asked("tcp", &outside(ISOLATION.port)),
+            asked("udp", &outside(DISCARD)),
+            asked("ipv6", &SocketAddr::new(self.outside_v6, DISCARD)),
+            asked("neighbour", &other),
+            asked("raw", &self.outside),
+            // What was said a moment ago is in the store's write-ahead log, and in the store itself when that is closed
+            // (https://www.sqlite.org/walformat.html).
+            asked("file", &store),
+            asked("file", &format!("{store}-wal")),
+        ]
     }
 
-    /// Those that a box refuses for other reasons than its network: they have to be shown without any box.
-    pub(super) fn not_for_the_network_alone(&self) -> String {
-        let store = self.store.display();
-        // What was said a moment ago is in the store's write-ahead log, and in the store itself when that is closed
-        // (https://www.sqlite.org/walformat.html).
-        format!("attempt raw {}\nattempt file {store}\nattempt file {store}-wal\n", self.outside)
+    /// Where this user's box listens for the others.
+    pub(super) fn own(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, port(self.user)).into()
     }
+}
+
+fn port(user: usize) -> u16 {
+    FIRST_PORT + u16::try_from(user).unwrap_or_default()
+}
+
+/// Those that a box refuses for other reasons than its network: they have to be shown without any box.
+pub(super) fn is_not_for_the_network_alone(attempt: &AskedRecord) -> bool {
+    matches!(attempt.kind.as_str(), "raw" | "file")
+}
+
+/// The message that asks for them, as the project's runner understands it.
+pub(super) fn message<'a>(
+    listen: Option<SocketAddr>,
+    attempts: impl IntoIterator<Item = &'a AskedRecord>,
+) -> String {
+    let listen = listen.map(|own| format!("listen {own}\n"));
+    let attempts =
+        attempts.into_iter().map(|AskedRecord { kind, target }| format!("attempt {kind} {target}\n"));
+    listen.into_iter().chain(attempts).collect()
 }

@@ -51,7 +51,7 @@ pub(super) async fn with_network(
         let started_at_unix_ns = unix_ns(SystemTime::now());
         let job = Job {
             command: Command::program(runner.to_string_lossy()),
-            stdin: prompt(&user.attempts),
+            stdin: prompt(&user.attempts()),
             limits: Limits { wall: DEADLINE, ..Limits::default() },
         };
         let outcome = boxes.run(job).await.context("running a box with a network")?;
@@ -75,7 +75,7 @@ pub(super) async fn without_box(
     let user = users.first().context("no users")?;
     let started_at_unix_ns = unix_ns(SystemTime::now());
     let call = Call::new(Program::Runner).inside(network);
-    let output = call.output(programs, prompt(&user.unboxed_attempts), DEADLINE).await?;
+    let output = call.output(programs, prompt(&user.unboxed_attempts()), DEADLINE).await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(BoxRecord {
         schema: BOX_SCHEMA,

@@ -33,6 +33,9 @@ const BACKEND: &str = "docker";
 /// How many users talk at once.
 const USERS: usize = 2;
 
+/// Every interface of the gateway's container: its two networks and its own.
+const INTERFACES: [&str; 3] = ["eth0", "eth1", "lo"];
+
 /// What the steps tell each other.
 const NOTES: &str = "notes.json";
 
@@ -100,7 +103,7 @@ fn record(args: &IsolationArgs) -> anyhow::Result<()> {
     let notes: Notes = read(&args.folder.join(NOTES))?;
     let replay = notes.replay.context("nobody claimed another's name")?;
     let mut clients = vec![replay.client];
-    clients.extend(notes.users.iter().map(|user| user.address));
+    clients.extend(notes.users.iter().map(|user| user.record.address));
     clients.sort();
     clients.dedup();
     let phase =
@@ -119,6 +122,7 @@ fn record(args: &IsolationArgs) -> anyhow::Result<()> {
             // At the same time, and so in the same captures.
             phase("control", "unboxed", Vec::new()),
         ],
+        interfaces: INTERFACES.map(ToOwned::to_owned).to_vec(),
         talk: TalkRecord { server: args.server, clients },
         users: notes.users.into_iter().map(|user| user.record).collect(),
         replay: Some(replay),

@@ -146,6 +146,7 @@ impl Run<'_> {
             ended_at_unix_ns: unix_ns(SystemTime::now()),
             finished: true,
             phases,
+            interfaces: star::INTERFACES.map(ToOwned::to_owned).to_vec(),
             talk: TalkRecord { server, clients },
             users: users.into_iter().map(|user| user.record).collect(),
             replay: Some(replay),
@@ -220,6 +221,8 @@ impl Run<'_> {
             .flag("--store", store)
             .flag("--backend", BACKEND)
             .flag("--label", boxes::LABEL)
+            // All users' boxes at once, however many CPUs there are: a box is to be there when another one tries to reach it.
+            .flag("--boxes", star::USERS.len().to_string())
             .flag("--journal", self.staging.path().join(journal))
             .flag("--run-id", self.run_id.as_str())
             .flag("--ready-file", self.ready_file("gateway"))

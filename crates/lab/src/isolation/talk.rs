@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpSocket;
 
-use super::attempts::Targets;
+use super::attempts::{self, Targets};
 
 /// A box's attempts wait for answers that do not come; the whole request takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,10 +26,8 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) record: UserRecord,
-    pub(crate) address: IpAddr,
-    pub(crate) attempts: String,
-    /// Those of them that have to be shown without any box.
-    pub(crate) unboxed_attempts: String,
+    /// Where its box listens for the others'.
+    own: SocketAddr,
 }
 
 impl User {
@@ -37,13 +35,20 @@ impl User {
     pub(super) fn fresh(address: IpAddr, targets: &Targets<'_>) -> anyhow::Result<Self> {
         let fresh = || RunId::fresh().context("drawing a secret");
         let id = format!("user-{}", &fresh()?.as_str()[..16]);
-        let record = UserRecord { id, secret: fresh()?.as_str().to_owned() };
-        Ok(Self {
-            record,
-            address,
-            attempts: targets.attempts(),
-            unboxed_attempts: targets.not_for_the_network_alone(),
-        })
+        let secret = fresh()?.as_str().to_owned();
+        let record = UserRecord { id, secret, address, attempts: targets.attempts() };
+        Ok(Self { record, own: targets.own() })
+    }
+
+    /// What it asks a box to try.
+    pub(super) fn attempts(&self) -> String {
+        attempts::message(Some(self.own), &self.record.attempts)
+    }
+
+    /// The part of it that has to be shown without any box.
+    pub(super) fn unboxed_attempts(&self) -> String {
+        let all = self.record.attempts.iter();
+        attempts::message(None, all.filter(|attempt| attempts::is_not_for_the_network_alone(attempt)))
     }
 }
 
@@ -69,9 +74,9 @@ struct Conversation {
 /// All users at once: each confides its secret, then asks for the attempts in the same conversation.
 pub(crate) async fn hold(server: SocketAddr, users: &[User]) -> anyhow::Result<()> {
     let talks = users.iter().map(|user| async move {
-        let talk = Talk::of(server, user.address, &user.record.id);
+        let talk = Talk::of(server, user.record.address, &user.record.id);
         let confided = talk.say(&format!("Keep this for me: {}", user.record.secret), None).await?;
-        let tried = talk.say(&user.attempts, Some(&confided.conversation_id)).await?;
+        let tried = talk.say(&user.attempts(), Some(&confided.conversation_id)).await?;
         ensure!(tried.conversation_id == confided.conversation_id, "the gateway began another conversation");
         ensure!(!tried.text.is_empty(), "the box answered nothing");
         anyhow::Ok(())
