@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use dissect::arp::Arp;
 use dissect::capture::Record;
 use dissect::frame::{self, Frame, Network, TcpSegment, Transport};
 use dissect::ip::Ip;
@@ -34,11 +35,10 @@ pub(crate) const MAX_PENDING_TOTAL: usize = 8 << 20;
 /// Closed connections that are still listened to for late segments. Later ones are searched on their own.
 pub(crate) const MAX_LINGERING: usize = 128;
 
-/// Headers without options, and an ARP packet in its Ethernet frame (RFC 791, RFC 8200, RFC 9293, RFC 826).
+/// Headers without options (RFC 791, RFC 8200, RFC 9293).
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 const TCP_HEADER: usize = 20;
-const ARP_FRAME: usize = 42;
 
 /// Counts of frames by what they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -242,12 +242,9 @@ impl<'k> Pass<'k> {
         match (&frame.transport, &frame.network) {
             (Transport::Absent, Network::Arp) => {
                 self.frames.control += 1;
-                if has_content(record.bytes.get(ARP_FRAME..)) {
-                    self.unexplained_part(
-                        record,
-                        ARP_FRAME..record.bytes.len(),
-                        "a trailer that is not zero",
-                    );
+                if Arp::alone_in(record.link_type, record.bytes).is_none() {
+                    let (bytes, reason) = (record.bytes.len() as u64, "ARP that says more than addresses");
+                    evidence.unexplained(None, None, record.frame, bytes, reason);
                 }
             }
             (Transport::Icmp, _) => unread("ICMP".to_owned()),

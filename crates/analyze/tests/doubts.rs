@@ -1,13 +1,15 @@
-//! Bounds of the search: hitting one is a doubt in the result, never a silent "not found".
+//! What is a doubt in the result, never a silent "not found": a bound of the search that is hit, a part of a frame that
+//! could hold anything.
 
 mod support;
 
 use std::io::Write as _;
 
 use craft::conversation::Side;
+use craft::frame::{self, Ethernet, Link};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::{Bench, Line, Talk, record};
+use support::{Bench, Line, Talk, record, whole};
 
 const CLEAR_RECORDS: &str = "more handshake records in the clear than are remembered";
 const LONG_STRINGS: &str = "more long strings under way in one stream than are followed";
@@ -89,4 +91,32 @@ fn strings_under_way_in_a_coded_body() {
     };
     assert!(told(&ANCHOR[..32], "."));
     assert!(!told(&ANCHOR[..31], "."));
+}
+
+#[test]
+fn arp_that_is_not_plain() {
+    let told = |change: fn(&mut Vec<u8>)| {
+        let mut arp = Vec::new();
+        let ethernet = Ethernet::default();
+        let source = ethernet.source;
+        frame::arp(&mut arp, &Link::Ethernet(ethernet), source, [10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        change(&mut arp);
+        let capture = Bench::new(&[]).analyze(&[whole(arp)]);
+        assert_eq!(capture.completeness.frames_control, 1);
+        capture
+            .completeness
+            .unexplained
+            .iter()
+            .any(|place| place.reason == "ARP that says more than addresses")
+    };
+    assert!(!told(|_| {}));
+    assert!(!told(|arp| arp.extend([0; 18])));
+    assert!(told(|arp| arp.extend(b"secret")));
+    assert!(told(|arp| arp[14..].copy_from_slice(b"twenty-eight bytes of a text")));
+    // A tag moves the packet back.
+    assert!(!told(|arp| drop(arp.splice(12..12, [0x81, 0, 0, 7]))));
+    assert!(told(|arp| {
+        arp.splice(12..12, [0x81, 0, 0, 7]);
+        arp[18..].copy_from_slice(b"twenty-eight bytes of a text");
+    }));
 }

@@ -5,6 +5,7 @@
 //! are hostile: no panic is reachable from them, and every buffer has a named bound.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
+pub mod arp;
 pub mod capture;
 pub mod checksum;
 pub mod content;

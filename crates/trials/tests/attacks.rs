@@ -1087,7 +1087,7 @@ fn split_over_the_padding_of_arp() {
                 craft::frame::arp(
                     out,
                     &Link::default(),
-                    [2; 6],
+                    craft::frame::Ethernet::default().source,
                     [192, 0, 2, 1].into(),
                     [192, 0, 2, 2].into(),
                 );
@@ -1097,6 +1097,23 @@ fn split_over_the_padding_of_arp() {
         };
         canary.as_bytes().chunks(16).map(request).collect()
     });
+}
+
+/// Only a question for an address or its answer is how two ends find each other. Everything behind the EtherType of ARP
+/// is a place, at the usual offset and behind a VLAN tag.
+#[test]
+fn split_over_frames_that_say_that_they_are_arp() {
+    for tag in [&b""[..], b"\x81\x00\x00\x07"] {
+        let _ = attacked(|canary| {
+            let ethernet = craft::frame::Ethernet::default();
+            let frame = |half: &[u8]| {
+                let header = [0, 1, 8, 0, 6, 4, 0, 1];
+                let packet = [&header[..], half, &[0; 4]].concat();
+                [&ethernet.destination[..], &ethernet.source, tag, &[8, 6], &packet].concat()
+            };
+            canary.as_bytes().chunks(16).map(frame).collect()
+        });
+    }
 }
 
 /// An empty datagram explains nothing of what stands behind it, within the IP payload or as trailer.
