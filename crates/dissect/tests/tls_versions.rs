@@ -44,6 +44,15 @@ fn server_hello_13() -> Vec<u8> {
     message(2, &[&[3, 3][..], &[0x22; 32], &[0, 0x13, 0x01, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat())
 }
 
+/// Its random is the one that makes it a HelloRetryRequest (RFC 8446 §4.1.3).
+fn hello_retry_request() -> Vec<u8> {
+    const RANDOM: [u8; 32] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
+        0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    ];
+    message(2, &[&[3, 3][..], &RANDOM, &[0, 0x13, 0x01, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat())
+}
+
 #[test]
 fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
     let certificate = message(11, &[0, 0, 6, 0, 0, 3, b'd', b'e', b'r']);
@@ -95,12 +104,77 @@ fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
 }
 
 #[test]
-fn there_is_no_third_client_hello() {
+fn there_is_a_second_client_hello_only_if_asked_for_and_no_third() {
+    type Messages<'a> = &'a [Vec<u8>];
     let hello = client_hello(true);
-    let seen = one_side(CLIENT, [record(22, &hello), record(22, &hello), record(22, &hello)].concat());
-    let account = seen.account(CLIENT);
-    assert_eq!(account.unexplained_bytes, hello.len() as u64);
-    assert_eq!(account.first_unexplained.unwrap().stream_offset, 2 * (5 + hello.len() as u64));
+    let mut other = hello.clone();
+    other[6] ^= 1; // the random
+    let len = hello.len() as u64;
+    let cases: [(Messages<'_>, Messages<'_>, [u64; 2]); 6] = [
+        (&[hello.clone(), hello.clone()], &[hello_retry_request(), server_hello_13()], [0, 0]),
+        (&[hello.clone(), other], &[hello_retry_request(), server_hello_13()], [len, 0]),
+        (
+            &[hello.clone(), hello.clone(), hello.clone()],
+            &[hello_retry_request(), server_hello_13()],
+            [len, 0],
+        ),
+        (&[hello.clone(), hello.clone()], &[server_hello_13()], [len, 0]),
+        (&[hello.clone(), hello.clone()], &[], [len, 0]),
+        (
+            &[hello.clone(), hello.clone()],
+            &[hello_retry_request(), hello_retry_request(), server_hello_13()],
+            [0, hello_retry_request().len() as u64],
+        ),
+    ];
+    for (at, (client, server, unexplained)) in cases.into_iter().enumerate() {
+        let of = |side, messages: &[Vec<u8>]| -> Vec<_> {
+            messages.iter().map(|message| (side, record(22, message))).collect()
+        };
+        let (client, server) = (of(CLIENT, client), of(SERVER, server));
+        // In the order of a conversation, and all of the client's before the server's.
+        let (first, rest) = client.split_at(1);
+        let (retry, choice) = server.split_at(server.len().saturating_sub(1));
+        for sent in [[first, retry, rest, choice].concat(), [&client[..], &server].concat()] {
+            let seen = watch(Session::new(None), &sent);
+            assert_eq!(
+                [CLIENT, SERVER].map(|side| seen.account(side).unexplained_bytes),
+                unexplained,
+                "{at}"
+            );
+        }
+    }
+}
+
+/// While the server's hello is not there, nobody knows the version: only TLS 1.2 lets a client go on in the clear.
+#[test]
+fn nothing_stands_between_the_hellos_of_tls_1_3() {
+    for message_type in [0, 4, 11, 12, 13, 14, 15, 16, 20, 22] {
+        let message = message(message_type, b"\0\0\0");
+        let sent = [
+            (CLIENT, record(22, &client_hello(true))),
+            (CLIENT, record(22, &message)),
+            (SERVER, record(22, &server_hello_13())),
+        ];
+        for sent in [&sent[..], &sent[..2]] {
+            let seen = watch(Session::new(None), sent);
+            let account = seen.account(CLIENT);
+            assert_eq!(account.unexplained_bytes, message.len() as u64, "type {message_type}");
+            assert!(matches!(account.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
+        }
+        let with_hello = [&client_hello(true)[..], &message].concat();
+        let account = one_side(CLIENT, record(22, &with_hello)).account(CLIENT).clone();
+        assert_eq!(account.unexplained_bytes, message.len() as u64, "type {message_type}");
+    }
+}
+
+#[test]
+fn a_change_cipher_spec_is_sent_twice_at_most() {
+    for (times, unexplained) in [(2, 0), (3, 1), (32, 30)] {
+        let sent = [record(22, &client_hello(true)), record(20, &[1]).repeat(times)].concat();
+        let account = one_side(CLIENT, sent).account(CLIENT).clone();
+        assert_eq!(account.unexplained_bytes, unexplained);
+        assert_eq!(account.change_cipher_spec_bytes, times as u64 - unexplained);
+    }
 }
 
 fn one_side(side: Side, bytes: Vec<u8>) -> Seen {

@@ -100,7 +100,7 @@ pub enum Reason {
     PartialRecord,
     /// The stream or the phase ends within a handshake message.
     PartialHandshake,
-    /// `change_cipher_spec` is not the single byte 0x01, or comes after the handshake (RFC 8446 §5).
+    /// `change_cipher_spec` is not the single byte 0x01, comes after the handshake (RFC 8446 §5), or is one of too many.
     ChangeCipherSpec,
     /// An alert in the clear is not two bytes.
     Alert,
@@ -172,7 +172,9 @@ impl fmt::Display for Reason {
             Self::NotTls(why) => write!(f, "not TLS: {why}"),
             Self::PartialRecord => f.write_str("the stream ends within a record"),
             Self::PartialHandshake => f.write_str("a handshake message is cut off"),
-            Self::ChangeCipherSpec => f.write_str("change_cipher_spec is malformed or out of place"),
+            Self::ChangeCipherSpec => {
+                f.write_str("change_cipher_spec is malformed, out of place or one too many")
+            }
             Self::Alert => f.write_str("an alert in the clear is malformed"),
             Self::Handshake(kind, why) => write!(f, "{kind} does not parse: {why}"),
             Self::HandshakeTooLong(kind) => write!(f, "{kind} is too long"),

@@ -41,4 +41,6 @@ pub use joiner::MAX_HANDSHAKE_MESSAGE;
 pub use keys::CONTROL_TRIES;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{Looks, NotTls, looks_like_tls};
-pub use session::{Feed, MAX_FAILURES, MAX_HELD_BYTES, MAX_SPARE_BUFFERS, Session, Workspace};
+pub use session::{
+    Feed, MAX_CHANGE_CIPHER_SPECS, MAX_FAILURES, MAX_HELD_BYTES, MAX_SPARE_BUFFERS, Session, Workspace,
+};

@@ -35,6 +35,11 @@ pub const MAX_HELD_BYTES: usize = 64 << 10;
 /// numbers intact, so a single failure need not be the end; wrong keys fail all, and a gigabyte of tries is waste.
 pub const MAX_FAILURES: u32 = 16;
 
+/// Records of `change_cipher_spec` that a direction may send. TLS 1.3 and 1.2 know one (RFC 8446 §D.4, RFC 5246 §7.1);
+/// stacks exist that send one with each of two flights around a HelloRetryRequest. Any number of them, with a version in
+/// each, would be a channel. Further ones are unexplained.
+pub const MAX_CHANGE_CIPHER_SPECS: u64 = 2;
+
 /// Most unused record buffers that a [`Workspace`] keeps: more than directions usually have an unfinished record at a
 /// time. Each is at most 18 KiB; beyond it, buffers are freed.
 pub const MAX_SPARE_BUFFERS: usize = 64;
@@ -98,6 +103,8 @@ pub struct Session {
     tls_client: Option<Side>,
     offer: Option<Offer>,
     choice: Option<Choice>,
+    /// Whether a HelloRetryRequest came.
+    was_retried: bool,
     /// Nothing waits for a hello any longer.
     no_more_waiting: bool,
 }
@@ -402,8 +409,11 @@ impl Session {
             // 0-RTT data come before any ServerHello: that is their point.
             return !(self.may_be_early(side));
         }
-        // After this a record may be encrypted (TLS 1.2) or not (TLS 1.3): the ServerHello decides.
-        own.saw_change_cipher_spec && self.half(side.other()).hello == Hello::Awaited
+        // The ServerHello decides: whether a record after this is encrypted (TLS 1.2) or not (TLS 1.3), and whether any
+        // handshake message of the client may follow its hello in the clear (TLS 1.2, or another hello if asked for).
+        let depends =
+            own.saw_change_cipher_spec || content_type == ContentType::HANDSHAKE && self.choice.is_none();
+        depends && self.half(side.other()).hello == Hello::Awaited
     }
 
     fn may_be_early(&self, side: Side) -> bool {
@@ -519,7 +529,9 @@ impl Session {
 
     fn change_cipher_spec(&mut self, side: Side, range: &Range<u64>, fragment: &[u8]) -> FoundContent {
         let half = self.half_mut(side);
-        let well_formed = fragment == [1] && !matches!(half.epoch, Epoch::Application(_));
+        let well_formed = fragment == [1]
+            && !matches!(half.epoch, Epoch::Application(_))
+            && half.account.change_cipher_spec_bytes < MAX_CHANGE_CIPHER_SPECS;
         half.saw_change_cipher_spec = true;
         if well_formed {
             half.account.change_cipher_spec_bytes += 1;
@@ -560,10 +572,16 @@ impl Session {
         let is_old = self.choice.is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3);
         let client_may = self.tls_client.is_none_or(|client| client == side);
         let expected = match kind {
-            // A second one answers a HelloRetryRequest, which may come late in the capture; there is no third.
+            // A second one answers a HelloRetryRequest; there is no third (RFC 8446 §4.1.2).
             HandshakeType::CLIENT_HELLO => match &self.offer {
                 None => client_may && is_first,
-                Some(offer) => client_may && !offer.is_repeated && !is_old && half.epoch == Epoch::Clear,
+                Some(offer) => {
+                    client_may
+                        && self.was_retried
+                        && !offer.is_repeated
+                        && !is_old
+                        && half.epoch == Epoch::Clear
+                }
             },
             HandshakeType::SERVER_HELLO => {
                 self.tls_client != Some(side) && matches!(half.hello, Hello::Awaited | Hello::Retry)
@@ -576,9 +594,7 @@ impl Session {
             | HandshakeType::SERVER_HELLO_DONE
             | HandshakeType::CERTIFICATE_VERIFY
             | HandshakeType::CLIENT_KEY_EXCHANGE
-            | HandshakeType::CERTIFICATE_STATUS => {
-                half.hello == Hello::Seen && (is_old || self.choice.is_none())
-            }
+            | HandshakeType::CERTIFICATE_STATUS => half.hello == Hello::Seen && is_old,
             _ => false,
         };
         let message = if expected {
@@ -586,13 +602,22 @@ impl Session {
         } else {
             Message::Other { message_type: kind, length: joined.length }
         };
+        let belongs = match &message {
+            // Both hellos of a client have one random (RFC 8446 §4.1.2), and a client is asked to retry once (§4.1.4).
+            Message::ClientHello(hello) => {
+                self.offer.as_ref().is_none_or(|offer| offer.random == hello.random)
+            }
+            Message::ServerHello(hello) => !(hello.is_hello_retry_request && self.was_retried),
+            _ => true,
+        };
         let reason = match &message {
-            _ if !expected => Some(Reason::UnexpectedHandshake(kind)),
+            _ if !expected || !belongs => Some(Reason::UnexpectedHandshake(kind)),
             Message::Malformed { error, .. } => Some(Reason::Handshake(kind, *error)),
             Message::TooLong { .. } => Some(Reason::HandshakeTooLong(kind)),
             _ => None,
         };
         match &message {
+            _ if !belongs => {}
             Message::ClientHello(hello) => self.client_hello(side, hello),
             Message::ServerHello(hello) => self.server_hello(side, hello),
             _ if is_first => self.half_mut(side).hello = Hello::Never,
@@ -636,6 +661,7 @@ impl Session {
         }
         if hello.is_hello_retry_request {
             self.half_mut(side).hello = Hello::Retry;
+            self.was_retried = true;
             return;
         }
         self.half_mut(side).hello = Hello::Seen;
