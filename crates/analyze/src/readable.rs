@@ -44,6 +44,7 @@ impl Readable {
         }
     }
 
+    /// As deep as `serde_json` reads: 128 levels.
     fn walk(&mut self, value: &Value, path: &str, is_secret: bool, place: &Place) {
         match value {
             Value::Object(members) => {
@@ -55,7 +56,7 @@ impl Readable {
             }
             Value::Array(elements) => {
                 for (index, value) in elements.iter().enumerate() {
-                    self.walk(value, &format!("{path}[{index}]"), is_secret, place);
+                    self.walk(value, &crate::strings::element(path, index), is_secret, place);
                 }
             }
             Value::String(text) => {

@@ -15,6 +15,14 @@ pub(crate) type NeedleId = u32;
 /// strings stay far below. When hit, the verdict cannot be "sealed".
 pub(crate) const MAX_STRINGS: usize = 4_000_000;
 
+/// Deepest nesting of a body that is read; `serde_json` itself reads no deeper. Each level is one call and one more
+/// reading of what is below it, so without a bound a body of brackets alone would exhaust the stack.
+pub(crate) const MAX_DEPTH: usize = 128;
+
+/// Longest path of a string in bytes. It is written once for each string, so a long key above many strings would cost
+/// their product.
+const MAX_PATH: usize = 256;
+
 /// How a string is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sought {
@@ -89,6 +97,8 @@ pub(crate) struct KnownStrings {
     meanings: Vec<Vec<Meaning>>,
     /// Messages whose body is no JSON: their strings are not known.
     pub not_json: usize,
+    /// Messages that nest deeper than [`MAX_DEPTH`]: their strings are not known either.
+    pub too_deep: usize,
     /// Whether [`MAX_STRINGS`] was hit.
     pub overflowed: bool,
 }
@@ -160,6 +170,7 @@ struct Builder {
     needles: Vec<Needle>,
     by_bytes: HashMap<Box<[u8]>, NeedleId>,
     not_json: usize,
+    too_deep: usize,
     overflowed: bool,
 }
 
@@ -173,10 +184,15 @@ impl Builder {
             self.not_json += 1;
             return;
         };
+        if depth(raw.get()) > MAX_DEPTH {
+            self.too_deep += 1;
+            return;
+        }
         self.walk(&Body { text, message }, raw.get(), "$", None);
     }
 
-    /// Adds the leaves below one value. `key_at` is where the key of this value begins in the body.
+    /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is where the key of this value begins in
+    /// the body.
     fn walk(&mut self, body: &Body<'_>, raw: &str, path: &str, key_at: Option<usize>) {
         match raw.as_bytes().first() {
             Some(b'{') => {
@@ -190,7 +206,7 @@ impl Builder {
             Some(b'[') => {
                 let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(raw) else { return };
                 for (index, value) in elements.into_iter().enumerate() {
-                    self.walk(body, value.get(), &format!("{path}[{index}]"), None);
+                    self.walk(body, value.get(), &element(path, index), None);
                 }
             }
             Some(b'"') => {
@@ -265,6 +281,7 @@ impl Builder {
             matcher: Matcher::new(patterns),
             meanings,
             not_json: self.not_json,
+            too_deep: self.too_deep,
             overflowed: self.overflowed,
         }
     }
@@ -356,12 +373,52 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
     }
 }
 
-/// One step of a JSONPath (RFC 9535 §2.5.1): the short form where the name allows it.
+/// How deep arrays and objects of a JSON text nest.
+fn depth(json: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b']' | b'}' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// One step of a JSONPath (RFC 9535 §2.5.1) to a member: the short form where the name allows it.
 pub(crate) fn child(path: &str, name: &str) -> String {
     let short = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c == '_' || c.is_alphanumeric());
-    if short { format!("{path}.{name}") } else { format!("{path}[{}]", serde_json::Value::from(name)) }
+    let step = if short { format!(".{name}") } else { format!("[{}]", serde_json::Value::from(name)) };
+    longer(path, &step)
+}
+
+/// One step of a JSONPath to an element.
+pub(crate) fn element(path: &str, index: usize) -> String {
+    longer(path, &format!("[{index}]"))
+}
+
+/// A path and its next step. One that would pass [`MAX_PATH`] ends there, in an ellipsis.
+fn longer(path: &str, step: &str) -> String {
+    const CUT: char = '…';
+    if path.ends_with(CUT) {
+        return path.to_owned();
+    }
+    let room = MAX_PATH.saturating_sub(path.len() + CUT.len_utf8());
+    if step.len() <= room {
+        return format!("{path}{step}");
+    }
+    let whole = (0..=room).rev().find(|at| step.is_char_boundary(*at)).unwrap_or(0);
+    format!("{path}{}{CUT}", &step[..whole])
 }
 
 #[cfg(test)]
@@ -452,5 +509,25 @@ mod tests {
     #[test]
     fn what_is_no_json_is_counted() {
         assert_eq!(known("no json").not_json, 1);
+    }
+
+    #[test]
+    fn nesting_is_read_to_its_bound_and_no_deeper() {
+        let nested =
+            |depth: usize| format!(r#"{}"a string [ in \" it"{}"#, "[".repeat(depth), "]".repeat(depth));
+        let deepest = known(&nested(MAX_DEPTH));
+        assert_eq!((deepest.strings.len(), deepest.too_deep), (1, 0));
+        for depth in [MAX_DEPTH + 1, 1_000_000] {
+            let deeper = known(&nested(depth));
+            assert_eq!((deeper.strings.len(), deeper.too_deep, deeper.not_json), (0, 1, 0));
+        }
+        assert_eq!(known(&format!("[{}]", vec!["[]"; 1000].join(","))).too_deep, 0, "beside is not below");
+    }
+
+    #[test]
+    fn a_long_key_is_cut_in_the_paths_below_it() {
+        let body = format!(r#"{{"{}":[{{"text":"long enough"}}]}}"#, "é".repeat(5000));
+        let path = &known(&body).strings[0].path;
+        assert!(path.len() <= MAX_PATH && path.starts_with("$.éé") && path.ends_with("é…"), "{path}");
     }
 }

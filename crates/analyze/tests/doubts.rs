@@ -14,6 +14,9 @@ use support::{Bench, Line, Talk, record, whole};
 const CLEAR_RECORDS: &str = "more handshake records in the clear than are remembered";
 const LONG_STRINGS: &str = "more long strings under way in one stream than are followed";
 
+const TOO_DEEP: &str =
+    "1 message(s) of the journals nest deeper than 128 levels: their strings are not known";
+
 /// More strings than are followed at once, all with the same beginning.
 const STRINGS: usize = 5000;
 
@@ -43,6 +46,19 @@ fn a_hello_in_more_records_than_are_remembered() {
     };
     assert!(!told(32));
     assert!(told(33));
+}
+
+#[test]
+fn a_message_that_nests_deeper_than_is_read() {
+    let told = |levels: usize| {
+        let body = format!(r#"{}"a string to be found"{}"#, "[".repeat(levels), "]".repeat(levels));
+        let head = format!("POST /tool HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+        let talk = Talk::open().says(Side::Client, &[head.as_bytes(), body.as_bytes()].concat());
+        has(&reasons(&body, &talk), TOO_DEEP)
+    };
+    assert!(!told(128));
+    assert!(told(129));
+    assert!(told(60_000), "as deep as a body that agent-b takes");
 }
 
 /// A message with [`STRINGS`] strings.

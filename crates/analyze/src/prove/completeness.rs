@@ -6,7 +6,7 @@ use crate::exposure::{Completeness, TroubledStream, UnexplainedEntry};
 use crate::journal::Direction;
 use crate::manifest::Manifest;
 use crate::streams::Streams;
-use crate::strings::KnownMessage;
+use crate::strings::{KnownMessage, MAX_DEPTH};
 use crate::verdict::Doubts;
 
 /// Missing messages that are named.
@@ -54,6 +54,12 @@ impl Proof<'_> {
             let count = self.known.not_json;
             doubt
                 .push(format!("{count} message(s) of the journals are no JSON: their strings are not known"));
+        }
+        if self.known.too_deep > 0 {
+            let count = self.known.too_deep;
+            doubt.push(format!(
+                "{count} message(s) of the journals nest deeper than {MAX_DEPTH} levels: their strings are not known"
+            ));
         }
         if self.known.overflowed {
             doubt.push("the journals hold more strings than are searched".to_owned());
