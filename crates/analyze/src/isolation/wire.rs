@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use dissect::arp::Arp;
 use dissect::capture::Record;
 use dissect::frame::{self, Frame, Network, Transport};
+use dissect::link::LinkType;
 use serde::Serialize;
 
 use super::experiment::Talk;
@@ -61,7 +63,7 @@ impl Tally {
                     return;
                 }
             }
-            (Network::Arp, _) if is_between_ends(record.bytes, talk) => {
+            (Network::Arp, _) if is_between_ends(record.link_type, record.bytes, talk) => {
                 self.arp += 1;
                 return;
             }
@@ -85,22 +87,13 @@ impl Tally {
     }
 }
 
-/// Where the sender's and the target's IPv4 address stand in an ARP packet, in its Ethernet frame, and where it ends (RFC
-/// 826).
-const ARP_SENDER: usize = 14 + 14;
-const ARP_TARGET: usize = 14 + 24;
-const ARP_END: usize = 14 + 28;
-
-/// Whether it is how two ends of the talk find each other. Behind the packet only padding may stand: anything else could
-/// carry anything.
-fn is_between_ends(bytes: &[u8], talk: &Talk) -> bool {
-    let address = |at: usize| -> Option<IpAddr> {
-        let octets: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
-        Some(octets.into())
+/// Whether it is how two ends of the talk find each other, and nothing besides.
+fn is_between_ends(link_type: LinkType, bytes: &[u8], talk: &Talk) -> bool {
+    let is_end = |address: [u8; 4]| {
+        let ip = IpAddr::from(address);
+        ip == talk.server.ip() || talk.clients.contains(&ip)
     };
-    let is_end = |ip: IpAddr| ip == talk.server.ip() || talk.clients.contains(&ip);
-    let is_bare = bytes.get(ARP_END..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
-    is_bare && address(ARP_SENDER).is_some_and(is_end) && address(ARP_TARGET).is_some_and(is_end)
+    Arp::alone_in(link_type, bytes).is_some_and(|arp| is_end(arp.sender) && is_end(arp.target))
 }
 
 fn describe(frame: &Frame<'_>) -> String {
@@ -137,16 +130,16 @@ mod tests {
         }))
         .unwrap();
         let arp = |sender: [u8; 4], target: [u8; 4], behind: &[u8]| {
-            let mut frame = vec![0xff; ARP_END];
-            frame[ARP_SENDER..ARP_SENDER + 4].copy_from_slice(&sender);
-            frame[ARP_TARGET..].copy_from_slice(&target);
-            frame.extend_from_slice(behind);
-            is_between_ends(&frame, &talk)
+            let (nobody, source) = ([0; 6], [2, 0, 0, 0, 0, 1]);
+            let packet = [0, 1, 8, 0, 6, 4, 0, 1];
+            let frame =
+                [&[0xff; 6][..], &source, &[8, 6], &packet, &source, &sender, &nobody, &target, behind];
+            is_between_ends(LinkType::ETHERNET, &frame.concat(), &talk)
         };
         let (server, client) = ([10, 78, 0, 1], [10, 78, 0, 2]);
         assert!(arp(server, client, &[]) && arp(client, server, &[0; 18]));
         assert!(!arp(client, server, b"secret") && !arp(client, server, &[0, 0, 1]));
         assert!(!arp(client, [10, 78, 0, 9], &[]) && !arp([10, 78, 0, 9], server, &[]));
-        assert!(!is_between_ends(&[0; 20], &talk));
+        assert!(!is_between_ends(LinkType::ETHERNET, &[0; 20], &talk));
     }
 }
