@@ -75,6 +75,11 @@ pub fn prove(path: &Path) -> Result<Isolation> {
         boxes.push(Boxes { phase: phase.name, runs: experiment::read_boxes(&journal)? });
     }
     let values = values(&experiment, &boxes, &mut doubts);
+    // In the control there may be processes without any box, in a journal of their own.
+    let isolated = experiment.phases.iter().filter(|phase| phase.name == PhaseName::Isolated).count();
+    if isolated != 1 {
+        doubts.push(format!("{isolated} parts of the run are called isolated, not one"));
+    }
 
     let mut captures = Vec::new();
     let mut identity = None;
