@@ -299,6 +299,9 @@ impl Searched {
                 .push(format!("{} of {with_data} TCP streams are no HTTP in the clear", with_data - http));
         }
         self.doubts.extend(self.unexplained.take());
+        if self.tally.has_forgotten() {
+            self.doubts.push("the users' talk is longer than what can be told of it".to_owned());
+        }
     }
 
     /// Whoever talks to the gateway hears what he told himself. The replay is the one exception, and the lesson.
@@ -315,7 +318,7 @@ impl Searched {
             let server = experiment.talk.server;
             let crosses = |frame| {
                 let ends = self.tally.ends(frame);
-                !ends.is_some_and(|(from, to)| is_his(if from == server { to.ip() } else { from.ip() }))
+                ends.is_some_and(|(from, to)| !is_his(if from == server { to.ip() } else { from.ip() }))
             };
             if let Some((frame, sighting)) = self.first(found, crosses) {
                 leaks.push(format!(

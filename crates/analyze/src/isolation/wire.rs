@@ -13,8 +13,8 @@ use super::experiment::Talk;
 /// Frames of nobody that are described; all are counted.
 const MAX_DESCRIBED: usize = 16;
 
-/// Frames of the talk whose ends are remembered, to tell who said something. The experiment's talk has some hundred; of a
-/// longer one the lesson on identity may not be shown.
+/// Frames of the talk whose ends are remembered, to tell who said something. The experiment's talk has some hundred; a
+/// longer one is a doubt.
 const MAX_ENDS: usize = 100_000;
 
 /// The frames of one capture, by whose they are.
@@ -78,6 +78,11 @@ impl Tally {
                 what: describe(&frame),
             });
         }
+    }
+
+    /// Whether the talk has more frames than are remembered.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.talk > self.ends.len() as u64
     }
 
     /// Sender and receiver of a frame of the talk.
