@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dissect::ip::Address;
 use dissect::keylog::KeyLog;
-use dissect::tcp::{self, Chunk, Disposition, Gap, HalfStream, Ready, Segment};
+use dissect::tcp::{self, Chunk, Disposition, Gap, HalfStream, Ready, SackBlock, Segment};
 use dissect::tls::{Side, Workspace};
 
 use crate::carver::Carver;
@@ -150,6 +150,11 @@ impl Connection {
         known.is_some_and(|known| known != seq.wrapping_add(1)) || known.is_none() && self.has_data
     }
 
+    /// Which side an endpoint of it is.
+    pub(crate) fn side_of(&self, end: Endpoint) -> Side {
+        if self.client == end { Side::Client } else { Side::Server }
+    }
+
     /// Whether both sides have closed, or one has reset it.
     pub(crate) fn is_over(&self) -> bool {
         self.course.ended != Ended::Open
@@ -159,6 +164,16 @@ impl Connection {
     pub(crate) fn relative_sequence(&self, side: Side, seq: u32) -> Option<u32> {
         let first_byte = self.halves[side as usize].initial_sequence()?;
         Some(seq.wrapping_sub(first_byte).wrapping_add(1))
+    }
+
+    /// Whether a selective acknowledgment of a side can be true of what the other one has sent.
+    pub(crate) fn may_acknowledge(
+        &self,
+        side: Side,
+        ack: u32,
+        blocks: impl Iterator<Item = SackBlock>,
+    ) -> bool {
+        self.halves[side.other() as usize].may_be_acknowledged(ack, blocks)
     }
 
     /// Bytes that wait behind holes.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use dissect::arp::Arp;
 use dissect::capture::Record;
-use dissect::frame::{self, Frame, Network, TcpSegment, Transport};
+use dissect::frame::{self, Frame, Network, TcpSegment, Transport, UsualOptions};
 use dissect::ip::Ip;
 use dissect::keylog::KeyLog;
 use dissect::stop::Why;
@@ -113,6 +113,7 @@ impl<'k> Pass<'k> {
                 }
                 self.doubt_headers(record, ip, tcp);
                 self.segment(record, (ip.src, tcp.src_port), (ip.dst, tcp.dst_port), tcp);
+                self.doubt_options(record, ip, tcp);
             }
             _ => self.other(record, &frame),
         }
@@ -144,7 +145,7 @@ impl<'k> Pass<'k> {
             self.late(record, index, tcp);
             return;
         };
-        let side = if connection.client == src { Side::Client } else { Side::Server };
+        let side = connection.side_of(src);
         let waiting = connection.pending_bytes();
         let was_over = connection.is_over();
         let disposition = connection.push(side, &segment, &passing, &mut self.shared);
@@ -178,7 +179,7 @@ impl<'k> Pass<'k> {
     /// The number of the connection that a segment belongs to.
     fn stream(&mut self, src: Endpoint, dst: Endpoint, tcp: &TcpSegment<'_>) -> u32 {
         let opens = tcp.flags.syn() && !tcp.flags.ack();
-        let key = if src <= dst { (src, dst) } else { (dst, src) };
+        let key = between(src, dst);
         if let Some(&index) = self.by_endpoints.get(&key) {
             let is_new = opens
                 && match &self.connections[index as usize] {
@@ -264,18 +265,36 @@ impl<'k> Pass<'k> {
     #[inline]
     fn doubt_headers(&mut self, record: &Record<'_>, ip: &Ip, tcp: &TcpSegment<'_>) {
         let (ip_at, tcp_at) = (ip.offset as usize, ip.payload_offset as usize);
-        let (payload, end) = (tcp.payload_offset as usize, tcp.payload_offset as usize + tcp.payload.len());
+        let end = tcp.payload_offset as usize + tcp.payload.len();
         let options_at = ip_at + if ip.src.is_v4() { IPV4_HEADER } else { IPV6_HEADER };
         if tcp_at > options_at {
             self.unexplained_part(record, options_at..tcp_at, "IP options or extension headers");
         }
-        let options = record.bytes.get(tcp_at + TCP_HEADER..payload).unwrap_or_default();
-        if !frame::tcp_options_are_usual(options) {
-            self.unexplained_part(record, tcp_at + TCP_HEADER..payload, "unusual TCP options");
-        }
         if has_content(record.bytes.get(end..)) {
             self.unexplained_part(record, end..record.bytes.len(), "a trailer that is not zero");
         }
+    }
+
+    /// The same for the options of a segment that its connection has taken.
+    #[inline]
+    fn doubt_options(&mut self, record: &Record<'_>, ip: &Ip, tcp: &TcpSegment<'_>) {
+        let place = ip.payload_offset as usize + TCP_HEADER..tcp.payload_offset as usize;
+        let options = record.bytes.get(place.clone()).unwrap_or_default();
+        let reason = match UsualOptions::read(options, tcp.flags) {
+            None => "unusual TCP options",
+            Some(usual) if usual.has_no_sack() || self.acknowledges_what_was_sent(ip, tcp, usual) => return,
+            Some(_) => "a selective acknowledgment of what was not sent",
+        };
+        self.unexplained_part(record, place, reason);
+    }
+
+    /// Whether the selective acknowledgment can be true of what the capture shows of the other side.
+    #[cold]
+    fn acknowledges_what_was_sent(&self, ip: &Ip, tcp: &TcpSegment<'_>, usual: UsualOptions<'_>) -> bool {
+        let (src, dst) = ((ip.src, tcp.src_port), (ip.dst, tcp.dst_port));
+        let Some(&index) = self.by_endpoints.get(&between(src, dst)) else { return false };
+        let Some(connection) = &self.connections[index as usize] else { return false };
+        connection.may_acknowledge(connection.side_of(src), tcp.ack, usual.sack_blocks())
     }
 
     #[cold]
@@ -376,6 +395,11 @@ pub(crate) fn segment<'a>(record: &Record<'_>, tcp: &TcpSegment<'a>) -> Segment<
         missing: (tcp.wire_payload_len as usize).saturating_sub(tcp.payload.len()) as u32,
         origin: Origin { frame: record.frame, file_offset },
     }
+}
+
+/// The key of a connection: its two ends, whoever sends.
+fn between(one: Endpoint, other: Endpoint) -> (Endpoint, Endpoint) {
+    if one <= other { (one, other) } else { (other, one) }
 }
 
 /// Whether something stands there: padding is zeros.

@@ -6,7 +6,7 @@ mod support;
 use std::io::Write as _;
 
 use craft::conversation::Side;
-use craft::frame::{self, Ethernet, Link};
+use craft::frame::{self, Ethernet, Ip, Link, Tcp};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{Bench, Line, Talk, record, whole};
@@ -135,4 +135,34 @@ fn arp_that_is_not_plain() {
         arp.splice(12..12, [0x81, 0, 0, 7]);
         arp[18..].copy_from_slice(b"twenty-eight bytes of a text");
     }));
+}
+
+/// The server acknowledges what the client has sent, and a block besides.
+#[test]
+fn a_selective_acknowledgment_of_what_was_not_sent() {
+    let told = |left: u32, right: u32| {
+        let first_byte = (u32::MAX - 3).wrapping_add(1);
+        let number = |offset: u32| first_byte.wrapping_add(offset).to_be_bytes();
+        let options = [&[1, 1, 5, 10][..], &number(left), &number(right)].concat();
+        let tcp = Tcp {
+            source_port: 8000,
+            destination_port: 40_000,
+            sequence: 8,
+            acknowledgment: first_byte.wrapping_add(10),
+            options: &options,
+            ..Tcp::default()
+        };
+        let ip = Ip::between([10, 0, 0, 2].into(), [10, 0, 0, 1].into()).expect("one IP version");
+        let mut answer = Vec::new();
+        frame::tcp(&mut answer, &Link::default(), &ip, &tcp, b"");
+        let mut made = Talk::open().says(Side::Client, &[b'.'; 30]).made();
+        made.push(whole(answer));
+        let places = Bench::new(&[]).analyze(&made).completeness.unexplained;
+        places.iter().any(|place| place.reason == "a selective acknowledgment of what was not sent")
+    };
+    assert!(!told(20, 30));
+    assert!(!told(0, 10));
+    assert!(told(20, 31));
+    assert!(told(30, 20));
+    assert!(told(0x6167_656e, 0x742d_6200));
 }

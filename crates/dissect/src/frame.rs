@@ -20,6 +20,7 @@ use std::fmt;
 use crate::ip::{self, Fragment, Ip, Protocol};
 use crate::link::{self, EtherType, Link, LinkType, VlanTags};
 use crate::stop::{Layer, Stop, View, Why};
+use crate::tcp::SackBlock;
 
 /// A decoded frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,23 +122,66 @@ impl TcpSegment<'_> {
     }
 }
 
-/// Whether every TCP option is one that stacks send and that has the length it must have: end of list, no-operation,
-/// MSS, window scale, SACK permitted, SACK, timestamps (RFC 9293 §3.2, RFC 7323, RFC 2018). Behind the end of the list
-/// only zeros may stand. Anything else could hold anything.
-pub fn tcp_options_are_usual(options: &[u8]) -> bool {
-    let mut rest = options;
-    loop {
-        rest = match rest {
-            [] => return true,
-            [0, padding @ ..] => return padding.iter().all(|byte| *byte == 0),
-            [1, rest @ ..] => rest,
-            [2, 4, _, _, rest @ ..] | [3, 3, _, rest @ ..] | [4, 2, rest @ ..] => rest,
-            [8, 10, rest @ ..] if rest.len() >= 8 => rest.get(8..).unwrap_or_default(),
-            [5, len @ (10 | 18 | 26 | 34), rest @ ..] if rest.len() >= usize::from(*len) - 2 => {
-                rest.get(usize::from(*len) - 2..).unwrap_or_default()
+/// The options of a TCP segment, where every one is one that stacks send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsualOptions<'a> {
+    sack: &'a [u8],
+}
+
+impl<'a> UsualOptions<'a> {
+    /// Reads the options of a segment with these flags. Usual are end of list, no-operation, and once each, with the
+    /// length they must have: timestamps; with SYN also MSS, window scale and SACK permitted; without it SACK, which
+    /// belongs to an acknowledgment (RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2 and §3). Behind the end of the
+    /// list only zeros may stand. Anything else could hold anything: `None`.
+    pub fn read(options: &'a [u8], flags: TcpFlags) -> Option<Self> {
+        let mut usual = Self { sack: &[] };
+        let mut seen = 0_u16;
+        let mut rest = options;
+        loop {
+            let (kind, behind) = match rest {
+                [] => return Some(usual),
+                [0, padding @ ..] => return padding.iter().all(|byte| *byte == 0).then_some(usual),
+                [1, behind @ ..] => {
+                    rest = behind;
+                    continue;
+                }
+                [kind @ 2, 4, _, _, behind @ ..]
+                | [kind @ 3, 3, _, behind @ ..]
+                | [kind @ 4, 2, behind @ ..]
+                    if flags.syn() =>
+                {
+                    (kind, behind)
+                }
+                [kind @ 5, len @ (10 | 18 | 26 | 34), behind @ ..] if flags.ack() && !flags.syn() => {
+                    let (sack, behind) = behind.split_at_checked(usize::from(*len) - 2)?;
+                    usual.sack = sack;
+                    (kind, behind)
+                }
+                [kind @ 8, 10, behind @ ..] => (kind, behind.get(8..)?),
+                _ => return None,
+            };
+            let bit = 1 << kind;
+            if seen & bit != 0 {
+                return None;
             }
-            _ => return false,
-        };
+            seen |= bit;
+            rest = behind;
+        }
+    }
+
+    /// The blocks of its selective acknowledgment, in the order of the option.
+    pub fn sack_blocks(self) -> impl Iterator<Item = SackBlock> {
+        let (blocks, _) = self.sack.as_chunks();
+        blocks.iter().map(|[a, b, c, d, e, f, g, h]| SackBlock {
+            left: u32::from_be_bytes([*a, *b, *c, *d]),
+            right: u32::from_be_bytes([*e, *f, *g, *h]),
+        })
+    }
+
+    /// Whether there is no selective acknowledgment.
+    #[inline]
+    pub fn has_no_sack(self) -> bool {
+        self.sack.is_empty()
     }
 }
 
@@ -380,5 +424,54 @@ impl<'a> Packet<'a> {
         }
         let why = if self.end <= self.frame.wire_len { Why::CutByCapture } else { Why::LengthBeyondFrame };
         Some(self.frame.stop(Layer::Payload, why, offset, self.end - offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+
+    fn blocks(options: &[u8], flags: u8) -> Option<Vec<(u32, u32)>> {
+        let usual = UsualOptions::read(options, TcpFlags(flags))?;
+        Some(usual.sack_blocks().map(|block| (block.left, block.right)).collect())
+    }
+
+    #[test]
+    fn what_stacks_send_is_usual() {
+        let (syn, ack) = (TcpFlags::SYN.0, TcpFlags::ACK.0);
+        let linux_syn = [&[2, 4, 5, 0xb4, 4, 2][..], &TIMESTAMPS[2..], &[1, 3, 3, 7]].concat();
+        assert_eq!(blocks(&linux_syn, syn), Some(vec![]));
+        assert_eq!(blocks(&linux_syn, syn | ack), Some(vec![]));
+        assert_eq!(blocks(&TIMESTAMPS, ack), Some(vec![]));
+        assert_eq!(blocks(&[1, 1, 1, 0], ack), Some(vec![]));
+        let sack =
+            [&[1, 1, 5, 18][..], &7_u32.to_be_bytes(), &8_u32.to_be_bytes(), &[0xff; 4], &[0; 4]].concat();
+        assert_eq!(blocks(&sack, ack), Some(vec![(7, 8), (u32::MAX, 0)]));
+        assert_eq!(blocks(&[&TIMESTAMPS[..], &sack].concat(), ack), Some(vec![(7, 8), (u32::MAX, 0)]));
+    }
+
+    #[test]
+    fn what_has_room_for_more_is_not() {
+        let (syn, ack) = (TcpFlags::SYN.0, TcpFlags::ACK.0);
+        let sack = [&[5, 10][..], &[0; 8]].concat();
+        for (options, flags) in [
+            (&[253, 4, 1, 2][..], ack),
+            (&[0, 0, 1, 0], ack),
+            (&[2, 4, 5, 0xb4], ack),
+            (&[3, 3, 7, 1], ack),
+            (&[4, 2, 1, 1], ack),
+            (&[2, 4, 5, 0xb4, 2, 4, 5, 0xb4], syn),
+            (&TIMESTAMPS.repeat(2), ack),
+            (&[8, 10, 0, 0], ack),
+            (&[5, 10, 0, 0], ack),
+            (&[5, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0], ack),
+            (&sack.repeat(2), ack),
+            (&sack, syn | ack),
+            (&sack, 0),
+        ] {
+            assert_eq!(blocks(options, flags), None, "{options:?}");
+        }
     }
 }

@@ -79,6 +79,16 @@ pub struct Segment<'a> {
     pub origin: Origin,
 }
 
+/// One block of a selective acknowledgment: sequence numbers of the first byte in it and of the first one behind it
+/// (RFC 2018 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SackBlock {
+    /// Of the first byte in it.
+    pub left: u32,
+    /// Of the first byte behind it.
+    pub right: u32,
+}
+
 /// Bytes of one direction, in stream order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
@@ -282,6 +292,47 @@ impl HalfStream {
         if distance > 0 && distance <= MAX_WINDOW {
             self.acknowledged = self.acknowledged.max(self.next.saturating_add_signed(distance));
         }
+    }
+
+    /// Whether a selective acknowledgment that the other direction sent with this acknowledgment number can be true of
+    /// what was captured of this one. Every block lies between the SYN and the last byte sent so far (its FIN counts as
+    /// one) and is at most [`MAX_WINDOW`] long, since a receiver holds no more. The blocks lie apart and behind what is
+    /// acknowledged (RFC 2018 §3 and §4); only the first may tell of a repeated segment, below that or within the second
+    /// one (RFC 2883 §4).
+    pub fn may_be_acknowledged(&self, ack: u32, blocks: impl Iterator<Item = SackBlock>) -> bool {
+        let Some(base) = self.base else { return false };
+        let next = i64::try_from(self.next).unwrap_or(i64::MAX);
+        let expected = base.wrapping_add(self.next as u32);
+        // Both lie within one window of the next expected byte, as in `push`.
+        let offset = |seq: u32| next.saturating_add(i64::from(seq.wrapping_sub(expected) as i32));
+        let ack = offset(ack);
+        let first = if self.syn_seen { -1 } else { i64::MIN };
+        let end = i64::try_from(self.sent()).unwrap_or(i64::MAX);
+        let mut known: Vec<(i64, i64)> = Vec::new();
+        for (at, block) in blocks.enumerate() {
+            let (left, right) = (offset(block.left), offset(block.right));
+            let was_sent = first <= left && left < right && right <= end && right - left <= MAX_WINDOW;
+            let is_behind = left > ack || at == 0 && right <= ack;
+            let is_apart = known.iter().enumerate().all(|(other, (from, to))| {
+                let is_repeated = (other, at) == (0, 1) && left <= *from && *to <= right;
+                right <= *from || *to <= left || is_repeated
+            });
+            if !(was_sent && is_behind && is_apart) {
+                return false;
+            }
+            known.push((left, right));
+        }
+        true
+    }
+
+    /// Stream offset behind everything that was sent as far as the capture shows; a FIN counts as one.
+    fn sent(&self) -> u64 {
+        let waiting = self
+            .pending
+            .last_key_value()
+            .map_or(0, |(offset, piece)| offset + piece.bytes.len() as u64 + u64::from(piece.missing));
+        let delivered = self.next + u64::from(self.cut_off);
+        delivered.max(waiting).max(self.end.map_or(0, |end| end + 1))
     }
 
     /// The next bytes whose turn has come, or a gap: where the snaplen cut, where too much waits behind a hole, and
@@ -628,6 +679,56 @@ mod tests {
         let Some(Ready::Bytes(ready)) = half.pop() else { panic!("the waiting segment is due") };
         assert_eq!(ready.chunk().origin, Origin { frame: 7, file_offset: 700 });
         assert_eq!(ready.chunk().stream_offset, 3);
+    }
+
+    /// Blocks by stream offset, at an acknowledgment of offset 10. Of the stream 0 to 30 and 40 to 50 were captured.
+    #[test]
+    fn only_what_was_sent_is_acknowledged_selectively() {
+        let mut half = HalfStream::default();
+        let number = |offset: i64| ISN.wrapping_add(1).wrapping_add(offset as u32);
+        let may = |half: &HalfStream, blocks: &[(i64, i64)]| {
+            let blocks =
+                blocks.iter().map(|(left, right)| SackBlock { left: number(*left), right: number(*right) });
+            half.may_be_acknowledged(number(10), blocks)
+        };
+        assert!(!may(&half, &[(20, 30)]), "nothing was captured");
+        half.push(&syn());
+        half.push(&seg(0, &[b'.'; 30], 1));
+        half.push(&seg(40, &[b'.'; 10], 2));
+        let is_true: [&[(i64, i64)]; 10] = [
+            &[],
+            &[(20, 30)],
+            &[(40, 50), (20, 30)],
+            &[(11, 12), (49, 50), (13, 14), (15, 16)],
+            &[(30, 40)],
+            &[(0, 10)], // repeated and acknowledged
+            &[(-1, 0)], // the SYN, repeated
+            &[(5, 6), (20, 30)],
+            &[(22, 25), (20, 30)], // repeated and not yet acknowledged
+            &[(20, 30), (20, 30)],
+        ];
+        for blocks in is_true {
+            assert!(may(&half, blocks), "{blocks:?}");
+        }
+        let is_not: [&[(i64, i64)]; 12] = [
+            &[(20, 20)],
+            &[(30, 20)],
+            &[(20, 51)],
+            &[(50, 60)],
+            &[(-2, 0)],
+            &[(10, 20)], // not behind the acknowledgment, which counts it already
+            &[(5, 15)],
+            &[(20, 30), (5, 6)], // repeated, and not the first
+            &[(20, 30), (29, 45)],
+            &[(20, 30), (40, 45), (44, 46)],
+            &[(20, 30), (40, 50), (21, 22)],
+            &[(0x6573_6372, 0x6574_0000)],
+        ];
+        for blocks in is_not {
+            assert!(!may(&half, blocks), "{blocks:?}");
+        }
+        half.push(&Segment { fin: true, ..seg(50, b"", 3) });
+        assert!(may(&half, &[(40, 51)]) && !may(&half, &[(40, 52)]), "the FIN counts as one");
     }
 
     #[test]
