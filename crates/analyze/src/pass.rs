@@ -49,6 +49,8 @@ pub(crate) struct Frames {
     pub bytes: u64,
     /// Cut by the capture's snaplen.
     pub truncated: u64,
+    /// Dropped, as the capture itself says.
+    pub dropped: u64,
     /// TCP segments.
     pub tcp: u64,
     /// ARP.
@@ -61,6 +63,13 @@ pub(crate) struct Frames {
     pub first_at: Option<u64>,
     /// Time of the last frame.
     pub last_at: Option<u64>,
+}
+
+impl Frames {
+    /// What the capture itself says of dropped frames, as a doubt.
+    pub(crate) fn told_drops(&self) -> String {
+        format!("the capture itself says that {} frame(s) were dropped", self.dropped)
+    }
 }
 
 /// The pass.
@@ -372,6 +381,10 @@ impl Sink for Pass<'_> {
     fn record(&mut self, record: &Record<'_>) -> ControlFlow<()> {
         self.frame(record);
         ControlFlow::Continue(())
+    }
+
+    fn dropped(&mut self, frames: u64) {
+        self.frames.dropped = frames;
     }
 
     fn secrets(&mut self, key_log: &[u8]) {

@@ -20,6 +20,9 @@ pub(crate) trait Sink {
 
     /// Takes a key log that stands in the capture itself.
     fn secrets(&mut self, _key_log: &[u8]) {}
+
+    /// Takes the number of frames that the capture itself says were dropped, once, at its end.
+    fn dropped(&mut self, _frames: u64) {}
 }
 
 /// How reading ended, when it did not at the end of the last record.
@@ -41,11 +44,22 @@ pub(crate) enum Ended {
 ///
 /// Reading fails.
 pub(crate) fn read(
+    input: impl Read,
+    sink: &mut impl Sink,
+    each_buffer: impl FnMut(&[u8]),
+) -> io::Result<Option<Ended>> {
+    let mut decoder = Decoder::new();
+    let ended = read_into(&mut decoder, input, sink, each_buffer);
+    sink.dropped(decoder.dropped());
+    ended
+}
+
+fn read_into(
+    decoder: &mut Decoder,
     mut input: impl Read,
     sink: &mut impl Sink,
     mut each_buffer: impl FnMut(&[u8]),
 ) -> io::Result<Option<Ended>> {
-    let mut decoder = Decoder::new();
     let mut buffer = vec![0; BUFFER];
     let (mut start, mut end) = (0, 0);
     loop {

@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use craft::conversation::Side;
 use craft::frame::{self, Ethernet, Ip, Link, Tcp};
+use craft::{Endian, pcapng};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{Bench, Line, Talk, record, whole};
@@ -165,4 +166,28 @@ fn a_selective_acknowledgment_of_what_was_not_sent() {
     assert!(told(20, 31));
     assert!(told(30, 20));
     assert!(told(0x6167_656e, 0x742d_6200));
+}
+
+#[test]
+fn a_capture_that_says_that_frames_were_dropped() {
+    let file = |drops: u64| {
+        let mut writer = pcapng::Writer::new(Vec::new(), Endian::Little).expect("a vector can be written");
+        writer.interface(craft::link_type::ETHERNET, 0, &[]).expect("a vector can be written");
+        for (at, made) in Talk::open().says(Side::Client, b"GET / HTTP/1.1\r\n\r\n").made().iter().enumerate()
+        {
+            let options: &[pcapng::BlockOption<'_>] =
+                if at == 2 { &[(4, &drops.to_le_bytes())] } else { &[] };
+            writer
+                .enhanced(0, at as u64, made.original_len, &made.bytes, options)
+                .expect("a vector can be written");
+        }
+        writer.into_inner()
+    };
+    let bench = Bench::new(&[]);
+    let told = |drops| {
+        let capture = bench.analyze_file(&file(drops));
+        has(&capture.reasons, "the capture itself says that 77 frame(s) were dropped")
+    };
+    assert!(!told(0));
+    assert!(told(77));
 }

@@ -24,6 +24,7 @@ struct Seen {
 struct Read {
     records: Vec<Seen>,
     secrets: Vec<Vec<u8>>,
+    dropped: u64,
     error: Option<CaptureError>,
     truncation: Option<Truncation>,
 }
@@ -77,6 +78,7 @@ fn read(file: &[u8], piece: usize) -> Read {
     }
     assert_eq!(decoder.position(), start as u64);
     assert_eq!(decoder.frames(), read.records.len() as u64);
+    read.dropped = decoder.dropped();
     read.truncation = decoder.finish(&file[start..]);
     read
 }
@@ -391,5 +393,88 @@ proptest! {
         }
         let whole = read(&file, file.len());
         prop_assert_eq!(whole, read(&file, 5));
+    }
+}
+
+/// What each file says of dropped frames, whole and byte by byte.
+#[test]
+fn a_capture_tells_of_its_own_drops() {
+    use pcapng::BlockOption;
+    /// Options of packets on two interfaces, in turn; then statistics, by interface.
+    fn told(
+        endian: Endian,
+        packets: &[&[BlockOption<'_>]],
+        statistics: &[(u32, &[BlockOption<'_>])],
+    ) -> Read {
+        let number =
+            |value: u16| if endian == Endian::Big { value.to_be_bytes() } else { value.to_le_bytes() };
+        let mut writer = pcapng::Writer::new(Vec::new(), endian).unwrap();
+        writer.interface(1, 0, &[]).unwrap();
+        writer.interface(1, 0, &[]).unwrap();
+        for (at, options) in packets.iter().enumerate() {
+            writer.enhanced(at as u32 % 2, 1, 5, b"bytes", options).unwrap();
+        }
+        for (interface, options) in statistics {
+            let interface =
+                if endian == Endian::Big { interface.to_be_bytes() } else { interface.to_le_bytes() };
+            let mut body = [&interface[..], &[0; 8]].concat();
+            for (code, value) in *options {
+                body.extend([number(*code), number(value.len() as u16)].concat());
+                body.extend(*value);
+                body.resize(body.len().next_multiple_of(4), 0);
+            }
+            writer.block(pcapng::INTERFACE_STATISTICS, &body).unwrap();
+        }
+        // Another section numbers its interfaces anew; what was told before still counts.
+        writer.section(endian).unwrap();
+        let file = writer.into_inner();
+        let whole = read(&file, file.len());
+        assert_eq!(read(&file, 1), whole);
+        whole
+    }
+    for endian in [Endian::Little, Endian::Big] {
+        let number =
+            |value: u64| if endian == Endian::Big { value.to_be_bytes() } else { value.to_le_bytes() };
+        let (three, four, most) = (number(3), number(4), number(u64::MAX));
+        let dropped = |packets: &[&[_]], statistics: &[_]| {
+            let read = told(endian, packets, statistics);
+            assert_eq!(read.error, None);
+            read.dropped
+        };
+        assert_eq!(dropped(&[&[], &[(pcapng::COMMENT, b"no drops")]], &[(0, &[]), (1, &[])]), 0);
+        assert_eq!(dropped(&[&[(4, &three)], &[(4, &four)], &[(2, &[0; 4]), (4, &three)]], &[]), 10);
+        // Both tell of the same packets; statistics go on counting. isb_filteraccept and isb_ifrecv are no drops.
+        let counted: [(u32, &[BlockOption<'_>]); 3] = [
+            (0, &[(5, &three)]),
+            (0, &[(5, &three), (7, &four)]),
+            (1, &[(4, &most), (6, &most), (7, &three)]),
+        ];
+        assert_eq!(dropped(&[&[(4, &three)]], &counted), 10);
+        assert_eq!(dropped(&[&[(4, &most)], &[(4, &most)]], &[]), u64::MAX);
+        // Options that are not 8 bytes long, or behind the end of the list.
+        assert_eq!(dropped(&[&[(4, &three[..4])], &[(0, b""), (4, &three)]], &[]), 0);
+        let read = told(endian, &[], &[(2, &[])]);
+        assert!(matches!(
+            read.error,
+            Some(CaptureError::Damaged { field: "the interface number", value: 2, .. })
+        ));
+    }
+    // An option that says that it is longer than the block.
+    let mut writer = pcapng::Writer::new(Vec::new(), Endian::Little).unwrap();
+    writer.interface(1, 0, &[]).unwrap();
+    writer
+        .block(pcapng::INTERFACE_STATISTICS, &[&[0; 12][..], &[5, 0, 0xff, 0xff], &[1; 8]].concat())
+        .unwrap();
+    let file = writer.into_inner();
+    assert_eq!((read(&file, file.len()).dropped, read(&file, 1).error), (0, None));
+}
+
+#[test]
+fn an_obsolete_packet_tells_of_drops_if_it_knows_them() {
+    for (drops, dropped) in [(0, 0), (7, 7), (u16::MAX, 0)] {
+        let mut writer = pcapng::Writer::new(Vec::new(), Endian::Big).unwrap();
+        writer.interface(1, 0, &[]).unwrap();
+        writer.obsolete(0, drops, 1, 5, b"bytes").unwrap();
+        assert_eq!(read(&writer.into_inner(), 1 << 16).dropped, dropped);
     }
 }

@@ -162,6 +162,9 @@ impl Searched {
         }
         let Both { pass, tally, .. } = sink;
         let (evidence, frames, streams) = pass.finish();
+        if frames.dropped > 0 {
+            doubts.push(frames.told_drops());
+        }
         if frames.truncated > 0 {
             doubts.push(format!("{} frame(s) are cut by the capture's snaplen", frames.truncated));
         }
@@ -389,5 +392,9 @@ impl Sink for Both<'_> {
 
     fn secrets(&mut self, key_log: &[u8]) {
         self.pass.secrets(key_log);
+    }
+
+    fn dropped(&mut self, frames: u64) {
+        self.pass.dropped(frames);
     }
 }

@@ -30,6 +30,9 @@ impl Proof<'_> {
         if let Some(drops @ 1..) = kernel_drops {
             doubt.push(format!("the kernel dropped {drops} frame(s)"));
         }
+        if self.frames.dropped > 0 {
+            doubt.push(self.frames.told_drops());
+        }
         let expected: u64 = self.known.messages.iter().map(|message| message.times).sum();
         let mut accounted = 0;
         let mut missing = Vec::new();

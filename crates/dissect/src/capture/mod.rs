@@ -58,7 +58,7 @@ pub const MAX_BLOCK_LEN: u32 = 2 * MAX_FRAME_LEN;
 /// whole analysis.
 pub const MAX_SECRETS_LEN: u32 = 16 << 20;
 
-/// Interfaces of one pcapng section: as many as the older packet block can number. 24 bytes are kept for each.
+/// Interfaces of one pcapng section: as many as the older packet block can number. 64 bytes are kept for each.
 pub const MAX_INTERFACES: usize = 65_536;
 
 /// One captured frame.
@@ -197,6 +197,15 @@ impl Decoder {
     /// Bytes consumed so far.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Frames that the file itself says were dropped: in pcapng, by the options epb_dropcount, isb_ifdrop and isb_osdrop
+    /// so far. pcap has no place for them.
+    pub fn dropped(&self) -> u64 {
+        match &self.format {
+            Format::Pcapng(pcapng) => pcapng.dropped(),
+            Format::Pcap(_) | Format::Unknown => 0,
+        }
     }
 
     /// Takes the next thing off the front of `input`, which must begin where the last step stopped consuming.

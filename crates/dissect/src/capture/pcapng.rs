@@ -1,7 +1,8 @@
 //! pcapng (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html>).
 //!
-//! Packet blocks are read here, without touching their options, which would have to be allocated; the rarer blocks
-//! are left to `pcap-parser`. Blocks of no interest pass by in pieces, however long they say they are.
+//! Packet blocks and statistics are read here, and of their options only those that tell of dropped packets: all of them
+//! would have to be allocated. The rarer blocks are left to `pcap-parser`. Blocks of no interest pass by in pieces,
+//! however long they say they are.
 
 use pcap_parser::{
     InterfaceDescriptionBlock, OptionCode, SecretsType, parse_decryptionsecretsblock_be,
@@ -24,6 +25,7 @@ const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 const DECRYPTION_SECRETS: u32 = 10;
 
@@ -35,6 +37,18 @@ const HEAD_LEN: usize = 8;
 const TAIL_LEN: usize = 4;
 /// Head and fixed fields of an enhanced or obsolete packet block.
 const PACKET_START: usize = 28;
+/// Head and fixed fields of an interface statistics block.
+const STATISTICS_START: usize = 20;
+/// epb_dropcount: packets lost between this one and the one before it on this interface (section 4.3).
+const DROP_COUNT: u16 = 4;
+/// isb_ifdrop, isb_osdrop: packets that the interface, and that the operating system dropped since the capture began
+/// (section 4.6).
+const INTERFACE_DROPS: u16 = 5;
+const SYSTEM_DROPS: u16 = 7;
+/// opt_endofopt.
+const END_OF_OPTIONS: u16 = 0;
+/// The same count in an obsolete packet block (appendix A): this value stands for an unknown number.
+const DROPS_UNKNOWN: u16 = u16::MAX;
 /// Head and fixed field of a simple packet block.
 const SIMPLE_START: usize = 12;
 
@@ -44,6 +58,8 @@ pub(super) struct Pcapng {
     big_endian: bool,
     interfaces: Vec<Interface>,
     skip: Option<Skip>,
+    /// Packets dropped in the sections before this one.
+    dropped_before: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +67,17 @@ struct Interface {
     link_type: LinkType,
     snaplen: u32,
     clock: Clock,
+    /// Dropped packets, by the options of packets.
+    drops_told: u64,
+    /// Dropped packets, by the last statistics.
+    drops_counted: u64,
+}
+
+impl Interface {
+    /// Both ways of telling mean the same packets.
+    fn dropped(&self) -> u64 {
+        self.drops_told.max(self.drops_counted)
+    }
 }
 
 /// A block of no interest that is passing by.
@@ -82,12 +109,19 @@ impl Pcapng {
             SECTION_HEADER => self.section(input, place),
             INTERFACE_DESCRIPTION => self.interface(head, input, place),
             DECRYPTION_SECRETS => self.secrets(head, input, place),
+            INTERFACE_STATISTICS => self.statistics(head, input, place),
             _ => {
                 check_length(head.length, (HEAD_LEN + TAIL_LEN) as u32, u32::MAX, place)?;
                 self.skip = Some(Skip { length: head.length, body_left: head.length - TAIL_LEN as u32 });
                 self.skip(input, place)
             }
         }
+    }
+
+    /// Packets that were dropped, as the file itself says.
+    pub(super) fn dropped(&self) -> u64 {
+        let here = self.interfaces.iter().map(Interface::dropped);
+        here.fold(self.dropped_before, u64::saturating_add)
     }
 
     /// The block at the front of `rest` and the bytes it takes; `None` between blocks.
@@ -108,7 +142,7 @@ impl Pcapng {
 
     /// An enhanced packet block, or the obsolete one whose first word is split in two.
     #[inline]
-    fn packet<'a>(&self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
+    fn packet<'a>(&mut self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let Some(block) = self.whole(head, PACKET_START, MAX_BLOCK_LEN, input, place)? else {
             return Ok(Step::NeedMore { at_least: head.length as usize });
         };
@@ -130,6 +164,14 @@ impl Pcapng {
             return Err(self.unknown_interface(interface, place));
         };
         let bytes = self.frame_bytes(block, PACKET_START, captured, place)?;
+        let drops = if head.kind == ENHANCED_PACKET {
+            let options = PACKET_START + bytes.len().next_multiple_of(4);
+            self.numbers(block, options).filter(|(code, _)| *code == DROP_COUNT).map(|(_, count)| count).max()
+        } else {
+            let count =
+                if self.big_endian { u16::from_be_bytes([*i3, *i4]) } else { u16::from_le_bytes([*i3, *i4]) };
+            (count != DROPS_UNKNOWN).then_some(u64::from(count))
+        };
         let record = Record {
             frame: place.frame,
             captured_at: described.clock.nanos(time),
@@ -139,6 +181,11 @@ impl Pcapng {
             bytes,
             file_offset: place.offset + PACKET_START as u64,
         };
+        if let Some(drops @ 1..) = drops
+            && let Some(described) = self.interfaces.get_mut(interface as usize)
+        {
+            described.drops_told = described.drops_told.saturating_add(drops);
+        }
         Ok(Step::Record { consumed: block.len(), record })
     }
 
@@ -202,6 +249,7 @@ impl Pcapng {
                 offset: place.offset,
             });
         }
+        self.dropped_before = self.dropped();
         self.interfaces.clear();
         Ok(Step::Skipped { consumed: block.len() })
     }
@@ -230,6 +278,8 @@ impl Pcapng {
             link_type: LinkType(description.linktype.0 as u16),
             snaplen: description.snaplen,
             clock: Clock::new(description.if_tsresol, self.time_offset(&description)),
+            drops_told: 0,
+            drops_counted: 0,
         });
         Ok(Step::Skipped { consumed: block.len() })
     }
@@ -256,6 +306,56 @@ impl Pcapng {
         // The parser leaves the padding on.
         let key_log = secrets.data.get(..secrets.secrets_len as usize).unwrap_or(secrets.data);
         Ok(Step::Secrets { consumed, key_log })
+    }
+
+    /// Statistics of one interface: counted since the capture began, so that the highest count is the last.
+    fn statistics<'a>(
+        &mut self,
+        head: Head,
+        input: &'a [u8],
+        place: Place,
+    ) -> Result<Step<'a>, CaptureError> {
+        let Some(block) = self.whole(head, STATISTICS_START, MAX_BLOCK_LEN, input, place)? else {
+            return Ok(Step::NeedMore { at_least: head.length as usize });
+        };
+        let Some(interface) = block.get(HEAD_LEN..).and_then(<[u8]>::first_chunk).map(|b| self.u32(*b))
+        else {
+            return Err(unparsable(head, place));
+        };
+        let drops = self
+            .numbers(block, STATISTICS_START)
+            .filter(|(code, _)| matches!(*code, INTERFACE_DROPS | SYSTEM_DROPS))
+            .fold(0, |sum: u64, (_, count)| sum.saturating_add(count));
+        let Some(described) = self.interfaces.get_mut(interface as usize) else {
+            return Err(self.unknown_interface(interface, place));
+        };
+        described.drops_counted = described.drops_counted.max(drops);
+        Ok(Step::Skipped { consumed: block.len() })
+    }
+
+    /// The options of 8 bytes among those that begin at `start` of a whole block, with their codes (section 3.5). What
+    /// is cut or runs over the block's end is where the list ends.
+    #[inline]
+    fn numbers(&self, block: &[u8], start: usize) -> impl Iterator<Item = (u16, u64)> {
+        let mut rest = block.get(start..block.len().saturating_sub(TAIL_LEN)).unwrap_or_default();
+        let big_endian = self.big_endian;
+        std::iter::from_fn(move || {
+            loop {
+                let ([c1, c2, l1, l2], behind) = rest.split_first_chunk()?;
+                let u16_of = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
+                let (code, length) = (u16_of([*c1, *c2]), usize::from(u16_of([*l1, *l2])));
+                if code == END_OF_OPTIONS {
+                    return None;
+                }
+                let value = behind.get(..length)?;
+                rest = behind.get(length.next_multiple_of(4)..).unwrap_or_default();
+                if let Ok(value) = value.try_into() {
+                    let number =
+                        if big_endian { u64::from_be_bytes(value) } else { u64::from_le_bytes(value) };
+                    return Some((code, number));
+                }
+            }
+        })
     }
 
     /// Lets a block of no interest pass, in as many pieces as it comes.
