@@ -106,7 +106,7 @@ pub(crate) struct Evidence<'k> {
     pub listed: Vec<Listed>,
     /// Number of HTTP messages.
     pub messages: u64,
-    /// Messages with a body that no journal names.
+    /// Messages with a body that no journal names, where there is any journal: their strings are not known.
     pub unjournaled: u64,
     /// Bytes searched without any key: stream bytes, bytes outside of streams, decoded bodies.
     pub searched_bytes: u64,

@@ -15,6 +15,9 @@ use support::{Bench, Line, Talk, record, whole};
 const CLEAR_RECORDS: &str = "more handshake records in the clear than are remembered";
 const LONG_STRINGS: &str = "more long strings under way in one stream than are followed";
 
+/// The one message of a journal.
+const SAID: &str = r#"{"text":"a string to be found"}"#;
+
 const TOO_DEEP: &str =
     "1 message(s) of the journals nest deeper than 128 levels: their strings are not known";
 
@@ -43,7 +46,7 @@ fn hello_in_records(bytes: usize) -> Vec<u8> {
 fn a_hello_in_more_records_than_are_remembered() {
     let told = |bytes| {
         let talk = Talk::open().says(Side::Client, &hello_in_records(bytes));
-        has(&reasons(r#"{"text":"a string to be found"}"#, &talk), CLEAR_RECORDS)
+        has(&reasons(SAID, &talk), CLEAR_RECORDS)
     };
     assert!(!told(32));
     assert!(told(33));
@@ -60,6 +63,27 @@ fn a_message_that_nests_deeper_than_is_read() {
     assert!(!told(128));
     assert!(told(129));
     assert!(told(60_000), "as deep as a body that agent-b takes");
+}
+
+#[test]
+fn a_message_that_no_journal_names() {
+    let told = |requests: &[&str]| {
+        let requests = requests
+            .iter()
+            .map(|body| format!("POST /tool HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        let talk = Talk::open().says(Side::Client, requests.collect::<String>().as_bytes());
+        let given = reasons(SAID, &talk);
+        given
+            .into_iter()
+            .filter(|reason| reason.contains("match no line of the journals"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[SAID]), [""; 0]);
+    assert_eq!(told(&["", SAID]), [""; 0], "a message without a body says nothing");
+    let lost = "{\"text\":\"a string that is in no journal\"}";
+    let reason = told(&[SAID, lost, lost]);
+    assert_eq!(reason.len(), 1);
+    assert!(reason[0].starts_with("2 message(s) with a body"), "{reason:?}");
 }
 
 /// A message with [`STRINGS`] strings.

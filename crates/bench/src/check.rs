@@ -25,6 +25,16 @@ pub(crate) fn differences(truth: &Truth, answer: &Value) -> Vec<String> {
     check.told
 }
 
+/// The exit status that analyze ends with: 3 where there is a doubt, 0 without.
+pub(crate) fn status(truth: &Truth) -> i32 {
+    if unjournaled(truth) > 0 { 3 } else { 0 }
+}
+
+/// The journals name the planted messages only. That there are others is a doubt, and the only one.
+fn unjournaled(truth: &Truth) -> u64 {
+    truth.messages - truth.strings.len() as u64
+}
+
 struct Check {
     told: Vec<String>,
 }
@@ -57,8 +67,19 @@ impl Check {
 
     fn controls(&mut self, truth: &Truth, capture: &Value) {
         let is_tls = truth.recipe.shape.is_tls();
-        self.equal("verdict", if is_tls { "sealed" } else { "exposed" }, &capture["verdict"]);
-        self.equal("reasons", Vec::<Value>::new(), &capture["reasons"]);
+        let unjournaled = unjournaled(truth);
+        let doubts = (unjournaled > 0).then(|| {
+            format!(
+                "{unjournaled} message(s) with a body on the wire match no line of the journals: their strings are not known"
+            )
+        });
+        let verdict = match (is_tls, &doubts) {
+            (false, _) => "exposed",
+            (true, None) => "sealed",
+            (true, Some(_)) => "inconclusive",
+        };
+        self.equal("verdict", verdict, &capture["verdict"]);
+        self.equal("reasons", Vec::from_iter(doubts), &capture["reasons"]);
         self.equal("decoys found", 0, &capture["controls"]["decoys"]["found"]);
         if is_tls {
             let records = &capture["tls"]["records"];
@@ -150,7 +171,8 @@ mod tests {
 
     fn answer() -> Value {
         json!({"captures": [{
-            "sha256": "00", "bytes": 1000, "frames": 10, "http_total": 2, "verdict": "exposed", "reasons": [],
+            "sha256": "00", "bytes": 1000, "frames": 10, "http_total": 2, "verdict": "exposed",
+            "reasons": ["1 message(s) with a body on the wire match no line of the journals: their strings are not known"],
             "tls": null, "controls": {"decoys": {"found": 0}},
             "completeness": {"messages_expected": 1, "messages_accounted": 1, "messages_unjournaled": 1,
                 "streams": 1, "streams_whole": 1, "out_of_order": 0, "retransmissions": 0, "gaps": 0,

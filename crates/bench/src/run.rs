@@ -168,8 +168,9 @@ fn measure_capture(capture: &Capture, analyze: &Path, others: &Others) -> Result
         let cost = measure(analyze, &analyze_arguments, Some(&answer))?;
         better(&mut own, cost);
         if differences.is_empty() {
-            if cost.status != Some(0) {
-                differences.push(format!("exit status {:?} instead of 0", cost.status));
+            let expected = check::status(&capture.truth);
+            if cost.status != Some(expected) {
+                differences.push(format!("exit status {:?} instead of {expected}", cost.status));
             }
             let said: Value = serde_json::from_slice(&fs::read(&answer)?).unwrap_or_default();
             differences.extend(check::differences(&capture.truth, &said));

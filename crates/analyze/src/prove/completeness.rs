@@ -53,6 +53,13 @@ impl Proof<'_> {
                 }
             ));
         }
+        let unjournaled = self.evidence.unjournaled;
+        if has_journal && unjournaled > 0 {
+            // What the journals lack was not searched, and a lost line leaves no other trace.
+            doubt.push(format!(
+                "{unjournaled} message(s) with a body on the wire match no line of the journals: their strings are not known"
+            ));
+        }
         if self.known.not_json > 0 {
             let count = self.known.not_json;
             doubt
@@ -97,7 +104,7 @@ impl Proof<'_> {
             messages_expected: expected,
             messages_accounted: accounted,
             messages_missing: missing,
-            messages_unjournaled: self.evidence.unjournaled,
+            messages_unjournaled: unjournaled,
             streams: *with_data,
             streams_whole: *whole,
             streams_troubled: (self.streams.troubled.iter())
