@@ -226,7 +226,7 @@ impl Proof<'_> {
         let (searched_as, level, chance, total, locations) = match string.sought {
             Sought::Value(needle) | Sought::Pair(needle) => {
                 let found = self.evidence.findings.of(needle);
-                let length = self.known.needles[needle as usize].bytes.len();
+                let length = self.known.needles[needle as usize].shortest;
                 let chance = chance_hits(self.evidence.searched_bytes, length);
                 let hits = nearest(found, sighting);
                 let locations = hits.into_iter().map(|hit| location(&hit.place, &hit.layers)).collect();

@@ -69,6 +69,8 @@ pub(crate) struct KnownMessage {
 pub(crate) struct Needle {
     /// The bytes.
     pub bytes: Box<[u8]>,
+    /// Length of its shortest form: the one that chance writes most easily.
+    pub shortest: usize,
     /// Whether this value was never sent and must not be found.
     pub is_decoy: bool,
 }
@@ -252,17 +254,18 @@ impl Builder {
             return *known;
         }
         let id = self.needles.len() as NeedleId;
-        self.needles.push(Needle { bytes: bytes.into(), is_decoy });
+        self.needles.push(Needle { bytes: bytes.into(), shortest: bytes.len(), is_decoy });
         self.by_bytes.insert(bytes.into(), id);
         id
     }
 
-    fn finish(self, messages: Vec<KnownMessage>) -> KnownStrings {
+    fn finish(mut self, messages: Vec<KnownMessage>) -> KnownStrings {
         let mut patterns: Vec<Box<[u8]>> = Vec::new();
         let mut meanings: Vec<Vec<Meaning>> = Vec::new();
         let mut index: HashMap<Box<[u8]>, usize> = HashMap::new();
-        for (needle, Needle { bytes, .. }) in self.needles.iter().enumerate() {
+        for (needle, Needle { bytes, shortest, .. }) in self.needles.iter_mut().enumerate() {
             for (form, written) in Forms::of(bytes, MIN_PATTERN).into_iter() {
+                *shortest = written.len().min(*shortest);
                 let meaning = Meaning { needle: needle as NeedleId, form };
                 match index.entry(written.into_boxed_slice()) {
                     Entry::Occupied(entry) => meanings[*entry.get()].push(meaning),

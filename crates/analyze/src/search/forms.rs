@@ -8,6 +8,13 @@ use std::fmt;
 /// Of a longer string only this many bytes are searched in encoded form. Who reads a kilobyte of it has read it.
 pub(super) const MAX_ENCODED: usize = 1024;
 
+/// Fewest hexadecimal digits that are also searched as the bytes they stand for. Half as many bytes are searched, and
+/// eight is the fewest that are evidence.
+const MIN_HEX_DIGITS: usize = 16;
+
+/// Fewest different values among such bytes. Bytes that are all but equal stand in every padding; a canary's are not.
+const MIN_BYTE_VALUES: usize = 4;
+
 /// How a string is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Form {
@@ -21,6 +28,14 @@ pub(crate) enum Form {
     Hex,
     /// Percent-encoded (RFC 3986 §2.1), also as HTML forms write it.
     Percent,
+    /// UTF-16, either byte order.
+    Utf16,
+    /// Base32, at any of the five offsets, either case (RFC 4648 §6).
+    Base32,
+    /// Hexadecimal digits with their letters in the other case.
+    LetterCase,
+    /// Hexadecimal digits as the bytes that they stand for.
+    Bytes,
 }
 
 impl Form {
@@ -32,6 +47,10 @@ impl Form {
             Self::Base64 => Some("base64"),
             Self::Hex => Some("hex"),
             Self::Percent => Some("percent"),
+            Self::Utf16 => Some("utf-16"),
+            Self::Base32 => Some("base32"),
+            Self::LetterCase => Some("letter-case"),
+            Self::Bytes => Some("bytes"),
         }
     }
 }
@@ -60,8 +79,25 @@ impl Forms {
         }
         let start = &value[..value.len().min(MAX_ENCODED)];
         for skipped in 0..3 {
-            forms.add(Form::Base64, base64_inner(start, skipped, STANDARD), at_least);
-            forms.add(Form::Base64, base64_inner(start, skipped, URL_SAFE), at_least);
+            forms.add(Form::Base64, inner::<6>(start, skipped, STANDARD), at_least);
+            forms.add(Form::Base64, inner::<6>(start, skipped, URL_SAFE), at_least);
+        }
+        for skipped in 0..5 {
+            let upper = inner::<5>(start, skipped, BASE32);
+            forms.add(Form::Base32, upper.to_ascii_lowercase(), at_least);
+            forms.add(Form::Base32, upper, at_least);
+        }
+        if let Some(text) = text {
+            for order in [u16::to_le_bytes, u16::to_be_bytes] {
+                forms.add(Form::Utf16, utf16(text, order), at_least);
+            }
+        }
+        if let Some(bytes) = hex_bytes(start) {
+            forms.add(Form::LetterCase, start.to_ascii_lowercase(), at_least);
+            forms.add(Form::LetterCase, start.to_ascii_uppercase(), at_least);
+            if has_variety(&bytes) {
+                forms.add(Form::Bytes, bytes, at_least);
+            }
         }
         forms.add(
             Form::Hex,
@@ -138,17 +174,53 @@ fn json_escaped(text: &str, unicode: Unicode, solidus: Solidus) -> Vec<u8> {
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The base64 characters that depend on `bytes` alone when it begins `skipped` bytes into a group of three, whatever
-/// stands before and behind it.
-fn base64_inner(bytes: &[u8], skipped: usize, alphabet: &[u8; 64]) -> Vec<u8> {
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// The characters of `BITS` bits that depend on `bytes` alone when it begins `skipped` bytes into a group, whatever
+/// stands before and behind it: a group of base64 has three bytes, one of base32 five.
+fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8]) -> Vec<u8> {
     let bits = 8 * skipped..8 * (skipped + bytes.len());
-    // Six-bit groups that lie wholly inside.
-    let (first, last) = (bits.start.div_ceil(6), bits.end / 6);
+    // Characters that lie wholly inside.
+    let (first, last) = (bits.start.div_ceil(BITS), bits.end / BITS);
     let bit = |at: usize| bytes[(at - bits.start) / 8] >> (7 - (at - bits.start) % 8) & 1;
     (first..last)
-        .map(|group| (6 * group..6 * group + 6).fold(0, |value, at| value << 1 | bit(at)))
+        .map(|group| (BITS * group..BITS * (group + 1)).fold(0, |value, at| value << 1 | bit(at)))
         .map(|value| alphabet[usize::from(value)])
         .collect()
+}
+
+/// UTF-16 without a zero at its outer end. So both byte orders of ASCII are the same bytes, and text in one of them is
+/// not found twice.
+fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() * 2);
+    for unit in text.encode_utf16() {
+        if out.len() == MAX_ENCODED * 2 {
+            break;
+        }
+        out.extend_from_slice(&order(unit));
+    }
+    if order(1) == [1, 0] {
+        out.pop_if(|last| *last == 0);
+    } else if out.first() == Some(&0) {
+        out.remove(0);
+    }
+    out
+}
+
+/// What a string of hexadecimal digits stands for; `None` for any other string, and for an odd number of digits.
+fn hex_bytes(value: &[u8]) -> Option<Vec<u8>> {
+    if value.len() < MIN_HEX_DIGITS || !value.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    value.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+/// Whether bytes hold at least [`MIN_BYTE_VALUES`] different values.
+fn has_variety(bytes: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    seen.iter().filter(|seen| **seen).count() >= MIN_BYTE_VALUES
 }
 
 fn hex(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
@@ -177,8 +249,9 @@ mod tests {
     use super::*;
 
     fn all(value: &str) -> Vec<(Form, String)> {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("forms of text are text");
-        Forms::of(value.as_bytes(), 1).into_iter().map(|(form, bytes)| (form, text(bytes))).collect()
+        let forms = Forms::of(value.as_bytes(), 1).into_iter();
+        // UTF-16 of more than ASCII is no UTF-8.
+        forms.filter_map(|(form, bytes)| Some((form, String::from_utf8(bytes).ok()?))).collect()
     }
 
     fn has(value: &str, form: Form, written: &str) {
@@ -205,6 +278,45 @@ mod tests {
         // At the other offsets the outer characters mix with the neighbours: x|foobar and xx|foobar.
         has("foobar", Form::Base64, "Zvb2Jhc"); // eGZvb2Jhcnl5eQ== is xfoobaryyy
         has("foobar", Form::Base64, "mb29iYX"); // eHhmb29iYXJ5eXk= is xxfoobaryyy
+    }
+
+    #[test]
+    fn base32_at_every_offset_of_a_longer_text() {
+        // RFC 4648 §10: "foobar" is MZXW6YTBOI======, of which the last character is not its own.
+        has("foobar", Form::Base32, "MZXW6YTBO");
+        has("foobar", Form::Base32, "mzxw6ytbo");
+        // x|foobar|yyy, xx|foobar|yyy and so on, as Python's base64.b32encode writes them.
+        has("foobar", Form::Base32, "TG633CMFZ"); // PBTG633CMFZHS6LZ
+        has("foobar", Form::Base32, "M33PMJQX"); // PB4GM33PMJQXE6LZPE======
+        has("foobar", Form::Base32, "ZTPN5RGC4"); // PB4HQZTPN5RGC4TZPF4Q====
+        has("foobar", Form::Base32, "GN5XWEYLS"); // PB4HQ6DGN5XWEYLSPF4XS===
+    }
+
+    fn in_bytes(value: &str, form: Form) -> Vec<Vec<u8>> {
+        let forms = Forms::of(value.as_bytes(), 8).into_iter();
+        forms.filter(|(given, _)| *given == form).map(|(_, bytes)| bytes).collect()
+    }
+
+    #[test]
+    fn utf16_in_either_byte_order() {
+        // Both orders of ASCII are these bytes, one with a zero before them, one behind.
+        assert_eq!(in_bytes("libssl.so", Form::Utf16), [b"l\0i\0b\0s\0s\0l\0.\0s\0o"]);
+        let orders = in_bytes("안녕 🙂!", Form::Utf16);
+        assert_eq!(orders[0], b"\x48\xc5\x55\xb1\x20\0\x3d\xd8\x42\xde\x21");
+        assert_eq!(orders[1], b"\xc5\x48\xb1\x55\0\x20\xd8\x3d\xde\x42\0\x21");
+    }
+
+    #[test]
+    fn digits_as_bytes_and_in_the_other_case() {
+        let canary = "819532f4e8ad66650123456789abcdef";
+        let bytes = *b"\x81\x95\x32\xf4\xe8\xad\x66\x65\x01\x23\x45\x67\x89\xab\xcd\xef";
+        assert_eq!(in_bytes(canary, Form::Bytes), [bytes]);
+        assert_eq!(in_bytes(canary, Form::LetterCase), [canary.to_uppercase().into_bytes()]);
+        assert_eq!(in_bytes(&canary.to_uppercase(), Form::LetterCase), [canary.as_bytes()]);
+        for other in [&canary[..15], &canary[..14], "819532f4e8ad666g", &"0".repeat(32), &"0a0b0c".repeat(6)]
+        {
+            assert_eq!(in_bytes(other, Form::Bytes), Vec::<Vec<u8>>::new(), "{other}");
+        }
     }
 
     #[test]
