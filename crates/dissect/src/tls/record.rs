@@ -118,6 +118,16 @@ fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
     (zero || usize::from(length) > max).then_some(NotTls::Length(length))
 }
 
+/// Makes room for `more` bytes of a record that ends at `end`: for twice as many as there is room for now, never for more
+/// than the record. A header alone must not buy a buffer of the length that it names.
+fn reserve(partial: &mut Vec<u8>, more: usize, end: usize) {
+    let wanted = partial.len() + more;
+    if wanted > partial.capacity() {
+        let room = wanted.max(partial.capacity() * 2).min(end.max(wanted));
+        partial.reserve_exact(room - partial.len());
+    }
+}
+
 /// Where the bytes of a record lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -244,6 +254,7 @@ impl RecordReader {
             let rest = input.get(taken..).unwrap_or_default();
             let more = want.saturating_sub(partial.len());
             let part = rest.get(..more).unwrap_or(rest);
+            reserve(partial, part.len(), want);
             partial.extend_from_slice(part);
             taken += part.len();
         };
@@ -259,7 +270,6 @@ impl RecordReader {
             return (taken, Step::NeedMore);
         };
         let end = HEADER_LEN + usize::from(header.length);
-        self.partial.reserve_exact(end.saturating_sub(self.partial.len()));
         take(&mut self.partial, end);
         if self.partial.len() < end {
             self.next_offset += taken as u64;
@@ -385,6 +395,25 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = stream.chunks(1).collect();
         assert_eq!(read(&bytes).0, whole);
+    }
+
+    /// A capture may hold many thousand connections that send a header and nothing more.
+    #[test]
+    fn a_record_under_way_takes_room_as_it_comes() {
+        let record = [&[22, 3, 1, 0x40, 0][..], &[7; 0x4000]].concat();
+        for piece in [1, 6, 1400, record.len() - 1] {
+            let mut reader = RecordReader::default();
+            let mut seen = 0;
+            for bytes in record[..record.len() - 1].chunks(piece) {
+                assert_eq!(reader.step(bytes, &mut Vec::new()), (bytes.len(), Step::NeedMore));
+                seen += bytes.len();
+                let room = reader.partial.capacity();
+                assert!(
+                    (seen..=2 * seen.max(8)).contains(&room) && room <= record.len(),
+                    "{room} for {seen}"
+                );
+            }
+        }
     }
 
     #[test]
