@@ -192,8 +192,8 @@ impl<'k> Evidence<'k> {
     /// A search that could not follow everything must not be taken for one that found nothing.
     #[inline]
     pub(crate) fn doubt_overflow(&mut self, scanner: &Scanner) {
-        if scanner.has_overflowed() {
-            self.bound_hit("more long strings under way in one stream than are followed");
+        if let Some(what) = scanner.overflow() {
+            self.bound_hit(what);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::evidence::{Evidence, direction};
 use crate::findings::{Level, Place};
 use crate::packets::{payload_on_wire, wire_len};
 use crate::reader::Sink;
-use crate::search::MAX_ANCHOR;
+use crate::search::{MAX_ANCHOR, TOO_MANY_MATCHES, allowed};
 use crate::streams::Streams;
 
 /// Bytes that may wait behind holes in all connections together. Beyond it the connection that pushed gives up on its
@@ -352,14 +352,26 @@ impl<'k> Pass<'k> {
         let matcher = &evidence.known.matcher;
         let mut found = Vec::new(); // allocates only if something is found
         let searched = &record.bytes[region.clone()];
-        matcher.find(searched, |pattern, at| {
-            let start = region.start + at;
-            let bytes = matcher.pattern(pattern);
-            if record.bytes[start..].starts_with(bytes) && wanted(start, start + bytes.len()) {
-                found.push((pattern, start, bytes.len()));
+        let allowed = allowed(searched.len() as u64) as usize;
+        let mut is_over = false;
+        matcher.find(searched, |anchor, at| {
+            is_over |= found.len() >= allowed;
+            if is_over {
+                return;
             }
+            let start = region.start + at;
+            let rest = &record.bytes[start + matcher.anchor(anchor).len()..];
+            matcher.follow(matcher.begun(anchor), rest, |pattern| {
+                let len = matcher.pattern(pattern).len();
+                if wanted(start, start + len) {
+                    found.push((pattern, start, len));
+                }
+            });
         });
         evidence.searched_bytes += searched.len() as u64;
+        if is_over {
+            evidence.bound_hit(TOO_MANY_MATCHES);
+        }
         if found.is_empty() {
             return;
         }

@@ -15,17 +15,19 @@ use support::{Bench, Line, Talk, record, whole};
 const CLEAR_RECORDS: &str = "more handshake records in the clear than are remembered";
 const LONG_STRINGS: &str = "more long strings under way in one stream than are followed";
 
+const OVERLAPPING: &str = "more strings that overlap each other than are told apart";
+
 /// The one message of a journal.
 const SAID: &str = r#"{"text":"a string to be found"}"#;
 
 const TOO_DEEP: &str =
     "1 message(s) of the journals nest deeper than 128 levels: their strings are not known";
 
-/// More strings than are followed at once, all with the same beginning.
-const STRINGS: usize = 5000;
+/// Places from which a long string is followed in one stream.
+const FOLLOWED: usize = 4096;
 
 /// As much of a string as is recognised at once; the rest is compared as it arrives.
-const ANCHOR: &str = "the beginning that they all share";
+const ANCHOR: usize = 32;
 
 fn reasons(body: &str, talk: &Talk) -> Vec<String> {
     let line = Line { agent: "agent-a", event: "sent", at: 1, body };
@@ -86,11 +88,13 @@ fn a_message_that_no_journal_names() {
     assert!(reason[0].starts_with("2 message(s) with a body"), "{reason:?}");
 }
 
-/// A message with [`STRINGS`] strings.
-fn many_strings() -> String {
-    let strings: Vec<_> = (0..STRINGS).map(|number| format!("\"{ANCHOR} and number {number:06}\"")).collect();
-    format!("[{}]", strings.join(","))
+/// A string that overlaps with itself at every byte, longer than can be followed from all of them.
+fn long_string() -> String {
+    format!("\"{}\"", "a".repeat(2 * FOLLOWED))
 }
+
+/// As much of it as can just be followed, and one byte more.
+const FITS: usize = FOLLOWED + ANCHOR - 1;
 
 fn answered(headers: &str, body: &[u8]) -> Talk {
     let head = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");
@@ -100,38 +104,64 @@ fn answered(headers: &str, body: &[u8]) -> Talk {
 
 #[test]
 fn strings_under_way_where_a_segment_ends() {
-    let body = many_strings();
-    let talk = Talk::open().says(Side::Client, &ANCHOR.as_bytes()[..32]);
-    assert!(has(&reasons(&body, &talk), LONG_STRINGS));
-    let talk = Talk::open().says(Side::Client, &ANCHOR.as_bytes()[..31]);
-    assert!(!has(&reasons(&body, &talk), LONG_STRINGS));
+    let told = |bytes: usize| {
+        let talk = Talk::open().says(Side::Client, "a".repeat(bytes).as_bytes());
+        has(&reasons(&long_string(), &talk), LONG_STRINGS)
+    };
+    assert!(told(FITS + 1));
+    assert!(!told(FITS));
 }
 
 #[test]
 fn strings_under_way_where_a_chunk_ends() {
     let chunks = |text: &str| format!("{:x}\r\n{text}\r\n1\r\n.\r\n0\r\n\r\n", text.len());
-    let told = |text: &str| {
+    let told = |bytes: usize| {
+        let text = &"a".repeat(bytes);
         let talk = answered("Transfer-Encoding: chunked", chunks(text).as_bytes());
-        has(&reasons(&many_strings(), &talk), LONG_STRINGS)
+        has(&reasons(&long_string(), &talk), LONG_STRINGS)
     };
-    assert!(told(&ANCHOR[..32]), "what is behind the chunk border cannot be told from the segment");
-    assert!(!told(&ANCHOR[..31]));
+    assert!(told(FITS + 1), "what is behind the chunk border cannot be told from the segment");
+    assert!(!told(FITS));
 }
 
 #[test]
 fn strings_under_way_in_a_coded_body() {
-    let told = |text: &str, behind: &str| {
-        // What is decoded comes in pieces of 64 KiB; the anchor ends with the first.
-        let mut body = ".".repeat((64 << 10) - text.len()) + text;
-        body += behind;
+    let told = |bytes: usize| {
+        // What is decoded comes in pieces of 64 KiB; the string goes on behind the first.
+        let body = ".".repeat((64 << 10) - bytes) + &"a".repeat(bytes) + ".";
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(body.as_bytes()).expect("a vector can be written");
         let coded = encoder.finish().expect("a vector can be written");
         let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}", coded.len());
-        has(&reasons(&many_strings(), &answered(&headers, &coded)), LONG_STRINGS)
+        has(&reasons(&long_string(), &answered(&headers, &coded)), LONG_STRINGS)
     };
-    assert!(told(&ANCHOR[..32], "."));
-    assert!(!told(&ANCHOR[..31], "."));
+    assert!(told(FITS + 1));
+    assert!(!told(FITS));
+}
+
+#[test]
+fn many_strings_with_one_beginning_are_followed_together() {
+    let strings: Vec<_> =
+        (0..5000).map(|number| format!("\"a beginning that all of them share, {number:06}\"")).collect();
+    let body = format!("[{}]", strings.join(","));
+    let head = format!("POST /tool HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    let talk = Talk::open().says(Side::Client, &[head.as_bytes(), body.as_bytes()].concat());
+    let line = Line { agent: "agent-a", event: "sent", at: 1, body: &body };
+    let capture = Bench::new(&[line]).analyze(&talk.made());
+    assert_eq!((capture.summary.total, capture.summary.absent), (5000, 0));
+    assert!(!has(&capture.reasons, LONG_STRINGS) && !has(&capture.reasons, OVERLAPPING));
+}
+
+#[test]
+fn strings_that_are_beginnings_of_each_other_in_a_run_of_one_letter() {
+    let strings: Vec<_> = (40..540).map(|length| format!("\"{}\"", "a".repeat(length))).collect();
+    let body = format!("[{}]", strings.join(","));
+    let told = |bytes: usize| {
+        let talk = Talk::open().says(Side::Client, "a".repeat(bytes).as_bytes());
+        has(&reasons(&body, &talk), OVERLAPPING)
+    };
+    assert!(told(10_000));
+    assert!(!told(100));
 }
 
 #[test]

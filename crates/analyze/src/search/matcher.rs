@@ -12,6 +12,11 @@
 //! A sample costs a load, a multiplication and one bit of a filter that stays in the nearest caches; no sample depends on
 //! another. Only what passes the filter is looked up and compared. So the cost hardly grows with the number of patterns,
 //! which an automaton's does: a run has thousands of them, each string in each of its encodings.
+//!
+//! What is said is up to the speaker, who may say many strings with one beginning. Patterns that a sample cannot tell
+//! apart are therefore sorted, and the text is looked up among them instead of compared with each.
+
+use std::ops::Range;
 
 /// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is no longer rare
 /// enough, and common words appear in headers. Shorter strings are searched together with their JSON key.
@@ -40,10 +45,28 @@ const BLOCK: usize = 4;
 /// Names a pattern: its index in the list given to [`Matcher::new`].
 pub(crate) type PatternId = u32;
 
+/// Names an anchor: what one or several patterns begin with.
+pub(crate) type AnchorId = u32;
+
+/// A place in the order of the patterns' bytes.
+type Rank = u32;
+
+/// In place of a rank or a member: there is none.
+const NONE: u32 = u32::MAX;
+
+/// Up to this many grams of a bucket are compared one by one; it takes no longer than to search among them.
+const FEW: usize = 16;
+
 /// Finds the anchors of many patterns in contiguous bytes.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     patterns: Vec<Box<[u8]>>,
+    /// All patterns in the order of their bytes.
+    sorted: Vec<PatternId>,
+    /// By rank: the longest other pattern that this one begins with. Equal patterns begin with the one before.
+    begins_with: Vec<Rank>,
+    /// The patterns that share an anchor, by their ranks; the anchors are in the order of their bytes.
+    anchors: Vec<Range<Rank>>,
     stride: usize,
     filter: Vec<u64>,
     /// What a hash is shifted by to number a bit of the filter: its upper bits are the well mixed ones.
@@ -51,19 +74,32 @@ pub(crate) struct Matcher {
     /// Where in `grams` each bucket begins; one more than there are buckets.
     buckets: Vec<u32>,
     bucket_shift: u32,
+    /// By bucket; in a bucket by `in_word` and `word`.
     grams: Vec<Gram>,
+    /// Where in `members` the anchors of a class begin; one more than there are classes.
+    classes: Vec<u32>,
+    members: Vec<Member>,
 }
 
-/// A gram inside the window of a pattern.
+/// A gram inside the window of the anchors of a class.
 #[derive(Clone, Copy, Debug)]
 struct Gram {
-    /// The first eight bytes of the window.
-    window: u64,
-    pattern: PatternId,
-    /// Offset of the gram in the window.
-    in_window: u8,
-    /// Offset of the window in the pattern.
-    window_at: u8,
+    /// Eight bytes of the window that hold the gram.
+    word: u64,
+    /// The anchors that have this word at this place.
+    class: u32,
+    /// Offset of the gram in the word.
+    in_word: u8,
+    /// Offset of the word in the anchor.
+    word_at: u8,
+}
+
+/// An anchor of a class; those of one class are in the order of their bytes.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    anchor: AnchorId,
+    /// The longest other anchor of the class that this one begins with, as an index of `members`.
+    begins_with: u32,
 }
 
 impl Matcher {
@@ -78,27 +114,59 @@ impl Matcher {
         let window = shortest.min(MAX_WINDOW);
         let stride = window - GRAM + 1;
 
-        let mut hashed: Vec<(u64, Gram)> = Vec::with_capacity(patterns.len() * stride);
-        for (id, pattern) in patterns.iter().enumerate() {
-            let window_at = rarest_window(pattern, window);
-            let first = load(pattern, window_at).expect("a window has at least eight bytes");
-            hashed.extend((0..stride).map(|in_window| {
-                let gram = Gram {
-                    window: first,
-                    pattern: id as PatternId,
-                    in_window: in_window as u8,
-                    window_at: window_at as u8,
-                };
-                (hash(gram_at(pattern, window_at + in_window)), gram)
-            }));
+        let mut sorted: Vec<PatternId> = (0..patterns.len() as PatternId).collect();
+        sorted.sort_by_key(|id| &patterns[*id as usize]);
+        let bytes = |rank: usize| &patterns[sorted[rank] as usize][..];
+        let begins_with = beginnings(sorted.len(), bytes);
+        let mut anchors: Vec<Range<Rank>> = Vec::new();
+        for rank in 0..sorted.len() {
+            match anchors.last_mut() {
+                Some(last) if anchor_of(bytes(last.start as usize)) == anchor_of(bytes(rank)) => {
+                    last.end += 1;
+                }
+                _ => anchors.push(rank as Rank..rank as Rank + 1),
+            }
         }
-        hashed.sort_by_key(|(hash, gram)| (*hash, gram.pattern, gram.in_window));
+        let anchor = |id: AnchorId| anchor_of(bytes(anchors[id as usize].start as usize));
+
+        // Each word of an anchor's window, where in the anchor it stands, and whether it is the window's last.
+        let mut words: Vec<(u64, u8, bool, AnchorId)> =
+            Vec::with_capacity(anchors.len() * (window - LOAD + 1));
+        let mut hashed: Vec<(u64, Gram)> = Vec::new();
+        for id in 0..anchors.len() as AnchorId {
+            let window_at = rarest_window(anchor(id), window);
+            for word_at in window_at..=window_at + window - LOAD {
+                let word = load(anchor(id), word_at).expect("a window has at least eight bytes");
+                words.push((word, word_at as u8, word_at == window_at + window - LOAD, id));
+            }
+        }
+        words.sort_unstable();
+        let (mut classes, mut members): (Vec<u32>, Vec<Member>) =
+            (Vec::new(), Vec::with_capacity(words.len()));
+        for class in words.chunk_by(|one, other| (one.0, one.1, one.2) == (other.0, other.1, other.2)) {
+            let first = members.len() as u32;
+            let begins_with = beginnings(class.len(), |at| anchor(class[at].3));
+            members.extend(class.iter().zip(begins_with).map(|((_, _, _, anchor), within)| Member {
+                anchor: *anchor,
+                begins_with: if within == NONE { NONE } else { first + within },
+            }));
+            // Each word has the gram that it begins with, the last one also those behind, so each gram is there once.
+            let (word, word_at, is_last, _) = class[0];
+            for in_word in 0..=if is_last { LOAD - GRAM } else { 0 } {
+                let gram = word >> (8 * in_word) & GRAM_MASK;
+                let class = classes.len() as u32;
+                hashed.push((hash(gram), Gram { word, class, in_word: in_word as u8, word_at }));
+            }
+            classes.push(first);
+        }
+        classes.push(members.len() as u32);
 
         let bits = (hashed.len() * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, 1 << 24);
         let filter_shift = 64 - bits.ilog2();
         let mut filter = vec![0; bits / 64];
         let bucket_count = (hashed.len() * 2).next_power_of_two().clamp(2, 1 << 22);
         let bucket_shift = 64 - bucket_count.ilog2();
+        hashed.sort_by_key(|(hash, gram)| (hash >> bucket_shift, gram.in_word, gram.word, gram.word_at));
         let mut buckets = vec![0; bucket_count + 1];
         for (hash, _) in &hashed {
             let bit = (hash >> filter_shift) as usize;
@@ -111,7 +179,20 @@ impl Matcher {
             *begin = total;
         }
         let grams = hashed.into_iter().map(|(_, gram)| gram).collect();
-        Self { patterns, stride, filter, filter_shift, buckets, bucket_shift, grams }
+        Self {
+            begins_with,
+            anchors,
+            stride,
+            filter,
+            filter_shift,
+            buckets,
+            bucket_shift,
+            grams,
+            classes,
+            members,
+            sorted,
+            patterns,
+        }
     }
 
     /// The bytes of a pattern.
@@ -119,15 +200,52 @@ impl Matcher {
         &self.patterns[id as usize]
     }
 
-    /// How many bytes of a pattern [`Matcher::find`] recognises.
-    pub(crate) fn anchor_len(&self, id: PatternId) -> usize {
-        self.pattern(id).len().min(MAX_ANCHOR)
+    /// The bytes of an anchor.
+    pub(crate) fn anchor(&self, id: AnchorId) -> &[u8] {
+        anchor_of(self.at(self.anchors[id as usize].start))
     }
 
-    /// Calls `found` for every place where the anchor of a pattern stands wholly in `text`: once for each, with the
-    /// offset of its first byte. The order is by neither offset nor pattern.
+    /// The patterns that begin with an anchor.
+    pub(crate) fn begun(&self, anchor: AnchorId) -> Begun {
+        let ranks = self.anchors[anchor as usize].clone();
+        Begun { matched: self.anchor(anchor).len(), ranks }
+    }
+
+    /// Follows the patterns whose beginning was seen into the bytes behind it. Calls `complete` for each that ends in
+    /// `more`; what is left reaches beyond.
+    pub(crate) fn follow(&self, begun: Begun, more: &[u8], mut complete: impl FnMut(PatternId)) -> Begun {
+        let Begun { matched, ranks } = begun;
+        let tail = |id: PatternId| &self.patterns[id as usize][matched..];
+        let sorted = &self.sorted[ranks.start as usize..ranks.end as usize];
+        // Whatever ends in `more` is a beginning of it, so it sorts before it, and so does all that begins with it.
+        let before = sorted.partition_point(|id| tail(*id) <= more);
+        if before > 0 {
+            let common = common(tail(sorted[before - 1]), more);
+            let mut rank = ranks.start + before as Rank - 1;
+            loop {
+                let id = self.sorted[rank as usize];
+                if tail(id).len() <= common {
+                    complete(id);
+                }
+                rank = self.begins_with[rank as usize];
+                if rank == NONE || rank < ranks.start {
+                    break;
+                }
+            }
+        }
+        let beyond = sorted[before..].partition_point(|id| tail(*id).starts_with(more));
+        let first = ranks.start + before as Rank;
+        Begun { matched: matched + more.len(), ranks: first..first + beyond as Rank }
+    }
+
+    fn at(&self, rank: Rank) -> &[u8] {
+        &self.patterns[self.sorted[rank as usize] as usize]
+    }
+
+    /// Calls `found` for every place where an anchor stands wholly in `text`: once for each, with the offset of its first
+    /// byte. The order is by neither offset nor anchor.
     #[inline]
-    pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(PatternId, usize)) {
+    pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(AnchorId, usize)) {
         if self.patterns.is_empty() {
             return;
         }
@@ -162,27 +280,97 @@ impl Matcher {
         self.filter[bit / 64] >> (bit % 64) & 1
     }
 
-    /// Compares the patterns that have the sampled gram in their window.
+    /// Compares the anchors that have the sampled gram in their window.
     #[inline]
-    fn look(&self, text: &[u8], at: usize, found: &mut impl FnMut(PatternId, usize)) {
+    fn look(&self, text: &[u8], at: usize, found: &mut impl FnMut(AnchorId, usize)) {
         let bucket = (hash(gram_at(text, at)) >> self.bucket_shift) as usize;
-        let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
-        for gram in &self.grams[range] {
-            let Some(window) = at.checked_sub(usize::from(gram.in_window)) else { continue };
-            if load(text, window) == Some(gram.window) {
-                self.compare(text, window, gram, found);
+        let grams = &self.grams[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
+        if grams.len() > FEW {
+            return self.look_among(grams, text, at, found);
+        }
+        for gram in grams {
+            let Some(word) = at.checked_sub(usize::from(gram.in_word)) else { continue };
+            if load(text, word) == Some(gram.word) {
+                self.compare(text, word, gram, found);
             }
         }
     }
 
-    fn compare(&self, text: &[u8], window: usize, gram: &Gram, found: &mut impl FnMut(PatternId, usize)) {
-        let Some(start) = window.checked_sub(usize::from(gram.window_at)) else { return };
-        let anchor = &self.patterns[gram.pattern as usize];
-        let anchor = &anchor[..anchor.len().min(MAX_ANCHOR)];
-        if text.get(start..start + anchor.len()) == Some(anchor) {
-            found(gram.pattern, start);
+    /// The same where many words share the gram.
+    #[cold]
+    fn look_among(&self, grams: &[Gram], text: &[u8], at: usize, found: &mut impl FnMut(AnchorId, usize)) {
+        for in_word in 0..=at.min(LOAD - GRAM) {
+            let Some(word) = load(text, at - in_word) else { continue };
+            let sought = (in_word as u8, word);
+            let first = grams.partition_point(|gram| (gram.in_word, gram.word) < sought);
+            for gram in grams[first..].iter().take_while(|gram| (gram.in_word, gram.word) == sought) {
+                self.compare(text, at - in_word, gram, found);
+            }
         }
     }
+
+    fn compare(&self, text: &[u8], word: usize, gram: &Gram, found: &mut impl FnMut(AnchorId, usize)) {
+        let Some(start) = word.checked_sub(usize::from(gram.word_at)) else { return };
+        let text = &text[start..text.len().min(start + MAX_ANCHOR)];
+        let first = self.classes[gram.class as usize] as usize;
+        let members = &self.members[first..self.classes[gram.class as usize + 1] as usize];
+        // As in `follow`: the anchors that stand here are beginnings of the last that sorts before the text.
+        if let [only] = members {
+            if text.starts_with(self.anchor(only.anchor)) {
+                found(only.anchor, start);
+            }
+            return;
+        }
+        let before = members.partition_point(|member| self.anchor(member.anchor) <= text);
+        let Some(last) = before.checked_sub(1) else { return };
+        let common = common(self.anchor(members[last].anchor), text);
+        let mut member = (first + last) as u32;
+        while member != NONE {
+            let Member { anchor, begins_with } = self.members[member as usize];
+            if self.anchor(anchor).len() <= common {
+                found(anchor, start);
+            }
+            member = begins_with;
+        }
+    }
+}
+
+/// Patterns of which the same beginning was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    /// How many bytes of each.
+    matched: usize,
+    ranks: Range<Rank>,
+}
+
+impl Begun {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranks.is_empty()
+    }
+}
+
+/// For each of `count` byte strings in order: the longest other one that it begins with.
+fn beginnings<'b>(count: usize, bytes: impl Fn(usize) -> &'b [u8]) -> Vec<u32> {
+    let mut result: Vec<u32> = Vec::with_capacity(count);
+    for at in 0..count {
+        // Of what the one before begins with, this one begins with the shorter ones or none.
+        let mut other = (at as u32).checked_sub(1).unwrap_or(NONE);
+        while other != NONE && !bytes(at).starts_with(bytes(other as usize)) {
+            other = result[other as usize];
+        }
+        result.push(other);
+    }
+    result
+}
+
+/// How many bytes two byte strings have in common at their beginning.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
+fn anchor_of(pattern: &[u8]) -> &[u8] {
+    &pattern[..pattern.len().min(MAX_ANCHOR)]
 }
 
 #[inline(always)]
@@ -210,7 +398,7 @@ fn gram_at(bytes: &[u8], at: usize) -> u64 {
 /// Where in the anchor the window stands that ordinary traffic contains least often, by the frequency of its bytes in
 /// JSON, headers and English.
 fn rarest_window(pattern: &[u8], window: usize) -> usize {
-    let anchor = &pattern[..pattern.len().min(MAX_ANCHOR)];
+    let anchor = anchor_of(pattern);
     let rarity: Vec<u32> = anchor.iter().map(|byte| rarity(*byte)).collect();
     let starts = 0..=anchor.len() - window;
     starts.max_by_key(|start| rarity[*start..start + window].iter().sum::<u32>()).unwrap_or(0)
@@ -233,7 +421,10 @@ mod tests {
     fn matches(patterns: &[&[u8]], text: &[u8]) -> Vec<(PatternId, usize)> {
         let matcher = Matcher::new(patterns.iter().map(|pattern| (*pattern).into()).collect());
         let mut found = Vec::new();
-        matcher.find(text, |pattern, start| found.push((pattern, start)));
+        matcher.find(text, |anchor, start| {
+            let begun = matcher.anchors[anchor as usize].clone();
+            found.extend(begun.map(|rank| (matcher.sorted[rank as usize], start)));
+        });
         found.sort_unstable();
         found
     }

@@ -6,4 +6,4 @@ mod scanner;
 
 pub(crate) use forms::{Form, Forms};
 pub(crate) use matcher::{MAX_ANCHOR, MIN_PATTERN, Matcher, PatternId};
-pub(crate) use scanner::{Match, Scanner};
+pub(crate) use scanner::{Match, Scanner, TOO_MANY_MATCHES, allowed};

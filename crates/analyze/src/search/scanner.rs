@@ -1,13 +1,29 @@
 //! The matcher over a stream that arrives in chunks.
 
-use super::matcher::{MAX_ANCHOR, Matcher, PatternId};
+use super::matcher::{AnchorId, Begun, MAX_ANCHOR, Matcher, PatternId};
 
 /// What must be kept of a stream so that a match across a chunk border is seen: one byte less than an anchor.
 const CARRY: usize = MAX_ANCHOR - 1;
 
-/// Most long patterns whose anchor was seen and whose rest is still to arrive, in one stream. Only as many patterns as
-/// share their first [`MAX_ANCHOR`] bytes can be open at one place; when the bound is hit the stream says so.
+/// Most places in one stream where the anchor of a long pattern was seen and the rest is still to arrive. Patterns with
+/// one beginning are followed together, so only a pattern that overlaps with itself opens many; when the bound is hit the
+/// stream says so.
 pub(super) const MAX_OPEN: usize = 4096;
+
+/// Most matches told of one stream: so many of any stream, and so many more for each byte searched. A pattern has at
+/// least eight bytes, so ordinary text stays far below one a byte; only strings that are beginnings of each other, over
+/// text that repeats itself, come near. Beyond it matches are left out until bytes have made up for them, and the stream
+/// says so.
+const FREE_MATCHES: u64 = 4096;
+const MATCHES_PER_BYTE: u64 = 4;
+
+/// What a result says where matches were left out.
+pub(crate) const TOO_MANY_MATCHES: &str = "more strings that overlap each other than are told apart";
+
+/// How many matches are told of so many bytes.
+pub(crate) fn allowed(bytes: u64) -> u64 {
+    FREE_MATCHES + bytes * MATCHES_PER_BYTE
+}
 
 /// One occurrence of a pattern in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,12 +36,11 @@ pub(crate) struct Match {
     pub pattern: PatternId,
 }
 
-/// A long pattern of which the first `matched` bytes were seen.
-#[derive(Clone, Copy, Debug)]
+/// Long patterns of which the same first bytes were seen.
+#[derive(Clone, Debug)]
 struct Open {
-    pattern: PatternId,
+    begun: Begun,
     start: u64,
-    matched: usize,
 }
 
 /// The state of the search in one stream.
@@ -36,7 +51,9 @@ pub(crate) struct Scanner {
     /// Offset of the next byte.
     offset: u64,
     open: Vec<Open>,
-    overflowed: bool,
+    /// Matches told so far.
+    told: u64,
+    overflow: Option<&'static str>,
 }
 
 impl Scanner {
@@ -45,8 +62,9 @@ impl Scanner {
         if bytes.is_empty() {
             return;
         }
+        let allowed = allowed(self.offset + bytes.len() as u64);
         if !self.open.is_empty() {
-            self.go_on(matcher, bytes, found);
+            self.go_on(matcher, bytes, allowed, found);
         }
         if self.carry_len > 0 {
             // Only what crosses the border: the rest is found in the bytes themselves, or was found before.
@@ -56,17 +74,24 @@ impl Scanner {
             seam[..border].copy_from_slice(&self.carry[..border]);
             seam[border..border + ahead].copy_from_slice(&bytes[..ahead]);
             let first = self.offset - border as u64;
-            matcher.find(&seam[..border + ahead], |pattern, start| {
-                let end = start + matcher.anchor_len(pattern);
+            matcher.find(&seam[..border + ahead], |anchor, start| {
+                let end = start + matcher.anchor(anchor).len();
                 if start < border && end > border {
-                    self.open_up(matcher, pattern, first + start as u64, &bytes[end - border..], found);
+                    self.open_up(
+                        matcher,
+                        anchor,
+                        first + start as u64,
+                        &bytes[end - border..],
+                        allowed,
+                        found,
+                    );
                 }
             });
         }
         let first = self.offset;
-        matcher.find(bytes, |pattern, start| {
-            let end = start + matcher.anchor_len(pattern);
-            self.open_up(matcher, pattern, first + start as u64, &bytes[end..], found);
+        matcher.find(bytes, |anchor, start| {
+            let end = start + matcher.anchor(anchor).len();
+            self.open_up(matcher, anchor, first + start as u64, &bytes[end..], allowed, found);
         });
         self.offset += bytes.len() as u64;
         self.remember(bytes);
@@ -85,51 +110,59 @@ impl Scanner {
         self.open.iter().map(|open| open.start).fold(carry, u64::min)
     }
 
-    /// Whether [`MAX_OPEN`] was hit and a match may be missing.
-    pub(crate) fn has_overflowed(&self) -> bool {
-        self.overflowed
+    /// Which bound was hit, so that a match may be missing.
+    pub(crate) fn overflow(&self) -> Option<&'static str> {
+        self.overflow
     }
 
     /// An anchor was seen; `rest` follows it.
     fn open_up(
         &mut self,
         matcher: &Matcher,
-        pattern: PatternId,
+        anchor: AnchorId,
         start: u64,
         rest: &[u8],
+        allowed: u64,
         found: &mut Vec<Match>,
     ) {
-        let whole = matcher.pattern(pattern);
-        let tail = &whole[matcher.anchor_len(pattern)..];
-        let common = tail.len().min(rest.len());
-        if tail[..common] != rest[..common] {
-            return;
-        }
-        if common == tail.len() {
-            found.push(Match { start, end: start + whole.len() as u64, pattern });
-        } else if self.open.len() < MAX_OPEN {
-            self.open.push(Open { pattern, start, matched: whole.len() - tail.len() + common });
-        } else {
-            self.overflowed = true;
+        if let Some(begun) = self.follow(matcher, matcher.begun(anchor), start, rest, allowed, found) {
+            if self.open.len() < MAX_OPEN {
+                self.open.push(Open { begun, start });
+            } else {
+                self.overflow = Some("more long strings under way in one stream than are followed");
+            }
         }
     }
 
-    fn go_on(&mut self, matcher: &Matcher, bytes: &[u8], found: &mut Vec<Match>) {
-        self.open.retain_mut(|open| {
-            let whole = matcher.pattern(open.pattern);
-            let tail = &whole[open.matched..];
-            let common = tail.len().min(bytes.len());
-            if tail[..common] != bytes[..common] {
-                return false;
-            }
-            open.matched += common;
-            if open.matched == whole.len() {
-                let end = open.start + whole.len() as u64;
-                found.push(Match { start: open.start, end, pattern: open.pattern });
-                return false;
-            }
-            true
+    fn go_on(&mut self, matcher: &Matcher, bytes: &[u8], allowed: u64, found: &mut Vec<Match>) {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain_mut(|open| {
+            let begun = self.follow(matcher, open.begun.clone(), open.start, bytes, allowed, found);
+            begun.map(|begun| open.begun = begun).is_some()
         });
+        self.open = open;
+    }
+
+    /// Tells what ends in `more`; `None` if nothing reaches beyond.
+    fn follow(
+        &mut self,
+        matcher: &Matcher,
+        begun: Begun,
+        start: u64,
+        more: &[u8],
+        allowed: u64,
+        found: &mut Vec<Match>,
+    ) -> Option<Begun> {
+        if self.told >= allowed {
+            self.overflow = Some(TOO_MANY_MATCHES);
+            return None;
+        }
+        let before = found.len();
+        let begun = matcher.follow(begun, more, |pattern| {
+            found.push(Match { start, end: start + matcher.pattern(pattern).len() as u64, pattern });
+        });
+        self.told += (found.len() - before) as u64;
+        (!begun.is_empty()).then_some(begun)
     }
 
     fn remember(&mut self, bytes: &[u8]) {
@@ -202,7 +235,48 @@ mod tests {
         assert_eq!(scanner.keep_from(), 1000, "the open match began there");
     }
 
+    /// 500 strings that are beginnings of each other stand at every byte of a run of one letter.
+    #[test]
+    fn matches_are_bounded_and_the_search_goes_on_behind_them() {
+        let mut patterns: Vec<Box<[u8]>> = (40..540).map(|length| vec![b'a'; length].into()).collect();
+        patterns.push(b"demo-repo"[..].into());
+        let matcher = Matcher::new(patterns);
+        let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+        scanner.push(&matcher, &[b'a'; 64], &mut found);
+        assert_eq!((found.len(), scanner.overflow()), ((1..=25).sum(), None), "few are told, each");
+        for _ in 0..64 {
+            scanner.push(&matcher, &[b'a'; 1024], &mut found);
+        }
+        assert_eq!(scanner.overflow(), Some(TOO_MANY_MATCHES));
+        assert!((found.len() as u64) < allowed(64 + (64 << 10)) + 1000, "{}", found.len());
+        scanner.push(&matcher, &[b'.'; 1024], &mut found);
+        found.clear();
+        scanner.push(&matcher, b"demo-repo", &mut found);
+        assert_eq!(found.len(), 1);
+    }
+
     proptest! {
+        /// Against every pattern at every place; a small alphabet makes one pattern the beginning of another.
+        #[test]
+        fn agrees_with_the_obvious_search(
+            patterns in prop::collection::vec("a{30,40}[ab]{0,9}|[ab]{8,50}", 1..20),
+            text in "a{0,60}[ab]{0,200}",
+        ) {
+            let patterns: Vec<&[u8]> = patterns.iter().map(String::as_bytes).collect();
+            let text = text.as_bytes();
+            let mut expected = Vec::new();
+            for (id, pattern) in patterns.iter().enumerate() {
+                let places = text.windows(pattern.len()).enumerate().filter(|(_, window)| window == pattern);
+                expected.extend(places.map(|(at, _)| Match {
+                    start: at as u64,
+                    end: (at + pattern.len()) as u64,
+                    pattern: id as PatternId,
+                }));
+            }
+            expected.sort_unstable();
+            prop_assert_eq!(scan(&patterns, &[text]), expected);
+        }
+
         #[test]
         fn chunk_borders_change_nothing(
             patterns in prop::collection::vec("[ab]{8,80}", 1..12),
