@@ -3,6 +3,7 @@
 //! This is a second reading of the format, on purpose: the observer takes no code from the observed, so that one bug
 //! cannot hide in both.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -80,8 +81,10 @@ struct Line {
 pub(crate) struct Journal {
     /// Its messages in order.
     pub messages: Vec<Message>,
-    /// The runs that its lines name, each once.
-    pub runs: Vec<String>,
+    /// The runs that its lines name.
+    pub runs: BTreeSet<String>,
+    /// Messages that name no run.
+    pub without_run: u64,
     /// Lines that could not be used, each with its number and why. A last line without its end is the usual one: the
     /// agent was killed while it wrote.
     pub problems: Vec<String>,
@@ -140,10 +143,11 @@ impl Journal {
             ("agent-a", Event::Received) | ("agent-b", Event::Sent) => Direction::ServerToClient,
             (other, _) => bail!("the agent is {other:?}, neither \"agent-a\" nor \"agent-b\""),
         };
-        if let Some(run) = line.run
-            && !self.runs.contains(&run)
-        {
-            self.runs.push(run);
+        match line.run {
+            Some(run) => {
+                self.runs.insert(run);
+            }
+            None => self.without_run += 1,
         }
         self.messages.push(Message {
             agent: line.agent,

@@ -13,6 +13,7 @@ use dissect::capture::Record;
 use dissect::frame::{self, Frame, Network, TcpSegment, Transport, UsualOptions};
 use dissect::ip::Ip;
 use dissect::keylog::KeyLog;
+use dissect::link::LinkType;
 use dissect::stop::Why;
 use dissect::tcp::{Disposition, Origin, Segment};
 use dissect::tls::{Side, Workspace};
@@ -63,6 +64,12 @@ pub(crate) struct Frames {
     pub first_at: Option<u64>,
     /// Time of the last frame.
     pub last_at: Option<u64>,
+    /// The lowest time of a frame: a file need not be in the order of time.
+    pub earliest_at: Option<u64>,
+    /// The highest.
+    pub latest_at: Option<u64>,
+    /// Link type of the first frame, and the first other one.
+    pub link_types: [Option<LinkType>; 2],
 }
 
 impl Frames {
@@ -109,6 +116,13 @@ impl<'k> Pass<'k> {
         self.frames.truncated += u64::from(record.is_truncated());
         self.frames.first_at.get_or_insert(record.captured_at);
         self.frames.last_at = Some(record.captured_at);
+        let at = record.captured_at;
+        self.frames.earliest_at = Some(self.frames.earliest_at.map_or(at, |earliest| earliest.min(at)));
+        self.frames.latest_at = Some(self.frames.latest_at.map_or(at, |latest| latest.max(at)));
+        let [first, other] = &mut self.frames.link_types;
+        if *first.get_or_insert(record.link_type) != record.link_type {
+            other.get_or_insert(record.link_type);
+        }
         let frame = frame::decode(record.link_type, record.bytes, record.original_len);
         self.shared.evidence.times.push(record.captured_at);
         self.shared.evidence.packets.push(record, &frame);

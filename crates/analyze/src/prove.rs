@@ -4,7 +4,7 @@ mod completeness;
 mod controls;
 mod first_exchange;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -82,17 +82,23 @@ pub fn prove(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -> 
 
 fn read_journals(input: &Input, doubts: &mut Doubts) -> Result<(Vec<crate::journal::Message>, bool)> {
     let mut messages = Vec::new();
-    let mut runs = Vec::new();
+    let mut runs = BTreeSet::new();
+    let mut without_run = 0;
     for path in &input.journals {
         let journal = Journal::read(path)?;
         doubts.capture.extend(journal.problems);
         messages.extend(journal.messages);
         runs.extend(journal.runs);
+        without_run += journal.without_run;
     }
-    if let Some(manifest) = &input.manifest
-        && let Some(other) = runs.iter().find(|run| **run != manifest.run_id)
-    {
-        doubts.capture.push(format!("a journal is of run {other}, the capture of run {}", manifest.run_id));
+    if let Some(manifest) = &input.manifest {
+        if let Some(other) = runs.iter().find(|run| **run != manifest.run_id) {
+            let run = &manifest.run_id;
+            doubts.capture.push(format!("a journal is of run {other}, the capture of run {run}"));
+        }
+        if without_run > 0 {
+            doubts.capture.push(format!("{without_run} message(s) of the journals name no run"));
+        }
     }
     Ok((messages, !input.journals.is_empty()))
 }

@@ -160,9 +160,14 @@ impl KnownStrings {
         &self.meanings[pattern as usize]
     }
 
-    /// Number of decoys that are searched.
+    /// Number of decoys that are searched by their own bytes.
     pub(crate) fn decoys(&self) -> usize {
-        self.needles.iter().filter(|needle| needle.is_decoy).count()
+        self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() >= MIN_PATTERN).count()
+    }
+
+    /// Number of decoys that are too short for that: it shows nothing that they are not found.
+    pub(crate) fn short_decoys(&self) -> usize {
+        self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() < MIN_PATTERN).count()
     }
 }
 
@@ -507,6 +512,13 @@ mod tests {
     fn a_decoy_that_was_said_stays_a_decoy() {
         let said = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
         assert_eq!(KnownStrings::new(&said, &["0123456789abcdef".to_owned()]).decoys(), 1);
+    }
+
+    #[test]
+    fn a_decoy_that_is_too_short_is_not_searched() {
+        let decoys = ["", "zz", "0123456", "01234567"].map(str::to_owned);
+        let known = KnownStrings::new(&[], &decoys);
+        assert_eq!((known.decoys(), known.short_decoys()), (1, 3));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use craft::frame::{self, Ethernet, Ip, Link, Tcp};
 use craft::{Endian, pcapng};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::{Bench, Line, Talk, record, whole};
+use serde_json::Value;
+use support::{Bench, Line, STARTED_AT, Talk, record, whole};
 
 const CLEAR_RECORDS: &str = "more handshake records in the clear than are remembered";
 const LONG_STRINGS: &str = "more long strings under way in one stream than are followed";
@@ -244,4 +245,39 @@ fn a_capture_that_says_that_frames_were_dropped() {
     };
     assert!(!told(0));
     assert!(told(77));
+}
+
+/// What is in doubt of a run, after `change` to its manifest and its journal.
+fn doubts_with(change: impl FnOnce(&mut Value, &mut Value)) -> Vec<String> {
+    let head = format!("POST /tool HTTP/1.1\r\nContent-Length: {}\r\n\r\n", SAID.len());
+    let talk = Talk::open().says(Side::Client, &[head.as_bytes(), SAID.as_bytes()].concat());
+    let line = Line { agent: "agent-a", event: "sent", at: 1, body: SAID };
+    Bench::new(&[line]).analyze_run(&talk.made(), change).reasons
+}
+
+#[test]
+fn a_manifest_that_does_not_fit() {
+    const SECOND: u64 = 1_000_000_000;
+    assert_eq!(doubts_with(|_, _| {}), [""; 0]);
+    type Change = Box<dyn FnOnce(&mut Value, &mut Value)>;
+    let cases: [(Change, &str); 6] = [
+        (Box::new(|manifest, _| manifest["capture"]["frames"] = Value::Null), "how many frames"),
+        (Box::new(|manifest, _| manifest["link_type"] = 113.into()), "link type 113"),
+        (
+            Box::new(|manifest, _| manifest["started_at_unix_ns"] = (STARTED_AT + 2 * SECOND).into()),
+            "another time",
+        ),
+        (
+            Box::new(|manifest, _| manifest["ended_at_unix_ns"] = (STARTED_AT - 2 * SECOND).into()),
+            "another time",
+        ),
+        (Box::new(|_, line| line["run"] = "1".into()), "of run 1"),
+        (Box::new(|_, line| line["run"] = Value::Null), "name no run"),
+    ];
+    for (change, reason) in cases {
+        let doubts = doubts_with(change);
+        assert!(doubts.len() == 1 && doubts[0].contains(reason), "{reason}: {doubts:?}");
+    }
+    let apart = doubts_with(|manifest, _| manifest["started_at_unix_ns"] = (STARTED_AT + SECOND).into());
+    assert_eq!(apart, [""; 0], "clocks may be a second apart");
 }

@@ -5,12 +5,17 @@ use crate::evidence::{Sighting, direction};
 use crate::exposure::{Completeness, TroubledStream, UnexplainedEntry};
 use crate::journal::Direction;
 use crate::manifest::Manifest;
+use crate::pass::Frames;
 use crate::streams::Streams;
 use crate::strings::{KnownMessage, MAX_DEPTH};
 use crate::verdict::Doubts;
 
 /// Missing messages that are named.
 const MAX_MISSING: usize = 32;
+
+/// By how much a frame may be of another time than its capture. The kernel and the capturer read the same clock, but it
+/// can be set meanwhile.
+const CLOCKS_APART_NS: u64 = 1_000_000_000;
 
 impl Proof<'_> {
     /// Counts what was seen; whatever is missing is a doubt.
@@ -142,6 +147,27 @@ impl Proof<'_> {
             && frames != self.frames.total
         {
             doubt.push(format!("the capturer wrote {frames} frames, the file holds {}", self.frames.total));
+        }
+        if manifest.finished && manifest.capture.frames.is_none() {
+            doubt.push("the capturer did not say how many frames it wrote".to_owned());
+        }
+        if let Some(said) = manifest.link_type
+            && let Some(other) = self.frames.link_types.iter().flatten().find(|link_type| link_type.0 != said)
+        {
+            doubt.push(format!(
+                "the capturer wrote frames of link type {said}, the file holds some of {}",
+                other.0
+            ));
+        }
+        let Frames { earliest_at, latest_at, .. } = self.frames;
+        let is_early = earliest_at
+            .zip(manifest.started_at_unix_ns)
+            .is_some_and(|(at, started)| at < started.saturating_sub(CLOCKS_APART_NS));
+        let is_late = latest_at
+            .zip(manifest.ended_at_unix_ns)
+            .is_some_and(|(at, ended)| at > ended.saturating_add(CLOCKS_APART_NS));
+        if is_early || is_late {
+            doubt.push("frames are of another time than the manifest says that the capture took".to_owned());
         }
         if manifest.vantage == "interface" && manifest.finished && manifest.capture.kernel_drops.is_none() {
             doubt.push("the capturer did not ask the kernel for dropped frames".to_owned());

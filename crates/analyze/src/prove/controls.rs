@@ -2,6 +2,7 @@
 
 use super::Proof;
 use crate::exposure::{Controls, DecoyControl, PositiveControl, Summary, WrongKeyControl};
+use crate::search::MIN_PATTERN;
 use crate::verdict::Doubts;
 
 impl Proof<'_> {
@@ -43,9 +44,14 @@ impl Proof<'_> {
         let decoys = self.known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
         let found = decoys.filter(|(id, _)| self.evidence.findings.of(*id as u32).total() > 0).count() as u64;
         let searched = self.known.decoys() as u64;
-        let decoys = DecoyControl { passed: searched > 0 && found == 0, searched, found };
+        let short = self.known.short_decoys();
+        let decoys = DecoyControl { passed: searched > 0 && short == 0 && found == 0, searched, found };
         if found > 0 {
             doubts.capture.push(format!("{found} decoy(s) that were never sent were found"));
+        } else if short > 0 {
+            doubts.search.push(format!(
+                "{short} decoy(s) of the manifest are shorter than {MIN_PATTERN} bytes: that they are not found shows nothing"
+            ));
         } else if searched == 0 {
             doubts.search.push("there are no decoys: the manifest names none".to_owned());
         }

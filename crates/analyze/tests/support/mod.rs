@@ -9,6 +9,10 @@ use analyze::prove::{self, Options};
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
+use serde_json::Value;
+
+/// When a run's capture begins, nanoseconds since the epoch.
+pub(crate) const STARTED_AT: u64 = 10_000_000_000;
 
 /// One frame of a capture to be made.
 #[derive(Clone)]
@@ -60,6 +64,32 @@ impl Bench {
         self.analyze_file(&writer.into_inner())
     }
 
+    /// As a run leaves it, from [`STARTED_AT`] on, after `change` to the manifest and to the one line of the journal.
+    pub(crate) fn analyze_run(&self, made: &[Made], change: impl FnOnce(&mut Value, &mut Value)) -> Capture {
+        let mut writer = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN)
+            .expect("a vector can be written");
+        for (at, made) in (1..).zip(made) {
+            let at = STARTED_AT + at * 1000;
+            writer.write(at, made.original_len, &made.bytes).expect("a vector can be written");
+        }
+        let file = writer.into_inner();
+        let mut manifest = serde_json::json!({
+            "schema": "plainsight.manifest/1", "run_id": "0", "name": "a", "backend": "relay", "vantage": "relay",
+            "variant": {"name": "http", "scheme": "http"}, "link_type": 1, "finished": true, "key_log": null,
+            "capture": {"file": "a.pcap", "sha256": sha256(&file), "frames": made.len()},
+            "journals": ["a.jsonl"], "decoys": ["ffeeddccbbaa99887766554433221100"],
+            "started_at_unix_ns": STARTED_AT, "ended_at_unix_ns": STARTED_AT, "expected_verdict": "exposed",
+        });
+        let journal = self.directory.path().join("a.jsonl");
+        let text = std::fs::read_to_string(&journal).expect("the journal");
+        let mut line: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+        change(&mut manifest, &mut line);
+        std::fs::write(&journal, format!("{line}\n")).expect("the journal");
+        std::fs::write(self.directory.path().join("a.manifest.json"), manifest.to_string())
+            .expect("the manifest");
+        self.analyze_file(&file)
+    }
+
     /// A file as it is.
     pub(crate) fn analyze_file(&self, file: &[u8]) -> Capture {
         std::fs::write(self.path(), file).expect("the capture");
@@ -72,14 +102,17 @@ impl Bench {
 impl Line<'_> {
     fn json(&self) -> serde_json::Value {
         let Self { agent, event, at, body } = self;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
-        let sha256: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         serde_json::json!({
             "schema": "plainsight.journal/1", "run": "0", "agent": agent, "event": event,
             "message_id": "call-0001", "at_unix_ns": at, "local": null, "remote": "10.0.0.2:8000",
-            "content_type": "application/json", "body_sha256": sha256, "body": body,
+            "content_type": "application/json", "body_sha256": sha256(body.as_bytes()), "body": body,
         })
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A conversation under way.
