@@ -131,7 +131,9 @@ async fn its_helper_killed(way: Way) {
 
 /// A program of its own that runs a box, and is the leader of its process group.
 fn owner(way: Way, label: &str, token: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_box-run"));
+    // Tests that are started in the background of a script ignore SIGINT, and so would whoever they start.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_box-run")]);
     command.args(["--backend", if way == Way::Docker { "docker" } else { "namespace" }, "--label", label]);
     if way == Way::WithoutCgroups {
         command.arg("--no-cgroups");
