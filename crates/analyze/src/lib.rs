@@ -34,6 +34,7 @@ mod strings;
 mod tls;
 mod traffic;
 pub mod verdict;
+mod vouched;
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {

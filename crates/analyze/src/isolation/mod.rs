@@ -40,16 +40,13 @@ use crate::pass::{Frames, Pass};
 use crate::reader::{self, Ended, Sink};
 use crate::streams::Streams;
 use crate::strings::KnownStrings;
+use crate::vouched;
 
 /// The name of the file that describes a run.
 pub const FILE_NAME: &str = "isolation.json";
 
 /// Shortest value that is looked for. Shorter ones are found by chance.
 const MIN_VALUE: usize = 8;
-
-/// How much a frame's time may lie outside of its capture's: the kernel stamps a frame before the capturer looks at its
-/// own clock.
-const CLOCK_SLACK_NS: u64 = 1_000_000_000;
 
 /// The names of the captures that an isolation run speaks for.
 ///
@@ -176,7 +173,7 @@ impl Searched {
         let found = values.iter().map(|value| {
             indices.get(value.as_bytes()).map_or_else(Found::default, |index| of(*index).clone())
         });
-        if decoys.iter().any(|decoy| decoy.len() < MIN_VALUE) {
+        if known.short_decoys() > 0 {
             doubts.push("a decoy is too short to be told from chance".to_owned());
         }
         let unexplained = evidence.unexplained.first().map(|first| {
@@ -347,26 +344,9 @@ impl Searched {
         if manifest.run_id != experiment.run_id {
             doubts.push(format!("it is of run {}, not of {}", manifest.run_id, experiment.run_id));
         }
-        if !manifest.finished {
-            doubts.push("the capturer did not close this file: the capture broke off".to_owned());
-        } else if manifest.capture.sha256.as_deref() != Some(&self.sha256) {
-            doubts.push("the file is not the one that the capturer closed: its SHA-256 differs".to_owned());
-        }
-        if manifest.capture.frames != Some(self.frames.total) {
-            let told = manifest.capture.frames.unwrap_or_default();
-            doubts.push(format!("the capturer wrote {told} frames, the file holds {}", self.frames.total));
-        }
-        if let (Some(from), Some(to)) = (manifest.started_at_unix_ns, manifest.ended_at_unix_ns) {
-            let window = from.saturating_sub(CLOCK_SLACK_NS)..=to.saturating_add(CLOCK_SLACK_NS);
-            let times = [self.frames.first_at, self.frames.last_at];
-            if times.into_iter().flatten().any(|at| !window.contains(&at)) {
-                doubts.push("its frames are of another time than its manifest says".to_owned());
-            }
-        }
-        match manifest.capture.kernel_drops {
-            Some(0) => {}
-            Some(drops) => doubts.push(format!("the kernel dropped {drops} frame(s)")),
-            None => doubts.push("the capturer did not ask the kernel for dropped frames".to_owned()),
+        doubts.extend(vouched::doubts(manifest, &self.sha256, &self.frames));
+        if manifest.capture.kernel_drops.is_none() {
+            doubts.push("the capturer did not ask the kernel for dropped frames".to_owned());
         }
         if manifest.capture.filter.as_deref() != Some("") {
             doubts.push("it was filtered: not every frame is in it".to_owned());

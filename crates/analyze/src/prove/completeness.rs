@@ -4,18 +4,13 @@ use super::Proof;
 use crate::evidence::{Sighting, direction};
 use crate::exposure::{Completeness, TroubledStream, UnexplainedEntry};
 use crate::journal::Direction;
-use crate::manifest::Manifest;
-use crate::pass::Frames;
 use crate::streams::Streams;
 use crate::strings::{KnownMessage, MAX_DEPTH};
 use crate::verdict::Doubts;
+use crate::vouched;
 
 /// Missing messages that are named.
 const MAX_MISSING: usize = 32;
-
-/// By how much a frame may be of another time than its capture. The kernel and the capturer read the same clock, but it
-/// can be set meanwhile.
-const CLOCKS_APART_NS: u64 = 1_000_000_000;
 
 impl Proof<'_> {
     /// Counts what was seen; whatever is missing is a doubt.
@@ -30,10 +25,12 @@ impl Proof<'_> {
                 doubt.push("there is no manifest: nobody vouches for this file".to_owned());
             }
             None => {}
-            Some(manifest) => self.doubt_manifest(manifest, hash_matches == Some(true), doubt),
-        }
-        if let Some(drops @ 1..) = kernel_drops {
-            doubt.push(format!("the kernel dropped {drops} frame(s)"));
+            Some(manifest) => {
+                doubt.extend(vouched::doubts(manifest, sha256, &self.frames));
+                if manifest.vantage == "interface" && manifest.finished && kernel_drops.is_none() {
+                    doubt.push("the capturer did not ask the kernel for dropped frames".to_owned());
+                }
+            }
         }
         if self.frames.dropped > 0 {
             doubt.push(self.frames.told_drops());
@@ -134,43 +131,6 @@ impl Proof<'_> {
                     reason: bytes.reason.clone(),
                 })
                 .collect(),
-        }
-    }
-
-    fn doubt_manifest(&self, manifest: &Manifest, hash_matches: bool, doubt: &mut Vec<String>) {
-        if !manifest.finished {
-            doubt.push("the capturer did not close this file: the capture broke off".to_owned());
-        } else if !hash_matches {
-            doubt.push("the file is not the one that the capturer closed: its SHA-256 differs".to_owned());
-        }
-        if let Some(frames) = manifest.capture.frames
-            && frames != self.frames.total
-        {
-            doubt.push(format!("the capturer wrote {frames} frames, the file holds {}", self.frames.total));
-        }
-        if manifest.finished && manifest.capture.frames.is_none() {
-            doubt.push("the capturer did not say how many frames it wrote".to_owned());
-        }
-        if let Some(said) = manifest.link_type
-            && let Some(other) = self.frames.link_types.iter().flatten().find(|link_type| link_type.0 != said)
-        {
-            doubt.push(format!(
-                "the capturer wrote frames of link type {said}, the file holds some of {}",
-                other.0
-            ));
-        }
-        let Frames { earliest_at, latest_at, .. } = self.frames;
-        let is_early = earliest_at
-            .zip(manifest.started_at_unix_ns)
-            .is_some_and(|(at, started)| at < started.saturating_sub(CLOCKS_APART_NS));
-        let is_late = latest_at
-            .zip(manifest.ended_at_unix_ns)
-            .is_some_and(|(at, ended)| at > ended.saturating_add(CLOCKS_APART_NS));
-        if is_early || is_late {
-            doubt.push("frames are of another time than the manifest says that the capture took".to_owned());
-        }
-        if manifest.vantage == "interface" && manifest.finished && manifest.capture.kernel_drops.is_none() {
-            doubt.push("the capturer did not ask the kernel for dropped frames".to_owned());
         }
     }
 }

@@ -118,8 +118,8 @@ fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
     (zero || usize::from(length) > max).then_some(NotTls::Length(length))
 }
 
-/// Makes room for `more` bytes of a record that ends at `end`: for twice as many as there is room for now, never for more
-/// than the record. A header alone must not buy a buffer of the length that it names.
+/// Makes room for `more` bytes of a record that ends at `end`: for twice as many as there is room for already, never for
+/// more than the record. A header alone must not buy a buffer of the length that it names.
 fn reserve(partial: &mut Vec<u8>, more: usize, end: usize) {
     let wanted = partial.len() + more;
     if wanted > partial.capacity() {
