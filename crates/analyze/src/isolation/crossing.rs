@@ -29,8 +29,8 @@ pub(super) enum Owner {
     Box(String),
 }
 
-/// Looks through what the boxes without network said.
-pub(super) fn crossings(experiment: &Experiment, boxes: &[Boxes]) -> Vec<Crossing> {
+/// Looks through what the boxes without network said. Where the search could not follow everything, that is a doubt.
+pub(super) fn crossings(experiment: &Experiment, boxes: &[Boxes], doubts: &mut Vec<String>) -> Vec<Crossing> {
     let mut owners: HashMap<String, Owner> = HashMap::new();
     for run in boxes.iter().flat_map(|boxes| &boxes.runs) {
         for canary in run.attempts().into_iter().filter_map(|attempt| attempt.canary) {
@@ -49,6 +49,9 @@ pub(super) fn crossings(experiment: &Experiment, boxes: &[Boxes]) -> Vec<Crossin
         for said in said(run) {
             search(&mut evidence, said.as_bytes());
         }
+        let mut bounds: Vec<_> = evidence.bounds_hit.iter().collect();
+        bounds.sort_unstable();
+        doubts.extend(bounds.into_iter().map(|bound| format!("what {} said: {bound}", run.name)));
         for (index, needle) in known.needles.iter().enumerate() {
             let value = std::str::from_utf8(&needle.bytes).unwrap_or_default();
             let Some(owner) = owners.get(value) else { continue };

@@ -70,7 +70,7 @@ pub(super) fn judge(
     doubts.extend(plan::doubts(experiment, boxes));
     let kinds = kinds(&attempts, boxes, &mut doubts);
     judge_captures(experiment, &captures, &mut leaks, &mut doubts);
-    let secrets_crossed = judge_crossings(experiment, boxes, &mut leaks);
+    let secrets_crossed = judge_crossings(experiment, boxes, &mut leaks, &mut doubts);
     judge_times(&captures, boxes, &mut doubts);
 
     // In each of them, or one could be of a search that finds nothing.
@@ -319,9 +319,14 @@ fn judge_captures(
 }
 
 /// What a box without network has of somebody else's. Returns how many times it is a user's secret.
-fn judge_crossings(experiment: &Experiment, boxes: &[Boxes], leaks: &mut Vec<String>) -> u64 {
+fn judge_crossings(
+    experiment: &Experiment,
+    boxes: &[Boxes],
+    leaks: &mut Vec<String>,
+    doubts: &mut Vec<String>,
+) -> u64 {
     let mut secrets = 0;
-    for crossing in crossing::crossings(experiment, boxes) {
+    for crossing in crossing::crossings(experiment, boxes, doubts) {
         match crossing.of {
             Owner::User(id) => {
                 leaks.push(format!("{}: it has what only user {id} told", crossing.name));
@@ -743,6 +748,8 @@ mod tests {
                 (|run| one(run, 0, 0).user = Some("carol".to_owned()), "box 0 ran for nobody of this run"),
                 (|run| one(run, 0, 0).exit = "signal 9".to_owned(), "ended with signal 9"),
                 (|run| one(run, 0, 0).run = "another".to_owned(), "is of run another"),
+                // Feints of compressed data, more than are tried.
+                (|run| one(run, 0, 0).stdout.push_str(&"x^".repeat(400)), "what box 0 said: "),
             ],
         );
     }
