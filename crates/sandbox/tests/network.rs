@@ -62,14 +62,49 @@ fn a_container_joins_the_network_that_it_is_given() {
         if common::open(Way::Docker).await.is_none() {
             return;
         }
-        let given = Docker::open_with_network(options(Way::Docker, "test"), "bridge".into()).await.unwrap();
+        let network = EngineNetwork::create();
+        let given =
+            Docker::open_with_network(options(Way::Docker, "test"), network.id.clone()).await.unwrap();
         let given: Arc<dyn Sandbox> = Arc::new(given);
-        let gateway = Command::new("docker")
-            .args(["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge"])
-            .output()
-            .expect("docker's command line");
-        reaches(&given, String::from_utf8_lossy(&gateway.stdout).trim()).await;
+        reaches(&given, &network.gateway()).await;
     });
+}
+
+/// A bridge network of the engine that the test creates and removes.
+///
+/// The engine's default network `bridge` does not serve: after the first start of an engine 20.10 its description has no
+/// `Gateway`.
+struct EngineNetwork {
+    id: String,
+}
+
+impl EngineNetwork {
+    fn create() -> Self {
+        let name = format!("plainsight-test-{}", std::process::id());
+        Self { id: docker(&["network", "create", &name]) }
+    }
+
+    /// The host's address in this network.
+    fn gateway(&self) -> String {
+        docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &self.id])
+    }
+}
+
+impl Drop for EngineNetwork {
+    fn drop(&mut self) {
+        let removed = Command::new("docker").args(["network", "rm", &self.id]).output();
+        if !std::thread::panicking() {
+            let removed = removed.unwrap();
+            assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+        }
+    }
+}
+
+/// What Docker's command line prints, without the line end.
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().expect("Docker's command line starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// A box of it reaches somebody who listens at this address of the host.
