@@ -1,16 +1,16 @@
 //! Which backend a run takes, why, and why not those before it.
 
 use anyhow::bail;
-use experiment::Backend;
+use experiment::manifest;
 
-use crate::cli::Wish;
+use crate::cli::BackendChoice;
 use crate::machine::{Explanation, Machine};
 use crate::programs::Programs;
 use crate::report::Reporter;
 
 /// A backend that can be taken now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Backend {
     /// Namespaces and a veth pair.
     Netns {
         /// The process must be in a user namespace of its own first.
@@ -20,19 +20,19 @@ pub(crate) enum Place {
     Relay,
 }
 
-impl Place {
+impl Backend {
     /// As the capturer's flags and the manifest call it.
-    pub(crate) fn backend(self) -> Backend {
+    pub(crate) fn manifest_name(self) -> manifest::Backend {
         match self {
-            Self::Netns { .. } => Backend::Netns,
-            Self::Relay => Backend::Relay,
+            Self::Netns { .. } => manifest::Backend::Netns,
+            Self::Relay => manifest::Backend::Relay,
         }
     }
 }
 
 /// Whether `netns` works here.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it works on Linux only"))]
-pub(crate) enum Netns {
+pub(crate) enum NetnsProbe {
     Works { user_namespace: bool, detail: String },
     Refused { error: String, explanation: Explanation },
 }
@@ -40,64 +40,68 @@ pub(crate) enum Netns {
 /// Takes the wished backend, or the first that works, and says so.
 ///
 /// Must be called before the process has a second thread: for `netns` without root it enters a user namespace.
-pub(crate) fn take(wish: Wish, programs: &Programs, reporter: &Reporter) -> anyhow::Result<Place> {
-    let place = match wish {
-        Wish::Relay => {
+pub(crate) fn choose(
+    choice: BackendChoice,
+    programs: &Programs,
+    reporter: &Reporter,
+) -> anyhow::Result<Backend> {
+    let backend = match choice {
+        BackendChoice::Relay => {
             reporter.note("backend relay: as asked for");
-            Place::Relay
+            Backend::Relay
         }
-        Wish::Auto | Wish::Netns => match (probe_netns(programs)?, wish) {
-            (Netns::Works { user_namespace, detail }, Wish::Auto) => {
+        BackendChoice::Auto | BackendChoice::Netns => match (probe_netns(programs)?, choice) {
+            (NetnsProbe::Works { user_namespace, detail }, BackendChoice::Auto) => {
                 reporter.note(&format!("backend netns: the first that works here ({detail})"));
-                Place::Netns { user_namespace }
+                Backend::Netns { user_namespace }
             }
-            (Netns::Works { user_namespace, detail }, _) => {
+            (NetnsProbe::Works { user_namespace, detail }, _) => {
                 reporter.note(&format!("backend netns: as asked for ({detail})"));
-                Place::Netns { user_namespace }
+                Backend::Netns { user_namespace }
             }
-            (Netns::Refused { error, explanation }, Wish::Auto) => {
+            (NetnsProbe::Refused { error, explanation }, BackendChoice::Auto) => {
                 reporter.note(&format!(
                     "backend relay: netns cannot be taken here: {error}; {}. `lab doctor` tells the remedy",
                     explanation.cause
                 ));
-                Place::Relay
+                Backend::Relay
             }
-            (Netns::Refused { error, explanation }, _) => bail!(
+            (NetnsProbe::Refused { error, explanation }, _) => bail!(
                 "backend netns cannot be taken here: {error}; {}\nremedy: {}",
                 explanation.cause,
                 explanation.remedy
             ),
         },
     };
-    enter(place)?;
-    Ok(place)
+    enter(backend)?;
+    Ok(backend)
 }
 
 #[cfg(target_os = "linux")]
-fn enter(place: Place) -> anyhow::Result<()> {
-    if let Place::Netns { user_namespace: true } = place {
+fn enter(backend: Backend) -> anyhow::Result<()> {
+    if let Backend::Netns { user_namespace: true } = backend {
         crate::netns::become_root_of_own_user_namespace()?;
     }
     Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn enter(_place: Place) -> anyhow::Result<()> {
+fn enter(_backend: Backend) -> anyhow::Result<()> {
     Ok(())
 }
 
 /// Tries it for real, in a child process.
 #[cfg(target_os = "linux")]
-pub(crate) fn probe_netns(programs: &Programs) -> anyhow::Result<Netns> {
+pub(crate) fn probe_netns(programs: &Programs) -> anyhow::Result<NetnsProbe> {
     use crate::netns::probe::{Probe, run};
 
     Ok(match run(programs.lab())? {
         Probe::Works { user_namespace, built_in_us, .. } => {
             let how = if user_namespace { "user namespace of our own" } else { "as root" };
             let detail = format!("{how}, wire up in {} ms", built_in_us.div_ceil(1000));
-            Netns::Works { user_namespace, detail }
+            NetnsProbe::Works { user_namespace, detail }
         }
-        Probe::Refused { step, errno, error } => Netns::Refused {
+        Probe::Refused { step, errno, error } => NetnsProbe::Refused {
             error: format!("{step}: {error}"),
             explanation: crate::machine::explain(&Machine::read(), step, errno, programs.lab()),
         },
@@ -105,9 +109,9 @@ pub(crate) fn probe_netns(programs: &Programs) -> anyhow::Result<Netns> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn probe_netns(_programs: &Programs) -> anyhow::Result<Netns> {
+pub(crate) fn probe_netns(_programs: &Programs) -> anyhow::Result<NetnsProbe> {
     let _ = Machine::read();
-    Ok(Netns::Refused {
+    Ok(NetnsProbe::Refused {
         error: "network namespaces need Linux".to_owned(),
         explanation: Explanation {
             cause: format!("this is {}", std::env::consts::OS),

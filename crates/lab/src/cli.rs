@@ -51,7 +51,7 @@ pub(crate) struct RunArgs {
     pub(crate) variants: Vec<&'static Variant>,
 
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) setup: SetupArgs,
 
     /// Where the files of the runs go.
     #[arg(long, value_name = "DIR", default_value = "captures")]
@@ -73,7 +73,7 @@ pub(crate) struct CostArgs {
     pub(crate) variants: Vec<&'static Variant>,
 
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) setup: SetupArgs,
 }
 
 #[derive(Debug, Args)]
@@ -85,10 +85,10 @@ pub(crate) struct DoctorArgs {
 
 /// Where and with what a run takes place.
 #[derive(Debug, Args)]
-pub(crate) struct PlaceArgs {
+pub(crate) struct SetupArgs {
     /// Where the traffic runs.
-    #[arg(long, env = "PLAINSIGHT_BACKEND", value_enum, default_value_t = Wish::Auto)]
-    pub(crate) backend: Wish,
+    #[arg(long, env = "PLAINSIGHT_BACKEND", value_enum, default_value_t = BackendChoice::Auto)]
+    pub(crate) backend: BackendChoice,
 
     /// Certificates; made or renewed when a variant needs them.
     #[arg(long, value_name = "DIR", default_value = "certs")]
@@ -97,7 +97,7 @@ pub(crate) struct PlaceArgs {
 
 /// The backend that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Wish {
+pub(crate) enum BackendChoice {
     /// The first that works: netns, then relay.
     Auto,
     /// Two network namespaces joined by a veth pair (Linux).

@@ -18,11 +18,11 @@ use experiment::{VARIANTS, Variant};
 
 use crate::backend;
 use crate::cli::CostArgs;
+use crate::connection_timing::{self, Connection, LATE_ACK_NS};
 use crate::programs::Programs;
 use crate::report::Reporter;
 use crate::run::{Lab, Outcome, Script, needed, until_interrupted};
 use crate::staging::Captures;
-use crate::wire::{self, Connection, LATE_ACK_NS};
 
 /// The message of the lab report, and the only one here: all requests weigh the same.
 const MESSAGE: &str = r#"{"id":"call-0001","type":"tool_call","tool_name":"analyze_dependency","arguments":{"repo":"demo-repo","target":"libssl","depth":2}}"#;
@@ -42,7 +42,7 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
         if args.variants.is_empty() { VARIANTS.iter().collect() } else { args.variants.clone() };
     let programs = Programs::beside_this()?;
     programs.require(&needed(&variants))?;
-    let place = backend::take(args.place.backend, &programs, reporter)?;
+    let backend = backend::choose(args.setup.backend, &programs, reporter)?;
 
     let mut tallies: Vec<(&Variant, Tally)> =
         variants.iter().map(|&variant| (variant, Tally::default())).collect();
@@ -52,7 +52,7 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
         let message = folder.path().join("message.json");
         fs::write(&message, MESSAGE).with_context(|| format!("writing {}", message.display()))?;
         let captures = Captures::open(&folder.path().join("captures"), reporter)?;
-        let lab = Lab { programs, place, certs: args.place.certs.clone(), reporter: reporter.silenced() };
+        let lab = Lab { programs, backend, certs: args.setup.certs.clone(), reporter: reporter.silenced() };
         let script = Script { message: Some(message), count: Some(COUNT), quiet_ms: Some(QUIET_MS) };
 
         let working = reporter.working();
@@ -70,7 +70,7 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
         Ok(())
     })?;
 
-    let report = report(place.backend().as_str(), args.runs, &tallies);
+    let report = report(backend.manifest_name().as_str(), args.runs, &tallies);
     std::io::stdout().write_all(report.as_bytes()).context("writing to stdout")?;
     let artefacts: u64 = tallies.iter().map(|(_, tally)| tally.artefacts()).sum();
     ensure!(
@@ -95,7 +95,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
-        let connections = wire::read(&outcome.files.path(&outcome.files.capture()))?;
+        let connections = connection_timing::read(&outcome.files.path(&outcome.files.capture()))?;
         self.take(&connections, outcome.agent_a_started_at_unix_ns)
     }
 
@@ -117,7 +117,7 @@ impl Tally {
 
         self.arrival.push(arrival);
         self.cold.push(cold_took);
-        self.warm.extend(warm.iter().map(wire::Turn::took));
+        self.warm.extend(warm.iter().map(connection_timing::Turn::took));
         self.lost_firsts += u64::from(arrival + cold_took >= LOST_FIRST_NS || first.syn_repeats > 0);
         self.slow += first.turns.iter().filter(|turn| turn.took() >= LATE_ACK_NS).count();
         Ok(())
@@ -180,7 +180,7 @@ fn milliseconds(ns: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Turn;
+    use crate::connection_timing::Turn;
 
     fn connection(syn_at: u64, turns: &[(u64, u64)]) -> Connection {
         let turns = turns.iter().map(|&(asked_at, answered_at)| Turn { asked_at, answered_at }).collect();

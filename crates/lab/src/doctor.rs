@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::backend::{Netns, probe_netns};
+use crate::backend::{NetnsProbe, probe_netns};
 use crate::cli::DoctorArgs;
 use crate::machine::{Explanation, Machine};
 use crate::programs::{Program, Programs, build_command};
@@ -52,14 +52,14 @@ impl Row {
     }
 }
 
-fn netns_row(netns: Netns) -> Row {
+fn netns_row(netns: NetnsProbe) -> Row {
     const WHAT: &str = "backend netns";
     match netns {
-        Netns::Works { detail, .. } => Row::fine(
+        NetnsProbe::Works { detail, .. } => Row::fine(
             WHAT,
             format!("namespaces, veth pair, offloads off, packet socket, a connection ({detail})"),
         ),
-        Netns::Refused { error, explanation: Explanation { cause, remedy } } => Row {
+        NetnsProbe::Refused { error, explanation: Explanation { cause, remedy } } => Row {
             what: WHAT,
             state: State::Refused,
             detail: format!("{error}; {cause}"),
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_refusal_stands_with_its_remedy() {
-        let refused = Netns::Refused {
+        let refused = NetnsProbe::Refused {
             error: "creating a user namespace: EPERM".to_owned(),
             explanation: Explanation { cause: "because".to_owned(), remedy: "do this\nor that".to_owned() },
         };

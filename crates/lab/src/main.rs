@@ -8,6 +8,7 @@
 
 mod backend;
 mod cli;
+mod connection_timing;
 mod cost;
 mod doctor;
 #[cfg(target_os = "linux")]
@@ -22,7 +23,6 @@ mod report;
 mod run;
 mod signals;
 mod staging;
-mod wire;
 
 use std::process::ExitCode;
 

@@ -182,7 +182,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Asks it to end in order (SIGTERM). One that is gone already will be noticed by whoever waits for it.
-    pub(crate) fn ask_to_end(&self) {
+    pub(crate) fn terminate(&self) {
         #[cfg(unix)]
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ =

@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use experiment::{Manifest, RunFiles, RunId, Variant};
 use serde::Deserialize;
 
-use crate::backend::{self, Place};
+use crate::backend::{self, Backend};
 use crate::cli::RunArgs;
 #[cfg(target_os = "linux")]
 use crate::netns;
@@ -53,7 +53,7 @@ const BLAME_WAIT: Duration = Duration::from_millis(200);
 /// What all runs of one command share.
 pub(crate) struct Lab {
     pub(crate) programs: Programs,
-    pub(crate) place: Place,
+    pub(crate) backend: Backend,
     pub(crate) certs: PathBuf,
     pub(crate) reporter: Reporter,
 }
@@ -81,10 +81,10 @@ pub(crate) struct Outcome {
 pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let programs = Programs::beside_this()?;
     programs.require(&needed(&args.variants))?;
-    let place = backend::take(args.place.backend, &programs, reporter)?;
+    let backend = backend::choose(args.setup.backend, &programs, reporter)?;
     // Opened after the user namespace is entered: nothing before this line leaves a trace.
     let captures = Captures::open(&args.captures, reporter)?;
-    let lab = Lab { programs, place, certs: args.place.certs.clone(), reporter: reporter.clone() };
+    let lab = Lab { programs, backend, certs: args.setup.certs.clone(), reporter: reporter.clone() };
     let script = Script { count: args.count, ..Script::default() };
     until_interrupted(async {
         for variant in &args.variants {
@@ -161,7 +161,7 @@ impl Lab {
 
         let run = Run { lab: self, variant, run_id: &run_id, staging: &staging, files: &files, script };
         // All processes are gone when this returns: nothing writes into the staging folder any more.
-        let done = run.through(&mut phases).await;
+        let done = run.run_to_end(&mut phases).await;
         let in_place = RunFiles::new(captures.path(), variant.name.parse()?);
         match done {
             Ok((manifest, agent_a_started_at_unix_ns)) => {
@@ -198,7 +198,7 @@ struct Run<'a> {
 }
 
 /// The programs that run beside agent-a. Dropped in this order.
-struct Cast {
+struct RunningPrograms {
     agent_b: Process,
     capturer: Process,
     /// Where agent-a finds agent-b: `IP:PORT`.
@@ -212,32 +212,36 @@ struct Ready {
 }
 
 impl Run<'_> {
-    async fn through(&self, phases: &mut Phases<'_>) -> anyhow::Result<(Manifest, u64)> {
+    async fn run_to_end(&self, phases: &mut Phases<'_>) -> anyhow::Result<(Manifest, u64)> {
         if self.variant.uses_tls() {
             phases.enter("certificates");
             let mut certgen = self.start(Call::new(Program::Certgen).flag("--out", &self.lab.certs))?;
             certgen.success(CERTGEN_DEADLINE, "making certificates").await?;
         }
-        match self.lab.place {
+        match self.lab.backend {
             #[cfg(target_os = "linux")]
-            Place::Netns { .. } => {
+            Backend::Netns { .. } => {
                 phases.enter("namespaces");
-                let wire = netns::Wire::build()?;
-                let cast = self.raise_on(&wire, phases).await?;
-                self.play(cast, Some(&wire.a.path()), phases).await
+                let pair = netns::VethPair::build()?;
+                let programs = self.start_in_namespaces(&pair, phases).await?;
+                self.run_agents(programs, Some(&pair.a.path()), phases).await
             }
             #[cfg(not(target_os = "linux"))]
-            Place::Netns { .. } => bail!("network namespaces need Linux"),
-            Place::Relay => {
-                let cast = self.raise_around_relay(phases).await?;
-                self.play(cast, None, phases).await
+            Backend::Netns { .. } => bail!("network namespaces need Linux"),
+            Backend::Relay => {
+                let programs = self.start_around_relay(phases).await?;
+                self.run_agents(programs, None, phases).await
             }
         }
     }
 
     #[cfg(target_os = "linux")]
-    async fn raise_on(&self, wire: &netns::Wire, phases: &mut Phases<'_>) -> anyhow::Result<Cast> {
-        let inside_b = wire.b.path();
+    async fn start_in_namespaces(
+        &self,
+        pair: &netns::VethPair,
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<RunningPrograms> {
+        let inside_b = pair.b.path();
         phases.enter("capturer ready");
         let call = self.capturer("interface").flag("--interface", netns::VETH_B).inside(Some(&inside_b));
         let mut capturer = self.start(call)?;
@@ -247,10 +251,10 @@ impl Run<'_> {
         let server = format!("{}:{}", netns::ADDRESS_B, self.variant.port);
         let mut agent_b = self.start(self.agent_b(&server).inside(Some(&inside_b)))?;
         agent_b.ready(&self.ready_file(Program::AgentB), READY_DEADLINE).await?;
-        Ok(Cast { agent_b, capturer, server })
+        Ok(RunningPrograms { agent_b, capturer, server })
     }
 
-    async fn raise_around_relay(&self, phases: &mut Phases<'_>) -> anyhow::Result<Cast> {
+    async fn start_around_relay(&self, phases: &mut Phases<'_>) -> anyhow::Result<RunningPrograms> {
         // Any free port: two labs, or a lab and somebody's server on port 8000, do not meet.
         const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -262,28 +266,28 @@ impl Run<'_> {
         let call = self.capturer("relay").flag("--listen", ANY_PORT).flag("--connect", behind);
         let mut capturer = self.start(call)?;
         let server = self.address_of(&mut capturer, Program::Capturer).await?;
-        Ok(Cast { agent_b, capturer, server })
+        Ok(RunningPrograms { agent_b, capturer, server })
     }
 
     /// The part that is the same everywhere: the conversation, and the orderly end of everybody.
-    async fn play(
+    async fn run_agents(
         &self,
-        mut cast: Cast,
+        mut programs: RunningPrograms,
         netns_a: Option<&Path>,
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<(Manifest, u64)> {
-        match self.play_all(&mut cast, netns_a, phases).await {
+        match self.run_calls(&mut programs, netns_a, phases).await {
             Ok(started) => {
                 let manifest = self.checked_manifest()?;
                 Ok((manifest, started))
             }
-            Err(error) => Err(cast.who_died_first(error).await),
+            Err(error) => Err(programs.root_cause(error).await),
         }
     }
 
-    async fn play_all(
+    async fn run_calls(
         &self,
-        cast: &mut Cast,
+        programs: &mut RunningPrograms,
         netns_a: Option<&Path>,
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<u64> {
@@ -291,24 +295,24 @@ impl Run<'_> {
 
         phases.enter("calls");
         let started = unix_ns(SystemTime::now());
-        let mut agent_a = self.start(self.agent_a(&cast.server).inside(netns_a))?;
+        let mut agent_a = self.start(self.agent_a(&programs.server).inside(netns_a))?;
         let deadline = CALLS_DEADLINE + CALL_DEADLINE * self.script.count.unwrap_or(0);
         tokio::select! {
             done = agent_a.success(deadline, "making its calls") => done?,
-            ended = cast.capturer.untimely_end(CALLS) => return Err(ended.into()),
-            ended = cast.agent_b.untimely_end(CALLS) => return Err(ended.into()),
+            ended = programs.capturer.untimely_end(CALLS) => return Err(ended.into()),
+            ended = programs.agent_b.untimely_end(CALLS) => return Err(ended.into()),
         }
 
         phases.enter("agent-b ended");
-        cast.agent_b.ask_to_end();
+        programs.agent_b.terminate();
         tokio::select! {
-            done = cast.agent_b.success(END_DEADLINE, "finishing") => done?,
-            ended = cast.capturer.untimely_end("agent-b was finishing") => return Err(ended.into()),
+            done = programs.agent_b.success(END_DEADLINE, "finishing") => done?,
+            ended = programs.capturer.untimely_end("agent-b was finishing") => return Err(ended.into()),
         }
 
         phases.enter("capture closed");
-        cast.capturer.ask_to_end();
-        cast.capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
+        programs.capturer.terminate();
+        programs.capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
         Ok(started)
     }
 
@@ -318,7 +322,7 @@ impl Run<'_> {
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         let manifest: Manifest =
             serde_json::from_str(&text).with_context(|| format!("understanding {}", path.display()))?;
-        check(&manifest, self.run_id, self.lab.place)?;
+        check(&manifest, self.run_id, self.lab.backend)?;
 
         let capture = self.files.path(&self.files.capture());
         let size =
@@ -342,7 +346,7 @@ impl Run<'_> {
         let mut call = Call::new(Program::Capturer)
             .word(vantage)
             .flag("--variant", self.variant.name)
-            .flag("--backend", self.lab.place.backend().as_str())
+            .flag("--backend", self.lab.backend.manifest_name().as_str())
             .flag("--output", self.staging.path())
             .flag("--name", self.files.name())
             .flag("--run-id", self.run_id.as_str())
@@ -412,9 +416,9 @@ impl Run<'_> {
     }
 }
 
-impl Cast {
+impl RunningPrograms {
     /// A dead capturer or agent-b is why others fail, so it is blamed before them.
-    async fn who_died_first(&mut self, error: anyhow::Error) -> anyhow::Error {
+    async fn root_cause(&mut self, error: anyhow::Error) -> anyhow::Error {
         const CALLS: &str = "the run was going on";
         let blamed = error.downcast_ref::<Ended>().map(|ended| ended.program);
         if blamed == Some(Program::Capturer) {
@@ -433,13 +437,13 @@ impl Cast {
     }
 }
 
-fn check(manifest: &Manifest, run_id: &RunId, place: Place) -> anyhow::Result<()> {
+fn check(manifest: &Manifest, run_id: &RunId, backend: Backend) -> anyhow::Result<()> {
     let capture = &manifest.capture;
     ensure!(manifest.run_id == *run_id, "the manifest is of run {}, not of {run_id}", manifest.run_id);
     ensure!(manifest.finished, "the manifest says that the capture was not finished");
     ensure!(capture.frames.is_some_and(|frames| frames > 0), "the capture holds no frames");
     ensure!(capture.truncated_frames == 0, "{} frames were cut", capture.truncated_frames);
-    if let Place::Netns { .. } = place {
+    if let Backend::Netns { .. } = backend {
         match capture.kernel_drops {
             Some(0) => {}
             Some(drops) => bail!("the kernel dropped {drops} frames: the capture is not whole"),
@@ -467,11 +471,11 @@ pub(crate) fn unix_ns(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use experiment::{Backend, CaptureRecord, ProgramRecord, Vantage, VariantRecord};
+    use experiment::{CaptureRecord, ProgramRecord, Vantage, VariantRecord};
 
     use super::*;
 
-    const NETNS: Place = Place::Netns { user_namespace: true };
+    const NETNS: Backend = Backend::Netns { user_namespace: true };
 
     fn manifest(run_id: &RunId) -> Manifest {
         let variant = Variant::named("http").unwrap();
@@ -480,7 +484,7 @@ mod tests {
             run_id: run_id.clone(),
             name: "http".to_owned(),
             variant: VariantRecord::new(variant, variant.port),
-            backend: Backend::Netns,
+            backend: experiment::Backend::Netns,
             vantage: Vantage::Interface,
             interface: Some("veth-b".to_owned()),
             link_type: 1,
@@ -529,7 +533,7 @@ mod tests {
         }
         let mut relay = manifest(&run_id);
         relay.capture.kernel_drops = None;
-        check(&relay, &run_id, Place::Relay).unwrap();
+        check(&relay, &run_id, Backend::Relay).unwrap();
     }
 
     #[test]

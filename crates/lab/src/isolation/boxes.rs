@@ -11,7 +11,7 @@ use sandbox::namespace::Namespace;
 use sandbox::{Command, Job, Limits, Options, Outcome, Sandbox};
 use serde_json::json;
 
-use super::talk::User;
+use super::user_traffic::User;
 use crate::process::Call;
 use crate::programs::{Program, Programs};
 use crate::run::unix_ns;

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Targets;
-use super::talk::{self, User};
+use super::user_traffic::{self, User};
 use super::{RECORD, STEM, boxes, this_program};
 use crate::cli::{IsolationArgs, IsolationStep};
 use crate::programs::{Program, Programs};
@@ -69,13 +69,13 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
             let users = (0..USERS).map(|user| User::fresh(args.client, &targets(user)));
             let users = users.collect::<anyhow::Result<Vec<_>>>()?;
             let began_at_unix_ns = unix_ns(SystemTime::now());
-            talk::hold(args.server, &users).await?;
+            user_traffic::hold(args.server, &users).await?;
             write(&folder.join(NOTES), &Notes { began_at_unix_ns, users, replay: None })
         }
         IsolationStep::Intrude => {
             let mut notes: Notes = read(&folder.join(NOTES))?;
             let victim = &notes.users.first().context("no users")?.record;
-            notes.replay = Some(talk::intrude(args.server, victim, args.client).await?);
+            notes.replay = Some(user_traffic::intrude(args.server, victim, args.client).await?);
             write(&folder.join(NOTES), &notes)
         }
         IsolationStep::Control => {

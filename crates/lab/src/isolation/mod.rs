@@ -10,7 +10,7 @@
 mod attempts;
 mod boxes;
 pub(crate) mod containers;
-mod talk;
+mod user_traffic;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ use experiment::isolation::{BoxJournal, IsolationRecord, PhaseRecord, SCHEMA, Ta
 use experiment::{ISOLATION, ProgramRecord, RunId};
 
 use self::attempts::Targets;
-use self::talk::User;
-use crate::backend::Place;
-use crate::netns::star::{self, Star};
+use self::user_traffic::User;
+use crate::backend::Backend;
+use crate::netns::topology::{self, IsolationTopology};
 use crate::phases::Phases;
 use crate::process::{Call, Process};
 use crate::programs::Program;
@@ -44,7 +44,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Runs it and puts its files into place, [`RECORD`] last.
 pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
-    let Place::Netns { .. } = lab.place else {
+    let Backend::Netns { .. } = lab.backend else {
         bail!(
             "the isolation experiment needs network namespaces, which cannot be had here (`lab doctor` tells why); \
              `make isolation` runs it in containers"
@@ -54,8 +54,8 @@ pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
     let run_id = RunId::fresh().context("drawing a run id")?;
     let staging = captures.stage(run_id.as_str())?;
     let mut phases = Phases::begin(&ISOLATION, &working);
-    let run = Run { lab, run_id, staging: &staging, host: Host::raise(&mut phases).await? };
-    let files = run.through(&mut phases).await?;
+    let run = Run { lab, run_id, staging: &staging, host: Host::build(&mut phases).await? };
+    let files = run.run_to_end(&mut phases).await?;
     drop(run);
     staging.publish_as(RECORD, &files, |name| name.starts_with(STEM))?;
     phases.report(&format!("{} captures", files.iter().filter(|name| name.ends_with(".pcap")).count()));
@@ -64,15 +64,15 @@ pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
 
 /// The wires, with nothing on them that no program sent.
 struct Host {
-    star: Star,
+    topology: IsolationTopology,
 }
 
 impl Host {
-    async fn raise(phases: &mut Phases<'_>) -> anyhow::Result<Self> {
+    async fn build(phases: &mut Phases<'_>) -> anyhow::Result<Self> {
         phases.enter("wires");
-        let star = Star::build()?;
-        tokio::time::sleep(star::SETTLING).await;
-        Ok(Self { star })
+        let topology = IsolationTopology::build()?;
+        tokio::time::sleep(topology::SETTLING).await;
+        Ok(Self { topology })
     }
 }
 
@@ -86,12 +86,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Everything; the names of the files that it left.
-    async fn through(&self, phases: &mut Phases<'_>) -> anyhow::Result<Vec<String>> {
+    async fn run_to_end(&self, phases: &mut Phases<'_>) -> anyhow::Result<Vec<String>> {
         let started_at_unix_ns = unix_ns(SystemTime::now());
-        let inside_host = self.host.star.host.path();
+        let inside_host = self.host.topology.host.path();
         let store = self.staging.path().join("store.sqlite");
         let users = users(&store)?;
-        let server = SocketAddr::new(star::HOST_FRONT.into(), ISOLATION.port);
+        let server = SocketAddr::new(topology::HOST_FRONT.into(), ISOLATION.port);
 
         phases.enter("agent-b ready");
         let mut agent_b = self.agent_b()?;
@@ -103,11 +103,11 @@ impl Run<'_> {
         gateway.ready(&self.ready_file("gateway"), READY_DEADLINE).await?;
         phases.enter("talk");
         let replay = tokio::select! {
-            done = self.talk(server, &users) => done?,
+            done = self.user_traffic(server, &users) => done?,
             ended = gateway.untimely_end("the users were talking") => return Err(ended.into()),
         };
         phases.enter("gateway ended");
-        gateway.ask_to_end();
+        gateway.terminate();
         gateway.success(END_DEADLINE, "finishing").await?;
         self.close(capturers, phases).await?;
 
@@ -124,7 +124,7 @@ impl Run<'_> {
         self.close(capturers, phases).await?;
 
         phases.enter("agent-b ended");
-        agent_b.ask_to_end();
+        agent_b.terminate();
         agent_b.success(END_DEADLINE, "finishing").await?;
 
         let phases = vec![isolated, control];
@@ -136,7 +136,7 @@ impl Run<'_> {
                 files.push(capture.replace(".pcap", ".manifest.json"));
             }
         }
-        let clients = star::USERS.map(IpAddr::V4).to_vec();
+        let clients = topology::USERS.map(IpAddr::V4).to_vec();
         let record = IsolationRecord {
             schema: SCHEMA,
             run_id: self.run_id.clone(),
@@ -146,7 +146,7 @@ impl Run<'_> {
             ended_at_unix_ns: unix_ns(SystemTime::now()),
             finished: true,
             phases,
-            interfaces: star::INTERFACES.map(ToOwned::to_owned).to_vec(),
+            interfaces: topology::INTERFACES.map(ToOwned::to_owned).to_vec(),
             talk: TalkRecord { server, clients },
             users: users.into_iter().map(|user| user.record).collect(),
             replay: Some(replay),
@@ -163,10 +163,10 @@ impl Run<'_> {
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<(Vec<Process>, PhaseRecord)> {
         phases.enter("captures ready");
-        let inside_host = self.host.star.host.path();
+        let inside_host = self.host.topology.host.path();
         let mut capturers = Vec::new();
         let mut captures = Vec::new();
-        for interface in star::INTERFACES {
+        for interface in topology::INTERFACES {
             let stem = format!("{STEM}{name}.{interface}");
             let ready = self.ready_file(&stem);
             let call = Call::new(Program::Capturer)
@@ -174,7 +174,7 @@ impl Run<'_> {
                 .word("--no-filter")
                 .flag("--interface", interface)
                 .flag("--variant", ISOLATION.name)
-                .flag("--backend", self.lab.place.backend().as_str())
+                .flag("--backend", self.lab.backend.manifest_name().as_str())
                 .flag("--output", self.staging.path())
                 .flag("--name", &stem)
                 .flag("--run-id", self.run_id.as_str())
@@ -192,7 +192,7 @@ impl Run<'_> {
     async fn close(&self, mut capturers: Vec<Process>, phases: &mut Phases<'_>) -> anyhow::Result<()> {
         phases.enter("captures closed");
         for capturer in &capturers {
-            capturer.ask_to_end();
+            capturer.terminate();
         }
         for capturer in &mut capturers {
             capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
@@ -205,7 +205,7 @@ impl Run<'_> {
         Call::new(Program::AgentB)
             .flag("--listen", format!("0.0.0.0:{}", ISOLATION.port))
             .flag("--ready-file", self.ready_file("agent-b"))
-            .inside(Some(&self.host.star.outside.path()))
+            .inside(Some(&self.host.topology.outside.path()))
             .start(&self.lab.programs, &self.lab.reporter)
     }
 
@@ -222,7 +222,7 @@ impl Run<'_> {
             .flag("--backend", BACKEND)
             .flag("--label", boxes::LABEL)
             // All users' boxes at once, however many CPUs there are: a box is to be there when another one tries to reach it.
-            .flag("--boxes", star::USERS.len().to_string())
+            .flag("--boxes", topology::USERS.len().to_string())
             .flag("--journal", self.staging.path().join(journal))
             .flag("--run-id", self.run_id.as_str())
             .flag("--ready-file", self.ready_file("gateway"))
@@ -231,22 +231,22 @@ impl Run<'_> {
     }
 
     /// On a thread inside the users' namespace, where all its sockets are; this one stays free to hear signals.
-    async fn talk(
+    async fn user_traffic(
         &self,
         server: SocketAddr,
         users: &[User],
     ) -> anyhow::Result<experiment::isolation::ReplayRecord> {
         let (done, over) = tokio::sync::oneshot::channel();
-        let namespace = self.host.star.users.try_clone().context("holding the users' namespace")?;
+        let namespace = self.host.topology.users.try_clone().context("holding the users' namespace")?;
         let users = users.to_vec();
-        let [.., intruder] = star::USERS;
+        let [.., intruder] = topology::USERS;
         std::thread::Builder::new().name("users".to_owned()).spawn(move || {
             let held = namespace.enter_for_good().context("entering the users' namespace").and_then(|()| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(async {
-                    talk::hold(server, &users).await?;
+                    user_traffic::hold(server, &users).await?;
                     let victim = &users.first().context("no users")?.record;
-                    talk::intrude(server, victim, intruder.into()).await
+                    user_traffic::intrude(server, victim, intruder.into()).await
                 })
             });
             // Whoever waited for it may be gone: then the lab is ending.
@@ -262,10 +262,10 @@ impl Run<'_> {
 
 /// Two users with a secret and a list of attempts each. The last address is the intruder's.
 fn users(store: &Path) -> anyhow::Result<Vec<User>> {
-    let [users @ .., _intruder] = star::USERS;
+    let [users @ .., _intruder] = topology::USERS;
     let targets = |user| Targets {
-        outside: star::OUTSIDE.into(),
-        outside_v6: star::OUTSIDE_V6.into(),
+        outside: topology::OUTSIDE.into(),
+        outside_v6: topology::OUTSIDE_V6.into(),
         user,
         of: users.len(),
         store,

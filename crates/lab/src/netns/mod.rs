@@ -16,7 +16,7 @@ pub(crate) mod enter;
 mod link;
 mod offload;
 pub(crate) mod probe;
-pub(crate) mod star;
+pub(crate) mod topology;
 mod userns;
 
 use std::fs::File;
@@ -133,18 +133,18 @@ impl Namespace {
 }
 
 /// Two namespaces joined by a pair of interfaces that are up. Gone when dropped, once the processes in it are.
-pub(crate) struct Wire {
+pub(crate) struct VethPair {
     pub(crate) a: Namespace,
     pub(crate) b: Namespace,
 }
 
-impl Wire {
+impl VethPair {
     /// Builds one. Needs the right to administer the network of the user namespace the process is in.
     pub(crate) fn build() -> Result<Self, Refusal> {
-        let wire = Self { a: Namespace::create()?, b: Namespace::create()? };
+        let pair = Self { a: Namespace::create()?, b: Namespace::create()? };
         let address = |address: Ipv4Addr| [(IpAddr::V4(address), PREFIX_LEN)];
-        join(&wire.b, VETH_B, &address(ADDRESS_B), &wire.a, VETH_A, &address(ADDRESS_A))?;
-        Ok(wire)
+        join(&pair.b, VETH_B, &address(ADDRESS_B), &pair.a, VETH_A, &address(ADDRESS_A))?;
+        Ok(pair)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `lab __probe`: tries the whole backend in a process of its own, and says as JSON how it went.
 //!
 //! In a process of its own, since a user namespace cannot be left again, and since on some systems everything up to the
-//! first privileged act succeeds: only a wire that really carries something proves that one can be had.
+//! first privileged act succeeds: only a pair that really carries something proves that one can be had.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ADDRESS_B, Refusal, Step, VETH_A, VETH_B, Wire, become_root_of_own_user_namespace, link,
+    ADDRESS_B, Refusal, Step, VETH_A, VETH_B, VethPair, become_root_of_own_user_namespace, link,
     may_create_namespaces,
 };
 
@@ -32,9 +32,9 @@ pub(crate) enum Probe {
     Works {
         /// A user namespace of our own is needed (no root).
         user_namespace: bool,
-        /// Both ends were up, by netlink, when the wire was handed over.
+        /// Both ends were up, by netlink, when the pair was handed over.
         both_ends_up: bool,
-        /// Building the wire took this many microseconds.
+        /// Building the pair took this many microseconds.
         built_in_us: u64,
         /// The first connection over it took this many microseconds.
         first_connect_us: u64,
@@ -84,16 +84,16 @@ fn try_it() -> Result<Probe, Refusal> {
         become_root_of_own_user_namespace()?;
     }
     let started = Instant::now();
-    let wire = Wire::build()?;
+    let pair = VethPair::build()?;
     let built_in = started.elapsed();
-    let both_ends_up = both_ends_up(&wire).map_err(Refusal::at(Step::Links))?;
+    let both_ends_up = both_ends_up(&pair).map_err(Refusal::at(Step::Links))?;
     // As the capturer will, with ETH_P_ALL bound later: protocol 0 receives nothing.
-    wire.b
+    pair.b
         .inside(|| Ok(socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?))
         .map_err(Refusal::at(Step::PacketSocket))?;
-    let first_connect = connect_over(&wire).map_err(Refusal::at(Step::Traffic))?;
+    let first_connect = connect_over(&pair).map_err(Refusal::at(Step::Traffic))?;
     let icmp6_sent =
-        [&wire.a, &wire.b].map(|namespace| namespace.inside(icmp6_sent).unwrap_or(0)).iter().sum();
+        [&pair.a, &pair.b].map(|namespace| namespace.inside(icmp6_sent).unwrap_or(0)).iter().sum();
     Ok(Probe::Works {
         user_namespace,
         both_ends_up,
@@ -103,14 +103,14 @@ fn try_it() -> Result<Probe, Refusal> {
     })
 }
 
-fn both_ends_up(wire: &Wire) -> io::Result<bool> {
-    Ok(wire.a.inside(|| link::is_up(VETH_A))? && wire.b.inside(|| link::is_up(VETH_B))?)
+fn both_ends_up(pair: &VethPair) -> io::Result<bool> {
+    Ok(pair.a.inside(|| link::is_up(VETH_A))? && pair.b.inside(|| link::is_up(VETH_B))?)
 }
 
-fn connect_over(wire: &Wire) -> io::Result<Duration> {
-    let listener = wire.b.inside(|| TcpListener::bind(SocketAddr::from((ADDRESS_B, 0))))?;
+fn connect_over(pair: &VethPair) -> io::Result<Duration> {
+    let listener = pair.b.inside(|| TcpListener::bind(SocketAddr::from((ADDRESS_B, 0))))?;
     let address = listener.local_addr()?;
-    wire.a.inside(|| {
+    pair.a.inside(|| {
         let started = Instant::now();
         TcpStream::connect_timeout(&address, CONNECT_WAIT)?;
         Ok(started.elapsed())

@@ -44,28 +44,28 @@ pub(crate) const USERS: [Ipv4Addr; 3] =
 pub(crate) const SETTLING: Duration = Duration::from_millis(2500);
 
 /// Three namespaces and two wires. Gone when dropped, once the processes in them are.
-pub(crate) struct Star {
+pub(crate) struct IsolationTopology {
     pub(crate) users: Namespace,
     pub(crate) host: Namespace,
     pub(crate) outside: Namespace,
 }
 
-impl Star {
+impl IsolationTopology {
     /// Builds one. Needs the right to administer the network of the user namespace the process is in.
     pub(crate) fn build() -> Result<Self, Refusal> {
-        let star =
+        let topology =
             Self { users: Namespace::create()?, host: Namespace::create()?, outside: Namespace::create()? };
         let v4 = |address: Ipv4Addr, prefix| (IpAddr::V4(address), prefix);
         let users = USERS.map(|user| v4(user, 24));
-        join(&star.host, FRONT, &[v4(HOST_FRONT, 24)], &star.users, "veth-users", &users)?;
+        join(&topology.host, FRONT, &[v4(HOST_FRONT, 24)], &topology.users, "veth-users", &users)?;
         join(
-            &star.host,
+            &topology.host,
             BACK,
             &[v4(HOST_BACK, 30), (HOST_BACK_V6.into(), 64)],
-            &star.outside,
+            &topology.outside,
             "veth-out",
             &[v4(OUTSIDE, 30), (OUTSIDE_V6.into(), 64)],
         )?;
-        Ok(star)
+        Ok(topology)
     }
 }

@@ -1,4 +1,4 @@
-//! Just enough reading of a capture to measure it: when each TCP segment crossed, and in which turn of the talk.
+//! Just enough reading of a capture to measure it: when each TCP segment crossed, and in which turn of the connection.
 //!
 //! For `lab cost` alone. Whether strings can be read is the observer's business, and the lab shares no code with it.
 
@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     pub(crate) repeats: u64,
     /// Times that one side held data back until the other's delayed acknowledgement came (Nagle's algorithm).
     pub(crate) stalls: u64,
-    /// The talk, turn by turn.
+    /// The connection, turn by turn.
     pub(crate) turns: Vec<Turn>,
 }
 
@@ -59,7 +59,7 @@ fn connections(file: &[u8]) -> anyhow::Result<Vec<Connection>> {
     let ns_per_fraction = if header.is_nanosecond_precision() { 1 } else { 1000 };
     let parse = if header.is_bigendian() { parse_pcap_frame_be } else { parse_pcap_frame };
 
-    let mut talks: BTreeMap<(SocketAddr, SocketAddr), Talk> = BTreeMap::new();
+    let mut timed: BTreeMap<(SocketAddr, SocketAddr), TimedConnection> = BTreeMap::new();
     let mut finished = Vec::new();
     while !rest.is_empty() {
         let Ok((after, frame)) = parse(rest) else { bail!("cut frame {} bytes before the end", rest.len()) };
@@ -68,21 +68,21 @@ fn connections(file: &[u8]) -> anyhow::Result<Vec<Connection>> {
         let key = (segment.from, segment.to);
         let reverse = (segment.to, segment.from);
         if segment.syn && !segment.ack {
-            match talks.get_mut(&key) {
-                Some(talk) if talk.isn == segment.seq => talk.syn_repeats += 1,
-                _ => finished.extend(talks.insert(key, Talk::begun_by(&segment))),
+            match timed.get_mut(&key) {
+                Some(connection) if connection.isn == segment.seq => connection.syn_repeats += 1,
+                _ => finished.extend(timed.insert(key, TimedConnection::begun_by(&segment))),
             }
-        } else if let Some(talk) = talks.get_mut(&key) {
-            talk.watch_for_stalls(&segment, Side::Client);
-            talk.client_said(&segment);
-        } else if let Some(talk) = talks.get_mut(&reverse) {
-            talk.watch_for_stalls(&segment, Side::Server);
-            talk.server_said(&segment);
+        } else if let Some(connection) = timed.get_mut(&key) {
+            connection.watch_for_stalls(&segment, Side::Client);
+            connection.client_said(&segment);
+        } else if let Some(connection) = timed.get_mut(&reverse) {
+            connection.watch_for_stalls(&segment, Side::Server);
+            connection.server_said(&segment);
         }
     }
-    finished.extend(talks.into_values());
-    finished.sort_by_key(|talk| talk.syn_at);
-    Ok(finished.into_iter().map(Talk::end).collect())
+    finished.extend(timed.into_values());
+    finished.sort_by_key(|connection| connection.syn_at);
+    Ok(finished.into_iter().map(TimedConnection::end).collect())
 }
 
 struct Segment {
@@ -123,7 +123,7 @@ enum Side {
 }
 
 /// A connection while its segments come in.
-struct Talk {
+struct TimedConnection {
     last_at: u64,
     late_ack_from: Option<Side>,
     stalls: u64,
@@ -142,7 +142,7 @@ struct Open {
     answered_at: Option<u64>,
 }
 
-impl Talk {
+impl TimedConnection {
     fn begun_by(syn: &Segment) -> Self {
         Self {
             last_at: syn.at,
