@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 
 /// The longest a capture goes on after it was told to stop, however busy the wire is. Longer than any exchange of the
 /// experiment takes, and shorter than the patience of whoever asked.
-pub(crate) const WIND_DOWN_MAX: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A capture that was told to stop and reads on until the wire is quiet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct WindDown {
+pub(crate) struct Drain {
     quiet: Duration,
     quiet_at: Instant,
     deadline: Instant,
 }
 
-impl WindDown {
-    /// Told to stop `now`: the end comes when nothing is heard for `quiet`, at the latest after [`WIND_DOWN_MAX`].
+impl Drain {
+    /// Told to stop `now`: the end comes when nothing is heard for `quiet`, at the latest after [`DRAIN_MAX`].
     pub(crate) fn begin(now: Instant, quiet: Duration) -> Self {
-        Self { quiet, quiet_at: now + quiet, deadline: now + WIND_DOWN_MAX.max(quiet) }
+        Self { quiet, quiet_at: now + quiet, deadline: now + DRAIN_MAX.max(quiet) }
     }
 
     /// Something was heard `now`.
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn silence_ends_it() {
         let start = Instant::now();
-        let mut end = WindDown::begin(start, QUIET);
+        let mut end = Drain::begin(start, QUIET);
         assert_eq!(end.left(start), Some(QUIET));
         end.heard(start + QUIET / 2);
         assert_eq!(end.left(start + QUIET), Some(QUIET / 2));
@@ -57,16 +57,16 @@ mod tests {
     #[test]
     fn endless_traffic_does_not_prevent_it() {
         let start = Instant::now();
-        let mut end = WindDown::begin(start, QUIET);
-        end.heard(start + WIND_DOWN_MAX - QUIET / 3);
-        assert_eq!(end.left(start + WIND_DOWN_MAX), None);
-        assert!(end.cut_short(start + WIND_DOWN_MAX));
+        let mut end = Drain::begin(start, QUIET);
+        end.heard(start + DRAIN_MAX - QUIET / 3);
+        assert_eq!(end.left(start + DRAIN_MAX), None);
+        assert!(end.cut_short(start + DRAIN_MAX));
     }
 
     #[test]
     fn a_long_quiet_time_is_kept() {
         let start = Instant::now();
-        let end = WindDown::begin(start, WIND_DOWN_MAX * 2);
-        assert!(end.left(start + WIND_DOWN_MAX).is_some());
+        let end = Drain::begin(start, DRAIN_MAX * 2);
+        assert!(end.left(start + DRAIN_MAX).is_some());
     }
 }

@@ -6,11 +6,11 @@
 
 mod capture_file;
 mod cli;
+mod drain;
 #[cfg(target_os = "linux")]
 mod interface;
 mod relay;
 mod session;
-mod wind_down;
 
 use std::process::ExitCode;
 

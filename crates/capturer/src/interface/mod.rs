@@ -23,8 +23,8 @@ use serde_json::json;
 use self::filter::Framing;
 use self::sys::{PacketSocket, Ring};
 use crate::cli::InterfaceArgs;
+use crate::drain::Drain;
 use crate::session::{Offloads, Session, Start};
-use crate::wind_down::WindDown;
 
 pub(crate) use self::privileges::Owner;
 
@@ -126,7 +126,7 @@ impl Capture {
         quiet: Duration,
         interface: &str,
     ) -> anyhow::Result<()> {
-        let mut ending: Option<WindDown> = None;
+        let mut ending: Option<Drain> = None;
         loop {
             let frames = self.read_blocks(session)?;
             if frames > 0 {
@@ -152,13 +152,13 @@ impl Capture {
             let (packets, signals) = wait(&self.socket, stop, timeout).context("wait for packets")?;
             if signals && let Some(signal) = stop.read_signal().context("read a signal")? {
                 tracing::debug!("signal {}: reading on until the wire is quiet", signal.ssi_signo);
-                ending.get_or_insert_with(|| WindDown::begin(Instant::now(), quiet));
+                ending.get_or_insert_with(|| Drain::begin(Instant::now(), quiet));
             }
             if packets.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
                 match self.socket.take_error().context("ask the packet socket for its error")? {
                     Some(error) if is_gone(&error) => {
                         tracing::info!("interface {interface} is down or gone: the capture ends");
-                        ending.get_or_insert_with(|| WindDown::begin(Instant::now(), QUIET_MIN));
+                        ending.get_or_insert_with(|| Drain::begin(Instant::now(), QUIET_MIN));
                     }
                     Some(error) => {
                         return Err(error).with_context(|| format!("capture on interface {interface}"));

@@ -20,8 +20,8 @@ use tokio::task::{JoinSet, LocalSet};
 
 use self::recorder::Recorder;
 use crate::cli::RelayArgs;
+use crate::drain::Drain;
 use crate::session::{Session, Start};
-use crate::wind_down::WindDown;
 
 /// Connections carried at once, two descriptors and two read buffers each. Further ones wait in the listener's queue
 /// until one of these ends.
@@ -58,7 +58,7 @@ async fn serve(args: &RelayArgs) -> anyhow::Result<()> {
 
     let recorder = Rc::new(Recorder::new(session));
     let mut connections = JoinSet::new();
-    let mut ending: Option<WindDown> = None;
+    let mut ending: Option<Drain> = None;
     loop {
         let mut left = None;
         if let Some(ending) = &mut ending {
@@ -71,7 +71,7 @@ async fn serve(args: &RelayArgs) -> anyhow::Result<()> {
         tokio::select! {
             () = stop.told(), if ending.is_none() => {
                 tracing::debug!("told to stop: relaying on until nothing crosses");
-                ending = Some(WindDown::begin(Instant::now(), args.run.quiet()));
+                ending = Some(Drain::begin(Instant::now(), args.run.quiet()));
             }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((client, _)) => {
