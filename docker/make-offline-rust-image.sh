@@ -3,7 +3,7 @@
 # needs, as Debian's packages list it, the certificates, and the Rust toolchain in use. With it the route "source" is
 # built where no registry can be reached (CI). Needs Debian, Docker, and cargo with its toolchain; takes seconds.
 #
-#   docker/stand-in.sh        prints the image's name
+#   docker/make-offline-rust-image.sh        prints the image's name
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
