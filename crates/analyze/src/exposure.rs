@@ -3,6 +3,7 @@
 //! Field by field; `ARCHITECTURE.md` and the README point here. Arrays are arrays even when they hold one thing; a field
 //! that does not apply is `null`, not left out.
 
+pub mod isolation;
 mod said;
 mod wire;
 
@@ -11,10 +12,10 @@ use serde::Serialize;
 pub use said::{JournalEntry, ManifestEntry, ProgramEntry};
 pub use wire::{ByKind, ConnectionEntry, Ended, Exhibit, ExhibitFrame, PacketEntry, Traffic, Turn};
 
-use crate::findings::Level;
-use crate::isolation::Isolation;
-use crate::journal::Direction;
-use crate::manifest::Expected;
+use self::isolation::Isolation;
+use crate::input::journal::Direction;
+use crate::input::manifest::Expected;
+use crate::observe::hits::Level;
 
 /// Schema and version of this document.
 pub const SCHEMA: &str = "plainsight.exposure/1";

@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use analyze::analysis::{self, Options};
 use analyze::exposure::{Exposure, Program, SCHEMA};
-use analyze::inputs::{self, Input};
-use analyze::isolation;
-use analyze::prove::{self, Options};
-use analyze::{console, verdict};
+use analyze::input::discover::{self, Input};
+use analyze::verdict::isolation;
+use analyze::{output::console, verdict};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -97,7 +97,7 @@ fn analyze_all(flags: &Flags) -> Exposure {
     for input in found.captures {
         let progress = progress(flags, &input);
         let options = Options { show_secrets: flags.show_secrets };
-        let proved = prove::prove(&input, options, &mut |bytes| progress.set_position(bytes));
+        let proved = analysis::analyze(&input, options, &mut |bytes| progress.set_position(bytes));
         progress.finish_and_clear();
         match proved {
             Ok(capture) => captures.push(capture),
@@ -106,7 +106,7 @@ fn analyze_all(flags: &Flags) -> Exposure {
     }
     let mut isolation = Vec::new();
     for file in found.experiments {
-        match isolation::prove(&file) {
+        match isolation::analyze(&file) {
             Ok(run) => isolation.push(run),
             Err(error) => errors.push(format!("{error:#}")),
         }
@@ -117,13 +117,13 @@ fn analyze_all(flags: &Flags) -> Exposure {
 }
 
 /// What the paths mean.
-struct Found {
+struct NeedleHits {
     captures: Vec<Input>,
     /// Descriptions of isolation runs, which speak for captures of their own.
     experiments: Vec<PathBuf>,
 }
 
-fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Found {
+fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> NeedleHits {
     let mut captures = Vec::new();
     let mut experiments = Vec::new();
     for path in &flags.paths {
@@ -131,7 +131,7 @@ fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Found {
             captures.push(Input::standard_input());
             continue;
         }
-        match inputs::files(path) {
+        match discover::files(path) {
             Ok(files) => {
                 captures.extend(files.captures.iter().map(|file| Input::file(file)));
                 experiments.extend(files.experiments);
@@ -147,7 +147,7 @@ fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Found {
             }
         }
     }
-    Found { captures, experiments }
+    NeedleHits { captures, experiments }
 }
 
 /// A bar for large files, on a terminal only.

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
+use analyze::analysis::{self, Options};
 use analyze::exposure::{Capture, StringEntry};
-use analyze::inputs::Input;
-use analyze::prove::{self, Options};
+use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
@@ -48,7 +48,7 @@ impl Bench {
         write_capture(&path, request, pieces);
         let mut input = Input::file(&path);
         input.journals = vec![self.directory.path().join("a.jsonl")];
-        prove::prove(&input, Options::default(), &mut |_| {}).expect("a capture")
+        analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::journal::Event;
+use crate::input::journal::Event;
 
 /// What the capturer states about the capture.
 #[derive(Clone, Debug, Serialize)]

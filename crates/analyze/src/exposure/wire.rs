@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::findings::Level;
-use crate::journal::Direction;
+use crate::input::journal::Direction;
+use crate::observe::hits::Level;
 
 /// One TCP connection.
 #[derive(Clone, Debug, Serialize)]

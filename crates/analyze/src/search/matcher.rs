@@ -301,9 +301,9 @@ impl Matcher {
     fn look_among(&self, grams: &[Gram], text: &[u8], at: usize, found: &mut impl FnMut(AnchorId, usize)) {
         for in_word in 0..=at.min(LOAD - GRAM) {
             let Some(word) = load(text, at - in_word) else { continue };
-            let sought = (in_word as u8, word);
-            let first = grams.partition_point(|gram| (gram.in_word, gram.word) < sought);
-            for gram in grams[first..].iter().take_while(|gram| (gram.in_word, gram.word) == sought) {
+            let match_mode = (in_word as u8, word);
+            let first = grams.partition_point(|gram| (gram.in_word, gram.word) < match_mode);
+            for gram in grams[first..].iter().take_while(|gram| (gram.in_word, gram.word) == match_mode) {
                 self.compare(text, at - in_word, gram, found);
             }
         }

@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
+use analyze::analysis::{self, Options};
 use analyze::exposure::Capture;
-use analyze::inputs::Input;
-use analyze::prove::{self, Options};
+use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
@@ -95,7 +95,7 @@ impl Bench {
         std::fs::write(self.path(), file).expect("the capture");
         let mut input = Input::file(&self.path());
         input.journals = vec![self.directory.path().join("a.jsonl")];
-        prove::prove(&input, Options::default(), &mut |_| {}).expect("a capture")
+        analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
     }
 }
 

@@ -1,0 +1,181 @@
+//! What the run states of itself, as it enters the result.
+
+use crate::exposure::{JournalEntry, ManifestEntry, ProgramEntry};
+use crate::input::journal::{Direction, Message};
+use crate::input::manifest::Manifest;
+use crate::search::needles::KnownMessage;
+
+/// Most journal lines that are listed: a hundred messages as two agents saw them, more than a person reads.
+pub(crate) const MAX_JOURNAL_LINES: usize = 200;
+
+/// Longest body that is quoted. The lab's messages have half a kilobyte.
+pub(crate) const MAX_QUOTED_BODY: usize = 16 << 10;
+
+/// The manifest, without what the result tells elsewhere.
+pub(crate) fn manifest(manifest: &Manifest) -> ManifestEntry {
+    let Manifest { variant, capture, .. } = manifest;
+    let program = manifest.program.as_ref();
+    ManifestEntry {
+        program: program
+            .map(|program| ProgramEntry { name: program.name.clone(), version: program.version.clone() }),
+        scheme: variant.scheme.clone(),
+        http_version: variant.http_version.clone(),
+        tls_versions: variant.tls_versions.clone(),
+        port: variant.port,
+        interface: manifest.interface.clone(),
+        link_type: manifest.link_type,
+        snaplen: capture.snaplen,
+        filter: capture.filter.clone(),
+        started_at_unix_ns: manifest.started_at_unix_ns,
+        ended_at_unix_ns: manifest.ended_at_unix_ns,
+        journals: manifest.journals.clone(),
+        key_log: manifest.key_log.clone(),
+        unfinished_checksums: capture.unfinished_checksums,
+        segmentation_offload_frames: capture.segmentation_offload_frames,
+    }
+}
+
+/// The beginning of what the journals say.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// The first [`MAX_JOURNAL_LINES`] lines of both journals in order of time.
+    pub journal: Vec<JournalEntry>,
+    /// Number of lines.
+    pub total: u64,
+    /// The first request.
+    pub request: Option<Name>,
+    /// Its answer.
+    pub answer: Option<Name>,
+}
+
+/// What tells a message from all others, whichever journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    direction: Direction,
+    message_id: Option<String>,
+    body_sha256: [u8; 32],
+}
+
+impl Name {
+    fn of(message: &Message) -> Self {
+        let Message { direction, message_id, body_sha256, .. } = message;
+        Self { direction: *direction, message_id: message_id.clone(), body_sha256: *body_sha256 }
+    }
+
+    /// The index of the message it names.
+    pub(crate) fn index(&self, known: &[KnownMessage]) -> Option<usize> {
+        known.iter().position(|message| {
+            (message.direction, &message.id, &message.body_sha256)
+                == (self.direction, &self.message_id, &self.body_sha256)
+        })
+    }
+}
+
+impl Said {
+    /// Puts the lines of all journals in order.
+    pub(crate) fn new(messages: &[Message]) -> Self {
+        let mut lines: Vec<&Message> = messages.iter().collect();
+        // Lines of the same time stay in the order of their journals, those without a time come last.
+        lines.sort_by_key(|message| (message.at_unix_ns.is_none(), message.at_unix_ns));
+        let request = lines.iter().find(|message| message.direction == Direction::ClientToServer);
+        let answer = request.and_then(|request| {
+            let answers = |message: &&&Message| {
+                message.direction == Direction::ServerToClient && message.message_id == request.message_id
+            };
+            lines.iter().find(answers)
+        });
+        let (request, answer) = (request.map(|line| Name::of(line)), answer.map(|line| Name::of(line)));
+        let mut quoted: Vec<(&str, Name)> = Vec::new();
+        let journal = lines.iter().take(MAX_JOURNAL_LINES).map(|line| {
+            let mut entry = entry(line);
+            let name = Name::of(line);
+            // A message that is said again later is another exchange.
+            let is_first = [&request, &answer].into_iter().flatten().any(|first| *first == name)
+                && !quoted.iter().any(|(agent, known)| (*agent, known) == (line.agent.as_str(), &name));
+            if is_first && line.body.len() <= MAX_QUOTED_BODY {
+                entry.body = String::from_utf8(line.body.clone()).ok();
+                quoted.push((&line.agent, name));
+            }
+            entry
+        });
+        Self { journal: journal.collect(), total: messages.len() as u64, request, answer }
+    }
+}
+
+fn entry(line: &Message) -> JournalEntry {
+    JournalEntry {
+        agent: line.agent.clone(),
+        event: line.event,
+        message_id: line.message_id.clone(),
+        at_unix_ns: line.at_unix_ns,
+        local: line.local.clone(),
+        remote: line.remote.clone(),
+        content_type: line.content_type.clone(),
+        body_bytes: line.body.len() as u64,
+        body_sha256: crate::hex(&line.body_sha256),
+        body: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::journal::Event;
+
+    fn line(agent: &str, event: Event, direction: Direction, at: Option<u64>, body: &str) -> Message {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+        Message {
+            agent: agent.to_owned(),
+            event,
+            message_id: Some(body[..1].to_owned()),
+            direction,
+            at_unix_ns: at,
+            local: None,
+            remote: None,
+            content_type: None,
+            body: body.as_bytes().to_vec(),
+            body_sha256: digest.as_ref().try_into().expect("SHA-256 has 32 bytes"),
+        }
+    }
+
+    #[test]
+    fn lines_stand_in_order_of_time_and_the_first_exchange_is_quoted() {
+        use Direction::{ClientToServer as Ask, ServerToClient as Tell};
+        use Event::{Received, Sent};
+        let said = Said::new(&[
+            line("agent-a", Sent, Ask, Some(10), "1 asked"),
+            line("agent-a", Received, Tell, Some(40), "1 told"),
+            line("agent-a", Sent, Ask, Some(50), "2 asked"),
+            line("agent-a", Sent, Ask, Some(60), "1 asked"),
+            line("agent-b", Received, Ask, Some(20), "1 asked"),
+            line("agent-b", Sent, Tell, None, "2 told"),
+            line("agent-b", Sent, Tell, Some(30), "1 told"),
+        ]);
+        let rows: Vec<_> = said
+            .journal
+            .iter()
+            .map(|line| (line.agent.as_str(), line.at_unix_ns, line.body.as_deref()))
+            .collect();
+        let expected = [
+            ("agent-a", Some(10), Some("1 asked")),
+            ("agent-b", Some(20), Some("1 asked")),
+            ("agent-b", Some(30), Some("1 told")),
+            ("agent-a", Some(40), Some("1 told")),
+            ("agent-a", Some(50), None),
+            ("agent-a", Some(60), None),
+            ("agent-b", None, None),
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(said.total, 7);
+    }
+
+    #[test]
+    fn long_bodies_are_not_quoted_and_long_journals_are_counted() {
+        let body = "x".repeat(MAX_QUOTED_BODY + 1);
+        let lines = vec![line("agent-a", Event::Sent, Direction::ClientToServer, Some(1), &body); 300];
+        let said = Said::new(&lines);
+        assert_eq!((said.journal.len(), said.total), (MAX_JOURNAL_LINES, 300));
+        assert_eq!(said.journal[0].body, None);
+        assert_eq!(said.journal[0].body_bytes, body.len() as u64);
+    }
+}

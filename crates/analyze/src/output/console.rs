@@ -1,0 +1,403 @@
+//! The result for a person at a terminal.
+
+mod isolation;
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Color, Style};
+use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::exposure::{Capture, Conclusion, Exposure, StringEntry, TlsSession, Verdict};
+use crate::observe::hits::Level;
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+/// TLS connections that are shown; the others are counted.
+const MAX_SESSIONS: usize = 3;
+
+/// Strings, messages and reasons that are shown of one capture.
+const MAX_ROWS: usize = 12;
+
+const STRONG: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+
+/// The whole text, with terminal styles; the caller strips them where they do not belong.
+pub fn text(exposure: &Exposure) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write(exposure, &mut out);
+    out
+}
+
+fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
+    let (judged, foreign): (Vec<_>, Vec<_>) =
+        exposure.captures.iter().partition(|capture| capture.verdict.is_some());
+    if !judged.is_empty() {
+        heading(out, "What somebody on the wire can read of what the agents said")?;
+        writeln!(out, "{}\n", levels(&judged))?;
+        heading(out, "CaptureReport")?;
+        for capture in &judged {
+            proof(out, capture)?;
+        }
+        if judged.iter().any(|capture| capture.tls.is_some()) {
+            heading(out, "What TLS still shows")?;
+            for capture in &judged {
+                tls(out, capture)?;
+            }
+            writeln!(out)?;
+        }
+        heading(out, "Controls")?;
+        for capture in &judged {
+            controls(out, capture)?;
+        }
+        writeln!(out)?;
+    }
+    for capture in foreign {
+        without_journal(out, capture)?;
+    }
+    for run in &exposure.isolation {
+        isolation::write(out, run)?;
+    }
+    for error in &exposure.errors {
+        writeln!(out, "{}  {}", styled(AnsiColor::Red, "not analyzed"), safe(error))?;
+    }
+    conclusion(out, exposure)
+}
+
+fn heading(out: &mut String, text: &str) -> std::fmt::Result {
+    writeln!(out, "{STRONG}{text}{STRONG:#}")
+}
+
+fn levels(captures: &[&Capture]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).enforce_styling();
+    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
+    let mut head = vec![Cell::new("capture")];
+    head.extend(["strings", "verbatim", "reassembled", "decoded", "only with keys", "absent"].map(right));
+    head.push(Cell::new("verdict"));
+    table.set_header(head);
+    for capture in captures {
+        let summary = &capture.summary;
+        let count = |count: u64, colour: Option<CellColor>| {
+            let cell = right(&count.to_string());
+            match colour {
+                Some(colour) if count > 0 => cell.fg(colour).add_attribute(Attribute::Bold),
+                _ => cell,
+            }
+        };
+        let verdict = capture.verdict.unwrap_or(Verdict::Inconclusive);
+        let colour = match verdict {
+            Verdict::Exposed => CellColor::Red,
+            Verdict::Sealed => CellColor::Green,
+            Verdict::Inconclusive => CellColor::Yellow,
+        };
+        table.add_row(vec![
+            Cell::new(safe(&capture.name)),
+            count(summary.total, None),
+            count(summary.verbatim, Some(CellColor::Red)),
+            count(summary.reassembled, Some(CellColor::Red)),
+            count(summary.decoded, Some(CellColor::Red)),
+            count(summary.decrypted, Some(CellColor::Green)),
+            count(summary.absent, Some(CellColor::Yellow)),
+            Cell::new(verdict.name()).fg(colour).add_attribute(Attribute::Bold),
+        ]);
+    }
+    table
+}
+
+/// For each level that occurs, the first string and where to look.
+fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    let from = match &capture.backend {
+        Some(backend) => format!("{} ({backend}, {} frames)", safe(&capture.file), capture.frames),
+        None => format!("{} ({} frames)", safe(&capture.file), capture.frames),
+    };
+    writeln!(out, "  {STRONG}{}{STRONG:#}  {FAINT}{from}{FAINT:#}", safe(&capture.name))?;
+    for level in Level::ALL.into_iter().take(4) {
+        let of_level = || {
+            capture.strings.iter().filter(move |string| string.level == level && !string.locations.is_empty())
+        };
+        // A string that was found by itself proves more than one that stands where its message does.
+        let by_itself = of_level().find(|string| string.searched_as != "message");
+        if let Some(string) = by_itself.or_else(|| of_level().next()) {
+            one_proof(out, string)?;
+        }
+    }
+    for string in capture.strings.iter().filter(|string| string.level == Level::Absent).take(3) {
+        let value = shortened(&string.value, 40);
+        writeln!(out, "    {:<12} {value}  {FAINT}{}{FAINT:#}", "absent", safe(&string.path))?;
+    }
+    for reason in capture.reasons.iter().take(MAX_ROWS) {
+        writeln!(out, "    {}  {}", styled(AnsiColor::Yellow, "doubt"), safe(reason))?;
+    }
+    if capture.reasons.len() > MAX_ROWS {
+        writeln!(out, "    … and {} more doubts", capture.reasons.len() - MAX_ROWS)?;
+    }
+    writeln!(out)
+}
+
+fn one_proof(out: &mut String, string: &StringEntry) -> std::fmt::Result {
+    let Some(place) = string.locations.first() else { return Ok(()) };
+    let frames = match place.frames.as_slice() {
+        [] => "no frame".to_owned(),
+        [frame] => format!("frame {frame}"),
+        [first, .., last] => format!("frames {first}–{last}"),
+    };
+    let layers = match place.layers.is_empty() {
+        true => String::new(),
+        false => format!("  through {}", place.layers.join(", ")),
+    };
+    let colour = if string.level.is_keyless() { AnsiColor::Red } else { AnsiColor::Green };
+    let level = styled(colour, &format!("{:<12}", string.level.name()));
+    let value = shortened(&string.value, 40);
+    writeln!(out, "    {level} \"{value}\"  {FAINT}{}{FAINT:#}", safe(&string.path))?;
+    writeln!(out, "    {:<12} {frames}, file offset {}{layers}", "", place.file_offset)?;
+    if let Some(excerpt) = &place.excerpt {
+        writeln!(out, "    {:<12} {FAINT}{}{FAINT:#}", "", shortened(excerpt, WIDTH - 18))?;
+    }
+    if place.filter.len() <= WIDTH - 28 {
+        writeln!(out, "    {:<12} {FAINT}Wireshark: {}{FAINT:#}", "", place.filter)?;
+    }
+    Ok(())
+}
+
+fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    let Some(tls) = &capture.tls else { return Ok(()) };
+    let mut seen: Vec<([String; 2], usize)> = Vec::new();
+    for session in &tls.sessions {
+        let shown = visible(session);
+        match seen.iter_mut().find(|(known, _)| *known == shown) {
+            Some((_, count)) => *count += 1,
+            None => seen.push((shown, 1)),
+        }
+    }
+    writeln!(out, "  {STRONG}{}{STRONG:#}", safe(&capture.name))?;
+    for ([who, how], count) in seen.iter().take(MAX_SESSIONS) {
+        writeln!(out, "    {who}  {FAINT}({count} of {} connections){FAINT:#}", tls.connections)?;
+        writeln!(out, "    {how}")?;
+    }
+    if seen.len() > MAX_SESSIONS {
+        writeln!(out, "    … and {} other kinds of connection", seen.len() - MAX_SESSIONS)?;
+    }
+    let bytes =
+        |side: usize| tls.sessions.iter().map(|session| session.visible.stream_bytes[side]).sum::<u64>();
+    let records = tls.records.total;
+    writeln!(
+        out,
+        "    sizes and times of {records} records: {} bytes from the clients, {} from the servers",
+        bytes(0),
+        bytes(1)
+    )
+}
+
+/// Who talks to whom, and how it is encrypted: two lines.
+fn visible(session: &TlsSession) -> [String; 2] {
+    let visible = &session.visible;
+    let mut who = vec![format!("server {}", safe(&session.server))];
+    if let Some(name) = &visible.server_name {
+        who.push(format!("name {}", safe(name)));
+    }
+    if !visible.alpn_offered.is_empty() {
+        who.push(format!("ALPN {}", safe(&visible.alpn_offered.join(" "))));
+    }
+    if let Some(certificate) = visible.certificates.first() {
+        who.push(format!("certificate {}", safe(&certificate.subject)));
+    }
+    let mut how = Vec::new();
+    how.extend(visible.version.clone());
+    how.extend(visible.cipher_suite.clone());
+    if let Some(group) = &visible.named_group {
+        let hybrid = if visible.post_quantum_hybrid == Some(true) { " (post-quantum hybrid)" } else { "" };
+        how.push(format!("{group}{hybrid}"));
+    }
+    [who.join(", "), how.join(", ")]
+}
+
+fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    let (controls, completeness) = (&capture.controls, &capture.completeness);
+    let mut row = |passed: bool, text: String| {
+        let mark = if passed { styled(AnsiColor::Green, "✓") } else { styled(AnsiColor::Yellow, "✗") };
+        writeln!(out, "    {mark} {text}")
+    };
+    let mut rows = Vec::new();
+    let key = if controls.positive.key_log { " with the key log" } else { "" };
+    let positive = &controls.positive;
+    rows.push((
+        positive.passed,
+        format!(
+            "the same search{key} finds {} of {} strings in this capture",
+            positive.found, positive.strings
+        ),
+    ));
+    let decoys = &controls.decoys;
+    rows.push((
+        decoys.passed,
+        format!("{} of {} never-sent decoys are found", decoys.found, decoys.searched),
+    ));
+    if let Some(wrong) = &controls.wrong_key {
+        let text = format!("{} of {} records authenticate with wrong keys", wrong.authenticated, wrong.tried);
+        rows.push((wrong.passed, text));
+    }
+    let CompletenessLine { passed, text } = completeness_line(completeness);
+    rows.push((passed, text));
+    for (passed, text) in rows {
+        row(passed, format!("{:<8} {text}", safe(&capture.name)))?;
+    }
+    Ok(())
+}
+
+struct CompletenessLine {
+    passed: bool,
+    text: String,
+}
+
+fn completeness_line(completeness: &crate::exposure::Completeness) -> CompletenessLine {
+    let drops =
+        completeness.kernel_drops.map_or_else(String::new, |drops| format!(", {drops} frames dropped"));
+    CompletenessLine {
+        passed: completeness.passed,
+        text: format!(
+            "{} of {} messages and {} of {} streams are whole, {} bytes unexplained{drops}",
+            completeness.messages_accounted,
+            completeness.messages_expected,
+            completeness.streams_whole,
+            completeness.streams,
+            completeness.unexplained_bytes,
+        ),
+    }
+}
+
+/// A capture of which nobody knows what was said.
+fn without_journal(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    heading(out, &format!("{}: what is readable", safe(&capture.file)))?;
+    let completeness = &capture.completeness;
+    writeln!(
+        out,
+        "  {} frames, {} TCP streams with data ({} whole), {} HTTP messages, {} readable JSON strings",
+        capture.frames,
+        completeness.streams,
+        completeness.streams_whole,
+        capture.http_total,
+        capture.readable_total,
+    )?;
+    for message in capture.http.iter().take(MAX_ROWS) {
+        let what = match (&message.method, &message.target, message.status) {
+            (Some(method), target, _) => {
+                format!("{} {}", safe(method), shortened(target.as_deref().unwrap_or_default(), 50))
+            }
+            (_, _, Some(status)) => format!("answer {status}"),
+            _ => "message".to_owned(),
+        };
+        let kind =
+            message.content_type.as_deref().map_or_else(String::new, |kind| format!(", {}", safe(kind)));
+        let level = match message.level {
+            Level::Decrypted => styled(AnsiColor::Green, "only with keys"),
+            level => styled(AnsiColor::Red, level.name()),
+        };
+        let (frame, bytes) = (message.first_frame.unwrap_or(message.last_frame), message.body_bytes);
+        writeln!(out, "  {level}  frame {frame}: {what}, {bytes} bytes{kind}")?;
+    }
+    rest(out, capture.http_total, "HTTP messages")?;
+    for string in capture.readable.iter().take(MAX_ROWS) {
+        let value = match &string.value {
+            Some(value) => format!("\"{}\"", shortened(value, 60)),
+            None => "(looks like a secret; --show-secrets shows it)".to_owned(),
+        };
+        let frame = string.location.frames.first().copied().unwrap_or_default();
+        writeln!(out, "  frame {frame}: {value}  {FAINT}{}{FAINT:#}", safe(&string.path))?;
+    }
+    rest(out, capture.readable_total, "strings")?;
+    tls(out, capture)?;
+    for reason in &capture.reasons {
+        writeln!(out, "  {FAINT}{}{FAINT:#}", safe(reason))?;
+    }
+    writeln!(out)
+}
+
+fn rest(out: &mut String, total: u64, what: &str) -> std::fmt::Result {
+    match total.checked_sub(MAX_ROWS as u64) {
+        Some(more @ 1..) => writeln!(out, "  … and {more} more {what}; --format json lists them"),
+        _ => Ok(()),
+    }
+}
+
+fn conclusion(out: &mut String, exposure: &Exposure) -> std::fmt::Result {
+    let Some(conclusion) = exposure.conclusion else {
+        for reason in &exposure.reasons {
+            writeln!(out, "{FAINT}{}{FAINT:#}", safe(reason))?;
+        }
+        return Ok(());
+    };
+    let (colour, meaning) = match conclusion {
+        Conclusion::Proven => {
+            (AnsiColor::Green, "over HTTP the JSON is in plain sight, over TLS none of it is")
+        }
+        Conclusion::Refuted => (AnsiColor::Red, "a capture shows the opposite of what was expected"),
+        Conclusion::Inconclusive => (AnsiColor::Yellow, "nothing is proved while there is doubt"),
+    };
+    writeln!(out, "Conclusion: {}: {meaning}", styled(colour, conclusion.name()))?;
+    for reason in &exposure.reasons {
+        writeln!(out, "  {}", safe(reason))?;
+    }
+    Ok(())
+}
+
+fn styled(colour: AnsiColor, text: &str) -> String {
+    let style = Style::new().bold().fg_color(Some(Color::Ansi(colour)));
+    format!("{style}{text}{style:#}")
+}
+
+/// Captured text with nothing in it that a terminal would obey or a reader be misled by: control characters and
+/// bidirectional overrides are shown as escapes.
+pub(crate) fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_misleading(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Control characters, and those that change the order of others or cannot be seen.
+pub(crate) fn is_misleading(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Safe text cut to so many columns.
+fn shortened(text: &str, columns: usize) -> String {
+    let text = safe(text);
+    if text.width() <= columns {
+        return text;
+    }
+    let mut width = 1;
+    let fits = |c: &char| {
+        width += c.width().unwrap_or(0);
+        width <= columns
+    };
+    let mut short: String = text.chars().take_while(fits).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_shown_and_not_obeyed() {
+        assert_eq!(safe("a\x1b[2Jb\u{202e}c\nd"), r"a\u{1b}[2Jb\u{202e}c\u{a}d");
+        assert_eq!(safe("한글 🙂"), "한글 🙂");
+    }
+
+    #[test]
+    fn wide_characters_count_twice() {
+        assert_eq!(shortened("한글한글", 5), "한글…");
+        assert_eq!(shortened("abc", 5), "abc");
+    }
+}

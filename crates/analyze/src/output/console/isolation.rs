@@ -1,0 +1,133 @@
+//! An isolation run for a person at a terminal.
+
+use std::fmt::{Result, Write as _};
+
+use anstyle::AnsiColor;
+use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
+
+use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
+use crate::exposure::isolation::{Identity, Isolation, IsolationVerdict, Occurrence};
+use crate::input::isolation_record::PhaseName;
+
+pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
+    heading(out, "What left the boxes")?;
+    writeln!(
+        out,
+        "  {FAINT}{} ({}, {} boxes){FAINT:#}",
+        safe(&run.file),
+        safe(&run.backend),
+        run.boxes_total
+    )?;
+    writeln!(out, "{}\n", ways(run))?;
+    heading(out, "Where it was looked for")?;
+    writeln!(out, "{}\n", interfaces(run))?;
+    limits(out, run)?;
+    if let Some(identity) = &run.identity {
+        lesson(out, identity)?;
+    }
+    for reason in run.reasons.iter().take(MAX_ROWS) {
+        let word = if run.verdict == IsolationVerdict::Leaked { "leak" } else { "doubt" };
+        writeln!(out, "    {}  {}", styled(AnsiColor::Yellow, word), safe(reason))?;
+    }
+    if run.reasons.len() > MAX_ROWS {
+        writeln!(out, "    … and {} more", run.reasons.len() - MAX_ROWS)?;
+    }
+    let (colour, meaning) = match run.verdict {
+        IsolationVerdict::Isolated => (
+            AnsiColor::Green,
+            "nothing of any box reached a wire or another user, and it would have been seen",
+        ),
+        IsolationVerdict::Leaked => (AnsiColor::Red, "something of a box reached a wire or another user"),
+        IsolationVerdict::Inconclusive => (AnsiColor::Yellow, "nothing is proved while there is doubt"),
+    };
+    writeln!(out, "Isolation: {}: {meaning}", styled(colour, run.verdict.name()))
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).enforce_styling();
+    table
+}
+
+fn number(count: u64, colour: CellColor) -> Cell {
+    let cell = Cell::new(count).set_alignment(CellAlignment::Right);
+    if count > 0 { cell.fg(colour).add_attribute(Attribute::Bold) } else { cell }
+}
+
+fn plain(count: u64) -> Cell {
+    Cell::new(count).set_alignment(CellAlignment::Right)
+}
+
+/// Each way out: without a network nothing is seen, with one it is.
+fn ways(run: &Isolation) -> Table {
+    let mut table = table();
+    table.set_header(["way out", "tried in a box", "seen", "tried with a network", "seen", "control"]);
+    for kind in &run.kinds {
+        let control = match kind.control_passed {
+            true => Cell::new("passed").fg(CellColor::Green),
+            false => Cell::new("failed").fg(CellColor::Yellow).add_attribute(Attribute::Bold),
+        };
+        table.add_row([
+            Cell::new(safe(&kind.kind)),
+            plain(kind.tried),
+            number(kind.seen, CellColor::Red),
+            plain(kind.control_tried),
+            plain(kind.control_seen),
+            control,
+        ]);
+    }
+    table
+}
+
+fn interfaces(run: &Isolation) -> Table {
+    let mut table = table();
+    table.set_header(["phase", "interface", "frames", "users' talk", "of boxes", "dropped"]);
+    for interface in &run.interfaces {
+        let (phase, colour) = match interface.phase {
+            PhaseName::Isolated => ("boxes without network", CellColor::Red),
+            PhaseName::Control => ("control, with network", CellColor::Green),
+        };
+        table.add_row([
+            Cell::new(phase),
+            Cell::new(safe(interface.interface.as_deref().unwrap_or("?"))),
+            plain(interface.frames),
+            plain(interface.talk_frames + interface.arp_frames),
+            number(interface.box_frames, colour),
+            interface.kernel_drops.map_or_else(|| Cell::new("?"), plain),
+        ]);
+    }
+    table
+}
+
+/// What bounded the first box; all are made alike.
+fn limits(out: &mut String, run: &Isolation) -> Result {
+    let Some(first) = run.boxes.iter().find(|one| one.phase == PhaseName::Isolated) else { return Ok(()) };
+    heading(out, "What bounds a box, read back from the kernel")?;
+    for limit in &first.limits {
+        let (value, mechanism) = (shortened(&limit.value, 24), shortened(&limit.mechanism, 46));
+        writeln!(out, "  {:<24} {value:<24} {FAINT}{mechanism}{FAINT:#}", shortened(&limit.name, 24))?;
+    }
+    writeln!(out)
+}
+
+fn lesson(out: &mut String, identity: &Identity) -> Result {
+    heading(out, "A user id in a header is a claim")?;
+    let place = |sighting: &Option<Occurrence>| match sighting {
+        Some(Occurrence { file, location, .. }) => {
+            let frame = location.frames.first().copied().unwrap_or_default();
+            format!("frame {frame} of {}", safe(file))
+        }
+        None => "not seen".to_owned(),
+    };
+    let from = |from: &Option<String>| safe(from.as_deref().unwrap_or("nobody"));
+    let user = safe(&identity.user);
+    writeln!(
+        out,
+        "  read      {STRONG}{user}{STRONG:#} from {}, {}",
+        from(&identity.read_from),
+        place(&identity.read)
+    )?;
+    let replayed = place(&identity.replayed);
+    writeln!(out, "  replayed  by {}, {replayed}", from(&identity.replayed_from))?;
+    writeln!(out, "  answered  with what only {user} had told, {}\n", place(&identity.answered))
+}

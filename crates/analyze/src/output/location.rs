@@ -1,0 +1,52 @@
+//! A place of the wire as it enters the result.
+
+use crate::exposure::Location;
+use crate::observe::evidence::direction;
+use crate::observe::hits::Place;
+
+/// The place of something behind these layers, without an excerpt.
+pub(crate) fn location(place: &Place, layers: &[&'static str]) -> Location {
+    Location {
+        filter: display_filter(place),
+        frames: place.frames.clone(),
+        file_offset: place.file_offset,
+        stream: place.stream,
+        direction: place.side.map(direction),
+        stream_offset: place.stream_offset,
+        wire_bytes: place.wire_len,
+        layers: layers.to_vec(),
+        excerpt: None,
+    }
+}
+
+/// A filter to paste into Wireshark that shows exactly the contributing frames.
+fn display_filter(place: &Place) -> String {
+    match (place.frames.as_slice(), place.stream) {
+        ([], Some(stream)) => format!("tcp.stream == {stream}"),
+        (frames, _) if frames.len() <= 4 => {
+            frames.iter().map(|frame| format!("frame.number == {frame}")).collect::<Vec<_>>().join(" || ")
+        }
+        (frames, _) => format!("frame.number in {{{}}}", runs(frames).join(", ")),
+    }
+}
+
+/// Ascending numbers with their neighbours drawn together: `88..132`, `134`.
+fn runs(numbers: &[u64]) -> Vec<String> {
+    numbers
+        .chunk_by(|one, next| one + 1 == *next)
+        .map(|run| match run {
+            [first, .., last] => format!("{first}..{last}"),
+            run => run.iter().map(u64::to_string).collect(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_frames_are_drawn_together() {
+        assert_eq!(runs(&[3, 5, 6, 7, 9, 10]), ["3", "5..7", "9..10"]);
+    }
+}

@@ -1,0 +1,338 @@
+//! The encodings in which a string can stand in the open without being itself: whoever reads them needs no secret.
+//!
+//! Instead of decoding whatever in the traffic might be an encoding, each known string is encoded and searched as one
+//! more pattern. So a string inside an unknown format, at any offset of a longer encoded text, is found all the same.
+
+use std::fmt;
+
+/// Of a longer string only this many bytes are searched in encoded form. Who reads a kilobyte of it has read it.
+pub(super) const MAX_ENCODED: usize = 1024;
+
+/// Fewest hexadecimal digits that are also searched as the bytes they stand for. Half as many bytes are searched, and
+/// eight is the fewest that are evidence.
+const MIN_HEX_DIGITS: usize = 16;
+
+/// Fewest different values among such bytes. Bytes that are all but equal stand in every padding; a canary's are not.
+const MIN_BYTE_VALUES: usize = 4;
+
+/// How a string is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Encoding {
+    /// Its own bytes, UTF-8.
+    Plain,
+    /// With the escapes of a JSON string (RFC 8259 §7).
+    JsonEscapes,
+    /// Base64 or base64url, at any of the three offsets (RFC 4648 §4, §5).
+    Base64,
+    /// Hexadecimal digits, either case.
+    Hex,
+    /// Percent-encoded (RFC 3986 §2.1), also as HTML forms write it.
+    Percent,
+    /// UTF-16, either byte order.
+    Utf16,
+    /// Base32, at any of the five offsets, either case (RFC 4648 §6).
+    Base32,
+    /// Hexadecimal digits with their letters in the other case.
+    LetterCase,
+    /// Hexadecimal digits as the bytes that they stand for.
+    Bytes,
+}
+
+impl Encoding {
+    /// The name in the decode chain; `None` for the string itself.
+    pub(crate) fn layer(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::JsonEscapes => Some("json-escapes"),
+            Self::Base64 => Some("base64"),
+            Self::Hex => Some("hex"),
+            Self::Percent => Some("percent"),
+            Self::Utf16 => Some("utf-16"),
+            Self::Base32 => Some("base32"),
+            Self::LetterCase => Some("letter-case"),
+            Self::Bytes => Some("bytes"),
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.layer().unwrap_or("plain"))
+    }
+}
+
+/// Every way to write down one string, each once. Encodings shorter than `at_least` bytes are left out.
+#[derive(Debug)]
+pub(crate) struct Encodings(Vec<(Encoding, Vec<u8>)>);
+
+impl Encodings {
+    /// The forms of a string.
+    pub(crate) fn of(value: &[u8], at_least: usize) -> Self {
+        let mut forms = Self(Vec::new());
+        let text = std::str::from_utf8(value).ok();
+        forms.add(Encoding::Plain, value.to_vec(), at_least);
+        if let Some(text) = text {
+            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::Kept, Solidus::Kept), at_least);
+            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::LowerHex, Solidus::Kept), at_least);
+            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::UpperHex, Solidus::Kept), at_least);
+            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::Kept, Solidus::Escaped), at_least);
+        }
+        let start = &value[..value.len().min(MAX_ENCODED)];
+        for skipped in 0..3 {
+            forms.add(Encoding::Base64, inner::<6>(start, skipped, STANDARD), at_least);
+            forms.add(Encoding::Base64, inner::<6>(start, skipped, URL_SAFE), at_least);
+        }
+        for skipped in 0..5 {
+            let upper = inner::<5>(start, skipped, BASE32);
+            forms.add(Encoding::Base32, upper.to_ascii_lowercase(), at_least);
+            forms.add(Encoding::Base32, upper, at_least);
+        }
+        if let Some(text) = text {
+            for order in [u16::to_le_bytes, u16::to_be_bytes] {
+                forms.add(Encoding::Utf16, utf16(text, order), at_least);
+            }
+        }
+        if let Some(bytes) = hex_bytes(start) {
+            forms.add(Encoding::LetterCase, start.to_ascii_lowercase(), at_least);
+            forms.add(Encoding::LetterCase, start.to_ascii_uppercase(), at_least);
+            if has_variety(&bytes) {
+                forms.add(Encoding::Bytes, bytes, at_least);
+            }
+        }
+        forms.add(
+            Encoding::Hex,
+            start.iter().flat_map(|byte| hex(*byte, b"0123456789abcdef")).collect(),
+            at_least,
+        );
+        forms.add(
+            Encoding::Hex,
+            start.iter().flat_map(|byte| hex(*byte, b"0123456789ABCDEF")).collect(),
+            at_least,
+        );
+        for digits in [b"0123456789ABCDEF", b"0123456789abcdef"] {
+            forms.add(Encoding::Percent, percent(start, digits, b"%20"), at_least);
+            forms.add(Encoding::Percent, percent(start, digits, b"+"), at_least);
+        }
+        forms
+    }
+
+    /// The forms and their bytes.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = (Encoding, Vec<u8>)> {
+        self.0.into_iter()
+    }
+
+    fn add(&mut self, form: Encoding, bytes: Vec<u8>, at_least: usize) {
+        if bytes.len() >= at_least && !self.0.iter().any(|(_, known)| *known == bytes) {
+            self.0.push((form, bytes));
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Unicode {
+    Kept,
+    LowerHex,
+    UpperHex,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Solidus {
+    Kept,
+    Escaped,
+}
+
+/// As the common serialisers write it: two-character escapes where RFC 8259 §7 has them, `\u00XX` for the other control
+/// characters; beyond ASCII as it is, or as escaped UTF-16 code units.
+fn json_escaped(text: &str, unicode: Unicode, solidus: Solidus) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut out = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(br#"\""#),
+            '\\' => out.extend_from_slice(br"\\"),
+            '\u{8}' => out.extend_from_slice(br"\b"),
+            '\u{c}' => out.extend_from_slice(br"\f"),
+            '\n' => out.extend_from_slice(br"\n"),
+            '\r' => out.extend_from_slice(br"\r"),
+            '\t' => out.extend_from_slice(br"\t"),
+            '/' if solidus == Solidus::Escaped => out.extend_from_slice(br"\/"),
+            c if c < ' ' || !c.is_ascii() && unicode != Unicode::Kept => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a vector does not fail.
+                    let _ = match unicode {
+                        Unicode::UpperHex => write!(out, "\\u{unit:04X}"),
+                        _ => write!(out, "\\u{unit:04x}"),
+                    };
+                }
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out
+}
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// The characters of `BITS` bits that depend on `bytes` alone when it begins `skipped` bytes into a group, whatever
+/// stands before and behind it: a group of base64 has three bytes, one of base32 five.
+fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8]) -> Vec<u8> {
+    let bits = 8 * skipped..8 * (skipped + bytes.len());
+    // Characters that lie wholly inside.
+    let (first, last) = (bits.start.div_ceil(BITS), bits.end / BITS);
+    let bit = |at: usize| bytes[(at - bits.start) / 8] >> (7 - (at - bits.start) % 8) & 1;
+    (first..last)
+        .map(|group| (BITS * group..BITS * (group + 1)).fold(0, |value, at| value << 1 | bit(at)))
+        .map(|value| alphabet[usize::from(value)])
+        .collect()
+}
+
+/// UTF-16 without a zero at its outer end. So both byte orders of ASCII are the same bytes, and text in one of them is
+/// not found twice.
+fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() * 2);
+    for unit in text.encode_utf16() {
+        if out.len() == MAX_ENCODED * 2 {
+            break;
+        }
+        out.extend_from_slice(&order(unit));
+    }
+    if order(1) == [1, 0] {
+        out.pop_if(|last| *last == 0);
+    } else if out.first() == Some(&0) {
+        out.remove(0);
+    }
+    out
+}
+
+/// What a string of hexadecimal digits stands for; `None` for any other string, and for an odd number of digits.
+fn hex_bytes(value: &[u8]) -> Option<Vec<u8>> {
+    if value.len() < MIN_HEX_DIGITS || !value.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    value.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+/// Whether bytes hold at least [`MIN_BYTE_VALUES`] different values.
+fn has_variety(bytes: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    seen.iter().filter(|seen| **seen).count() >= MIN_BYTE_VALUES
+}
+
+fn hex(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
+    [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
+}
+
+/// Everything but unreserved characters (RFC 3986 §2.3) encoded.
+fn percent(bytes: &[u8], digits: &[u8; 16], space: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b' ' => out.extend_from_slice(space),
+            b'-' | b'.' | b'_' | b'~' => out.push(byte),
+            byte if byte.is_ascii_alphanumeric() => out.push(byte),
+            byte => {
+                out.push(b'%');
+                out.extend_from_slice(&hex(byte, digits));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(value: &str) -> Vec<(Encoding, String)> {
+        let forms = Encodings::of(value.as_bytes(), 1).into_iter();
+        // UTF-16 of more than ASCII is no UTF-8.
+        forms.filter_map(|(form, bytes)| Some((form, String::from_utf8(bytes).ok()?))).collect()
+    }
+
+    fn has(value: &str, form: Encoding, written: &str) {
+        let forms = all(value);
+        assert!(forms.contains(&(form, written.to_owned())), "{written} is not among {forms:?}");
+    }
+
+    #[test]
+    fn json_escapes_as_serialisers_write_them() {
+        has("say \"hi\"\n\u{1}", Encoding::JsonEscapes, r#"say \"hi\"\n\u0001"#);
+        has("안녕", Encoding::JsonEscapes, r"\uc548\ub155");
+        has("안녕", Encoding::JsonEscapes, r"\uC548\uB155");
+        has("🙂", Encoding::JsonEscapes, r"\ud83d\ude42");
+        has("a/b", Encoding::JsonEscapes, r"a\/b");
+        let value = "quote \" tab \t bell \u{7} 한글";
+        let serialised = serde_json::to_string(value).expect("strings serialise");
+        has(value, Encoding::JsonEscapes, serialised.trim_matches('"'));
+    }
+
+    #[test]
+    fn base64_at_every_offset_of_a_longer_text() {
+        // RFC 4648 §10: "foobar" is Zm9vYmFy.
+        has("foobar", Encoding::Base64, "Zm9vYmFy");
+        // At the other offsets the outer characters mix with the neighbours: x|foobar and xx|foobar.
+        has("foobar", Encoding::Base64, "Zvb2Jhc"); // eGZvb2Jhcnl5eQ== is xfoobaryyy
+        has("foobar", Encoding::Base64, "mb29iYX"); // eHhmb29iYXJ5eXk= is xxfoobaryyy
+    }
+
+    #[test]
+    fn base32_at_every_offset_of_a_longer_text() {
+        // RFC 4648 §10: "foobar" is MZXW6YTBOI======, of which the last character is not its own.
+        has("foobar", Encoding::Base32, "MZXW6YTBO");
+        has("foobar", Encoding::Base32, "mzxw6ytbo");
+        // x|foobar|yyy, xx|foobar|yyy and so on, as Python's base64.b32encode writes them.
+        has("foobar", Encoding::Base32, "TG633CMFZ"); // PBTG633CMFZHS6LZ
+        has("foobar", Encoding::Base32, "M33PMJQX"); // PB4GM33PMJQXE6LZPE======
+        has("foobar", Encoding::Base32, "ZTPN5RGC4"); // PB4HQZTPN5RGC4TZPF4Q====
+        has("foobar", Encoding::Base32, "GN5XWEYLS"); // PB4HQ6DGN5XWEYLSPF4XS===
+    }
+
+    fn in_bytes(value: &str, form: Encoding) -> Vec<Vec<u8>> {
+        let forms = Encodings::of(value.as_bytes(), 8).into_iter();
+        forms.filter(|(given, _)| *given == form).map(|(_, bytes)| bytes).collect()
+    }
+
+    #[test]
+    fn utf16_in_either_byte_order() {
+        // Both orders of ASCII are these bytes, one with a zero before them, one behind.
+        assert_eq!(in_bytes("libssl.so", Encoding::Utf16), [b"l\0i\0b\0s\0s\0l\0.\0s\0o"]);
+        let orders = in_bytes("안녕 🙂!", Encoding::Utf16);
+        assert_eq!(orders[0], b"\x48\xc5\x55\xb1\x20\0\x3d\xd8\x42\xde\x21");
+        assert_eq!(orders[1], b"\xc5\x48\xb1\x55\0\x20\xd8\x3d\xde\x42\0\x21");
+    }
+
+    #[test]
+    fn digits_as_bytes_and_in_the_other_case() {
+        let canary = "819532f4e8ad66650123456789abcdef";
+        let bytes = *b"\x81\x95\x32\xf4\xe8\xad\x66\x65\x01\x23\x45\x67\x89\xab\xcd\xef";
+        assert_eq!(in_bytes(canary, Encoding::Bytes), [bytes]);
+        assert_eq!(in_bytes(canary, Encoding::LetterCase), [canary.to_uppercase().into_bytes()]);
+        assert_eq!(in_bytes(&canary.to_uppercase(), Encoding::LetterCase), [canary.as_bytes()]);
+        for other in [&canary[..15], &canary[..14], "819532f4e8ad666g", &"0".repeat(32), &"0a0b0c".repeat(6)]
+        {
+            assert_eq!(in_bytes(other, Encoding::Bytes), Vec::<Vec<u8>>::new(), "{other}");
+        }
+    }
+
+    #[test]
+    fn hex_and_percent() {
+        has("\u{ff}k", Encoding::Hex, "c3bf6b");
+        has("\u{ff}k", Encoding::Hex, "C3BF6B");
+        has("a b&c", Encoding::Percent, "a%20b%26c");
+        has("a b&c", Encoding::Percent, "a+b%26c");
+        has("é/", Encoding::Percent, "%c3%a9%2f");
+    }
+
+    #[test]
+    fn each_form_once_and_none_too_short() {
+        let forms = Encodings::of(b"abcdefgh", 8);
+        let plain = forms.0.iter().filter(|(_, bytes)| bytes == b"abcdefgh").count();
+        assert_eq!(plain, 1);
+        assert!(forms.0.iter().all(|(_, bytes)| bytes.len() >= 8));
+    }
+}

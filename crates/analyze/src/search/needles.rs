@@ -1,0 +1,552 @@
+//! From what was said to what is searched: every string of the journals' JSON, as needles.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde_json::value::RawValue;
+
+use crate::input::journal::{Direction, Message};
+use crate::search::{Encoding, Encodings, MIN_PATTERN, Matcher, PatternId};
+
+/// Index of a needle.
+pub(crate) type NeedleId = u32;
+
+/// Most strings of one run. A body of the agents' limit holds some ten thousand; ten thousand messages of a dozen
+/// strings stay far below. When hit, the verdict cannot be "sealed".
+pub(crate) const MAX_STRINGS: usize = 4_000_000;
+
+/// Deepest nesting of a body that is read; `serde_json` itself reads no deeper. Each level is one call and one more
+/// reading of what is below it, so without a bound a body of brackets alone would exhaust the stack.
+pub(crate) const MAX_DEPTH: usize = 128;
+
+/// Longest path of a string in bytes. It is written once for each string, so a long key above many strings would cost
+/// their product.
+const MAX_PATH: usize = 256;
+
+/// How a string is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MatchMode {
+    /// By its own bytes.
+    Value(NeedleId),
+    /// Together with its key, or in an array with its quotes, as it was serialised: alone it would be no evidence.
+    Pair(NeedleId),
+    /// Not by itself: even with its key it is too short. It stands where its message stands.
+    Message,
+}
+
+/// One string (or number) of one message.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownString {
+    /// Its value.
+    pub value: Box<str>,
+    /// Its place in the message: `$.arguments.repo`.
+    pub path: Box<str>,
+    /// Index of its message in [`KnownStrings::messages`].
+    pub message: usize,
+    /// How it is looked for.
+    pub match_mode: MatchMode,
+}
+
+/// One message as both agents know it.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownMessage {
+    /// Its id.
+    pub id: Option<String>,
+    /// Which way it went.
+    pub direction: Direction,
+    /// SHA-256 of its body.
+    pub body_sha256: [u8; 32],
+    /// Bytes of its body.
+    pub body_len: u64,
+    /// How often it was said: the larger count of the two journals.
+    pub times: u64,
+    /// Agents whose journal has it.
+    pub agents: Vec<String>,
+}
+
+/// A sequence of bytes to be found, in any of its forms.
+#[derive(Clone, Debug)]
+pub(crate) struct Needle {
+    /// The bytes.
+    pub bytes: Box<[u8]>,
+    /// Length of its shortest form: the one that chance writes most easily.
+    pub shortest: usize,
+    /// Whether this value was never sent and must not be found.
+    pub is_decoy: bool,
+}
+
+/// What a pattern of the matcher stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meaning {
+    /// Which needle.
+    pub needle: NeedleId,
+    /// Written how.
+    pub form: Encoding,
+}
+
+/// Everything that is known to have been said, ready to be searched.
+#[derive(Debug)]
+pub(crate) struct KnownStrings {
+    /// The messages, in the order of the first journal.
+    pub messages: Vec<KnownMessage>,
+    /// Their strings.
+    pub strings: Vec<KnownString>,
+    /// What is searched.
+    pub needles: Vec<Needle>,
+    /// The patterns: each needle in each form.
+    pub matcher: Matcher,
+    /// What each pattern stands for; several needles can share a written form.
+    meanings: Vec<Vec<Meaning>>,
+    /// Messages whose body is no JSON: their strings are not known.
+    pub not_json: usize,
+    /// Messages that nest deeper than [`MAX_DEPTH`]: their strings are not known either.
+    pub too_deep: usize,
+    /// Whether [`MAX_STRINGS`] was hit.
+    pub overflowed: bool,
+}
+
+impl KnownStrings {
+    /// The strings of these messages, and the decoys.
+    pub(crate) fn new(messages: &[Message], decoys: &[String]) -> Self {
+        let mut builder = Builder::default();
+        let mut known: Vec<KnownMessage> = Vec::new();
+        let mut index: HashMap<(Direction, Option<&str>, [u8; 32]), usize> = HashMap::new();
+        let mut counts: HashMap<(usize, &str), u64> = HashMap::new();
+        for message in messages {
+            let key = (message.direction, message.message_id.as_deref(), message.body_sha256);
+            let at = match index.entry(key) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => {
+                    known.push(KnownMessage {
+                        id: message.message_id.clone(),
+                        direction: message.direction,
+                        body_sha256: message.body_sha256,
+                        body_len: message.body.len() as u64,
+                        times: 0,
+                        agents: Vec::new(),
+                    });
+                    builder.take_message(known.len() - 1, &message.body);
+                    *entry.insert(known.len() - 1)
+                }
+            };
+            let count = counts.entry((at, &message.agent)).or_default();
+            *count += 1;
+            known[at].times = known[at].times.max(*count);
+            if !known[at].agents.contains(&message.agent) {
+                known[at].agents.push(message.agent.clone());
+            }
+        }
+        for decoy in decoys {
+            builder.needle(decoy.as_bytes(), true);
+        }
+        builder.finish(known)
+    }
+
+    /// Values that are looked for by themselves, not as parts of messages; needle N is value N, in as far as no two are
+    /// equal.
+    pub(crate) fn values<'v>(values: impl IntoIterator<Item = &'v str>, decoys: &[String]) -> Self {
+        let mut builder = Builder::default();
+        for value in values {
+            builder.needle(value.as_bytes(), false);
+        }
+        for decoy in decoys {
+            builder.needle(decoy.as_bytes(), true);
+        }
+        builder.finish(Vec::new())
+    }
+
+    /// What a pattern stands for.
+    pub(crate) fn meanings(&self, pattern: PatternId) -> &[Meaning] {
+        &self.meanings[pattern as usize]
+    }
+
+    /// Number of decoys that are searched by their own bytes.
+    pub(crate) fn decoys(&self) -> usize {
+        self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() >= MIN_PATTERN).count()
+    }
+
+    /// Number of decoys that are too short for that: it shows nothing that they are not found.
+    pub(crate) fn short_decoys(&self) -> usize {
+        self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() < MIN_PATTERN).count()
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    strings: Vec<KnownString>,
+    needles: Vec<Needle>,
+    by_bytes: HashMap<Box<[u8]>, NeedleId>,
+    not_json: usize,
+    too_deep: usize,
+    overflowed: bool,
+}
+
+impl Builder {
+    fn take_message(&mut self, message: usize, body: &[u8]) {
+        let Ok(text) = std::str::from_utf8(body) else {
+            self.not_json += 1;
+            return;
+        };
+        let Ok(raw) = serde_json::from_str::<&RawValue>(text) else {
+            self.not_json += 1;
+            return;
+        };
+        if depth(raw.get()) > MAX_DEPTH {
+            self.too_deep += 1;
+            return;
+        }
+        self.walk(&Body { text, message }, raw.get(), "$", None);
+    }
+
+    /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is where the key of this value begins in
+    /// the body.
+    fn walk(&mut self, body: &Body<'_>, raw: &str, path: &str, key_at: Option<usize>) {
+        match raw.as_bytes().first() {
+            Some(b'{') => {
+                let Ok(Members(members)) = serde_json::from_str(raw) else { return };
+                for (key, value) in members {
+                    let key_at = key.in_body(body);
+                    let path = child(path, key.text());
+                    self.walk(body, value.get(), &path, key_at);
+                }
+            }
+            Some(b'[') => {
+                let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(raw) else { return };
+                for (index, value) in elements.into_iter().enumerate() {
+                    self.walk(body, value.get(), &element(path, index), None);
+                }
+            }
+            Some(b'"') => {
+                let Ok(value) = serde_json::from_str::<String>(raw) else { return };
+                self.add(body, raw, value, path, key_at, true);
+            }
+            Some(b'-' | b'0'..=b'9') => self.add(body, raw, raw.to_owned(), path, key_at, false),
+            _ => {} // true, false and null say nothing that could be told from chance
+        }
+    }
+
+    fn add(
+        &mut self,
+        body: &Body<'_>,
+        raw: &str,
+        value: String,
+        path: &str,
+        key_at: Option<usize>,
+        is_string: bool,
+    ) {
+        if self.strings.len() == MAX_STRINGS {
+            self.overflowed = true;
+            return;
+        }
+        let match_mode = if is_string && value.len() >= MIN_PATTERN {
+            MatchMode::Value(self.needle(value.as_bytes(), false))
+        } else {
+            // An element of an array has no key; its quotes tell it from a part of a longer word.
+            let quoted = || Some(raw).filter(|_| is_string);
+            match body.pair(raw, key_at).or_else(quoted).filter(|pair| pair.len() >= MIN_PATTERN) {
+                Some(pair) => MatchMode::Pair(self.needle(pair.as_bytes(), false)),
+                None => MatchMode::Message,
+            }
+        };
+        let (value, path) = (value.into_boxed_str(), path.into());
+        self.strings.push(KnownString { value, path, message: body.message, match_mode });
+    }
+
+    fn needle(&mut self, bytes: &[u8], is_decoy: bool) -> NeedleId {
+        if let Some(known) = self.by_bytes.get(bytes) {
+            // A decoy that was said after all must be seen to fail its control.
+            self.needles[*known as usize].is_decoy |= is_decoy;
+            return *known;
+        }
+        let id = self.needles.len() as NeedleId;
+        self.needles.push(Needle { bytes: bytes.into(), shortest: bytes.len(), is_decoy });
+        self.by_bytes.insert(bytes.into(), id);
+        id
+    }
+
+    fn finish(mut self, messages: Vec<KnownMessage>) -> KnownStrings {
+        let mut patterns: Vec<Box<[u8]>> = Vec::new();
+        let mut meanings: Vec<Vec<Meaning>> = Vec::new();
+        let mut index: HashMap<Box<[u8]>, usize> = HashMap::new();
+        for (needle, Needle { bytes, shortest, .. }) in self.needles.iter_mut().enumerate() {
+            for (form, written) in Encodings::of(bytes, MIN_PATTERN).into_iter() {
+                *shortest = written.len().min(*shortest);
+                let meaning = Meaning { needle: needle as NeedleId, form };
+                match index.entry(written.into_boxed_slice()) {
+                    Entry::Occupied(entry) => meanings[*entry.get()].push(meaning),
+                    Entry::Vacant(entry) => {
+                        patterns.push(entry.key().clone());
+                        meanings.push(vec![meaning]);
+                        entry.insert(patterns.len() - 1);
+                    }
+                }
+            }
+        }
+        KnownStrings {
+            messages,
+            strings: self.strings,
+            needles: self.needles,
+            matcher: Matcher::new(patterns),
+            meanings,
+            not_json: self.not_json,
+            too_deep: self.too_deep,
+            overflowed: self.overflowed,
+        }
+    }
+}
+
+struct Body<'a> {
+    text: &'a str,
+    message: usize,
+}
+
+impl Body<'_> {
+    /// Where in the body this part of it begins.
+    fn position(&self, part: &str) -> Option<usize> {
+        let at = (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
+        (at + part.len() <= self.text.len()).then_some(at)
+    }
+
+    /// The key, the value and the byte that ends it, exactly as they were serialised: `"depth":2}`. Without that byte
+    /// the pair would also stand in `"depth":25`.
+    fn pair(&self, raw: &str, key_at: Option<usize>) -> Option<&str> {
+        let end = self.position(raw)? + raw.len();
+        let ended = if raw.ends_with('"') { end } else { (end + 1).min(self.text.len()) };
+        self.text.get(key_at?..ended)
+    }
+}
+
+/// The members of an object in their order, duplicates included.
+struct Members<'a>(Vec<(Key<'a>, &'a RawValue)>);
+
+/// A key; borrowed from the text where it has no escapes.
+enum Key<'a> {
+    Plain(&'a str),
+    Escaped(String),
+}
+
+impl Key<'_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Escaped(text) => text,
+        }
+    }
+
+    /// Where its opening quote stands.
+    fn in_body(&self, body: &Body<'_>) -> Option<usize> {
+        match self {
+            Self::Plain(text) => body.position(text)?.checked_sub(1),
+            Self::Escaped(_) => None,
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key::Plain(text))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key::Escaped(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// How deep arrays and objects of a JSON text nest.
+fn depth(json: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b']' | b'}' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// One step of a JSONPath (RFC 9535 §2.5.1) to a member: the short form where the name allows it.
+pub(crate) fn child(path: &str, name: &str) -> String {
+    let short = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c == '_' || c.is_alphanumeric());
+    let step = if short { format!(".{name}") } else { format!("[{}]", serde_json::Value::from(name)) };
+    longer(path, &step)
+}
+
+/// One step of a JSONPath to an element.
+pub(crate) fn element(path: &str, index: usize) -> String {
+    longer(path, &format!("[{index}]"))
+}
+
+/// A path and its next step. One that would pass [`MAX_PATH`] ends there, in an ellipsis.
+fn longer(path: &str, step: &str) -> String {
+    const CUT: char = '…';
+    if path.ends_with(CUT) {
+        return path.to_owned();
+    }
+    let room = MAX_PATH.saturating_sub(path.len() + CUT.len_utf8());
+    if step.len() <= room {
+        return format!("{path}{step}");
+    }
+    let whole = (0..=room).rev().find(|at| step.is_char_boundary(*at)).unwrap_or(0);
+    format!("{path}{}{CUT}", &step[..whole])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::journal::Event;
+
+    fn message(agent: &str, direction: Direction, body: &str) -> Message {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+        Message {
+            agent: agent.to_owned(),
+            event: Event::Sent,
+            message_id: Some("call-0001".to_owned()),
+            direction,
+            at_unix_ns: None,
+            local: None,
+            remote: None,
+            content_type: None,
+            body: body.as_bytes().to_vec(),
+            body_sha256: digest.as_ref().try_into().expect("SHA-256 has 32 bytes"),
+        }
+    }
+
+    fn known(body: &str) -> KnownStrings {
+        KnownStrings::new(&[message("agent-a", Direction::ClientToServer, body)], &[])
+    }
+
+    fn listed(known: &KnownStrings) -> Vec<(String, String, String)> {
+        let match_mode = |match_mode: MatchMode| match match_mode {
+            MatchMode::Value(needle) | MatchMode::Pair(needle) => {
+                String::from_utf8_lossy(&known.needles[needle as usize].bytes).into_owned()
+            }
+            MatchMode::Message => "-".to_owned(),
+        };
+        known
+            .strings
+            .iter()
+            .map(|s| (s.path.to_string(), s.value.to_string(), match_mode(s.match_mode)))
+            .collect()
+    }
+
+    fn row(path: &str, value: &str, match_mode: &str) -> (String, String, String) {
+        (path.to_owned(), value.to_owned(), match_mode.to_owned())
+    }
+
+    #[test]
+    fn every_leaf_of_the_labs_message() {
+        let body = r#"{"id":"call-0001","type":"tool_call","arguments":{"repo":"demo-repo","target":"libssl","depth":2}}"#;
+        let expected = [
+            row("$.id", "call-0001", "call-0001"),
+            row("$.type", "tool_call", "tool_call"),
+            row("$.arguments.repo", "demo-repo", "demo-repo"),
+            row("$.arguments.target", "libssl", r#""target":"libssl""#),
+            row("$.arguments.depth", "2", r#""depth":2}"#),
+        ];
+        assert_eq!(listed(&known(body)), expected);
+    }
+
+    #[test]
+    fn arrays_escapes_and_odd_keys() {
+        let body =
+            r#"{ "a b" : ["abc", "quoted", "long enough \"text\""], "k\u0041y": 5, "x": 1, "flag": true }"#;
+        let expected = [
+            row(r#"$["a b"][0]"#, "abc", "-"),
+            row(r#"$["a b"][1]"#, "quoted", r#""quoted""#),
+            row(r#"$["a b"][2]"#, "long enough \"text\"", "long enough \"text\""),
+            row("$.kAy", "5", "-"),
+            row("$.x", "1", "-"),
+        ];
+        assert_eq!(listed(&known(body)), expected);
+    }
+
+    #[test]
+    fn both_journals_name_the_same_message() {
+        let body = r#"{"text":"long enough"}"#;
+        let both = [
+            message("agent-a", Direction::ClientToServer, body),
+            message("agent-b", Direction::ClientToServer, body),
+        ];
+        let known = KnownStrings::new(&both, &[]);
+        assert_eq!((known.messages.len(), known.strings.len(), known.messages[0].times), (1, 1, 1));
+        let twice = [both[0].clone(), both[0].clone()];
+        assert_eq!(KnownStrings::new(&twice, &[]).messages[0].times, 2);
+    }
+
+    #[test]
+    fn a_decoy_that_was_said_stays_a_decoy() {
+        let said = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
+        assert_eq!(KnownStrings::new(&said, &["0123456789abcdef".to_owned()]).decoys(), 1);
+    }
+
+    #[test]
+    fn a_decoy_that_is_too_short_is_not_searched() {
+        let decoys = ["", "zz", "0123456", "01234567"].map(str::to_owned);
+        let known = KnownStrings::new(&[], &decoys);
+        assert_eq!((known.decoys(), known.short_decoys()), (1, 3));
+    }
+
+    #[test]
+    fn what_is_no_json_is_counted() {
+        assert_eq!(known("no json").not_json, 1);
+    }
+
+    #[test]
+    fn nesting_is_read_to_its_bound_and_no_deeper() {
+        let nested =
+            |depth: usize| format!(r#"{}"a string [ in \" it"{}"#, "[".repeat(depth), "]".repeat(depth));
+        let deepest = known(&nested(MAX_DEPTH));
+        assert_eq!((deepest.strings.len(), deepest.too_deep), (1, 0));
+        for depth in [MAX_DEPTH + 1, 1_000_000] {
+            let deeper = known(&nested(depth));
+            assert_eq!((deeper.strings.len(), deeper.too_deep, deeper.not_json), (0, 1, 0));
+        }
+        assert_eq!(known(&format!("[{}]", vec!["[]"; 1000].join(","))).too_deep, 0, "beside is not below");
+    }
+
+    #[test]
+    fn a_long_key_is_cut_in_the_paths_below_it() {
+        let body = format!(r#"{{"{}":[{{"text":"long enough"}}]}}"#, "é".repeat(5000));
+        let path = &known(&body).strings[0].path;
+        assert!(path.len() <= MAX_PATH && path.starts_with("$.éé") && path.ends_with("é…"), "{path}");
+    }
+}
