@@ -9,8 +9,8 @@
 //! A frame with an ARP EtherType can hold anything. [`Arp::alone_in`] says which ones hold a question or an answer and
 //! nothing besides. Even then the IPv4 addresses are whatever the sender chose to ask for.
 
+use crate::decode_stop::FrameBytes;
 use crate::link::{self, EtherType, LinkType};
-use crate::stop::View;
 
 /// An Ethernet address.
 pub type Hardware = [u8; 6];
@@ -89,7 +89,7 @@ impl Arp {
         if link_type != LinkType::ETHERNET {
             return None;
         }
-        let link = link::decode(link_type, View { bytes: frame, wire_len: frame.len() });
+        let link = link::decode(link_type, FrameBytes { bytes: frame, wire_len: frame.len() });
         // An EtherType that stands behind a length and SNAP leaves room for more than tags.
         let is_direct = link.offset == ETHERNET_HEADER + VLAN_TAG * link.vlan.numbers().len();
         if link.ether_type != EtherType::ARP || link.stop.is_some() || !is_direct {
@@ -183,7 +183,7 @@ mod tests {
         let plain = frame(0, 1, NOBODY, &[]);
         let snap = [&plain[..12], &[0, 36, 0xaa, 0xaa, 3, 0, 0, 0], &plain[12..]].concat();
         assert_eq!(
-            link::decode(LinkType::ETHERNET, View { bytes: &snap, wire_len: snap.len() }).ether_type,
+            link::decode(LinkType::ETHERNET, FrameBytes { bytes: &snap, wire_len: snap.len() }).ether_type,
             EtherType::ARP
         );
         assert_eq!(alone(&snap), None);

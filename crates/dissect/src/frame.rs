@@ -17,9 +17,9 @@
 
 use std::fmt;
 
+use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
 use crate::ip::{self, Fragment, Ip, Protocol};
 use crate::link::{self, EtherType, Link, LinkType, VlanTags};
-use crate::stop::{Layer, Stop, View, Why};
 use crate::tcp::SackBlock;
 
 /// A decoded frame.
@@ -32,13 +32,13 @@ pub struct Frame<'a> {
     /// The transport layer.
     pub transport: Transport<'a>,
     /// Where the decoding ended early, if it did.
-    pub stop: Option<Stop>,
+    pub stop: Option<DecodeStop>,
 }
 
 impl<'a> Frame<'a> {
     /// A frame without a transport layer.
     #[inline]
-    fn ending(vlan: VlanTags, network: Network, stop: Option<Stop>) -> Self {
+    fn ending(vlan: VlanTags, network: Network, stop: Option<DecodeStop>) -> Self {
         Frame { vlan, network, transport: Transport::Absent, stop }
     }
 
@@ -266,7 +266,7 @@ impl fmt::Debug for TcpFlags {
 /// Decodes a captured frame that was `original_len` bytes on the wire.
 #[inline]
 pub fn decode(link_type: LinkType, bytes: &[u8], original_len: u32) -> Frame<'_> {
-    let view = View { bytes, wire_len: bytes.len().max(original_len as usize) };
+    let view = FrameBytes { bytes, wire_len: bytes.len().max(original_len as usize) };
     let link = link::decode(link_type, view);
     // What nearly every frame is, kept apart so that it stays in registers.
     if link.ether_type == EtherType::IPV4 && link.stop.is_none() {
@@ -278,7 +278,7 @@ pub fn decode(link_type: LinkType, bytes: &[u8], original_len: u32) -> Frame<'_>
     decode_other(view, link)
 }
 
-fn decode_other(view: View<'_>, link: Link) -> Frame<'_> {
+fn decode_other(view: FrameBytes<'_>, link: Link) -> Frame<'_> {
     if link.stop.is_some() {
         return Frame::ending(link.vlan, Network::Absent, link.stop);
     }
@@ -295,7 +295,7 @@ fn decode_other(view: View<'_>, link: Link) -> Frame<'_> {
 
 /// The frame around an IP packet.
 #[inline(always)]
-fn carrying(view: View<'_>, vlan: VlanTags, ip: Ip) -> Frame<'_> {
+fn carrying(view: FrameBytes<'_>, vlan: VlanTags, ip: Ip) -> Frame<'_> {
     let packet = Packet::new(view, &ip);
     // A whole segment, apart from the rest for the same reason as above.
     if ip.protocol == Protocol::TCP
@@ -312,7 +312,7 @@ fn carrying_other<'a>(packet: &Packet<'a>, vlan: VlanTags, ip: Ip) -> Frame<'a> 
     let network = Network::Ip(ip);
     let fragment = match ip.fragment {
         Fragment::No => None,
-        _ => Some(packet.frame.stop(Layer::Ip, Why::Fragment, ip.offset as usize, 0)),
+        _ => Some(packet.frame.stop(Layer::Ip, StopReason::Fragment, ip.offset as usize, 0)),
     };
     if matches!(ip.fragment, Fragment::Later { .. }) {
         return Frame::ending(vlan, network, fragment);
@@ -342,30 +342,32 @@ fn carrying_other<'a>(packet: &Packet<'a>, vlan: VlanTags, ip: Ip) -> Frame<'a> 
 /// The capture may end anywhere; `end` lies beyond `wire_len` if the IP header lies.
 struct Packet<'a> {
     /// Without what follows the packet, such as Ethernet padding.
-    view: View<'a>,
-    frame: View<'a>,
+    view: FrameBytes<'a>,
+    frame: FrameBytes<'a>,
     start: usize,
     end: usize,
 }
 
 impl<'a> Packet<'a> {
     #[inline]
-    fn new(frame: View<'a>, ip: &Ip) -> Self {
+    fn new(frame: FrameBytes<'a>, ip: &Ip) -> Self {
         let start = ip.payload_offset as usize;
         let end = start + ip.payload_len as usize;
-        let view =
-            View { bytes: frame.bytes.get(..end).unwrap_or(frame.bytes), wire_len: frame.wire_len.min(end) };
+        let view = FrameBytes {
+            bytes: frame.bytes.get(..end).unwrap_or(frame.bytes),
+            wire_len: frame.wire_len.min(end),
+        };
         Packet { view, frame, start, end }
     }
 
     #[inline]
-    fn tcp(&self) -> Result<TcpSegment<'a>, Stop> {
+    fn tcp(&self) -> Result<TcpSegment<'a>, DecodeStop> {
         const MIN: usize = 20;
         let header = self.view.chunk::<MIN>(Layer::Tcp, self.start)?;
         let [s1, s2, d1, d2, q1, q2, q3, q4, a1, a2, a3, a4, offset, flags, w1, w2, ..] = *header;
         let header_len = usize::from(offset >> 4) * 4;
         if header_len < MIN {
-            return Err(self.view.stop(Layer::Tcp, Why::LengthBelowHeader, self.start, MIN));
+            return Err(self.view.stop(Layer::Tcp, StopReason::LengthBelowHeader, self.start, MIN));
         }
         let payload_offset = self.start + header_len;
         let Some(payload) = self.view.bytes.get(payload_offset..) else {
@@ -384,14 +386,14 @@ impl<'a> Packet<'a> {
         })
     }
 
-    fn udp(&self) -> Result<(UdpDatagram<'a>, Option<Stop>), Stop> {
+    fn udp(&self) -> Result<(UdpDatagram<'a>, Option<DecodeStop>), DecodeStop> {
         const LEN: usize = 8;
         let [s1, s2, d1, d2, l1, l2, ..] = *self.view.chunk::<LEN>(Layer::Udp, self.start)?;
         let end = match usize::from(u16::from_be_bytes([l1, l2])) {
             // A jumbogram (RFC 2675, section 4), or segmentation offload.
             0 => self.end,
             length if length < LEN => {
-                return Err(self.view.stop(Layer::Udp, Why::LengthBelowHeader, self.start, LEN));
+                return Err(self.view.stop(Layer::Udp, StopReason::LengthBelowHeader, self.start, LEN));
             }
             length => self.start + length,
         };
@@ -407,7 +409,7 @@ impl<'a> Packet<'a> {
             wire_payload_len: (end - payload_offset) as u32,
         };
         let stop = if end > self.end {
-            Some(self.view.stop(Layer::Udp, Why::LengthBeyondFrame, self.start, end - self.start))
+            Some(self.view.stop(Layer::Udp, StopReason::LengthBeyondFrame, self.start, end - self.start))
         } else if payload.len() < end - payload_offset {
             self.cut(payload_offset)
         } else {
@@ -418,11 +420,15 @@ impl<'a> Packet<'a> {
 
     /// A stop if the packet's bytes from `offset` on were not captured whole.
     #[inline]
-    fn cut(&self, offset: usize) -> Option<Stop> {
+    fn cut(&self, offset: usize) -> Option<DecodeStop> {
         if self.end <= self.frame.bytes.len() {
             return None;
         }
-        let why = if self.end <= self.frame.wire_len { Why::CutByCapture } else { Why::LengthBeyondFrame };
+        let why = if self.end <= self.frame.wire_len {
+            StopReason::CutByCapture
+        } else {
+            StopReason::LengthBeyondFrame
+        };
         Some(self.frame.stop(Layer::Payload, why, offset, self.end - offset))
     }
 }

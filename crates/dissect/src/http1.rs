@@ -1,6 +1,6 @@
 //! HTTP/1.1 messages in a stream of bytes (RFC 9110, RFC 9112).
 //!
-//! [`Conversation`] reads both directions of one connection, because the framing of an answer depends on the request
+//! [`Connection`] reads both directions of one connection, because the framing of an answer depends on the request
 //! (RFC 9112 §6.3). Bytes are pushed in any division; bodies come back as slices of what was pushed, without their
 //! chunk framing and still in their content coding ([`crate::content`] takes that off).
 //!
@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 
 use crate::content::Coding;
+use crate::detection::Detection;
+use crate::flow::Direction;
 
 /// Longest start line and header section. Common servers accept 8 to 64 KiB; what is longer is not read as HTTP.
 pub const MAX_HEAD: usize = 64 << 10;
@@ -23,27 +25,16 @@ pub const MAX_CHUNK_LINE: usize = 16 << 10;
 /// belonged to a GET.
 pub const MAX_OUTSTANDING: usize = 1024;
 
-/// Three answers, never two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Likeness {
-    /// These bytes begin an HTTP/1 message.
-    Yes,
-    /// They do not.
-    No,
-    /// Too few bytes to say.
-    NeedMore,
-}
-
 /// Whether `prefix` begins a request or an answer.
-pub fn looks_like(role: Role, prefix: &[u8]) -> Likeness {
-    match role {
-        Role::Request => looks_like_request(prefix),
-        Role::Response => {
+pub fn detect(direction: Direction, prefix: &[u8]) -> Detection {
+    match direction {
+        Direction::ClientToServer => detect_request(prefix),
+        Direction::ServerToClient => {
             let common = prefix.len().min(RESPONSE_START.len());
             match prefix.get(..common) == RESPONSE_START.get(..common) {
-                true if common == RESPONSE_START.len() => Likeness::Yes,
-                true => Likeness::NeedMore,
-                false => Likeness::No,
+                true if common == RESPONSE_START.len() => Detection::Match,
+                true => Detection::NeedMore,
+                false => Detection::NoMatch,
             }
         }
     }
@@ -54,36 +45,27 @@ const RESPONSE_START: &[u8] = b"HTTP/1.";
 /// The longest registered method (UPDATEREDIRECTREF) has 17 letters (IANA HTTP method registry).
 const MAX_METHOD: usize = 17;
 
-fn looks_like_request(prefix: &[u8]) -> Likeness {
+fn detect_request(prefix: &[u8]) -> Detection {
     let method_len = prefix.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-').count();
     match prefix.get(method_len) {
-        None if method_len <= MAX_METHOD => Likeness::NeedMore,
+        None if method_len <= MAX_METHOD => Detection::NeedMore,
         Some(b' ') if (1..=MAX_METHOD).contains(&method_len) => {
             if prefix.starts_with(b"PRI ") {
-                return Likeness::No; // the connection preface of HTTP/2 (RFC 9113 §3.4)
+                return Detection::NoMatch; // the connection preface of HTTP/2 (RFC 9113 §3.4)
             }
             if prefix.starts_with(b"CONNECT ") {
-                return Likeness::Yes;
+                return Detection::Match;
             }
             // origin-form, absolute-form and asterisk-form (RFC 9112 §3.2)
             match prefix.get(method_len + 1) {
-                None => Likeness::NeedMore,
-                Some(b'/' | b'*') => Likeness::Yes,
-                Some(byte) if byte.is_ascii_lowercase() => Likeness::Yes,
-                Some(_) => Likeness::No,
+                None => Detection::NeedMore,
+                Some(b'/' | b'*') => Detection::Match,
+                Some(byte) if byte.is_ascii_lowercase() => Detection::Match,
+                Some(_) => Detection::NoMatch,
             }
         }
-        _ => Likeness::No,
+        _ => Detection::NoMatch,
     }
-}
-
-/// Which half of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// From client to server.
-    Request,
-    /// From server to client.
-    Response,
 }
 
 /// How the end of a body is told (RFC 9112 §6.3).
@@ -139,7 +121,7 @@ impl Head {
 
 /// Why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
+pub enum Desync {
     /// The bytes at the start of a message are no start line.
     #[error("no HTTP/1 start line")]
     NotHttp,
@@ -168,7 +150,7 @@ pub enum Lost {
 pub enum Event<'a> {
     /// All input was taken; push more.
     NeedMore,
-    /// A header section is complete: see [`Conversation::head`].
+    /// A header section is complete: see [`Connection::head`].
     Head,
     /// Bytes of the body, without chunk framing.
     Body {
@@ -183,10 +165,10 @@ pub enum Event<'a> {
         complete: bool,
     },
     /// Input that is not HTTP/1, with the reason why.
-    Unread(&'a [u8], Lost),
+    Opaque(&'a [u8], Desync),
 }
 
-/// The answer of [`Conversation::step`]: how much of the input was taken, and what it was.
+/// The answer of [`Connection::step`]: how much of the input was taken, and what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
     /// Bytes of the input that are done with.
@@ -197,55 +179,57 @@ pub struct Step<'a> {
 
 /// Both directions of one HTTP/1.1 connection.
 #[derive(Debug)]
-pub struct Conversation {
+pub struct Connection {
     request: Parser,
     response: Parser,
-    outstanding: VecDeque<Asked>,
+    outstanding: VecDeque<RequestKind>,
 }
 
 /// What the framing of an answer has to know of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum RequestKind {
     Head,
     Connect,
     Other,
 }
 
-impl Default for Conversation {
+impl Default for Connection {
     fn default() -> Self {
         Self {
-            request: Parser::new(Role::Request),
-            response: Parser::new(Role::Response),
+            request: Parser::new(Direction::ClientToServer),
+            response: Parser::new(Direction::ServerToClient),
             outstanding: VecDeque::new(),
         }
     }
 }
 
-impl Conversation {
+impl Connection {
     /// Reads on in one direction. Call again with the rest of the input until it answers [`Event::NeedMore`].
     #[inline]
-    pub fn step<'a>(&mut self, role: Role, input: &'a [u8]) -> Step<'a> {
-        let step = match role {
-            Role::Request => self.request.step(input, Asked::Other),
-            Role::Response => {
-                let asked = self.outstanding.front().copied().unwrap_or(Asked::Other);
-                self.response.step(input, asked)
+    pub fn step<'a>(&mut self, direction: Direction, input: &'a [u8]) -> Step<'a> {
+        let step = match direction {
+            Direction::ClientToServer => self.request.step(input, RequestKind::Other),
+            Direction::ServerToClient => {
+                let request_kind = self.outstanding.front().copied().unwrap_or(RequestKind::Other);
+                self.response.step(input, request_kind)
             }
         };
-        match (role, step.event) {
-            (Role::Request, Event::Head) if self.outstanding.len() < MAX_OUTSTANDING => {
+        match (direction, step.event) {
+            (Direction::ClientToServer, Event::Head) if self.outstanding.len() < MAX_OUTSTANDING => {
                 self.outstanding.push_back(match self.request.head.method.as_str() {
-                    "HEAD" => Asked::Head,
-                    "CONNECT" => Asked::Connect,
-                    _ => Asked::Other,
+                    "HEAD" => RequestKind::Head,
+                    "CONNECT" => RequestKind::Connect,
+                    _ => RequestKind::Other,
                 });
             }
             // An interim answer leaves its request open (RFC 9110 §15.2).
-            (Role::Response, Event::End { .. }) if !(100..200).contains(&self.response.head.status) => {
+            (Direction::ServerToClient, Event::End { .. })
+                if !(100..200).contains(&self.response.head.status) =>
+            {
                 self.outstanding.pop_front();
             }
-            (Role::Response, Event::Unread(_, Lost::Switched)) => {
-                self.request.state = State::Lost(Lost::Switched);
+            (Direction::ServerToClient, Event::Opaque(_, Desync::Switched)) => {
+                self.request.state = State::Desync(Desync::Switched);
             }
             _ => {}
         }
@@ -253,35 +237,35 @@ impl Conversation {
     }
 
     /// The header section that [`Event::Head`] announced; valid until the next one of this direction.
-    pub fn head(&self, role: Role) -> &Head {
-        match role {
-            Role::Request => &self.request.head,
-            Role::Response => &self.response.head,
+    pub fn head(&self, direction: Direction) -> &Head {
+        match direction {
+            Direction::ClientToServer => &self.request.head,
+            Direction::ServerToClient => &self.response.head,
         }
     }
 
     /// `len` bytes of this direction are missing. Inside a body of known length reading goes on behind them; elsewhere
     /// the parser is lost until a segment begins with a start line again.
-    pub fn gap(&mut self, role: Role, len: u64) {
-        match role {
-            Role::Request => self.request.gap(len),
-            Role::Response => self.response.gap(len),
+    pub fn gap(&mut self, direction: Direction, len: u64) {
+        match direction {
+            Direction::ClientToServer => self.request.gap(len),
+            Direction::ServerToClient => self.response.gap(len),
         }
     }
 
     /// The direction has ended. Answers whether a message was open, and if so whether it is complete now.
-    pub fn close(&mut self, role: Role) -> Option<Event<'static>> {
-        match role {
-            Role::Request => self.request.close(),
-            Role::Response => self.response.close(),
+    pub fn close(&mut self, direction: Direction) -> Option<Event<'static>> {
+        match direction {
+            Direction::ClientToServer => self.request.close(),
+            Direction::ServerToClient => self.response.close(),
         }
     }
 
     /// Bytes held back until a header section is complete.
-    pub fn held_back(&self, role: Role) -> usize {
-        match role {
-            Role::Request => self.request.held.len(),
-            Role::Response => self.response.held.len(),
+    pub fn held_back(&self, direction: Direction) -> usize {
+        match direction {
+            Direction::ClientToServer => self.request.held.len(),
+            Direction::ServerToClient => self.response.held.len(),
         }
     }
 }
@@ -312,12 +296,12 @@ enum State {
     Over,
     /// The last message of this protocol is over.
     SwitchedOver,
-    Lost(Lost),
+    Desync(Desync),
 }
 
 #[derive(Debug)]
 struct Parser {
-    role: Role,
+    direction: Direction,
     state: State,
     /// The beginning of a header section whose end has not arrived.
     held: Vec<u8>,
@@ -326,11 +310,11 @@ struct Parser {
 }
 
 impl Parser {
-    fn new(role: Role) -> Self {
-        Self { role, state: State::Start, held: Vec::new(), head: Head::default(), incomplete: false }
+    fn new(direction: Direction) -> Self {
+        Self { direction, state: State::Start, held: Vec::new(), head: Head::default(), incomplete: false }
     }
 
-    fn step<'a>(&mut self, input: &'a [u8], asked: Asked) -> Step<'a> {
+    fn step<'a>(&mut self, input: &'a [u8], request_kind: RequestKind) -> Step<'a> {
         let mut at = 0;
         loop {
             if self.state == State::Over {
@@ -338,7 +322,7 @@ impl Parser {
                 return Step { consumed: at, event: Event::End { complete: !self.incomplete } };
             }
             if self.state == State::SwitchedOver {
-                self.state = State::Lost(Lost::Switched);
+                self.state = State::Desync(Desync::Switched);
                 return Step { consumed: at, event: Event::End { complete: true } };
             }
             let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) else {
@@ -353,13 +337,13 @@ impl Parser {
                         continue;
                     }
                     self.incomplete = false;
-                    if looks_like(self.role, rest) == Likeness::No {
-                        self.state = State::Lost(Lost::NotHttp);
+                    if detect(self.direction, rest) == Detection::NoMatch {
+                        self.state = State::Desync(Desync::NotHttp);
                         continue;
                     }
                     if let Some(end) = head_end(rest, 0) {
                         let head = rest.get(..end).unwrap_or_default();
-                        return self.take_head(head, input, at, end, asked);
+                        return self.take_head(head, input, at, end, request_kind);
                     }
                     self.state = State::HeadPart;
                 }
@@ -371,17 +355,17 @@ impl Parser {
                     if let Some(end) = head_end(&self.held, searched) {
                         let held = std::mem::take(&mut self.held);
                         let head = held.get(..end).unwrap_or_default();
-                        let step = self.take_head(head, input, at, end - before, asked);
+                        let step = self.take_head(head, input, at, end - before, request_kind);
                         self.held = held;
                         self.held.clear();
                         return step;
                     }
                     if self.held.len() >= MAX_HEAD {
-                        self.lose(Lost::HeadTooLong);
+                        self.lose(Desync::HeadTooLong);
                         continue;
                     }
-                    if looks_like(self.role, &self.held) == Likeness::No {
-                        self.lose(Lost::NotHttp);
+                    if detect(self.direction, &self.held) == Detection::NoMatch {
+                        self.lose(Desync::NotHttp);
                         continue;
                     }
                     return Step { consumed: input.len(), event: Event::NeedMore };
@@ -403,8 +387,8 @@ impl Parser {
                     let len = len + 1;
                     let digit = char::from(byte).to_digit(16);
                     self.state = match (byte, digit) {
-                        _ if len > MAX_CHUNK_LINE => State::Lost(Lost::BadChunk),
-                        (b'\n', _) if digits == 0 => State::Lost(Lost::BadChunk),
+                        _ if len > MAX_CHUNK_LINE => State::Desync(Desync::BadChunk),
+                        (b'\n', _) if digits == 0 => State::Desync(Desync::BadChunk),
                         (b'\n', _) if size == 0 => State::Trailer { line: 0, total: 0 },
                         (b'\n', _) => State::ChunkData { left: size, first: true },
                         (_, Some(digit)) if !extension && digits < 16 => State::ChunkSize {
@@ -417,7 +401,7 @@ impl Parser {
                             State::ChunkSize { size, digits, extension: true, len }
                         }
                         _ if extension => State::ChunkSize { size, digits, extension, len },
-                        _ => State::Lost(Lost::BadChunk),
+                        _ => State::Desync(Desync::BadChunk),
                     };
                 }
                 State::ChunkData { left, first } => {
@@ -437,37 +421,38 @@ impl Parser {
                         Some(b'\n') => State::ChunkSize { size: 0, digits: 0, extension: false, len: 0 },
                         _ => {
                             at -= 1;
-                            State::Lost(Lost::BadChunk)
+                            State::Desync(Desync::BadChunk)
                         }
                     };
                 }
                 State::Trailer { line, total } => {
                     at += 1;
                     self.state = match rest.first() {
-                        _ if total > MAX_CHUNK_LINE => State::Lost(Lost::BadChunk),
+                        _ if total > MAX_CHUNK_LINE => State::Desync(Desync::BadChunk),
                         Some(b'\n') if line == 0 => State::Over,
                         Some(b'\n') => State::Trailer { line: 0, total: total + 1 },
                         Some(b'\r') => State::Trailer { line, total: total + 1 },
                         _ => State::Trailer { line: line + 1, total: total + 1 },
                     };
                 }
-                State::Lost(why) => {
+                State::Desync(why) => {
                     // A start line at the beginning of a segment is where a lost reader finds its way back.
-                    let back =
-                        why != Lost::Switched && at == 0 && looks_like(self.role, rest) == Likeness::Yes;
-                    if back && why == Lost::Gap {
+                    let back = why != Desync::Switched
+                        && at == 0
+                        && detect(self.direction, rest) == Detection::Match;
+                    if back && why == Desync::Gap {
                         self.state = State::Start;
                         continue;
                     }
-                    return Step { consumed: input.len(), event: Event::Unread(rest, why) };
+                    return Step { consumed: input.len(), event: Event::Opaque(rest, why) };
                 }
             }
         }
     }
 
-    fn lose(&mut self, why: Lost) {
+    fn lose(&mut self, why: Desync) {
         self.held.clear();
-        self.state = State::Lost(why);
+        self.state = State::Desync(why);
     }
 
     /// `at + taken` bytes of the input end the header section `head`.
@@ -477,43 +462,43 @@ impl Parser {
         input: &'a [u8],
         at: usize,
         taken: usize,
-        asked: Asked,
+        request_kind: RequestKind,
     ) -> Step<'a> {
         let consumed = at + taken;
-        match self.read_head(head, asked) {
+        match self.read_head(head, request_kind) {
             Ok(state) => {
                 self.state = state;
                 Step { consumed, event: Event::Head }
             }
             Err(why) => {
-                self.state = State::Lost(why);
-                let unread = input.get(at..consumed).unwrap_or_default();
-                Step { consumed, event: Event::Unread(unread, why) }
+                self.state = State::Desync(why);
+                let opaque = input.get(at..consumed).unwrap_or_default();
+                Step { consumed, event: Event::Opaque(opaque, why) }
             }
         }
     }
 
-    fn read_head(&mut self, bytes: &[u8], asked: Asked) -> Result<State, Lost> {
+    fn read_head(&mut self, bytes: &[u8], request_kind: RequestKind) -> Result<State, Desync> {
         let head = &mut self.head;
         head.clear();
         head.len = bytes.len();
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let fields = match self.role {
-            Role::Request => {
+        let fields = match self.direction {
+            Direction::ClientToServer => {
                 let mut request = httparse::Request::new(&mut fields);
                 match request.parse(bytes) {
                     Ok(httparse::Status::Complete(_)) => {}
-                    _ => return Err(Lost::BadHead),
+                    _ => return Err(Desync::BadHead),
                 }
                 head.method.push_str(request.method.unwrap_or_default());
                 head.target.push_str(request.path.unwrap_or_default());
                 request.headers
             }
-            Role::Response => {
+            Direction::ServerToClient => {
                 let mut response = httparse::Response::new(&mut fields);
                 match response.parse(bytes) {
                     Ok(httparse::Status::Complete(_)) => {}
-                    _ => return Err(Lost::BadHead),
+                    _ => return Err(Desync::BadHead),
                 }
                 head.status = response.code.unwrap_or_default();
                 head.reason.push_str(response.reason.unwrap_or_default());
@@ -528,13 +513,13 @@ impl Parser {
             let value = field.value.trim_ascii();
             if field.name.eq_ignore_ascii_case("content-length") {
                 for part in value.split(|byte| *byte == b',') {
-                    let part = std::str::from_utf8(part.trim_ascii()).map_err(|_| Lost::BadLength)?;
+                    let part = std::str::from_utf8(part.trim_ascii()).map_err(|_| Desync::BadLength)?;
                     if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-                        return Err(Lost::BadLength);
+                        return Err(Desync::BadLength);
                     }
-                    let value = part.parse().map_err(|_| Lost::BadLength)?;
+                    let value = part.parse().map_err(|_| Desync::BadLength)?;
                     if length.is_some_and(|known| known != value) {
-                        return Err(Lost::BadLength);
+                        return Err(Desync::BadLength);
                     }
                     length = Some(value);
                 }
@@ -560,12 +545,13 @@ impl Parser {
         head.codings.extend(content_codings.into_iter().rev());
         head.codings.retain(|coding| *coding != Coding::Identity);
 
-        let no_body = self.role == Role::Response
+        let no_body = self.direction == Direction::ServerToClient
             && ((100..200).contains(&head.status)
                 || matches!(head.status, 204 | 304)
-                || asked == Asked::Head);
-        let switched = self.role == Role::Response
-            && (head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status));
+                || request_kind == RequestKind::Head);
+        let switched = self.direction == Direction::ServerToClient
+            && (head.status == 101
+                || request_kind == RequestKind::Connect && (200..300).contains(&head.status));
         if switched {
             head.framing = Framing::Empty;
             return Ok(State::SwitchedOver);
@@ -574,13 +560,13 @@ impl Parser {
             Framing::Empty
         } else if transfer_coded && chunked {
             Framing::Chunked
-        } else if transfer_coded && self.role == Role::Request {
-            return Err(Lost::BadLength); // RFC 9112 §6.3 rule 4: such a request cannot be framed
+        } else if transfer_coded && self.direction == Direction::ClientToServer {
+            return Err(Desync::BadLength); // RFC 9112 §6.3 rule 4: such a request cannot be framed
         } else if transfer_coded {
             Framing::UntilClose
         } else if let Some(length) = length {
             if length == 0 { Framing::Empty } else { Framing::Length(length) }
-        } else if self.role == Role::Request {
+        } else if self.direction == Direction::ClientToServer {
             Framing::Empty
         } else {
             Framing::UntilClose
@@ -604,8 +590,8 @@ impl Parser {
                 self.incomplete = true;
                 self.state = State::ChunkData { left: left - len, first: true };
             }
-            State::Lost(_) => {}
-            _ => self.lose(Lost::Gap),
+            State::Desync(_) => {}
+            _ => self.lose(Desync::Gap),
         }
     }
 
@@ -617,7 +603,7 @@ impl Parser {
             | State::ChunkData { .. }
             | State::ChunkEnd { .. }
             | State::Trailer { .. } => false,
-            State::Start | State::HeadPart | State::Lost(_) => return None,
+            State::Start | State::HeadPart | State::Desync(_) => return None,
         };
         self.state = State::Start;
         Some(Event::End { complete })
@@ -650,17 +636,17 @@ mod tests {
         complete: bool,
     }
 
-    fn read(conversation: &mut Conversation, role: Role, pieces: &[&[u8]]) -> (Vec<Seen>, Vec<u8>) {
+    fn read(connection: &mut Connection, direction: Direction, pieces: &[&[u8]]) -> (Vec<Seen>, Vec<u8>) {
         let mut seen: Vec<Seen> = Vec::new();
-        let mut unread = Vec::new();
+        let mut opaque = Vec::new();
         let mut open = false;
-        let mut on_event = |conversation: &Conversation, event: Event<'_>| match event {
+        let mut on_event = |connection: &Connection, event: Event<'_>| match event {
             Event::NeedMore => {}
             Event::Head => {
-                let head = conversation.head(role);
-                let what = match role {
-                    Role::Request => format!("{} {}", head.method, head.target),
-                    Role::Response => head.status.to_string(),
+                let head = connection.head(direction);
+                let what = match direction {
+                    Direction::ClientToServer => format!("{} {}", head.method, head.target),
+                    Direction::ServerToClient => head.status.to_string(),
                 };
                 seen.push(Seen { what, body: String::new(), complete: false });
                 open = true;
@@ -673,28 +659,28 @@ mod tests {
                 assert!(std::mem::take(&mut open), "an end follows its head");
                 seen.last_mut().expect("an end follows its head").complete = complete;
             }
-            Event::Unread(bytes, _) => unread.extend_from_slice(bytes),
+            Event::Opaque(bytes, _) => opaque.extend_from_slice(bytes),
         };
         for piece in pieces {
             let mut rest = *piece;
             loop {
-                let step = conversation.step(role, rest);
+                let step = connection.step(direction, rest);
                 rest = &rest[step.consumed..];
-                on_event(conversation, step.event);
-                if step.event == Event::NeedMore || rest.is_empty() && matches!(step.event, Event::Unread(..))
+                on_event(connection, step.event);
+                if step.event == Event::NeedMore || rest.is_empty() && matches!(step.event, Event::Opaque(..))
                 {
                     break;
                 }
             }
         }
-        if let Some(event) = conversation.close(role) {
-            on_event(conversation, event);
+        if let Some(event) = connection.close(direction) {
+            on_event(connection, event);
         }
-        (seen, unread)
+        (seen, opaque)
     }
 
     fn requests(pieces: &[&[u8]]) -> Vec<Seen> {
-        read(&mut Conversation::default(), Role::Request, pieces).0
+        read(&mut Connection::default(), Direction::ClientToServer, pieces).0
     }
 
     fn message(what: &str, body: &str, complete: bool) -> Seen {
@@ -714,9 +700,9 @@ mod tests {
             (b"HTTP/1.1 204", 204, ""),
             (b"HTTP/1.1 200 na\xefve", 200, ""),
         ] {
-            let mut conversation = Conversation::default();
-            read(&mut conversation, Role::Response, &[line, b"\r\nContent-Length: 0\r\n\r\n"]);
-            let head = conversation.head(Role::Response);
+            let mut connection = Connection::default();
+            read(&mut connection, Direction::ServerToClient, &[line, b"\r\nContent-Length: 0\r\n\r\n"]);
+            let head = connection.head(Direction::ServerToClient);
             assert_eq!((head.status, head.reason.as_str()), (status, reason), "{line:?}");
         }
     }
@@ -738,13 +724,13 @@ mod tests {
 
     #[test]
     fn answers_are_framed_by_their_requests() {
-        let mut conversation = Conversation::default();
+        let mut connection = Connection::default();
         let asked = b"HEAD /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\n";
-        read(&mut conversation, Role::Request, &[asked]);
+        read(&mut connection, Direction::ClientToServer, &[asked]);
         let answers = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n\
             HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\
             HTTP/1.0 200 OK\r\n\r\nuntil the end";
-        let (seen, unread) = read(&mut conversation, Role::Response, &[answers]);
+        let (seen, opaque) = read(&mut connection, Direction::ServerToClient, &[answers]);
         let expected = [
             message("200", "", true),
             message("100", "", true),
@@ -752,77 +738,84 @@ mod tests {
             message("200", "until the end", true),
         ];
         assert_eq!(seen, expected);
-        assert!(unread.is_empty());
+        assert!(opaque.is_empty());
     }
 
     #[test]
     fn a_switch_of_protocols_ends_the_last_message() {
-        let mut conversation = Conversation::default();
-        read(&mut conversation, Role::Request, &[b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"]);
+        let mut connection = Connection::default();
+        read(
+            &mut connection,
+            Direction::ClientToServer,
+            &[b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"],
+        );
         let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi";
-        let (seen, unread) = read(&mut conversation, Role::Response, &[answer]);
+        let (seen, opaque) = read(&mut connection, Direction::ServerToClient, &[answer]);
         assert_eq!(seen, [message("101", "", true)]);
-        assert_eq!(unread, b"\x81\x02hi");
+        assert_eq!(opaque, b"\x81\x02hi");
     }
 
     #[test]
     fn a_gap_inside_a_body_keeps_the_framing() {
-        let mut conversation = Conversation::default();
+        let mut connection = Connection::default();
         let bytes = b"POST /t HTTP/1.1\r\nContent-Length: 10\r\n\r\nab";
-        let head = conversation.step(Role::Request, bytes);
+        let head = connection.step(Direction::ClientToServer, bytes);
         assert_eq!(head.event, Event::Head);
-        conversation.step(Role::Request, &bytes[head.consumed..]);
-        conversation.gap(Role::Request, 8);
-        let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
+        connection.step(Direction::ClientToServer, &bytes[head.consumed..]);
+        connection.gap(Direction::ClientToServer, 8);
+        let step = connection.step(Direction::ClientToServer, b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(step.event, Event::End { complete: false });
-        let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
+        let step = connection.step(Direction::ClientToServer, b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(step.event, Event::Head);
     }
 
     #[test]
     fn a_gap_in_the_framing_is_survived_at_the_next_start_line() {
-        let mut conversation = Conversation::default();
-        conversation.step(Role::Request, b"POST /t HTTP/1.1\r\nContent-Le");
-        conversation.gap(Role::Request, 30);
-        let step = conversation.step(Role::Request, b"rest of a body");
-        assert_eq!(step.event, Event::Unread(b"rest of a body", Lost::Gap));
-        let step = conversation.step(Role::Request, b"GET / HTTP/1.1\r\n\r\n");
+        let mut connection = Connection::default();
+        connection.step(Direction::ClientToServer, b"POST /t HTTP/1.1\r\nContent-Le");
+        connection.gap(Direction::ClientToServer, 30);
+        let step = connection.step(Direction::ClientToServer, b"rest of a body");
+        assert_eq!(step.event, Event::Opaque(b"rest of a body", Desync::Gap));
+        let step = connection.step(Direction::ClientToServer, b"GET / HTTP/1.1\r\n\r\n");
         assert_eq!(step.event, Event::Head);
     }
 
     #[test]
     fn contradictions_and_foreign_bytes_are_not_http() {
         for (bytes, why) in [
-            (&b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"[..], Lost::BadLength),
-            (b"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", Lost::BadLength),
-            (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", Lost::BadLength),
-            (b"POST / HTTP/1.1\r\nno colon\r\n\r\n", Lost::BadHead),
-            (b"\x16\x03\x01\x02\x00\x01", Lost::NotHttp),
-            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Lost::NotHttp),
+            (&b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"[..], Desync::BadLength),
+            (b"POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", Desync::BadLength),
+            (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", Desync::BadLength),
+            (b"POST / HTTP/1.1\r\nno colon\r\n\r\n", Desync::BadHead),
+            (b"\x16\x03\x01\x02\x00\x01", Desync::NotHttp),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Desync::NotHttp),
         ] {
-            let step = Conversation::default().step(Role::Request, bytes);
-            assert!(matches!(step.event, Event::Unread(_, lost) if lost == why), "{step:?}");
+            let step = Connection::default().step(Direction::ClientToServer, bytes);
+            assert!(matches!(step.event, Event::Opaque(_, lost) if lost == why), "{step:?}");
         }
     }
 
     #[test]
     fn a_header_section_without_end_is_bounded() {
-        let mut conversation = Conversation::default();
-        conversation.step(Role::Request, b"GET / HTTP/1.1\r\n");
+        let mut connection = Connection::default();
+        connection.step(Direction::ClientToServer, b"GET / HTTP/1.1\r\n");
         let line = [b'x'; 1000];
         for _ in 0..2 * MAX_HEAD / line.len() {
-            conversation.step(Role::Request, &line);
-            assert!(conversation.held_back(Role::Request) <= MAX_HEAD);
+            connection.step(Direction::ClientToServer, &line);
+            assert!(connection.held_back(Direction::ClientToServer) <= MAX_HEAD);
         }
     }
 
     #[test]
     fn codings_come_off_in_reverse_order() {
-        let mut conversation = Conversation::default();
+        let mut connection = Connection::default();
         let head =
             b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nContent-Encoding: deflate, br\r\n\r\n";
-        conversation.step(Role::Request, head);
-        assert_eq!(conversation.head(Role::Request).codings, [Coding::Gzip, Coding::Brotli, Coding::Deflate]);
+        connection.step(Direction::ClientToServer, head);
+        assert_eq!(
+            connection.head(Direction::ClientToServer).codings,
+            [Coding::Gzip, Coding::Brotli, Coding::Deflate]
+        );
     }
 
     proptest! {
@@ -834,18 +827,18 @@ mod tests {
         ) {
             let mut all = start.to_vec();
             all.extend(bytes);
-            for role in [Role::Request, Role::Response] {
-                let mut conversation = Conversation::default();
+            for direction in [Direction::ClientToServer, Direction::ServerToClient] {
+                let mut connection = Connection::default();
                 for piece in all.chunks(size) {
                     let mut rest = piece;
                     for _ in 0..1000 {
-                        let step = conversation.step(role, rest);
+                        let step = connection.step(direction, rest);
                         rest = &rest[step.consumed..];
                         if step.event == Event::NeedMore { break; }
                     }
                     prop_assert!(rest.is_empty());
                 }
-                conversation.close(role);
+                connection.close(direction);
             }
         }
     }

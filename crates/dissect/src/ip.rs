@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::stop::{Layer, Stop, View, Why};
+use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
 
 /// IPv6 extension headers walked in one packet. RFC 8200 names seven kinds, each once (destination options twice).
 pub const MAX_EXTENSION_HEADERS: usize = 8;
@@ -156,17 +156,17 @@ pub struct Ip {
 
 /// Fails if the header is missing or senseless.
 #[inline(always)]
-pub(crate) fn decode_v4(view: View<'_>, offset: usize) -> Result<Ip, Stop> {
+pub(crate) fn decode_v4(view: FrameBytes<'_>, offset: usize) -> Result<Ip, DecodeStop> {
     const MIN: usize = 20;
     let header = view.chunk::<MIN>(Layer::Ip, offset)?;
     let [first, _, len_a, len_b, _, _, frag_a, frag_b, _, protocol, ..] = *header;
     let [.., s1, s2, s3, s4, d1, d2, d3, d4] = *header;
     if first >> 4 != 4 {
-        return Err(view.stop(Layer::Ip, Why::WrongVersion, offset, 0));
+        return Err(view.stop(Layer::Ip, StopReason::WrongVersion, offset, 0));
     }
     let header_len = usize::from(first & 0x0f) * 4;
     if header_len < MIN {
-        return Err(view.stop(Layer::Ip, Why::LengthBelowHeader, offset, MIN));
+        return Err(view.stop(Layer::Ip, StopReason::LengthBelowHeader, offset, MIN));
     }
     if header_len > MIN && view.bytes.len() < offset + header_len {
         return Err(view.short(Layer::Ip, offset, header_len));
@@ -177,7 +177,7 @@ pub(crate) fn decode_v4(view: View<'_>, offset: usize) -> Result<Ip, Stop> {
         total => total,
     };
     if total < header_len {
-        return Err(view.stop(Layer::Ip, Why::LengthBelowHeader, offset, header_len));
+        return Err(view.stop(Layer::Ip, StopReason::LengthBelowHeader, offset, header_len));
     }
     let field = u16::from_be_bytes([frag_a, frag_b]);
     let more = field & 0x2000 != 0;
@@ -200,12 +200,12 @@ const AUTHENTICATION: u8 = 51;
 /// Fails if the header is missing or senseless. The stop beside the [`Ip`] tells of extension headers that hide what
 /// the packet carries.
 #[inline]
-pub(crate) fn decode_v6(view: View<'_>, offset: usize) -> Result<(Ip, Option<Stop>), Stop> {
+pub(crate) fn decode_v6(view: FrameBytes<'_>, offset: usize) -> Result<(Ip, Option<DecodeStop>), DecodeStop> {
     const LEN: usize = 40;
     let header = view.chunk::<LEN>(Layer::Ip, offset)?;
     let [first, _, _, _, len_a, len_b, next, _, addresses @ ..] = header;
     if first >> 4 != 6 {
-        return Err(view.stop(Layer::Ip, Why::WrongVersion, offset, 0));
+        return Err(view.stop(Layer::Ip, StopReason::WrongVersion, offset, 0));
     }
     let start = offset + LEN;
     let payload_len = match usize::from(u16::from_be_bytes([*len_a, *len_b])) {
@@ -236,7 +236,7 @@ fn halves(addresses: &[u8; 32]) -> ([u8; 16], [u8; 16]) {
 }
 
 /// Follows the chain of extension headers to what the packet carries.
-fn walk_extensions(view: View<'_>, mut ip: Ip) -> (Ip, Option<Stop>) {
+fn walk_extensions(view: FrameBytes<'_>, mut ip: Ip) -> (Ip, Option<DecodeStop>) {
     let end = ip.payload_offset as usize + ip.payload_len as usize;
     for walked in 0.. {
         let at = ip.payload_offset as usize;
@@ -245,7 +245,7 @@ fn walk_extensions(view: View<'_>, mut ip: Ip) -> (Ip, Option<Stop>) {
             break;
         }
         if walked == MAX_EXTENSION_HEADERS {
-            return (ip, Some(view.stop(Layer::Ipv6Extension, Why::TooManyExtensions, at, 0)));
+            return (ip, Some(view.stop(Layer::Ipv6Extension, StopReason::TooManyExtensions, at, 0)));
         }
         let [next, length, a, b, ..] = match view.chunk::<8>(Layer::Ipv6Extension, at) {
             Ok(header) => *header,
@@ -257,7 +257,7 @@ fn walk_extensions(view: View<'_>, mut ip: Ip) -> (Ip, Option<Stop>) {
             _ => (usize::from(length) + 1) * 8,
         };
         if at + length > end {
-            return (ip, Some(view.stop(Layer::Ipv6Extension, Why::LengthBeyondFrame, at, length)));
+            return (ip, Some(view.stop(Layer::Ipv6Extension, StopReason::LengthBeyondFrame, at, length)));
         }
         if at + length > view.bytes.len() {
             return (ip, Some(view.short(Layer::Ipv6Extension, at, length)));

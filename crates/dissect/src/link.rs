@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::stop::{Layer, Stop, View, Why};
+use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
 
 /// Tags decoded in one frame. 802.1ad stacks two, some carriers three; more is a forgery or a loop.
 pub const MAX_VLAN_TAGS: usize = 4;
@@ -153,7 +153,7 @@ pub(crate) struct Link {
     pub(crate) ether_type: EtherType,
     /// Where the network layer begins.
     pub(crate) offset: usize,
-    pub(crate) stop: Option<Stop>,
+    pub(crate) stop: Option<DecodeStop>,
 }
 
 impl Link {
@@ -163,7 +163,7 @@ impl Link {
     }
 
     #[cold]
-    fn stopped(stop: Stop) -> Self {
+    fn stopped(stop: DecodeStop) -> Self {
         Link {
             vlan: VlanTags::default(),
             ether_type: EtherType::UNKNOWN,
@@ -183,14 +183,14 @@ const SLL2_LEN: usize = 20;
 const FAMILY_LEN: usize = 4;
 
 #[inline]
-pub(crate) fn decode(link_type: LinkType, view: View<'_>) -> Link {
+pub(crate) fn decode(link_type: LinkType, view: FrameBytes<'_>) -> Link {
     match link_type {
         LinkType::ETHERNET => with_tags(view, ETHERNET_TYPE),
         _ => decode_other(link_type, view),
     }
 }
 
-fn decode_other(link_type: LinkType, view: View<'_>) -> Link {
+fn decode_other(link_type: LinkType, view: FrameBytes<'_>) -> Link {
     match link_type {
         LinkType::LINUX_SLL => with_tags(view, SLL_PROTOCOL),
         LinkType::LINUX_SLL2 => match view.chunk::<SLL2_LEN>(Layer::Link, 0) {
@@ -214,13 +214,13 @@ fn decode_other(link_type: LinkType, view: View<'_>) -> Link {
         },
         LinkType::IPV4 => Link::plain(EtherType::IPV4, 0),
         LinkType::IPV6 => Link::plain(EtherType::IPV6, 0),
-        _ => Link::stopped(view.stop(Layer::Link, Why::UnknownLinkType, 0, 0)),
+        _ => Link::stopped(view.stop(Layer::Link, StopReason::UnknownLinkType, 0, 0)),
     }
 }
 
 /// A link header whose last two bytes, at `type_offset`, are an EtherType.
 #[inline]
-fn with_tags(view: View<'_>, type_offset: usize) -> Link {
+fn with_tags(view: FrameBytes<'_>, type_offset: usize) -> Link {
     match view.chunk::<2>(Layer::Link, type_offset) {
         Ok(bytes) => {
             let ether_type = EtherType(u16::from_be_bytes(*bytes));
@@ -236,7 +236,7 @@ fn with_tags(view: View<'_>, type_offset: usize) -> Link {
 }
 
 /// Tags (IEEE 802.1Q, section 9): two bytes of priority and VLAN number, then the next EtherType.
-fn tags(view: View<'_>, mut ether_type: EtherType, mut offset: usize) -> Link {
+fn tags(view: FrameBytes<'_>, mut ether_type: EtherType, mut offset: usize) -> Link {
     let mut vlan = VlanTags::default();
     while ether_type.is_tag() {
         let stop = match view.chunk::<4>(Layer::Vlan, offset) {
@@ -246,7 +246,7 @@ fn tags(view: View<'_>, mut ether_type: EtherType, mut offset: usize) -> Link {
                     offset += 4;
                     continue;
                 }
-                view.stop(Layer::Vlan, Why::TooManyTags, offset, 0)
+                view.stop(Layer::Vlan, StopReason::TooManyTags, offset, 0)
             }
             Err(stop) => stop,
         };

@@ -1,7 +1,7 @@
 //! One TCP connection, from segments in capture order to two streams of bytes (RFC 9293 §3.4 to §3.10).
 //!
 //! ```text
-//!   segments (any order)          HalfStream                            chunks, in stream order
+//!   segments (any order)          Reassembler                            chunks, in stream order
 //!   ───────────────────>  delivered │ next │ .. hole .. │ pending  ───>  Chunk │ Gap │ Chunk
 //!                          history: (offset, len, hash, bytes?)          offset 0 = first byte after the SYN
 //! ```
@@ -160,7 +160,7 @@ impl Disposition {
     }
 }
 
-/// The answer to [`HalfStream::push`].
+/// The answer to [`Reassembler::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pushed<'a> {
     /// What became of the payload.
@@ -171,7 +171,7 @@ pub struct Pushed<'a> {
 
 /// What is known of one direction after its segments were pushed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct Counters {
     /// Payload bytes delivered in stream order.
     pub delivered_bytes: u64,
     /// Holes.
@@ -217,7 +217,7 @@ impl Seen {
 
 /// One direction of a connection.
 #[derive(Debug, Default)]
-pub struct HalfStream {
+pub struct Reassembler {
     /// Sequence number of stream offset 0, once known.
     base: Option<u32>,
     syn_seen: bool,
@@ -240,11 +240,11 @@ pub struct HalfStream {
     /// The byte before `next`: what a keep-alive probe repeats (RFC 9293 §3.8.4).
     last_byte: Option<u8>,
     hasher: RandomState,
-    account: Account,
+    counters: Counters,
 }
 
-impl HalfStream {
-    /// Takes one segment of this direction. Call [`HalfStream::pop`] until it answers `None` before the next push.
+impl Reassembler {
+    /// Takes one segment of this direction. Call [`Reassembler::pop`] until it answers `None` before the next push.
     #[inline]
     pub fn push<'a>(&mut self, segment: &Segment<'a>) -> Pushed<'a> {
         let first_byte = segment.seq.wrapping_add(u32::from(segment.syn));
@@ -266,9 +266,9 @@ impl HalfStream {
         if len == 0 {
             return Pushed { disposition: Disposition::Empty, chunk: None };
         }
-        self.account.truncated += u32::from(segment.missing > 0);
+        self.counters.truncated += u32::from(segment.missing > 0);
         let Some(offset) = offset else {
-            self.account.out_of_window += 1;
+            self.counters.out_of_window += 1;
             return Pushed { disposition: Disposition::OutOfWindow, chunk: None };
         };
         if distance == 0 && self.pending.is_empty() {
@@ -281,7 +281,7 @@ impl HalfStream {
             });
             return Pushed { disposition: Disposition::Delivered, chunk };
         }
-        self.place(segment, offset)
+        self.insert_out_of_order(segment, offset)
     }
 
     /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one.
@@ -336,7 +336,7 @@ impl HalfStream {
     }
 
     /// The next bytes whose turn has come, or a gap: where the snaplen cut, where too much waits behind a hole, and
-    /// after [`HalfStream::finish`] wherever something is missing.
+    /// after [`Reassembler::finish`] wherever something is missing.
     pub fn pop(&mut self) -> Option<Ready> {
         if self.cut_off > 0 {
             let len = u64::from(std::mem::take(&mut self.cut_off));
@@ -361,14 +361,14 @@ impl HalfStream {
         Some(Ready::Bytes(ReadyBytes { stream_offset, bytes, origin: piece.origin.skip(known) }))
     }
 
-    /// No more segments will come: from now on [`HalfStream::pop`] tells every hole as a gap, also one at the end
+    /// No more segments will come: from now on [`Reassembler::pop`] tells every hole as a gap, also one at the end
     /// that only a FIN or the other side's acknowledgment gives away.
     pub fn finish(&mut self) {
         self.finished = true;
     }
 
     /// Gives up on the first hole, to free memory that is needed elsewhere.
-    pub fn give_up_hole(&mut self) -> Option<Gap> {
+    pub fn abandon_gap(&mut self) -> Option<Gap> {
         let (&offset, _) = self.pending.first_key_value()?;
         match self.skip(offset.saturating_sub(self.next)) {
             Ready::Gap(gap) if gap.len > 0 => Some(gap),
@@ -397,8 +397,8 @@ impl HalfStream {
     }
 
     /// The account of this direction.
-    pub fn account(&self) -> &Account {
-        &self.account
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Forgets what only an open connection needs.
@@ -422,15 +422,15 @@ impl HalfStream {
         let gap = Gap { stream_offset: self.next, len };
         self.next += len;
         self.last_byte = None;
-        self.account.gaps += u32::from(len > 0);
-        self.account.gap_bytes += len;
+        self.counters.gaps += u32::from(len > 0);
+        self.counters.gap_bytes += len;
         Ready::Gap(gap)
     }
 
     #[inline]
     fn deliver(&mut self, offset: u64, bytes: &[u8]) {
         self.next = offset + bytes.len() as u64;
-        self.account.delivered_bytes += bytes.len() as u64;
+        self.counters.delivered_bytes += bytes.len() as u64;
         if self.history.len() == HISTORY_SEGMENTS
             && let Some(Seen { bytes: Some(bytes), .. }) = self.history.pop_front()
         {
@@ -460,7 +460,7 @@ impl HalfStream {
     /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
     /// delivered or waits.
     #[cold]
-    fn place<'a>(&mut self, segment: &Segment<'a>, offset: u64) -> Pushed<'a> {
+    fn insert_out_of_order<'a>(&mut self, segment: &Segment<'a>, offset: u64) -> Pushed<'a> {
         let end = offset + segment.payload.len() as u64;
         let part = |from: u64, to: u64| -> &'a [u8] {
             segment.payload.get((from - offset) as usize..(to - offset) as usize).unwrap_or_default()
@@ -527,10 +527,10 @@ impl HalfStream {
             }
         }
 
-        self.account.early += u32::from(waiting);
-        self.account.repeated += u32::from(same);
-        self.account.conflicts += u32::from(conflict);
-        self.account.unverified += u32::from(unverified);
+        self.counters.early += u32::from(waiting);
+        self.counters.repeated += u32::from(same);
+        self.counters.conflicts += u32::from(conflict);
+        self.counters.unverified += u32::from(unverified);
         let disposition = if conflict {
             Disposition::Conflict
         } else if unverified {
@@ -613,7 +613,7 @@ mod tests {
 
     #[derive(Default)]
     struct Harness {
-        half: HalfStream,
+        reassembler: Reassembler,
         bytes: Vec<u8>,
         gaps: Vec<(u64, u64)>,
         last: Option<Disposition>,
@@ -627,7 +627,7 @@ mod tests {
         }
 
         fn push(&mut self, segment: &Segment<'_>) -> &mut Self {
-            let pushed = self.half.push(segment);
+            let pushed = self.reassembler.push(segment);
             self.last = Some(pushed.disposition);
             if let Some(chunk) = pushed.chunk {
                 self.take(chunk);
@@ -637,7 +637,7 @@ mod tests {
         }
 
         fn drain(&mut self) {
-            while let Some(ready) = self.half.pop() {
+            while let Some(ready) = self.reassembler.pop() {
                 match ready {
                     Ready::Bytes(bytes) => self.take(bytes.chunk()),
                     Ready::Gap(gap) => {
@@ -653,10 +653,10 @@ mod tests {
             self.bytes.extend_from_slice(chunk.bytes);
         }
 
-        fn finish(mut self) -> (String, Vec<(u64, u64)>, Account) {
-            self.half.finish();
+        fn finish(mut self) -> (String, Vec<(u64, u64)>, Counters) {
+            self.reassembler.finish();
             self.drain();
-            (String::from_utf8(self.bytes).expect("tests send text"), self.gaps, *self.half.account())
+            (String::from_utf8(self.bytes).expect("tests send text"), self.gaps, *self.reassembler.counters())
         }
     }
 
@@ -670,13 +670,13 @@ mod tests {
 
     #[test]
     fn early_segments_wait_and_the_origin_is_kept() {
-        let mut half = HalfStream::default();
-        half.push(&syn());
-        assert_eq!(half.push(&seg(3, b"def", 7)).disposition, Disposition::Waiting);
-        assert_eq!(half.pop(), None);
-        let pushed = half.push(&seg(0, b"abc", 8));
+        let mut reassembler = Reassembler::default();
+        reassembler.push(&syn());
+        assert_eq!(reassembler.push(&seg(3, b"def", 7)).disposition, Disposition::Waiting);
+        assert_eq!(reassembler.pop(), None);
+        let pushed = reassembler.push(&seg(0, b"abc", 8));
         assert_eq!(pushed.chunk.map(|chunk| chunk.bytes), Some(&b"abc"[..]));
-        let Some(Ready::Bytes(ready)) = half.pop() else { panic!("the waiting segment is due") };
+        let Some(Ready::Bytes(ready)) = reassembler.pop() else { panic!("the waiting segment is due") };
         assert_eq!(ready.chunk().origin, Origin { frame: 7, file_offset: 700 });
         assert_eq!(ready.chunk().stream_offset, 3);
     }
@@ -684,17 +684,17 @@ mod tests {
     /// Blocks by stream offset, at an acknowledgment of offset 10. Of the stream 0 to 30 and 40 to 50 were captured.
     #[test]
     fn only_what_was_sent_is_acknowledged_selectively() {
-        let mut half = HalfStream::default();
+        let mut reassembler = Reassembler::default();
         let number = |offset: i64| ISN.wrapping_add(1).wrapping_add(offset as u32);
-        let may = |half: &HalfStream, blocks: &[(i64, i64)]| {
+        let may = |reassembler: &Reassembler, blocks: &[(i64, i64)]| {
             let blocks =
                 blocks.iter().map(|(left, right)| SackBlock { left: number(*left), right: number(*right) });
-            half.may_be_acknowledged(number(10), blocks)
+            reassembler.may_be_acknowledged(number(10), blocks)
         };
-        assert!(!may(&half, &[(20, 30)]), "nothing was captured");
-        half.push(&syn());
-        half.push(&seg(0, &[b'.'; 30], 1));
-        half.push(&seg(40, &[b'.'; 10], 2));
+        assert!(!may(&reassembler, &[(20, 30)]), "nothing was captured");
+        reassembler.push(&syn());
+        reassembler.push(&seg(0, &[b'.'; 30], 1));
+        reassembler.push(&seg(40, &[b'.'; 10], 2));
         let is_true: [&[(i64, i64)]; 10] = [
             &[],
             &[(20, 30)],
@@ -708,7 +708,7 @@ mod tests {
             &[(20, 30), (20, 30)],
         ];
         for blocks in is_true {
-            assert!(may(&half, blocks), "{blocks:?}");
+            assert!(may(&reassembler, blocks), "{blocks:?}");
         }
         let is_not: [&[(i64, i64)]; 12] = [
             &[(20, 20)],
@@ -725,10 +725,10 @@ mod tests {
             &[(0x6573_6372, 0x6574_0000)],
         ];
         for blocks in is_not {
-            assert!(!may(&half, blocks), "{blocks:?}");
+            assert!(!may(&reassembler, blocks), "{blocks:?}");
         }
-        half.push(&Segment { fin: true, ..seg(50, b"", 3) });
-        assert!(may(&half, &[(40, 51)]) && !may(&half, &[(40, 52)]), "the FIN counts as one");
+        reassembler.push(&Segment { fin: true, ..seg(50, b"", 3) });
+        assert!(may(&reassembler, &[(40, 51)]) && !may(&reassembler, &[(40, 52)]), "the FIN counts as one");
     }
 
     #[test]
@@ -741,9 +741,9 @@ mod tests {
         assert_eq!(harness.last, Some(Disposition::Conflict));
         harness.push(&seg(1, b"bc", 5));
         assert_eq!(harness.last, Some(Disposition::Unverified), "other borders cannot be compared");
-        let (text, gaps, account) = harness.finish();
+        let (text, gaps, counters) = harness.finish();
         assert_eq!((text.as_str(), gaps.len()), ("abcdef", 0));
-        assert_eq!((account.repeated, account.conflicts, account.unverified), (1, 1, 1));
+        assert_eq!((counters.repeated, counters.conflicts, counters.unverified), (1, 1, 1));
     }
 
     /// What a sender repeats of a segment that a network card was to cut: none of the borders is the same.
@@ -769,7 +769,7 @@ mod tests {
         let mut harness = Harness::opened();
         for i in 0..4u32 {
             harness.push(&seg(i * 60_000, &long, 1));
-            assert!(harness.half.history_bytes <= HISTORY_BYTES);
+            assert!(harness.reassembler.history_bytes <= HISTORY_BYTES);
         }
         harness.push(&seg(10, &long[10..20], 2));
         assert_eq!(harness.last, Some(Disposition::Unverified), "only its hash is left");
@@ -780,7 +780,7 @@ mod tests {
         for i in 0..HISTORY_SEGMENTS as u32 {
             harness.push(&seg(240_000 + i, b"y", 5));
         }
-        assert_eq!(harness.half.history_bytes, 0, "what is forgotten is given back");
+        assert_eq!(harness.reassembler.history_bytes, 0, "what is forgotten is given back");
     }
 
     #[test]
@@ -805,22 +805,22 @@ mod tests {
     fn holes_are_told_at_the_end_and_never_filled() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab", 1)).push(&seg(5, b"fg", 2));
-        let (text, gaps, account) = harness.finish();
+        let (text, gaps, counters) = harness.finish();
         assert_eq!(text, "ab...fg");
         assert_eq!(gaps, [(2, 3)]);
-        assert_eq!((account.gaps, account.gap_bytes), (1, 3));
+        assert_eq!((counters.gaps, counters.gap_bytes), (1, 3));
     }
 
     #[test]
     fn a_lost_tail_is_given_away_by_fin_or_by_the_acknowledgment() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab", 1));
-        harness.half.acknowledge(ISN.wrapping_add(1).wrapping_add(6));
+        harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(6));
         assert_eq!(harness.finish().1, [(2, 4)]);
 
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab", 1)).push(&Segment { fin: true, ..seg(4, b"", 2) });
-        harness.half.acknowledge(ISN.wrapping_add(1).wrapping_add(5));
+        harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(5));
         assert_eq!(harness.finish().1, [(2, 2)], "the acknowledged FIN is no byte");
     }
 
@@ -828,9 +828,9 @@ mod tests {
     fn what_the_snaplen_cut_off_is_a_gap() {
         let mut harness = Harness::opened();
         harness.push(&Segment { missing: 3, ..seg(0, b"ab", 1) }).push(&seg(5, b"fg", 2));
-        let (text, gaps, account) = harness.finish();
+        let (text, gaps, counters) = harness.finish();
         assert_eq!((text.as_str(), gaps), ("ab...fg", vec![(2, 3)]));
-        assert_eq!(account.truncated, 1);
+        assert_eq!(counters.truncated, 1);
     }
 
     #[test]
@@ -838,7 +838,7 @@ mod tests {
         let mut harness = Harness::default();
         harness.push(&seg(1000, b"abc", 1)).push(&seg(900, b"zzz", 2));
         assert_eq!(harness.last, Some(Disposition::OutOfWindow), "before the first known byte");
-        assert_eq!(harness.half.initial_sequence(), None);
+        assert_eq!(harness.reassembler.initial_sequence(), None);
         assert_eq!(harness.finish().0, "abc");
     }
 
@@ -873,10 +873,10 @@ mod tests {
                 harness.push(&seg(start as u32, &bytes[start..end], frame));
                 prop_assert_ne!(harness.last, Some(Disposition::Conflict));
             }
-            let (stream, gaps, account) = harness.finish();
+            let (stream, gaps, counters) = harness.finish();
             prop_assert_eq!(stream, text);
             prop_assert!(gaps.is_empty());
-            prop_assert_eq!(account.conflicts, 0);
+            prop_assert_eq!(counters.conflicts, 0);
         }
 
         /// Hostile numbers never panic, and the pending pieces stay within their bounds.
@@ -885,16 +885,16 @@ mod tests {
             segments in prop::collection::vec((any::<u32>(), 0usize..50, any::<[bool; 3]>(), 0u32..9), 1..80),
         ) {
             let payload = [7u8; 50];
-            let mut half = HalfStream::default();
+            let mut reassembler = Reassembler::default();
             for (seq, len, [syn, fin, rst], missing) in segments {
                 let segment = Segment { seq, syn, fin, rst, missing, payload: &payload[..len], ..seg(0, b"", 1) };
-                half.push(&segment);
-                half.acknowledge(seq.wrapping_mul(3));
-                while half.pop().is_some() {}
+                reassembler.push(&segment);
+                reassembler.acknowledge(seq.wrapping_mul(3));
+                while reassembler.pop().is_some() {}
             }
-            half.finish();
-            while half.pop().is_some() {}
-            prop_assert_eq!(half.pending_bytes(), 0);
+            reassembler.finish();
+            while reassembler.pop().is_some() {}
+            prop_assert_eq!(reassembler.pending_bytes(), 0);
         }
     }
 }

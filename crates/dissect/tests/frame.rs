@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use craft::frame::{self as make, Cooked, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp, Udp, Vlan};
 use dissect::checksum::{self, Checksum};
+use dissect::decode_stop::{Blame, DecodeStop, Layer, StopReason};
 use dissect::frame::{self, Frame, Network, TcpFlags, Transport};
 use dissect::ip::{Address, Fragment, Protocol};
 use dissect::link::{EtherType, LinkType};
-use dissect::stop::{Blame, Layer, Stop, Why};
 use etherparse::{SlicedPacket, TransportSlice};
 use proptest::prelude::*;
 
@@ -37,8 +37,8 @@ fn decode(bytes: &[u8]) -> Frame<'_> {
     frame::decode(LinkType::ETHERNET, bytes, bytes.len() as u32)
 }
 
-fn why(frame: &Frame<'_>) -> Option<(Layer, Why)> {
-    frame.stop.map(|stop| (stop.layer, stop.why))
+fn why(frame: &Frame<'_>) -> Option<(Layer, StopReason)> {
+    frame.stop.map(|stop| (stop.layer, stop.reason))
 }
 
 fn links() -> Vec<Link> {
@@ -106,7 +106,7 @@ fn a_frame_cut_at_any_length_says_who_is_to_blame() {
             for length in 0..bytes.len() {
                 let cut = frame::decode(link_type, &bytes[..length], bytes.len() as u32);
                 let stop = cut.stop.expect("something is missing");
-                assert_eq!(stop.why, Why::CutByCapture, "{link:?} {ip:?} cut at {length}: {stop}");
+                assert_eq!(stop.reason, StopReason::CutByCapture, "{link:?} {ip:?} cut at {length}: {stop}");
                 assert_eq!(stop.blame(), Blame::Capture);
                 assert!(stop.available < stop.needed, "{stop}");
                 assert_eq!(stop.offset + stop.available, length as u32);
@@ -147,7 +147,7 @@ fn a_length_of_zero_is_the_length_of_the_frame() {
         assert_eq!((frame.tcp().unwrap().payload.len(), frame.stop), (70_000, None));
         let cut = frame::decode(LinkType::ETHERNET, &bytes[..1_000], bytes.len() as u32);
         assert_eq!(cut.tcp().unwrap().wire_payload_len, 70_000);
-        assert_eq!(why(&cut), Some((Layer::Payload, Why::CutByCapture)));
+        assert_eq!(why(&cut), Some((Layer::Payload, StopReason::CutByCapture)));
     }
 }
 
@@ -156,24 +156,24 @@ fn lengths_that_lie() {
     let lie = |total| ethernet(&Ip::V4(Ipv4 { total_length: Some(total), ..v4() }), b"payload");
     let bytes = lie(100);
     let frame = decode(&bytes);
-    assert_eq!(why(&frame), Some((Layer::Payload, Why::LengthBeyondFrame)));
+    assert_eq!(why(&frame), Some((Layer::Payload, StopReason::LengthBeyondFrame)));
     let tcp = frame.tcp().unwrap();
     assert_eq!((tcp.payload, tcp.wire_payload_len), (&b"payload"[..], 60));
     assert_eq!(frame.stop.unwrap().blame(), Blame::Traffic);
 
-    assert_eq!(why(&decode(&lie(19))), Some((Layer::Ip, Why::LengthBelowHeader)));
-    assert_eq!(why(&decode(&lie(39))), Some((Layer::Tcp, Why::FrameTooShort)));
+    assert_eq!(why(&decode(&lie(19))), Some((Layer::Ip, StopReason::LengthBelowHeader)));
+    assert_eq!(why(&decode(&lie(39))), Some((Layer::Tcp, StopReason::FrameTooShort)));
     // A TCP header that says it is longer than its packet.
     let mut bytes = ethernet(&Ip::V4(v4()), b"");
     bytes[14 + 20 + 12] = 0xf0;
-    assert_eq!(why(&decode(&bytes)), Some((Layer::Tcp, Why::FrameTooShort)));
+    assert_eq!(why(&decode(&bytes)), Some((Layer::Tcp, StopReason::FrameTooShort)));
     bytes[14 + 20 + 12] = 0x40;
-    assert_eq!(why(&decode(&bytes)), Some((Layer::Tcp, Why::LengthBelowHeader)));
+    assert_eq!(why(&decode(&bytes)), Some((Layer::Tcp, StopReason::LengthBelowHeader)));
     bytes[14] = 0x44;
-    assert_eq!(why(&decode(&bytes)), Some((Layer::Ip, Why::LengthBelowHeader)));
+    assert_eq!(why(&decode(&bytes)), Some((Layer::Ip, StopReason::LengthBelowHeader)));
     bytes[14] = 0x65;
     let frame = decode(&bytes);
-    assert_eq!(why(&frame), Some((Layer::Ip, Why::WrongVersion)));
+    assert_eq!(why(&frame), Some((Layer::Ip, StopReason::WrongVersion)));
     assert_eq!(
         frame.stop.unwrap().to_string(),
         "IP header at byte 14: not the IP version that was announced"
@@ -186,14 +186,17 @@ fn fragments_are_named() {
     let bytes = ethernet(&Ip::V4(first.clone()), b"half");
     let frame = decode(&bytes);
     assert_eq!(frame.ip().unwrap().fragment, Fragment::First);
-    assert_eq!((frame.tcp().unwrap().payload, why(&frame)), (&b"half"[..], Some((Layer::Ip, Why::Fragment))));
+    assert_eq!(
+        (frame.tcp().unwrap().payload, why(&frame)),
+        (&b"half"[..], Some((Layer::Ip, StopReason::Fragment)))
+    );
 
     let mut bytes = Vec::new();
     let later = Ip::V4(Ipv4 { fragment_offset: 24, more_fragments: false, ..first });
     make::ip(&mut bytes, &Link::default(), &later, 6, b"other half, looks like TCP or not");
     let frame = decode(&bytes);
     assert_eq!(frame.ip().unwrap().fragment, Fragment::Later { offset: 24 });
-    assert_eq!((frame.transport, why(&frame)), (Transport::Absent, Some((Layer::Ip, Why::Fragment))));
+    assert_eq!((frame.transport, why(&frame)), (Transport::Absent, Some((Layer::Ip, StopReason::Fragment))));
     assert_eq!(frame.stop.unwrap().blame(), Blame::Unsupported);
     assert_eq!(checksum::verify(&frame, &bytes).transport, Checksum::Unverifiable);
 
@@ -213,7 +216,7 @@ fn extension_headers_and_tags_are_bounded() {
     assert_eq!((decode(&bytes).tcp().unwrap().payload, decode(&bytes).stop), (&b"x"[..], None));
     assert_eq!(
         why(&decode(&ethernet(&chain(9), b"x"))),
-        Some((Layer::Ipv6Extension, Why::TooManyExtensions))
+        Some((Layer::Ipv6Extension, StopReason::TooManyExtensions))
     );
 
     let vlan = (1..=5).map(Vlan::tag).collect();
@@ -221,7 +224,7 @@ fn extension_headers_and_tags_are_bounded() {
     let bytes = tcp(&link, &Ip::V4(v4()), b"x");
     let frame = decode(&bytes);
     assert_eq!(frame.vlan.numbers(), [1, 2, 3, 4]);
-    assert_eq!(why(&frame), Some((Layer::Vlan, Why::TooManyTags)));
+    assert_eq!(why(&frame), Some((Layer::Vlan, StopReason::TooManyTags)));
 }
 
 #[test]
@@ -230,7 +233,7 @@ fn an_extension_header_longer_than_its_packet() {
     let mut bytes = ethernet(&Ip::V6(long), b"x");
     bytes[14 + 40 + 1] = 200;
     let frame = decode(&bytes);
-    assert_eq!(why(&frame), Some((Layer::Ipv6Extension, Why::LengthBeyondFrame)));
+    assert_eq!(why(&frame), Some((Layer::Ipv6Extension, StopReason::LengthBeyondFrame)));
     assert_eq!(frame.ip().unwrap().src, Address::from("2001:db8::1".parse::<IpAddr>().unwrap()));
 }
 
@@ -252,9 +255,9 @@ fn what_is_not_tcp_is_told_apart() {
     // A datagram that claims more than its packet holds.
     let mut long = bytes.clone();
     long[14 + 20 + 5] = 200;
-    assert_eq!(why(&decode(&long)), Some((Layer::Udp, Why::LengthBeyondFrame)));
+    assert_eq!(why(&decode(&long)), Some((Layer::Udp, StopReason::LengthBeyondFrame)));
     long[14 + 20 + 5] = 7;
-    assert_eq!(why(&decode(&long)), Some((Layer::Udp, Why::LengthBelowHeader)));
+    assert_eq!(why(&decode(&long)), Some((Layer::Udp, StopReason::LengthBelowHeader)));
 
     let carried = |ip: Ip, protocol| {
         let mut bytes = Vec::new();
@@ -292,7 +295,7 @@ fn what_is_not_tcp_is_told_apart() {
     assert_eq!(decode(&bytes).tcp().unwrap().payload, b"snap");
 
     let frame = frame::decode(LinkType(147), &bytes, 100);
-    assert_eq!(why(&frame), Some((Layer::Link, Why::UnknownLinkType)));
+    assert_eq!(why(&frame), Some((Layer::Link, StopReason::UnknownLinkType)));
     assert_eq!(LinkType(147).to_string(), "link type 147");
 }
 
@@ -347,7 +350,7 @@ fn addresses_of_different_versions_are_different() {
 #[test]
 fn a_stop_reads_well() {
     let bytes = ethernet(&Ip::V4(v4()), b"payload");
-    let stop: Stop = frame::decode(LinkType::ETHERNET, &bytes[..56], bytes.len() as u32).stop.unwrap();
+    let stop: DecodeStop = frame::decode(LinkType::ETHERNET, &bytes[..56], bytes.len() as u32).stop.unwrap();
     assert_eq!(
         stop.to_string(),
         "payload at byte 54: cut by the capture's snapshot length (7 bytes needed, 2 there)"

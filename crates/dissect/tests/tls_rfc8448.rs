@@ -2,16 +2,17 @@
 
 mod tls_support;
 
+use dissect::flow::Direction;
 use dissect::tls::{
-    AlertDescription, CipherSuite, Message, NamedGroup, NotOpened, ProtocolVersion, Reason, Session, Side,
+    AlertDescription, CipherSuite, Message, NamedGroup, NotDecrypted, ProtocolVersion, Reason, Session,
 };
 use tls_support::{Seen, Wire, watch};
 
-const CLIENT: Side = Side::Client;
-const SERVER: Side = Side::Server;
+const CLIENT: Direction = Direction::ClientToServer;
+const SERVER: Direction = Direction::ServerToClient;
 
 /// RFC 8448 §3, "Simple 1-RTT Handshake": the records in order.
-const SIMPLE: [(Side, &str); 9] = [
+const SIMPLE: [(Direction, &str); 9] = [
     (
         CLIENT,
         "16030100c4010000c00303cb34ecb1e78163ba1c38c6dacb196a6dffa21a8d9912ec18a2ef6283024dece7000006130113031302010000910000000b0009000006736572766572ff01000100000a00140012001d0017001800190100010101020103010400230000003300260024001d002099381de560e4bd43d23d8e435a7dbafeb3c06e51c13cae4d5413691e529aaf2c002b0003020304000d0020001e040305030603020308040805080604010501060102010402050206020202002d00020101001c00024001",
@@ -53,7 +54,7 @@ const SIMPLE_SECRETS: [(&str, &str); 4] = [
 ];
 
 /// RFC 8448 §4, "Resumed 0-RTT Handshake": the records in order.
-const RESUMED: [(Side, &str); 10] = [
+const RESUMED: [(Direction, &str); 10] = [
     (
         CLIENT,
         "1603010200010001fc03031bc3ceb6bbe39cff938355b5a50adb6db21b7a6af649d7b4bc419d7876487d95000006130113031302010001cd0000000b0009000006736572766572ff01000100000a00140012001d00170018001901000101010201030104003300260024001d0020e4ffb68ac05f8d96c99da26698346c6be16482badddafe051a66b4f18d668f0b002a0000002b0003020304000d0020001e040305030603020308040805080604010501060102010402050206020202002d00020101001c0002400100150057000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000002900dd00b800b22c035d829359ee5ff7af4ec900000000262a6494dc486d2c8a34cb33fa90bf1b0070ad3c498883c9367c09a2be785abc55cd226097a3a982117283f82a03a143efd3ff5dd36d64e861be7fd61d2827db279cce145077d454a3664d4e6da4d29ee03725a6a4dafcd0fc67d2aea70529513e3da2677fa5906c5b3f7d8f92f228bda40dda721470f9fbf297b5aea617646fac5c03272e970727c621a79141ef5f7de6505e5bfbc388e93343694093934ae4d357fad6aacb0021203add4fb2d8fdf822a0ca3cf7678ef5e88dae990141c5924d57bb6fa31b9e5f9d",
@@ -98,10 +99,10 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// The wire with a key log; the client random stands at bytes 11 to 43 of the ClientHello's record.
-fn wire(records: &[(Side, &str)], secrets: &[(&str, &str)]) -> Wire {
+fn wire(records: &[(Direction, &str)], secrets: &[(&str, &str)]) -> Wire {
     let random = &records[0].1[22..86];
     Wire {
-        sent: records.iter().map(|(side, hex)| (*side, bytes(hex))).collect(),
+        sent: records.iter().map(|(direction, hex)| (*direction, bytes(hex))).collect(),
         keys: secrets.iter().map(|(label, secret)| format!("{label} {random} {secret}\n")).collect(),
     }
 }
@@ -177,26 +178,26 @@ fn early_data_without_its_secret_are_said_to_be_unread() {
     let seen = watch_with_keys(&wire);
     let data: Vec<u8> = (0..=0x31).collect();
     assert_eq!(seen.plain, [data.clone(), data]);
-    let account = seen.account(CLIENT);
+    let counters = seen.counters(CLIENT);
     // The early data and the message that ends them.
-    assert_eq!((account.not_opened, account.failed, account.unexplained_bytes), (2, 0, 23 + 21));
-    assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotOpened(NotOpened::EarlyData));
-    assert!(seen.account(SERVER).is_explained());
+    assert_eq!((counters.not_decrypted, counters.failed, counters.unexplained_bytes), (2, 0, 23 + 21));
+    assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotDecrypted(NotDecrypted::EarlyData));
+    assert!(seen.counters(SERVER).is_explained());
 }
 
 #[test]
 fn without_a_key_log_only_the_hellos_are_read() {
     let wire = wire(&SIMPLE, &[]);
     for (session, why) in [
-        (Session::new(None), NotOpened::NoKeyLog),
-        (Session::new(Some(wire.key_log())), NotOpened::ClientRandomNotInKeyLog),
+        (Session::new(None), NotDecrypted::NoKeyLog),
+        (Session::new(Some(wire.key_log())), NotDecrypted::ClientRandomNotInKeyLog),
     ] {
         let seen = watch(session, &wire.sent);
         assert_eq!(seen.messages.len(), 2);
-        for account in &seen.accounts {
-            assert_eq!((account.authenticated, account.failed), (0, 0));
-            assert_eq!(account.not_opened, account.application_data_records);
-            assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotOpened(why));
+        for counters in &seen.counters {
+            assert_eq!((counters.authenticated, counters.failed), (0, 0));
+            assert_eq!(counters.not_decrypted, counters.application_data_records);
+            assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotDecrypted(why));
         }
     }
 }

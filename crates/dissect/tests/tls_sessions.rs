@@ -4,10 +4,11 @@
 mod peer;
 mod tls_support;
 
+use dissect::flow::Direction;
 use dissect::keylog::KeyLog;
 use dissect::tls::{
     AlertDescription, CipherSuite, Content, ContentType, Epoch, Event, Handshake, Message, NamedGroup,
-    NotOpened, ProtocolVersion, Reason, Session, Side, Workspace,
+    NotDecrypted, ProtocolVersion, Reason, Session, Workspace,
 };
 use peer::{Setup, converse};
 use proptest::prelude::*;
@@ -15,8 +16,8 @@ use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
 use std::sync::Arc;
 use tls_support::{Seen, Step, Wire, watch, watch_steps};
 
-const CLIENT: Side = Side::Client;
-const SERVER: Side = Side::Server;
+const CLIENT: Direction = Direction::ClientToServer;
+const SERVER: Direction = Direction::ServerToClient;
 
 fn watch_with_keys(wire: &Wire) -> Seen {
     watch(Session::with_control(wire.key_log()), &wire.sent)
@@ -145,9 +146,9 @@ fn early_data_are_read_with_their_secret_and_passed_over_without() {
         wire.keys.lines().filter(|line| !line.contains("EARLY")).map(|line| format!("{line}\n")).collect();
     let seen = watch_with_keys(&without);
     assert_eq!(seen.plain[0], b"late");
-    let first = seen.account(CLIENT).first_unexplained.unwrap();
-    assert_eq!(first.reason, Reason::NotOpened(NotOpened::EarlyData));
-    assert_eq!(seen.account(CLIENT).failed, 0);
+    let first = seen.counters(CLIENT).first_unexplained.unwrap();
+    assert_eq!(first.reason, Reason::NotDecrypted(NotDecrypted::EarlyData));
+    assert_eq!(seen.counters(CLIENT).failed, 0);
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn keys_are_updated_in_both_directions() {
     let Some([Epoch::Application(client), Epoch::Application(server)]) = seen.epochs else { panic!() };
     assert!(client >= 3 && server >= 4, "{client} {server}");
     // One try for the handshake keys and one for each generation of the others.
-    assert_eq!(seen.account(CLIENT).control_tries, client + 2);
+    assert_eq!(seen.counters(CLIENT).control_tries, client + 2);
     assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
 }
 
@@ -207,23 +208,26 @@ fn with_wrong_keys_nothing_authenticates() {
     let wrong = Arc::new(wire.key_log().wrong_key_control());
     let seen = watch(Session::with_control(wrong), &wire.sent);
     assert_eq!(seen.plain, [vec![], vec![]]);
-    for account in &seen.accounts {
-        assert_eq!((account.authenticated, account.authenticated_bytes, account.control_opened), (0, 0, 0));
-        assert_eq!(account.failed + account.not_opened, account.application_data_records);
-        assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotAuthentic);
+    for counters in &seen.counters {
+        assert_eq!(
+            (counters.authenticated, counters.authenticated_bytes, counters.control_opened),
+            (0, 0, 0)
+        );
+        assert_eq!(counters.failed + counters.not_decrypted, counters.application_data_records);
+        assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotAuthentic);
     }
     let seen = watch(Session::new(Some(other.key_log())), &wire.sent);
-    for account in &seen.accounts {
-        assert_eq!(account.authenticated, 0);
-        let first = account.first_unexplained.unwrap();
-        assert_eq!(first.reason, Reason::NotOpened(NotOpened::ClientRandomNotInKeyLog));
+    for counters in &seen.counters {
+        assert_eq!(counters.authenticated, 0);
+        let first = counters.first_unexplained.unwrap();
+        assert_eq!(first.reason, Reason::NotDecrypted(NotDecrypted::ClientRandomNotInKeyLog));
     }
 }
 
 #[test]
 fn a_missing_secret_is_named() {
     let wire = converse(&Setup::usual());
-    for (label, side, opened) in [
+    for (label, direction, opened) in [
         ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", CLIENT, 0),
         ("SERVER_HANDSHAKE_TRAFFIC_SECRET", SERVER, 0),
         ("CLIENT_TRAFFIC_SECRET_0", CLIENT, 1),
@@ -235,14 +239,15 @@ fn a_missing_secret_is_named() {
             .map(|line| format!("{line}\n"))
             .collect();
         let seen = watch(Session::new(Some(Arc::new(KeyLog::parse(keys.as_bytes())))), &wire.sent);
-        let account = seen.account(side);
-        assert_eq!(account.authenticated, opened);
-        let Reason::NotOpened(NotOpened::SecretMissing(missing)) = account.first_unexplained.unwrap().reason
+        let counters = seen.counters(direction);
+        assert_eq!(counters.authenticated, opened);
+        let Reason::NotDecrypted(NotDecrypted::SecretMissing(missing)) =
+            counters.first_unexplained.unwrap().reason
         else {
-            panic!("{account:?}")
+            panic!("{counters:?}")
         };
         assert_eq!(missing.as_str(), label);
-        assert!(seen.account(side.other()).is_explained());
+        assert!(seen.counters(direction.opposite()).is_explained());
     }
 }
 
@@ -261,10 +266,10 @@ fn the_order_of_the_directions_does_not_matter() {
         ] {
             let skewed = watch(Session::with_control(wire.key_log()), &sent);
             skewed.assert_sealed();
-            assert_eq!(skewed.accounts, usual.accounts);
+            assert_eq!(skewed.counters, usual.counters);
             assert_eq!(skewed.plain, usual.plain);
-            for side in [CLIENT, SERVER] {
-                assert_eq!(skewed.of(side), usual.of(side));
+            for direction in [CLIENT, SERVER] {
+                assert_eq!(skewed.of(direction), usual.of(direction));
             }
         }
     }
@@ -274,7 +279,8 @@ fn the_order_of_the_directions_does_not_matter() {
 #[test]
 fn the_roles_follow_the_hello() {
     let wire = converse(&Setup::usual());
-    let swapped: Vec<_> = wire.sent.iter().map(|(side, bytes)| (side.other(), bytes.clone())).collect();
+    let swapped: Vec<_> =
+        wire.sent.iter().map(|(direction, bytes)| (direction.opposite(), bytes.clone())).collect();
     let seen = watch(Session::with_control(wire.key_log()), &swapped);
     seen.assert_sealed();
     assert_eq!(seen.plain, [b"an answer".to_vec(), b"a question".to_vec()]);
@@ -287,12 +293,12 @@ fn what_follows_tls_without_being_tls_is_unexplained() {
     wire.sent.push((CLIENT, b"in plain sight".to_vec()));
     for wire in [wire.clone(), wire.chopped(1)] {
         let seen = watch_with_keys(&wire);
-        let account = seen.account(CLIENT);
-        assert_eq!(account.unexplained_bytes, 14);
-        let first = account.first_unexplained.unwrap();
+        let counters = seen.counters(CLIENT);
+        assert_eq!(counters.unexplained_bytes, 14);
+        let first = counters.first_unexplained.unwrap();
         assert_eq!(first.stream_offset, end);
         assert!(matches!(first.reason, Reason::NotTls(_)));
-        assert!(seen.account(SERVER).is_explained());
+        assert!(seen.counters(SERVER).is_explained());
     }
 }
 
@@ -308,14 +314,14 @@ fn plaintext_records_after_encryption_are_unexplained() {
     ] {
         let mut wire = wire.clone();
         wire.sent.push((SERVER, record.to_vec()));
-        let account = watch_with_keys(&wire).accounts[1].clone();
-        assert_eq!(account.unexplained_bytes, record.len() as u64 - 5, "{record:?}");
+        let counters = watch_with_keys(&wire).counters[1].clone();
+        assert_eq!(counters.unexplained_bytes, record.len() as u64 - 5, "{record:?}");
     }
     // And one that looks protected does not authenticate.
     let mut wire = wire.clone();
     wire.sent.push((SERVER, [&b"\x17\x03\x03\x00\x20"[..], &[b'x'; 32]].concat()));
-    let account = watch_with_keys(&wire).accounts[1].clone();
-    assert_eq!((account.failed, account.unexplained_bytes), (1, 32));
+    let counters = watch_with_keys(&wire).counters[1].clone();
+    assert_eq!((counters.failed, counters.unexplained_bytes), (1, 32));
 }
 
 #[test]
@@ -324,21 +330,21 @@ fn a_capture_begun_after_the_handshake_says_so() {
     // The client's Finished and what follows; the server's tickets and what follows.
     let seen = watch(Session::with_control(wire.key_log()), &wire.sent[2..]);
     assert!(seen.messages.is_empty());
-    for account in &seen.accounts {
-        assert!(account.records > 0);
-        assert_eq!((account.authenticated, account.failed), (0, 0));
-        let first = account.first_unexplained.unwrap();
-        assert_eq!(first.reason, Reason::NotOpened(NotOpened::NoClientHello));
+    for counters in &seen.counters {
+        assert!(counters.records > 0);
+        assert_eq!((counters.authenticated, counters.failed), (0, 0));
+        let first = counters.first_unexplained.unwrap();
+        assert_eq!(first.reason, Reason::NotDecrypted(NotDecrypted::NoClientHello));
     }
 }
 
 /// Each direction loses `length` bytes at `from`.
-fn with_hole(stream: &[u8], side: Side, from: usize, length: usize) -> Vec<Step<'_>> {
+fn with_hole(stream: &[u8], direction: Direction, from: usize, length: usize) -> Vec<Step<'_>> {
     let length = length.min(stream.len() - from);
     vec![
-        Step::Bytes(side, &stream[..from]),
-        Step::Gap(side, length as u64),
-        Step::Bytes(side, &stream[from + length..]),
+        Step::Bytes(direction, &stream[..from]),
+        Step::Gap(direction, length as u64),
+        Step::Bytes(direction, &stream[from + length..]),
     ]
 }
 
@@ -346,17 +352,17 @@ fn with_hole(stream: &[u8], side: Side, from: usize, length: usize) -> Vec<Step<
 fn a_hole_anywhere_is_never_explained() {
     let wire = converse(&Setup::usual());
     let (client, server) = (wire.stream(CLIENT), wire.stream(SERVER));
-    for (side, holed, whole) in [(CLIENT, &client, &server), (SERVER, &server, &client)] {
+    for (direction, holed, whole) in [(CLIENT, &client, &server), (SERVER, &server, &client)] {
         for from in 0..holed.len() {
             for length in [1, 40] {
-                let steps = with_hole(holed, side, from, length);
-                let steps = std::iter::once(Step::Bytes(side.other(), whole)).chain(steps);
+                let steps = with_hole(holed, direction, from, length);
+                let steps = std::iter::once(Step::Bytes(direction.opposite(), whole)).chain(steps);
                 let seen = watch_steps(Session::with_control(wire.key_log()), steps);
-                let account = seen.account(side);
-                assert!(!account.is_explained() && account.gap_bytes > 0);
-                assert_eq!(account.control_opened, 0);
-                let plain = if side == CLIENT { &b"a question"[..] } else { b"an answer" };
-                let found = &seen.plain[tls_support::at(side)];
+                let counters = seen.counters(direction);
+                assert!(!counters.is_explained() && counters.gap_bytes > 0);
+                assert_eq!(counters.control_opened, 0);
+                let plain = if direction == CLIENT { &b"a question"[..] } else { b"an answer" };
+                let found = &seen.plain[tls_support::at(direction)];
                 assert!(found.is_empty() || found == plain);
             }
         }
@@ -376,18 +382,18 @@ fn records_after_a_damaged_one_are_still_read() {
     let steps = std::iter::once(Step::Bytes(SERVER, &server)).chain(steps);
     let seen = watch_steps(Session::with_control(wire.key_log()), steps);
     assert_eq!(seen.plain[0], b"one three");
-    let account = seen.account(CLIENT);
-    assert_eq!((account.gap_bytes, account.unexplained_bytes, account.failed), (3, 4 + 17 - 3, 0));
-    assert_eq!(account.first_unexplained.unwrap().reason, Reason::Gap);
+    let counters = seen.counters(CLIENT);
+    assert_eq!((counters.gap_bytes, counters.unexplained_bytes, counters.failed), (3, 4 + 17 - 3, 0));
+    assert_eq!(counters.first_unexplained.unwrap().reason, Reason::Gap);
 
     // The same with a flipped bit instead of a hole.
     let mut flipped = client.clone();
     flipped[before + 8] ^= 1;
     let seen = watch(Session::with_control(wire.key_log()), &[(SERVER, server), (CLIENT, flipped)]);
     assert_eq!(seen.plain[0], b"one three");
-    let account = seen.account(CLIENT);
-    assert_eq!((account.failed, account.unexplained_bytes), (1, 4 + 17));
-    assert_eq!(account.first_unexplained.unwrap().stream_offset, before as u64);
+    let counters = seen.counters(CLIENT);
+    assert_eq!((counters.failed, counters.unexplained_bytes), (1, 4 + 17));
+    assert_eq!(counters.first_unexplained.unwrap().stream_offset, before as u64);
 }
 
 #[test]
@@ -398,38 +404,38 @@ fn truncated_anywhere_it_stops_honestly() {
     for keep in 0..total {
         let mut left = keep;
         let mut cut = Wire { sent: Vec::new(), keys: wire.keys.clone() };
-        for (side, bytes) in &wire.sent {
+        for (direction, bytes) in &wire.sent {
             let part = left.min(bytes.len());
-            cut.sent.push((*side, bytes[..part].to_vec()));
+            cut.sent.push((*direction, bytes[..part].to_vec()));
             left -= part;
         }
         let seen = watch_with_keys(&cut);
-        for side in 0..2 {
-            assert!(whole.plain[side].starts_with(&seen.plain[side]));
-            assert_eq!((seen.accounts[side].failed, seen.accounts[side].control_opened), (0, 0));
+        for direction in 0..2 {
+            assert!(whole.plain[direction].starts_with(&seen.plain[direction]));
+            assert_eq!((seen.counters[direction].failed, seen.counters[direction].control_opened), (0, 0));
         }
     }
 }
 
-/// Flips every byte in turn. Inside a protected record nothing of it may authenticate, and the account must show it.
+/// Flips every byte in turn. Inside a protected record nothing of it may authenticate, and the counters must show it.
 #[test]
 fn a_flipped_byte_never_authenticates() {
     let wire = converse(&Setup::usual());
     let spans = protected_records(&wire);
-    for (side, span) in spans {
+    for (direction, span) in spans {
         let mut streams = [wire.stream(CLIENT), wire.stream(SERVER)];
         for at in span.clone() {
             let at = usize::try_from(at).unwrap();
             for flip in [0x01, 0x80] {
-                let stream = &mut streams[tls_support::at(side)];
+                let stream = &mut streams[tls_support::at(direction)];
                 stream[at] ^= flip;
                 let sent = [(CLIENT, streams[0].clone()), (SERVER, streams[1].clone())];
                 let seen = watch(Session::with_control(wire.key_log()), &sent);
-                let account = seen.account(side);
-                assert!(!account.is_explained(), "byte {at} of {side:?}");
-                assert!(account.first_unexplained.unwrap().stream_offset <= span.start);
-                assert!(seen.account(side.other()).is_explained());
-                streams[tls_support::at(side)][at] ^= flip;
+                let counters = seen.counters(direction);
+                assert!(!counters.is_explained(), "byte {at} of {direction:?}");
+                assert!(counters.first_unexplained.unwrap().stream_offset <= span.start);
+                assert!(seen.counters(direction.opposite()).is_explained());
+                streams[tls_support::at(direction)][at] ^= flip;
             }
         }
     }
@@ -439,12 +445,12 @@ fn a_flipped_byte_never_authenticates() {
 #[test]
 fn a_flipped_byte_in_the_clear_is_survived() {
     let wire = converse(&Setup::usual());
-    for side in [CLIENT, SERVER] {
-        let first = wire.sent.iter().find(|(sender, _)| *sender == side).unwrap().1.len();
+    for direction in [CLIENT, SERVER] {
+        let first = wire.sent.iter().find(|(sender, _)| *sender == direction).unwrap().1.len();
         for at in 0..first {
             for flip in [0x01, 0x10, 0xff] {
                 let mut streams = [wire.stream(CLIENT), wire.stream(SERVER)];
-                streams[tls_support::at(side)][at] ^= flip;
+                streams[tls_support::at(direction)][at] ^= flip;
                 let sent = [(CLIENT, streams[0].clone()), (SERVER, streams[1].clone())];
                 let seen = watch(Session::with_control(wire.key_log()), &sent);
                 assert!(b"a question".starts_with(&seen.plain[0][..]));
@@ -454,21 +460,21 @@ fn a_flipped_byte_in_the_clear_is_survived() {
     }
 }
 
-fn protected_records(wire: &Wire) -> Vec<(Side, std::ops::Range<u64>)> {
+fn protected_records(wire: &Wire) -> Vec<(Direction, std::ops::Range<u64>)> {
     let mut spans = Vec::new();
     let mut session = Session::new(Some(wire.key_log()));
     let mut workspace = Workspace::new();
     let mut offsets = [0; 2];
-    for (side, bytes) in &wire.sent {
-        let offset = &mut offsets[tls_support::at(*side)];
-        let mut feed = session.feed(&mut workspace, *side, *offset, bytes);
+    for (direction, bytes) in &wire.sent {
+        let offset = &mut offsets[tls_support::at(*direction)];
+        let mut feed = session.feed(&mut workspace, *direction, *offset, bytes);
         *offset += bytes.len() as u64;
         while let Some(event) = feed.next_event() {
             if let Event::Record(record) = event
                 && record.header.content_type == ContentType::APPLICATION_DATA
             {
-                assert!(matches!(record.content, Content::Opened(_)));
-                spans.push((record.side, record.range));
+                assert!(matches!(record.content, Content::Decrypted(_)));
+                spans.push((record.direction, record.range));
             }
         }
     }
@@ -482,14 +488,14 @@ fn events_may_be_ignored() {
     let mut session = Session::with_control(wire.key_log());
     let mut workspace = Workspace::new();
     let mut offsets = [0; 2];
-    for (side, bytes) in &wire.sent {
-        let offset = &mut offsets[tls_support::at(*side)];
-        drop(session.feed(&mut workspace, *side, *offset, bytes));
+    for (direction, bytes) in &wire.sent {
+        let offset = &mut offsets[tls_support::at(*direction)];
+        drop(session.feed(&mut workspace, *direction, *offset, bytes));
         *offset += bytes.len() as u64;
     }
     drop(session.finish(&mut workspace));
     let seen = watch_with_keys(&wire);
-    assert_eq!([session.account(CLIENT).clone(), session.account(SERVER).clone()], seen.accounts);
+    assert_eq!([session.counters(CLIENT).clone(), session.counters(SERVER).clone()], seen.counters);
     assert_eq!(session.negotiated(), Some((ProtocolVersion::TLS_1_3, CipherSuite::TLS_AES_128_GCM_SHA256)));
     assert_eq!(session.tls_client(), Some(CLIENT));
     assert_eq!(session.client_random(), Some(&client_hello(&seen).random));
@@ -501,7 +507,7 @@ fn a_header_in_pieces_that_is_none_adds_up() {
     let wire = converse(&Setup::usual());
     let pieces = [(CLIENT, vec![20]), (CLIENT, vec![20, 3, 3, 0, 0])];
     let seen = watch(Session::with_control(wire.key_log()), &pieces);
-    assert_eq!((seen.accounts[0].bytes, seen.accounts[0].unexplained_bytes), (6, 6));
+    assert_eq!((seen.counters[0].bytes, seen.counters[0].unexplained_bytes), (6, 6));
 }
 
 proptest! {
@@ -520,24 +526,24 @@ proptest! {
         whole.assert_sealed();
         let mut sizes = cuts.iter().cycle();
         let mut pieces = Vec::new();
-        for (side, bytes) in &wire.sent {
+        for (direction, bytes) in &wire.sent {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-                pieces.push((*side, piece.to_vec()));
+                pieces.push((*direction, piece.to_vec()));
                 rest = after;
             }
         }
         prop_assert_eq!(watch(Session::with_control(wire.key_log()), &pieces), whole);
     }
 
-    /// Any bytes at all, in any order of directions: no panic, and the accounts add up (which `watch` checks).
+    /// Any bytes at all, in any order of directions: no panic, and the counters add up (which `watch` checks).
     #[test]
     fn any_bytes_are_survived(
         pieces in proptest::collection::vec((any::<bool>(), hostile_bytes()), 0..12),
     ) {
-        let side = |client: bool| if client { CLIENT } else { SERVER };
-        let sent: Vec<_> = pieces.into_iter().map(|(client, bytes)| (side(client), bytes)).collect();
+        let direction = |client: bool| if client { CLIENT } else { SERVER };
+        let sent: Vec<_> = pieces.into_iter().map(|(client, bytes)| (direction(client), bytes)).collect();
         let wire = converse(&Setup::usual());
         watch(Session::with_control(wire.key_log()), &sent);
     }

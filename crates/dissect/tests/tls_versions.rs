@@ -2,13 +2,14 @@
 
 mod tls_support;
 
+use dissect::flow::Direction;
 use dissect::tls::{
-    AlertDescription, CipherSuite, Message, NotOpened, ProtocolVersion, Reason, Session, Side, Workspace,
+    AlertDescription, CipherSuite, Message, NotDecrypted, ProtocolVersion, Reason, Session, Workspace,
 };
 use tls_support::{Seen, watch};
 
-const CLIENT: Side = Side::Client;
-const SERVER: Side = Side::Server;
+const CLIENT: Direction = Direction::ClientToServer;
+const SERVER: Direction = Direction::ServerToClient;
 
 fn record(content_type: u8, body: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
@@ -79,12 +80,15 @@ fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
     assert_eq!((hello.version, hello.alpn.as_deref()), (ProtocolVersion::TLS_1_2, Some("http/1.1")));
     assert_eq!(hello.cipher_suite, CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
 
-    let why = NotOpened::Version(ProtocolVersion::TLS_1_2);
+    let why = NotDecrypted::Version(ProtocolVersion::TLS_1_2);
     assert_eq!(why.to_string(), "TLS 1.2 decryption is not supported");
-    for (side, not_opened, bytes) in [(CLIENT, 2, 100), (SERVER, 3, 146)] {
-        let account = seen.account(side);
-        assert_eq!((account.not_opened, account.unexplained_bytes, account.failed), (not_opened, bytes, 0));
-        assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotOpened(why));
+    for (direction, not_decrypted, bytes) in [(CLIENT, 2, 100), (SERVER, 3, 146)] {
+        let counters = seen.counters(direction);
+        assert_eq!(
+            (counters.not_decrypted, counters.unexplained_bytes, counters.failed),
+            (not_decrypted, bytes, 0)
+        );
+        assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotDecrypted(why));
     }
 
     // The client's second flight before the server's hello, as a reordering capture may bring it: the same facts.
@@ -97,9 +101,9 @@ fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
         sent[5].clone(),
     ];
     let skewed = watch(Session::new(None), &[&skewed[..], &sent[6..]].concat());
-    assert_eq!(skewed.accounts, seen.accounts);
-    for side in [CLIENT, SERVER] {
-        assert_eq!(skewed.of(side), seen.of(side));
+    assert_eq!(skewed.counters, seen.counters);
+    for direction in [CLIENT, SERVER] {
+        assert_eq!(skewed.of(direction), seen.of(direction));
     }
 }
 
@@ -127,8 +131,8 @@ fn there_is_a_second_client_hello_only_if_asked_for_and_no_third() {
         ),
     ];
     for (at, (client, server, unexplained)) in cases.into_iter().enumerate() {
-        let of = |side, messages: &[Vec<u8>]| -> Vec<_> {
-            messages.iter().map(|message| (side, record(22, message))).collect()
+        let of = |direction, messages: &[Vec<u8>]| -> Vec<_> {
+            messages.iter().map(|message| (direction, record(22, message))).collect()
         };
         let (client, server) = (of(CLIENT, client), of(SERVER, server));
         // In the order of a conversation, and all of the client's before the server's.
@@ -137,7 +141,7 @@ fn there_is_a_second_client_hello_only_if_asked_for_and_no_third() {
         for sent in [[first, retry, rest, choice].concat(), [&client[..], &server].concat()] {
             let seen = watch(Session::new(None), &sent);
             assert_eq!(
-                [CLIENT, SERVER].map(|side| seen.account(side).unexplained_bytes),
+                [CLIENT, SERVER].map(|direction| seen.counters(direction).unexplained_bytes),
                 unexplained,
                 "{at}"
             );
@@ -157,13 +161,13 @@ fn nothing_stands_between_the_hellos_of_tls_1_3() {
         ];
         for sent in [&sent[..], &sent[..2]] {
             let seen = watch(Session::new(None), sent);
-            let account = seen.account(CLIENT);
-            assert_eq!(account.unexplained_bytes, message.len() as u64, "type {message_type}");
-            assert!(matches!(account.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
+            let counters = seen.counters(CLIENT);
+            assert_eq!(counters.unexplained_bytes, message.len() as u64, "type {message_type}");
+            assert!(matches!(counters.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
         }
         let with_hello = [&client_hello(true)[..], &message].concat();
-        let account = one_side(CLIENT, record(22, &with_hello)).account(CLIENT).clone();
-        assert_eq!(account.unexplained_bytes, message.len() as u64, "type {message_type}");
+        let counters = one_side(CLIENT, record(22, &with_hello)).counters(CLIENT).clone();
+        assert_eq!(counters.unexplained_bytes, message.len() as u64, "type {message_type}");
     }
 }
 
@@ -171,21 +175,21 @@ fn nothing_stands_between_the_hellos_of_tls_1_3() {
 fn a_change_cipher_spec_is_sent_twice_at_most() {
     for (times, unexplained) in [(2, 0), (3, 1), (32, 30)] {
         let sent = [record(22, &client_hello(true)), record(20, &[1]).repeat(times)].concat();
-        let account = one_side(CLIENT, sent).account(CLIENT).clone();
-        assert_eq!(account.unexplained_bytes, unexplained);
-        assert_eq!(account.change_cipher_spec_bytes, times as u64 - unexplained);
+        let counters = one_side(CLIENT, sent).counters(CLIENT).clone();
+        assert_eq!(counters.unexplained_bytes, unexplained);
+        assert_eq!(counters.change_cipher_spec_bytes, times as u64 - unexplained);
     }
 }
 
-fn one_side(side: Side, bytes: Vec<u8>) -> Seen {
-    watch(Session::new(None), &[(side, bytes)])
+fn one_side(direction: Direction, bytes: Vec<u8>) -> Seen {
+    watch(Session::new(None), &[(direction, bytes)])
 }
 
 #[test]
 fn a_refused_hello_is_wholly_explained() {
     let refused = [(CLIENT, record(22, &client_hello(true))), (SERVER, record(21, &[2, 70]))];
     let seen = watch(Session::new(None), &refused);
-    assert!(seen.accounts.iter().all(dissect::tls::Account::is_explained));
+    assert!(seen.counters.iter().all(dissect::tls::RecordCounters::is_explained));
     assert!(seen.events[2].contains(&AlertDescription::PROTOCOL_VERSION.to_string()), "{:?}", seen.events);
 }
 
@@ -207,9 +211,9 @@ fn every_kind_of_damage_in_the_clear_has_its_reason() {
     ];
     for (bytes, unexplained, want) in cases {
         let seen = one_side(CLIENT, bytes.clone());
-        let account = seen.account(CLIENT);
-        assert_eq!(account.unexplained_bytes, unexplained, "{bytes:?}");
-        assert!(want(account.first_unexplained.unwrap().reason), "{account:?}");
+        let counters = seen.counters(CLIENT);
+        assert_eq!(counters.unexplained_bytes, unexplained, "{bytes:?}");
+        assert!(want(counters.first_unexplained.unwrap().reason), "{counters:?}");
     }
 }
 
@@ -220,9 +224,9 @@ fn nothing_but_hellos_may_stand_in_the_clear_of_tls_1_3() {
         (CLIENT, record(22, &client_hello(true))),
         (SERVER, record(22, &[server_hello_13(), certificate.clone()].concat())),
     ];
-    let account = watch(Session::new(None), &sent).accounts[1].clone();
-    assert_eq!(account.unexplained_bytes, certificate.len() as u64);
-    assert!(matches!(account.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
+    let counters = watch(Session::new(None), &sent).counters[1].clone();
+    assert_eq!(counters.unexplained_bytes, certificate.len() as u64);
+    assert!(matches!(counters.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
 }
 
 #[test]
@@ -243,15 +247,15 @@ fn what_waits_for_a_hello_is_bounded_and_let_go() {
         offset += data.len() as u64;
     }
     assert_eq!(let_go, 200);
-    let account = session.account(CLIENT);
-    assert_eq!(account.not_opened, 200);
-    assert_eq!(account.first_unexplained.unwrap().reason, Reason::NotOpened(NotOpened::NoServerHello));
+    let counters = session.counters(CLIENT);
+    assert_eq!(counters.not_decrypted, 200);
+    assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotDecrypted(NotDecrypted::NoServerHello));
 }
 
 #[test]
 fn text_is_no_tls_at_once() {
     let seen = one_side(CLIENT, b"POST /tool HTTP/1.1\r\n".to_vec());
-    let account = seen.account(CLIENT);
-    assert_eq!((account.records, account.unexplained_bytes), (0, 21));
-    assert!(matches!(account.first_unexplained.unwrap().reason, Reason::NotTls(_)));
+    let counters = seen.counters(CLIENT);
+    assert_eq!((counters.records, counters.unexplained_bytes), (0, 21));
+    assert!(matches!(counters.first_unexplained.unwrap().reason, Reason::NotTls(_)));
 }

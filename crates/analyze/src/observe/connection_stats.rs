@@ -1,6 +1,6 @@
 //! The course of one connection: its frames, how long the client had to wait, how it ended.
 
-use dissect::tls::Side;
+use dissect::flow::Direction;
 
 use crate::exposure::Ended;
 
@@ -39,7 +39,7 @@ pub(crate) struct ConnectionStats {
 impl ConnectionStats {
     /// A frame of `side`.
     #[inline]
-    pub(crate) fn pass(&mut self, side: Side, passing: &FrameMeta) {
+    pub(crate) fn pass(&mut self, side: Direction, passing: &FrameMeta) {
         let moment = (passing.frame, passing.at);
         if self.frames == 0 {
             self.first = moment;
@@ -63,10 +63,10 @@ pub(crate) struct RoundTrips {
 impl RoundTrips {
     /// A side says something new that the other one waits for.
     #[inline]
-    pub(crate) fn speaks(&mut self, side: Side) {
+    pub(crate) fn speaks(&mut self, side: Direction) {
         match side {
-            Side::Client => self.is_waiting = true,
-            Side::Server => self.round_trips += u32::from(std::mem::take(&mut self.is_waiting)),
+            Direction::ClientToServer => self.is_waiting = true,
+            Direction::ServerToClient => self.round_trips += u32::from(std::mem::take(&mut self.is_waiting)),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The account of all TCP streams of a capture.
 
+use dissect::flow::Direction;
 use dissect::tcp;
-use dissect::tls::{self, Side};
+use dissect::tls;
 
 use crate::observe::connection_stats::ConnectionStats;
 use crate::pipeline::connection::{Endpoint, Summary};
@@ -32,7 +33,7 @@ pub(crate) struct Streams {
     /// Those that spoke something else.
     pub unknown: u64,
     /// The accounts of both directions of all streams, added up.
-    pub tcp: tcp::Account,
+    pub tcp: tcp::Counters,
     /// The TLS accounts, added up.
     pub tls_records: TlsRecords,
     /// The first [`MAX_DESCRIBED`] streams.
@@ -131,7 +132,7 @@ impl Streams {
             self.troubled.push(Troubled { index: summary.index, reasons });
         }
         if let Some(tls) = summary.tls {
-            let accounts = [Side::Client, Side::Server].map(|side| tls.session().account(side));
+            let accounts = Direction::BOTH.map(|side| tls.session().counters(side));
             self.tls_unopened += u64::from(accounts.iter().any(|account| account.authenticated == 0));
             for account in accounts {
                 self.tls_records.add(account);
@@ -158,18 +159,18 @@ impl Streams {
 }
 
 impl TlsRecords {
-    fn add(&mut self, account: &tls::Account) {
+    fn add(&mut self, account: &tls::RecordCounters) {
         self.total += account.records;
         self.application_data += account.application_data_records;
         self.authenticated += account.authenticated;
         self.failed += account.failed;
-        self.not_opened += account.not_opened;
+        self.not_opened += account.not_decrypted;
         self.control_tries += account.control_tries;
         self.control_opened += account.control_opened;
     }
 }
 
-fn add_tcp(sum: &mut tcp::Account, one: &tcp::Account) {
+fn add_tcp(sum: &mut tcp::Counters, one: &tcp::Counters) {
     sum.delivered_bytes += one.delivered_bytes;
     sum.gaps = sum.gaps.saturating_add(one.gaps);
     sum.gap_bytes += one.gap_bytes;

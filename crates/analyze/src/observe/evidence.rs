@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use dissect::content;
-use dissect::tls::Side;
+use dissect::flow;
 
 use crate::input::journal::Direction;
 use crate::observe::byte_counts;
@@ -22,10 +22,10 @@ pub(crate) const MAX_LISTED: usize = 1000;
 pub(crate) const MAX_UNEXPLAINED: usize = 64;
 
 /// The direction in the words of the experiment.
-pub(crate) fn direction(side: Side) -> Direction {
+pub(crate) fn direction(side: flow::Direction) -> Direction {
     match side {
-        Side::Client => Direction::ClientToServer,
-        Side::Server => Direction::ServerToClient,
+        flow::Direction::ClientToServer => Direction::ClientToServer,
+        flow::Direction::ServerToClient => Direction::ServerToClient,
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Unexplained {
     /// TCP stream; `None` outside of any.
     pub stream: Option<u32>,
     /// Who sent them.
-    pub side: Option<Side>,
+    pub side: Option<flow::Direction>,
     /// Stream offset of the first of them; outside of any stream the frame number.
     pub at: u64,
     /// How many.
@@ -248,7 +248,7 @@ impl<'k> Evidence<'k> {
     pub(crate) fn unexplained(
         &mut self,
         stream: Option<u32>,
-        side: Option<Side>,
+        side: Option<flow::Direction>,
         at: u64,
         bytes: u64,
         reason: impl Into<String>,

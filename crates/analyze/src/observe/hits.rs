@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use dissect::tls::Side;
+use dissect::flow::Direction;
 use serde::Serialize;
 
 use crate::search::Encoding;
@@ -67,7 +67,7 @@ pub(crate) struct Place {
     /// The TCP stream, as Wireshark numbers it; `None` outside of any stream.
     pub stream: Option<u32>,
     /// Who sent it.
-    pub side: Option<Side>,
+    pub side: Option<Direction>,
     /// Offset in the stream of the first byte; `None` for bytes that did not join a stream.
     pub stream_offset: Option<u64>,
     /// Bytes on the wire that carry it.

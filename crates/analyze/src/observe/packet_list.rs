@@ -4,7 +4,7 @@ use dissect::capture::Record;
 use dissect::frame::{Frame, Network, Transport};
 use dissect::http1::Head;
 use dissect::ip::Ip;
-use dissect::tls::{self, Content, ContentType, Message, NotOpened};
+use dissect::tls::{self, Content, ContentType, Message, NotDecrypted};
 
 use crate::exposure::PacketEntry;
 use crate::input::journal::Direction;
@@ -142,10 +142,10 @@ pub(crate) fn start_line(head: &Head) -> Option<String> {
 /// Whether the body of a record is protected, so that only who has the keys can read it.
 pub(crate) fn is_protected(record: &tls::Record<'_>) -> bool {
     match &record.content {
-        Content::Opened(_) | Content::NotAuthentic => true,
+        Content::Decrypted(_) | Content::NotAuthentic => true,
         // In TLS 1.2 all that follows change_cipher_spec is; in TLS 1.3 the outer type says so.
-        Content::NotOpened(NotOpened::Version(_)) => true,
-        Content::NotOpened(_) | Content::Damaged => {
+        Content::NotDecrypted(NotDecrypted::Version(_)) => true,
+        Content::NotDecrypted(_) | Content::Damaged => {
             record.header.content_type == ContentType::APPLICATION_DATA
         }
         Content::Handshake(_)

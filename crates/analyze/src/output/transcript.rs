@@ -11,9 +11,9 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dissect::capture::Record;
+use dissect::flow::Direction;
 use dissect::frame;
-use dissect::tcp::{Chunk, HalfStream, Origin, Ready};
-use dissect::tls::Side;
+use dissect::tcp::{Chunk, Origin, Ready, Reassembler};
 
 use crate::exposure::{Exhibit, ExhibitFrame, Turn};
 use crate::input::capture::{self, Sink};
@@ -62,7 +62,7 @@ pub(crate) struct WireString {
     /// What it takes to read it.
     pub level: Level,
     /// Who sent it.
-    pub side: Side,
+    pub side: Direction,
     /// Stream offsets of the bytes that carry it.
     pub range: Range<u64>,
 }
@@ -85,8 +85,8 @@ pub(crate) fn read(path: &Path, plan: Plan) -> Option<Exhibit> {
         stream: plan.stream,
         bytes_shown: turns.iter().map(|turn| turn.bytes.len() as u64).sum(),
         turns: turns.into_iter().map(Shown::entry).collect(),
-        client_bytes: plan.ends[Side::Client as usize],
-        server_bytes: plan.ends[Side::Server as usize],
+        client_bytes: plan.ends[Direction::ClientToServer as usize],
+        server_bytes: plan.ends[Direction::ServerToClient as usize],
         frame,
     })
 }
@@ -100,7 +100,7 @@ fn pass(path: &Path, sink: &mut impl Sink) -> Option<()> {
 /// Puts the stream together once more.
 struct Stream<'p> {
     plan: &'p Plan,
-    halves: [HalfStream; 2],
+    halves: [Reassembler; 2],
     /// The last frame that was seen.
     frame: u64,
     turns: Vec<Shown>,
@@ -109,7 +109,7 @@ struct Stream<'p> {
 
 /// A turn under way.
 struct Shown {
-    side: Side,
+    side: Direction,
     stream_offset: u64,
     frames: Vec<u64>,
     bytes: Vec<u8>,
@@ -128,7 +128,7 @@ impl<'p> Stream<'p> {
         Self { plan, halves: Default::default(), frame: 0, turns: Vec::new(), string_at: None }
     }
 
-    fn chunk(&mut self, side: Side, chunk: &Chunk<'_>) {
+    fn chunk(&mut self, side: Direction, chunk: &Chunk<'_>) {
         if let Some(string) = &self.plan.string
             && string.side == side
             && self.string_at.is_none()
@@ -146,7 +146,7 @@ impl<'p> Stream<'p> {
         }
     }
 
-    fn show(&mut self, side: Side, chunk: &Chunk<'_>, bytes: &[u8]) {
+    fn show(&mut self, side: Direction, chunk: &Chunk<'_>, bytes: &[u8]) {
         let continues = |turn: &Shown| {
             turn.side == side && turn.stream_offset + turn.bytes.len() as u64 == chunk.stream_offset
         };
@@ -178,8 +178,8 @@ impl Sink for Stream<'_> {
             let (from, to) = ((ip.src, tcp.src_port), (ip.dst, tcp.dst_port));
             let (client, server) = self.plan.endpoints;
             let side = match (from, to) {
-                ends if ends == (client, server) => Some(Side::Client),
-                ends if ends == (server, client) => Some(Side::Server),
+                ends if ends == (client, server) => Some(Direction::ClientToServer),
+                ends if ends == (server, client) => Some(Direction::ServerToClient),
                 _ => None,
             };
             if let Some(side) = side {

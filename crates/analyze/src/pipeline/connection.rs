@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use dissect::flow::Direction;
 use dissect::ip::Address;
 use dissect::keylog::KeyLog;
-use dissect::tcp::{self, Chunk, Disposition, Gap, HalfStream, Ready, SackBlock, Segment};
-use dissect::tls::{Side, Workspace};
+use dissect::tcp::{self, Chunk, Disposition, Gap, Ready, Reassembler, SackBlock, Segment};
+use dissect::tls::Workspace;
 
 use crate::exposure::Ended;
 use crate::observe::connection_stats::{ConnectionStats, FrameMeta};
@@ -19,11 +20,9 @@ use crate::pipeline::provenance::FrameMap;
 use crate::pipeline::tls::Tls;
 use crate::search::Scanner;
 
-const SIDES: [Side; 2] = [Side::Client, Side::Server];
-
 /// What there is of each side, with the side.
-fn by_side<T>(both: [T; 2]) -> impl Iterator<Item = (Side, T)> {
-    SIDES.into_iter().zip(both)
+fn by_side<T>(both: [T; 2]) -> impl Iterator<Item = (Direction, T)> {
+    Direction::BOTH.into_iter().zip(both)
 }
 
 /// Address and port.
@@ -57,7 +56,7 @@ pub(crate) struct Connection {
     /// Whether SYN and SYN-ACK were captured.
     handshake: [bool; 2],
     course: ConnectionStats,
-    halves: [HalfStream; 2],
+    halves: [Reassembler; 2],
     scanners: [Scanner; 2],
     frames: [FrameMap; 2],
     carvers: [Carver; 2],
@@ -90,7 +89,7 @@ pub(crate) struct Summary {
     /// Its frames, and what they show.
     pub course: ConnectionStats,
     /// The account of each side.
-    pub accounts: [tcp::Account; 2],
+    pub accounts: [tcp::Counters; 2],
     /// What it spoke.
     pub protocol: Protocol,
     /// The TLS connection.
@@ -101,19 +100,19 @@ pub(crate) struct Summary {
 struct Wire<'a>(&'a [FrameMap; 2]);
 
 impl Source for Wire<'_> {
-    fn place(&self, side: Side, start: u64, end: u64) -> Place {
+    fn place(&self, side: Direction, start: u64, end: u64) -> Place {
         self.0[side as usize].place(start, end)
     }
 
-    fn visible_frame(&self, side: Side, offset: u64) -> Option<u64> {
+    fn visible_frame(&self, side: Direction, offset: u64) -> Option<u64> {
         self.0[side as usize].frame_at(offset)
     }
 
-    fn frame_before(&self, side: Side, end: u64) -> u64 {
+    fn frame_before(&self, side: Direction, end: u64) -> u64 {
         self.0[side as usize].frame_before(end)
     }
 
-    fn is_in_one_frame(&self, side: Side, start: u64, end: u64) -> bool {
+    fn is_in_one_frame(&self, side: Direction, start: u64, end: u64) -> bool {
         self.0[side as usize].is_in_one_frame(start, end)
     }
 
@@ -137,7 +136,7 @@ impl Connection {
             course: ConnectionStats::default(),
             halves: Default::default(),
             scanners: Default::default(),
-            frames: SIDES.map(|side| FrameMap::new(index, side)),
+            frames: Direction::BOTH.map(|side| FrameMap::new(index, side)),
             carvers: Default::default(),
             app: App::Undecided(Detector::default()),
             has_data: false,
@@ -146,13 +145,13 @@ impl Connection {
 
     /// Whether a SYN of the client with this sequence number opens another connection between the same endpoints.
     pub(crate) fn is_reopened_by(&self, seq: u32) -> bool {
-        let known = self.halves[Side::Client as usize].initial_sequence();
+        let known = self.halves[Direction::ClientToServer as usize].initial_sequence();
         known.is_some_and(|known| known != seq.wrapping_add(1)) || known.is_none() && self.has_data
     }
 
     /// Which side an endpoint of it is.
-    pub(crate) fn side_of(&self, end: Endpoint) -> Side {
-        if self.client == end { Side::Client } else { Side::Server }
+    pub(crate) fn side_of(&self, end: Endpoint) -> Direction {
+        if self.client == end { Direction::ClientToServer } else { Direction::ServerToClient }
     }
 
     /// Whether both sides have closed, or one has reset it.
@@ -161,7 +160,7 @@ impl Connection {
     }
 
     /// A sequence number of a side, counted from that of its SYN.
-    pub(crate) fn relative_sequence(&self, side: Side, seq: u32) -> Option<u32> {
+    pub(crate) fn relative_sequence(&self, side: Direction, seq: u32) -> Option<u32> {
         let first_byte = self.halves[side as usize].initial_sequence()?;
         Some(seq.wrapping_sub(first_byte).wrapping_add(1))
     }
@@ -169,22 +168,22 @@ impl Connection {
     /// Whether a selective acknowledgment of a side can be true of what the other one has sent.
     pub(crate) fn may_acknowledge(
         &self,
-        side: Side,
+        side: Direction,
         ack: u32,
         blocks: impl Iterator<Item = SackBlock>,
     ) -> bool {
-        self.halves[side.other() as usize].may_be_acknowledged(ack, blocks)
+        self.halves[side.opposite() as usize].may_be_acknowledged(ack, blocks)
     }
 
     /// Bytes that wait behind holes.
     pub(crate) fn pending_bytes(&self) -> usize {
-        self.halves.iter().map(HalfStream::pending_bytes).sum()
+        self.halves.iter().map(Reassembler::pending_bytes).sum()
     }
 
     /// Takes a segment of one side, and says what became of its payload.
     pub(crate) fn push(
         &mut self,
-        side: Side,
+        side: Direction,
         segment: &Segment<'_>,
         passing: &FrameMeta,
         shared: &mut Shared<'_>,
@@ -194,11 +193,11 @@ impl Connection {
             self.course.waiting.speaks(side);
         }
         if let Some(ack) = segment.ack {
-            self.halves[side.other() as usize].acknowledge(ack);
+            self.halves[side.opposite() as usize].acknowledge(ack);
         }
         let pushed = self.halves[side as usize].push(segment);
         if self.course.ended == Ended::Open && (segment.rst || segment.fin) {
-            self.course.ended = match self.halves.iter().all(HalfStream::is_closed) {
+            self.course.ended = match self.halves.iter().all(Reassembler::is_closed) {
                 true => Ended::Fin,
                 false if segment.rst => Ended::Rst,
                 false => Ended::Open,
@@ -220,7 +219,7 @@ impl Connection {
     }
 
     /// Payload came that has not been there before. `awaited` is what [`Connection::awaited`] said before.
-    fn note_waiting(&mut self, side: Side, awaited: Option<u64>) {
+    fn note_waiting(&mut self, side: Direction, awaited: Option<u64>) {
         if awaited.is_none() || self.awaited(side) != awaited {
             self.course.waiting.speaks(side);
         }
@@ -235,18 +234,18 @@ impl Connection {
     }
 
     /// Number of things that a side has said for the other to wait for; `None` where everything is.
-    fn awaited(&self, side: Side) -> Option<u64> {
+    fn awaited(&self, side: Direction) -> Option<u64> {
         match &self.app {
-            App::Tls(tls) if side == Side::Server => Some(tls.awaited_records()),
+            App::Tls(tls) if side == Direction::ServerToClient => Some(tls.awaited_records()),
             _ => None,
         }
     }
 
     /// Gives up on the first hole of the side that holds back most.
-    pub(crate) fn give_up_hole(&mut self, shared: &mut Shared<'_>) {
-        let side = SIDES.into_iter().max_by_key(|side| self.halves[*side as usize].pending_bytes());
+    pub(crate) fn abandon_gap(&mut self, shared: &mut Shared<'_>) {
+        let side = Direction::BOTH.into_iter().max_by_key(|side| self.halves[*side as usize].pending_bytes());
         if let Some(side) = side
-            && let Some(gap) = self.halves[side as usize].give_up_hole()
+            && let Some(gap) = self.halves[side as usize].abandon_gap()
         {
             self.gap(side, gap, shared);
             self.drain(side, shared);
@@ -255,7 +254,7 @@ impl Connection {
 
     /// Nothing more will come.
     pub(crate) fn finish(mut self, shared: &mut Shared<'_>) -> Summary {
-        for side in SIDES {
+        for side in Direction::BOTH {
             self.halves[side as usize].finish();
             self.drain(side, shared);
         }
@@ -269,15 +268,15 @@ impl Connection {
             }
             App::Http(mut http) => {
                 protocol = Protocol::Http1;
-                for side in SIDES {
+                for side in Direction::BOTH {
                     http.close(side, &Wire(&self.frames), evidence);
                 }
             }
             App::Tls(mut open) => {
                 protocol = Protocol::Tls;
                 open.finish(&self.frames, &mut shared.workspace, evidence);
-                for side in SIDES {
-                    let account = open.session().account(side);
+                for side in Direction::BOTH {
+                    let account = open.session().counters(side);
                     if let Some(first) = account.first_unexplained {
                         let bytes = account.unexplained_bytes;
                         let (index, at) = (Some(self.index), first.stream_offset);
@@ -294,7 +293,7 @@ impl Connection {
                 None => evidence.traffic.clear(payload),
             }
         }
-        for side in SIDES {
+        for side in Direction::BOTH {
             let frames = &self.frames[side as usize];
             self.carvers[side as usize].finish(evidence, |start, end| frames.place(start, end));
         }
@@ -305,13 +304,13 @@ impl Connection {
             handshake_seen: self.handshake == [true; 2],
             has_data: self.has_data,
             course: self.course,
-            accounts: [*self.halves[0].account(), *self.halves[1].account()],
+            accounts: [*self.halves[0].counters(), *self.halves[1].counters()],
             protocol,
             tls,
         }
     }
 
-    fn drain(&mut self, side: Side, shared: &mut Shared<'_>) {
+    fn drain(&mut self, side: Direction, shared: &mut Shared<'_>) {
         while let Some(ready) = self.halves[side as usize].pop() {
             match ready {
                 Ready::Bytes(bytes) => self.chunk(side, &bytes.chunk(), shared),
@@ -320,7 +319,7 @@ impl Connection {
         }
     }
 
-    fn chunk(&mut self, side: Side, chunk: &Chunk<'_>, shared: &mut Shared<'_>) {
+    fn chunk(&mut self, side: Direction, chunk: &Chunk<'_>, shared: &mut Shared<'_>) {
         self.frames[side as usize].push(chunk);
         self.search(side, chunk, &mut shared.evidence);
         self.read(side, chunk.stream_offset, chunk.bytes, shared);
@@ -329,7 +328,7 @@ impl Connection {
     }
 
     /// The search that needs nothing but reassembly.
-    fn search(&mut self, side: Side, chunk: &Chunk<'_>, evidence: &mut Evidence<'_>) {
+    fn search(&mut self, side: Direction, chunk: &Chunk<'_>, evidence: &mut Evidence<'_>) {
         evidence.searched_bytes += chunk.bytes.len() as u64;
         let mut matches = evidence.search(&mut self.scanners[side as usize], chunk.bytes);
         if !matches.is_empty() {
@@ -346,7 +345,7 @@ impl Connection {
         evidence.matches = matches;
     }
 
-    fn read(&mut self, side: Side, offset: u64, bytes: &[u8], shared: &mut Shared<'_>) {
+    fn read(&mut self, side: Direction, offset: u64, bytes: &[u8], shared: &mut Shared<'_>) {
         let Shared { evidence, keys, workspace } = shared;
         match &mut self.app {
             App::Http(http) => {
@@ -383,7 +382,7 @@ impl Connection {
     }
 
     /// Keeps what stands at or behind `from`, which the protocol did not explain.
-    fn carve_from(&mut self, from: Option<u64>, side: Side, offset: u64, bytes: &[u8]) {
+    fn carve_from(&mut self, from: Option<u64>, side: Direction, offset: u64, bytes: &[u8]) {
         if let Some(from) = from {
             let skipped = from.saturating_sub(offset).min(bytes.len() as u64) as usize;
             self.carvers[side as usize].push(offset + skipped as u64, &bytes[skipped..]);
@@ -392,7 +391,7 @@ impl Connection {
 
     fn unexplained(
         &mut self,
-        side: Side,
+        side: Direction,
         offset: u64,
         bytes: &[u8],
         reason: &'static str,
@@ -404,7 +403,7 @@ impl Connection {
         }
     }
 
-    fn gap(&mut self, side: Side, gap: Gap, shared: &mut Shared<'_>) {
+    fn gap(&mut self, side: Direction, gap: Gap, shared: &mut Shared<'_>) {
         self.scanners[side as usize].gap(gap.len);
         let Shared { evidence, workspace, .. } = shared;
         match &mut self.app {
@@ -414,7 +413,7 @@ impl Connection {
         }
     }
 
-    fn keep_from(&self, side: Side) -> u64 {
+    fn keep_from(&self, side: Direction) -> u64 {
         let mut keep = self.scanners[side as usize].keep_from();
         if let Some(carved) = self.carvers[side as usize].keep_from() {
             keep = keep.min(carved);

@@ -1,7 +1,8 @@
 //! Which protocol a connection speaks, by its first bytes.
 
-use dissect::http1::{self, Likeness, Role};
-use dissect::tls::{Looks, Side, looks_like_tls};
+use dissect::detection::Detection;
+use dissect::flow::Direction;
+use dissect::{http1, tls};
 
 /// More than this is never needed to tell: the longest method and one byte of the target.
 const MAX_PREFIX: usize = 64;
@@ -36,22 +37,18 @@ pub(crate) struct First {
 impl Detector {
     /// Takes the next bytes of a side and says what the connection speaks, if that can be told. The bytes that were
     /// held until then are in [`Detector::into_first`]; those of this call are among them.
-    pub(crate) fn push(&mut self, side: Side, offset: u64, bytes: &[u8]) -> Option<Protocol> {
+    pub(crate) fn push(&mut self, side: Direction, offset: u64, bytes: &[u8]) -> Option<Protocol> {
         let first = &mut self.sides[side as usize];
         if first.bytes.is_empty() {
             first.offset = offset;
         }
         first.bytes.extend_from_slice(bytes);
-        let role = match side {
-            Side::Client => Role::Request,
-            Side::Server => Role::Response,
-        };
-        let http = http1::looks_like(role, &first.bytes);
-        let tls = looks_like_tls(&first.bytes);
+        let http = http1::detect(side, &first.bytes);
+        let tls = tls::detect(&first.bytes);
         match (http, tls) {
-            (Likeness::Yes, _) => Some(Protocol::Http1),
-            (_, Looks::Yes) => Some(Protocol::Tls),
-            (Likeness::NeedMore, _) | (_, Looks::NeedMore) if first.bytes.len() < MAX_PREFIX => None,
+            (Detection::Match, _) => Some(Protocol::Http1),
+            (_, Detection::Match) => Some(Protocol::Tls),
+            (Detection::NeedMore, _) | (_, Detection::NeedMore) if first.bytes.len() < MAX_PREFIX => None,
             _ => {
                 first.is_neither = true;
                 let both = self.sides.iter().all(|first| first.is_neither);
@@ -67,7 +64,7 @@ impl Detector {
     }
 
     /// The lowest offset that is held of a side.
-    pub(crate) fn keep_from(&self, side: Side) -> Option<u64> {
+    pub(crate) fn keep_from(&self, side: Direction) -> Option<u64> {
         let first = &self.sides[side as usize];
         (!first.bytes.is_empty()).then_some(first.offset)
     }

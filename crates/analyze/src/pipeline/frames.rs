@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use dissect::arp::Arp;
 use dissect::capture::Record;
+use dissect::decode_stop::StopReason;
+use dissect::flow::Direction;
 use dissect::frame::{self, Frame, Network, TcpSegment, Transport, UsualOptions};
 use dissect::ip::Ip;
 use dissect::keylog::KeyLog;
 use dissect::link::LinkType;
-use dissect::stop::Why;
 use dissect::tcp::{Disposition, Origin, Segment};
-use dissect::tls::{Side, Workspace};
+use dissect::tls::Workspace;
 use foldhash::fast::FixedState;
 
 use crate::input::capture::Sink;
@@ -130,7 +131,7 @@ impl<'k> Pipeline<'k> {
             (Some(ip), Transport::Tcp(tcp)) => {
                 self.frames.tcp += 1;
                 if let Some(stop) = frame.stop
-                    && stop.why == Why::Fragment
+                    && stop.reason == StopReason::Fragment
                 {
                     self.undecoded(record, &stop.to_string());
                 }
@@ -177,7 +178,7 @@ impl<'k> Pipeline<'k> {
         self.pending = self.pending + connection.pending_bytes() - waiting;
         if self.pending > MAX_PENDING_TOTAL {
             let waiting = connection.pending_bytes();
-            connection.give_up_hole(&mut self.shared);
+            connection.abandon_gap(&mut self.shared);
             self.pending = self.pending + connection.pending_bytes() - waiting;
         }
         if !was_over && connection.is_over() {
@@ -338,7 +339,7 @@ impl<'k> Pipeline<'k> {
         &mut self,
         record: &Record<'_>,
         payload: std::ops::Range<usize>,
-        stream: Option<(u32, Side)>,
+        stream: Option<(u32, Direction)>,
     ) {
         // As far into the payload as a string that begins in the header can be recognised.
         let head = (payload.start + MAX_ANCHOR).min(record.bytes.len());
@@ -351,7 +352,7 @@ impl<'k> Pipeline<'k> {
     }
 
     /// Searches a whole frame on its own.
-    fn search_frame(&mut self, record: &Record<'_>, stream: Option<(u32, Side)>) {
+    fn search_frame(&mut self, record: &Record<'_>, stream: Option<(u32, Direction)>) {
         self.search(record, 0..record.bytes.len(), stream, |_, _| true);
     }
 
@@ -359,7 +360,7 @@ impl<'k> Pipeline<'k> {
         &mut self,
         record: &Record<'_>,
         region: std::ops::Range<usize>,
-        stream: Option<(u32, Side)>,
+        stream: Option<(u32, Direction)>,
         wanted: impl Fn(usize, usize) -> bool,
     ) {
         let evidence = &mut self.shared.evidence;
@@ -395,7 +396,7 @@ impl<'k> Pipeline<'k> {
         }
     }
 
-    fn carve(&mut self, record: &Record<'_>, offset: usize, bytes: &[u8], stream: Option<(u32, Side)>) {
+    fn carve(&mut self, record: &Record<'_>, offset: usize, bytes: &[u8], stream: Option<(u32, Direction)>) {
         carve(bytes, &mut self.shared.evidence, |from, to| {
             in_frame(record, offset + from, to - from, stream)
         });
@@ -447,7 +448,7 @@ fn has_content(bytes: Option<&[u8]>) -> bool {
 }
 
 /// A place in a frame, outside of its stream.
-fn in_frame(record: &Record<'_>, start: usize, len: usize, stream: Option<(u32, Side)>) -> Place {
+fn in_frame(record: &Record<'_>, start: usize, len: usize, stream: Option<(u32, Direction)>) -> Place {
     Place {
         frames: vec![record.frame],
         file_offset: record.file_offset + start as u64,

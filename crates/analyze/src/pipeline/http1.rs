@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use aws_lc_rs::digest;
 use dissect::content::{Coding, Outcome};
-use dissect::http1::{Conversation, Event, Framing, Role};
-use dissect::tls::Side;
+use dissect::flow::Direction;
+use dissect::http1::{Connection, Event, Framing};
 
 use crate::observe::cleartext::MAX_JSON_BODY;
 use crate::observe::evidence::{Evidence, WireMessage};
@@ -22,23 +22,23 @@ const MAX_PIECES: usize = 4096;
 /// Where the bytes of a conversation come from.
 pub(crate) trait Source {
     /// The place on the wire of a range of one side's bytes.
-    fn place(&self, side: Side, start: u64, end: u64) -> Place;
+    fn place(&self, side: Direction, start: u64, end: u64) -> Place;
     /// The frame in which everybody sees the byte at `offset`; `None` where nobody does, or it is not remembered.
-    fn visible_frame(&self, side: Side, offset: u64) -> Option<u64>;
+    fn visible_frame(&self, side: Direction, offset: u64) -> Option<u64>;
     /// The frame of the last byte before `end`.
-    fn frame_before(&self, side: Side, end: u64) -> u64;
+    fn frame_before(&self, side: Direction, end: u64) -> u64;
     /// Whether a range of the wire stands in one frame.
-    fn is_in_one_frame(&self, side: Side, start: u64, end: u64) -> bool;
+    fn is_in_one_frame(&self, side: Direction, start: u64, end: u64) -> bool;
     /// What was undone to get these bytes.
     fn layers(&self) -> &'static [&'static str];
     /// Whether a secret was needed to get them.
     fn is_encrypted(&self) -> bool;
 }
 
-/// Both directions of one conversation.
+/// Both directions of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Http {
-    conversation: Conversation,
+    connection: Connection,
     sides: [Reading; 2],
     is_answered: bool,
 }
@@ -96,24 +96,17 @@ struct Piece {
     len: u64,
 }
 
-fn role(side: Side) -> Role {
-    match side {
-        Side::Client => Role::Request,
-        Side::Server => Role::Response,
-    }
-}
-
 impl Http {
     /// A conversation of which the beginning is missing on both sides.
     pub(crate) fn begun_earlier() -> Self {
         let mut http = Self::default();
-        http.conversation.gap(Role::Request, 1);
-        http.conversation.gap(Role::Response, 1);
+        http.connection.gap(Direction::ClientToServer, 1);
+        http.connection.gap(Direction::ServerToClient, 1);
         http
     }
 
     /// The lowest offset of a side whose place may still be asked for.
-    pub(crate) fn keep_from(&self, side: Side) -> u64 {
+    pub(crate) fn keep_from(&self, side: Direction) -> u64 {
         self.sides[side as usize].message_start
     }
 
@@ -123,14 +116,14 @@ impl Http {
     }
 
     /// From where on the bytes of a side could not be read, if that is so now.
-    pub(crate) fn unread_from(&self, side: Side) -> Option<u64> {
+    pub(crate) fn unread_from(&self, side: Direction) -> Option<u64> {
         self.sides[side as usize].unread_from
     }
 
     /// Reads on.
     pub(crate) fn push(
         &mut self,
-        side: Side,
+        side: Direction,
         offset: u64,
         bytes: &[u8],
         source: &dyn Source,
@@ -140,14 +133,14 @@ impl Http {
         self.sides[side as usize].next = offset;
         loop {
             let before = self.sides[side as usize].next;
-            let step = self.conversation.step(role(side), rest);
+            let step = self.connection.step(side, rest);
             rest = rest.get(step.consumed..).unwrap_or_default();
             let reading = &mut self.sides[side as usize];
             reading.next += step.consumed as u64;
             match step.event {
                 Event::NeedMore => {
                     // Between messages nothing needs to be remembered; inside a header section its start does.
-                    if reading.open.is_none() && self.conversation.held_back(role(side)) == 0 {
+                    if reading.open.is_none() && self.connection.held_back(side) == 0 {
                         reading.message_start = reading.next;
                     }
                     return;
@@ -158,7 +151,7 @@ impl Http {
                     self.body(side, at, bytes, new_chunk, source, evidence);
                 }
                 Event::End { complete } => self.end(side, complete, source, evidence),
-                Event::Unread(bytes, lost) => {
+                Event::Opaque(bytes, lost) => {
                     reading.open = None;
                     reading.message_start = reading.next;
                     reading.unread_from.get_or_insert(before);
@@ -182,8 +175,8 @@ impl Http {
     }
 
     /// Bytes are missing.
-    pub(crate) fn gap(&mut self, side: Side, len: u64) {
-        self.conversation.gap(role(side), len);
+    pub(crate) fn gap(&mut self, side: Direction, len: u64) {
+        self.connection.gap(side, len);
         let reading = &mut self.sides[side as usize];
         reading.next += len;
         if let Some(open) = &mut reading.open {
@@ -198,14 +191,14 @@ impl Http {
     }
 
     /// A side is over.
-    pub(crate) fn close(&mut self, side: Side, source: &dyn Source, evidence: &mut Evidence<'_>) {
-        if let Some(Event::End { complete }) = self.conversation.close(role(side)) {
+    pub(crate) fn close(&mut self, side: Direction, source: &dyn Source, evidence: &mut Evidence<'_>) {
+        if let Some(Event::End { complete }) = self.connection.close(side) {
             self.end(side, complete, source, evidence);
         }
     }
 
-    fn head(&mut self, side: Side, source: &dyn Source, evidence: &mut Evidence<'_>) {
-        let head = self.conversation.head(role(side));
+    fn head(&mut self, side: Direction, source: &dyn Source, evidence: &mut Evidence<'_>) {
+        let head = self.connection.head(side);
         let frame = source.visible_frame(side, self.sides[side as usize].message_start);
         evidence.packets.begins(frame, || start_line(head));
         // After an interim answer the client still waits (RFC 9110 §15.2).
@@ -230,7 +223,7 @@ impl Http {
 
     fn body(
         &mut self,
-        side: Side,
+        side: Direction,
         at: u64,
         bytes: &[u8],
         new_chunk: bool,
@@ -271,8 +264,8 @@ impl Http {
         *body_len += bytes.len() as u64;
     }
 
-    fn end(&mut self, side: Side, complete: bool, source: &dyn Source, evidence: &mut Evidence<'_>) {
-        let head = self.conversation.head(role(side));
+    fn end(&mut self, side: Direction, complete: bool, source: &dyn Source, evidence: &mut Evidence<'_>) {
+        let head = self.connection.head(side);
         let reading = &mut self.sides[side as usize];
         let start = reading.message_start;
         let end = reading.next;
@@ -363,7 +356,7 @@ impl Http {
             bytes.copy_from_slice(digest.finish().as_ref());
             bytes
         });
-        let head = self.conversation.head(role(side));
+        let head = self.connection.head(side);
         evidence.message(WireMessage {
             last_frame: source.frame_before(side, end),
             place,

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use dissect::flow::Direction;
 use dissect::tcp::{Chunk, Origin};
-use dissect::tls::Side;
 
 use crate::observe::hits::{MAX_FRAMES, Place};
 
@@ -22,13 +22,13 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct FrameMap {
     stream: u32,
-    side: Side,
+    side: Direction,
     entries: VecDeque<Entry>,
 }
 
 impl FrameMap {
     /// The empty map of one direction of a stream.
-    pub(crate) fn new(stream: u32, side: Side) -> Self {
+    pub(crate) fn new(stream: u32, side: Direction) -> Self {
         Self { stream, side, entries: VecDeque::new() }
     }
 

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use dissect::flow::Direction;
 use dissect::keylog::KeyLog;
 use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
     Certificate, Content, ContentType, Epoch, Event, ExtensionType, Handshake, Message, NamedGroup,
-    PlaintextMap, Reason, Record, Session, Side, Workspace, is_grease,
+    PlaintextMap, Reason, Record, Session, Workspace, is_grease,
 };
 
 use crate::observe::byte_counts::TlsBytes;
@@ -25,12 +26,12 @@ use crate::search::Scanner;
 #[derive(Debug)]
 pub(crate) struct Tls {
     session: Session,
-    told: Told,
+    observer: TlsObserver,
 }
 
 /// What the session has told so far.
 #[derive(Debug)]
-struct Told {
+struct TlsObserver {
     plain: [Plain; 2],
     inner: Inner,
     /// Stream offset behind the last record that was told, by side.
@@ -142,7 +143,7 @@ struct Decrypted<'a> {
 }
 
 impl Source for Decrypted<'_> {
-    fn place(&self, side: Side, start: u64, end: u64) -> Place {
+    fn place(&self, side: Direction, start: u64, end: u64) -> Place {
         let range = start..end.max(start + 1);
         let mut located = self.plain[side as usize].map.locate(range);
         let Some(first) = located.next() else { return self.frames[side as usize].place(0, 0) };
@@ -154,15 +155,15 @@ impl Source for Decrypted<'_> {
         }
     }
 
-    fn visible_frame(&self, _side: Side, _offset: u64) -> Option<u64> {
+    fn visible_frame(&self, _side: Direction, _offset: u64) -> Option<u64> {
         None
     }
 
-    fn frame_before(&self, side: Side, end: u64) -> u64 {
+    fn frame_before(&self, side: Direction, end: u64) -> u64 {
         self.place(side, end.saturating_sub(1), end).frames.last().copied().unwrap_or(0)
     }
 
-    fn is_in_one_frame(&self, _side: Side, _start: u64, _end: u64) -> bool {
+    fn is_in_one_frame(&self, _side: Direction, _start: u64, _end: u64) -> bool {
         false
     }
 
@@ -180,7 +181,7 @@ impl Tls {
     pub(crate) fn new(keys: Option<&Arc<KeyLog>>) -> Self {
         Self {
             session: keys.map_or_else(|| Session::new(None), |keys| Session::with_control(Arc::clone(keys))),
-            told: Told {
+            observer: TlsObserver {
                 plain: Default::default(),
                 inner: Inner::Undecided(Detector::default()),
                 record_end: [0; 2],
@@ -195,23 +196,23 @@ impl Tls {
 
     /// What the connection shows of itself.
     pub(crate) fn facts(&self) -> &Facts {
-        &self.told.facts
+        &self.observer.facts
     }
 
     /// What a side sent, by who can read it.
-    pub(crate) fn bytes(&self, side: Side) -> TlsBytes {
-        self.told.bytes[side as usize]
+    pub(crate) fn bytes(&self, side: Direction) -> TlsBytes {
+        self.observer.bytes[side as usize]
     }
 
     /// Records of the server that the client waited for: all but those that follow the handshake unasked, such as
     /// session tickets (RFC 8446 §4.6).
     pub(crate) fn awaited_records(&self) -> u64 {
-        self.told.awaited_records
+        self.observer.awaited_records
     }
 
     /// Whether an HTTP answer has begun.
     pub(crate) fn is_answered(&self) -> bool {
-        matches!(&self.told.inner, Inner::Http(http) if http.is_answered())
+        matches!(&self.observer.inner, Inner::Http(http) if http.is_answered())
     }
 
     /// The session, for its accounts.
@@ -220,8 +221,8 @@ impl Tls {
     }
 
     /// The lowest stream offset of a side whose frames may still be asked for.
-    pub(crate) fn keep_from(&self, side: Side) -> u64 {
-        let Told { plain, inner, record_end, .. } = &self.told;
+    pub(crate) fn keep_from(&self, side: Direction) -> u64 {
+        let TlsObserver { plain, inner, record_end, .. } = &self.observer;
         let (plain, record_end) = (&plain[side as usize], record_end[side as usize]);
         let mut keep = plain.scanner.keep_from();
         match inner {
@@ -234,41 +235,41 @@ impl Tls {
     }
 
     /// From where on the bytes of a side are no TLS.
-    pub(crate) fn dead_from(&self, side: Side) -> Option<u64> {
-        self.told.dead_from[side as usize]
+    pub(crate) fn dead_from(&self, side: Direction) -> Option<u64> {
+        self.observer.dead_from[side as usize]
     }
 
     /// Takes the next bytes of a side.
     pub(crate) fn push(
         &mut self,
-        side: Side,
+        side: Direction,
         offset: u64,
         bytes: &[u8],
         frames: &[FrameMap; 2],
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, told } = self;
+        let Self { session, observer } = self;
         let mut feed = session.feed(workspace, side, offset, bytes);
         while let Some(event) = feed.next_event() {
-            told.take(event, frames, evidence);
+            observer.take(event, frames, evidence);
         }
     }
 
     /// Bytes of a side are missing.
     pub(crate) fn gap(
         &mut self,
-        side: Side,
+        side: Direction,
         offset: u64,
         len: u64,
         frames: &[FrameMap; 2],
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, told } = self;
+        let Self { session, observer } = self;
         let mut feed = session.gap(workspace, side, offset, len);
         while let Some(event) = feed.next_event() {
-            told.take(event, frames, evidence);
+            observer.take(event, frames, evidence);
         }
     }
 
@@ -279,47 +280,48 @@ impl Tls {
         workspace: &mut Workspace,
         evidence: &mut Evidence<'_>,
     ) {
-        let Self { session, told } = self;
+        let Self { session, observer } = self;
         let mut feed = session.finish(workspace);
         while let Some(event) = feed.next_event() {
-            told.take(event, frames, evidence);
+            observer.take(event, frames, evidence);
         }
         drop(feed);
-        if let Inner::Http(http) = &mut told.inner {
-            let source = Decrypted { plain: &told.plain, frames };
-            for side in [Side::Client, Side::Server] {
+        if let Inner::Http(http) = &mut observer.inner {
+            let source = Decrypted { plain: &observer.plain, frames };
+            for side in Direction::BOTH {
                 http.close(side, &source, evidence);
             }
         }
     }
 }
 
-impl Told {
+impl TlsObserver {
     fn take(&mut self, event: Event<'_>, frames: &[FrameMap; 2], evidence: &mut Evidence<'_>) {
         match event {
             Event::Record(record) => self.record(&record, frames, evidence),
             Event::Handshake(handshake) => self.handshake(&handshake, frames, evidence),
-            Event::Trouble(trouble) => {
-                if let Reason::NotTls(_) | Reason::AfterGap = trouble.reason {
-                    self.dead_from[trouble.side as usize].get_or_insert(trouble.range.start);
+            Event::Anomaly(anomaly) => {
+                if let Reason::NotTls(_) | Reason::AfterGap = anomaly.reason {
+                    self.dead_from[anomaly.direction as usize].get_or_insert(anomaly.range.start);
                 }
             }
         }
     }
 
     fn record(&mut self, record: &Record<'_>, frames: &[FrameMap; 2], evidence: &mut Evidence<'_>) {
-        let side = record.side as usize;
+        let side = record.direction as usize;
         let Self { plain, inner, record_end, clear, .. } = self;
         record_end[side] = record_end[side].max(record.range.end);
         plain[side].map.push(record);
         self.bytes[side].add(record);
-        self.awaited_records += u64::from(record.side == Side::Server && !is_unasked(record));
+        self.awaited_records +=
+            u64::from(record.direction == Direction::ServerToClient && !is_unasked(record));
         let frame = frames[side].frame_at(record.range.start);
         evidence.packets.begins(frame, || packet_list::record_name(record));
         match &record.content {
-            Content::Opened(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
+            Content::Decrypted(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
                 let offset = opened.application_offset;
-                application_data(record.side, offset, opened.plaintext, plain, inner, frames, evidence);
+                application_data(record.direction, offset, opened.plaintext, plain, inner, frames, evidence);
             }
             Content::Handshake(bytes) => {
                 clear[side].handshake(&record.range, bytes, &frames[side], evidence);
@@ -330,14 +332,14 @@ impl Told {
                     let (index, at) = (frames[side].stream(), record.range.start);
                     let bytes = record.range.end - at;
                     let reason = "one alert after the other";
-                    evidence.unexplained(Some(index), Some(record.side), at, bytes, reason);
+                    evidence.unexplained(Some(index), Some(record.direction), at, bytes, reason);
                 }
             }
             // What a lost record held is not part of the plaintext offsets: nothing may be matched across it.
             Content::NotAuthentic | Content::Damaged => {
                 plain[side].scanner.gap(0);
                 if let Inner::Http(http) = inner {
-                    http.gap(record.side, 0);
+                    http.gap(record.direction, 0);
                 }
             }
             _ => {}
@@ -349,14 +351,14 @@ impl Told {
         if handshake.was_encrypted {
             return;
         }
-        let (frames, range) = (&frames[handshake.side as usize], &handshake.range);
+        let (frames, range) = (&frames[handshake.direction as usize], &handshake.range);
         let frame = frames.frame_at(range.start);
         evidence.packets.begins(frame, || packet_list::message_name(&handshake.message));
         if let Some(unknown) = unknown_extension(&handshake.message) {
             let reason = format!("a hello with an extension that is not known here: {unknown}");
             let bytes = range.end - range.start;
             let stream = Some(frames.stream());
-            evidence.unexplained(stream, Some(handshake.side), range.start, bytes, reason);
+            evidence.unexplained(stream, Some(handshake.direction), range.start, bytes, reason);
         }
     }
 }
@@ -378,12 +380,12 @@ impl TlsBytes {
 
 /// A handshake message behind the handshake: the client did not wait for it.
 fn is_unasked(record: &Record<'_>) -> bool {
-    matches!(&record.content, Content::Opened(opened)
+    matches!(&record.content, Content::Decrypted(opened)
         if opened.content_type == ContentType::HANDSHAKE && matches!(opened.epoch, Epoch::Application(_)))
 }
 
 fn application_data(
-    side: Side,
+    side: Direction,
     offset: u64,
     bytes: &[u8],
     plain: &mut [Plain; 2],
@@ -408,9 +410,7 @@ fn application_data(
             None => {}
             Some(Protocol::Http1) => {
                 let mut http = Box::new(Http::default());
-                for (side, first) in
-                    [Side::Client, Side::Server].into_iter().zip(std::mem::take(detector).into_first())
-                {
+                for (side, first) in Direction::BOTH.into_iter().zip(std::mem::take(detector).into_first()) {
                     if !first.bytes.is_empty() {
                         http.push(side, first.offset, &first.bytes, &source, evidence);
                     }
@@ -503,11 +503,19 @@ mod tests {
     fn leaves_doubt(known: &KnownStrings, records: &[&str]) -> bool {
         let mut evidence = Evidence::new(known, None);
         let (mut plain, mut inner) = (Default::default(), Inner::Undecided(Detector::default()));
-        let frames = [Side::Client, Side::Server].map(|side| FrameMap::new(0, side));
+        let frames = Direction::BOTH.map(|side| FrameMap::new(0, side));
         let mut offset = 0;
         for record in records {
             let bytes = record.as_bytes();
-            application_data(Side::Client, offset, bytes, &mut plain, &mut inner, &frames, &mut evidence);
+            application_data(
+                Direction::ClientToServer,
+                offset,
+                bytes,
+                &mut plain,
+                &mut inner,
+                &frames,
+                &mut evidence,
+            );
             offset += bytes.len() as u64;
         }
         !evidence.bounds_hit.is_empty()

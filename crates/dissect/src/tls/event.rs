@@ -2,31 +2,11 @@
 
 use std::ops::Range;
 
-use super::account::{NotOpened, Reason};
 use super::code::{Alert, ContentType};
+use super::counters::{NotDecrypted, Reason};
 use super::handshake::Message;
 use super::record::Header;
-
-/// Who sent the bytes. The caller names the side that opened the TCP connection `Client`; should the ClientHello come
-/// from the other one, the session follows the hello (see [`Session::tls_client`](super::Session::tls_client)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
-    /// Who opened the connection.
-    Client,
-    /// Who accepted it.
-    Server,
-}
-
-impl Side {
-    /// The peer.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
-        }
-    }
-}
+use crate::flow::Direction;
 
 /// One thing a session found, in stream order of each direction.
 #[derive(Debug)]
@@ -36,14 +16,14 @@ pub enum Event<'a> {
     /// A handshake message, in the clear or decrypted. It follows the record that completes it.
     Handshake(Handshake),
     /// Bytes that could not be explained, other than a record for lack of keys (which says so itself).
-    Trouble(Trouble),
+    Anomaly(Anomaly),
 }
 
 /// A record.
 #[derive(Debug)]
 pub struct Record<'a> {
     /// Its sender.
-    pub side: Side,
+    pub direction: Direction,
     /// Its number in this direction, from 0.
     pub index: u64,
     /// Stream offsets from the first byte of its header to its end.
@@ -67,20 +47,20 @@ pub enum Content<'a> {
     /// An alert in the clear; `None` where it is malformed.
     Alert(Option<Alert>),
     /// Protected, and opened.
-    Opened(Opened<'a>),
+    Decrypted(DecryptedRecord<'a>),
     /// Protected, tried, and not authentic.
     NotAuthentic,
     /// Protected, and not tried.
-    NotOpened(NotOpened),
+    NotDecrypted(NotDecrypted),
     /// A hole in the capture took part of it.
     Damaged,
-    /// Something that has no place here; a [`Trouble`] says why.
+    /// Something that has no place here; an [`Anomaly`] says why.
     Unexpected(&'a [u8]),
 }
 
 /// An authenticated record.
 #[derive(Debug)]
-pub struct Opened<'a> {
+pub struct DecryptedRecord<'a> {
     /// Inner content type.
     pub content_type: ContentType,
     /// Inner content without content type and padding. Valid until the next call.
@@ -96,7 +76,7 @@ pub struct Opened<'a> {
     pub sequence: u64,
 }
 
-impl Opened<'_> {
+impl DecryptedRecord<'_> {
     /// The alert in it, if it is one.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {
@@ -122,7 +102,7 @@ pub enum Epoch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     /// Its sender.
-    pub side: Side,
+    pub direction: Direction,
     /// Stream offsets of the records that carry it, whole records.
     pub range: Range<u64>,
     /// Whether it was decrypted: only who holds the keys sees it.
@@ -133,9 +113,9 @@ pub struct Handshake {
 
 /// Bytes that could not be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Anomaly {
     /// Their sender.
-    pub side: Side,
+    pub direction: Direction,
     /// Their stream offsets. For what goes on to the end of the stream: those known so far.
     pub range: Range<u64>,
     /// What is wrong.

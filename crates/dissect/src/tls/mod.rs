@@ -1,46 +1,46 @@
 //! TLS: what everybody on the wire sees of it, and with a key log what is inside.
 //!
 //! ```text
-//!   Chunk ──> record ──> joiner ──> handshake        ClientHello, ServerHello, certificates
-//!               │          ^
-//!               └─> keys ──┘  (key log, TLS 1.3)      decrypted application data
+//!   Chunk ──> record ──> handshake_deframer ──> handshake   ClientHello, ServerHello, certificates
+//!               │                ^
+//!               └─> decrypt ─────┘  (key log, TLS 1.3)      decrypted application data
 //! ```
 //!
 //! [`Session`] is one connection. It takes the bytes of both directions as the capture brings them and tells records,
-//! handshake messages and troubles as [`Event`]s; each direction keeps an [`Account`] in which every byte is explained
+//! handshake messages and anomalies as [`Event`]s; each direction keeps [`RecordCounters`] in which every byte is explained
 //! or unexplained. TLS 1.3 is decrypted with its AES-GCM and ChaCha20-Poly1305 suites, 0-RTT and key updates included.
 //! Other versions are read as far as they are in the clear, and their records counted.
 //!
 //! No signature or certificate is verified here: what counts as proof is that a record authenticates under its key.
 
-mod account;
 mod certificate;
 mod code;
+mod counters;
 mod cursor;
+mod decrypt;
 mod event;
 mod handshake;
-mod joiner;
-mod keys;
+mod handshake_deframer;
 mod plaintext;
 pub mod record;
 mod session;
 
-pub use account::{Account, NotOpened, Reason, Unexplained};
 pub use certificate::{CERTIFICATE_CACHE, Certificate, CertificateFields, MAX_SUBJECT_ALT_NAMES};
 pub use code::{
     Alert, AlertDescription, AlertLevel, CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup,
     ProtocolVersion, is_grease,
 };
+pub use counters::{NotDecrypted, Reason, RecordCounters, Unexplained};
 pub use cursor::Malformed;
-pub use event::{Content, Epoch, Event, Handshake, Opened, Record, Side, Trouble};
+pub use decrypt::CONTROL_TRIES;
+pub use event::{Anomaly, Content, DecryptedRecord, Epoch, Event, Handshake, Record};
 pub use handshake::{
     CertificateChain, ClientHello, EncryptedExtensions, MAX_CERTIFICATES, Message, NewSessionTicket,
     ServerHello,
 };
-pub use joiner::MAX_HANDSHAKE_MESSAGE;
-pub use keys::CONTROL_TRIES;
+pub use handshake_deframer::MAX_HANDSHAKE_MESSAGE;
 pub use plaintext::{Located, PlaintextMap};
-pub use record::{Looks, NotTls, looks_like_tls};
+pub use record::{NotTls, detect};
 pub use session::{
     Feed, MAX_CHANGE_CIPHER_SPECS, MAX_FAILURES, MAX_HELD_BYTES, MAX_SPARE_BUFFERS, Session, Workspace,
 };

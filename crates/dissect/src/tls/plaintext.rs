@@ -36,15 +36,15 @@ pub struct Located {
 impl PlaintextMap {
     /// Adds a record; what is no decrypted application data is passed over.
     pub fn push(&mut self, record: &Record<'_>) {
-        if let Content::Opened(opened) = &record.content
-            && opened.content_type == ContentType::APPLICATION_DATA
-            && !opened.plaintext.is_empty()
+        if let Content::Decrypted(decrypted) = &record.content
+            && decrypted.content_type == ContentType::APPLICATION_DATA
+            && !decrypted.plaintext.is_empty()
         {
             // A record is at most 18437 bytes long, so both lengths fit.
             self.records.push_back(Entry {
-                plaintext: opened.application_offset,
+                plaintext: decrypted.application_offset,
                 stream: record.range.start,
-                plaintext_len: opened.plaintext.len() as u32,
+                plaintext_len: decrypted.plaintext.len() as u32,
                 record_len: (record.range.end - record.range.start) as u32,
             });
         }

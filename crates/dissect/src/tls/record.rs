@@ -1,7 +1,7 @@
 //! TLS records out of the bytes of one direction (RFC 8446 §5, RFC 5246 §6.2).
 //!
 //! ```text
-//!   chunks, any splits       RecordReader                     framed records
+//!   chunks, any splits       RecordDeframer                     framed records
 //!   ─────────────────>  header(5) │ fragment ...  ───>  header, offsets, where the fragment lies
 //!                       whole in one chunk: stays there    (in the chunk, or in the caller's buffer)
 //!                       split over chunks:  joined once
@@ -14,6 +14,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::code::{ContentType, ProtocolVersion};
+use crate::detection::Detection;
 
 /// Length of a record header: type, version, length.
 pub const HEADER_LEN: usize = 5;
@@ -27,25 +28,14 @@ pub const MAX_CIPHERTEXT_TLS13: usize = MAX_PLAINTEXT + 256;
 /// Longest protected fragment of TLS 1.2 (RFC 5246 §6.2.3); the bound until the version is known.
 pub const MAX_CIPHERTEXT: usize = MAX_PLAINTEXT + 2048;
 
-/// Does a stream that begins like this speak TLS?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looks {
-    /// It begins with a record header.
-    Yes,
-    /// It does not.
-    No,
-    /// So far it could.
-    NeedMore,
-}
-
 /// Says at once what a stream beginning with `prefix` is: the first byte decides for every protocol of text.
 #[must_use]
-pub fn looks_like_tls(prefix: &[u8]) -> Looks {
+pub fn detect(prefix: &[u8]) -> Detection {
     let available = prefix.get(..HEADER_LEN).unwrap_or(prefix);
     match implausible(available, MAX_CIPHERTEXT) {
-        Some(_) => Looks::No,
-        None if available.len() < HEADER_LEN => Looks::NeedMore,
-        None => Looks::Yes,
+        Some(_) => Detection::NoMatch,
+        None if available.len() < HEADER_LEN => Detection::NeedMore,
+        None => Detection::Match,
     }
 }
 
@@ -153,7 +143,7 @@ pub struct Framed {
     pub place: Place,
 }
 
-/// What the reader found.
+/// What the deframer found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A whole record.
@@ -180,7 +170,7 @@ pub enum AfterGap {
 
 /// Finds the records of one direction. Holds at most one unfinished record.
 #[derive(Debug, Default)]
-pub struct RecordReader {
+pub struct RecordDeframer {
     /// Stream offset of the next byte to come.
     next_offset: u64,
     /// Stream offset of the current record's header.
@@ -192,8 +182,8 @@ pub struct RecordReader {
     is_tls13: bool,
 }
 
-impl RecordReader {
-    /// Stream offset of the next byte that the reader wants.
+impl RecordDeframer {
+    /// Stream offset of the next byte that the deframer wants.
     #[must_use]
     pub fn next_offset(&self) -> u64 {
         self.next_offset
@@ -354,13 +344,13 @@ mod tests {
 
     /// All records of the pieces, with their fragments; the end of the answers is the last step.
     fn read(pieces: &[&[u8]]) -> (Vec<Found>, Step) {
-        let mut reader = RecordReader::default();
+        let mut deframer = RecordDeframer::default();
         let mut assembled = Vec::new();
         let mut found = Vec::new();
         for piece in pieces {
             let mut rest = *piece;
             loop {
-                let (taken, step) = reader.step(rest, &mut assembled);
+                let (taken, step) = deframer.step(rest, &mut assembled);
                 match step {
                     Step::Record(framed) => {
                         let fragment = match framed.place {
@@ -402,12 +392,12 @@ mod tests {
     fn a_record_under_way_takes_room_as_it_comes() {
         let record = [&[22, 3, 1, 0x40, 0][..], &[7; 0x4000]].concat();
         for piece in [1, 6, 1400, record.len() - 1] {
-            let mut reader = RecordReader::default();
+            let mut deframer = RecordDeframer::default();
             let mut seen = 0;
             for bytes in record[..record.len() - 1].chunks(piece) {
-                assert_eq!(reader.step(bytes, &mut Vec::new()), (bytes.len(), Step::NeedMore));
+                assert_eq!(deframer.step(bytes, &mut Vec::new()), (bytes.len(), Step::NeedMore));
                 seen += bytes.len();
-                let room = reader.partial.capacity();
+                let room = deframer.partial.capacity();
                 assert!(
                     (seen..=2 * seen.max(8)).contains(&room) && room <= record.len(),
                     "{room} for {seen}"
@@ -419,17 +409,17 @@ mod tests {
     #[test]
     fn what_is_not_tls_is_said_at_once() {
         for text in ["GET / HTTP/1.1\r\n", "SSH-2.0", "\x00\x01", "\x19\x03"] {
-            assert_eq!(looks_like_tls(text.as_bytes()), Looks::No);
+            assert_eq!(detect(text.as_bytes()), Detection::NoMatch);
             assert!(matches!(read(&[&text.as_bytes()[..1]]).1, Step::NotTls { stream_offset: 0, .. }));
         }
         for prefix in 0..HEADER_LEN {
-            assert_eq!(looks_like_tls(&HELLO[..prefix]), Looks::NeedMore);
+            assert_eq!(detect(&HELLO[..prefix]), Detection::NeedMore);
         }
-        assert_eq!(looks_like_tls(&HELLO), Looks::Yes);
+        assert_eq!(detect(&HELLO), Detection::Match);
         for bad in
             [[22, 2, 1, 0, 4], [22, 3, 0, 0, 4], [22, 3, 5, 0, 4], [22, 3, 3, 0, 0], [23, 3, 3, 0x48, 1]]
         {
-            assert_eq!(looks_like_tls(&bad), Looks::No, "{bad:?}");
+            assert_eq!(detect(&bad), Detection::NoMatch, "{bad:?}");
         }
         let late = [&DATA[..], b"plain"].concat();
         let (found, end) = read(&[&late]);
@@ -440,24 +430,24 @@ mod tests {
     #[test]
     fn a_hole_inside_a_record_costs_that_record_only() {
         for (seen, hole) in [(5, 1), (5, 3), (6, 2), (7, 1)] {
-            let mut reader = RecordReader::default();
+            let mut deframer = RecordDeframer::default();
             let mut assembled = Vec::new();
-            assert_eq!(reader.step(&DATA[..seen], &mut assembled).1, Step::NeedMore);
-            assert_eq!(reader.gap(hole), AfterGap::InsideRecord);
+            assert_eq!(deframer.step(&DATA[..seen], &mut assembled).1, Step::NeedMore);
+            assert_eq!(deframer.gap(hole), AfterGap::InsideRecord);
             let rest = [&DATA[seen + hole as usize..], &HELLO].concat();
-            let (taken, step) = reader.step(&rest, &mut assembled);
+            let (taken, step) = deframer.step(&rest, &mut assembled);
             let Step::Record(framed) = step else { panic!("{step:?}") };
             assert_eq!(framed.place, Place::Damaged { seen: 8 - hole });
             assert_eq!(framed.range, 0..8);
-            let (_, step) = reader.step(&rest[taken..], &mut assembled);
+            let (_, step) = deframer.step(&rest[taken..], &mut assembled);
             assert!(matches!(step, Step::Record(Framed { range: Range { start: 8, end: 17 }, .. })));
         }
-        let mut reader = RecordReader::default();
+        let mut deframer = RecordDeframer::default();
         let mut assembled = Vec::new();
-        assert_eq!(reader.gap(1), AfterGap::Lost);
-        reader.step(&DATA[..4], &mut assembled);
-        assert_eq!(reader.gap(1), AfterGap::Lost);
-        reader.step(&DATA[4..6], &mut assembled);
-        assert_eq!(reader.gap(3), AfterGap::Lost);
+        assert_eq!(deframer.gap(1), AfterGap::Lost);
+        deframer.step(&DATA[..4], &mut assembled);
+        assert_eq!(deframer.gap(1), AfterGap::Lost);
+        deframer.step(&DATA[4..6], &mut assembled);
+        assert_eq!(deframer.gap(3), AfterGap::Lost);
     }
 }

@@ -1,9 +1,9 @@
 //! One TLS connection, from the bytes of both directions to events.
 //!
 //! ```text
-//!             ┌ RecordReader ┐   held until the     ┌ clear:     Joiner ─> messages ─┐
-//!   chunk ──> │ header, range│─> peer's hello is ──>│                                ├─> events, Account
-//!             └──────────────┘   known (rarely)     └ protected: Opener ─> plaintext ┘
+//!             ┌ RecordDeframer ┐   held until the     ┌ clear:     HandshakeDeframer ─> messages ─┐
+//!   chunk ──> │ header, range  │─> peer's hello is ──>│                                ├─> events, RecordCounters
+//!             └────────────────┘   known (rarely)     └ protected: RecordDecrypter ─> plaintext ┘
 //! ```
 //!
 //! Keys of a direction: none, then those of the handshake after the hellos, then those of the application data after
@@ -14,16 +14,17 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::account::{Account, NotOpened, Reason};
 use super::certificate::CertificateCache;
 use super::code::{Alert, CipherSuite, ContentType, HandshakeType, ProtocolVersion};
-use super::event::{Content, Epoch, Event, Handshake, Opened, Record, Side, Trouble};
+use super::counters::{NotDecrypted, Reason, RecordCounters};
+use super::decrypt::{RecordDecrypter, Suite, strip_padding};
+use super::event::{Anomaly, Content, DecryptedRecord, Epoch, Event, Handshake, Record};
 use super::handshake::{
     ClientHello, EncryptedExtensions, Message, NewSessionTicket, ServerHello, parse_chain, parse_key_update,
 };
-use super::joiner::{Joined, Joiner};
-use super::keys::{Opener, Suite, strip_padding};
-use super::record::{AfterGap, Framed, HEADER_LEN, Header, MAX_CIPHERTEXT, Place, RecordReader, Step};
+use super::handshake_deframer::{DeframedMessage, HandshakeDeframer};
+use super::record::{AfterGap, Framed, HEADER_LEN, Header, MAX_CIPHERTEXT, Place, RecordDeframer, Step};
+use crate::flow::Direction;
 use crate::keylog::{ClientSecrets, KeyLog, Label};
 
 /// Most bytes of one direction, bookkeeping included, that wait for the hello of the other. A client sends no protected record before it has
@@ -67,40 +68,41 @@ impl Workspace {
 ///
 /// ```
 /// use std::sync::Arc;
+/// use dissect::flow::Direction;
 /// use dissect::keylog::KeyLog;
-/// use dissect::tls::{Content, ContentType, Event, Session, Side, Workspace};
+/// use dissect::tls::{Content, ContentType, Event, Session, Workspace};
 ///
 /// let keys = Arc::new(KeyLog::parse(b"# no keys today\n"));
 /// let mut workspace = Workspace::new(); // one for all sessions of a thread
 /// let mut session = Session::with_control(keys);
 ///
-/// let mut feed = session.feed(&mut workspace, Side::Server, 0, b"\x15\x03\x03\x00\x02\x02\x28");
+/// let mut feed = session.feed(&mut workspace, Direction::ServerToClient, 0, b"\x15\x03\x03\x00\x02\x02\x28");
 /// while let Some(event) = feed.next_event() {
 ///     match event {
 ///         Event::Record(record) => match &record.content {
-///             Content::Opened(opened) if opened.content_type == ContentType::APPLICATION_DATA => {
-///                 // The decrypted stream goes on at `opened.application_offset` with `opened.plaintext`.
+///             Content::Decrypted(decrypted) if decrypted.content_type == ContentType::APPLICATION_DATA => {
+///                 // The decrypted stream goes on at `decrypted.application_offset` with `decrypted.plaintext`.
 ///             }
 ///             Content::Alert(Some(alert)) => assert_eq!(alert.description.to_string(), "handshake_failure"),
 ///             _ => {}
 ///         },
 ///         Event::Handshake(handshake) => println!("{:?}", handshake.message),
-///         Event::Trouble(trouble) => println!("{:?}: {}", trouble.range, trouble.reason),
+///         Event::Anomaly(anomaly) => println!("{:?}: {}", anomaly.range, anomaly.reason),
 ///     }
 /// }
 /// drop(feed);
 /// drop(session.finish(&mut workspace));
-/// assert!(session.account(Side::Server).is_explained());
+/// assert!(session.counters(Direction::ServerToClient).is_explained());
 /// ```
 #[derive(Debug, Default)]
 pub struct Session {
     keys: Option<Arc<KeyLog>>,
     with_control: bool,
-    client: Half,
-    server: Half,
+    client: DirectionState,
+    server: DirectionState,
     queue: VecDeque<Queued>,
     /// Who sent the ClientHello.
-    tls_client: Option<Side>,
+    tls_client: Option<Direction>,
     offer: Option<Offer>,
     choice: Option<Choice>,
     /// Whether a HelloRetryRequest came.
@@ -111,24 +113,24 @@ pub struct Session {
 
 /// One direction.
 #[derive(Default)]
-struct Half {
-    reader: RecordReader,
+struct DirectionState {
+    record_deframer: RecordDeframer,
     framing: Framing,
     hello: Hello,
     epoch: Epoch,
-    opener: Option<Box<Opener>>,
+    decrypter: Option<Box<RecordDecrypter>>,
     /// 0-RTT keys that may fit.
-    early: Option<Vec<Opener>>,
+    early: Option<Vec<RecordDecrypter>>,
     /// Whether no 0-RTT data can come any more.
     early_is_over: bool,
-    joiner: Joiner,
+    handshake_deframer: HandshakeDeframer,
     /// Plaintext handshake bytes whose message is not complete: from which stream offset, how many.
     pending: (u64, u64),
     held: VecDeque<Held>,
     held_bytes: usize,
     saw_change_cipher_spec: bool,
     failures_in_a_row: u32,
-    account: Account,
+    counters: RecordCounters,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,12 +180,12 @@ struct Choice {
 #[derive(Debug)]
 enum Queued {
     Handshake(Handshake),
-    Trouble(Trouble),
+    Anomaly(Anomaly),
 }
 
 /// A record without the borrowed bytes.
 struct Found {
-    side: Side,
+    direction: Direction,
     index: u64,
     range: Range<u64>,
     header: Header,
@@ -195,14 +197,14 @@ enum FoundContent {
     Handshake,
     ChangeCipherSpec { well_formed: bool },
     Alert(Option<Alert>),
-    Opened(FoundOpened),
+    Decrypted(FoundDecrypted),
     NotAuthentic,
-    NotOpened(NotOpened),
+    NotDecrypted(NotDecrypted),
     Damaged,
     Unexpected,
 }
 
-struct FoundOpened {
+struct FoundDecrypted {
     content_type: ContentType,
     length: usize,
     application_offset: u64,
@@ -226,13 +228,13 @@ impl std::fmt::Debug for Workspace {
     }
 }
 
-impl std::fmt::Debug for Half {
+impl std::fmt::Debug for DirectionState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Half")
+        f.debug_struct("DirectionState")
             .field("framing", &self.framing)
             .field("hello", &self.hello)
             .field("epoch", &self.epoch)
-            .field("account", &self.account)
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }
@@ -246,69 +248,76 @@ impl Session {
 
     /// The same with the wrong-key control: the first [`CONTROL_TRIES`](super::CONTROL_TRIES) protected records of each
     /// direction and generation of keys are tried under the secrets of [`KeyLog::wrong_key_control`] as well. The
-    /// accounts count the tries and what they opened, which must be 0.
+    /// counters count the tries and what they opened, which must be 0.
     #[must_use]
     pub fn with_control(keys: Arc<KeyLog>) -> Self {
         Self { keys: Some(keys), with_control: true, ..Self::default() }
     }
 
-    /// Takes the bytes that `side` sent at `stream_offset`. Offsets must not go back; one that leaps ahead counts as a
+    /// Takes the bytes that `direction` sent at `stream_offset`. Offsets must not go back; one that leaps ahead counts as a
     /// [`Session::gap`]. The events are in the answer; what is not asked for there is passed over when it is dropped.
     pub fn feed<'f>(
         &'f mut self,
         workspace: &'f mut Workspace,
-        side: Side,
+        direction: Direction,
         stream_offset: u64,
         bytes: &'f [u8],
     ) -> Feed<'f> {
-        let next = self.half(side).account.bytes + self.half(side).account.gap_bytes;
+        let next = self.state(direction).counters.bytes + self.state(direction).counters.gap_bytes;
         if let Some(missing @ 1..) = stream_offset.checked_sub(next) {
-            self.lose(side, missing);
+            self.lose(direction, missing);
         }
         // Bytes that were taken before are not taken twice.
         let repeated = usize::try_from(next.saturating_sub(stream_offset)).unwrap_or(usize::MAX);
         let input = bytes.get(repeated..).unwrap_or_default();
-        self.half_mut(side).account.bytes += input.len() as u64;
-        Feed { session: self, workspace, side, input, current: &[], is_last: false }
+        self.state_mut(direction).counters.bytes += input.len() as u64;
+        Feed { session: self, workspace, direction, input, current: &[], is_last: false }
     }
 
-    /// `length` bytes of `side` are missing from the capture at `stream_offset`.
+    /// `length` bytes of `direction` are missing from the capture at `stream_offset`.
     pub fn gap<'f>(
         &'f mut self,
         workspace: &'f mut Workspace,
-        side: Side,
+        direction: Direction,
         stream_offset: u64,
         length: u64,
     ) -> Feed<'f> {
-        let next = self.half(side).account.bytes + self.half(side).account.gap_bytes;
+        let next = self.state(direction).counters.bytes + self.state(direction).counters.gap_bytes;
         let end = stream_offset.saturating_add(length);
         if let Some(missing @ 1..) = end.checked_sub(next) {
-            self.lose(side, missing);
+            self.lose(direction, missing);
         }
-        Feed { session: self, workspace, side, input: &[], current: &[], is_last: false }
+        Feed { session: self, workspace, direction, input: &[], current: &[], is_last: false }
     }
 
     /// Both directions are over: what waits is let go, what is unfinished becomes unexplained.
     pub fn finish<'f>(&'f mut self, workspace: &'f mut Workspace) -> Feed<'f> {
         self.no_more_waiting = true;
-        Feed { session: self, workspace, side: Side::Client, input: &[], current: &[], is_last: true }
+        Feed {
+            session: self,
+            workspace,
+            direction: Direction::ClientToServer,
+            input: &[],
+            current: &[],
+            is_last: true,
+        }
     }
 
-    /// The account of what `side` sent.
+    /// The counters of what `direction` sent.
     #[must_use]
-    pub fn account(&self, side: Side) -> &Account {
-        &self.half(side).account
+    pub fn counters(&self, direction: Direction) -> &RecordCounters {
+        &self.state(direction).counters
     }
 
-    /// Which keys the records of `side` are opened with now.
+    /// Which keys the records of `direction` are opened with now.
     #[must_use]
-    pub fn epoch(&self, side: Side) -> Epoch {
-        self.half(side).epoch
+    pub fn epoch(&self, direction: Direction) -> Epoch {
+        self.state(direction).epoch
     }
 
     /// Who sent the ClientHello, if it was seen.
     #[must_use]
-    pub fn tls_client(&self) -> Option<Side> {
+    pub fn tls_client(&self) -> Option<Direction> {
         self.tls_client
     }
 
@@ -324,124 +333,124 @@ impl Session {
         self.choice.map(|choice| (choice.version, choice.suite))
     }
 
-    fn half(&self, side: Side) -> &Half {
-        match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
+    fn state(&self, direction: Direction) -> &DirectionState {
+        match direction {
+            Direction::ClientToServer => &self.client,
+            Direction::ServerToClient => &self.server,
         }
     }
 
-    fn half_mut(&mut self, side: Side) -> &mut Half {
-        match side {
-            Side::Client => &mut self.client,
-            Side::Server => &mut self.server,
+    fn state_mut(&mut self, direction: Direction) -> &mut DirectionState {
+        match direction {
+            Direction::ClientToServer => &mut self.client,
+            Direction::ServerToClient => &mut self.server,
         }
     }
 
-    /// Whether `side` is the client of TLS.
-    fn is_client(&self, side: Side) -> bool {
-        self.tls_client.unwrap_or(Side::Client) == side
+    /// Whether `direction` is the client of TLS.
+    fn is_client(&self, direction: Direction) -> bool {
+        self.tls_client.unwrap_or(Direction::ClientToServer) == direction
     }
 
-    fn trouble(&mut self, side: Side, range: Range<u64>, reason: Reason) {
-        self.queue.push_back(Queued::Trouble(Trouble { side, range, reason }));
+    fn anomaly(&mut self, direction: Direction, range: Range<u64>, reason: Reason) {
+        self.queue.push_back(Queued::Anomaly(Anomaly { direction, range, reason }));
     }
 
     /// Counts bytes as unexplained and tells it.
-    fn unexplained(&mut self, side: Side, bytes: u64, range: Range<u64>, reason: Reason) {
-        self.half_mut(side).account.unexplained(bytes, range.start, reason);
-        self.trouble(side, range, reason);
+    fn unexplained(&mut self, direction: Direction, bytes: u64, range: Range<u64>, reason: Reason) {
+        self.state_mut(direction).counters.unexplained(bytes, range.start, reason);
+        self.anomaly(direction, range, reason);
     }
 
     /// Bytes of one direction are missing.
-    fn lose(&mut self, side: Side, length: u64) {
-        let half = self.half_mut(side);
-        let at = half.account.bytes + half.account.gap_bytes;
-        half.account.gap_bytes += length;
-        half.account.unexplained(0, at, Reason::Gap);
-        if matches!(half.framing, Framing::Tls) && half.reader.gap(length) == AfterGap::Lost {
-            half.framing = Framing::Dead(Reason::AfterGap);
-            half.hello = match half.hello {
+    fn lose(&mut self, direction: Direction, length: u64) {
+        let state = self.state_mut(direction);
+        let at = state.counters.bytes + state.counters.gap_bytes;
+        state.counters.gap_bytes += length;
+        state.counters.unexplained(0, at, Reason::Gap);
+        if matches!(state.framing, Framing::Tls) && state.record_deframer.gap(length) == AfterGap::Lost {
+            state.framing = Framing::Dead(Reason::AfterGap);
+            state.hello = match state.hello {
                 Hello::Seen => Hello::Seen,
                 _ => Hello::Never,
             };
-            let unfinished = half.reader.unfinished();
-            half.reader = RecordReader::default();
+            let unfinished = state.record_deframer.unfinished();
+            state.record_deframer = RecordDeframer::default();
             if let Some((offset, seen)) = unfinished {
-                half.account.unexplained(seen, offset, Reason::Gap);
+                state.counters.unexplained(seen, offset, Reason::Gap);
             }
-            self.drop_unfinished_message(side, at);
+            self.drop_unfinished_message(direction, at);
         }
-        self.trouble(side, at..at + length, Reason::Gap);
+        self.anomaly(direction, at..at + length, Reason::Gap);
     }
 
     /// The rest of an unfinished handshake message will not come.
-    fn drop_unfinished_message(&mut self, side: Side, end: u64) {
-        let half = self.half_mut(side);
-        half.joiner = Joiner::default();
-        let (from, bytes) = std::mem::take(&mut half.pending);
+    fn drop_unfinished_message(&mut self, direction: Direction, end: u64) {
+        let state = self.state_mut(direction);
+        state.handshake_deframer = HandshakeDeframer::default();
+        let (from, bytes) = std::mem::take(&mut state.pending);
         if bytes > 0 {
-            self.unexplained(side, bytes, from..end, Reason::PartialHandshake);
+            self.unexplained(direction, bytes, from..end, Reason::PartialHandshake);
         }
     }
 
-    /// Whether protected records of `side` cannot be judged yet, because the peer's hello may still come.
-    fn awaits_peer(&self, side: Side) -> bool {
-        let (own, peer) = (self.half(side), self.half(side.other()));
+    /// Whether protected records of `direction` cannot be judged yet, because the peer's hello may still come.
+    fn awaits_peer(&self, direction: Direction) -> bool {
+        let (own, peer) = (self.state(direction), self.state(direction.opposite()));
         let peer_may_still = match peer.hello {
             Hello::Awaited => true,
-            Hello::Retry => self.is_client(side),
+            Hello::Retry => self.is_client(direction),
             Hello::Seen | Hello::Never => false,
         };
         !self.no_more_waiting && own.hello == Hello::Seen && peer_may_still
     }
 
     /// Whether this record has to wait.
-    fn must_hold(&self, side: Side, content_type: ContentType) -> bool {
-        if !self.awaits_peer(side) {
+    fn must_hold(&self, direction: Direction, content_type: ContentType) -> bool {
+        if !self.awaits_peer(direction) {
             return false;
         }
-        let own = self.half(side);
+        let own = self.state(direction);
         if !own.held.is_empty() {
             return true;
         }
         if content_type == ContentType::APPLICATION_DATA {
             // 0-RTT data come before any ServerHello: that is their point.
-            return !(self.may_be_early(side));
+            return !(self.may_be_early(direction));
         }
         // The ServerHello decides: whether a record after this is encrypted (TLS 1.2) or not (TLS 1.3), and whether any
         // handshake message of the client may follow its hello in the clear (TLS 1.2, or another hello if asked for).
         let depends =
             own.saw_change_cipher_spec || content_type == ContentType::HANDSHAKE && self.choice.is_none();
-        depends && self.half(side.other()).hello == Hello::Awaited
+        depends && self.state(direction.opposite()).hello == Hello::Awaited
     }
 
-    fn may_be_early(&self, side: Side) -> bool {
-        self.is_client(side)
-            && !self.half(side).early_is_over
+    fn may_be_early(&self, direction: Direction) -> bool {
+        self.is_client(direction)
+            && !self.state(direction).early_is_over
             && self.offer.as_ref().is_some_and(|offer| offer.has_early_data)
     }
 
-    fn hold(&mut self, side: Side, framed: &Framed, fragment: &[u8]) {
-        let half = self.half_mut(side);
+    fn hold(&mut self, direction: Direction, framed: &Framed, fragment: &[u8]) {
+        let state = self.state_mut(direction);
         let mut bytes = Vec::with_capacity(HEADER_LEN + fragment.len());
         bytes.extend_from_slice(&framed.header.to_bytes());
         bytes.extend_from_slice(fragment);
-        half.held_bytes += bytes.len() + size_of::<Held>();
-        half.held.push_back(Held { header: framed.header, range: framed.range.clone(), bytes });
-        if half.held_bytes > MAX_HELD_BYTES {
+        state.held_bytes += bytes.len() + size_of::<Held>();
+        state.held.push_back(Held { header: framed.header, range: framed.range.clone(), bytes });
+        if state.held_bytes > MAX_HELD_BYTES {
             self.no_more_waiting = true;
         }
     }
 
     /// A held record that no longer has to wait.
-    fn release(&mut self) -> Option<(Side, Held)> {
-        for side in [Side::Client, Side::Server] {
-            if !self.half(side).held.is_empty() && !self.awaits_peer(side) {
-                let half = self.half_mut(side);
-                let held = half.held.pop_front()?;
-                half.held_bytes = half.held_bytes.saturating_sub(held.bytes.len() + size_of::<Held>());
-                return Some((side, held));
+    fn release(&mut self) -> Option<(Direction, Held)> {
+        for direction in [Direction::ClientToServer, Direction::ServerToClient] {
+            if !self.state(direction).held.is_empty() && !self.awaits_peer(direction) {
+                let state = self.state_mut(direction);
+                let held = state.held.pop_front()?;
+                state.held_bytes = state.held_bytes.saturating_sub(held.bytes.len() + size_of::<Held>());
+                return Some((direction, held));
             }
         }
         None
@@ -450,7 +459,7 @@ impl Session {
     /// Judges one record.
     fn record(
         &mut self,
-        side: Side,
+        direction: Direction,
         framed: &Framed,
         fragment: &[u8],
         out: &mut Vec<u8>,
@@ -458,119 +467,147 @@ impl Session {
     ) -> FoundContent {
         let length = fragment.len() as u64;
         let (header, range, choice) = (framed.header, &framed.range, self.choice);
-        let half = self.half_mut(side);
-        half.account.records += 1;
-        half.account.header_bytes += HEADER_LEN as u64;
+        let state = self.state_mut(direction);
+        state.counters.records += 1;
+        state.counters.header_bytes += HEADER_LEN as u64;
         if header.content_type == ContentType::APPLICATION_DATA {
-            half.account.application_data_records += 1;
+            state.counters.application_data_records += 1;
         }
         // A direction that does not begin with a handshake was not captured from its start.
-        if half.hello == Hello::Awaited
+        if state.hello == Hello::Awaited
             && !matches!(header.content_type, ContentType::HANDSHAKE | ContentType::CHANGE_CIPHER_SPEC)
         {
-            half.hello = Hello::Never;
+            state.hello = Hello::Never;
         }
         if let Place::Damaged { seen } = framed.place {
-            return self.damaged(side, header, range, seen);
+            return self.damaged(direction, header, range, seen);
         }
         // TLS 1.2 and before: after it everything is encrypted, whatever the outer type says.
-        if half.saw_change_cipher_spec
+        if state.saw_change_cipher_spec
             && let Some(choice) = choice
             && choice.version < ProtocolVersion::TLS_1_3
         {
-            return self.not_opened(side, length, range, NotOpened::Version(choice.version));
+            return self.not_decrypted(direction, length, range, NotDecrypted::Version(choice.version));
         }
         match header.content_type {
-            ContentType::APPLICATION_DATA => self.protected(side, header, range, fragment, out, certificates),
-            ContentType::CHANGE_CIPHER_SPEC => self.change_cipher_spec(side, range, fragment),
-            kind if half.account.authenticated > 0 => {
-                self.unexplained(side, length, range.clone(), Reason::PlaintextAfterEncryption(kind));
+            ContentType::APPLICATION_DATA => {
+                self.protected(direction, header, range, fragment, out, certificates)
+            }
+            ContentType::CHANGE_CIPHER_SPEC => self.change_cipher_spec(direction, range, fragment),
+            kind if state.counters.authenticated > 0 => {
+                self.unexplained(direction, length, range.clone(), Reason::PlaintextAfterEncryption(kind));
                 FoundContent::Unexpected
             }
-            ContentType::HANDSHAKE => self.plaintext_handshake(side, range, fragment, certificates),
+            ContentType::HANDSHAKE => self.plaintext_handshake(direction, range, fragment, certificates),
             ContentType::ALERT => {
                 let alert = Alert::parse(fragment);
                 if alert.is_some() {
-                    half.account.alert_bytes += length;
+                    state.counters.alert_bytes += length;
                 } else {
-                    self.unexplained(side, length, range.clone(), Reason::Alert);
+                    self.unexplained(direction, length, range.clone(), Reason::Alert);
                 }
                 FoundContent::Alert(alert)
             }
             kind => {
-                self.unexplained(side, length, range.clone(), Reason::UnexpectedContentType(kind));
+                self.unexplained(direction, length, range.clone(), Reason::UnexpectedContentType(kind));
                 FoundContent::Unexpected
             }
         }
     }
 
-    fn not_opened(&mut self, side: Side, length: u64, range: &Range<u64>, why: NotOpened) -> FoundContent {
-        let account = &mut self.half_mut(side).account;
-        account.not_opened += 1;
-        account.unexplained(length, range.start, Reason::NotOpened(why));
-        FoundContent::NotOpened(why)
+    fn not_decrypted(
+        &mut self,
+        direction: Direction,
+        length: u64,
+        range: &Range<u64>,
+        why: NotDecrypted,
+    ) -> FoundContent {
+        let counters = &mut self.state_mut(direction).counters;
+        counters.not_decrypted += 1;
+        counters.unexplained(length, range.start, Reason::NotDecrypted(why));
+        FoundContent::NotDecrypted(why)
     }
 
     /// A record with a hole in it. Its sequence number is used up all the same.
-    fn damaged(&mut self, side: Side, header: Header, range: &Range<u64>, seen: u64) -> FoundContent {
-        let half = self.half_mut(side);
-        half.account.unexplained(seen.saturating_sub(HEADER_LEN as u64), range.start, Reason::Gap);
+    fn damaged(
+        &mut self,
+        direction: Direction,
+        header: Header,
+        range: &Range<u64>,
+        seen: u64,
+    ) -> FoundContent {
+        let state = self.state_mut(direction);
+        state.counters.unexplained(seen.saturating_sub(HEADER_LEN as u64), range.start, Reason::Gap);
         if header.content_type == ContentType::APPLICATION_DATA
-            && let Some(opener) = &mut half.opener
+            && let Some(decrypter) = &mut state.decrypter
         {
-            opener.advance();
+            decrypter.advance();
         }
-        if half.hello == Hello::Awaited {
-            half.hello = Hello::Never;
+        if state.hello == Hello::Awaited {
+            state.hello = Hello::Never;
         }
-        self.drop_unfinished_message(side, range.end);
+        self.drop_unfinished_message(direction, range.end);
         FoundContent::Damaged
     }
 
-    fn change_cipher_spec(&mut self, side: Side, range: &Range<u64>, fragment: &[u8]) -> FoundContent {
-        let half = self.half_mut(side);
+    fn change_cipher_spec(
+        &mut self,
+        direction: Direction,
+        range: &Range<u64>,
+        fragment: &[u8],
+    ) -> FoundContent {
+        let state = self.state_mut(direction);
         let well_formed = fragment == [1]
-            && !matches!(half.epoch, Epoch::Application(_))
-            && half.account.change_cipher_spec_bytes < MAX_CHANGE_CIPHER_SPECS;
-        half.saw_change_cipher_spec = true;
+            && !matches!(state.epoch, Epoch::Application(_))
+            && state.counters.change_cipher_spec_bytes < MAX_CHANGE_CIPHER_SPECS;
+        state.saw_change_cipher_spec = true;
         if well_formed {
-            half.account.change_cipher_spec_bytes += 1;
+            state.counters.change_cipher_spec_bytes += 1;
         } else {
-            self.unexplained(side, fragment.len() as u64, range.clone(), Reason::ChangeCipherSpec);
+            self.unexplained(direction, fragment.len() as u64, range.clone(), Reason::ChangeCipherSpec);
         }
         FoundContent::ChangeCipherSpec { well_formed }
     }
 
     fn plaintext_handshake(
         &mut self,
-        side: Side,
+        direction: Direction,
         range: &Range<u64>,
         fragment: &[u8],
         certificates: &mut CertificateCache,
     ) -> FoundContent {
         let length = fragment.len() as u64;
-        if self.half(side).hello == Hello::Never {
-            let why = if self.is_client(side) { NotOpened::NoClientHello } else { NotOpened::NoServerHello };
-            return self.not_opened(side, length, range, why);
+        if self.state(direction).hello == Hello::Never {
+            let why = if self.is_client(direction) {
+                NotDecrypted::NoClientHello
+            } else {
+                NotDecrypted::NoServerHello
+            };
+            return self.not_decrypted(direction, length, range, why);
         }
-        let half = self.half_mut(side);
-        if half.pending.1 == 0 {
-            half.pending.0 = range.start;
+        let state = self.state_mut(direction);
+        if state.pending.1 == 0 {
+            state.pending.0 = range.start;
         }
-        half.pending.1 += length;
-        let mut joiner = std::mem::take(&mut half.joiner);
-        joiner.push(fragment, range, |joined| self.plaintext_message(side, &joined, certificates));
-        self.half_mut(side).joiner = joiner;
+        state.pending.1 += length;
+        let mut deframer = std::mem::take(&mut state.handshake_deframer);
+        deframer.push(fragment, range, |deframed| self.plaintext_message(direction, &deframed, certificates));
+        self.state_mut(direction).handshake_deframer = deframer;
         FoundContent::Handshake
     }
 
     /// A handshake message in the clear: takes it if it belongs there.
-    fn plaintext_message(&mut self, side: Side, joined: &Joined<'_>, certificates: &mut CertificateCache) {
-        let kind = joined.message_type;
-        let half = self.half(side);
-        let is_first = half.hello == Hello::Awaited;
+    fn plaintext_message(
+        &mut self,
+        direction: Direction,
+        deframed: &DeframedMessage<'_>,
+        certificates: &mut CertificateCache,
+    ) {
+        let kind = deframed.message_type;
+        let state = self.state(direction);
+        let is_first = state.hello == Hello::Awaited;
         let is_old = self.choice.is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3);
-        let client_may = self.tls_client.is_none_or(|client| client == side);
+        let client_may = self.tls_client.is_none_or(|client| client == direction);
         let expected = match kind {
             // A second one answers a HelloRetryRequest; there is no third (RFC 8446 §4.1.2).
             HandshakeType::CLIENT_HELLO => match &self.offer {
@@ -580,11 +617,11 @@ impl Session {
                         && self.was_retried
                         && !offer.is_repeated
                         && !is_old
-                        && half.epoch == Epoch::Clear
+                        && state.epoch == Epoch::Clear
                 }
             },
             HandshakeType::SERVER_HELLO => {
-                self.tls_client != Some(side) && matches!(half.hello, Hello::Awaited | Hello::Retry)
+                self.tls_client != Some(direction) && matches!(state.hello, Hello::Awaited | Hello::Retry)
             }
             HandshakeType::HELLO_REQUEST
             | HandshakeType::NEW_SESSION_TICKET
@@ -594,13 +631,13 @@ impl Session {
             | HandshakeType::SERVER_HELLO_DONE
             | HandshakeType::CERTIFICATE_VERIFY
             | HandshakeType::CLIENT_KEY_EXCHANGE
-            | HandshakeType::CERTIFICATE_STATUS => half.hello == Hello::Seen && is_old,
+            | HandshakeType::CERTIFICATE_STATUS => state.hello == Hello::Seen && is_old,
             _ => false,
         };
         let message = if expected {
-            read_message(joined, false, certificates)
+            read_message(deframed, false, certificates)
         } else {
-            Message::Other { message_type: kind, length: joined.length }
+            Message::Other { message_type: kind, length: deframed.length }
         };
         let belongs = match &message {
             // Both hellos of a client have one random (RFC 8446 §4.1.2), and a client is asked to retry once (§4.1.4).
@@ -618,33 +655,38 @@ impl Session {
         };
         match &message {
             _ if !belongs => {}
-            Message::ClientHello(hello) => self.client_hello(side, hello),
-            Message::ServerHello(hello) => self.server_hello(side, hello),
-            _ if is_first => self.half_mut(side).hello = Hello::Never,
+            Message::ClientHello(hello) => self.client_hello(direction, hello),
+            Message::ServerHello(hello) => self.server_hello(direction, hello),
+            _ if is_first => self.state_mut(direction).hello = Hello::Never,
             _ => {}
         }
-        let half = self.half_mut(side);
-        let bytes = joined.wire_length();
-        half.pending.1 = half.pending.1.saturating_sub(bytes);
-        if half.pending.1 > 0 {
+        let state = self.state_mut(direction);
+        let bytes = deframed.wire_length();
+        state.pending.1 = state.pending.1.saturating_sub(bytes);
+        if state.pending.1 > 0 {
             // What is left of this record begins the next message.
-            half.pending.0 = joined.range.end.saturating_sub(half.pending.1);
+            state.pending.0 = deframed.range.end.saturating_sub(state.pending.1);
         }
         match reason {
-            None => half.account.handshake_bytes += bytes,
-            Some(reason) => self.unexplained(side, bytes, joined.range.clone(), reason),
+            None => state.counters.handshake_bytes += bytes,
+            Some(reason) => self.unexplained(direction, bytes, deframed.range.clone(), reason),
         }
-        let range = joined.range.clone();
-        self.queue.push_back(Queued::Handshake(Handshake { side, range, was_encrypted: false, message }));
+        let range = deframed.range.clone();
+        self.queue.push_back(Queued::Handshake(Handshake {
+            direction,
+            range,
+            was_encrypted: false,
+            message,
+        }));
     }
 
-    fn client_hello(&mut self, side: Side, hello: &ClientHello) {
-        self.tls_client = Some(side);
-        self.half_mut(side).hello = Hello::Seen;
+    fn client_hello(&mut self, direction: Direction, hello: &ClientHello) {
+        self.tls_client = Some(direction);
+        self.state_mut(direction).hello = Hello::Seen;
         if let Some(offer) = &mut self.offer {
             offer.is_repeated = true;
             // After a HelloRetryRequest there is no 0-RTT (RFC 8446 §4.2.10); the random stays (§4.1.2).
-            self.half_mut(side).early_is_over = true;
+            self.state_mut(direction).early_is_over = true;
             return;
         }
         self.offer = Some(Offer {
@@ -655,58 +697,59 @@ impl Session {
         });
     }
 
-    fn server_hello(&mut self, side: Side, hello: &ServerHello) {
-        if self.tls_client.is_none() && side == Side::Client {
-            self.tls_client = Some(side.other());
+    fn server_hello(&mut self, direction: Direction, hello: &ServerHello) {
+        if self.tls_client.is_none() && direction == Direction::ClientToServer {
+            self.tls_client = Some(direction.opposite());
         }
         if hello.is_hello_retry_request {
-            self.half_mut(side).hello = Hello::Retry;
+            self.state_mut(direction).hello = Hello::Retry;
             self.was_retried = true;
             return;
         }
-        self.half_mut(side).hello = Hello::Seen;
+        self.state_mut(direction).hello = Hello::Seen;
         self.choice = Some(Choice { version: hello.version, suite: hello.cipher_suite });
         if hello.version == ProtocolVersion::TLS_1_3 {
-            self.client.reader.set_tls13();
-            self.server.reader.set_tls13();
+            self.client.record_deframer.set_tls13();
+            self.server.record_deframer.set_tls13();
         }
     }
 
     /// The secrets of this connection.
-    fn secrets(&self) -> Result<(&ClientSecrets, Choice), NotOpened> {
-        let offer = self.offer.as_ref().ok_or(NotOpened::NoClientHello)?;
-        let choice = self.choice.ok_or(NotOpened::NoServerHello)?;
+    fn secrets(&self) -> Result<(&ClientSecrets, Choice), NotDecrypted> {
+        let offer = self.offer.as_ref().ok_or(NotDecrypted::NoClientHello)?;
+        let choice = self.choice.ok_or(NotDecrypted::NoServerHello)?;
         if choice.version != ProtocolVersion::TLS_1_3 {
-            return Err(NotOpened::Version(choice.version));
+            return Err(NotDecrypted::Version(choice.version));
         }
-        let keys = self.keys.as_ref().ok_or(NotOpened::NoKeyLog)?;
-        let secrets = keys.client(&offer.random).ok_or(NotOpened::ClientRandomNotInKeyLog)?;
+        let keys = self.keys.as_ref().ok_or(NotDecrypted::NoKeyLog)?;
+        let secrets = keys.client(&offer.random).ok_or(NotDecrypted::ClientRandomNotInKeyLog)?;
         Ok((secrets, choice))
     }
 
-    /// Sees to it that the direction has an opener, if the keys are there.
-    fn ensure_opener(&mut self, side: Side) -> Result<(), NotOpened> {
-        if self.half(side).opener.is_some() {
+    /// Sees to it that the direction has a decrypter, if the keys are there.
+    fn ensure_decrypter(&mut self, direction: Direction) -> Result<(), NotDecrypted> {
+        if self.state(direction).decrypter.is_some() {
             return Ok(());
         }
         let (secrets, choice) = self.secrets()?;
-        let suite = Suite::of(choice.suite).ok_or(NotOpened::CipherSuite(choice.suite))?;
-        let epoch = match self.half(side).epoch {
+        let suite = Suite::of(choice.suite).ok_or(NotDecrypted::CipherSuite(choice.suite))?;
+        let epoch = match self.state(direction).epoch {
             Epoch::Clear | Epoch::Early => Epoch::Handshake,
             later => later,
         };
-        let label = match (epoch, self.is_client(side)) {
+        let label = match (epoch, self.is_client(direction)) {
             (Epoch::Application(_), true) => Label::ClientTrafficSecret0,
             (Epoch::Application(_), false) => Label::ServerTrafficSecret0,
             (_, true) => Label::ClientHandshakeTrafficSecret,
             (_, false) => Label::ServerHandshakeTrafficSecret,
         };
-        let secret = secrets.secret(label).ok_or(NotOpened::SecretMissing(label))?;
-        let opener = Opener::new(suite, secret, self.with_control).ok_or(NotOpened::SecretLength(label))?;
-        let half = self.half_mut(side);
-        half.opener = Some(Box::new(opener));
-        if !matches!(half.epoch, Epoch::Early) {
-            half.epoch = epoch;
+        let secret = secrets.secret(label).ok_or(NotDecrypted::SecretMissing(label))?;
+        let decrypter = RecordDecrypter::new(suite, secret, self.with_control)
+            .ok_or(NotDecrypted::SecretLength(label))?;
+        let state = self.state_mut(direction);
+        state.decrypter = Some(Box::new(decrypter));
+        if !matches!(state.epoch, Epoch::Early) {
+            state.epoch = epoch;
         }
         Ok(())
     }
@@ -714,7 +757,7 @@ impl Session {
     /// A record of the outer type `application_data`.
     fn protected(
         &mut self,
-        side: Side,
+        direction: Direction,
         header: Header,
         range: &Range<u64>,
         fragment: &[u8],
@@ -725,46 +768,46 @@ impl Session {
         if out.len() < MAX_CIPHERTEXT {
             out.resize(MAX_CIPHERTEXT, 0);
         }
-        let is_early =
-            self.may_be_early(side) && matches!(self.half(side).epoch, Epoch::Clear | Epoch::Early);
-        if is_early && let Some((inner, sequence)) = self.open_early(side, header, fragment, out) {
-            self.half_mut(side).epoch = Epoch::Early;
-            return self.opened(side, range, length, inner, sequence, out, certificates);
+        let is_early = self.may_be_early(direction)
+            && matches!(self.state(direction).epoch, Epoch::Clear | Epoch::Early);
+        if is_early && let Some((inner, sequence)) = self.open_early(direction, header, fragment, out) {
+            self.state_mut(direction).epoch = Epoch::Early;
+            return self.opened(direction, range, length, inner, sequence, out, certificates);
         }
-        if let Err(why) = self.ensure_opener(side) {
-            let why = if is_early && self.choice.is_none() { NotOpened::EarlyData } else { why };
-            return self.not_opened(side, length, range, why);
+        if let Err(why) = self.ensure_decrypter(direction) {
+            let why = if is_early && self.choice.is_none() { NotDecrypted::EarlyData } else { why };
+            return self.not_decrypted(direction, length, range, why);
         }
-        let half = self.half_mut(side);
-        if half.failures_in_a_row >= MAX_FAILURES {
-            return self.not_opened(side, length, range, NotOpened::AfterFailures);
+        let state = self.state_mut(direction);
+        if state.failures_in_a_row >= MAX_FAILURES {
+            return self.not_decrypted(direction, length, range, NotDecrypted::AfterFailures);
         }
-        let Some(opener) = &mut half.opener else {
-            return self.not_opened(side, length, range, NotOpened::NoKeyLog);
+        let Some(decrypter) = &mut state.decrypter else {
+            return self.not_decrypted(direction, length, range, NotDecrypted::NoKeyLog);
         };
-        let sequence = opener.sequence();
-        let opening = opener.open(header, fragment, out);
-        half.account.control_tries += u64::from(opening.control_tried);
-        half.account.control_opened += u64::from(opening.control_opened);
-        match opening.inner {
+        let sequence = decrypter.sequence();
+        let outcome = decrypter.open(header, fragment, out);
+        state.counters.control_tries += u64::from(outcome.control_tried);
+        state.counters.control_opened += u64::from(outcome.control_opened);
+        match outcome.inner {
             Some(inner) => {
-                opener.advance();
+                decrypter.advance();
                 if is_early {
-                    half.early_is_over = true;
-                    half.early = None;
-                    half.epoch = Epoch::Handshake;
+                    state.early_is_over = true;
+                    state.early = None;
+                    state.epoch = Epoch::Handshake;
                 }
-                half.failures_in_a_row = 0;
-                self.opened(side, range, length, inner, sequence, out, certificates)
+                state.failures_in_a_row = 0;
+                self.opened(direction, range, length, inner, sequence, out, certificates)
             }
             // The server passes over 0-RTT data it does not take, without counting them (RFC 8446 §4.2.10).
-            None if is_early => self.not_opened(side, length, range, NotOpened::EarlyData),
+            None if is_early => self.not_decrypted(direction, length, range, NotDecrypted::EarlyData),
             None => {
-                opener.advance();
-                half.failures_in_a_row += 1;
-                half.account.failed += 1;
-                self.unexplained(side, length, range.clone(), Reason::NotAuthentic);
-                self.drop_unfinished_message(side, range.end);
+                decrypter.advance();
+                state.failures_in_a_row += 1;
+                state.counters.failed += 1;
+                self.unexplained(direction, length, range.clone(), Reason::NotAuthentic);
+                self.drop_unfinished_message(direction, range.end);
                 FoundContent::NotAuthentic
             }
         }
@@ -774,12 +817,12 @@ impl Session {
     /// until one opens.
     fn open_early(
         &mut self,
-        side: Side,
+        direction: Direction,
         header: Header,
         fragment: &[u8],
         out: &mut [u8],
     ) -> Option<(usize, u64)> {
-        if self.half(side).early.is_none() {
+        if self.state(direction).early.is_none() {
             let offer = self.offer.as_ref()?;
             let secret =
                 self.keys.as_ref()?.client(&offer.random)?.secret(Label::ClientEarlyTrafficSecret)?;
@@ -790,19 +833,20 @@ impl Session {
             ];
             let offered =
                 suites.into_iter().filter(|suite| offer.suites.contains(suite)).filter_map(Suite::of);
-            let openers = offered.filter_map(|suite| Opener::new(suite, secret, self.with_control)).collect();
-            self.half_mut(side).early = Some(openers);
+            let decrypters =
+                offered.filter_map(|suite| RecordDecrypter::new(suite, secret, self.with_control)).collect();
+            self.state_mut(direction).early = Some(decrypters);
         }
-        let half = self.half_mut(side);
-        let early = half.early.as_mut()?;
+        let state = self.state_mut(direction);
+        let early = state.early.as_mut()?;
         for at in 0..early.len() {
-            let opener = early.get_mut(at)?;
-            let opening = opener.open(header, fragment, out);
-            half.account.control_tries += u64::from(opening.control_tried);
-            half.account.control_opened += u64::from(opening.control_opened);
-            if let Some(inner) = opening.inner {
-                let sequence = opener.sequence();
-                opener.advance();
+            let decrypter = early.get_mut(at)?;
+            let outcome = decrypter.open(header, fragment, out);
+            state.counters.control_tries += u64::from(outcome.control_tried);
+            state.counters.control_opened += u64::from(outcome.control_opened);
+            if let Some(inner) = outcome.inner {
+                let sequence = decrypter.sequence();
+                decrypter.advance();
                 early.swap(0, at);
                 early.truncate(1);
                 return Some((inner, sequence));
@@ -815,7 +859,7 @@ impl Session {
     #[expect(clippy::too_many_arguments, reason = "one record's parts and the two shared buffers")]
     fn opened(
         &mut self,
-        side: Side,
+        direction: Direction,
         range: &Range<u64>,
         fragment_length: u64,
         inner: usize,
@@ -826,41 +870,41 @@ impl Session {
         let (content_type, length, padding) = strip_padding(out.get(..inner).unwrap_or_default());
         let plaintext = out.get(..length).unwrap_or_default();
         // What an unfinished message in the clear left behind cannot go on inside protected records.
-        if self.half(side).pending.1 > 0 {
-            self.drop_unfinished_message(side, range.start);
+        if self.state(direction).pending.1 > 0 {
+            self.drop_unfinished_message(direction, range.start);
         }
-        let half = self.half_mut(side);
-        half.account.authenticated += 1;
-        half.account.authenticated_bytes += fragment_length;
-        let epoch = half.epoch;
-        let application_offset = half.account.application_bytes;
+        let state = self.state_mut(direction);
+        state.counters.authenticated += 1;
+        state.counters.authenticated_bytes += fragment_length;
+        let epoch = state.epoch;
+        let application_offset = state.counters.application_bytes;
         if content_type == ContentType::APPLICATION_DATA {
-            half.account.application_bytes += length as u64;
+            state.counters.application_bytes += length as u64;
         } else if content_type == ContentType::HANDSHAKE {
-            let mut joiner = std::mem::take(&mut half.joiner);
+            let mut deframer = std::mem::take(&mut state.handshake_deframer);
             let mut change = None;
-            joiner.push(plaintext, range, |joined| {
-                let message = read_message(&joined, true, certificates);
+            deframer.push(plaintext, range, |deframed| {
+                let message = read_message(&deframed, true, certificates);
                 change = match (&message, epoch) {
                     (Message::EndOfEarlyData, Epoch::Early) => Some(KeyChange::ToHandshake),
                     (Message::Finished, Epoch::Handshake) => Some(KeyChange::ToApplication),
                     (Message::KeyUpdate { .. }, Epoch::Application(_)) => Some(KeyChange::Update),
                     _ => change,
                 };
-                let range = joined.range;
+                let range = deframed.range;
                 self.queue.push_back(Queued::Handshake(Handshake {
-                    side,
+                    direction,
                     range,
                     was_encrypted: true,
                     message,
                 }));
             });
-            self.half_mut(side).joiner = joiner;
+            self.state_mut(direction).handshake_deframer = deframer;
             if let Some(change) = change {
-                self.change_keys(side, change);
+                self.change_keys(direction, change);
             }
         }
-        FoundContent::Opened(FoundOpened {
+        FoundContent::Decrypted(FoundDecrypted {
             content_type,
             length,
             application_offset,
@@ -870,54 +914,58 @@ impl Session {
         })
     }
 
-    fn change_keys(&mut self, side: Side, change: KeyChange) {
-        let half = self.half_mut(side);
+    fn change_keys(&mut self, direction: Direction, change: KeyChange) {
+        let state = self.state_mut(direction);
         match change {
             KeyChange::ToHandshake => {
-                half.early = None;
-                half.early_is_over = true;
-                half.epoch = Epoch::Clear;
+                state.early = None;
+                state.early_is_over = true;
+                state.epoch = Epoch::Clear;
             }
             KeyChange::ToApplication => {
-                half.opener = None;
-                half.epoch = Epoch::Application(0);
+                state.decrypter = None;
+                state.epoch = Epoch::Application(0);
             }
             KeyChange::Update => {
-                if let Epoch::Application(generation) = &mut half.epoch {
+                if let Epoch::Application(generation) = &mut state.epoch {
                     *generation += 1;
                 }
-                if half.opener.as_mut().and_then(|opener| opener.update()).is_none() {
-                    half.failures_in_a_row = MAX_FAILURES;
+                if state.decrypter.as_mut().and_then(|decrypter| decrypter.update()).is_none() {
+                    state.failures_in_a_row = MAX_FAILURES;
                 }
             }
         }
     }
 
     /// The rest of a direction that is no TLS.
-    fn dead(&mut self, side: Side, reason: Reason, bytes: u64) {
-        let account = &mut self.half_mut(side).account;
-        let offset = (account.bytes + account.gap_bytes).saturating_sub(bytes);
-        account.unexplained(bytes, offset, reason);
+    fn dead(&mut self, direction: Direction, reason: Reason, bytes: u64) {
+        let counters = &mut self.state_mut(direction).counters;
+        let offset = (counters.bytes + counters.gap_bytes).saturating_sub(bytes);
+        counters.unexplained(bytes, offset, reason);
     }
 
     /// What is unfinished at the end stays unexplained.
     fn close(&mut self) {
-        for side in [Side::Client, Side::Server] {
-            let end = self.half(side).account.bytes + self.half(side).account.gap_bytes;
-            if let Some((offset, seen)) = self.half(side).reader.unfinished() {
-                self.half_mut(side).reader = RecordReader::default();
-                self.half_mut(side).framing = Framing::Dead(Reason::PartialRecord);
-                self.unexplained(side, seen, offset..end, Reason::PartialRecord);
+        for direction in [Direction::ClientToServer, Direction::ServerToClient] {
+            let end = self.state(direction).counters.bytes + self.state(direction).counters.gap_bytes;
+            if let Some((offset, seen)) = self.state(direction).record_deframer.unfinished() {
+                self.state_mut(direction).record_deframer = RecordDeframer::default();
+                self.state_mut(direction).framing = Framing::Dead(Reason::PartialRecord);
+                self.unexplained(direction, seen, offset..end, Reason::PartialRecord);
             }
-            self.drop_unfinished_message(side, end);
+            self.drop_unfinished_message(direction, end);
         }
     }
 }
 
 /// Reads a message by its type.
-fn read_message(joined: &Joined<'_>, is_tls13: bool, certificates: &mut CertificateCache) -> Message {
-    let (message_type, length) = (joined.message_type, joined.length);
-    let Some(body) = joined.body else { return Message::TooLong { message_type, length } };
+fn read_message(
+    deframed: &DeframedMessage<'_>,
+    is_tls13: bool,
+    certificates: &mut CertificateCache,
+) -> Message {
+    let (message_type, length) = (deframed.message_type, deframed.length);
+    let Some(body) = deframed.body else { return Message::TooLong { message_type, length } };
     let read = match message_type {
         HandshakeType::CLIENT_HELLO => {
             ClientHello::parse(body).map(|hello| Message::ClientHello(Box::new(hello)))
@@ -950,7 +998,7 @@ fn read_message(joined: &Joined<'_>, is_tls13: bool, certificates: &mut Certific
 pub struct Feed<'f> {
     session: &'f mut Session,
     workspace: &'f mut Workspace,
-    side: Side,
+    direction: Direction,
     /// What is not taken yet.
     input: &'f [u8],
     /// What the last step took.
@@ -968,29 +1016,29 @@ impl Feed<'_> {
     pub fn next_event(&mut self) -> Option<Event<'_>> {
         let found = match self.advance()? {
             Advanced::Queued(Queued::Handshake(handshake)) => return Some(Event::Handshake(handshake)),
-            Advanced::Queued(Queued::Trouble(trouble)) => return Some(Event::Trouble(trouble)),
+            Advanced::Queued(Queued::Anomaly(anomaly)) => return Some(Event::Anomaly(anomaly)),
             Advanced::Found(found) => found,
         };
-        let Found { side, index, range, header, place, content } = found;
+        let Found { direction, index, range, header, place, content } = found;
         let fragment = fragment(&place, self.current, &self.workspace.assembled);
         let content = match content {
             FoundContent::Handshake => Content::Handshake(fragment),
             FoundContent::ChangeCipherSpec { well_formed } => Content::ChangeCipherSpec { well_formed },
             FoundContent::Alert(alert) => Content::Alert(alert),
             FoundContent::NotAuthentic => Content::NotAuthentic,
-            FoundContent::NotOpened(why) => Content::NotOpened(why),
+            FoundContent::NotDecrypted(why) => Content::NotDecrypted(why),
             FoundContent::Damaged => Content::Damaged,
             FoundContent::Unexpected => Content::Unexpected(fragment),
-            FoundContent::Opened(opened) => Content::Opened(Opened {
-                content_type: opened.content_type,
-                plaintext: self.workspace.out.get(..opened.length).unwrap_or_default(),
-                application_offset: opened.application_offset,
-                padding: opened.padding,
-                epoch: opened.epoch,
-                sequence: opened.sequence,
+            FoundContent::Decrypted(decrypted) => Content::Decrypted(DecryptedRecord {
+                content_type: decrypted.content_type,
+                plaintext: self.workspace.out.get(..decrypted.length).unwrap_or_default(),
+                application_offset: decrypted.application_offset,
+                padding: decrypted.padding,
+                epoch: decrypted.epoch,
+                sequence: decrypted.sequence,
             }),
         };
-        Some(Event::Record(Record { side, index, range, header, content }))
+        Some(Event::Record(Record { direction, index, range, header, content }))
     }
 
     fn advance(&mut self) -> Option<Advanced> {
@@ -998,10 +1046,10 @@ impl Feed<'_> {
             if let Some(queued) = self.session.queue.pop_front() {
                 return Some(Advanced::Queued(queued));
             }
-            if let Some((side, held)) = self.session.release() {
+            if let Some((direction, held)) = self.session.release() {
                 let framed = Framed { header: held.header, range: held.range, place: Place::Assembled };
                 self.workspace.assembled = held.bytes;
-                return Some(self.judge(side, framed));
+                return Some(self.judge(direction, framed));
             }
             if self.input.is_empty() {
                 if !std::mem::take(&mut self.is_last) {
@@ -1010,54 +1058,56 @@ impl Feed<'_> {
                 self.session.close();
                 continue;
             }
-            let half = self.session.half_mut(self.side);
-            if let Framing::Dead(reason) = half.framing {
+            let state = self.session.state_mut(self.direction);
+            if let Framing::Dead(reason) = state.framing {
                 let rest = std::mem::take(&mut self.input);
-                self.session.dead(self.side, reason, rest.len() as u64);
+                self.session.dead(self.direction, reason, rest.len() as u64);
                 continue;
             }
-            half.reader.lend(&mut self.workspace.spare);
-            let (taken, step) = half.reader.step(self.input, &mut self.workspace.assembled);
-            half.reader.give_back(&mut self.workspace.spare, MAX_SPARE_BUFFERS);
+            state.record_deframer.lend(&mut self.workspace.spare);
+            let (taken, step) = state.record_deframer.step(self.input, &mut self.workspace.assembled);
+            state.record_deframer.give_back(&mut self.workspace.spare, MAX_SPARE_BUFFERS);
             (self.current, self.input) = self.input.split_at_checked(taken).unwrap_or((self.input, &[]));
             match step {
                 Step::NeedMore => {}
                 Step::NotTls { stream_offset, why } => self.not_tls(stream_offset, Reason::NotTls(why)),
-                Step::Record(framed) if self.session.must_hold(self.side, framed.header.content_type) => {
+                Step::Record(framed)
+                    if self.session.must_hold(self.direction, framed.header.content_type) =>
+                {
                     match framed.place {
-                        Place::Damaged { .. } => return Some(self.judge(self.side, framed)),
+                        Place::Damaged { .. } => return Some(self.judge(self.direction, framed)),
                         _ => {
                             let fragment = fragment(&framed.place, self.current, &self.workspace.assembled);
-                            self.session.hold(self.side, &framed, fragment);
+                            self.session.hold(self.direction, &framed, fragment);
                         }
                     }
                 }
-                Step::Record(framed) => return Some(self.judge(self.side, framed)),
+                Step::Record(framed) => return Some(self.judge(self.direction, framed)),
             }
         }
     }
 
     fn not_tls(&mut self, stream_offset: u64, reason: Reason) {
-        let half = self.session.half_mut(self.side);
-        half.framing = Framing::Dead(reason);
-        if matches!(half.hello, Hello::Awaited | Hello::Retry) {
-            half.hello = Hello::Never;
+        let state = self.session.state_mut(self.direction);
+        state.framing = Framing::Dead(reason);
+        if matches!(state.hello, Hello::Awaited | Hello::Retry) {
+            state.hello = Hello::Never;
         }
-        let taken = half.reader.unfinished().map_or(0, |(_, seen)| seen);
-        half.reader = RecordReader::default();
-        half.account.unexplained(taken, stream_offset, reason);
-        let end = half.account.bytes + half.account.gap_bytes;
-        self.session.drop_unfinished_message(self.side, stream_offset);
-        self.session.trouble(self.side, stream_offset..end, reason);
+        let taken = state.record_deframer.unfinished().map_or(0, |(_, seen)| seen);
+        state.record_deframer = RecordDeframer::default();
+        state.counters.unexplained(taken, stream_offset, reason);
+        let end = state.counters.bytes + state.counters.gap_bytes;
+        self.session.drop_unfinished_message(self.direction, stream_offset);
+        self.session.anomaly(self.direction, stream_offset..end, reason);
     }
 
-    fn judge(&mut self, side: Side, framed: Framed) -> Advanced {
+    fn judge(&mut self, direction: Direction, framed: Framed) -> Advanced {
         let Workspace { assembled, out, certificates, .. } = &mut *self.workspace;
         let fragment = fragment(&framed.place, self.current, assembled);
-        let index = self.session.half(side).account.records;
-        let content = self.session.record(side, &framed, fragment, out, certificates);
+        let index = self.session.state(direction).counters.records;
+        let content = self.session.record(direction, &framed, fragment, out, certificates);
         let Framed { header, range, place } = framed;
-        Advanced::Found(Found { side, index, range, header, place, content })
+        Advanced::Found(Found { direction, index, range, header, place, content })
     }
 }
 
@@ -1085,6 +1135,6 @@ mod tests {
     #[test]
     fn a_session_at_rest_is_small() {
         assert!(size_of::<Session>() <= 1280, "{}", size_of::<Session>());
-        assert!(size_of::<Opener>() <= 320, "{}", size_of::<Opener>());
+        assert!(size_of::<RecordDecrypter>() <= 320, "{}", size_of::<RecordDecrypter>());
     }
 }

@@ -4,23 +4,28 @@
 
 use std::sync::Arc;
 
+use dissect::flow::Direction;
 use dissect::keylog::KeyLog;
 use dissect::tls::{
-    Account, Content, ContentType, Epoch, Event, Handshake, Message, PlaintextMap, Reason, Session, Side,
+    Content, ContentType, Epoch, Event, Handshake, Message, PlaintextMap, Reason, RecordCounters, Session,
     Workspace,
 };
 
 /// Bytes of both directions in the order in which they were sent, and the key log.
 #[derive(Clone, Default)]
 pub(crate) struct Wire {
-    pub(crate) sent: Vec<(Side, Vec<u8>)>,
+    pub(crate) sent: Vec<(Direction, Vec<u8>)>,
     pub(crate) keys: String,
 }
 
 impl Wire {
-    /// All that `side` sent.
-    pub(crate) fn stream(&self, side: Side) -> Vec<u8> {
-        self.sent.iter().filter(|(sender, _)| *sender == side).flat_map(|(_, bytes)| bytes.clone()).collect()
+    /// All that `direction` sent.
+    pub(crate) fn stream(&self, direction: Direction) -> Vec<u8> {
+        self.sent
+            .iter()
+            .filter(|(sender, _)| *sender == direction)
+            .flat_map(|(_, bytes)| bytes.clone())
+            .collect()
     }
 
     pub(crate) fn key_log(&self) -> Arc<KeyLog> {
@@ -29,9 +34,9 @@ impl Wire {
 
     /// The same bytes with every piece cut into pieces of at most `size`.
     pub(crate) fn chopped(&self, size: usize) -> Self {
-        let pieces = |(side, bytes): &(Side, Vec<u8>)| {
-            let side = *side;
-            bytes.chunks(size).map(|piece| (side, piece.to_vec())).collect::<Vec<_>>()
+        let pieces = |(direction, bytes): &(Direction, Vec<u8>)| {
+            let direction = *direction;
+            bytes.chunks(size).map(|piece| (direction, piece.to_vec())).collect::<Vec<_>>()
         };
         Self { sent: self.sent.iter().flat_map(pieces).collect(), keys: self.keys.clone() }
     }
@@ -47,54 +52,58 @@ pub(crate) struct Seen {
     /// Decrypted application data: client's, server's.
     pub(crate) plain: [Vec<u8>; 2],
     /// Accounts: client's, server's.
-    pub(crate) accounts: [Account; 2],
+    pub(crate) counters: [RecordCounters; 2],
     /// Alerts that were decrypted.
-    pub(crate) alerts: Vec<(Side, String)>,
+    pub(crate) alerts: Vec<(Direction, String)>,
     pub(crate) epochs: Option<[Epoch; 2]>,
-    pub(crate) troubles: Vec<(Side, Reason)>,
+    pub(crate) anomalies: Vec<(Direction, Reason)>,
 }
 
-pub(crate) fn at(side: Side) -> usize {
-    match side {
-        Side::Client => 0,
-        Side::Server => 1,
+pub(crate) fn at(direction: Direction) -> usize {
+    match direction {
+        Direction::ClientToServer => 0,
+        Direction::ServerToClient => 1,
     }
 }
 
 impl Seen {
-    pub(crate) fn account(&self, side: Side) -> &Account {
-        &self.accounts[at(side)]
+    pub(crate) fn counters(&self, direction: Direction) -> &RecordCounters {
+        &self.counters[at(direction)]
     }
 
-    pub(crate) fn message(&self, side: Side, wanted: impl Fn(&Message) -> bool) -> Option<&Handshake> {
-        self.messages.iter().find(|found| found.side == side && wanted(&found.message))
+    pub(crate) fn message(
+        &self,
+        direction: Direction,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Option<&Handshake> {
+        self.messages.iter().find(|found| found.direction == direction && wanted(&found.message))
     }
 
     /// The events of one direction.
-    pub(crate) fn of(&self, side: Side) -> Vec<&String> {
-        self.events.iter().filter(|event| event.starts_with(&format!("{side:?}"))).collect()
+    pub(crate) fn of(&self, direction: Direction) -> Vec<&String> {
+        self.events.iter().filter(|event| event.starts_with(&format!("{direction:?}"))).collect()
     }
 
     /// Every byte of both directions is explained and every protected record authenticated.
     pub(crate) fn assert_sealed(&self) {
-        for account in &self.accounts {
-            assert!(account.is_explained(), "{account:#?}");
-            assert_eq!((account.failed, account.not_opened, account.control_opened), (0, 0, 0));
-            assert!(account.control_tries > 0);
-            assert!(account.authenticated > 0);
+        for counters in &self.counters {
+            assert!(counters.is_explained(), "{counters:#?}");
+            assert_eq!((counters.failed, counters.not_decrypted, counters.control_opened), (0, 0, 0));
+            assert!(counters.control_tries > 0);
+            assert!(counters.authenticated > 0);
         }
     }
 }
 
 /// Lets a fresh session watch the pieces, and checks what must hold of every session.
-pub(crate) fn watch(session: Session, sent: &[(Side, Vec<u8>)]) -> Seen {
-    watch_steps(session, sent.iter().map(|(side, bytes)| Step::Bytes(*side, bytes)))
+pub(crate) fn watch(session: Session, sent: &[(Direction, Vec<u8>)]) -> Seen {
+    watch_steps(session, sent.iter().map(|(direction, bytes)| Step::Bytes(*direction, bytes)))
 }
 
 /// One thing that happens to a session.
 pub(crate) enum Step<'a> {
-    Bytes(Side, &'a [u8]),
-    Gap(Side, u64),
+    Bytes(Direction, &'a [u8]),
+    Gap(Direction, u64),
 }
 
 pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = Step<'a>>) -> Seen {
@@ -105,17 +114,17 @@ pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = 
     let mut streams = [Vec::new(), Vec::new()];
     for step in steps {
         let mut feed = match step {
-            Step::Bytes(side, bytes) => {
-                let offset = offsets[at(side)];
-                offsets[at(side)] += bytes.len() as u64;
-                streams[at(side)].extend_from_slice(bytes);
-                session.feed(&mut workspace, side, offset, bytes)
+            Step::Bytes(direction, bytes) => {
+                let offset = offsets[at(direction)];
+                offsets[at(direction)] += bytes.len() as u64;
+                streams[at(direction)].extend_from_slice(bytes);
+                session.feed(&mut workspace, direction, offset, bytes)
             }
-            Step::Gap(side, length) => {
-                let offset = offsets[at(side)];
-                offsets[at(side)] += length;
-                streams[at(side)].extend(vec![0xee; usize::try_from(length).unwrap()]);
-                session.gap(&mut workspace, side, offset, length)
+            Step::Gap(direction, length) => {
+                let offset = offsets[at(direction)];
+                offsets[at(direction)] += length;
+                streams[at(direction)].extend(vec![0xee; usize::try_from(length).unwrap()]);
+                session.gap(&mut workspace, direction, offset, length)
             }
         };
         while let Some(event) = feed.next_event() {
@@ -127,11 +136,14 @@ pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = 
         note(&mut seen, &mut maps, event);
     }
     drop(feed);
-    seen.accounts = [session.account(Side::Client).clone(), session.account(Side::Server).clone()];
-    seen.epochs = Some([session.epoch(Side::Client), session.epoch(Side::Server)]);
-    for account in &seen.accounts {
-        assert!(account.adds_up(), "{account:#?}");
-        assert_eq!(account.is_explained(), account.first_unexplained.is_none(), "{account:#?}");
+    seen.counters = [
+        session.counters(Direction::ClientToServer).clone(),
+        session.counters(Direction::ServerToClient).clone(),
+    ];
+    seen.epochs = Some([session.epoch(Direction::ClientToServer), session.epoch(Direction::ServerToClient)]);
+    for counters in &seen.counters {
+        assert!(counters.adds_up(), "{counters:#?}");
+        assert_eq!(counters.is_explained(), counters.first_unexplained.is_none(), "{counters:#?}");
     }
     // Each plaintext byte leads back to exactly one byte on the wire, inside a record of this direction.
     for (map, plain) in maps.iter().zip(&seen.plain) {
@@ -152,26 +164,26 @@ pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = 
 fn note(seen: &mut Seen, maps: &mut [PlaintextMap; 2], event: Event<'_>) {
     match event {
         Event::Record(record) => {
-            seen.events.push(format!("{:?} {record:?}", record.side));
-            maps[at(record.side)].push(&record);
-            if let Content::Opened(opened) = &record.content {
-                if let Some(alert) = opened.alert() {
-                    seen.alerts.push((record.side, alert.description.to_string()));
+            seen.events.push(format!("{:?} {record:?}", record.direction));
+            maps[at(record.direction)].push(&record);
+            if let Content::Decrypted(decrypted) = &record.content {
+                if let Some(alert) = decrypted.alert() {
+                    seen.alerts.push((record.direction, alert.description.to_string()));
                 }
-                let plain = &mut seen.plain[at(record.side)];
-                assert_eq!(opened.application_offset, plain.len() as u64);
-                if opened.content_type == ContentType::APPLICATION_DATA {
-                    plain.extend_from_slice(opened.plaintext);
+                let plain = &mut seen.plain[at(record.direction)];
+                assert_eq!(decrypted.application_offset, plain.len() as u64);
+                if decrypted.content_type == ContentType::APPLICATION_DATA {
+                    plain.extend_from_slice(decrypted.plaintext);
                 }
             }
         }
         Event::Handshake(handshake) => {
-            seen.events.push(format!("{:?} {handshake:?}", handshake.side));
+            seen.events.push(format!("{:?} {handshake:?}", handshake.direction));
             seen.messages.push(handshake);
         }
-        Event::Trouble(trouble) => {
-            seen.events.push(format!("{:?} {trouble:?}", trouble.side));
-            seen.troubles.push((trouble.side, trouble.reason));
+        Event::Anomaly(anomaly) => {
+            seen.events.push(format!("{:?} {anomaly:?}", anomaly.direction));
+            seen.anomalies.push((anomaly.direction, anomaly.reason));
         }
     }
 }

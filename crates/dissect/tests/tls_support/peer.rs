@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use dissect::tls::Side;
+use dissect::flow::Direction;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -138,7 +138,7 @@ impl Talk {
                     }
                     let _ = self.server.reader().read_to_end(&mut self.received[1]);
                 }
-                self.wire.sent.push((Side::Client, sent));
+                self.wire.sent.push((Direction::ClientToServer, sent));
             }
             let mut sent = Vec::new();
             while self.server.wants_write() {
@@ -154,7 +154,7 @@ impl Talk {
                     self.client.process_new_packets().unwrap();
                     let _ = self.client.reader().read_to_end(&mut self.received[0]);
                 }
-                self.wire.sent.push((Side::Server, sent));
+                self.wire.sent.push((Direction::ServerToClient, sent));
             }
         }
     }
@@ -177,7 +177,7 @@ impl Talk {
 
     /// How many bytes the client has sent so far.
     pub(crate) fn client_sent(&self) -> usize {
-        self.wire.stream(Side::Client).len()
+        self.wire.stream(Direction::ClientToServer).len()
     }
 
     pub(crate) fn close(&mut self) -> Wire {

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use super::code::HandshakeType;
 
-/// Longest message that is joined: rustls and others accept no more, and certificate chains with post-quantum
+/// Longest message that is deframed: rustls and others accept no more, and certificate chains with post-quantum
 /// signatures stay below. When hit, the message is passed over and reported as too long.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 0xffff;
 
 /// Type and length in front of a message.
 const MESSAGE_HEADER: usize = 4;
 
-/// A message as the joiner hands it on.
-pub(super) struct Joined<'a> {
+/// A message as the deframer hands it on.
+pub(super) struct DeframedMessage<'a> {
     pub(super) message_type: HandshakeType,
     /// The body, or `None` for a message over the bound.
     pub(super) body: Option<&'a [u8]>,
@@ -22,7 +22,7 @@ pub(super) struct Joined<'a> {
     pub(super) range: Range<u64>,
 }
 
-impl Joined<'_> {
+impl DeframedMessage<'_> {
     /// Length on the wire, header included.
     pub(super) fn wire_length(&self) -> u64 {
         (MESSAGE_HEADER + self.length) as u64
@@ -31,7 +31,7 @@ impl Joined<'_> {
 
 /// Joins the messages of one direction. Holds at most one unfinished message.
 #[derive(Debug, Default)]
-pub(super) struct Joiner {
+pub(super) struct HandshakeDeframer {
     partial: Vec<u8>,
     /// Of a message over the bound: bytes of its body still to come.
     skipping: Option<(HandshakeType, usize, usize)>,
@@ -39,7 +39,7 @@ pub(super) struct Joiner {
     from: u64,
 }
 
-impl Joiner {
+impl HandshakeDeframer {
     /// Whether a message is unfinished.
     pub(super) fn is_unfinished(&self) -> bool {
         self.skipping.is_some() || !self.partial.is_empty()
@@ -47,7 +47,12 @@ impl Joiner {
 
     /// Adds the handshake bytes of one record, whose stream offsets are `record`, and calls `each` for every message
     /// that is complete with it.
-    pub(super) fn push(&mut self, mut rest: &[u8], record: &Range<u64>, mut each: impl FnMut(Joined<'_>)) {
+    pub(super) fn push(
+        &mut self,
+        mut rest: &[u8],
+        record: &Range<u64>,
+        mut each: impl FnMut(DeframedMessage<'_>),
+    ) {
         while !rest.is_empty() {
             if !self.is_unfinished() {
                 self.from = record.start;
@@ -61,7 +66,7 @@ impl Joiner {
                     continue;
                 }
                 self.skipping = None;
-                each(Joined { message_type, body: None, length, range });
+                each(DeframedMessage { message_type, body: None, length, range });
                 continue;
             }
             if self.partial.is_empty()
@@ -70,7 +75,7 @@ impl Joiner {
                 && length <= MAX_HANDSHAKE_MESSAGE
             {
                 rest = after;
-                each(Joined { message_type, body: Some(body), length, range });
+                each(DeframedMessage { message_type, body: Some(body), length, range });
                 continue;
             }
             rest = self.join(rest, range, &mut each);
@@ -82,7 +87,12 @@ impl Joiner {
     }
 
     /// Adds to the unfinished message; returns what belongs to the next.
-    fn join<'a>(&mut self, rest: &'a [u8], range: Range<u64>, each: &mut impl FnMut(Joined<'_>)) -> &'a [u8] {
+    fn join<'a>(
+        &mut self,
+        rest: &'a [u8],
+        range: Range<u64>,
+        each: &mut impl FnMut(DeframedMessage<'_>),
+    ) -> &'a [u8] {
         let rest = self.take(rest, MESSAGE_HEADER);
         let Some((message_type, length, _)) = header(&self.partial) else { return rest };
         if length > MAX_HANDSHAKE_MESSAGE {
@@ -94,7 +104,7 @@ impl Joiner {
         if let Some((message_type, length, after)) = header(&self.partial)
             && let Some(body) = after.get(..length)
         {
-            each(Joined { message_type, body: Some(body), length, range });
+            each(DeframedMessage { message_type, body: Some(body), length, range });
             self.partial.clear();
         }
         rest
@@ -122,14 +132,14 @@ mod tests {
 
     /// Messages of the stream, cut into records of `size` bytes, as (type, body or length).
     fn join(stream: &[u8], size: usize) -> (Vec<TypeAndBody>, bool) {
-        let mut joiner = Joiner::default();
+        let mut deframer = HandshakeDeframer::default();
         let mut found = Vec::new();
         for (n, record) in stream.chunks(size).enumerate() {
-            joiner.push(record, &(n as u64..n as u64 + 1), |m| {
+            deframer.push(record, &(n as u64..n as u64 + 1), |m| {
                 found.push((m.message_type.0, m.body.map(<[u8]>::to_vec).ok_or(m.length)));
             });
         }
-        (found, joiner.is_unfinished())
+        (found, deframer.is_unfinished())
     }
 
     #[test]

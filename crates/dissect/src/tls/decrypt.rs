@@ -1,4 +1,4 @@
-//! Traffic secret to record key, and the opening of one record (RFC 8446 §5.2, §5.3, §7.2, §7.3).
+//! Traffic secret to record key, and the decryption of one record (RFC 8446 §5.2, §5.3, §7.2, §7.3).
 
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
@@ -11,7 +11,7 @@ use crate::keylog::Secret;
 pub(super) const TAG_LEN: usize = 16;
 
 /// How many protected records of each direction and generation of keys are tried with a wrong key as well. Each try is
-/// as dear as an honest opening, and one forged record would need luck of 2^-128: more tries prove no more.
+/// as dear as a real decryption, and one forged record would need luck of 2^-128: more tries prove no more.
 pub const CONTROL_TRIES: u32 = 1;
 
 /// A cipher suite that can be opened.
@@ -96,7 +96,7 @@ struct Control {
 }
 
 /// Opens the records of one direction under one generation of keys.
-pub(super) struct Opener {
+pub(super) struct RecordDecrypter {
     suite: Suite,
     secret: Secret,
     key: RecordKey,
@@ -105,8 +105,8 @@ pub(super) struct Opener {
     with_control: bool,
 }
 
-/// What an opening brought.
-pub(super) struct Opening {
+/// The outcome of decrypting one record.
+pub(super) struct DecryptOutcome {
     /// Length of the inner plaintext in the buffer, if it authenticated.
     pub(super) inner: Option<usize>,
     /// Whether the wrong key was tried on it.
@@ -115,7 +115,7 @@ pub(super) struct Opening {
     pub(super) control_opened: bool,
 }
 
-impl Opener {
+impl RecordDecrypter {
     /// Keys from a traffic secret, with a wrong key beside it if wanted. `None` where the secret has another length
     /// than the suite's hash.
     pub(super) fn new(suite: Suite, secret: &Secret, with_control: bool) -> Option<Self> {
@@ -131,20 +131,20 @@ impl Opener {
         Some(Self { suite, secret: secret.clone(), key, sequence: 0, control, with_control })
     }
 
-    /// Tries to open one record with the current sequence number. The sequence number stays: see [`Opener::advance`].
-    pub(super) fn open(&mut self, header: Header, fragment: &[u8], out: &mut [u8]) -> Opening {
-        let mut opening = Opening { inner: None, control_tried: false, control_opened: false };
+    /// Tries to open one record with the current sequence number. The sequence number stays: see [`RecordDecrypter::advance`].
+    pub(super) fn open(&mut self, header: Header, fragment: &[u8], out: &mut [u8]) -> DecryptOutcome {
+        let mut outcome = DecryptOutcome { inner: None, control_tried: false, control_opened: false };
         // The wrong key goes first: the right one then overwrites whatever it left in the buffer.
         if let Some(control) = &mut self.control {
-            opening.control_tried = true;
-            opening.control_opened = control.key.open(self.sequence, header, fragment, out).is_some();
+            outcome.control_tried = true;
+            outcome.control_opened = control.key.open(self.sequence, header, fragment, out).is_some();
             control.left -= 1;
             if control.left == 0 {
                 self.control = None;
             }
         }
-        opening.inner = self.key.open(self.sequence, header, fragment, out);
-        opening
+        outcome.inner = self.key.open(self.sequence, header, fragment, out);
+        outcome
     }
 
     /// The record is over: the next one has the next sequence number.

@@ -37,7 +37,7 @@ impl fmt::Display for Layer {
 
 /// Why the decoding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum StopReason {
     /// The wire carried more than the capture kept (snapshot length).
     CutByCapture,
     /// The frame was captured whole and ends inside the layer.
@@ -58,7 +58,7 @@ pub enum Why {
     Fragment,
 }
 
-/// Who is to blame for a [`Stop`].
+/// Who is to blame for a [`DecodeStop`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
     /// The capture kept too little.
@@ -69,44 +69,46 @@ pub enum Blame {
     Unsupported,
 }
 
-impl Why {
+impl StopReason {
     /// Who is to blame.
     pub fn blame(self) -> Blame {
         match self {
-            Why::CutByCapture => Blame::Capture,
-            Why::FrameTooShort | Why::LengthBeyondFrame | Why::WrongVersion | Why::LengthBelowHeader => {
-                Blame::Traffic
-            }
-            Why::UnknownLinkType | Why::TooManyTags | Why::TooManyExtensions | Why::Fragment => {
-                Blame::Unsupported
-            }
+            StopReason::CutByCapture => Blame::Capture,
+            StopReason::FrameTooShort
+            | StopReason::LengthBeyondFrame
+            | StopReason::WrongVersion
+            | StopReason::LengthBelowHeader => Blame::Traffic,
+            StopReason::UnknownLinkType
+            | StopReason::TooManyTags
+            | StopReason::TooManyExtensions
+            | StopReason::Fragment => Blame::Unsupported,
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Why::CutByCapture => "cut by the capture's snapshot length",
-            Why::FrameTooShort => "the frame ends inside it",
-            Why::LengthBeyondFrame => "its length reaches beyond the frame",
-            Why::WrongVersion => "not the IP version that was announced",
-            Why::LengthBelowHeader => "its length is smaller than its header",
-            Why::UnknownLinkType => "this link type is not decoded",
-            Why::TooManyTags => "more VLAN tags than are decoded",
-            Why::TooManyExtensions => "more extension headers than are decoded",
-            Why::Fragment => "fragments are not put together",
+            StopReason::CutByCapture => "cut by the capture's snapshot length",
+            StopReason::FrameTooShort => "the frame ends inside it",
+            StopReason::LengthBeyondFrame => "its length reaches beyond the frame",
+            StopReason::WrongVersion => "not the IP version that was announced",
+            StopReason::LengthBelowHeader => "its length is smaller than its header",
+            StopReason::UnknownLinkType => "this link type is not decoded",
+            StopReason::TooManyTags => "more VLAN tags than are decoded",
+            StopReason::TooManyExtensions => "more extension headers than are decoded",
+            StopReason::Fragment => "fragments are not put together",
         })
     }
 }
 
 /// Where and why the decoding of a frame ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Stop {
+pub struct DecodeStop {
     /// The layer that could not be decoded.
     pub layer: Layer,
     /// Why.
-    pub why: Why,
+    pub reason: StopReason,
     /// Where that layer begins in the frame, bytes.
     pub offset: u32,
     /// Bytes it would have needed from `offset` on; 0 where length is not the matter.
@@ -115,17 +117,17 @@ pub struct Stop {
     pub available: u32,
 }
 
-impl Stop {
+impl DecodeStop {
     /// Who is to blame.
     pub fn blame(&self) -> Blame {
-        self.why.blame()
+        self.reason.blame()
     }
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for DecodeStop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stop { layer, why, offset, needed, available } = self;
-        write!(f, "{layer} at byte {offset}: {why}")?;
+        let DecodeStop { layer, reason, offset, needed, available } = self;
+        write!(f, "{layer} at byte {offset}: {reason}")?;
         if *needed > 0 {
             write!(f, " ({needed} bytes needed, {available} there)")?;
         }
@@ -135,16 +137,20 @@ impl fmt::Display for Stop {
 
 /// A frame being decoded: the bytes there are, and how many crossed the wire.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
+pub(crate) struct FrameBytes<'a> {
     pub(crate) bytes: &'a [u8],
     /// At least `bytes.len()`.
     pub(crate) wire_len: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a> FrameBytes<'a> {
     /// The `N` bytes at `offset`, or the reason why they are missing.
     #[inline(always)]
-    pub(crate) fn chunk<const N: usize>(self, layer: Layer, offset: usize) -> Result<&'a [u8; N], Stop> {
+    pub(crate) fn chunk<const N: usize>(
+        self,
+        layer: Layer,
+        offset: usize,
+    ) -> Result<&'a [u8; N], DecodeStop> {
         match self.bytes.get(offset..).and_then(<[u8]>::first_chunk) {
             Some(chunk) => Ok(chunk),
             None => Err(self.short(layer, offset, N)),
@@ -153,17 +159,22 @@ impl<'a> View<'a> {
 
     /// A stop because `needed` bytes at `offset` are not all there.
     #[cold]
-    pub(crate) fn short(self, layer: Layer, offset: usize, needed: usize) -> Stop {
+    pub(crate) fn short(self, layer: Layer, offset: usize, needed: usize) -> DecodeStop {
         let on_the_wire = offset.saturating_add(needed) <= self.wire_len;
-        self.stop(layer, if on_the_wire { Why::CutByCapture } else { Why::FrameTooShort }, offset, needed)
+        self.stop(
+            layer,
+            if on_the_wire { StopReason::CutByCapture } else { StopReason::FrameTooShort },
+            offset,
+            needed,
+        )
     }
 
     #[cold]
-    pub(crate) fn stop(self, layer: Layer, why: Why, offset: usize, needed: usize) -> Stop {
+    pub(crate) fn stop(self, layer: Layer, reason: StopReason, offset: usize, needed: usize) -> DecodeStop {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Stop {
+        DecodeStop {
             layer,
-            why,
+            reason,
             offset: count(offset),
             needed: count(needed),
             available: count(self.bytes.len().saturating_sub(offset)),

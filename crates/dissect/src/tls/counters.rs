@@ -1,4 +1,4 @@
-//! The account of one direction: every byte of the stream is explained, or counted as unexplained with the reason.
+//! The counters of one direction: every byte of the stream is explained, or counted as unexplained with the reason.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use super::record::NotTls;
 use crate::keylog::Label;
 
 /// Counts of one direction. Complete after [`Session::finish`](super::Session::finish); then the kinds of bytes add up
-/// to `bytes` ([`Account::adds_up`]).
+/// to `bytes` ([`RecordCounters::adds_up`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct RecordCounters {
     /// Bytes of the stream that were seen.
     pub bytes: u64,
     /// Of these: record headers.
@@ -38,7 +38,7 @@ pub struct Account {
     /// Protected records that did not.
     pub failed: u64,
     /// Protected records that could not be tried.
-    pub not_opened: u64,
+    pub not_decrypted: u64,
     /// Decrypted application data in bytes.
     pub application_bytes: u64,
     /// Openings tried with a wrong key.
@@ -47,7 +47,7 @@ pub struct Account {
     pub control_opened: u64,
 }
 
-impl Account {
+impl RecordCounters {
     pub(super) fn unexplained(&mut self, bytes: u64, stream_offset: u64, reason: Reason) {
         self.unexplained_bytes += bytes;
         if self.first_unexplained.is_none_or(|first| stream_offset < first.stream_offset) {
@@ -87,7 +87,7 @@ pub struct Unexplained {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A protected record that could not be tried.
-    NotOpened(NotOpened),
+    NotDecrypted(NotDecrypted),
     /// A protected record did not authenticate.
     NotAuthentic,
     /// Bytes are missing from the capture here.
@@ -118,7 +118,7 @@ pub enum Reason {
 
 /// Why a protected record could not be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotOpened {
+pub enum NotDecrypted {
     /// No key log was given.
     NoKeyLog,
     /// The key log does not name this connection.
@@ -141,7 +141,7 @@ pub enum NotOpened {
     AfterFailures,
 }
 
-impl fmt::Display for NotOpened {
+impl fmt::Display for NotDecrypted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKeyLog => f.write_str("no key log was given"),
@@ -165,7 +165,7 @@ impl fmt::Display for NotOpened {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOpened(why) => write!(f, "a protected record could not be opened: {why}"),
+            Self::NotDecrypted(why) => write!(f, "a protected record could not be opened: {why}"),
             Self::NotAuthentic => f.write_str("a protected record did not authenticate"),
             Self::Gap => f.write_str("bytes are missing from the capture"),
             Self::AfterGap => f.write_str("bytes after a gap that hides where the next record begins"),
