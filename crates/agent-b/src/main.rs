@@ -10,6 +10,7 @@ use agent_b::server::{Server, ServerTls, stop_on_signal};
 use agent_b::{healthcheck, ready};
 use agent_core::error_chain::error_chain;
 use agent_core::hex128::Hex128;
+use agent_core::http_version::HttpVersion;
 use agent_core::journal::Journal;
 use agent_core::key_log::FileKeyLog;
 use agent_core::logging;
@@ -67,6 +68,9 @@ struct Serve {
     /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
     #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
     tls_versions: TlsVersions,
+    /// HTTP version to speak; only 1.1 is supported.
+    #[arg(long, value_name = "VERSION", default_value_t, env = "HTTP_VERSION")]
+    http_version: HttpVersion,
     /// Write every message down in this file.
     #[arg(long, value_name = "FILE", env = "JOURNAL")]
     journal: Option<PathBuf>,
@@ -158,7 +162,8 @@ async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
     // A request in flight may still take its whole time to arrive, and as long to be taken.
     stop_on_signal(handle.clone(), 2 * flags.read_timeout).context("cannot catch signals")?;
     let local = server.local();
-    tracing::info!("listening on {local}, {}", if prepared.tls.is_some() { "TLS" } else { "plain" });
+    let transport = if prepared.tls.is_some() { "TLS" } else { "plain" };
+    tracing::info!("listening on {local}, {transport}, HTTP/{}", flags.http_version);
     if let Some(path) = &flags.ready_file {
         ready::write(path, local)?;
     }

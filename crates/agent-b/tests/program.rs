@@ -28,6 +28,7 @@ fn wrong_settings_leave_with_2_and_name_what_is_wrong() {
         (vec!["--tls-cert", &path("server.pem"), "--tls-key", &path("client.key")], "server.pem"),
         (vec!["--tls-cert", &garbage, "--tls-key", &path("server.key")], "garbage.pem"),
         (vec!["--tls-versions", "1.1"], "1.1"),
+        (vec!["--http-version", "2"], "HTTP version `2` is not supported; supported: 1.1"),
         (vec!["--listen", "nowhere"], "nowhere"),
         (vec!["--run-id", "short"], "32 lower-case hex"),
         (vec!["--read-timeout", "0"], "3600"),
@@ -40,6 +41,13 @@ fn wrong_settings_leave_with_2_and_name_what_is_wrong() {
         assert!(stderr.contains(words), "{arguments:?}: {stderr}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn speaks_the_http_version_that_it_is_given() {
+    let agent = AgentB::start(&["--http-version", "1.1"]);
+    assert_eq!(agent.exchange(b"GET /healthz HTTP/1.1\r\nHost: agent-b\r\n\r\n").0, 200);
+    assert!(agent.log().contains("HTTP/1.1"), "{}", agent.log());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod error_chain;
 pub mod hex128;
+pub mod http_version;
 pub mod journal;
 pub mod key_log;
 pub mod logging;

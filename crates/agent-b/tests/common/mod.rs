@@ -98,9 +98,17 @@ impl Drop for AgentB {
 /// The program, without settings from the environment.
 pub(crate) fn agent_b() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agent-b"));
-    for variable in
-        ["LISTEN", "TLS_CERT", "TLS_KEY", "TLS_VERSIONS", "JOURNAL", "RUN_ID", "CA_CERT", "SSLKEYLOGFILE"]
-    {
+    for variable in [
+        "LISTEN",
+        "TLS_CERT",
+        "TLS_KEY",
+        "TLS_VERSIONS",
+        "HTTP_VERSION",
+        "JOURNAL",
+        "RUN_ID",
+        "CA_CERT",
+        "SSLKEYLOGFILE",
+    ] {
         command.env_remove(variable);
     }
     command
