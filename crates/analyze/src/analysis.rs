@@ -8,15 +8,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::digest;
 use dissect::keylog::KeyLog;
+use exposure_schema::{
+    Capture, HttpMessage, Level, Location, Name, ReadableEntry, SearchedAs, StringEntry, Summary,
+};
 
-use crate::exposure::{Capture, HttpMessage, Location, ReadableEntry, StringEntry, Summary};
 use crate::input::capture::{self, Ended};
 use crate::input::discover::Input;
 use crate::input::journal::Journal;
 use crate::observe::cleartext::Readable;
 use crate::observe::connections::Streams;
 use crate::observe::evidence::{Evidence, Listed, Occurrence, direction};
-use crate::observe::hits::{Hit, Level, NeedleHits, Place};
+use crate::observe::hits::{Hit, NeedleHits, Place};
 use crate::output::claims::{self, Said};
 use crate::output::connections;
 use crate::output::excerpt::Excerpts;
@@ -233,14 +235,22 @@ impl CaptureReport<'_> {
                 let chance = chance_hits(self.evidence.searched_bytes, length);
                 let hits = nearest(found, sighting);
                 let locations = hits.into_iter().map(|hit| location(&hit.place, &hit.layers)).collect();
-                let searched_as = if let MatchMode::Value(_) = string.match_mode { "value" } else { "pair" };
+                let searched_as = if let MatchMode::Value(_) = string.match_mode {
+                    SearchedAs::Value
+                } else {
+                    SearchedAs::Pair
+                };
                 (searched_as, found.level(), chance, found.total(), locations)
             }
             MatchMode::Message => match &sighting.first {
-                Some(seen) => {
-                    ("message", seen.level, 0.0, sighting.times, vec![location(&seen.place, &seen.layers)])
-                }
-                None => ("message", Level::Absent, 0.0, 0, Vec::new()),
+                Some(seen) => (
+                    SearchedAs::Message,
+                    seen.level,
+                    0.0,
+                    sighting.times,
+                    vec![location(&seen.place, &seen.layers)],
+                ),
+                None => (SearchedAs::Message, Level::Absent, 0.0, 0, Vec::new()),
             },
         };
         let mut locations: Vec<Location> = locations;
@@ -278,7 +288,7 @@ impl CaptureReport<'_> {
             body_bytes: message.body_len,
             complete: message.complete,
             level: message.level,
-            layers: message.layers.to_vec(),
+            layers: message.layers.iter().copied().map(Name::from).collect(),
             message_id: listed.known.and_then(|index| self.known.messages[index].id.clone()),
         }
     }

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
-pub mod exposure;
 pub mod input;
 mod observe;
 pub mod output;

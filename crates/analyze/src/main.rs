@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use analyze::analysis::{self, Options};
-use analyze::exposure::{Exposure, Program, SCHEMA};
 use analyze::input::discover::{self, Input};
 use analyze::verdict::isolation;
 use analyze::{output::console, verdict};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use exposure_schema::{Exposure, Program, SCHEMA};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Says with proof which of the agents' strings stand in a capture: exposed, sealed or inconclusive.
@@ -112,8 +112,8 @@ fn analyze_all(flags: &Flags) -> Exposure {
         }
     }
     let (conclusion, reasons) = verdict::conclusion(&captures);
-    let program = Program { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
-    Exposure { schema: SCHEMA, program, captures, conclusion, reasons, isolation, errors }
+    let program = Program { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() };
+    Exposure { schema: SCHEMA.into(), program, captures, conclusion, reasons, isolation, errors }
 }
 
 /// What the paths mean.

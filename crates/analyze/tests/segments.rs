@@ -6,11 +6,11 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use analyze::analysis::{self, Options};
-use analyze::exposure::{Capture, StringEntry};
 use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
+use exposure_schema::{Capture, StringEntry};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -111,7 +111,7 @@ fn check(capture: &Capture, request: &[u8], pieces: &[Piece]) {
     // Everything else of the message is found too, and the message itself is accounted for.
     assert_eq!(capture.summary.absent, 0, "{pieces:?}");
     assert_eq!(capture.completeness.messages_accounted, 1, "{pieces:?}");
-    assert_eq!(capture.verdict.map(analyze::exposure::Verdict::name), Some("exposed"));
+    assert_eq!(capture.verdict.map(exposure_schema::Verdict::name), Some("exposed"));
 }
 
 #[test]

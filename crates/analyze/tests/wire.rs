@@ -2,12 +2,12 @@
 
 mod support;
 
-use analyze::exposure::{ByKind, Capture, Ended, Exhibit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use craft::conversation::Side;
 use craft::frame::{self, Ethernet, Ip, Link, Udp};
 use craft::pcap;
+use exposure_schema::{ByKind, Capture, Ended, Exhibit};
 use proptest::prelude::*;
 use support::{Line, Made, Talk, record, whole};
 
@@ -76,7 +76,7 @@ fn kinds(capture: &Capture) -> (u64, u64, u64) {
 }
 
 fn holds(capture: &Capture) -> Vec<(u64, &str)> {
-    let of = |packet: &'_ analyze::exposure::PacketEntry| packet.frame;
+    let of = |packet: &'_ exposure_schema::PacketEntry| packet.frame;
     capture
         .packets
         .iter()

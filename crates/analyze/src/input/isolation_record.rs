@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use exposure_schema::{Limit, PhaseName};
+use serde::Deserialize;
 
 const SCHEMA: &str = "plainsight.isolation/1";
 const BOX_SCHEMA: &str = "plainsight.box/1";
@@ -62,16 +63,6 @@ pub(crate) struct Phase {
     pub boxes: String,
     /// The captures that ran meanwhile, beside the experiment's file.
     pub captures: Vec<String>,
-}
-
-/// What a phase is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PhaseName {
-    /// Boxes as they are meant to be: nothing of them may be seen.
-    Isolated,
-    /// The same attempts with a network: each must be seen, or not seeing proves nothing.
-    Control,
 }
 
 /// The users' talk with the gateway.
@@ -170,17 +161,6 @@ pub(crate) struct BoxRun {
     pub stdout: String,
     /// What it said of its attempts, a line of JSON each.
     pub stderr: String,
-}
-
-/// A limit that was in force.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Limit {
-    /// What it bounds.
-    pub name: String,
-    /// What enforces it.
-    pub mechanism: String,
-    /// The bound as it was read back.
-    pub value: String,
 }
 
 /// One try to get out, as the box tells it.

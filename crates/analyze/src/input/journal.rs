@@ -9,22 +9,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use exposure_schema::{Direction, Event};
+use serde::Deserialize;
 
 const SCHEMA: &str = "plainsight.journal/1";
 
 /// Longest line. The agents' bodies are limited to a few MiB; escaped as JSON they at most grow sixfold.
 pub(crate) const MAX_LINE: u64 = 64 << 20;
-
-/// Which way a message went. agent-a is the client, by definition of the experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// A request: from agent-a to agent-b.
-    ClientToServer,
-    /// An answer: from agent-b to agent-a.
-    ServerToClient,
-}
 
 /// One message that one agent sent or received.
 #[derive(Clone, Debug)]
@@ -49,16 +40,6 @@ pub(crate) struct Message {
     pub body: Vec<u8>,
     /// Their SHA-256.
     pub body_sha256: [u8; 32],
-}
-
-/// What an agent did with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Event {
-    /// It put it on the wire.
-    Sent,
-    /// It read it off the wire.
-    Received,
 }
 
 #[derive(Deserialize)]

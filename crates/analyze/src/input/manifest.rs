@@ -3,24 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use exposure_schema::Expected;
 use serde::{Deserialize, Serialize};
 
 const SCHEMA: &str = "plainsight.manifest/1";
 
 /// The largest manifest that is read. Real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
-
-/// The verdict that the experiment expects of a variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Expected {
-    /// Plaintext: the strings are readable.
-    Exposed,
-    /// TLS: they are not.
-    Sealed,
-    /// Boxes without network: nothing of them is there. Of such captures the isolation run is judged, not they.
-    Isolated,
-}
 
 /// The parts of a manifest that the proof reads.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! How many bytes crossed, of what kind they are, and how random they look.
 
-use crate::exposure::{ByKind, Traffic};
+use exposure_schema::{ByKind, Traffic};
 
 /// Payload that is sampled for its entropy. The counts of a byte's 256 values settle long before, and the sample must
 /// not cost a large capture time that shows.

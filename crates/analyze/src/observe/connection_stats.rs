@@ -1,8 +1,7 @@
 //! The course of one connection: its frames, how long the client had to wait, how it ended.
 
 use dissect::flow::Direction;
-
-use crate::exposure::Ended;
+use exposure_schema::Ended;
 
 /// What a frame adds to the course of its connection.
 #[derive(Clone, Copy, Debug)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use dissect::content;
 use dissect::flow;
+use exposure_schema::{Direction, Level};
 
-use crate::input::journal::Direction;
 use crate::observe::byte_counts;
 use crate::observe::cleartext::Readable;
 use crate::observe::frame_times::FrameTimes;
-use crate::observe::hits::{Findings, Level, Place};
+use crate::observe::hits::{Findings, Place};
 use crate::observe::packet_list::Packets;
 use crate::search::needles::KnownStrings;
 use crate::search::{Match, PatternId, Scanner};

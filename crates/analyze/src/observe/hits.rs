@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dissect::flow::Direction;
-use serde::Serialize;
+use exposure_schema::Level;
 
 use crate::search::Encoding;
 use crate::search::needles::{KnownStrings, NeedleId};
@@ -18,44 +18,6 @@ pub(crate) const MAX_PLACES_TOTAL: usize = 100_000;
 
 /// Most frames named for one place. A body of 1 MiB in segments of 1,448 bytes has 725.
 pub(crate) const MAX_FRAMES: usize = 1024;
-
-/// What an eavesdropper must do to read a string, cheapest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Nothing: it stands in one frame, grep finds it.
-    Verbatim,
-    /// Put segments together.
-    Reassembled,
-    /// Undo an encoding that needs no secret.
-    Decoded,
-    /// Have the key log.
-    Decrypted,
-    /// It cannot be read at any level.
-    Absent,
-}
-
-impl Level {
-    /// All levels in order.
-    pub const ALL: [Self; 5] =
-        [Self::Verbatim, Self::Reassembled, Self::Decoded, Self::Decrypted, Self::Absent];
-
-    /// Whether reading it needs no secret.
-    pub fn is_keyless(self) -> bool {
-        self < Self::Decrypted
-    }
-
-    /// Its name in outputs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Verbatim => "verbatim",
-            Self::Reassembled => "reassembled",
-            Self::Decoded => "decoded",
-            Self::Decrypted => "decrypted",
-            Self::Absent => "absent",
-        }
-    }
-}
 
 /// Where bytes stand in the capture.
 #[derive(Clone, Debug, PartialEq, Eq)]

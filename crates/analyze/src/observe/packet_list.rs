@@ -5,9 +5,8 @@ use dissect::frame::{Frame, Network, Transport};
 use dissect::http1::Head;
 use dissect::ip::Ip;
 use dissect::tls::{self, Content, ContentType, Message, NotDecrypted};
+use exposure_schema::{Direction, Name, PacketEntry};
 
-use crate::exposure::PacketEntry;
-use crate::input::journal::Direction;
 use crate::pipeline::connection::{Endpoint, endpoint};
 
 /// Most frames that are listed: a hundred tool-calls in plaintext, and all that a person scrolls through.
@@ -92,7 +91,7 @@ fn entry(record: &Record<'_>, frame: &Frame<'_>) -> PacketEntry {
     match &frame.transport {
         Transport::Tcp(tcp) => {
             with_ports([tcp.src_port, tcp.dst_port], tcp.payload_offset, tcp.wire_payload_len);
-            entry.flags = tcp.flags.names().collect();
+            entry.flags = tcp.flags.names().map(Name::from).collect();
         }
         Transport::Udp(udp) => {
             with_ports([udp.src_port, udp.dst_port], udp.payload_offset, udp.wire_payload_len);

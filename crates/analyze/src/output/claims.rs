@@ -1,7 +1,8 @@
 //! What the run states of itself, as it enters the result.
 
-use crate::exposure::{JournalEntry, ManifestEntry, ProgramEntry};
-use crate::input::journal::{Direction, Message};
+use exposure_schema::{Direction, JournalEntry, ManifestEntry, ProgramEntry};
+
+use crate::input::journal::Message;
 use crate::input::manifest::Manifest;
 use crate::search::needles::KnownMessage;
 
@@ -120,7 +121,7 @@ fn entry(line: &Message) -> JournalEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::journal::Event;
+    use exposure_schema::Event;
 
     fn line(agent: &str, event: Event, direction: Direction, at: Option<u64>, body: &str) -> Message {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());

@@ -1,10 +1,10 @@
 //! TCP and TLS connections as they enter the result.
 
 use dissect::tls::Certificate;
-
-use crate::exposure::{
+use exposure_schema::{
     CertificateEntry, ConnectionEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible,
 };
+
 use crate::observe::connections::{Described, Streams, TlsConnection};
 use crate::pipeline::connection::endpoint;
 

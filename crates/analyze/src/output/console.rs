@@ -6,10 +6,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
+use exposure_schema::{Capture, Conclusion, Exposure, Level, SearchedAs, StringEntry, TlsSession, Verdict};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-use crate::exposure::{Capture, Conclusion, Exposure, StringEntry, TlsSession, Verdict};
-use crate::observe::hits::Level;
 
 /// Columns of a line.
 const WIDTH: usize = 100;
@@ -119,7 +117,7 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
             capture.strings.iter().filter(move |string| string.level == level && !string.locations.is_empty())
         };
         // A string that was found by itself proves more than one that stands where its message does.
-        let by_itself = of_level().find(|string| string.searched_as != "message");
+        let by_itself = of_level().find(|string| string.searched_as != SearchedAs::Message);
         if let Some(string) = by_itself.or_else(|| of_level().next()) {
             one_proof(out, string)?;
         }
@@ -252,7 +250,7 @@ struct CompletenessLine {
     text: String,
 }
 
-fn completeness_line(completeness: &crate::exposure::Completeness) -> CompletenessLine {
+fn completeness_line(completeness: &exposure_schema::Completeness) -> CompletenessLine {
     let drops =
         completeness.kernel_drops.map_or_else(String::new, |drops| format!(", {drops} frames dropped"));
     CompletenessLine {

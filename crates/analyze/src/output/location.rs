@@ -1,6 +1,7 @@
 //! A place of the wire as it enters the result.
 
-use crate::exposure::Location;
+use exposure_schema::{Location, Name};
+
 use crate::observe::evidence::direction;
 use crate::observe::hits::Place;
 
@@ -14,7 +15,7 @@ pub(crate) fn location(place: &Place, layers: &[&'static str]) -> Location {
         direction: place.side.map(direction),
         stream_offset: place.stream_offset,
         wire_bytes: place.wire_len,
-        layers: layers.to_vec(),
+        layers: layers.iter().copied().map(Name::from).collect(),
         excerpt: None,
     }
 }

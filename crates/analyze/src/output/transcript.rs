@@ -14,11 +14,10 @@ use dissect::capture::Record;
 use dissect::flow::Direction;
 use dissect::frame;
 use dissect::tcp::{Chunk, Origin, Ready, Reassembler};
+use exposure_schema::{Exhibit, ExhibitFrame, Level, Turn};
 
-use crate::exposure::{Exhibit, ExhibitFrame, Turn};
 use crate::input::capture::{self, Sink};
 use crate::observe::evidence::direction;
-use crate::observe::hits::Level;
 use crate::observe::packet_list::wire_len;
 use crate::pipeline::connection::Endpoint;
 use crate::pipeline::frames::segment;

@@ -5,9 +5,10 @@
 //! stands in them, decompression is tried.
 
 use dissect::content::Coding;
+use exposure_schema::Level;
 
 use crate::observe::evidence::Evidence;
-use crate::observe::hits::{Level, Place};
+use crate::observe::hits::Place;
 use crate::search::Scanner;
 
 /// Bytes kept of one side of a connection, from its first unexplained byte on.

@@ -8,11 +8,11 @@ use dissect::ip::Address;
 use dissect::keylog::KeyLog;
 use dissect::tcp::{self, Chunk, Disposition, Gap, Ready, Reassembler, SackBlock, Segment};
 use dissect::tls::Workspace;
+use exposure_schema::{Ended, Level};
 
-use crate::exposure::Ended;
 use crate::observe::connection_stats::{ConnectionStats, FrameMeta};
 use crate::observe::evidence::Evidence;
-use crate::observe::hits::{Level, Place};
+use crate::observe::hits::Place;
 use crate::pipeline::carve::Carver;
 use crate::pipeline::detect::{Detector, Protocol};
 use crate::pipeline::http1::{Http, Source};

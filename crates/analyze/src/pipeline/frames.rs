@@ -18,13 +18,14 @@ use dissect::keylog::KeyLog;
 use dissect::link::LinkType;
 use dissect::tcp::{Disposition, Origin, Segment};
 use dissect::tls::Workspace;
+use exposure_schema::Level;
 use foldhash::fast::FixedState;
 
 use crate::input::capture::Sink;
 use crate::observe::connection_stats::FrameMeta;
 use crate::observe::connections::Streams;
 use crate::observe::evidence::{Evidence, direction};
-use crate::observe::hits::{Level, Place};
+use crate::observe::hits::Place;
 use crate::observe::packet_list::{payload_on_wire, wire_len};
 use crate::pipeline::carve::carve;
 use crate::pipeline::connection::{Connection, Endpoint, Shared, Summary};

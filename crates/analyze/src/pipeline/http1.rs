@@ -6,10 +6,11 @@ use aws_lc_rs::digest;
 use dissect::content::{Coding, Outcome};
 use dissect::flow::Direction;
 use dissect::http1::{Connection, Event, Framing};
+use exposure_schema::Level;
 
 use crate::observe::cleartext::MAX_JSON_BODY;
 use crate::observe::evidence::{Evidence, WireMessage};
-use crate::observe::hits::{Level, Place};
+use crate::observe::hits::Place;
 use crate::observe::packet_list::start_line;
 use crate::search::Scanner;
 

@@ -11,10 +11,11 @@ use dissect::tls::{
     Certificate, Content, ContentType, Epoch, Event, ExtensionType, Handshake, Message, NamedGroup,
     PlaintextMap, Reason, Record, Session, Workspace, is_grease,
 };
+use exposure_schema::Level;
 
 use crate::observe::byte_counts::TlsBytes;
 use crate::observe::evidence::Evidence;
-use crate::observe::hits::{Level, Place};
+use crate::observe::hits::Place;
 use crate::observe::packet_list;
 use crate::pipeline::carve::carve;
 use crate::pipeline::detect::{Detector, Protocol};
@@ -476,8 +477,9 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::journal::{Event, Message};
+    use crate::input::journal::Message;
     use crate::search::needles::KnownStrings;
+    use exposure_schema::Event;
 
     /// Bytes of a string that overlaps with itself at each of them, which are just followed: `MAX_OPEN` anchors.
     const FITS: usize = 4096 + 31;
@@ -488,7 +490,7 @@ mod tests {
             agent: "agent-a".to_owned(),
             event: Event::Sent,
             message_id: None,
-            direction: crate::input::journal::Direction::ClientToServer,
+            direction: exposure_schema::Direction::ClientToServer,
             at_unix_ns: None,
             local: None,
             remote: None,

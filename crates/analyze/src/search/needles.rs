@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use exposure_schema::Direction;
 use serde_json::value::RawValue;
 
-use crate::input::journal::{Direction, Message};
+use crate::input::journal::Message;
 use crate::search::{Encoding, Encodings, MIN_PATTERN, Matcher, PatternId};
 
 /// Index of a needle.
@@ -432,7 +433,7 @@ fn longer(path: &str, step: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::journal::Event;
+    use exposure_schema::Event;
 
     fn message(agent: &str, direction: Direction, body: &str) -> Message {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());

@@ -1,8 +1,8 @@
 //! Whether all that was said was seen.
 
+use exposure_schema::{Completeness, Direction, TroubledStream, UnexplainedEntry};
+
 use crate::analysis::CaptureReport;
-use crate::exposure::{Completeness, TroubledStream, UnexplainedEntry};
-use crate::input::journal::Direction;
 use crate::observe::connections::Streams;
 use crate::observe::evidence::{Occurrence, direction};
 use crate::search::needles::{KnownMessage, MAX_DEPTH};

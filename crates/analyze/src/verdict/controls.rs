@@ -1,7 +1,8 @@
 //! Whether "not found" means "not there".
 
+use exposure_schema::{Controls, DecoyControl, PositiveControl, Summary, WrongKeyControl};
+
 use crate::analysis::CaptureReport;
-use crate::exposure::{Controls, DecoyControl, PositiveControl, Summary, WrongKeyControl};
 use crate::search::MIN_PATTERN;
 use crate::verdict::Doubts;
 

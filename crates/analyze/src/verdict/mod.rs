@@ -1,13 +1,11 @@
 //! What may be said. "Not found" is not "not visible" until everything here is satisfied.
 
+use exposure_schema::{Capture, Conclusion, Expected, Isolation, IsolationVerdict, Verdict};
+
 pub(crate) mod completeness;
 pub(crate) mod controls;
 pub(crate) mod integrity;
 pub mod isolation;
-
-use crate::exposure::isolation::{Isolation, IsolationVerdict};
-use crate::exposure::{Capture, Conclusion, Verdict};
-use crate::input::manifest::Expected;
 
 /// Doubts that only matter to "sealed": without them "not found" would prove nothing.
 #[derive(Debug, Default)]

@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use analyze::analysis::{self, Options};
-use analyze::exposure::Capture;
 use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
+use exposure_schema::Capture;
 use serde_json::Value;
 
 /// When a run's capture begins, nanoseconds since the epoch.

@@ -4,10 +4,9 @@ use std::fmt::{Result, Write as _};
 
 use anstyle::AnsiColor;
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
+use exposure_schema::{Identity, Isolation, IsolationVerdict, Occurrence, PhaseName};
 
 use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
-use crate::exposure::isolation::{Identity, Isolation, IsolationVerdict, Occurrence};
-use crate::input::isolation_record::PhaseName;
 
 pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     heading(out, "What left the boxes")?;

@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
+use exposure_schema::{Level, PhaseName};
+
 use super::judge::Boxes;
-use crate::input::isolation_record::{BoxRun, Experiment, PhaseName};
+use crate::input::isolation_record::{BoxRun, Experiment};
 use crate::observe::evidence::Evidence;
-use crate::observe::hits::{Level, Place};
+use crate::observe::hits::Place;
 use crate::pipeline::carve::carve;
 use crate::search::Scanner;
 use crate::search::needles::KnownStrings;

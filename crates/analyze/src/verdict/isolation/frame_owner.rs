@@ -6,7 +6,7 @@ use dissect::arp::Arp;
 use dissect::capture::Record;
 use dissect::frame::{self, Frame, Network, Transport};
 use dissect::link::LinkType;
-use serde::Serialize;
+use exposure_schema::ForeignFrame;
 
 use crate::input::isolation_record::Talk;
 
@@ -30,19 +30,6 @@ pub(crate) struct FrameOwnership {
     pub described: Vec<ForeignFrame>,
     /// Sender and receiver of the first [`MAX_ENDS`] frames of the talk, by frame number.
     ends: Vec<(u64, SocketAddr, SocketAddr)>,
-}
-
-/// A frame that is not of the users' talk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ForeignFrame {
-    /// Its number, from 1 as Wireshark counts.
-    pub frame: u64,
-    /// Time, nanoseconds since the epoch.
-    pub at_unix_ns: u64,
-    /// Bytes on the wire.
-    pub wire_bytes: u64,
-    /// What it is, as far as it was decoded.
-    pub what: String,
 }
 
 impl FrameOwnership {

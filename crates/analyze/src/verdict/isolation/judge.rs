@@ -7,15 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use exposure_schema::{
+    AttemptEntry, BoxEntry, DecoyControl, Identity, InterfaceEntry, Isolation, IsolationControls,
+    IsolationVerdict, KindControl, KindEntry, Occurrence, PhaseName,
+};
+
 use super::cross_tenant::{self, Owner};
 use super::frame_owner::FrameOwnership;
 use super::preconditions::{self, UNBOXED};
-use crate::exposure::DecoyControl;
-use crate::exposure::isolation::{
-    AttemptEntry, BoxEntry, Identity, InterfaceEntry, Isolation, IsolationControls, IsolationVerdict,
-    KindEntry, Occurrence,
-};
-use crate::input::isolation_record::{Attempt, BoxRun, Experiment, KINDS, PhaseName, READS};
+use crate::input::isolation_record::{Attempt, BoxRun, Experiment, KINDS, READS};
 
 /// Boxes and attempts that are listed one by one; all are judged.
 pub(crate) const MAX_LISTED: usize = 1000;
@@ -97,11 +97,11 @@ pub(crate) fn judge(
         verdict,
         reasons: leaks.into_iter().chain(doubts).collect(),
         box_frames: isolated().map(|capture| capture.tally.foreign).sum(),
-        box_canaries: attempts.iter().filter(|attempt| attempt.is_isolated() && attempt.seen > 0).count()
+        box_canaries: attempts.iter().filter(|attempt| is_isolated(attempt) && attempt.seen > 0).count()
             as u64,
         secrets_crossed,
         controls: IsolationControls {
-            positive: crate::exposure::isolation::KindControl {
+            positive: KindControl {
                 passed: positive == kinds.len() as u64 && positive > 0,
                 kinds: kinds.len() as u64,
                 seen: positive,
@@ -161,7 +161,7 @@ fn attempts(
                 seen,
                 first,
             };
-            if entry.is_isolated() && seen > 0 {
+            if is_isolated(&entry) && seen > 0 {
                 let place = entry.first.as_ref().map_or_else(String::new, |first| {
                     format!(" on {}, frame {:?}", first.interface, first.location.frames)
                 });
@@ -170,7 +170,7 @@ fn attempts(
                     run.name, entry.kind, entry.target
                 ));
             }
-            if entry.is_isolated() && reads && (entry.succeeded || secrets > 0) {
+            if is_isolated(&entry) && reads && (entry.succeeded || secrets > 0) {
                 leaks
                     .push(format!("{}: its {} of {} got what it wanted", run.name, entry.kind, entry.target));
             }
@@ -197,6 +197,10 @@ fn seen(attempt: &Attempt, phase: PhaseName, captures: &[Captured]) -> (u64, Opt
     })
 }
 
+fn is_isolated(attempt: &AttemptEntry) -> bool {
+    attempt.phase == PhaseName::Isolated
+}
+
 /// Every way out that was tried, and whether the same way, with a network, is seen.
 ///
 /// The same way is the same kind and the same target, by a box that differs in its network alone. Without any box only
@@ -209,15 +213,15 @@ fn kinds(attempts: &[AttemptEntry], boxes: &[Boxes], doubts: &mut Vec<String>) -
         .map(|run| run.name.as_str())
         .collect();
     let mut kinds: BTreeMap<&str, KindEntry> =
-        KINDS.into_iter().map(|kind| (kind, KindEntry::new(kind))).collect();
+        KINDS.into_iter().map(|kind| (kind, kind_entry(kind))).collect();
     // By kind and target: whether it is seen with a network.
     let mut ways: BTreeMap<(&str, &str), bool> = attempts
         .iter()
-        .filter(|attempt| attempt.is_isolated())
+        .filter(|attempt| is_isolated(attempt))
         .map(|attempt| ((attempt.kind.as_str(), attempt.target.as_str()), false))
         .collect();
     for attempt in attempts {
-        let entry = kinds.entry(&attempt.kind).or_insert_with(|| KindEntry::new(&attempt.kind));
+        let entry = kinds.entry(&attempt.kind).or_insert_with(|| kind_entry(&attempt.kind));
         let on_a_wire = attempt.seen > 0;
         // What only reads is seen by what it got, not by packets. That it got anything is too much for a box without
         // network; what shows that there was something to get is a user's secret.
@@ -261,6 +265,11 @@ fn kinds(attempts: &[AttemptEntry], boxes: &[Boxes], doubts: &mut Vec<String>) -
         }
     }
     kinds
+}
+
+fn kind_entry(kind: &str) -> KindEntry {
+    let kind = kind.to_owned();
+    KindEntry { kind, tried: 0, seen: 0, control_tried: 0, control_seen: 0, control_passed: false }
 }
 
 fn judge_captures(
@@ -370,8 +379,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::exposure::Location;
-    use crate::verdict::isolation::frame_owner::ForeignFrame;
+    use exposure_schema::ForeignFrame;
+    use exposure_schema::Location;
 
     const RUN: &str = "00112233445566778899aabbccddeeff";
     const USERS: [&str; 2] = ["alice-1234", "bob-5678"];

@@ -22,13 +22,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use dissect::capture::Record;
+use exposure_schema::{Identity, InterfaceEntry, Isolation, Occurrence, PhaseName};
 
 use self::frame_owner::FrameOwnership;
 use self::judge::{Boxes, Captured};
-use crate::exposure::isolation::{Identity, InterfaceEntry, Isolation, Occurrence};
 use crate::input::capture::{self, Ended, Sink};
 use crate::input::discover::Input;
-use crate::input::isolation_record::{self, Experiment, Phase, PhaseName};
+use crate::input::isolation_record::{self, Experiment, Phase};
 use crate::observe::connections::Streams;
 use crate::observe::evidence::Evidence;
 use crate::observe::hits::NeedleHits;

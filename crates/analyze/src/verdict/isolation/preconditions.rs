@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use exposure_schema::PhaseName;
+
 use super::judge::Boxes;
-use crate::input::isolation_record::{Asked, BoxRun, Experiment, KINDS, PhaseName, User};
+use crate::input::isolation_record::{Asked, BoxRun, Experiment, KINDS, User};
 
 /// Fewer users have nobody to be kept apart from.
 const FEWEST_USERS: usize = 2;

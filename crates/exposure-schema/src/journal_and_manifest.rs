@@ -1,11 +1,9 @@
 //! What the run states of itself: its manifest and its journals.
 
-use serde::Serialize;
-
-use crate::input::journal::Event;
+use serde::{Deserialize, Serialize};
 
 /// What the capturer states about the capture.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ManifestEntry {
     /// The program that captured; `null` where the manifest does not name it.
     pub program: Option<ProgramEntry>,
@@ -40,7 +38,7 @@ pub struct ManifestEntry {
 }
 
 /// Name and version of a program by its own account.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProgramEntry {
     /// Its name.
     pub name: String,
@@ -49,7 +47,7 @@ pub struct ProgramEntry {
 }
 
 /// One message that one agent sent or received.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// Whose journal says so: `agent-a` or `agent-b`.
     pub agent: String,
@@ -71,4 +69,14 @@ pub struct JournalEntry {
     pub body_sha256: String,
     /// The body itself, in the lines of the first exchange only, at most 16 KiB long.
     pub body: Option<String>,
+}
+
+/// What an agent did with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event {
+    /// It put it on the wire.
+    Sent,
+    /// It read it off the wire.
+    Received,
 }

@@ -1,36 +1,12 @@
-//! The isolation experiment in `plainsight.exposure/1`, field by field.
+//! The isolation experiment.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::exposure::{DecoyControl, Location};
-use crate::input::isolation_record::{Limit, PhaseName};
-use crate::verdict::isolation::frame_owner::ForeignFrame;
-
-/// What an isolation run shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IsolationVerdict {
-    /// Nothing of any box was seen, and it would have been.
-    Isolated,
-    /// Something of a box was seen, or reached another user.
-    Leaked,
-    /// Neither can be said.
-    Inconclusive,
-}
-
-impl IsolationVerdict {
-    /// Its name in outputs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Isolated => "isolated",
-            Self::Leaked => "leaked",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
-}
+use crate::controls::DecoyControl;
+use crate::strings::Location;
 
 /// One isolation run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Isolation {
     /// The experiment's file.
     pub file: String,
@@ -66,8 +42,31 @@ pub struct Isolation {
     pub identity: Option<Identity>,
 }
 
+/// What an isolation run shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IsolationVerdict {
+    /// Nothing of any box was seen, and it would have been.
+    Isolated,
+    /// Something of a box was seen, or reached another user.
+    Leaked,
+    /// Neither can be said.
+    Inconclusive,
+}
+
+impl IsolationVerdict {
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Isolated => "isolated",
+            Self::Leaked => "leaked",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// Whether "not seen" means "not there".
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IsolationControls {
     /// The same attempts with a network are seen.
     pub positive: KindControl,
@@ -76,7 +75,7 @@ pub struct IsolationControls {
 }
 
 /// The same attempts with a network are seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KindControl {
     /// Whether every way out was seen.
     pub passed: bool,
@@ -87,7 +86,7 @@ pub struct KindControl {
 }
 
 /// One way out, over all boxes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KindEntry {
     /// Which: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`.
     pub kind: String,
@@ -103,15 +102,8 @@ pub struct KindEntry {
     pub control_passed: bool,
 }
 
-impl KindEntry {
-    pub(crate) fn new(kind: &str) -> Self {
-        let kind = kind.to_owned();
-        Self { kind, tried: 0, seen: 0, control_tried: 0, control_seen: 0, control_passed: false }
-    }
-}
-
 /// One interface in one phase.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceEntry {
     /// The phase.
     pub phase: PhaseName,
@@ -135,8 +127,31 @@ pub struct InterfaceEntry {
     pub kernel_drops: Option<u64>,
 }
 
+/// What a phase is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseName {
+    /// Boxes as they are meant to be: nothing of them may be seen.
+    Isolated,
+    /// The same attempts with a network: each must be seen, or not seeing proves nothing.
+    Control,
+}
+
+/// A frame that is not of the users' talk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignFrame {
+    /// Its number, from 1 as Wireshark counts.
+    pub frame: u64,
+    /// Time, nanoseconds since the epoch.
+    pub at_unix_ns: u64,
+    /// Bytes on the wire.
+    pub wire_bytes: u64,
+    /// What it is, as far as it was decoded.
+    pub what: String,
+}
+
 /// One box.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BoxEntry {
     /// The phase it ran in.
     pub phase: PhaseName,
@@ -153,8 +168,19 @@ pub struct BoxEntry {
     pub limits: Vec<Limit>,
 }
 
+/// A limit that was in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What it bounds.
+    pub name: String,
+    /// What enforces it.
+    pub mechanism: String,
+    /// The bound as it was read back.
+    pub value: String,
+}
+
 /// One attempt to get out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AttemptEntry {
     /// The phase.
     pub phase: PhaseName,
@@ -179,14 +205,8 @@ pub struct AttemptEntry {
     pub first: Option<Occurrence>,
 }
 
-impl AttemptEntry {
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.phase == PhaseName::Isolated
-    }
-}
-
 /// A place in one of several captures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Occurrence {
     /// The capture.
     pub file: String,
@@ -197,7 +217,7 @@ pub struct Occurrence {
 }
 
 /// A user id in a header is a claim: over HTTP everybody reads it, and everybody can repeat it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// Whose id.
     pub user: String,

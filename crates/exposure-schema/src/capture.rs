@@ -1,0 +1,133 @@
+//! One capture: what it is, what it shows, and what was found in it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::completeness::Completeness;
+use crate::connections::{ConnectionEntry, PacketEntry};
+use crate::controls::Controls;
+use crate::exhibit::Exhibit;
+use crate::http::HttpMessage;
+use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
+use crate::strings::{ReadableEntry, StringEntry};
+use crate::tls::Tls;
+use crate::traffic::Traffic;
+
+/// One capture.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Capture {
+    /// Name of the run's capture, by its manifest or its file name.
+    pub name: String,
+    /// Path of the file as it was given or found; `-` for standard input.
+    pub file: String,
+    /// SHA-256 of the file as it was analyzed.
+    pub sha256: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Run id by the manifest.
+    pub run_id: Option<String>,
+    /// Name of the variant.
+    pub variant: Option<String>,
+    /// How the run was made: `netns`, `relay`, `docker`.
+    pub backend: Option<String>,
+    /// Where the observer stood: `interface` or `relay`.
+    pub vantage: Option<String>,
+    /// Verdict that the variant should give.
+    pub expected_verdict: Option<Expected>,
+    /// Frames in the capture.
+    pub frames: u64,
+    /// Time of the first frame, nanoseconds since the epoch.
+    pub first_frame_at_unix_ns: Option<u64>,
+    /// Time of the last frame.
+    pub last_frame_at_unix_ns: Option<u64>,
+    /// What the capture shows; `null` where nobody knows what was said.
+    pub verdict: Option<Verdict>,
+    /// Every doubt. Empty for a clean "exposed" or "sealed".
+    pub reasons: Vec<String>,
+    /// Whether all that was said was seen.
+    pub completeness: Completeness,
+    /// Whether "not found" means "not there".
+    pub controls: Controls,
+    /// Every string of the journals.
+    pub strings: Vec<StringEntry>,
+    /// Number of strings by level.
+    pub summary: Summary,
+    /// What TLS shows; `null` if the capture has none.
+    pub tls: Option<Tls>,
+    /// HTTP messages, in the clear or decrypted; the first 1,000.
+    pub http: Vec<HttpMessage>,
+    /// Number of HTTP messages.
+    pub http_total: u64,
+    /// JSON strings that anybody can read, in a capture without journals; the first 500.
+    pub readable: Vec<ReadableEntry>,
+    /// Number of such strings.
+    pub readable_total: u64,
+    /// What the capturer states; `null` without a manifest.
+    pub manifest: Option<ManifestEntry>,
+    /// What the agents state, both journals in order of time: the first 200 lines.
+    pub journal: Vec<JournalEntry>,
+    /// Number of such lines.
+    pub journal_total: u64,
+    /// TCP connections: the first 256.
+    pub connections: Vec<ConnectionEntry>,
+    /// Number of TCP connections.
+    pub connections_total: u64,
+    /// Frames: the first 200.
+    pub packets: Vec<PacketEntry>,
+    /// How many bytes crossed, and of what kind they are.
+    pub traffic: Traffic,
+    /// The first exchange on the wire; `null` where it was not read, or the file cannot be read twice.
+    pub exhibit: Option<Exhibit>,
+}
+
+/// What a capture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// A known string stands at a level that needs no secret.
+    Exposed,
+    /// No known string does, everything that was said is accounted for, and the controls show that the search would
+    /// have found it.
+    Sealed,
+    /// Neither can be said.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exposed => "exposed",
+            Self::Sealed => "sealed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// The verdict that the experiment expects of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expected {
+    /// Plaintext: the strings are readable.
+    Exposed,
+    /// TLS: they are not.
+    Sealed,
+    /// Boxes without network: nothing of them is there. Of such captures the isolation run is judged, not they.
+    Isolated,
+}
+
+/// Number of strings by level.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Strings that stand in one frame.
+    pub verbatim: u64,
+    /// Strings split over segments.
+    pub reassembled: u64,
+    /// Strings behind an encoding.
+    pub decoded: u64,
+    /// Strings that need the key log.
+    pub decrypted: u64,
+    /// Strings that were not found.
+    pub absent: u64,
+    /// All strings.
+    pub total: u64,
+}

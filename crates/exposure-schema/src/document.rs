@@ -1,0 +1,58 @@
+//! The document as a whole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+use crate::capture::Capture;
+use crate::isolation::Isolation;
+
+/// The whole document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exposure {
+    /// [`SCHEMA`].
+    pub schema: Name,
+    /// The program that wrote it.
+    pub program: Program,
+    /// One entry for each capture, in the order of their paths.
+    pub captures: Vec<Capture>,
+    /// What the comparison of the plaintext and the TLS captures proves; `null` where there is nothing to compare.
+    pub conclusion: Option<Conclusion>,
+    /// Why the conclusion is what it is.
+    pub reasons: Vec<String>,
+    /// Isolation runs, in the order of their paths.
+    pub isolation: Vec<Isolation>,
+    /// Inputs that could not be analyzed, each with why.
+    pub errors: Vec<String>,
+}
+
+/// Name and version of a program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Program {
+    /// `analyze`.
+    pub name: Name,
+    /// Its version.
+    pub version: Name,
+}
+
+/// What the comparison proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Conclusion {
+    /// The plaintext variants are exposed, the TLS variants sealed, and nothing is in doubt.
+    Proven,
+    /// A capture shows the opposite of what was expected of its variant.
+    Refuted,
+    /// Something is in doubt.
+    Inconclusive,
+}
+
+impl Conclusion {
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Refuted => "refuted",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! TLS connections: what everybody sees of them, and what only the key log shows.
+
+use serde::{Deserialize, Serialize};
+
+/// What TLS shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tls {
+    /// TLS connections.
+    pub connections: u64,
+    /// Records of both directions of all connections.
+    pub records: TlsRecords,
+    /// The first 256 connections.
+    pub sessions: Vec<TlsSession>,
+}
+
+/// Records by what became of them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TlsRecords {
+    /// All.
+    pub total: u64,
+    /// Of the outer type `application_data`.
+    pub application_data: u64,
+    /// Opened with the key log.
+    pub authenticated: u64,
+    /// Not authentic under the key log.
+    pub failed: u64,
+    /// Not tried.
+    pub not_opened: u64,
+}
+
+/// One TLS connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TlsSession {
+    /// TCP stream.
+    pub stream: u32,
+    /// Client's address and port.
+    pub client: String,
+    /// Server's address and port.
+    pub server: String,
+    /// What everybody on the wire sees.
+    pub visible: TlsVisible,
+    /// What only the key log shows.
+    pub hidden: TlsHidden,
+}
+
+/// What everybody on the wire sees of a TLS connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TlsVisible {
+    /// Server name that the client asked for.
+    pub server_name: Option<String>,
+    /// Versions that the client offered.
+    pub versions_offered: Vec<String>,
+    /// Application protocols that the client offered.
+    pub alpn_offered: Vec<String>,
+    /// Application protocol, where the server's choice is not encrypted.
+    pub alpn: Option<String>,
+    /// Version.
+    pub version: Option<String>,
+    /// Cipher suite.
+    pub cipher_suite: Option<String>,
+    /// Group of the key exchange.
+    pub named_group: Option<String>,
+    /// Whether the group is a post-quantum hybrid.
+    pub post_quantum_hybrid: Option<bool>,
+    /// Certificates, where they are not encrypted.
+    pub certificates: Vec<CertificateEntry>,
+    /// Records that the client and the server sent.
+    pub records: [u64; 2],
+    /// Bytes that the client and the server sent.
+    pub stream_bytes: [u64; 2],
+}
+
+/// What only the key log shows of a TLS connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TlsHidden {
+    /// Application protocol.
+    pub alpn: Option<String>,
+    /// Certificates.
+    pub certificates: Vec<CertificateEntry>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateEntry {
+    /// Subject.
+    pub subject: String,
+    /// Issuer.
+    pub issuer: String,
+    /// Names it is good for.
+    pub subject_alt_names: Vec<String>,
+    /// SHA-256 of its DER.
+    pub sha256: String,
+}
