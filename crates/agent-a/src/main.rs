@@ -9,6 +9,7 @@ use agent_a::endpoint::{Endpoint, Resolve};
 use agent_a::run::{Plan, run};
 use agent_a::script::{SCRIPT_LENGTH, Template};
 use agent_core::hex128::Hex128;
+use agent_core::http_version::HttpVersion;
 use agent_core::journal::Journal;
 use agent_core::key_log::{self, FileKeyLog};
 use agent_core::logging;
@@ -39,7 +40,10 @@ struct Args {
     /// Connect to this address instead of the one the name stands for; separate several by commas.
     #[arg(long, value_name = "HOST=IP[:PORT]", value_delimiter = ',', env = "RESOLVE")]
     resolve: Vec<Resolve>,
-    /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
+    /// The HTTP version to speak; an answer in another version is wrong.
+    #[arg(long, value_name = "VERSION", default_value_t, env = "HTTP_VERSION")]
+    http_version: HttpVersion,
+    /// TLS versions to offer: 1.3, 1.2 or 1.2,1.3.
     #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
     tls_versions: TlsVersions,
     /// Send this message instead of the script.
@@ -124,7 +128,15 @@ fn plan(args: &Args) -> Result<Plan> {
     };
     let journal = Arc::new(Journal::open_if(given(args.journal.as_ref()), run, "agent-a")?);
     let count = args.count.map_or(if template.is_some() { 1 } else { SCRIPT_LENGTH }, |count| count as usize);
-    Ok(Plan { endpoint, tls, journal, template, count, patience: Duration::from_secs(args.deadline.into()) })
+    Ok(Plan {
+        endpoint,
+        http_version: args.http_version,
+        tls,
+        journal,
+        template,
+        count,
+        server_wait: Duration::from_secs(args.deadline.into()),
+    })
 }
 
 fn read_template(path: &Path) -> Result<Template> {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_core::http_version::HttpVersion;
 use agent_core::journal::Journal;
 use agent_core::text::printable_bytes;
 use anyhow::{Context, Result};
@@ -22,6 +23,8 @@ const SHOWN_CHARACTERS: usize = 300;
 pub struct Plan {
     /// The server.
     pub endpoint: Endpoint,
+    /// The HTTP version that every answer must have.
+    pub http_version: HttpVersion,
     /// Whom to trust.
     pub tls: ClientConfig,
     /// Where messages are written down.
@@ -30,8 +33,8 @@ pub struct Plan {
     pub template: Option<Template>,
     /// How many messages.
     pub count: usize,
-    /// How long to wait for the server.
-    pub patience: Duration,
+    /// How long to wait until the server accepts the first connection.
+    pub server_wait: Duration,
 }
 
 /// How a run went.
@@ -53,8 +56,8 @@ pub struct Tally {
 pub async fn run(plan: &Plan, out: &mut impl Write) -> Result<Tally> {
     let session = |connections| Session::new(&plan.endpoint, &plan.tls, connections, &plan.journal);
     let kept_alive = session(Connections::KeptAlive)?;
-    let deadline = Instant::now() + plan.patience;
-    let mut verifier = Verifier::default();
+    let deadline = Instant::now() + plan.server_wait;
+    let mut verifier = Verifier::new(plan.http_version);
     let mut tally = Tally::default();
     for number in 0..plan.count {
         let message = plan.message(number)?;

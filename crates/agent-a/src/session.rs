@@ -46,6 +46,8 @@ pub enum Connections {
 /// What came back.
 #[derive(Clone, Debug)]
 pub struct Reply {
+    /// The HTTP version of the answer.
+    pub version: http::Version,
     /// The status.
     pub status: StatusCode,
     /// The Content-Type.
@@ -112,7 +114,7 @@ impl Session {
             .body(reqwest::Body::wrap(recorded));
         let mut response = request.send().await?;
         let ends = Ends::of(&response);
-        let status = response.status();
+        let (version, status) = (response.version(), response.status());
         let content_type = response
             .headers()
             .get(CONTENT_TYPE_HEADER)
@@ -133,7 +135,7 @@ impl Session {
             content_type: content_type.as_deref(),
             body: &body,
         })?;
-        Ok(Reply { status, content_type, body: body.into() })
+        Ok(Reply { version, status, content_type, body: body.into() })
     }
 
     /// As [`Session::post`], but waits until `deadline` for a server that cannot be connected to yet.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use agent_core::hex128::Hex128;
+use agent_core::http_version::HttpVersion;
 use agent_core::message::CONTENT_TYPE;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -15,18 +16,28 @@ use crate::session::Reply;
 /// The keys of an answer, in their order.
 const KEYS: [&str; 7] = ["id", "type", "tool_name", "status", "result", "request", "canary"];
 
-/// What earlier answers said, for what must hold over all of them.
-#[derive(Debug, Default)]
+/// Checks the answers of one run, and remembers what must differ between them.
+#[derive(Debug)]
 pub struct Verifier {
+    http_version: HttpVersion,
     canaries: HashSet<String>,
 }
 
 impl Verifier {
+    /// A verifier that has seen no answer yet and expects every answer in `http_version`.
+    pub fn new(http_version: HttpVersion) -> Self {
+        Self { http_version, canaries: HashSet::new() }
+    }
+
     /// Checks the answer to `sent`.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&mut self, sent: &Outgoing, reply: &Reply) -> Result<()> {
+        let expected = match self.http_version {
+            HttpVersion::Http11 => http::Version::HTTP_11,
+        };
+        ensure!(reply.version == expected, "the answer is {:?}, not {expected:?}", reply.version);
         ensure!(reply.status == reqwest::StatusCode::OK, "the status is {}, not 200", reply.status);
         ensure!(
             reply.content_type.as_deref() == Some(CONTENT_TYPE),
@@ -158,9 +169,21 @@ mod tests {
     }
 
     fn check(sent: &Outgoing, answer: &Value) -> Result<()> {
-        let body = answer.to_string().into();
-        let reply = Reply { status: reqwest::StatusCode::OK, content_type: Some(CONTENT_TYPE.into()), body };
-        Verifier::default().check(sent, &reply)
+        verifier().check(sent, &reply(answer.to_string().into()))
+    }
+
+    fn verifier() -> Verifier {
+        Verifier::new(HttpVersion::default())
+    }
+
+    /// An answer that is right but for its body.
+    fn reply(body: bytes::Bytes) -> Reply {
+        Reply {
+            version: http::Version::HTTP_11,
+            status: reqwest::StatusCode::OK,
+            content_type: Some(CONTENT_TYPE.into()),
+            body,
+        }
     }
 
     #[test]
@@ -207,20 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn status_type_and_repeated_canaries_count() {
+    fn rejects_wrong_version_status_and_content_type_and_repeated_canary() {
         let (sent, answer) = right(0);
-        let mut reply = Reply {
-            status: reqwest::StatusCode::OK,
-            content_type: Some(CONTENT_TYPE.into()),
-            body: answer.to_string().into(),
-        };
-        let mut verifier = Verifier::default();
-        verifier.check(&sent, &reply).unwrap();
-        assert!(verifier.check(&sent, &reply).unwrap_err().to_string().contains("canary"));
-        reply.content_type = None;
-        assert!(Verifier::default().check(&sent, &reply).is_err());
-        reply.content_type = Some(CONTENT_TYPE.into());
-        reply.status = reqwest::StatusCode::CREATED;
-        assert!(Verifier::default().check(&sent, &reply).is_err());
+        let right = reply(answer.to_string().into());
+        let mut seen = verifier();
+        seen.check(&sent, &right).unwrap();
+        let error = seen.check(&sent, &right).unwrap_err().to_string();
+        assert!(error.contains("canary"), "{error}");
+
+        let wrong = [
+            (
+                Reply { version: http::Version::HTTP_10, ..right.clone() },
+                "the answer is HTTP/1.0, not HTTP/1.1",
+            ),
+            (
+                Reply { version: http::Version::HTTP_2, ..right.clone() },
+                "the answer is HTTP/2.0, not HTTP/1.1",
+            ),
+            (Reply { status: reqwest::StatusCode::CREATED, ..right.clone() }, "the status is 201 Created"),
+            (Reply { content_type: None, ..right }, "the Content-Type is None"),
+        ];
+        for (reply, words) in wrong {
+            let error = verifier().check(&sent, &reply).unwrap_err().to_string();
+            assert!(error.starts_with(words), "{error}");
+        }
     }
 }

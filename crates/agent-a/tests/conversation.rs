@@ -79,6 +79,7 @@ fn agent_a() -> Command {
         "SERVER_URL",
         "CA_CERT",
         "RESOLVE",
+        "HTTP_VERSION",
         "TLS_VERSIONS",
         "MESSAGE",
         "COUNT",
@@ -105,7 +106,7 @@ fn whole_script(scheme: &str, tls_versions: Option<&str>) {
     let lab = Lab::start(tls_versions);
     let run = "0123456789abcdef0123456789abcdef";
     let versions = tls_versions.unwrap_or("1.3");
-    let output = lab.run(scheme, &["--run-id", run, "--tls-versions", versions]);
+    let output = lab.run(scheme, &["--run-id", run, "--http-version", "1.1", "--tls-versions", versions]);
     assert_success(&output);
 
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -342,6 +343,7 @@ fn what_cannot_be_done_leaves_with_2() {
         (vec!["--message", bad.to_str().unwrap()], "bad.json"),
         (vec!["--count", "0"], "--count"),
         (vec!["--tls-versions", "1.0"], "1.0"),
+        (vec!["--http-version", "2"], "HTTP version `2` is not supported; supported: 1.1"),
         (vec!["--run-id", "x"], "32 lower-case hex"),
         (vec!["--journal", "/nowhere/a.jsonl"], "/nowhere/a.jsonl"),
         (vec!["--no-such-flag"], "--no-such-flag"),
