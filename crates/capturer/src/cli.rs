@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use experiment::files::RunName;
-use experiment::{Backend, RunId, Variant};
+use experiment::{Backend, Experiment, RunId};
 
 /// Records packets to a pcap file and states in a manifest what was recorded.
 ///
@@ -39,17 +39,17 @@ pub(crate) enum Command {
 /// What both vantages are told about the run.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The variant that is run.
-    #[arg(long, env = "CAPTURE_VARIANT")]
-    pub(crate) variant: &'static Variant,
+    /// The experiment that is run: a variant's name, or isolation.
+    #[arg(long = "variant", value_name = "EXPERIMENT", env = "CAPTURE_VARIANT")]
+    pub(crate) experiment: Experiment,
     /// Folder for the capture and its manifest; made if absent.
     #[arg(long, value_name = "DIR", env = "CAPTURE_OUTPUT")]
     pub(crate) output: PathBuf,
-    /// Stem of the files [default: the variant's name].
+    /// Stem of the file names [default: the experiment's name].
     #[arg(long, env = "CAPTURE_NAME")]
     pub(crate) name: Option<RunName>,
-    /// agent-b's port [default: the variant's]. The kernel filter of `interface` takes this port only; 0 takes
-    /// everything.
+    /// The server's port [default: the experiment's]. The kernel filter of `interface` keeps this port only; 0 keeps
+    /// every frame.
     #[arg(long, env = "CAPTURE_PORT")]
     pub(crate) port: Option<u16>,
     /// Bytes kept of each frame.

@@ -14,8 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use experiment::files::{create_private, rename_durably, write_private};
 use experiment::{
-    Backend, CaptureRecord, Manifest, ProgramRecord, RunFiles, RunId, Vantage, VariantRecord, manifest,
-    random,
+    Backend, CaptureRecord, Experiment, Manifest, ProgramRecord, RunFiles, RunId, Vantage, VariantRecord,
+    manifest, random,
 };
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ impl Session {
     pub(crate) fn begin(args: &RunArgs, start: Start) -> anyhow::Result<Self> {
         let name = match &args.name {
             Some(name) => name.clone(),
-            None => args.variant.name.parse()?,
+            None => args.experiment.name().parse()?,
         };
         let files = RunFiles::new(&args.output, name);
         fs::create_dir_all(files.directory())
@@ -77,7 +77,7 @@ impl Session {
             schema: manifest::SCHEMA.to_owned(),
             run_id: args.run_id.clone().map_or_else(RunId::fresh, Ok)?,
             name: files.name().to_owned(),
-            variant: VariantRecord::new(args.variant, start.port),
+            variant: VariantRecord::new(args.experiment, start.port),
             backend: start.backend,
             vantage: start.vantage,
             interface: start.interface,
@@ -97,10 +97,10 @@ impl Session {
             started_at_unix_ns: unix_ns(),
             ended_at_unix_ns: None,
             finished: false,
-            // Boxes are written down in a journal of the whole run.
-            journals: match args.variant.is_isolation() {
-                true => Vec::new(),
-                false => vec![files.journal_a(), files.journal_b()],
+            journals: match args.experiment {
+                Experiment::Comparison(_) => vec![files.journal_a(), files.journal_b()],
+                // `isolation.json` names the box journals, for all captures of the run.
+                Experiment::Isolation => Vec::new(),
             },
             key_log: args.key_log.clone(),
             decoys: random::decoys()?,
@@ -108,7 +108,7 @@ impl Session {
                 name: env!("CARGO_PKG_NAME").to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             },
-            expected_verdict: args.variant.expected_verdict,
+            expected_verdict: args.experiment.expected_verdict(),
         };
         manifest.write(&files.path(&files.partial_manifest()))?;
         Ok(Self { files, manifest, file, ready_file: args.ready_file.clone() })

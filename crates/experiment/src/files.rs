@@ -1,7 +1,7 @@
 //! The files of a run: their names, and how they are written.
 //!
-//! Captures hold what was said and key logs hold secrets, so every file is for its owner alone (mode 0600). Files that
-//! others wait for or rely on are written under another name, synced, and renamed: they are whole or absent.
+//! Captures hold the agents' messages and key logs hold secrets, so only the owner can read the files (mode 0600). A file
+//! that other programs wait for or rely on is written under another name, synced, and renamed: it is whole or absent.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use crate::random;
 
-/// The names of one run's files, all built from the run's name in one folder.
+/// The names of one run's files in one folder, all built from the run's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFiles {
     directory: PathBuf,
@@ -18,12 +18,12 @@ pub struct RunFiles {
 }
 
 impl RunFiles {
-    /// The files of the run `name` in `directory`. Nothing is touched.
+    /// The files of the run `name` in `directory`. Does not access the file system.
     pub fn new(directory: impl Into<PathBuf>, name: RunName) -> Self {
         Self { directory: directory.into(), name }
     }
 
-    /// The folder they are in.
+    /// The folder that holds the files.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -35,7 +35,7 @@ impl RunFiles {
         self.name.as_str()
     }
 
-    /// A file of the folder.
+    /// The path of `file_name` in the folder.
     #[must_use]
     pub fn path(&self, file_name: &str) -> PathBuf {
         self.directory.join(file_name)
@@ -47,31 +47,31 @@ impl RunFiles {
         format!("{}.pcap", self.name)
     }
 
-    /// `NAME.manifest.json`, what the capturer says about it.
+    /// `NAME.manifest.json`, the capturer's record of the capture.
     #[must_use]
     pub fn manifest(&self) -> String {
         format!("{}.manifest.json", self.name)
     }
 
-    /// `NAME.partial.pcap`, the capture while it grows, and what a killed capturer leaves.
+    /// `NAME.partial.pcap`, the capture while the capturer writes it; a killed capturer leaves it behind.
     #[must_use]
     pub fn partial_capture(&self) -> String {
         format!("{}.partial.pcap", self.name)
     }
 
-    /// `NAME.partial.manifest.json`, its manifest with `finished: false`.
+    /// `NAME.partial.manifest.json`, the manifest of an unfinished capture, with `finished: false`.
     #[must_use]
     pub fn partial_manifest(&self) -> String {
         format!("{}.partial.manifest.json", self.name)
     }
 
-    /// `NAME.agent-a.jsonl`, what the client said and heard.
+    /// `NAME.agent-a.jsonl`, the client's journal.
     #[must_use]
     pub fn journal_a(&self) -> String {
         format!("{}.agent-a.jsonl", self.name)
     }
 
-    /// `NAME.agent-b.jsonl`, what the server said and heard.
+    /// `NAME.agent-b.jsonl`, the server's journal.
     #[must_use]
     pub fn journal_b(&self) -> String {
         format!("{}.agent-b.jsonl", self.name)
@@ -84,22 +84,22 @@ impl RunFiles {
     }
 }
 
-/// The stem of a run's files: one plain path component.
+/// The stem of a run's files: a single path component of safe characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunName(String);
 
 impl RunName {
-    /// The stem.
+    /// The stem as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The longest stem. With the longest ending it stays below the 255 bytes that file systems allow.
+/// The maximum length of a stem. With the longest suffix it stays below the 255 bytes that file systems allow.
 pub const RUN_NAME_MAX_BYTES: usize = 128;
 
-/// A run name that could not stand in a file name, or would reach out of the folder.
+/// A run name that is not a safe file name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "run name {0:?} must be 1 to {RUN_NAME_MAX_BYTES} letters, digits, '.', '_' or '-', the first a letter or digit"
@@ -126,11 +126,11 @@ impl std::fmt::Display for RunName {
     }
 }
 
-/// A new, empty file of mode 0600. What stood at `path` before is removed, never written into: it may be a link, or
+/// Creates an empty file of mode 0600. An existing file at `path` is removed and never written to: it may be a link, or
 /// readable by others.
 ///
 /// # Errors
-/// With `path` in the message.
+/// If the file cannot be replaced; the message names `path`.
 pub fn create_private(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named("remove", path, &error)),
@@ -139,11 +139,11 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     create_new_private(path).map_err(|error| named("create", path, &error))
 }
 
-/// Writes the whole file at once: to a temporary name beside it (mode 0600), synced, then renamed over `path`. Readers
-/// see the old file or the new one, never a part.
+/// Writes a whole file: to a temporary name beside it (mode 0600), synced, then renamed over `path`. Readers see the old
+/// file or the new one, never a part.
 ///
 /// # Errors
-/// With `path` in the message; the temporary file is gone then.
+/// If the file cannot be written; the message names `path`, and the temporary file is removed.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(file_name) = path.file_name() else {
         return Err(named("write", path, &io::Error::from(io::ErrorKind::InvalidInput)));
@@ -159,16 +159,16 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     });
     let result = written.and_then(|()| fs::rename(&temporary, path)).and_then(|()| sync_parent(path));
     result.map_err(|error| {
-        // Already failing: a temporary file that cannot be removed either is not the story to tell.
+        // The first error is the one to report, even if the temporary file cannot be removed either.
         let _ = fs::remove_file(&temporary);
         named("write", path, &error)
     })
 }
 
-/// Renames within a folder, and makes the new name durable.
+/// Renames a file within a folder, and syncs the folder so that the new name survives a crash.
 ///
 /// # Errors
-/// With both paths in the message.
+/// If the rename or the sync fails; the message names both paths.
 pub fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to).and_then(|()| sync_parent(to)).map_err(|error| {
         io::Error::new(error.kind(), format!("rename {} to {}: {error}", from.display(), to.display()))
@@ -183,7 +183,7 @@ fn create_new_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A rename is durable once its folder is synced; elsewhere than on Unix a folder cannot be opened for that.
+/// A rename survives a crash once its folder is synced. Only Unix can open a folder to sync it.
 fn sync_parent(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_built_from_the_stem() {
+    fn builds_names_from_the_stem() {
         let files = RunFiles::new("captures", "http".parse().unwrap());
         assert_eq!(files.path(&files.capture()), Path::new("captures/http.pcap"));
         assert_eq!(files.partial_manifest(), "http.partial.manifest.json");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_leave_its_folder() {
+    fn rejects_names_that_leave_the_folder_or_hide() {
         for text in [
             "",
             ".",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn write_private_replaces_and_leaves_nothing_beside() {
+    fn write_private_replaces_the_file_and_leaves_no_temporary_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.json");
         write_private(&path, b"one").unwrap();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_names_the_path_and_leaves_nothing() {
+    fn failed_write_names_the_path_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         fs::create_dir(&path).unwrap();
@@ -253,7 +253,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn files_are_for_their_owner_alone() {
+    fn files_are_readable_by_their_owner_only_and_links_are_not_followed() {
         use std::os::unix::fs::{MetadataExt, symlink};
 
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
-//! The files of the isolation experiment: what was done, and what each box said.
+//! The files of the isolation experiment: a record of the run, and a journal of its sandboxes.
 //!
-//! Written by the lab and, for the boxes that it runs, by the gateway. The observer reads both with readers of its own.
+//! The lab writes both; the gateway writes the journal of the sandboxes that it runs. The observer parses them with
+//! readers of its own. In these files a sandbox is called a box.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,52 +14,62 @@ use crate::files::{create_private, write_private};
 use crate::manifest::ProgramRecord;
 use crate::random::RunId;
 
-/// The `schema` member of the experiment's file.
+/// The name on command lines, and the stem of the run's files.
+pub const NAME: &str = "isolation";
+
+/// The TCP port that the gateway listens on.
+pub const PORT: u16 = 8000;
+
+/// The HTTP version that the users and the gateway speak.
+pub const HTTP_VERSION: &str = "1.1";
+
+/// The `schema` field of `isolation.json`.
 pub const SCHEMA: &str = "plainsight.isolation/1";
 
-/// The `schema` member of each line of a boxes' journal.
+/// The `schema` field of each line of a box journal.
 pub const BOX_SCHEMA: &str = "plainsight.box/1";
 
-/// The name of a box's network when it has none.
+/// The `network` of a box without network.
 pub const NO_NETWORK: &str = "none";
 
-/// What stands in the place of a network for a process without any box.
+/// The `network` of a process that ran outside any box.
 pub const UNBOXED: &str = "unboxed";
 
-/// `isolation.json`: what was done.
+/// `isolation.json`: the record of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct IsolationRecord {
     /// Always [`SCHEMA`].
     pub schema: &'static str,
-    /// The same in the manifests and in the boxes' journals.
+    /// The run id, the same as in the manifests and the box journals.
     pub run_id: RunId,
-    /// What made the boxes: `namespace` or `docker`.
+    /// The sandbox backend: `namespace` or `docker`.
     pub backend: String,
-    /// The program that wrote this.
+    /// The program that wrote the record.
     pub program: ProgramRecord,
-    /// When it began, ns since the Unix epoch.
+    /// When the run began, ns since the Unix epoch.
     pub started_at_unix_ns: u64,
-    /// When it ended, ns since the Unix epoch.
+    /// When the run ended, ns since the Unix epoch.
     pub ended_at_unix_ns: u64,
-    /// Whether it came to its end.
+    /// Whether the run finished in order.
     pub finished: bool,
-    /// The boxes without network, then the control.
+    /// The boxes without network, then the control runs.
     pub phases: Vec<PhaseRecord>,
-    /// Every interface that a box with a network could have sent by.
+    /// Every interface through which a box with a network could send.
     pub interfaces: Vec<String>,
-    /// What else may be on the wire.
-    pub talk: TalkRecord,
-    /// Who talked to the gateway.
+    /// The expected traffic: the users' requests to the gateway.
+    #[serde(rename = "talk")]
+    pub user_traffic: UserTrafficRecord,
+    /// The users whose requests ran in boxes.
     pub users: Vec<UserRecord>,
-    /// Who claimed to be somebody else.
+    /// The request that a client made in another user's name, if there was one.
     pub replay: Option<ReplayRecord>,
 }
 
 impl IsolationRecord {
-    /// Writes it as indented JSON, mode 0600, whole or not at all.
+    /// Writes the record as indented JSON, mode 0600, whole or not at all.
     ///
     /// # Errors
-    /// With `path` in the message.
+    /// If the file cannot be written; the message names `path`.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         json.push(b'\n');
@@ -66,23 +77,23 @@ impl IsolationRecord {
     }
 }
 
-/// One part of the run.
+/// One phase of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct PhaseRecord {
     /// `isolated` or `control`.
     pub name: &'static str,
-    /// Name of the boxes' journal, beside the experiment's file.
+    /// The file name of the box journal, beside `isolation.json`.
     pub boxes: String,
-    /// Names of the captures that ran meanwhile.
+    /// The file names of the captures that covered the phase.
     pub captures: Vec<String>,
 }
 
-/// The users' talk with the gateway.
+/// The addresses of the traffic between the users and the gateway.
 #[derive(Debug, Clone, Serialize)]
-pub struct TalkRecord {
-    /// Where the gateway listens.
+pub struct UserTrafficRecord {
+    /// The gateway's listening address.
     pub server: SocketAddr,
-    /// Addresses that talk to it.
+    /// The addresses that its clients send from.
     pub clients: Vec<IpAddr>,
 }
 
@@ -91,92 +102,92 @@ pub struct TalkRecord {
 pub struct UserRecord {
     /// The value of the header `X-User-Id`.
     pub id: String,
-    /// What this user told the gateway and nobody else may get.
+    /// A secret that the user sends to the gateway and that no other user may receive.
     pub secret: String,
-    /// Where this user talks from.
+    /// The address that the user sends from.
     pub address: IpAddr,
-    /// What this user's box was asked to try.
-    pub attempts: Vec<AskedRecord>,
+    /// The escape attempts that the user's box was asked to make.
+    pub attempts: Vec<AttemptRecord>,
 }
 
-/// One way out of a box.
+/// One escape attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskedRecord {
-    /// Which: `tcp`, `dns`, `file`, …
+pub struct AttemptRecord {
+    /// The kind of attempt: `tcp`, `dns`, `file`, …
     pub kind: String,
-    /// Where to.
+    /// The address or path that it targets.
     pub target: String,
 }
 
-/// A request in another user's name.
+/// A request that a client made in another user's name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplayRecord {
-    /// Whose name.
+    /// The user whose name it carried.
     pub user: String,
-    /// The address that claimed it.
+    /// The address that sent it.
     pub client: IpAddr,
 }
 
-/// One box that ran: a line of a boxes' journal.
+/// One box that ran: a line of a box journal.
 #[derive(Debug, Clone, Serialize)]
 pub struct BoxRecord {
     /// Always [`BOX_SCHEMA`].
     pub schema: &'static str,
-    /// The run it belongs to.
+    /// The run id.
     pub run: String,
-    /// Its name.
+    /// The name of the box.
     #[serde(rename = "box")]
     pub name: String,
-    /// For whom it ran.
+    /// The user whose request it ran.
     pub user: Option<String>,
-    /// The conversation it belongs to.
+    /// The conversation that the request belongs to.
     pub conversation_id: Option<String>,
-    /// [`NO_NETWORK`], [`UNBOXED`], or what it was given.
+    /// [`NO_NETWORK`], [`UNBOXED`], or the network that the box was given.
     pub network: String,
-    /// When it was asked for, ns since the Unix epoch.
+    /// When the box was requested, ns since the Unix epoch.
     pub started_at_unix_ns: u64,
-    /// When it was gone, ns since the Unix epoch.
+    /// When the box was removed, ns since the Unix epoch.
     pub ended_at_unix_ns: u64,
-    /// How it ended; `code 0` if all was well.
+    /// How the program ended; `code 0` after success.
     pub exit: String,
-    /// What bounded it, as read back from the kernel.
+    /// The limits in force, as read back from the kernel.
     pub limits: Vec<LimitRecord>,
-    /// What it wrote to stdout.
+    /// The program's stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// The program's stderr.
     pub stderr: String,
 }
 
-/// A limit that was in force.
+/// A limit in force.
 #[derive(Debug, Clone, Serialize)]
 pub struct LimitRecord {
-    /// What it bounds.
+    /// The resource that it bounds.
     pub name: String,
-    /// What enforces it.
+    /// The mechanism that enforces it.
     pub mechanism: String,
     /// The bound.
     pub value: String,
 }
 
-/// A boxes' journal, mode 0600. Each line is in the file before [`BoxJournal::append`] returns.
+/// A box journal, mode 0600. [`BoxJournal::append`] writes a line before it returns.
 #[derive(Debug)]
 pub struct BoxJournal {
     file: File,
 }
 
 impl BoxJournal {
-    /// A new, empty one.
+    /// Creates an empty journal at `path`; a file that is there already is replaced.
     ///
     /// # Errors
-    /// With `path` in the message.
+    /// If the file cannot be created; the message names `path`.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self { file: create_private(path)? })
     }
 
-    /// Adds one line.
+    /// Appends one line.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If the line cannot be written.
     pub fn append(&mut self, record: &BoxRecord) -> io::Result<()> {
         let mut line = serde_json::to_vec(record).map_err(io::Error::other)?;
         line.push(b'\n');
@@ -209,9 +220,9 @@ mod tests {
         }
     }
 
-    /// The names and the order are an interface: another program reads them.
+    /// Field names and their order are an interface: another program reads them.
     #[test]
-    fn a_line_is_the_documented_one() {
+    fn journal_line_matches_the_documented_format() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("isolation.boxes.jsonl");
         let mut journal = BoxJournal::create(&path).unwrap();
@@ -227,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_experiments_file_is_the_documented_one() {
+    fn record_matches_the_documented_format() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("isolation.json");
         let run = IsolationRecord {
@@ -243,7 +254,7 @@ mod tests {
                 boxes: "isolation.boxes.jsonl".to_owned(),
                 captures: vec!["isolation.lo.pcap".to_owned()],
             }],
-            talk: TalkRecord {
+            user_traffic: UserTrafficRecord {
                 server: "10.78.0.1:8000".parse().unwrap(),
                 clients: vec!["10.78.0.2".parse().unwrap()],
             },
@@ -252,7 +263,7 @@ mod tests {
                 id: "alice".to_owned(),
                 secret: "s".to_owned(),
                 address: "10.78.0.2".parse().unwrap(),
-                attempts: vec![AskedRecord { kind: "tcp".to_owned(), target: "10.79.0.2:8000".to_owned() }],
+                attempts: vec![AttemptRecord { kind: "tcp".to_owned(), target: "10.79.0.2:8000".to_owned() }],
             }],
             replay: Some(ReplayRecord { user: "alice".to_owned(), client: "10.78.0.3".parse().unwrap() }),
         };

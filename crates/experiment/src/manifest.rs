@@ -1,7 +1,7 @@
-//! `NAME.manifest.json`: what the capturer states about a capture.
+//! `NAME.manifest.json`: the capturer's record of a capture.
 //!
-//! The analyzer trusts a capture only as far as its manifest vouches for it: that the file is the one that was written
-//! (SHA-256), that it was closed in order, that the kernel dropped nothing, that no frame was cut.
+//! The manifest lets the analyzer check a capture: that the file is unchanged (SHA-256) and complete (closed in order),
+//! that the kernel dropped no frame, and that no frame was cut.
 
 use std::io;
 use std::path::Path;
@@ -9,57 +9,60 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::Experiment;
 use crate::files::write_private;
+use crate::isolation;
 use crate::random::RunId;
-use crate::variant::{ExpectedVerdict, Scheme, UnknownName, Variant};
+use crate::variant::{ExpectedVerdict, Scheme, UnknownName};
 
-/// The `schema` member of every manifest this crate writes.
+/// The `schema` field of every manifest that this crate writes.
 pub const SCHEMA: &str = "plainsight.manifest/1";
 
-/// One capture, described. Members that are known only at the end are `None` until it is [`finished`](Self::finished).
+/// The description of one capture. Fields that are known only at its end are `None` until it is
+/// [`finished`](Self::finished).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Always [`SCHEMA`].
     pub schema: String,
-    /// The same in the journals of this run.
+    /// The run id, the same as in the journals of the run.
     pub run_id: RunId,
-    /// Stem of the run's files.
+    /// The stem of the run's files.
     pub name: String,
-    /// How the agents were run.
+    /// The experiment that was run.
     pub variant: VariantRecord,
-    /// Where the traffic ran.
+    /// The environment that carried the traffic.
     pub backend: Backend,
-    /// How the frames were come by.
+    /// How the capturer obtained the frames.
     pub vantage: Vantage,
-    /// The interface captured on; `None` for a relay.
+    /// The interface that was captured; `None` for a relay.
     pub interface: Option<String>,
-    /// Link type of the capture file (`LINKTYPE_*`); 1 is Ethernet.
+    /// The link type of the capture file (`LINKTYPE_*`); 1 is Ethernet.
     pub link_type: u32,
     /// The capture file.
     pub capture: CaptureRecord,
-    /// When the capturer was ready, ns since the Unix epoch.
+    /// When the capturer created the capture file, ns since the Unix epoch. The first frame is not earlier.
     pub started_at_unix_ns: u64,
-    /// When it stopped reading, ns since the Unix epoch.
+    /// When the capturer stopped reading, ns since the Unix epoch.
     pub ended_at_unix_ns: Option<u64>,
-    /// Whether the capture was closed in order. `false` is what a crash leaves behind.
+    /// Whether the capturer closed the capture in order; `false` after a crash.
     pub finished: bool,
     /// File names of the agents' journals, beside the manifest.
     pub journals: Vec<String>,
     /// File name of the NSS key log, beside the manifest; `None` without TLS.
     pub key_log: Option<String>,
-    /// Values of the canaries' form that nobody ever sends.
+    /// Values in the form of canaries that no program sends; the search must not find them.
     pub decoys: Vec<String>,
-    /// The program that wrote this.
+    /// The program that wrote the manifest.
     pub program: ProgramRecord,
-    /// What the analyzer is expected to find; the same as the variant's.
+    /// The expected verdict, the same as in `variant`.
     pub expected_verdict: ExpectedVerdict,
 }
 
 impl Manifest {
-    /// Writes it as indented JSON, mode 0600, whole or not at all.
+    /// Writes the manifest as indented JSON, mode 0600, whole or not at all.
     ///
     /// # Errors
-    /// With `path` in the message.
+    /// If the file cannot be written; the message names `path`.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         json.push(b'\n');
@@ -72,84 +75,91 @@ impl Manifest {
 pub struct CaptureRecord {
     /// File name, beside the manifest.
     pub file: String,
-    /// SHA-256 of the whole file, 64 lower-case hex digits.
+    /// SHA-256 of the whole file in 64 lower-case hex digits.
     pub sha256: Option<String>,
-    /// Frames in the file.
+    /// Number of frames in the file.
     pub frames: Option<u64>,
     /// Size of the file in bytes.
     pub bytes: Option<u64>,
-    /// Frames that passed the filter and that the kernel could not queue. `None` for a relay, which has no such queue.
+    /// Frames that passed the filter but did not fit into the kernel's queue. `None` for a relay, which has no such queue.
     pub kernel_drops: Option<u64>,
-    /// The most bytes kept of a frame.
+    /// The maximum number of bytes kept of a frame.
     pub snaplen: u32,
-    /// The kernel filter in tcpdump's words; empty when everything was taken.
+    /// The kernel filter in tcpdump's syntax; empty if every frame was captured.
     pub filter: String,
-    /// Frames longer than the snaplen, cut to it.
+    /// Frames cut to the snaplen.
     pub truncated_frames: u64,
-    /// Frames handed over by this host's own stack before their transport checksum was filled in (checksum offload):
-    /// written as they were seen, so their checksum field is not that of a wire.
+    /// Frames that this host's network stack passed on before it filled in their transport checksum (checksum offload).
+    /// They are written as captured, so their checksum field differs from what a network would carry.
     pub unfinished_checksums: u64,
-    /// Frames that stand for several segments (segmentation or receive offload), larger than a wire would carry.
+    /// Frames that combine several segments (segmentation or receive offload), larger than a network would carry.
     pub segmentation_offload_frames: u64,
 }
 
-/// A [`Variant`] as the manifest tells it, so that a reader needs no table.
+/// The experiment in a manifest, written out so that a reader needs no table.
+///
+/// The isolation experiment fills the same fields as a variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VariantRecord {
-    /// See [`Variant::name`].
+    /// [`Experiment::name`].
     pub name: String,
-    /// See [`Variant::scheme`].
+    /// The scheme that clients use.
     pub scheme: Scheme,
-    /// See [`Variant::http_version`].
+    /// The HTTP version that clients and server are pinned to.
     pub http_version: String,
-    /// See [`Variant::tls_versions`].
+    /// The TLS versions that both sides offer; empty without TLS.
     pub tls_versions: Vec<String>,
-    /// The port agent-b really listened on, as far as the capturer was told.
+    /// The server's port, as far as the capturer knows it.
     pub port: u16,
-    /// See [`Variant::expected_verdict`].
+    /// [`Experiment::expected_verdict`].
     pub expected_verdict: ExpectedVerdict,
 }
 
 impl VariantRecord {
-    /// The table's row, with the port that was really used.
+    /// The record of `experiment` with a server on `port`.
     #[must_use]
-    pub fn new(variant: &Variant, port: u16) -> Self {
+    pub fn new(experiment: impl Into<Experiment>, port: u16) -> Self {
+        let experiment = experiment.into();
+        let (scheme, http_version, tls_versions) = match experiment {
+            Experiment::Comparison(variant) => (variant.scheme, variant.http_version, variant.tls_versions),
+            Experiment::Isolation => (Scheme::Http, isolation::HTTP_VERSION, [].as_slice()),
+        };
         Self {
-            name: variant.name.to_owned(),
-            scheme: variant.scheme,
-            http_version: variant.http_version.to_owned(),
-            tls_versions: variant.tls_versions.iter().map(|&version| version.to_owned()).collect(),
+            name: experiment.name().to_owned(),
+            scheme,
+            http_version: http_version.to_owned(),
+            tls_versions: tls_versions.iter().map(|&version| version.to_owned()).collect(),
             port,
-            expected_verdict: variant.expected_verdict,
+            expected_verdict: experiment.expected_verdict(),
         }
     }
 }
 
-/// The program that wrote a manifest.
+/// The program that wrote a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRecord {
-    /// Its name.
+    /// The name of its executable.
     pub name: String,
     /// Its version.
     pub version: String,
 }
 
-/// Where the traffic ran.
+/// The environment that carries the traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// Two network namespaces joined by a veth pair.
     Netns,
-    /// Loopback, with a recording relay between the agents.
+    /// Loopback with a recording relay between the agents.
     Relay,
-    /// Containers.
+    /// Docker containers.
     Docker,
 }
 
 impl Backend {
     const ALL: [Self; 3] = [Self::Netns, Self::Relay, Self::Docker];
 
-    /// The name on command lines and in manifests.
+    /// The backend as command lines and manifests name it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -177,19 +187,20 @@ impl std::fmt::Display for Backend {
     }
 }
 
-/// How the frames were come by.
+/// How a capturer obtains its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Vantage {
-    /// Taken by the kernel from a network interface.
+    /// The kernel captures them on a network interface.
     Interface,
-    /// Built from the bytes that crossed a relay's sockets.
+    /// The relay builds them from the bytes that pass through its sockets.
     Relay,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::variant::Variant;
 
     fn manifest() -> Manifest {
         let variant = Variant::named("https").unwrap();
@@ -225,9 +236,9 @@ mod tests {
         }
     }
 
-    /// The names, the order and the nulls are an interface: other programs read them.
+    /// Field names, their order and nulls are an interface: other programs read them.
     #[test]
-    fn the_json_is_the_documented_one() {
+    fn json_matches_the_documented_format() {
         let expected = concat!(
             r#"{"schema":"plainsight.manifest/1","run_id":"00112233445566778899aabbccddeeff","name":"https","#,
             r#""variant":{"name":"https","scheme":"https","http_version":"1.1","tls_versions":["1.3"],"port":8443,"#,
@@ -242,8 +253,19 @@ mod tests {
         assert_eq!(serde_json::to_string(&manifest()).unwrap(), expected);
     }
 
+    /// The isolation experiment keeps the fields and values that it had as a row of the table.
     #[test]
-    fn what_is_written_reads_back_the_same() {
+    fn record_of_the_isolation_experiment_matches_the_documented_format() {
+        let expected = concat!(
+            r#"{"name":"isolation","scheme":"http","http_version":"1.1","tls_versions":[],"port":8000,"#,
+            r#""expected_verdict":"isolated"}"#
+        );
+        let record = VariantRecord::new(Experiment::Isolation, Experiment::Isolation.port());
+        assert_eq!(serde_json::to_string(&record).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_written_manifest_reads_back_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("https.manifest.json");
         manifest().write(&path).unwrap();
@@ -253,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_backend_lists_the_known_ones() {
+    fn rejects_unknown_backend_and_lists_the_known_ones() {
         let error = "vm".parse::<Backend>().unwrap_err();
         assert_eq!(error.to_string(), "unknown backend \"vm\"; known: netns, relay, docker");
     }

@@ -1,7 +1,7 @@
-//! Randomness from the operating system: run ids and decoys.
+//! Random bytes from the operating system: run ids and decoys.
 //!
-//! Asked for directly, not through a TLS library: aws-lc's own generator may spend 35 ms on its first byte, and that
-//! would stand in the lab's timings.
+//! They come from the operating system directly, not through a TLS library: aws-lc's generator may spend 35 ms on its
+//! first byte, which would distort the lab's timings.
 
 use std::fmt;
 use std::io;
@@ -9,14 +9,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How many decoys a manifest records. Eight never-sent values: one chance hit of 128 bit is out of the question, so a
-/// few suffice to show that the search does not find what was never said.
+/// Number of decoys in a manifest. A chance hit on 128 bits is practically impossible, so a few values that no program
+/// sends suffice to show that the search finds nothing that is not there.
 pub const DECOYS: usize = 8;
 
-/// Fresh values of the canaries' form (128 bit as 32 lower-case hex digits) that are never sent by anyone.
+/// Fresh values in the form of canaries (128 bits as 32 lower-case hex digits) that no program sends.
 ///
 /// # Errors
-/// When the operating system gives no random bytes.
+/// If the operating system returns no random bytes.
 pub fn decoys() -> io::Result<Vec<String>> {
     (0..DECOYS).map(|_| hex128()).collect()
 }
@@ -24,7 +24,7 @@ pub fn decoys() -> io::Result<Vec<String>> {
 /// 128 random bits as 32 lower-case hex digits.
 ///
 /// # Errors
-/// When the operating system gives no random bytes.
+/// If the operating system returns no random bytes.
 pub fn hex128() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_le_bytes(bytes()?)))
 }
@@ -32,29 +32,29 @@ pub fn hex128() -> io::Result<String> {
 /// `N` random bytes.
 ///
 /// # Errors
-/// When the operating system gives no random bytes.
+/// If the operating system returns no random bytes.
 pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut buffer = [0; N];
     getrandom::fill(&mut buffer)
-        .map_err(|error| io::Error::other(format!("operating system's randomness: {error}")))?;
+        .map_err(|error| io::Error::other(format!("random bytes from the operating system: {error}")))?;
     Ok(buffer)
 }
 
-/// What ties the files of one run together: 32 lower-case hex digits.
+/// The id that ties the files of one run together: 32 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
 impl RunId {
-    /// A new one, different from all others.
+    /// Draws a new id.
     ///
     /// # Errors
-    /// When the operating system gives no random bytes.
+    /// If the operating system returns no random bytes.
     pub fn fresh() -> io::Result<Self> {
         hex128().map(Self)
     }
 
-    /// The 32 digits.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fresh_ids_and_decoys_have_the_form_and_differ() {
+    fn fresh_ids_and_decoys_have_32_hex_digits_and_differ() {
         let mut all = decoys().unwrap();
         assert_eq!(all.len(), DECOYS);
         all.push(RunId::fresh().unwrap().to_string());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn rejects_ids_in_another_form() {
         for text in ["", "abc", "ABCDEF00112233445566778899aabbcc", "zz000000000000000000000000000000"] {
             assert!(text.parse::<RunId>().is_err(), "{text}");
         }

@@ -1,11 +1,11 @@
-//! The table of variants: the same two agents, run in different ways. Beside it the one other experiment, [`ISOLATION`].
+//! The table of variants: the ways to run the two agents against each other.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Every variant there is, in the order in which they are run and shown. A new variant is a new row.
+/// All variants, in the order in which they run and are shown. A new variant is a new row.
 pub const VARIANTS: &[Variant] = &[
     Variant {
         name: "http",
@@ -25,60 +25,37 @@ pub const VARIANTS: &[Variant] = &[
     },
 ];
 
-/// The other experiment: users' requests in boxes without network. What is captured is everything that passes where
-/// packets of a box could pass, so that no port stands for it.
-pub const ISOLATION: Variant = Variant {
-    name: "isolation",
-    scheme: Scheme::Http,
-    http_version: "1.1",
-    tls_versions: &[],
-    port: 8000,
-    expected_verdict: ExpectedVerdict::Isolated,
-};
-
-/// One way to run the experiment.
+/// One way to run the two agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variant {
-    /// The name on command lines and the stem of the run's files.
+    /// The name on command lines, and the stem of the run's files.
     pub name: &'static str,
     /// Plain HTTP, or HTTP over TLS.
     pub scheme: Scheme,
-    /// The one HTTP version that both agents are pinned to: left to negotiate, TLS would silently take another than
-    /// plaintext and the comparison would be of two protocols.
+    /// The HTTP version that both agents are pinned to, as their `--http-version` takes it. If the agents negotiated it,
+    /// TLS would choose HTTP/2 while plaintext stays with HTTP/1.1, and the runs could not be compared.
     pub http_version: &'static str,
-    /// TLS versions that both agents offer, as `--tls-versions` takes them; empty without TLS.
+    /// The TLS versions that both agents offer, as their `--tls-versions` takes them; empty without TLS.
     pub tls_versions: &'static [&'static str],
     /// The TCP port that agent-b listens on.
     pub port: u16,
-    /// What the analyzer is expected to prove about a capture of this variant.
+    /// The verdict that `analyze` is expected to reach on a capture of this variant.
     pub expected_verdict: ExpectedVerdict,
 }
 
 impl Variant {
-    /// The variant of that name.
+    /// The variant called `name`.
     ///
     /// # Errors
-    /// [`UnknownName`], which lists the names there are.
+    /// [`UnknownName`], which lists the known names.
     pub fn named(name: &str) -> Result<&'static Self, UnknownName> {
         VARIANTS
             .iter()
-            .chain([&ISOLATION])
             .find(|variant| variant.name == name)
-            .ok_or_else(|| UnknownName::new("variant", name, Self::names()))
+            .ok_or_else(|| UnknownName::new("variant", name, VARIANTS.iter().map(|variant| variant.name)))
     }
 
-    /// The names of all variants, in the order of the table, and of the other experiment.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        VARIANTS.iter().chain([&ISOLATION]).map(|variant| variant.name)
-    }
-
-    /// Whether it is the isolation of boxes that is tried, not what can be read of a talk.
-    #[must_use]
-    pub fn is_isolation(&self) -> bool {
-        self.expected_verdict == ExpectedVerdict::Isolated
-    }
-
-    /// Whether the agents need certificates for it, and a key log is worth asking for.
+    /// Whether the agents need certificates and write a key log.
     #[must_use]
     pub fn uses_tls(&self) -> bool {
         self.scheme == Scheme::Https
@@ -103,14 +80,14 @@ impl fmt::Display for Variant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// `http`: nothing between HTTP and TCP.
+    /// `http`: HTTP directly over TCP.
     Http,
-    /// `https`: TLS between HTTP and TCP.
+    /// `https`: HTTP over TLS.
     Https,
 }
 
 impl Scheme {
-    /// The scheme as it stands in a URL, without the colon.
+    /// The scheme as written in a URL, without the colon.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -126,19 +103,19 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The verdict that would confirm the lab report's conclusion for a capture.
+/// The verdict that would confirm an experiment's claim about a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExpectedVerdict {
-    /// Some string of the agents can be read without a secret.
+    /// An eavesdropper can read some of the agents' strings without a secret.
     Exposed,
-    /// None can, and that is proven by controls.
+    /// An eavesdropper can read none of them, and controls prove that the search would have found them.
     Sealed,
-    /// Nothing of a box is there, and that is proven by controls.
+    /// The capture holds nothing from a sandbox, and controls prove that the search would have found it.
     Isolated,
 }
 
-/// A name that is in no table.
+/// A name that a table does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} {given:?}; known: {}", known.join(", "))]
 pub struct UnknownName {
@@ -158,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_found_by_its_name() {
+    fn finds_each_variant_by_its_name() {
         for variant in VARIANTS {
             assert_eq!(Variant::named(variant.name), Ok(variant));
             assert_eq!(variant.name.parse::<&Variant>(), Ok(variant));
@@ -166,9 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn names_and_ports_are_distinct_and_tls_versions_go_with_tls() {
+    fn names_and_ports_are_distinct() {
         for (i, a) in VARIANTS.iter().enumerate() {
-            assert_eq!(a.uses_tls(), !a.tls_versions.is_empty(), "{a}");
             for b in &VARIANTS[i + 1..] {
                 assert_ne!(a.name, b.name);
                 assert_ne!(a.port, b.port);
@@ -177,8 +153,15 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let error = Variant::named("gopher").unwrap_err();
-        assert_eq!(error.to_string(), "unknown variant \"gopher\"; known: http, https, isolation");
+    fn a_variant_lists_tls_versions_exactly_if_it_uses_tls() {
+        for variant in VARIANTS {
+            assert_eq!(variant.uses_tls(), !variant.tls_versions.is_empty(), "{variant}");
+        }
+    }
+
+    #[test]
+    fn rejects_unknown_name_and_lists_the_known_ones() {
+        let error = Variant::named("isolation").unwrap_err();
+        assert_eq!(error.to_string(), "unknown variant \"isolation\"; known: http, https");
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use experiment::{RunId, Variant, variant::UnknownName};
+use experiment::{Experiment, RunId, Variant, variant::UnknownName};
 
 /// Runs the experiment on this machine: two agents, a wire between them, and a capturer on the wire.
 ///
@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run variants, in the order given, and put their captures, journals and manifests into place.
+    /// Run experiments in the order given, and publish their captures, journals and manifests.
     Run(RunArgs),
     /// Say what this machine can do and, where it refuses something, the remedy.
     Doctor(DoctorArgs),
@@ -46,9 +46,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The variants to run.
-    #[arg(required = true, value_name = "VARIANT", value_parser = variant, help = variant_help())]
-    pub(crate) variants: Vec<&'static Variant>,
+    #[arg(required = true, value_name = "EXPERIMENT", help = experiments_help())]
+    pub(crate) experiments: Vec<Experiment>,
 
     #[command(flatten)]
     pub(crate) setup: SetupArgs,
@@ -170,8 +169,11 @@ fn variant(name: &str) -> Result<&'static Variant, UnknownName> {
     Variant::named(name)
 }
 
-fn variant_help() -> String {
-    format!("The variants to run: {}", Variant::names().collect::<Vec<_>>().join(", "))
+fn experiments_help() -> String {
+    format!(
+        "The experiments to run: {}",
+        Experiment::all().map(Experiment::name).collect::<Vec<_>>().join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -186,14 +188,23 @@ mod tests {
     }
 
     #[test]
-    fn variants_come_from_the_table() {
-        for name in Variant::names() {
-            let cli = Cli::try_parse_from(["lab", "run", name]).unwrap();
+    fn run_accepts_every_experiment_and_rejects_unknown_names() {
+        for experiment in Experiment::all() {
+            let cli = Cli::try_parse_from(["lab", "run", experiment.name()]).unwrap();
             let Command::Run(args) = cli.command else { panic!("run expected") };
-            assert_eq!(args.variants[0].name, name);
+            assert_eq!(args.experiments, [experiment]);
         }
         let error = Cli::try_parse_from(["lab", "run", "gopher"]).unwrap_err();
         assert!(error.to_string().contains("known: http, https, isolation"), "{error}");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn cost_accepts_variants_only() {
+        let cli = Cli::try_parse_from(["lab", "cost", "http", "https"]).unwrap();
+        let Command::Cost(args) = cli.command else { panic!("cost expected") };
+        assert_eq!(args.variants.len(), 2);
+        let error = Cli::try_parse_from(["lab", "cost", "isolation"]).unwrap_err();
+        assert!(error.to_string().contains("known: http, https"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ use std::fs;
 use std::io::Write as _;
 
 use anyhow::{Context, ensure};
-use experiment::{VARIANTS, Variant};
+use experiment::{Experiment, VARIANTS, Variant};
 
 use crate::backend;
 use crate::cli::CostArgs;
@@ -38,13 +38,14 @@ const LOST_FIRST_NS: u64 = 900_000_000;
 
 /// `lab cost`.
 pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
-    let variants: Vec<&Variant> =
+    let variants: Vec<&'static Variant> =
         if args.variants.is_empty() { VARIANTS.iter().collect() } else { args.variants.clone() };
     let programs = Programs::beside_this()?;
-    programs.require(&needed(&variants))?;
+    let experiments: Vec<_> = variants.iter().copied().map(Experiment::from).collect();
+    programs.require(&needed(&experiments))?;
     let backend = backend::choose(args.setup.backend, &programs, reporter)?;
 
-    let mut tallies: Vec<(&Variant, Tally)> =
+    let mut tallies: Vec<(&'static Variant, Tally)> =
         variants.iter().map(|&variant| (variant, Tally::default())).collect();
     until_interrupted(async {
         let folder =

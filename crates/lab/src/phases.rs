@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use experiment::Variant;
+use experiment::Experiment;
 
 use crate::report::Reporter;
 
 /// What a run is doing, and how long each part took.
 pub(crate) struct Phases<'a> {
-    variant: &'static Variant,
+    experiment: Experiment,
     reporter: &'a Reporter,
     done: Vec<(&'static str, Duration)>,
     current: Option<(&'static str, Instant)>,
@@ -17,14 +17,14 @@ pub(crate) struct Phases<'a> {
 
 impl<'a> Phases<'a> {
     /// Nothing done yet.
-    pub(crate) fn begin(variant: &'static Variant, reporter: &'a Reporter) -> Self {
-        Self { variant, reporter, done: Vec::new(), current: None }
+    pub(crate) fn begin(experiment: Experiment, reporter: &'a Reporter) -> Self {
+        Self { experiment, reporter, done: Vec::new(), current: None }
     }
 
     /// The next part begins.
     pub(crate) fn enter(&mut self, phase: &'static str) {
         self.leave();
-        self.reporter.step(&format!("{}: {phase}", self.variant));
+        self.reporter.step(&format!("{}: {phase}", self.experiment));
         self.current = Some((phase, Instant::now()));
     }
 
@@ -37,7 +37,7 @@ impl<'a> Phases<'a> {
     /// Says what came of it, and what each part took.
     pub(crate) fn report(&mut self, result: &str) {
         self.leave();
-        let mut text = format!("{}: {result}", self.variant);
+        let mut text = format!("{}: {result}", self.experiment);
         for (phase, took) in &self.done {
             let _ = write!(text, ", {phase} {:.1} ms", took.as_secs_f64() * 1000.0);
         }

@@ -39,6 +39,7 @@ const FOREIGN_VARIABLES: &[&str] = &[
     "CERTS",
     "COUNT",
     "DEADLINE",
+    "HTTP_VERSION",
     "JOURNAL",
     "LISTEN",
     "MESSAGE",

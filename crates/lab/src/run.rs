@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
-use experiment::{Manifest, RunFiles, RunId, Variant};
+use experiment::{Experiment, Manifest, RunFiles, RunId, Variant};
 use serde::Deserialize;
 
 use crate::backend::{self, Backend};
@@ -80,23 +80,23 @@ pub(crate) struct Outcome {
 /// `lab run`.
 pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let programs = Programs::beside_this()?;
-    programs.require(&needed(&args.variants))?;
+    programs.require(&needed(&args.experiments))?;
     let backend = backend::choose(args.setup.backend, &programs, reporter)?;
     // Opened after the user namespace is entered: nothing before this line leaves a trace.
     let captures = Captures::open(&args.captures, reporter)?;
     let lab = Lab { programs, backend, certs: args.setup.certs.clone(), reporter: reporter.clone() };
     let script = Script { count: args.count, ..Script::default() };
     until_interrupted(async {
-        for variant in &args.variants {
-            let left = if variant.is_isolation() {
-                isolation(&lab, &captures).await.with_context(|| format!("{variant}"))?
-            } else {
-                let outcome =
-                    lab.run(variant, &captures, &script).await.with_context(|| format!("{variant}"))?;
-                outcome.files.capture()
+        for &experiment in &args.experiments {
+            let result = match experiment {
+                Experiment::Comparison(variant) => {
+                    lab.run(variant, &captures, &script).await.map(|outcome| outcome.files.capture())
+                }
+                Experiment::Isolation => isolation(&lab, &captures).await,
             };
-            // Progress of a long command: each line is due when its run is done.
-            writeln!(std::io::stdout(), "{}", args.captures.join(left).display())
+            let result = result.with_context(|| experiment.to_string())?;
+            // Each line is written as soon as its run is done: the command may take long.
+            writeln!(std::io::stdout(), "{}", args.captures.join(result).display())
                 .context("writing to stdout")?;
         }
         Ok(())
@@ -130,19 +130,20 @@ pub(crate) fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>
     })
 }
 
-/// The programs that these variants need.
-pub(crate) fn needed(variants: &[&Variant]) -> Vec<Program> {
+/// The programs that these experiments need.
+pub(crate) fn needed(experiments: &[Experiment]) -> Vec<Program> {
     use Program::{AgentA, AgentB, Capturer, Certgen, Gateway, Runner};
 
-    let wants = |program| {
-        variants.iter().any(|variant| match program {
-            AgentB | Capturer => true,
-            AgentA => !variant.is_isolation(),
-            Certgen => variant.uses_tls(),
-            Gateway | Runner => variant.is_isolation(),
+    let needs = |program: &Program| {
+        experiments.iter().any(|experiment| match experiment {
+            Experiment::Comparison(variant) if variant.uses_tls() => {
+                matches!(program, AgentA | AgentB | Capturer | Certgen)
+            }
+            Experiment::Comparison(_) => matches!(program, AgentA | AgentB | Capturer),
+            Experiment::Isolation => matches!(program, AgentB | Capturer | Gateway | Runner),
         })
     };
-    Program::ALL.into_iter().filter(|&program| wants(program)).collect()
+    Program::ALL.into_iter().filter(needs).collect()
 }
 
 impl Lab {
@@ -157,7 +158,7 @@ impl Lab {
         let run_id = RunId::fresh().context("drawing a run id")?;
         let staging = captures.stage(run_id.as_str())?;
         let files = RunFiles::new(staging.path(), variant.name.parse()?);
-        let mut phases = Phases::begin(variant, &working);
+        let mut phases = Phases::begin(variant.into(), &working);
 
         let run = Run { lab: self, variant, run_id: &run_id, staging: &staging, files: &files, script };
         // All processes are gone when this returns: nothing writes into the staging folder any more.
@@ -363,6 +364,7 @@ impl Run<'_> {
     fn agent_b(&self, listen: &str) -> Call {
         let mut call = Call::new(Program::AgentB)
             .flag("--listen", listen)
+            .flag("--http-version", self.variant.http_version)
             .flag("--journal", self.files.path(&self.files.journal_b()))
             .flag("--run-id", self.run_id.as_str())
             .flag("--ready-file", self.ready_file(Program::AgentB));
@@ -380,6 +382,7 @@ impl Run<'_> {
         let mut call = Call::new(Program::AgentA)
             .flag("--server-url", format!("{scheme}://{SERVER_NAME}:{port}/tool"))
             .flag("--resolve", format!("{SERVER_NAME}={server}"))
+            .flag("--http-version", self.variant.http_version)
             .flag("--journal", self.files.path(&self.files.journal_a()))
             .flag("--run-id", self.run_id.as_str());
         if self.variant.uses_tls() {
@@ -537,8 +540,8 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_asked_for_by_those_who_need_them() {
-        let named = |name| Variant::named(name).unwrap();
+    fn each_experiment_needs_only_its_own_programs() {
+        let named = |name| Experiment::named(name).unwrap();
         assert!(!needed(&[named("http")]).contains(&Program::Certgen));
         assert!(needed(&[named("http"), named("https")]).contains(&Program::Certgen));
         assert!(!needed(&[named("http"), named("https")]).contains(&Program::Gateway));

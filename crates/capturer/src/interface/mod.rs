@@ -39,7 +39,7 @@ const QUIET_MIN: Duration = Duration::from_millis(3 * sys::BLOCK_TIMEOUT_MS as u
 pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
     // First of all: a signal that comes from now on waits to be read.
     let stop = stop_signals().context("block SIGTERM and SIGINT")?;
-    let port = args.run.port.unwrap_or(args.run.variant.port);
+    let port = args.run.port.unwrap_or(args.run.experiment.port());
     let filtered = port != 0 && !args.no_filter;
 
     let (mut capture, index, link_type) = Capture::open(args, filtered.then_some(port))?;
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
             interface: Some(args.interface.clone()),
             link_type,
             filter: if filtered { format!("tcp port {port}") } else { String::new() },
-            port: if port == 0 { args.run.variant.port } else { port },
+            port: if port == 0 { args.run.experiment.port() } else { port },
         },
     )?;
     capture.socket.bind(index).with_context(|| format!("bind to interface {}", args.interface))?;

@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use experiment::ISOLATION;
-use experiment::isolation::AskedRecord;
+use experiment::isolation::{AttemptRecord, PORT};
 
 /// Where the boxes listen for each other, one port each.
 const FIRST_PORT: u16 = 7001;
@@ -32,17 +31,17 @@ pub(super) struct Targets<'a> {
 
 impl Targets<'_> {
     /// Every way out.
-    pub(super) fn attempts(&self) -> Vec<AskedRecord> {
+    pub(super) fn attempts(&self) -> Vec<AttemptRecord> {
         let other = SocketAddr::from((Ipv4Addr::LOCALHOST, port((self.user + 1) % self.of)));
         let outside = |port| SocketAddr::new(self.outside, port);
-        let asked = |kind: &str, target: &dyn Display| AskedRecord {
+        let asked = |kind: &str, target: &dyn Display| AttemptRecord {
             kind: kind.to_owned(),
             target: target.to_string(),
         };
         let store = self.store.display();
         vec![
             asked("dns", &outside(DNS)),
-            asked("tcp", &outside(ISOLATION.port)),
+            asked("tcp", &outside(PORT)),
             asked("udp", &outside(DISCARD)),
             asked("ipv6", &SocketAddr::new(self.outside_v6, DISCARD)),
             asked("neighbour", &other),
@@ -65,17 +64,17 @@ fn port(user: usize) -> u16 {
 }
 
 /// Those that a box refuses for other reasons than its network: they have to be shown without any box.
-pub(super) fn is_not_for_the_network_alone(attempt: &AskedRecord) -> bool {
+pub(super) fn is_not_for_the_network_alone(attempt: &AttemptRecord) -> bool {
     matches!(attempt.kind.as_str(), "raw" | "file")
 }
 
 /// The message that asks for them, as the project's runner understands it.
 pub(super) fn message<'a>(
     listen: Option<SocketAddr>,
-    attempts: impl IntoIterator<Item = &'a AskedRecord>,
+    attempts: impl IntoIterator<Item = &'a AttemptRecord>,
 ) -> String {
     let listen = listen.map(|own| format!("listen {own}\n"));
     let attempts =
-        attempts.into_iter().map(|AskedRecord { kind, target }| format!("attempt {kind} {target}\n"));
+        attempts.into_iter().map(|AttemptRecord { kind, target }| format!("attempt {kind} {target}\n"));
     listen.into_iter().chain(attempts).collect()
 }

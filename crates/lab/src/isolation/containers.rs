@@ -16,7 +16,9 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use experiment::files::write_private;
-use experiment::isolation::{BoxJournal, IsolationRecord, PhaseRecord, ReplayRecord, SCHEMA, TalkRecord};
+use experiment::isolation::{
+    BoxJournal, IsolationRecord, PhaseRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +125,7 @@ fn record(args: &IsolationArgs) -> anyhow::Result<()> {
             phase("control", "unboxed", Vec::new()),
         ],
         interfaces: INTERFACES.map(ToOwned::to_owned).to_vec(),
-        talk: TalkRecord { server: args.server, clients },
+        user_traffic: UserTrafficRecord { server: args.server, clients },
         users: notes.users.into_iter().map(|user| user.record).collect(),
         replay: Some(replay),
     };

@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use experiment::isolation::{BoxJournal, IsolationRecord, PhaseRecord, SCHEMA, TalkRecord};
-use experiment::{ISOLATION, ProgramRecord, RunId};
+use experiment::isolation::{
+    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, SCHEMA, UserTrafficRecord,
+};
+use experiment::{Experiment, ProgramRecord, RunId};
 
 use self::attempts::Targets;
 use self::user_traffic::User;
@@ -53,7 +55,7 @@ pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
     let working = lab.reporter.working();
     let run_id = RunId::fresh().context("drawing a run id")?;
     let staging = captures.stage(run_id.as_str())?;
-    let mut phases = Phases::begin(&ISOLATION, &working);
+    let mut phases = Phases::begin(Experiment::Isolation, &working);
     let run = Run { lab, run_id, staging: &staging, host: Host::build(&mut phases).await? };
     let files = run.run_to_end(&mut phases).await?;
     drop(run);
@@ -91,7 +93,7 @@ impl Run<'_> {
         let inside_host = self.host.topology.host.path();
         let store = self.staging.path().join("store.sqlite");
         let users = users(&store)?;
-        let server = SocketAddr::new(topology::HOST_FRONT.into(), ISOLATION.port);
+        let server = SocketAddr::new(topology::HOST_FRONT.into(), PORT);
 
         phases.enter("agent-b ready");
         let mut agent_b = self.agent_b()?;
@@ -147,7 +149,7 @@ impl Run<'_> {
             finished: true,
             phases,
             interfaces: topology::INTERFACES.map(ToOwned::to_owned).to_vec(),
-            talk: TalkRecord { server, clients },
+            user_traffic: UserTrafficRecord { server, clients },
             users: users.into_iter().map(|user| user.record).collect(),
             replay: Some(replay),
         };
@@ -173,7 +175,7 @@ impl Run<'_> {
                 .word("interface")
                 .word("--no-filter")
                 .flag("--interface", interface)
-                .flag("--variant", ISOLATION.name)
+                .flag("--variant", NAME)
                 .flag("--backend", self.lab.backend.manifest_name().as_str())
                 .flag("--output", self.staging.path())
                 .flag("--name", &stem)
@@ -203,7 +205,7 @@ impl Run<'_> {
     /// The other agent, out in the world: somebody for a box to talk to.
     fn agent_b(&self) -> anyhow::Result<Process> {
         Call::new(Program::AgentB)
-            .flag("--listen", format!("0.0.0.0:{}", ISOLATION.port))
+            .flag("--listen", format!("0.0.0.0:{PORT}"))
             .flag("--ready-file", self.ready_file("agent-b"))
             .inside(Some(&self.host.topology.outside.path()))
             .start(&self.lab.programs, &self.lab.reporter)
