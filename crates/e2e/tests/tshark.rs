@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use e2e::damage::{Copied, Judged, analyze, sha256};
+use e2e::{has_netns, run_lab, skip};
 use serde_json::Value;
-use trials::damage::{Copied, Judged, analyze, sha256};
-use trials::{has_netns, run_lab, skip};
 
 /// Runs a check on the captures of both backends.
 fn by_each_backend(check: impl Fn(&Copied, &Judged)) {
@@ -205,8 +205,7 @@ fn the_strings_stand_at_the_offsets_of_the_locations() {
     by_each_backend(|copied, judged| {
         let file = copied.read("http.pcap");
         let records = copied.records("http");
-        let starts: Vec<u64> =
-            (0..records.len()).map(|at| trials::damage::file_offset(&records, at)).collect();
+        let starts: Vec<u64> = (0..records.len()).map(|at| e2e::damage::file_offset(&records, at)).collect();
         let mut checked = 0;
         for (string, location) in locations(judged, "http") {
             let offset = location["file_offset"].as_u64().expect("an offset");

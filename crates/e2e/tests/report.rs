@@ -4,9 +4,9 @@
 use std::process::Output;
 
 use craft::link_type::ETHERNET;
-use trials::damage::{Copied, Side, analyze_with, conversation, insert, strangers};
-use trials::lab::said;
-use trials::{programs, run_lab};
+use e2e::damage::{Copied, Side, analyze_with, conversation, insert, strangers};
+use e2e::lab::said;
+use e2e::{programs, run_lab};
 
 /// Analyzes the folder and reports on the result, in this language.
 fn reported(copied: &Copied, lang: &str) -> String {

@@ -74,7 +74,7 @@ pub fn folder() -> &'static Path {
 
 /// One build at a time: the tests of a binary are threads, those of several binaries may be processes.
 fn build(path: &Path, name: &str) {
-    let lock_path = folder().join(".trials-build.lock");
+    let lock_path = folder().join(".e2e-build.lock");
     let lock = File::create(&lock_path).expect("the target folder is writable");
     lock.lock().expect("a lock in the target folder");
     if path.is_file() {

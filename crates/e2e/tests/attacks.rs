@@ -12,11 +12,11 @@ use craft::Endian;
 use craft::conversation::{Connection, Frames, Settings};
 use craft::frame::{Cooked, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp, Udp, Vlan, flags};
 use craft::link_type::ETHERNET;
+use e2e::damage::{self, Copied, Judged, Record, Side, conversation, file_offset, insert, strangers};
+use e2e::run_lab;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::json;
-use trials::damage::{self, Copied, Judged, Record, Side, conversation, file_offset, insert, strangers};
-use trials::run_lab;
 
 /// What the analyzer said of the attacked capture.
 struct Attacked {

@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
+use e2e::capture::{connections, frames};
+use e2e::lab::said;
+use e2e::{Lab, has_netns, programs, run_lab, skip};
 use serde_json::{Value, json};
-use trials::capture::{connections, frames};
-use trials::lab::said;
-use trials::{Lab, has_netns, programs, run_lab, skip};
 
 /// An Ethernet header, and what the lab's wire carries behind it.
 const LARGEST_FRAME: usize = 14 + 1500;
@@ -45,7 +45,7 @@ fn the_files_of_both_variants_are_in_place_and_private() {
             assert_eq!(metadata.mode() & 0o7777, 0o600, "{backend}: {name}");
             assert_eq!(metadata.uid(), nix::unistd::geteuid().as_raw(), "{backend}: {name}");
         }
-        assert!(trials::lab::names(&lab.tmp()).is_empty(), "{backend}: temporary files stay");
+        assert!(e2e::lab::names(&lab.tmp()).is_empty(), "{backend}: temporary files stay");
     });
 }
 
@@ -244,7 +244,7 @@ fn the_environment_of_the_caller_changes_nothing() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert!(trials::lab::names(&lab.tmp()).is_empty());
+    assert!(e2e::lab::names(&lab.tmp()).is_empty());
 }
 
 #[test]
@@ -299,5 +299,5 @@ fn the_cost_is_read_from_the_labs_own_captures() {
             assert!(found, "{variant} {request}: {table}{}", said(&output));
         }
     }
-    assert!(trials::lab::names(&lab.tmp()).is_empty(), "{:?}", trials::lab::names(&lab.tmp()));
+    assert!(e2e::lab::names(&lab.tmp()).is_empty(), "{:?}", e2e::lab::names(&lab.tmp()));
 }

@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use e2e::damage::{Copied, Judged, analyze, analyze_with, file_offset};
+use e2e::{has_netns, run_lab, skip};
 use serde_json::Value;
-use trials::damage::{Copied, Judged, analyze, analyze_with, file_offset};
-use trials::{has_netns, run_lab, skip};
 
 fn by_each_backend(check: impl Fn(&Copied, &Judged)) {
     let on = |backend| {
@@ -199,7 +199,7 @@ fn standard_input_has_no_exhibit_and_the_same_packets() {
     let copied = Copied::of(run_lab("relay"));
     let file = std::fs::File::open(copied.path("http.pcap")).expect("the capture");
     let journal = copied.path("http.agent-a.jsonl");
-    let output = trials::damage::analyze_command()
+    let output = e2e::damage::analyze_command()
         .args(["--format", "json", "--no-output", "--journal"])
         .arg(&journal)
         .arg("-")

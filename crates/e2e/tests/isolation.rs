@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
+use e2e::damage::{Copied, Judged, Record, analyze_with, conversation, insert, strangers};
+use e2e::lab::{read_json, said};
+use e2e::{Lab, has_netns, skip};
 use serde_json::{Value, json};
-use trials::damage::{Copied, Judged, Record, analyze_with, conversation, insert, strangers};
-use trials::lab::{read_json, said};
-use trials::{Lab, has_netns, skip};
 
 /// The captures, as the experiment's file names them.
 const INTERFACES: [&str; 3] = ["veth-front", "veth-back", "lo"];

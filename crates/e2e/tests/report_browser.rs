@@ -15,11 +15,11 @@ use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, Dispat
 use chromiumoxide::cdp::browser_protocol::{log, network, page as page_protocol};
 use chromiumoxide::cdp::js_protocol::runtime;
 use chromiumoxide::page::ScreenshotParams;
+use e2e::damage::{Copied, Side, analyze_with, conversation, sha256, strangers};
+use e2e::lab::said;
+use e2e::{programs, run_lab, skip};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use trials::damage::{Copied, Side, analyze_with, conversation, sha256, strangers};
-use trials::lab::said;
-use trials::{programs, run_lab, skip};
 
 const WIDE: i64 = 1280;
 const PHONE: i64 = 390;
@@ -447,7 +447,7 @@ fn hostile_run() -> Copied {
     let records: Vec<_> = frames
         .into_iter()
         .zip(1_u64..)
-        .map(|(bytes, number)| trials::damage::Record {
+        .map(|(bytes, number)| e2e::damage::Record {
             at: 1_795_178_826_000_000_000 + 1_000_000 * number,
             original_len: u32::try_from(bytes.len()).expect("a frame's length"),
             bytes,

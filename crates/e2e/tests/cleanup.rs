@@ -6,10 +6,10 @@
 use std::fs;
 use std::process::Command;
 
+use e2e::capture::whole_frames;
+use e2e::lab::{names, read_json, said};
+use e2e::{Lab, has_netns, programs, skip};
 use nix::sys::signal::Signal;
-use trials::capture::whole_frames;
-use trials::lab::{names, read_json, said};
-use trials::{Lab, has_netns, programs, skip};
 
 /// Runs a case by both backends.
 fn by_each_backend(case: impl Fn(&str)) {

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use e2e::damage::{Copied, analyze_with};
+use e2e::run_lab;
 use serde_json::Value;
-use trials::damage::{Copied, analyze_with};
-use trials::run_lab;
 
 /// What `analyze` prints for a folder, without that folder's path.
 fn shown(copied: &Copied) -> String {

@@ -241,7 +241,7 @@ pub fn run_lab(backend: &'static str) -> &'static Lab {
 
 /// Values in statics are never dropped, so folders of earlier test processes are removed here.
 fn in_target_folder(backend: &str) -> Lab {
-    const PREFIX: &str = "trials-run-";
+    const PREFIX: &str = "e2e-run-";
     let place = programs::folder();
     for name in names(place) {
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());

@@ -8,12 +8,12 @@ use std::sync::OnceLock;
 
 use craft::frame::flags;
 use craft::link_type::ETHERNET;
+use e2e::damage::{self, Copied, Judged, Record, Side, file_offset, insert, sha256};
+use e2e::lab::said;
+use e2e::{Lab, has_netns, run_lab, skip};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
-use trials::damage::{self, Copied, Judged, Record, Side, file_offset, insert, sha256};
-use trials::lab::said;
-use trials::{Lab, has_netns, run_lab, skip};
 
 const HASH_DIFFERS: &str = "SHA-256 differs";
 

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
+use e2e::damage::{self, Copied, Side, analyze_command, conversation, strangers};
+use e2e::lab::said;
+use e2e::{Lab, has_netns, run_lab, skip};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use trials::damage::{self, Copied, Side, analyze_command, conversation, strangers};
-use trials::lab::said;
-use trials::{Lab, has_netns, run_lab, skip};
 
 fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).expect("text on stdout")
@@ -259,7 +259,7 @@ fn the_result_is_written_to_a_file_too() {
     let output = run(&copied, &[".", "--output", "deep/er/result.json"]);
     assert!(stdout(&output).contains("proven"));
     assert!(copied.path("deep/er/result.json").is_file());
-    assert_eq!(trials::lab::names(&copied.path("deep/er")), ["result.json"], "no temporary file stays");
+    assert_eq!(e2e::lab::names(&copied.path("deep/er")), ["result.json"], "no temporary file stays");
 }
 
 #[test]
