@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::truth::{Place, PlantedString, Truth};
+use crate::ground_truth::{GroundTruth, Place, PlantedString};
 
 /// Differences that are told; more say nothing new.
 const MAX_TOLD: usize = 20;
 
 /// What is wrong with the analyzer's `answer`; empty if nothing is.
-pub(crate) fn differences(truth: &Truth, answer: &Value) -> Vec<String> {
+pub(crate) fn differences(truth: &GroundTruth, answer: &Value) -> Vec<String> {
     let captures = answer["captures"].as_array().map_or(&[][..], Vec::as_slice);
     let [capture] = captures else {
         return vec![format!("{} captures instead of one; errors: {}", captures.len(), answer["errors"])];
@@ -26,12 +26,12 @@ pub(crate) fn differences(truth: &Truth, answer: &Value) -> Vec<String> {
 }
 
 /// The exit status that analyze ends with: 3 where there is a doubt, 0 without.
-pub(crate) fn status(truth: &Truth) -> i32 {
+pub(crate) fn status(truth: &GroundTruth) -> i32 {
     if unjournaled(truth) > 0 { 3 } else { 0 }
 }
 
 /// The journals name the planted messages only. That there are others is a doubt, and the only one.
-fn unjournaled(truth: &Truth) -> u64 {
+fn unjournaled(truth: &GroundTruth) -> u64 {
     truth.messages - truth.strings.len() as u64
 }
 
@@ -47,7 +47,7 @@ impl Check {
         }
     }
 
-    fn counts(&mut self, truth: &Truth, capture: &Value) {
+    fn counts(&mut self, truth: &GroundTruth, capture: &Value) {
         let planted = truth.strings.len() as u64;
         let complete = &capture["completeness"];
         self.equal("sha256", truth.sha256.as_str(), &capture["sha256"]);
@@ -65,8 +65,8 @@ impl Check {
         self.equal("unexplained bytes", 0, &complete["unexplained_bytes"]);
     }
 
-    fn controls(&mut self, truth: &Truth, capture: &Value) {
-        let is_tls = truth.recipe.shape.is_tls();
+    fn controls(&mut self, truth: &GroundTruth, capture: &Value) {
+        let is_tls = truth.spec.shape.is_tls();
         let unjournaled = unjournaled(truth);
         let doubts = (unjournaled > 0).then(|| {
             format!(
@@ -92,7 +92,7 @@ impl Check {
         }
     }
 
-    fn strings(&mut self, truth: &Truth, capture: &Value) {
+    fn strings(&mut self, truth: &GroundTruth, capture: &Value) {
         let said = capture["strings"].as_array().map_or(&[][..], Vec::as_slice);
         if said.len() != truth.strings.len() {
             self.told.push(format!("{} strings instead of {}", said.len(), truth.strings.len()));
@@ -135,15 +135,15 @@ fn place(location: &Value) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture_spec::{CaptureSpec, Shape};
+    use crate::ground_truth::SCHEMA;
     use crate::message::Form;
-    use crate::recipe::{Recipe, Shape};
-    use crate::truth::SCHEMA;
     use serde_json::json;
 
-    fn truth() -> Truth {
-        Truth {
+    fn truth() -> GroundTruth {
+        GroundTruth {
             schema: SCHEMA.to_owned(),
-            recipe: Recipe::new(Shape::Http, "1MiB".parse().unwrap(), 1),
+            spec: CaptureSpec::new(Shape::Http, "1MiB".parse().unwrap(), 1),
             frames: 10,
             bytes: 1000,
             sha256: "00".to_owned(),

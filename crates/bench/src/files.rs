@@ -13,10 +13,10 @@ use experiment::{
 };
 use serde_json::json;
 
-use crate::recipe::Recipe;
+use crate::capture_spec::CaptureSpec;
+use crate::ground_truth::GroundTruth;
 use crate::rng::Rng;
 use crate::traffic::{self, Made, Said};
-use crate::truth::Truth;
 use crate::wire::BEGIN;
 
 /// A capture that is there.
@@ -24,17 +24,17 @@ use crate::wire::BEGIN;
 pub(crate) struct Capture {
     files: RunFiles,
     /// What is in it.
-    pub(crate) truth: Truth,
+    pub(crate) truth: GroundTruth,
 }
 
 impl Capture {
-    /// The capture of `recipe` in `folder`: the one that is there already, or a new one.
-    pub(crate) fn obtain(folder: &Path, recipe: &Recipe) -> Result<Self> {
-        let files = RunFiles::new(folder, recipe.name().parse()?);
-        if let Some(truth) = existing(&files, recipe) {
+    /// The capture of `spec` in `folder`: the one that is there already, or a new one.
+    pub(crate) fn obtain(folder: &Path, spec: &CaptureSpec) -> Result<Self> {
+        let files = RunFiles::new(folder, spec.name().parse()?);
+        if let Some(truth) = existing(&files, spec) {
             return Ok(Self { files, truth });
         }
-        let truth = write(&files, recipe).with_context(|| format!("cannot make {}", recipe.name()))?;
+        let truth = write(&files, spec).with_context(|| format!("cannot make {}", spec.name()))?;
         Ok(Self { files, truth })
     }
 
@@ -45,7 +45,7 @@ impl Capture {
 
     /// The key log, if there is TLS.
     pub(crate) fn key_log(&self) -> Option<PathBuf> {
-        self.truth.recipe.shape.is_tls().then(|| self.files.path(&self.files.key_log()))
+        self.truth.spec.shape.is_tls().then(|| self.files.path(&self.files.key_log()))
     }
 
     /// Where the analyzer's answer goes.
@@ -70,22 +70,22 @@ impl Capture {
     }
 }
 
-/// The truth of an earlier capture of the same recipe. It is written last, so the capture is whole.
-fn existing(files: &RunFiles, recipe: &Recipe) -> Option<Truth> {
-    let truth: Truth = serde_json::from_slice(&fs::read(truth_path(files)).ok()?).ok()?;
+/// The truth of an earlier capture of the same spec. It is written last, so the capture is whole.
+fn existing(files: &RunFiles, spec: &CaptureSpec) -> Option<GroundTruth> {
+    let truth: GroundTruth = serde_json::from_slice(&fs::read(truth_path(files)).ok()?).ok()?;
     let bytes = fs::metadata(files.path(&files.capture())).ok()?.len();
-    (truth.recipe == *recipe && truth.bytes == bytes).then_some(truth)
+    (truth.spec == *spec && truth.bytes == bytes).then_some(truth)
 }
 
 fn truth_path(files: &RunFiles) -> PathBuf {
     files.path(&format!("{}.truth.json", files.name()))
 }
 
-fn write(files: &RunFiles, recipe: &Recipe) -> Result<Truth> {
+fn write(files: &RunFiles, spec: &CaptureSpec) -> Result<GroundTruth> {
     let _ = fs::remove_file(truth_path(files));
     let capture = create_private(&files.path(&files.capture()))?;
-    let made = traffic::make(recipe, capture)?;
-    let mut rng = Rng::new(recipe.seed, "run");
+    let made = traffic::make(spec, capture)?;
+    let mut rng = Rng::new(spec.seed, "run");
     let run: RunId = format!("{:016x}{:016x}", rng.next(), rng.next()).parse()?;
     for (name, agent, side) in
         [(files.journal_a(), "agent-a", Side::Client), (files.journal_b(), "agent-b", Side::Server)]
@@ -95,7 +95,7 @@ fn write(files: &RunFiles, recipe: &Recipe) -> Result<Truth> {
     if let Some(keys) = &made.key_log {
         write_private(&files.path(&files.key_log()), keys.as_bytes())?;
     }
-    manifest_of(files, recipe, &made, run).write(&files.path(&files.manifest()))?;
+    manifest_of(files, spec, &made, run).write(&files.path(&files.manifest()))?;
     write_private(&truth_path(files), &serde_json::to_vec_pretty(&made.truth)?)?;
     Ok(made.truth)
 }
@@ -126,8 +126,8 @@ fn journal(said: &[Said], agent: &str, side: Side, run: &RunId) -> String {
     journal
 }
 
-fn manifest_of(files: &RunFiles, recipe: &Recipe, made: &Made, run_id: RunId) -> Manifest {
-    let variant = recipe.shape.variant();
+fn manifest_of(files: &RunFiles, spec: &CaptureSpec, made: &Made, run_id: RunId) -> Manifest {
+    let variant = spec.shape.variant();
     Manifest {
         schema: manifest::SCHEMA.to_owned(),
         run_id,
@@ -171,17 +171,17 @@ fn sha256(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Shape;
+    use crate::capture_spec::Shape;
 
     /// Captures can be compared between machines only if they are the same.
     #[test]
-    fn the_recipe_decides_every_byte() {
+    fn the_spec_decides_every_byte() {
         for shape in Shape::ALL {
             let made = |seed| {
                 let folder = tempfile::tempdir().unwrap();
-                let recipe = Recipe::new(shape, "1MiB".parse().unwrap(), seed);
-                let capture = Capture::obtain(folder.path(), &recipe).unwrap();
-                let again = Capture::obtain(folder.path(), &recipe).unwrap();
+                let spec = CaptureSpec::new(shape, "1MiB".parse().unwrap(), seed);
+                let capture = Capture::obtain(folder.path(), &spec).unwrap();
+                let again = Capture::obtain(folder.path(), &spec).unwrap();
                 assert_eq!(capture.truth, again.truth, "what is there is not made again");
                 let keys = capture.key_log().map(|path| fs::read(path).unwrap());
                 capture.remove().unwrap();

@@ -5,19 +5,19 @@
 
 #![forbid(unsafe_code)]
 
+mod capture_spec;
 mod check;
 mod files;
+mod ground_truth;
 mod measure;
 mod message;
 mod programs;
-mod recipe;
 mod rng;
 mod run;
 mod table;
 mod text;
 mod tls;
 mod traffic;
-mod truth;
 mod wire;
 
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::recipe::{Recipe, Shape, Size};
+use crate::capture_spec::{CaptureSpec, Shape, Size};
 
 /// Makes large captures whose content is known, and measures the analyzer on them.
 ///
@@ -85,7 +85,7 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Run(flags) => run::run(&flags),
         Command::Generate { shape, size, seed, dir } => {
-            let capture = run::obtain(&run::folder(dir.as_deref())?, &Recipe::new(shape, size, seed))?;
+            let capture = run::obtain(&run::folder(dir.as_deref())?, &CaptureSpec::new(shape, size, seed))?;
             println!("{}", capture.path().display());
             Ok(true)
         }

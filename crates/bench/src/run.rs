@@ -8,11 +8,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::capture_spec::{CaptureSpec, Shape, Size};
 use crate::check;
 use crate::files::Capture;
 use crate::measure::{Cost, measure};
 use crate::programs;
-use crate::recipe::{Recipe, Shape, Size};
 use crate::table::{Row, Table};
 
 /// Runs of each program on each capture. The best counts: what is slower was disturbed.
@@ -72,15 +72,15 @@ pub(crate) fn run(flags: &Flags) -> Result<bool> {
     let mut all_true = true;
     for &size in &flags.sizes {
         for &shape in shapes {
-            let recipe = Recipe::new(shape, size, flags.seed);
-            let capture = obtain(&folder, &recipe)?;
+            let spec = CaptureSpec::new(shape, size, flags.seed);
+            let capture = obtain(&folder, &spec)?;
             let measured = measure_capture(&capture, &analyze, &others);
             if !flags.keep {
                 capture.remove()?;
             }
-            let row = measured.with_context(|| format!("cannot measure {}", recipe.name()))?;
+            let row = measured.with_context(|| format!("cannot measure {}", spec.name()))?;
             for difference in &row.differences {
-                eprintln!("bench: {}: WRONG: {difference}", recipe.name());
+                eprintln!("bench: {}: WRONG: {difference}", spec.name());
             }
             all_true &= row.differences.is_empty();
             table.add(&row);
@@ -108,14 +108,14 @@ fn warn_of_load() {
 }
 
 /// Makes a capture, or takes the one that is there.
-pub(crate) fn obtain(folder: &Path, recipe: &Recipe) -> Result<Capture> {
+pub(crate) fn obtain(folder: &Path, spec: &CaptureSpec) -> Result<Capture> {
     let begin = Instant::now();
-    let capture = Capture::obtain(folder, recipe)?;
+    let capture = Capture::obtain(folder, spec)?;
     let (truth, seconds) = (&capture.truth, begin.elapsed().as_secs_f64());
     let (frames, streams, messages) = (truth.frames, truth.streams, truth.messages);
     eprintln!(
         "bench: {}: {} bytes, {frames} frames, {streams} connections, {messages} messages ({seconds:.1} s)",
-        recipe.name(),
+        spec.name(),
         truth.bytes
     );
     Ok(capture)

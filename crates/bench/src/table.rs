@@ -2,15 +2,15 @@
 
 use comfy_table::{CellAlignment, presets};
 
+use crate::ground_truth::GroundTruth;
 use crate::measure::Cost;
-use crate::truth::Truth;
 
 /// Most memory that the design allows the analyzer, with 256 open connections, however long the capture.
 const MEMORY_GOAL: u64 = 32 << 20;
 
 /// What was measured on one capture.
 pub(crate) struct Row {
-    pub(crate) truth: Truth,
+    pub(crate) truth: GroundTruth,
     pub(crate) cat: Cost,
     pub(crate) tcpdump: Option<Cost>,
     pub(crate) analyze: Cost,
@@ -61,7 +61,7 @@ impl Table {
         let seconds = |cost: &Cost| format!("{:.3}", cost.seconds);
         let ratio = |cost: &Cost| own.seconds / cost.seconds;
         let of = |cost: Option<&Cost>, show: &dyn Fn(&Cost) -> String| cost.map_or("-".to_owned(), show);
-        let goals = truth.recipe.shape.goals();
+        let goals = truth.spec.shape.goals();
         let judged = |cost: &Cost| {
             goals
                 .map(|goal| format!("{goal:.1} {}", if ratio(cost) <= goal { "met" } else { "not met" }))
@@ -70,7 +70,7 @@ impl Table {
         let verdict = if row.differences.is_empty() { "all exact" } else { "WRONG" };
         let memory = if own.peak_bytes <= MEMORY_GOAL { "met" } else { "not met" };
         let mut cells = vec![
-            truth.recipe.name(),
+            truth.spec.name(),
             truth.frames.to_string(),
             format!("{}: {verdict}", truth.strings.len()),
             truth.messages.to_string(),

@@ -26,7 +26,7 @@ use rustls::{
 };
 use time::OffsetDateTime;
 
-use crate::recipe::RECORD;
+use crate::capture_spec::RECORD;
 use crate::rng::Rng;
 use crate::wire::BEGIN;
 

@@ -8,12 +8,12 @@ use std::ops::Range;
 use anyhow::Result;
 use craft::conversation::{Connection, Frames, Settings, Side};
 
+use crate::capture_spec::{CaptureSpec, Shape};
+use crate::ground_truth::{GroundTruth, Place, PlantedString, SCHEMA};
 use crate::message::{Coding, Form, Message, PlantedMessage};
-use crate::recipe::{Recipe, Shape};
 use crate::rng::Rng;
 use crate::text::{self, Filler, PLANTED};
 use crate::tls::{self, Peers, Records, Session};
-use crate::truth::{Place, PlantedString, SCHEMA, Truth};
 use crate::wire::{Fate, Segment, Wire};
 
 /// Connections that are open at the same time: the number for which the design bounds the analyzer's memory.
@@ -31,7 +31,7 @@ const ENOUGH: u64 = 1500;
 /// A capture that was written, and what belongs to it.
 pub(crate) struct Made {
     /// What is in it.
-    pub(crate) truth: Truth,
+    pub(crate) truth: GroundTruth,
     /// The messages with a planted string, in their order in time.
     pub(crate) said: Vec<Said>,
     /// Secrets of the TLS sessions, in NSS format.
@@ -52,15 +52,15 @@ pub(crate) struct Said {
     pub(crate) body: String,
 }
 
-/// Writes the capture of `recipe` into `file`.
-pub(crate) fn make(recipe: &Recipe, file: File) -> Result<Made> {
-    let mut generator = Generator::new(recipe, file)?;
+/// Writes the capture of `spec` into `file`.
+pub(crate) fn make(spec: &CaptureSpec, file: File) -> Result<Made> {
+    let mut generator = Generator::new(spec, file)?;
     generator.run()?;
     generator.finish()
 }
 
 struct Generator<'r> {
-    recipe: &'r Recipe,
+    spec: &'r CaptureSpec,
     rng: Rng,
     filler: Filler,
     wire: Wire,
@@ -101,18 +101,18 @@ struct Flow {
 }
 
 impl<'r> Generator<'r> {
-    fn new(recipe: &'r Recipe, file: File) -> Result<Self> {
-        let seed = recipe.seed;
+    fn new(spec: &'r CaptureSpec, file: File) -> Result<Self> {
+        let seed = spec.seed;
         let mut rng = Rng::new(seed, "traffic");
-        let peers = if recipe.shape.is_tls() { Some(Peers::new(seed)?) } else { None };
+        let peers = if spec.shape.is_tls() { Some(Peers::new(seed)?) } else { None };
         Ok(Self {
-            recipe,
+            spec,
             filler: Filler::new(&mut Rng::new(seed, "filler")),
             wire: Wire::new(file, seed)?,
             peers,
             records: Records::default(),
             batch: Frames::default(),
-            plants: plants(recipe, &mut Rng::new(seed, "plants")),
+            plants: plants(spec, &mut Rng::new(seed, "plants")),
             promised: 0,
             messages: 0,
             said: Vec::new(),
@@ -123,7 +123,7 @@ impl<'r> Generator<'r> {
     }
 
     fn run(&mut self) -> Result<()> {
-        let connections = self.recipe.connections();
+        let connections = self.spec.connections();
         let mut opened = 0;
         let mut open: Vec<Flow> = Vec::with_capacity(OPEN);
         loop {
@@ -149,13 +149,13 @@ impl<'r> Generator<'r> {
     fn finish(self) -> Result<Made> {
         let ended_at = self.wire.now();
         let Wire { frames, bytes, early, repeated, .. } = self.wire;
-        let truth = Truth {
+        let truth = GroundTruth {
             schema: SCHEMA.to_owned(),
-            recipe: self.recipe.clone(),
+            spec: self.spec.clone(),
             frames,
             bytes,
             sha256: self.wire.finish()?,
-            streams: self.recipe.connections(),
+            streams: self.spec.connections(),
             messages: self.messages,
             out_of_order: early,
             repeated,
@@ -168,22 +168,22 @@ impl<'r> Generator<'r> {
     }
 
     fn open(&mut self, index: u64) -> Result<Flow> {
-        let connections = self.recipe.connections();
-        let share = self.recipe.size.0.saturating_sub(self.promised) / (connections - index);
+        let connections = self.spec.connections();
+        let share = self.spec.size.0.saturating_sub(self.promised) / (connections - index);
         self.promised += share;
         // Every connection from an address of its own: 16 million of them.
         let address = Ipv4Addr::from(0x0a01_0000 + index as u32);
         let client = SocketAddr::from((address, self.rng.between(32_768, 60_999) as u16));
-        let server = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), self.recipe.shape.variant().port));
+        let server = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), self.spec.shape.variant().port));
         let mut tcp = Connection::new(Settings {
             client_isn: self.rng.next() as u32,
             server_isn: self.rng.next() as u32,
-            ack_every: if self.recipe.shape == Shape::Tiny { 0 } else { 2 },
+            ack_every: if self.spec.shape == Shape::Tiny { 0 } else { 2 },
             ..Settings::new(client, server)
         })?;
         let before = self.wire.bytes;
         tcp.open(self.wire.now(), &mut self.batch)?;
-        if self.recipe.shape == Shape::Tiny {
+        if self.spec.shape == Shape::Tiny {
             // The first question itself acknowledges the SYN of the server: one packet less.
             self.wire.first_frames(&mut self.batch, 2)?;
         } else {
@@ -210,7 +210,7 @@ impl<'r> Generator<'r> {
         let from = flow.turn;
         flow.turn = from.other();
         self.messages += 1;
-        let is_late = flow.left < ENOUGH || self.recipe.shape == Shape::Tiny;
+        let is_late = flow.left < ENOUGH || self.spec.shape == Shape::Tiny;
         match flow.plants.front() {
             Some(plant) if plant.from == from && (is_late || self.rng.chance(200)) => {
                 let plant = flow.plants.pop_front().expect("there is a first one");
@@ -223,7 +223,7 @@ impl<'r> Generator<'r> {
 
     fn filler(&mut self, flow: &mut Flow, from: Side) -> Result<()> {
         let rng = &mut self.rng;
-        let body = match (from, self.recipe.shape) {
+        let body = match (from, self.spec.shape) {
             (Side::Client, Shape::Tiny) => self.filler.request(rng.size(80, 160), rng),
             (Side::Server, Shape::Tiny) => self.filler.answer(rng.size(100, 800), rng),
             (Side::Client, _) => self.filler.request(rng.size(120, 4096), rng),
@@ -232,7 +232,7 @@ impl<'r> Generator<'r> {
                 self.filler.answer(rng.size(300, 65_536).min(most), rng)
             }
         };
-        let gzip = rng.chance(self.recipe.shape.gzipped());
+        let gzip = rng.chance(self.spec.shape.gzipped());
         let coding = Coding { gzip, chunked: from == Side::Server && rng.chance(CHUNKED) };
         let message = Message::new(from, body.as_bytes(), coding, rng);
         let bytes = match &mut flow.tls {
@@ -247,7 +247,7 @@ impl<'r> Generator<'r> {
 
     fn plant(&mut self, flow: &mut Flow, plant: Plant) -> Result<()> {
         let Plant { string, id, form, from, .. } = plant;
-        let message = PlantedMessage::new(from, &string, form, self.recipe.unit(), &mut self.rng);
+        let message = PlantedMessage::new(from, &string, form, self.spec.unit(), &mut self.rng);
         let (bytes, stands) = match &mut flow.tls {
             None => (message.bytes, message.stands),
             Some(session) => {
@@ -293,7 +293,7 @@ impl<'r> Generator<'r> {
     }
 
     fn close(&mut self, mut flow: Flow) -> Result<()> {
-        if self.recipe.shape == Shape::Tiny {
+        if self.spec.shape == Shape::Tiny {
             flow.tcp.reset(Side::Client, self.wire.now(), &mut self.batch)?;
             return self.wire.control(&mut self.batch);
         }
@@ -311,13 +311,12 @@ impl<'r> Generator<'r> {
 }
 
 /// Which string goes when and how: evenly over the capture, in both directions, in every form that the shape has.
-fn plants(recipe: &Recipe, rng: &mut Rng) -> VecDeque<Plant> {
+fn plants(spec: &CaptureSpec, rng: &mut Rng) -> VecDeque<Plant> {
     let fits = |form: &Form| {
-        (recipe.shape.gzipped() > 0 || !form.is_gzipped())
-            && (recipe.shape != Shape::Tiny || !form.is_split())
+        (spec.shape.gzipped() > 0 || !form.is_gzipped()) && (spec.shape != Shape::Tiny || !form.is_split())
     };
     let forms: Vec<Form> = Form::ALL.into_iter().filter(fits).collect();
-    let connections = recipe.connections();
+    let connections = spec.connections();
     let strings = text::planted(rng).into_iter().enumerate();
     strings
         .map(|(index, string)| Plant {

@@ -2,19 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capture_spec::CaptureSpec;
 use crate::message::Form;
-use crate::recipe::Recipe;
 
 /// The `schema` member.
 pub(crate) const SCHEMA: &str = "plainsight.truth/1";
 
 /// Everything that is true of a capture. `NAME.truth.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Truth {
+pub(crate) struct GroundTruth {
     /// Always [`SCHEMA`].
     pub(crate) schema: String,
     /// What it was made from.
-    pub(crate) recipe: Recipe,
+    #[serde(rename = "recipe")]
+    pub(crate) spec: CaptureSpec,
     /// Frames in the file.
     pub(crate) frames: u64,
     /// Size of the file in bytes.

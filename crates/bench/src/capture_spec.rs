@@ -6,7 +6,7 @@ use std::str::FromStr;
 use experiment::Variant;
 use serde::{Deserialize, Serialize};
 
-/// Raised whenever the generator would make other bytes from the same recipe: older captures are then made anew.
+/// Raised whenever the generator would make other bytes from the same spec: older captures are then made anew.
 pub(crate) const GENERATOR: u32 = 3;
 
 /// TCP connections in a GiB of ordinary traffic.
@@ -26,7 +26,7 @@ const MAX_SIZE: u64 = 64 << 30;
 
 /// One capture to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Recipe {
+pub(crate) struct CaptureSpec {
     /// Version of the generator.
     pub(crate) generator: u32,
     /// What kind of traffic.
@@ -37,7 +37,7 @@ pub(crate) struct Recipe {
     pub(crate) seed: u64,
 }
 
-impl Recipe {
+impl CaptureSpec {
     pub(crate) fn new(shape: Shape, size: Size, seed: u64) -> Self {
         Self { generator: GENERATOR, shape, size, seed }
     }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn connections_grow_with_the_size() {
-        let connections = |shape, size: &str| Recipe::new(shape, size.parse().unwrap(), 1).connections();
+        let connections = |shape, size: &str| CaptureSpec::new(shape, size.parse().unwrap(), 1).connections();
         assert_eq!(connections(Shape::Http, "1GiB"), 7_000);
         assert_eq!(connections(Shape::Https, "256MiB"), 1_750);
         assert_eq!(connections(Shape::Tiny, "1GiB"), 200_000);
