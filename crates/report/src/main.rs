@@ -1,13 +1,13 @@
 //! `report`: turns the analyzer's result into the lab report.
 
 mod browser;
+mod document;
 mod figure;
+mod i18n;
 mod model;
 mod read;
 mod render;
-mod story;
 mod visible;
-mod words;
 mod write;
 
 use std::io::{self, Write as _};
@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::story::Dressing;
-use crate::words::Lang;
+use crate::document::TitlePage;
+use crate::i18n::Lang;
 use crate::write::Formats;
 
 /// Turns the analyzer's result into the lab report: report.md with its figures, report.html and, on request, report.pdf.
@@ -85,10 +85,10 @@ fn run(flags: Flags) -> u8 {
     let lang = flags.lang.unwrap_or_else(|| Lang::of_environment(variable));
     let beside = flags.exposure.parent().map(PathBuf::from).unwrap_or_default();
     let output = flags.output.unwrap_or(beside);
-    let dressing =
-        Dressing { title: flags.title, author: flags.author, course: flags.course, date: flags.date };
-    let story = story::tell(&exposure, lang, &dressing);
-    let written = write::report(&story, &output, Formats { pdf: flags.pdf });
+    let title_page =
+        TitlePage { title: flags.title, author: flags.author, course: flags.course, date: flags.date };
+    let document = document::build(&exposure, lang, &title_page);
+    let written = write::report(&document, &output, Formats { pdf: flags.pdf });
     for path in &written.files {
         // Whoever reads may have seen enough.
         let _ = writeln!(io::stdout(), "{}", path.display());

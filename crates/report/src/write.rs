@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::document::{Block, Document};
 use crate::render::{html, markdown, pdf};
-use crate::story::{Block, Story};
 
 const MARKDOWN: &str = "report.md";
 const HTML: &str = "report.html";
@@ -30,15 +30,15 @@ pub(crate) struct Written {
 }
 
 /// Writes the report into a folder, which is made if it is not there.
-pub(crate) fn report(story: &Story, folder: &Path, formats: Formats) -> Written {
+pub(crate) fn report(document: &Document, folder: &Path, formats: Formats) -> Written {
     let mut written = Written::default();
-    if let Err(error) = write(story, folder, formats, &mut written) {
+    if let Err(error) = write(document, folder, formats, &mut written) {
         written.errors.push(error);
     }
     written
 }
 
-fn write(story: &Story, folder: &Path, formats: Formats, written: &mut Written) -> anyhow::Result<()> {
+fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Written) -> anyhow::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let what = || format!("cannot write into {}", folder.display());
     fs::create_dir_all(folder).with_context(what)?;
@@ -51,16 +51,16 @@ fn write(story: &Story, folder: &Path, formats: Formats, written: &mut Written) 
         anyhow::Ok(())
     };
     fs::create_dir(staging.path().join(FIGURES)).with_context(what)?;
-    for figure in figures(story) {
+    for figure in figures(document) {
         stage(format!("{FIGURES}/{}.svg", figure.name), figure.file())?;
     }
-    stage(MARKDOWN.to_owned(), markdown::document(story))?;
-    stage(HTML.to_owned(), html::page(story))?;
+    stage(MARKDOWN.to_owned(), markdown::document(document))?;
+    stage(HTML.to_owned(), html::page(document))?;
     if formats.pdf {
         // Here and not in the system's folder for temporary files, which confined browsers may not read.
         let scratch = staging.path().join("print");
         fs::create_dir(&scratch).with_context(what)?;
-        match pdf::print(story, &staging.path().join(PDF), &scratch) {
+        match pdf::print(document, &staging.path().join(PDF), &scratch) {
             Ok(()) => names.push(PDF.to_owned()),
             Err(error) => written.errors.push(error.context(format!("no {PDF}"))),
         }
@@ -85,8 +85,8 @@ fn write(story: &Story, folder: &Path, formats: Formats, written: &mut Written) 
     Ok(())
 }
 
-fn figures(story: &Story) -> impl Iterator<Item = &crate::figure::Figure> {
-    let blocks = story.sections.iter().flat_map(|section| &section.blocks);
+fn figures(document: &Document) -> impl Iterator<Item = &crate::figure::Figure> {
+    let blocks = document.sections.iter().flat_map(|section| &section.blocks);
     blocks.flat_map(|block| match block {
         Block::Figures(figures) => figures.as_slice(),
         _ => &[],

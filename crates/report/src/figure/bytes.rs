@@ -2,9 +2,9 @@
 
 use super::svg::{Anchor, WIDTH, fitted, width};
 use super::{Figure, Svg};
+use crate::document::format;
+use crate::i18n::Lang;
 use crate::model::{Capture, Traffic};
-use crate::story::format;
-use crate::words::Lang;
 
 /// Most bits that a byte can tell.
 const MOST_BITS: f64 = 8.0;

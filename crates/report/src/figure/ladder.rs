@@ -2,9 +2,9 @@
 
 use super::svg::{Anchor, WIDTH, fitted, width};
 use super::{Figure, Svg};
+use crate::document::format;
+use crate::i18n::Lang;
 use crate::model::{Capture, Connection, Direction, Packet};
-use crate::story::format;
-use crate::words::Lang;
 
 /// Packets that are drawn from the first on: a handshake of TLS with the first exchange has some twenty.
 const FIRST_SHOWN: usize = 28;

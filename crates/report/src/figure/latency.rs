@@ -2,9 +2,9 @@
 
 use super::svg::{Anchor, WIDTH, fitted};
 use super::{Figure, Svg};
-use crate::story::calls::Call;
-use crate::story::format;
-use crate::words::Lang;
+use crate::document::calls::Call;
+use crate::document::format;
+use crate::i18n::Lang;
 
 /// Calls that are drawn; more would be thinner than their bars.
 const CALLS_SHOWN: usize = 24;

@@ -2,9 +2,9 @@
 
 use super::svg::{Anchor, WIDTH, fitted, width};
 use super::{Figure, Svg};
+use crate::document::format;
+use crate::i18n::Lang;
 use crate::model::{Capture, Level};
-use crate::story::format;
-use crate::words::Lang;
 
 /// Of the captures whose strings are known. `None` if there is none.
 pub(crate) fn levels(lang: Lang, captures: &[&Capture]) -> Option<Figure> {

@@ -19,7 +19,7 @@ pub(crate) use setup::setup;
 pub(crate) use shape::shape;
 pub(crate) use svg::Svg;
 
-use crate::story::line::Line;
+use crate::document::line::Line;
 
 /// What a drawing that stands alone brings along: the page's colours, and how they are used.
 const STYLE: &str =

@@ -2,8 +2,8 @@
 
 use super::svg::{Anchor, WIDTH, fitted};
 use super::{Figure, Svg};
+use crate::i18n::Lang;
 use crate::model::Capture;
-use crate::words::Lang;
 
 /// The two ends of the wire and where the frames were taken.
 struct Ends {

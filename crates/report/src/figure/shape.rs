@@ -3,9 +3,9 @@
 
 use super::svg::{Anchor, WIDTH, fitted};
 use super::{Figure, Svg};
+use crate::document::format;
+use crate::i18n::Lang;
 use crate::model::{Capture, Direction};
-use crate::story::format;
-use crate::words::Lang;
 
 /// Height of the largest bar.
 const HALF: f64 = 46.0;

@@ -7,13 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use crate::document::exhibit::{HexRow, HexView, Mark, Part, ROW, printable};
+use crate::document::line::{Inline, Line};
+use crate::document::{Block, Document, Section, Tone, format};
+use crate::i18n::Lang;
 use crate::model::{Direction, Level, Verdict};
 use crate::render::html;
-use crate::story::exhibit::{HexRow, HexView, Mark, Part, ROW, printable};
-use crate::story::line::{Inline, Line};
-use crate::story::{Block, Section, Story, Tone, format};
 use crate::visible;
-use crate::words::Lang;
 
 /// Rows from which on a table scrolls within a box of its own.
 pub(crate) const TALL: usize = 24;
@@ -30,17 +30,17 @@ const FIGURES: &str = include_str!("../../templates/figure.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 
 /// The whole page, for a screen.
-pub(crate) fn page(story: &Story) -> String {
-    rendered(story, &[], SCRIPT)
+pub(crate) fn page(document: &Document) -> String {
+    rendered(document, &[], SCRIPT)
 }
 
 /// The whole page, to be printed: nothing in it runs, so that nothing in it depends on when it was printed. `pages` are
 /// the pages on which sections begin, by their ids, where they are known.
-pub(crate) fn print(story: &Story, pages: &[(String, usize)]) -> String {
-    rendered(story, pages, "")
+pub(crate) fn print(document: &Document, pages: &[(String, usize)]) -> String {
+    rendered(document, pages, "")
 }
 
-fn rendered(story: &Story, pages: &[(String, usize)], script: &str) -> String {
+fn rendered(document: &Document, pages: &[(String, usize)], script: &str) -> String {
     let style = format!("\n{STYLE}{FIGURES}");
     let script = format!("\n{script}");
     let page = Page {
@@ -48,8 +48,8 @@ fn rendered(story: &Story, pages: &[(String, usize)], script: &str) -> String {
         script_hash: &hash(&script),
         style: &style,
         script: &script,
-        lang: story.lang,
-        story,
+        lang: document.lang,
+        document,
         pages,
     };
     page.render().expect("a string can be written")
@@ -68,7 +68,7 @@ struct Page<'a> {
     style: &'a str,
     script: &'a str,
     lang: Lang,
-    story: &'a Story,
+    document: &'a Document,
     pages: &'a [(String, usize)],
 }
 

@@ -5,35 +5,35 @@
 
 use std::fmt::Write as _;
 
-use crate::story::exhibit::{HexRow, HexView, Part, ROW, StreamView, printable};
-use crate::story::line::{Inline, Line};
-use crate::story::{Block, Section, Story, Table};
+use crate::document::exhibit::{HexRow, HexView, Part, ROW, StreamView, printable};
+use crate::document::line::{Inline, Line};
+use crate::document::{Block, Document, Section, Table};
+use crate::i18n::Lang;
 use crate::visible;
-use crate::words::Lang;
 
 /// The whole document. Figures are expected in `figures/NAME.svg`.
-pub(crate) fn document(story: &Story) -> String {
-    let lang = story.lang;
-    let mut out = Document { out: String::new() };
-    out.paragraph(&format!("# {}", all_escaped(&story.title)));
-    for (name, value) in &story.about {
+pub(crate) fn document(document: &Document) -> String {
+    let lang = document.lang;
+    let mut out = Writer { out: String::new() };
+    out.paragraph(&format!("# {}", all_escaped(&document.title)));
+    for (name, value) in &document.about {
         out.line(&format!("- {name}: {}", all_escaped(value)));
     }
     out.line("");
-    out.line(&format!("> **{}: {}**", lang.result_at_a_glance(), escaped(story.headline)));
-    for summary in &story.summary {
+    out.line(&format!("> **{}: {}**", lang.result_at_a_glance(), escaped(document.headline)));
+    for summary in &document.summary {
         out.line(">");
         out.line(&format!("> {}", line(summary)));
     }
     out.line("");
     out.paragraph(&format!("## {}", lang.contents()));
-    for section in &story.sections {
+    for section in &document.sections {
         let indent = "  ".repeat(section.depth());
         let heading = heading(section);
         out.line(&format!("{indent}- [{}](#{})", escaped(&heading), slug(&heading)));
     }
     out.line("");
-    for section in &story.sections {
+    for section in &document.sections {
         let level = if section.depth() == 0 { "##" } else { "###" };
         out.paragraph(&format!("{level} {}", escaped(&heading(section))));
         for block in &section.blocks {
@@ -60,11 +60,11 @@ fn slug(heading: &str) -> String {
     kept.flat_map(char::to_lowercase).map(|kept| if kept == ' ' { '-' } else { kept }).collect()
 }
 
-struct Document {
+struct Writer {
     out: String,
 }
 
-impl Document {
+impl Writer {
     fn line(&mut self, text: &str) {
         self.out.push_str(text);
         self.out.push('\n');
@@ -307,7 +307,7 @@ fn longest_run(text: &str, wanted: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::line::{captured, line as text};
+    use crate::document::line::{captured, line as text};
 
     #[test]
     fn captured_text_is_code_and_stays_code() {
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_fence_is_longer_than_what_it_holds() {
-        let mut document = Document { out: String::new() };
+        let mut document = Writer { out: String::new() };
         document.fenced("json", "a\n````\nb\u{1b}");
         assert_eq!(document.out, "`````json\na\n````\nb\\u{1b}\n`````\n\n");
     }

@@ -1,4 +1,4 @@
-//! The story in each format.
+//! The document in each format.
 
 pub(crate) mod html;
 pub(crate) mod markdown;

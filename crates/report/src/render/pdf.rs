@@ -13,20 +13,20 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::browser::Browser;
+use crate::document::Document;
 use crate::render::html;
-use crate::story::Story;
 
-/// Prints the story to `pdf`. `scratch` is an empty folder.
+/// Prints the document to `pdf`. `scratch` is an empty folder.
 ///
 /// # Errors
 /// When there is no browser, or it does not print.
-pub(crate) fn print(story: &Story, pdf: &Path, scratch: &Path) -> anyhow::Result<()> {
+pub(crate) fn print(document: &Document, pdf: &Path, scratch: &Path) -> anyhow::Result<()> {
     let browser = Browser::find()?;
     let print = |name: &str, pages: &[(String, usize)]| {
         let folder = scratch.join(name);
         fs::create_dir(&folder).context("a folder for the browser")?;
         let page = folder.join("page.html");
-        fs::write(&page, html::print(story, pages)).context("writing the page to print")?;
+        fs::write(&page, html::print(document, pages)).context("writing the page to print")?;
         let printed = folder.join("page.pdf");
         browser.print(&page, &printed, &folder)?;
         fs::read(&printed).context("reading what was printed")
@@ -35,7 +35,7 @@ pub(crate) fn print(story: &Story, pdf: &Path, scratch: &Path) -> anyhow::Result
     let mut printed: Vec<Vec<u8>> = Vec::new();
     for attempt in 0..MOST_PRINTS {
         let mut next = print(&format!("print-{attempt}"), &numbers)?;
-        set_dates(&mut next, story.first_frame_at_unix_ns.unwrap_or(0));
+        set_dates(&mut next, document.first_frame_at_unix_ns.unwrap_or(0));
         if printed.contains(&next) {
             return fs::write(pdf, next).context("writing what was printed");
         }

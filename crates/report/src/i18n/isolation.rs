@@ -1,8 +1,8 @@
 //! The sentences on isolated boxes.
 
 use super::{Lang, label_texts, sentence_texts};
+use crate::document::line::{Line, captured, code, line, strong};
 use crate::model::IsolationVerdict;
-use crate::story::line::{Line, captured, code, line, strong};
 
 label_texts! {
     isolation: "Whether anything left the boxes", "상자 밖으로 나간 것이 있는가";

@@ -1,14 +1,14 @@
 //! Chapter 6.4: what TLS costs.
 
-use super::Teller;
+use super::Builder;
+use crate::document::calls::{self, Call};
+use crate::document::exhibit::is_encrypted;
+use crate::document::line::{Line, line};
+use crate::document::{Block, Section, Table, format};
 use crate::figure;
 use crate::model::Capture;
-use crate::story::calls::{self, Call};
-use crate::story::exhibit::is_encrypted;
-use crate::story::line::{Line, line};
-use crate::story::{Block, Section, Table, format};
 
-impl<'a> Teller<'a> {
+impl<'a> Builder<'a> {
     pub(super) fn costs(&self) -> Section {
         let lang = self.lang;
         let calls: Vec<Vec<Call<'_>>> = self.captures.iter().map(calls::of).collect();

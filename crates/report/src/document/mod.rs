@@ -9,15 +9,15 @@ pub(crate) mod line;
 mod sections;
 pub(crate) mod sources;
 
+use crate::document::exhibit::{HexView, StreamView};
+use crate::document::line::Line;
 use crate::figure::Figure;
+use crate::i18n::Lang;
 use crate::model::{Conclusion, Exposure};
-use crate::story::exhibit::{HexView, StreamView};
-use crate::story::line::Line;
-use crate::words::Lang;
 
 /// What the person who hands the report in wants on it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Dressing {
+pub(crate) struct TitlePage {
     pub(crate) title: Option<String>,
     pub(crate) author: Option<String>,
     pub(crate) course: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct Dressing {
 
 /// A report.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub(crate) struct Document {
     pub(crate) lang: Lang,
     pub(crate) title: String,
     /// Author, course, date: name and value.
@@ -144,7 +144,7 @@ pub(crate) struct Entry {
     pub(crate) facts: Vec<(&'static str, Line)>,
 }
 
-/// Tells the whole story of a document.
-pub(crate) fn tell(exposure: &Exposure, lang: Lang, dressing: &Dressing) -> Story {
-    sections::story(exposure, lang, dressing)
+/// Builds the report of a result.
+pub(crate) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> Document {
+    sections::build(exposure, lang, title_page)
 }

@@ -1,13 +1,13 @@
 //! Chapters 1 to 5: what was done.
 
-use super::{CAPTURES_TOLD, Teller, shell_word};
+use super::{Builder, CAPTURES_SHOWN, shell_word};
+use crate::document::line::{Line, captured, code, line};
+use crate::document::sources::{self, Excerpt};
+use crate::document::{Block, Code, Section, Table};
 use crate::figure;
 use crate::model::{Capture, Manifest};
-use crate::story::line::{Line, captured, code, line};
-use crate::story::sources::{self, Excerpt};
-use crate::story::{Block, Code, Section, Table};
 
-impl Teller<'_> {
+impl Builder<'_> {
     pub(super) fn aim(&self) -> Section {
         let lang = self.lang;
         let blocks = [lang.aim_question(), lang.aim_expected(), lang.aim_also()].map(Block::Paragraph);
@@ -133,7 +133,7 @@ impl Teller<'_> {
             }),
             self.row(line![lang.journals()], |_, capture| match &capture.manifest {
                 Some(manifest) if !manifest.journals.is_empty() => {
-                    Line::joined(manifest.journals.iter().take(CAPTURES_TOLD).map(captured), ", ")
+                    Line::joined(manifest.journals.iter().take(CAPTURES_SHOWN).map(captured), ", ")
                 }
                 _ => line![lang.none()],
             }),

@@ -1,12 +1,12 @@
 //! Chapters 6.1 to 6.3: what was said, what stands on the wire of it, and what TLS shows all the same.
 
-use super::{Teller, VALUE_SHOWN, first_proof};
+use super::{Builder, VALUE_SHOWN, first_proof};
+use crate::document::calls::{self, Call};
+use crate::document::exhibit::{self, is_encrypted};
+use crate::document::line::{Line, captured, line, strong};
+use crate::document::{Block, Code, Column, Section, Table, format};
 use crate::figure::{self, Figure};
 use crate::model::{Capture, Certificate, Event, HttpMessage, Level, Readable, TlsSession};
-use crate::story::calls::{self, Call};
-use crate::story::exhibit::{self, is_encrypted};
-use crate::story::line::{Line, captured, line, strong};
-use crate::story::{Block, Code, Column, Section, Table, format};
 use crate::visible;
 
 /// Calls that a table lists: the script has a dozen, and the table says how many there are.
@@ -27,7 +27,7 @@ const BODY_SHOWN: usize = 2_000;
 /// Names that one cell lists: versions, protocols, names in a certificate.
 const NAMES_LISTED: usize = 8;
 
-impl<'a> Teller<'a> {
+impl<'a> Builder<'a> {
     pub(super) fn logged(&self) -> Section {
         let lang = self.lang;
         let lines = self.captures.iter().map(|capture| capture.journal_total).sum();

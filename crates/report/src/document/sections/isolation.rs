@@ -1,14 +1,14 @@
 //! Chapter 6.5: the boxes.
 
-use super::Teller;
+use super::Builder;
+use crate::document::line::{Inline, Line, captured, line, quoted};
+use crate::document::{Block, Section, Table, Tone};
 use crate::model::{Isolation, IsolationVerdict, Phase, Seen};
-use crate::story::line::{Inline, Line, captured, line, quoted};
-use crate::story::{Block, Section, Table, Tone};
 
 /// Reasons that are listed of one run.
 const REASONS_LISTED: usize = 40;
 
-impl Teller<'_> {
+impl Builder<'_> {
     /// Nothing where no isolation run was judged.
     pub(super) fn isolation(&self) -> Option<Section> {
         let runs = &self.exposure.isolation;

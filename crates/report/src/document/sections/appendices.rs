@@ -1,15 +1,15 @@
 //! The appendices: the evidence, and how to check it by hand.
 
-use super::{Teller, VALUE_SHOWN, first_string, shell_word};
+use super::{Builder, VALUE_SHOWN, first_string, shell_word};
+use crate::document::line::{Inline, Line, captured, code, line};
+use crate::document::{Block, Code, Entry, Section, Table, format};
 use crate::model::{Capture, Direction, HttpMessage, Level, StringEntry};
-use crate::story::line::{Inline, Line, captured, code, line};
-use crate::story::{Block, Code, Entry, Section, Table, format};
 use crate::visible;
 
 /// Strings of a capture that the appendix lists: the first request has seven, and there are five levels.
 const STRINGS_LISTED: usize = 24;
 
-impl Teller<'_> {
+impl Builder<'_> {
     pub(super) fn appendix(&self) -> Section {
         let lang = self.lang;
         let mut blocks = vec![Block::Paragraph(lang.evidence_text())];

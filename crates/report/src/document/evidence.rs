@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use crate::document::line::{Inline, Line};
+use crate::i18n::Lang;
 use crate::model::Capture;
-use crate::story::line::{Inline, Line};
-use crate::words::Lang;
 
 /// Links and what they go to.
 pub(crate) struct Evidence<'a> {

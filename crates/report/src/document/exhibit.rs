@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::document::evidence::Evidence;
+use crate::document::line::Line;
+use crate::i18n::Lang;
 use crate::model::{Capture, Direction, Exhibit, Level, Turn};
-use crate::story::evidence::Evidence;
-use crate::story::line::Line;
 use crate::visible;
-use crate::words::Lang;
 
 /// Characters of a value that a mark names: the whole stands in the stream itself.
 const VALUE_SHOWN: usize = 60;

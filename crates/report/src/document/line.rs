@@ -1,8 +1,8 @@
 //! The text of the report in pieces that know where they come from: our own words, code of ours, what was captured, a
 //! link. Every format escapes each kind as it must.
 
+use crate::document::format;
 use crate::model::{Level, Verdict};
-use crate::story::format;
 
 /// A run of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl<P: Piece> Piece for Option<P> {
 /// A [`Line`] of its pieces, one after the other.
 macro_rules! line {
     ($($piece:expr),* $(,)?) => {
-        $crate::story::line::Line::new()$(.add($piece))*
+        $crate::document::line::Line::new()$(.add($piece))*
     };
 }
 pub(crate) use line;

@@ -2,56 +2,56 @@
 
 mod appendices;
 mod costs;
-mod doing;
+mod discussion;
 mod isolation;
-mod meaning;
+mod method;
 mod wire;
 
+use crate::document::evidence::Evidence;
+use crate::document::exhibit::is_encrypted;
+use crate::document::line::{Inline, Line, captured, line};
+use crate::document::{Block, Column, Document, Section, TitlePage, format};
+use crate::i18n::Lang;
 use crate::model::{Capture, Conclusion, Direction, Exposure, Level, Location, Verdict};
-use crate::story::evidence::Evidence;
-use crate::story::exhibit::is_encrypted;
-use crate::story::line::{Inline, Line, captured, line};
-use crate::story::{Block, Column, Dressing, Section, Story, format};
 use crate::visible;
-use crate::words::Lang;
 
 /// Captures that are told of; a comparison has two, and no page has room for a column each of hundreds.
-const CAPTURES_TOLD: usize = 6;
+const CAPTURES_SHOWN: usize = 6;
 
 /// Characters of a value in a table.
 const VALUE_SHOWN: usize = 64;
 
 /// A report on a document.
-pub(super) fn story(exposure: &Exposure, lang: Lang, dressing: &Dressing) -> Story {
-    let captures = &exposure.captures[..exposure.captures.len().min(CAPTURES_TOLD)];
-    let teller = Teller { lang, exposure, captures, evidence: Evidence::new(lang, captures) };
-    let summary = teller.summary();
+pub(super) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> Document {
+    let captures = &exposure.captures[..exposure.captures.len().min(CAPTURES_SHOWN)];
+    let builder = Builder { lang, exposure, captures, evidence: Evidence::new(lang, captures) };
+    let summary = builder.summary();
     let mut sections = vec![
-        teller.aim(),
-        teller.setup(),
-        teller.layout(),
-        teller.part("pieces", "4", lang.pieces(), Vec::new()),
-        teller.compose(),
-        teller.client(),
-        teller.server(),
-        teller.running(),
-        teller.part("results", "6", lang.results(), Vec::new()),
-        teller.logged(),
-        teller.on_the_wire(),
-        teller.still_shown(),
-        teller.costs(),
+        builder.aim(),
+        builder.setup(),
+        builder.layout(),
+        builder.part("pieces", "4", lang.pieces(), Vec::new()),
+        builder.compose(),
+        builder.client(),
+        builder.server(),
+        builder.running(),
+        builder.part("results", "6", lang.results(), Vec::new()),
+        builder.logged(),
+        builder.on_the_wire(),
+        builder.still_shown(),
+        builder.costs(),
     ];
-    sections.extend(teller.isolation());
-    sections.extend([teller.controls(), teller.environment(), teller.conclusion()]);
+    sections.extend(builder.isolation());
+    sections.extend([builder.controls(), builder.environment(), builder.conclusion()]);
     // What the last one refers to belongs into the list before it, as does what the summary refers to.
-    let by_hand = teller.by_hand();
-    sections.push(teller.appendix());
+    let by_hand = builder.by_hand();
+    sections.push(builder.appendix());
     sections.push(by_hand);
-    Story {
+    Document {
         lang,
-        title: dressing.title.clone().unwrap_or_else(|| lang.default_title().to_owned()),
-        about: teller.about(dressing),
-        first_frame_at_unix_ns: teller.first_frame(),
+        title: title_page.title.clone().unwrap_or_else(|| lang.default_title().to_owned()),
+        about: builder.about(title_page),
+        first_frame_at_unix_ns: builder.first_frame(),
         conclusion: exposure.conclusion,
         headline: lang.headline(exposure.conclusion),
         summary,
@@ -59,14 +59,14 @@ pub(super) fn story(exposure: &Exposure, lang: Lang, dressing: &Dressing) -> Sto
     }
 }
 
-struct Teller<'a> {
+struct Builder<'a> {
     lang: Lang,
     exposure: &'a Exposure,
     captures: &'a [Capture],
     evidence: Evidence<'a>,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> Builder<'a> {
     fn part(
         &self,
         id: &'static str,
@@ -111,12 +111,12 @@ impl<'a> Teller<'a> {
         self.exposure.captures.iter().filter_map(|capture| capture.first_frame_at_unix_ns).min()
     }
 
-    fn about(&self, dressing: &Dressing) -> Vec<(&'static str, String)> {
+    fn about(&self, title_page: &TitlePage) -> Vec<(&'static str, String)> {
         let lang = self.lang;
-        let date = dressing.date.clone().or_else(|| self.first_frame().map(format::date));
+        let date = title_page.date.clone().or_else(|| self.first_frame().map(format::date));
         let about = [
-            (lang.author(), dressing.author.clone()),
-            (lang.course(), dressing.course.clone()),
+            (lang.author(), title_page.author.clone()),
+            (lang.course(), title_page.course.clone()),
             (lang.date(), date),
         ];
         about.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -1,9 +1,9 @@
 //! The sentences of the report.
 
 use super::{Lang, sentence_texts};
+use crate::document::format::{self, percent};
+use crate::document::line::{Inline, Line, captured, code, line, strong};
 use crate::model::{ExhibitFrame, Level, Summary, Traffic};
-use crate::story::format::{self, percent};
-use crate::story::line::{Inline, Line, captured, code, line, strong};
 
 sentence_texts! {
     // The result in a few lines, at the top and in the conclusion.

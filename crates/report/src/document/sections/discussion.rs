@@ -1,14 +1,14 @@
 //! Chapters 7 to 9: what it means.
 
-use super::Teller;
+use super::Builder;
+use crate::document::line::{Inline, Line, captured, line, quoted, strong};
+use crate::document::{Block, Column, Section, Table, Tone};
 use crate::model::{Capture, Conclusion};
-use crate::story::line::{Inline, Line, captured, line, quoted, strong};
-use crate::story::{Block, Column, Section, Table, Tone};
 
 /// Reasons and errors that are listed, each list.
 const REASONS_LISTED: usize = 40;
 
-impl<'a> Teller<'a> {
+impl<'a> Builder<'a> {
     pub(super) fn controls(&self) -> Section {
         let lang = self.lang;
         let all_passed = self.captures.iter().all(|capture| {
