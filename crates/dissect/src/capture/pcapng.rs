@@ -1,13 +1,15 @@
 //! pcapng (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html>).
 //!
-//! Packet blocks and statistics are read here, and of their options only those that tell of dropped packets: all of them
-//! would have to be allocated. The rarer blocks are left to `pcap-parser`. Blocks of no interest pass by in pieces,
-//! however long they say they are.
+//! `pcap-parser` frames every block and every option. Its parsers for packets and statistics collect all options in a
+//! `Vec`, one allocation a packet; here those blocks are framed as blocks of an unknown type, which costs none, and their
+//! few fixed fields and the one option of interest are read from the body. The rarer blocks are parsed by `pcap-parser` as
+//! a whole. Blocks of no interest are skipped in pieces, so their length needs no bound.
 
 use pcap_parser::{
-    InterfaceDescriptionBlock, OptionCode, SecretsType, parse_decryptionsecretsblock_be,
-    parse_decryptionsecretsblock_le, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
-    parse_sectionheaderblock_be, parse_sectionheaderblock_le,
+    BOM_MAGIC, DSB_MAGIC, EPB_MAGIC, IDB_MAGIC, ISB_MAGIC, InterfaceDescriptionBlock, OptionCode, SHB_MAGIC,
+    SPB_MAGIC, SecretsType, parse_decryptionsecretsblock_be, parse_decryptionsecretsblock_le,
+    parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le, parse_option_be, parse_option_le,
+    parse_sectionheaderblock_be, parse_sectionheaderblock_le, parse_unknownblock_be, parse_unknownblock_le,
 };
 
 use super::{
@@ -21,36 +23,28 @@ pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 /// Type, length, byte-order magic, version, section length, length again.
 pub(super) const SECTION_HEADER_MIN: usize = 28;
 
-const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE_DESCRIPTION: u32 = 1;
+/// The packet block of older files (appendix A), which `pcap-parser` has no name for.
 const OBSOLETE_PACKET: u32 = 2;
-const SIMPLE_PACKET: u32 = 3;
-const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
-const DECRYPTION_SECRETS: u32 = 10;
-
-const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
 /// Block type and total length, which stand before every block's body.
 const HEAD_LEN: usize = 8;
 /// The total length again, behind every block's body.
 const TAIL_LEN: usize = 4;
-/// Head and fixed fields of an enhanced or obsolete packet block.
-const PACKET_START: usize = 28;
-/// Head and fixed fields of an interface statistics block.
-const STATISTICS_START: usize = 20;
+/// Fixed fields of an enhanced or obsolete packet block: interface, time, captured and original length.
+const PACKET_FIELDS: usize = 20;
+/// Fixed field of a simple packet block: the original length.
+const SIMPLE_FIELDS: usize = 4;
+/// Fixed fields of an interface statistics block: interface and time.
+const STATISTICS_FIELDS: usize = 12;
+/// Fixed fields of an interface description block.
+const INTERFACE_FIELDS: usize = 8;
+/// Fixed fields of a decryption secrets block.
+const SECRETS_FIELDS: usize = 8;
+
 /// epb_dropcount: packets lost between this one and the one before it on this interface (section 4.3).
-const DROP_COUNT: u16 = 4;
-/// isb_ifdrop, isb_osdrop: packets that the interface, and that the operating system dropped since the capture began
-/// (section 4.6).
-const INTERFACE_DROPS: u16 = 5;
-const SYSTEM_DROPS: u16 = 7;
-/// opt_endofopt.
-const END_OF_OPTIONS: u16 = 0;
-/// The same count in an obsolete packet block (appendix A): this value stands for an unknown number.
+const DROP_COUNT: OptionCode = OptionCode(4);
+/// The same count in an obsolete packet block (appendix A): this value means an unknown number.
 const DROPS_UNKNOWN: u16 = u16::MAX;
-/// Head and fixed field of a simple packet block.
-const SIMPLE_START: usize = 12;
 
 /// A pcapng file; without a section only before its first block.
 #[derive(Debug, Clone, Default)]
@@ -104,12 +98,12 @@ impl Pcapng {
         }
         let Some(head) = self.head(input) else { return Ok(Step::NeedMore { at_least: HEAD_LEN }) };
         match head.kind {
-            ENHANCED_PACKET | OBSOLETE_PACKET => self.packet(head, input, place),
-            SIMPLE_PACKET => self.simple(head, input, place),
-            SECTION_HEADER => self.section(input, place),
-            INTERFACE_DESCRIPTION => self.interface(head, input, place),
-            DECRYPTION_SECRETS => self.secrets(head, input, place),
-            INTERFACE_STATISTICS => self.statistics(head, input, place),
+            EPB_MAGIC | OBSOLETE_PACKET => self.packet(head, input, place),
+            SPB_MAGIC => self.simple(head, input, place),
+            SHB_MAGIC => self.section(input, place),
+            IDB_MAGIC => self.interface(head, input, place),
+            DSB_MAGIC => self.secrets(head, input, place),
+            ISB_MAGIC => self.statistics(head, input, place),
             _ => {
                 check_length(head.length, (HEAD_LEN + TAIL_LEN) as u32, u32::MAX, place)?;
                 self.skip = Some(Skip { length: head.length, body_left: head.length - TAIL_LEN as u32 });
@@ -130,10 +124,10 @@ impl Pcapng {
             return Some((Unfinished::Block, u64::from(skip.body_left) + TAIL_LEN as u64));
         }
         match self.head(rest) {
-            Some(Head { kind: ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET, length }) => {
+            Some(Head { kind: EPB_MAGIC | OBSOLETE_PACKET | SPB_MAGIC, length }) => {
                 Some((Unfinished::Frame(next_frame), length.into()))
             }
-            Some(Head { kind: SECTION_HEADER, .. }) => Some((Unfinished::Block, section_header_needed(rest))),
+            Some(Head { kind: SHB_MAGIC, .. }) => Some((Unfinished::Block, section_header_needed(rest))),
             Some(Head { length, .. }) => Some((Unfinished::Block, length.into())),
             None if rest.is_empty() => None,
             None => Some((Unfinished::Block, (HEAD_LEN + TAIL_LEN) as u64)),
@@ -143,19 +137,16 @@ impl Pcapng {
     /// An enhanced packet block, or the obsolete one whose first word is split in two.
     #[inline]
     fn packet<'a>(&mut self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
-        let Some(block) = self.whole(head, PACKET_START, MAX_BLOCK_LEN, input, place)? else {
+        let Some(body) = self.body(head, PACKET_FIELDS, MAX_BLOCK_LEN, input, place)? else {
             return Ok(Step::NeedMore { at_least: head.length as usize });
         };
-        let Some([_, _, _, _, _, _, _, _, i1, i2, i3, i4, fields @ ..]) = block.first_chunk::<PACKET_START>()
-        else {
+        let Some([i1, i2, i3, i4, fields @ ..]) = body.first_chunk::<PACKET_FIELDS>() else {
             return Err(unparsable(head, place));
         };
-        let interface = if head.kind == ENHANCED_PACKET {
+        let interface = if head.kind == EPB_MAGIC {
             self.u32([*i1, *i2, *i3, *i4])
-        } else if self.big_endian {
-            u32::from(u16::from_be_bytes([*i1, *i2]))
         } else {
-            u32::from(u16::from_le_bytes([*i1, *i2]))
+            u32::from(self.u16([*i1, *i2]))
         };
         let [t1, t2, t3, t4, t5, t6, t7, t8, c1, c2, c3, c4, o1, o2, o3, o4] = *fields;
         let time = u64::from(self.u32([t1, t2, t3, t4])) << 32 | u64::from(self.u32([t5, t6, t7, t8]));
@@ -163,13 +154,12 @@ impl Pcapng {
         let Some(described) = self.interfaces.get(interface as usize) else {
             return Err(self.unknown_interface(interface, place));
         };
-        let bytes = self.frame_bytes(block, PACKET_START, captured, place)?;
-        let drops = if head.kind == ENHANCED_PACKET {
-            let options = PACKET_START + bytes.len().next_multiple_of(4);
-            self.numbers(block, options).filter(|(code, _)| *code == DROP_COUNT).map(|(_, count)| count).max()
+        let bytes = frame_bytes(body, PACKET_FIELDS, captured, place)?;
+        let drops = if head.kind == EPB_MAGIC {
+            let options = body.get(PACKET_FIELDS + bytes.len().next_multiple_of(4)..).unwrap_or_default();
+            self.numbers(options).filter(|(code, _)| *code == DROP_COUNT).map(|(_, count)| count).max()
         } else {
-            let count =
-                if self.big_endian { u16::from_be_bytes([*i3, *i4]) } else { u16::from_le_bytes([*i3, *i4]) };
+            let count = self.u16([*i3, *i4]);
             (count != DROPS_UNKNOWN).then_some(u64::from(count))
         };
         let record = Record {
@@ -179,31 +169,30 @@ impl Pcapng {
             interface,
             original_len: self.u32([o1, o2, o3, o4]),
             bytes,
-            file_offset: place.offset + PACKET_START as u64,
+            file_offset: place.offset + (HEAD_LEN + PACKET_FIELDS) as u64,
         };
         if let Some(drops @ 1..) = drops
             && let Some(described) = self.interfaces.get_mut(interface as usize)
         {
             described.drops_told = described.drops_told.saturating_add(drops);
         }
-        Ok(Step::Record { consumed: block.len(), record })
+        Ok(Step::Record { consumed: head.length as usize, record })
     }
 
     /// A simple packet block: no time, the first interface, as long as that one's snapshot length lets it be.
     fn simple<'a>(&self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
-        let Some(block) = self.whole(head, SIMPLE_START, MAX_BLOCK_LEN, input, place)? else {
+        let Some(body) = self.body(head, SIMPLE_FIELDS, MAX_BLOCK_LEN, input, place)? else {
             return Ok(Step::NeedMore { at_least: head.length as usize });
         };
         let Some(described) = self.interfaces.first() else { return Err(self.unknown_interface(0, place)) };
-        let Some(original_len) = block.get(HEAD_LEN..).and_then(<[u8]>::first_chunk).map(|b| self.u32(*b))
-        else {
+        let Some(original_len) = body.first_chunk().map(|b| self.u32(*b)) else {
             return Err(unparsable(head, place));
         };
         let captured = match described.snaplen {
             0 => original_len,
             limit => original_len.min(limit),
         };
-        let bytes = self.frame_bytes(block, SIMPLE_START, captured, place)?;
+        let bytes = frame_bytes(body, SIMPLE_FIELDS, captured, place)?;
         let record = Record {
             frame: place.frame,
             captured_at: 0,
@@ -211,9 +200,9 @@ impl Pcapng {
             interface: 0,
             original_len,
             bytes,
-            file_offset: place.offset + SIMPLE_START as u64,
+            file_offset: place.offset + (HEAD_LEN + SIMPLE_FIELDS) as u64,
         };
-        Ok(Step::Record { consumed: block.len(), record })
+        Ok(Step::Record { consumed: head.length as usize, record })
     }
 
     /// A section header: it sets the byte order, by which its own length is to be read, and forgets all interfaces.
@@ -222,24 +211,23 @@ impl Pcapng {
             return Ok(Step::NeedMore { at_least: SECTION_HEADER_MIN });
         };
         self.big_endian = match u32::from_be_bytes(*order) {
-            BYTE_ORDER_MAGIC => true,
-            other if other.swap_bytes() == BYTE_ORDER_MAGIC => false,
+            BOM_MAGIC => true,
+            other if other.swap_bytes() == BOM_MAGIC => false,
             other => {
                 return Err(damaged(
                     place,
                     "the byte-order magic",
                     other.into(),
-                    Rule::Equal(BYTE_ORDER_MAGIC.into()),
+                    Rule::Equal(BOM_MAGIC.into()),
                 ));
             }
         };
-        let head = Head { kind: SECTION_HEADER, length: self.u32([*l1, *l2, *l3, *l4]) };
-        let Some(block) = self.whole(head, SECTION_HEADER_MIN - TAIL_LEN, MAX_BLOCK_LEN, input, place)?
-        else {
+        let head = Head { kind: SHB_MAGIC, length: self.u32([*l1, *l2, *l3, *l4]) };
+        if self.body(head, SECTION_HEADER_MIN - HEAD_LEN - TAIL_LEN, MAX_BLOCK_LEN, input, place)?.is_none() {
             return Ok(Step::NeedMore { at_least: head.length as usize });
-        };
+        }
         let parse = if self.big_endian { parse_sectionheaderblock_be } else { parse_sectionheaderblock_le };
-        let Ok((_, section)) = parse(block) else { return Err(unparsable(head, place)) };
+        let Ok((_, section)) = parse(input) else { return Err(unparsable(head, place)) };
         // Minor 2 was written by mistake for 0 and is to be read as such (section 4.1).
         if section.major_version != 1 || !matches!(section.minor_version, 0 | 2) {
             return Err(CaptureError::UnsupportedVersion {
@@ -251,14 +239,13 @@ impl Pcapng {
         }
         self.dropped_before = self.dropped();
         self.interfaces.clear();
-        Ok(Step::Skipped { consumed: block.len() })
+        Ok(Step::Skipped { consumed: head.length as usize })
     }
 
     fn interface<'a>(&mut self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
-        const MIN: usize = 16;
-        let Some(block) = self.whole(head, MIN, MAX_BLOCK_LEN, input, place)? else {
+        if self.body(head, INTERFACE_FIELDS, MAX_BLOCK_LEN, input, place)?.is_none() {
             return Ok(Step::NeedMore { at_least: head.length as usize });
-        };
+        }
         if self.interfaces.len() >= MAX_INTERFACES {
             let count = self.interfaces.len() as u64 + 1;
             return Err(damaged(
@@ -273,7 +260,7 @@ impl Pcapng {
         } else {
             parse_interfacedescriptionblock_le
         };
-        let Ok((_, description)) = parse(block) else { return Err(unparsable(head, place)) };
+        let Ok((_, description)) = parse(input) else { return Err(unparsable(head, place)) };
         self.interfaces.push(Interface {
             link_type: LinkType(description.linktype.0 as u16),
             snaplen: description.snaplen,
@@ -281,7 +268,7 @@ impl Pcapng {
             drops_told: 0,
             drops_counted: 0,
         });
-        Ok(Step::Skipped { consumed: block.len() })
+        Ok(Step::Skipped { consumed: head.length as usize })
     }
 
     /// Seconds to add to each time of an interface. `pcap-parser` reads the option as little-endian in any section.
@@ -292,14 +279,13 @@ impl Pcapng {
     }
 
     fn secrets<'a>(&self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
-        const MIN: usize = 16;
-        let Some(block) = self.whole(head, MIN, MAX_SECRETS_LEN, input, place)? else {
+        if self.body(head, SECRETS_FIELDS, MAX_SECRETS_LEN, input, place)?.is_none() {
             return Ok(Step::NeedMore { at_least: head.length as usize });
-        };
+        }
         let parse =
             if self.big_endian { parse_decryptionsecretsblock_be } else { parse_decryptionsecretsblock_le };
-        let Ok((_, secrets)) = parse(block) else { return Err(unparsable(head, place)) };
-        let consumed = block.len();
+        let Ok((_, secrets)) = parse(input) else { return Err(unparsable(head, place)) };
+        let consumed = head.length as usize;
         if secrets.secrets_type != SecretsType::TlsKeyLog {
             return Ok(Step::Skipped { consumed });
         }
@@ -315,44 +301,40 @@ impl Pcapng {
         input: &'a [u8],
         place: Place,
     ) -> Result<Step<'a>, CaptureError> {
-        let Some(block) = self.whole(head, STATISTICS_START, MAX_BLOCK_LEN, input, place)? else {
+        let Some(body) = self.body(head, STATISTICS_FIELDS, MAX_BLOCK_LEN, input, place)? else {
             return Ok(Step::NeedMore { at_least: head.length as usize });
         };
-        let Some(interface) = block.get(HEAD_LEN..).and_then(<[u8]>::first_chunk).map(|b| self.u32(*b))
-        else {
+        let Some(interface) = body.first_chunk().map(|b| self.u32(*b)) else {
             return Err(unparsable(head, place));
         };
         let drops = self
-            .numbers(block, STATISTICS_START)
-            .filter(|(code, _)| matches!(*code, INTERFACE_DROPS | SYSTEM_DROPS))
+            .numbers(body.get(STATISTICS_FIELDS..).unwrap_or_default())
+            .filter(|(code, _)| matches!(*code, OptionCode::IsbIfDrop | OptionCode::IsbOsDrop))
             .fold(0, |sum: u64, (_, count)| sum.saturating_add(count));
         let Some(described) = self.interfaces.get_mut(interface as usize) else {
             return Err(self.unknown_interface(interface, place));
         };
         described.drops_counted = described.drops_counted.max(drops);
-        Ok(Step::Skipped { consumed: block.len() })
+        Ok(Step::Skipped { consumed: head.length as usize })
     }
 
-    /// The options of 8 bytes among those that begin at `start` of a whole block, with their codes (section 3.5). What
-    /// is cut or runs over the block's end is where the list ends.
+    /// Those of `options` that have 8 bytes, with their codes (section 3.5). The list ends before an option that is cut.
     #[inline]
-    fn numbers(&self, block: &[u8], start: usize) -> impl Iterator<Item = (u16, u64)> {
-        let mut rest = block.get(start..block.len().saturating_sub(TAIL_LEN)).unwrap_or_default();
+    fn numbers<'a>(&self, mut options: &'a [u8]) -> impl Iterator<Item = (OptionCode, u64)> + use<'a> {
         let big_endian = self.big_endian;
         std::iter::from_fn(move || {
             loop {
-                let ([c1, c2, l1, l2], behind) = rest.split_first_chunk()?;
-                let u16_of = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
-                let (code, length) = (u16_of([*c1, *c2]), usize::from(u16_of([*l1, *l2])));
-                if code == END_OF_OPTIONS {
+                let parsed =
+                    if big_endian { parse_option_be::<()>(options) } else { parse_option_le(options) };
+                let (rest, option) = parsed.ok()?;
+                if option.code == OptionCode::EndOfOpt {
                     return None;
                 }
-                let value = behind.get(..length)?;
-                rest = behind.get(length.next_multiple_of(4)..).unwrap_or_default();
-                if let Ok(value) = value.try_into() {
+                options = rest;
+                if let Ok(Ok(value)) = option.as_bytes().map(<[u8; 8]>::try_from) {
                     let number =
                         if big_endian { u64::from_be_bytes(value) } else { u64::from_le_bytes(value) };
-                    return Some((code, number));
+                    return Some((option.code, number));
                 }
             }
         })
@@ -374,53 +356,29 @@ impl Pcapng {
         let Some(tail) = input.first_chunk::<TAIL_LEN>() else {
             return Ok(Step::NeedMore { at_least: TAIL_LEN });
         };
-        self.check_tail(length, *tail, place)?;
+        check_repeated(self.u32(*tail), length, place)?;
         self.skip = None;
         Ok(Step::Skipped { consumed: TAIL_LEN })
     }
 
-    /// The block at the front of `input`, its two lengths checked; `None` if it is not there as a whole.
-    /// `start` bytes of head and fixed fields must be in it.
+    /// The body of the block at the front of `input`, its two lengths checked; `None` if it is not there as a whole.
+    /// It holds at least the `fields` bytes of fixed fields that its type asks for.
     #[inline]
-    fn whole<'a>(
+    fn body<'a>(
         &self,
         head: Head,
-        start: usize,
+        fields: usize,
         most: u32,
         input: &'a [u8],
         place: Place,
     ) -> Result<Option<&'a [u8]>, CaptureError> {
-        check_length(head.length, (start + TAIL_LEN) as u32, most, place)?;
-        let Some(block) = input.get(..head.length as usize) else { return Ok(None) };
-        if let Some(tail) = block.last_chunk() {
-            self.check_tail(head.length, *tail, place)?;
-        }
-        Ok(Some(block))
-    }
-
-    #[inline]
-    fn check_tail(&self, length: u32, tail: [u8; TAIL_LEN], place: Place) -> Result<(), CaptureError> {
-        let again = self.u32(tail);
-        if again == length {
-            return Ok(());
-        }
-        Err(damaged(place, "the block length repeated at the end", again.into(), Rule::Equal(length.into())))
-    }
-
-    /// `captured` bytes of a block from `start` on.
-    #[inline]
-    fn frame_bytes<'a>(
-        &self,
-        block: &'a [u8],
-        start: usize,
-        captured: u32,
-        place: Place,
-    ) -> Result<&'a [u8], CaptureError> {
-        let room = block.len().saturating_sub(start + TAIL_LEN).min(MAX_FRAME_LEN as usize);
-        match block.get(start..start.saturating_add(captured as usize)) {
-            Some(bytes) if bytes.len() <= room => Ok(bytes),
-            _ => Err(damaged(place, "the captured length", captured.into(), Rule::AtMost(room as u64))),
-        }
+        check_length(head.length, (HEAD_LEN + fields + TAIL_LEN) as u32, most, place)?;
+        let parsed =
+            if self.big_endian { parse_unknownblock_be(input) } else { parse_unknownblock_le(input) };
+        // A length that is too short was refused above: what is left is a block that is not there as a whole.
+        let Ok((_, block)) = parsed else { return Ok(None) };
+        check_repeated(block.block_len2, head.length, place)?;
+        Ok(Some(block.data))
     }
 
     #[inline]
@@ -432,6 +390,11 @@ impl Pcapng {
     #[inline]
     fn u32(&self, bytes: [u8; 4]) -> u32 {
         if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+
+    #[inline]
+    fn u16(&self, bytes: [u8; 2]) -> u16 {
+        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
     #[cold]
@@ -451,6 +414,16 @@ pub(super) fn section_header_needed(input: &[u8]) -> u64 {
     u64::from(length).max(SECTION_HEADER_MIN as u64)
 }
 
+/// `captured` bytes of a body, behind its fixed fields.
+#[inline]
+fn frame_bytes(body: &[u8], fields: usize, captured: u32, place: Place) -> Result<&[u8], CaptureError> {
+    let room = body.len().saturating_sub(fields).min(MAX_FRAME_LEN as usize);
+    match body.get(fields..fields.saturating_add(captured as usize)) {
+        Some(bytes) if bytes.len() <= room => Ok(bytes),
+        _ => Err(damaged(place, "the captured length", captured.into(), Rule::AtMost(room as u64))),
+    }
+}
+
 #[inline]
 fn check_length(length: u32, least: u32, most: u32, place: Place) -> Result<(), CaptureError> {
     let rule = if length < least {
@@ -463,6 +436,15 @@ fn check_length(length: u32, least: u32, most: u32, place: Place) -> Result<(), 
         return Ok(());
     };
     Err(damaged(place, "the block length", length.into(), rule))
+}
+
+/// The length behind a block's body repeats the one before it (section 3.1).
+#[inline]
+fn check_repeated(repeated: u32, length: u32, place: Place) -> Result<(), CaptureError> {
+    if repeated == length {
+        return Ok(());
+    }
+    Err(damaged(place, "the block length repeated at the end", repeated.into(), Rule::Equal(length.into())))
 }
 
 #[cold]
