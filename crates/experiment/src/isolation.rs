@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{create_private, write_private};
-use crate::manifest::ProgramRecord;
+use crate::program::ProgramRecord;
 use crate::random::RunId;
 
 /// The name on command lines, and the stem of the run's files.

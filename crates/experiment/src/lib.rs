@@ -16,11 +16,13 @@ pub mod experiment;
 pub mod files;
 pub mod isolation;
 pub mod manifest;
+pub mod program;
 pub mod random;
 pub mod variant;
 
 pub use experiment::Experiment;
 pub use files::RunFiles;
-pub use manifest::{Backend, CaptureRecord, Manifest, ProgramRecord, Vantage, VariantRecord};
+pub use manifest::{Backend, CaptureRecord, Manifest, Vantage, VariantRecord};
+pub use program::ProgramRecord;
 pub use random::RunId;
 pub use variant::{ExpectedVerdict, Scheme, UnknownName, VARIANTS, Variant};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::Experiment;
 use crate::files::write_private;
 use crate::isolation;
+use crate::program::ProgramRecord;
 use crate::random::RunId;
 use crate::variant::{ExpectedVerdict, Scheme, UnknownName};
 
@@ -133,15 +134,6 @@ impl VariantRecord {
             expected_verdict: experiment.expected_verdict(),
         }
     }
-}
-
-/// The program that wrote a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProgramRecord {
-    /// The name of its executable.
-    pub name: String,
-    /// Its version.
-    pub version: String,
 }
 
 /// The environment that carries the traffic.
