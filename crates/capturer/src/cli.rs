@@ -92,7 +92,7 @@ pub(crate) struct InterfaceArgs {
     /// Once the packet socket is open, become this user and group, who then own the files.
     #[cfg(target_os = "linux")]
     #[arg(long, value_name = "UID:GID", env = "CAPTURE_USER")]
-    pub(crate) user: Option<crate::interface::Owner>,
+    pub(crate) user: Option<crate::interface::privileges::Owner>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

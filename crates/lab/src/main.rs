@@ -21,6 +21,7 @@ mod process;
 mod programs;
 mod report;
 mod run;
+mod runs;
 mod signals;
 mod staging;
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let reporter = Reporter::new(cli.quiet, cli.verbose);
     let outcome = match cli.command {
-        Command::Run(args) => run::main(&args, &reporter),
+        Command::Run(args) => runs::main(&args, &reporter),
         Command::Doctor(args) => doctor::main(&args),
         Command::Cost(args) => cost::main(&args, &reporter),
         #[cfg(target_os = "linux")]

@@ -7,7 +7,6 @@
 //! Either way the capturer is ready before agent-a starts, so it sees the first packet.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +14,7 @@ use anyhow::{Context, bail, ensure};
 use experiment::{Experiment, Manifest, RunFiles, RunId, Variant};
 use serde::Deserialize;
 
-use crate::backend::{self, Backend};
-use crate::cli::RunArgs;
+use crate::backend::Backend;
 #[cfg(target_os = "linux")]
 use crate::netns;
 use crate::phases::Phases;
@@ -75,43 +73,6 @@ pub(crate) struct Outcome {
     pub(crate) files: RunFiles,
     /// When agent-a was started, ns since the Unix epoch.
     pub(crate) agent_a_started_at_unix_ns: u64,
-}
-
-/// `lab run`.
-pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
-    let programs = Programs::beside_this()?;
-    programs.require(&needed(&args.experiments))?;
-    let backend = backend::choose(args.setup.backend, &programs, reporter)?;
-    // Opened after the user namespace is entered: nothing before this line leaves a trace.
-    let captures = Captures::open(&args.captures, reporter)?;
-    let lab = Lab { programs, backend, certs: args.setup.certs.clone(), reporter: reporter.clone() };
-    let script = Script { count: args.count, ..Script::default() };
-    until_interrupted(async {
-        for &experiment in &args.experiments {
-            let result = match experiment {
-                Experiment::Comparison(variant) => {
-                    lab.run(variant, &captures, &script).await.map(|outcome| outcome.files.capture())
-                }
-                Experiment::Isolation => isolation(&lab, &captures).await,
-            };
-            let result = result.with_context(|| experiment.to_string())?;
-            // Each line is written as soon as its run is done: the command may take long.
-            writeln!(std::io::stdout(), "{}", args.captures.join(result).display())
-                .context("writing to stdout")?;
-        }
-        Ok(())
-    })
-}
-
-#[cfg(target_os = "linux")]
-async fn isolation(lab: &Lab, captures: &Captures) -> anyhow::Result<String> {
-    crate::isolation::run(lab, captures).await?;
-    Ok(crate::isolation::RECORD.to_owned())
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn isolation(_lab: &Lab, _captures: &Captures) -> anyhow::Result<String> {
-    bail!("the isolation experiment needs Linux; `make isolation` runs it in containers")
 }
 
 /// Runs something on one thread, until it is done or a signal asks to stop. Either way everything it owns is dropped,

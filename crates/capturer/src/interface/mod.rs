@@ -5,7 +5,7 @@
 
 mod filter;
 mod frame;
-mod privileges;
+pub(crate) mod privileges;
 mod sys;
 
 use std::ffi::CString;
@@ -25,8 +25,6 @@ use self::sys::{PacketSocket, Ring};
 use crate::cli::InterfaceArgs;
 use crate::drain::Drain;
 use crate::session::{Offloads, Session, Start};
-
-pub(crate) use self::privileges::Owner;
 
 /// Blocks read between two looks at the signals, so that a busy wire cannot keep the capturer from ending.
 const BLOCKS_PER_TURN: usize = 8;
