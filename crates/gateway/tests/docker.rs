@@ -18,7 +18,7 @@ struct Image(String);
 impl Image {
     fn make() -> Self {
         let name = format!("plainsight-gateway-test:{}", std::process::id());
-        let libraries = sandbox::libraries_of(Path::new(SCRIPTED_AGENT)).unwrap();
+        let libraries = sandbox::libraries_of(Path::new(&*SCRIPTED_AGENT)).unwrap();
         let (folder, agent) = SCRIPTED_AGENT.rsplit_once('/').unwrap();
         let mut tar = Command::new("tar")
             .args(["--create", "--dereference", "--file=-", "--directory", folder, agent, "--directory=/"])
@@ -127,7 +127,7 @@ fn a_program_that_needs_libraries_is_refused_without_an_image() {
     }
     let place = Place::new();
     let store = place.store();
-    let arguments = ["--backend", "docker", "--runner", SCRIPTED_AGENT, "--store", store.to_str().unwrap()];
+    let arguments = ["--backend", "docker", "--runner", &SCRIPTED_AGENT, "--store", store.to_str().unwrap()];
     let output = common::run(&arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");

@@ -90,7 +90,9 @@ fn a_gateway_keeps_its_conversations_there() {
         let store = format!("firestore:{PROJECT}");
         common::Gateway::launch(place.path(), |command, mark| {
             command.args(["--backend", "namespace", "--store", &store, "--prompt-format", "json"]);
-            command.args(["--runner", SCRIPTED_AGENT, "--runner-arg", mark]).env(VARIABLE, &emulator.address);
+            command
+                .args(["--runner", &SCRIPTED_AGENT, "--runner-arg", mark])
+                .env(VARIABLE, &emulator.address);
         })
     };
     let Some(gateway) = start() else { return };

@@ -19,7 +19,7 @@ fn wrong_settings_leave_with_2_and_name_what_is_wrong() {
     let cert = certs.join("server.pem").to_str().unwrap().to_owned();
     fs::write(place.path().join("text"), "no program, no database, no certificate").unwrap();
     let (text, store) = (in_place("text"), in_place("store.sqlite"));
-    let agent = common::SCRIPTED_AGENT;
+    let agent = common::SCRIPTED_AGENT.as_str();
     let runs = ["--runner", agent, "--store"];
     for (arguments, words) in [
         (vec!["--listen", "nowhere"], "nowhere"),
@@ -66,7 +66,7 @@ fn an_address_in_use_leaves_with_1() {
         "--backend",
         "namespace",
         "--runner",
-        common::SCRIPTED_AGENT,
+        &common::SCRIPTED_AGENT,
         "--store",
         store.to_str().unwrap(),
     ]);
@@ -91,7 +91,7 @@ fn one_gateway_at_a_time_has_a_store() {
     let place = Place::new();
     let Some(_gateway) = place.gateway(&[]) else { return };
     let store = place.store();
-    let output = run(&["--runner", common::SCRIPTED_AGENT, "--store", store.to_str().unwrap()]);
+    let output = run(&["--runner", &common::SCRIPTED_AGENT, "--store", store.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("in use by another gateway"), "{output:?}");
 }

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,11 @@ use serde_json::{Value, json};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program in the boxes of the tests.
-pub(crate) const SCRIPTED_AGENT: &str = env!("CARGO_BIN_EXE_scripted-agent");
+pub(crate) static SCRIPTED_AGENT: LazyLock<String> = LazyLock::new(|| {
+    let agent = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name("examples/scripted-agent");
+    assert!(agent.exists(), "it is not built: cargo build -p gateway --examples");
+    agent.to_str().expect("a path in UTF-8").to_owned()
+});
 
 /// Helpers that the namespace backend starts in advance.
 const HELPERS_IN_WAIT: usize = 2;
@@ -50,7 +55,7 @@ impl Place {
 
     /// A gateway here with boxes of namespaces; `None` where there are none, which is then said.
     pub(crate) fn gateway(&self, flags: &[&str]) -> Option<Gateway> {
-        Gateway::start(self.path(), &[&["--backend", "namespace"], flags].concat(), SCRIPTED_AGENT)
+        Gateway::start(self.path(), &[&["--backend", "namespace"], flags].concat(), &SCRIPTED_AGENT)
     }
 }
 
