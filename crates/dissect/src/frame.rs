@@ -15,12 +15,10 @@
 //! assert_eq!(frame.stop, None);
 //! ```
 
-use std::fmt;
-
 use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
 use crate::ip::{self, Fragment, Ip, Protocol};
 use crate::link::{self, EtherType, Link, LinkType, VlanTags};
-use crate::tcp::SackBlock;
+use crate::tcp::{Flags, SackBlock, Segment};
 
 /// A decoded frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +51,7 @@ impl<'a> Frame<'a> {
 
     /// The TCP segment, if there is one.
     #[inline]
-    pub fn tcp(&self) -> Option<&TcpSegment<'a>> {
+    pub fn tcp(&self) -> Option<&Segment<'a>> {
         match &self.transport {
             Transport::Tcp(tcp) => Some(tcp),
             _ => None,
@@ -80,7 +78,7 @@ pub enum Transport<'a> {
     /// None, or it could not be decoded: see [`Frame::stop`].
     Absent,
     /// TCP.
-    Tcp(TcpSegment<'a>),
+    Tcp(Segment<'a>),
     /// UDP.
     Udp(UdpDatagram<'a>),
     /// ICMP.
@@ -89,37 +87,6 @@ pub enum Transport<'a> {
     Icmpv6,
     /// Another IP protocol.
     Other(Protocol),
-}
-
-/// A TCP segment (RFC 9293, section 3.1); options are skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpSegment<'a> {
-    /// Sender's port.
-    pub src_port: u16,
-    /// Receiver's port.
-    pub dst_port: u16,
-    /// Sequence number of the SYN, else of the first byte of payload.
-    pub seq: u32,
-    /// The next sequence number the sender expects; counts if [`TcpFlags::ACK`] is set.
-    pub ack: u32,
-    /// Control bits.
-    pub flags: TcpFlags,
-    /// Window, unscaled.
-    pub window: u16,
-    /// The payload as far as it was captured.
-    pub payload: &'a [u8],
-    /// Where the payload begins in the frame.
-    pub payload_offset: u32,
-    /// Bytes of payload on the wire; more than `payload.len()` if the capture cut it.
-    pub wire_payload_len: u32,
-}
-
-impl TcpSegment<'_> {
-    /// True if bytes of the payload were not captured.
-    #[inline]
-    pub fn payload_truncated(&self) -> bool {
-        self.payload.len() < self.wire_payload_len as usize
-    }
 }
 
 /// The options of a TCP segment, where every one is one that stacks send.
@@ -133,7 +100,7 @@ impl<'a> UsualOptions<'a> {
     /// length they must have: timestamps; with SYN also MSS, window scale and SACK permitted; without it SACK, which
     /// belongs to an acknowledgment (RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2 and §3). Behind the end of the
     /// list only zeros may stand. Anything else could hold anything: `None`.
-    pub fn read(options: &'a [u8], flags: TcpFlags) -> Option<Self> {
+    pub fn read(options: &'a [u8], flags: Flags) -> Option<Self> {
         let mut usual = Self { sack: &[] };
         let mut seen = 0_u16;
         let mut rest = options;
@@ -198,69 +165,6 @@ pub struct UdpDatagram<'a> {
     pub payload_offset: u32,
     /// Bytes of payload on the wire.
     pub wire_payload_len: u32,
-}
-
-/// The control bits of a TCP header.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct TcpFlags(pub u8);
-
-impl TcpFlags {
-    /// No more data from the sender.
-    pub const FIN: Self = TcpFlags(0x01);
-    /// Synchronize sequence numbers.
-    pub const SYN: Self = TcpFlags(0x02);
-    /// Reset the connection.
-    pub const RST: Self = TcpFlags(0x04);
-    /// Push.
-    pub const PSH: Self = TcpFlags(0x08);
-    /// The acknowledgment number counts.
-    pub const ACK: Self = TcpFlags(0x10);
-    /// The urgent pointer counts.
-    pub const URG: Self = TcpFlags(0x20);
-
-    /// True if every bit of `other` is set.
-    #[inline]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// [`Self::FIN`] is set.
-    #[inline]
-    pub const fn fin(self) -> bool {
-        self.contains(Self::FIN)
-    }
-
-    /// [`Self::SYN`] is set.
-    #[inline]
-    pub const fn syn(self) -> bool {
-        self.contains(Self::SYN)
-    }
-
-    /// [`Self::RST`] is set.
-    #[inline]
-    pub const fn rst(self) -> bool {
-        self.contains(Self::RST)
-    }
-
-    /// [`Self::ACK`] is set.
-    #[inline]
-    pub const fn ack(self) -> bool {
-        self.contains(Self::ACK)
-    }
-
-    /// The names of the bits that are set, the lowest first.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-        (0..).zip(names).filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)
-    }
-}
-
-impl fmt::Debug for TcpFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut set = self.names();
-        f.write_str(set.next().unwrap_or("none"))?;
-        set.try_for_each(|name| write!(f, "|{name}"))
-    }
 }
 
 /// Decodes a captured frame that was `original_len` bytes on the wire.
@@ -361,7 +265,7 @@ impl<'a> Packet<'a> {
     }
 
     #[inline]
-    fn tcp(&self) -> Result<TcpSegment<'a>, DecodeStop> {
+    fn tcp(&self) -> Result<Segment<'a>, DecodeStop> {
         const MIN: usize = 20;
         let header = self.view.chunk::<MIN>(Layer::Tcp, self.start)?;
         let [s1, s2, d1, d2, q1, q2, q3, q4, a1, a2, a3, a4, offset, flags, w1, w2, ..] = *header;
@@ -373,12 +277,12 @@ impl<'a> Packet<'a> {
         let Some(payload) = self.view.bytes.get(payload_offset..) else {
             return Err(self.view.short(Layer::Tcp, self.start, header_len));
         };
-        Ok(TcpSegment {
+        Ok(Segment {
             src_port: u16::from_be_bytes([s1, s2]),
             dst_port: u16::from_be_bytes([d1, d2]),
             seq: u32::from_be_bytes([q1, q2, q3, q4]),
             ack: u32::from_be_bytes([a1, a2, a3, a4]),
-            flags: TcpFlags(flags),
+            flags: Flags(flags),
             window: u16::from_be_bytes([w1, w2]),
             payload,
             payload_offset: payload_offset as u32,
@@ -440,13 +344,13 @@ mod tests {
     const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
 
     fn blocks(options: &[u8], flags: u8) -> Option<Vec<(u32, u32)>> {
-        let usual = UsualOptions::read(options, TcpFlags(flags))?;
+        let usual = UsualOptions::read(options, Flags(flags))?;
         Some(usual.sack_blocks().map(|block| (block.left, block.right)).collect())
     }
 
     #[test]
     fn what_stacks_send_is_usual() {
-        let (syn, ack) = (TcpFlags::SYN.0, TcpFlags::ACK.0);
+        let (syn, ack) = (Flags::SYN.0, Flags::ACK.0);
         let linux_syn = [&[2, 4, 5, 0xb4, 4, 2][..], &TIMESTAMPS[2..], &[1, 3, 3, 7]].concat();
         assert_eq!(blocks(&linux_syn, syn), Some(vec![]));
         assert_eq!(blocks(&linux_syn, syn | ack), Some(vec![]));
@@ -460,7 +364,7 @@ mod tests {
 
     #[test]
     fn what_has_room_for_more_is_not() {
-        let (syn, ack) = (TcpFlags::SYN.0, TcpFlags::ACK.0);
+        let (syn, ack) = (Flags::SYN.0, Flags::ACK.0);
         let sack = [&[5, 10][..], &[0; 8]].concat();
         for (options, flags) in [
             (&[253, 4, 1, 2][..], ack),

@@ -41,6 +41,18 @@ impl Address {
         self.version == 4
     }
 
+    /// The 128 bits of the address; the version is [`Address::is_v4`].
+    #[inline]
+    pub(crate) const fn words(self) -> [u64; 2] {
+        [self.high, self.low]
+    }
+
+    /// The inverse of [`Address::words`].
+    #[inline]
+    pub(crate) const fn from_words([high, low]: [u64; 2], is_v4: bool) -> Self {
+        Address { high, low, version: if is_v4 { 4 } else { 6 } }
+    }
+
     /// The standard library's form, for output.
     pub fn to_ip(self) -> IpAddr {
         if self.is_v4() {

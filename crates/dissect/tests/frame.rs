@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use craft::frame::{self as make, Cooked, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp, Udp, Vlan};
 use dissect::checksum::{self, Checksum};
 use dissect::decode_stop::{Blame, DecodeStop, Layer, StopReason};
-use dissect::frame::{self, Frame, Network, TcpFlags, Transport};
+use dissect::frame::{self, Frame, Network, Transport};
 use dissect::ip::{Address, Fragment, Protocol};
 use dissect::link::{EtherType, LinkType};
+use dissect::tcp::Flags;
 use etherparse::{SlicedPacket, TransportSlice};
 use proptest::prelude::*;
 
@@ -112,7 +113,7 @@ fn a_frame_cut_at_any_length_says_who_is_to_blame() {
                 assert_eq!(stop.offset + stop.available, length as u32);
                 assert_eq!(cut.tcp().is_some(), length as u32 >= payload_offset);
                 if let Some(tcp) = cut.tcp() {
-                    assert_eq!((stop.layer, tcp.payload_truncated()), (Layer::Payload, true));
+                    assert_eq!((stop.layer, tcp.is_cut()), (Layer::Payload, true));
                     assert_eq!(tcp.wire_payload_len, 7);
                     assert_eq!(tcp.payload, &bytes[payload_offset as usize..length]);
                 }
@@ -134,7 +135,7 @@ fn padding_is_no_payload() {
         assert_eq!((frame.tcp().unwrap().payload, frame.stop), (payload, None));
         // Padding that was not captured is not missed.
         let cut = frame::decode(LinkType::ETHERNET, &bytes[..54 + payload.len()], 60);
-        assert_eq!((cut.tcp().unwrap().payload_truncated(), cut.stop), (false, None));
+        assert_eq!((cut.tcp().unwrap().is_cut(), cut.stop), (false, None));
     }
 }
 
@@ -343,8 +344,8 @@ fn addresses_of_different_versions_are_different() {
     assert_ne!(v4, mapped);
     assert_eq!((v4.to_string(), mapped.to_string()), ("10.0.0.1".into(), "::ffff:10.0.0.1".into()));
     assert!(v4.is_v4() && !mapped.is_v4());
-    assert_eq!(format!("{:?}", TcpFlags(0x12)), "SYN|ACK");
-    assert_eq!(format!("{:?}", TcpFlags(0)), "none");
+    assert_eq!(format!("{:?}", Flags(0x12)), "SYN|ACK");
+    assert_eq!(format!("{:?}", Flags(0)), "none");
 }
 
 #[test]
@@ -492,7 +493,7 @@ proptest! {
         if let Some(tcp) = frame.tcp() {
             prop_assert_eq!(&bytes[tcp.payload_offset as usize..][..tcp.payload.len()], tcp.payload);
             prop_assert!(tcp.payload.len() <= tcp.wire_payload_len as usize);
-            prop_assert_eq!(tcp.payload_truncated() && frame.stop.is_none(), false);
+            prop_assert_eq!(tcp.is_cut() && frame.stop.is_none(), false);
         }
         // Cut by the capture, never more than what the whole frame shows.
         for length in 0..bytes.len() {

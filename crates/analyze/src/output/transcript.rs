@@ -20,7 +20,6 @@ use crate::input::capture::{self, Sink};
 use crate::observe::evidence::direction;
 use crate::observe::packet_list::wire_len;
 use crate::pipeline::connection::Endpoint;
-use crate::pipeline::frames::segment;
 
 /// Bytes of the file that are read again. The first exchange of a run stands at its beginning.
 pub(crate) const MAX_REREAD: u64 = 64 << 20;
@@ -182,8 +181,9 @@ impl Sink for Stream<'_> {
                 _ => None,
             };
             if let Some(side) = side {
-                let segment = segment(record, tcp);
-                if let Some(chunk) = self.halves[side as usize].push(&segment).chunk {
+                if let Some(chunk) =
+                    self.halves[side as usize].push(tcp, record.origin(tcp.payload_offset)).chunk
+                {
                     self.chunk(side, &chunk);
                 }
                 while let Some(ready) = self.halves[side as usize].pop() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dissect::flow::Direction;
 use dissect::ip::Address;
 use dissect::keylog::KeyLog;
-use dissect::tcp::{self, Chunk, Disposition, Gap, Ready, Reassembler, SackBlock, Segment};
+use dissect::tcp::{self, Chunk, Disposition, Gap, Origin, Ready, Reassembler, SackBlock, Segment};
 use dissect::tls::Workspace;
 use exposure_schema::{Ended, Level};
 
@@ -185,21 +185,22 @@ impl Connection {
         &mut self,
         side: Direction,
         segment: &Segment<'_>,
+        origin: Origin,
         passing: &FrameMeta,
         shared: &mut Shared<'_>,
     ) -> Disposition {
         self.course.pass(side, passing);
-        if segment.syn && !std::mem::replace(&mut self.handshake[side as usize], true) {
+        if segment.flags.syn() && !std::mem::replace(&mut self.handshake[side as usize], true) {
             self.course.waiting.speaks(side);
         }
-        if let Some(ack) = segment.ack {
+        if let Some(ack) = segment.acknowledgment() {
             self.halves[side.opposite() as usize].acknowledge(ack);
         }
-        let pushed = self.halves[side as usize].push(segment);
-        if self.course.ended == Ended::Open && (segment.rst || segment.fin) {
+        let pushed = self.halves[side as usize].push(segment, origin);
+        if self.course.ended == Ended::Open && (segment.flags.rst() || segment.flags.fin()) {
             self.course.ended = match self.halves.iter().all(Reassembler::is_closed) {
                 true => Ended::Fin,
-                false if segment.rst => Ended::Rst,
+                false if segment.flags.rst() => Ended::Rst,
                 false => Ended::Open,
             };
         }

@@ -12,11 +12,11 @@ use dissect::arp::Arp;
 use dissect::capture::Record;
 use dissect::decode_stop::StopReason;
 use dissect::flow::Direction;
-use dissect::frame::{self, Frame, Network, TcpSegment, Transport, UsualOptions};
+use dissect::frame::{self, Frame, Network, Transport, UsualOptions};
 use dissect::ip::Ip;
 use dissect::keylog::KeyLog;
 use dissect::link::LinkType;
-use dissect::tcp::{Disposition, Origin, Segment};
+use dissect::tcp::{Disposition, Segment};
 use dissect::tls::Workspace;
 use exposure_schema::Level;
 use foldhash::fast::FixedState;
@@ -154,10 +154,9 @@ impl<'k> Pipeline<'k> {
         (self.shared.evidence, self.frames, self.streams)
     }
 
-    fn segment(&mut self, record: &Record<'_>, src: Endpoint, dst: Endpoint, tcp: &TcpSegment<'_>) {
+    fn segment(&mut self, record: &Record<'_>, src: Endpoint, dst: Endpoint, tcp: &Segment<'_>) {
         let index = self.stream(src, dst, tcp);
         let payload_offset = tcp.payload_offset as usize;
-        let segment = segment(record, tcp);
         let passing = FrameMeta {
             frame: record.frame,
             at: record.captured_at,
@@ -173,7 +172,8 @@ impl<'k> Pipeline<'k> {
         let side = connection.side_of(src);
         let waiting = connection.pending_bytes();
         let was_over = connection.is_over();
-        let disposition = connection.push(side, &segment, &passing, &mut self.shared);
+        let disposition =
+            connection.push(side, tcp, record.origin(tcp.payload_offset), &passing, &mut self.shared);
         let sequence = connection.relative_sequence(side, tcp.seq);
         self.shared.evidence.packets.belongs(record.frame, index, direction(side), sequence);
         self.pending = self.pending + connection.pending_bytes() - waiting;
@@ -202,7 +202,7 @@ impl<'k> Pipeline<'k> {
     }
 
     /// The number of the connection that a segment belongs to.
-    fn stream(&mut self, src: Endpoint, dst: Endpoint, tcp: &TcpSegment<'_>) -> u32 {
+    fn stream(&mut self, src: Endpoint, dst: Endpoint, tcp: &Segment<'_>) -> u32 {
         let opens = tcp.flags.syn() && !tcp.flags.ack();
         let key = between(src, dst);
         if let Some(&index) = self.by_endpoints.get(&key) {
@@ -238,7 +238,7 @@ impl<'k> Pipeline<'k> {
     }
 
     /// A segment of a connection that was over long ago.
-    fn late(&mut self, record: &Record<'_>, index: u32, tcp: &TcpSegment<'_>) {
+    fn late(&mut self, record: &Record<'_>, index: u32, tcp: &Segment<'_>) {
         self.search_frame(record, None);
         if !tcp.payload.is_empty() {
             let bytes = tcp.payload.len() as u64;
@@ -288,7 +288,7 @@ impl<'k> Pipeline<'k> {
 
     /// Options and trailers can hold anything, also what no search for a string's own bytes would find.
     #[inline]
-    fn doubt_headers(&mut self, record: &Record<'_>, ip: &Ip, tcp: &TcpSegment<'_>) {
+    fn doubt_headers(&mut self, record: &Record<'_>, ip: &Ip, tcp: &Segment<'_>) {
         let (ip_at, tcp_at) = (ip.offset as usize, ip.payload_offset as usize);
         let end = tcp.payload_offset as usize + tcp.payload.len();
         let options_at = ip_at + if ip.src.is_v4() { IPV4_HEADER } else { IPV6_HEADER };
@@ -302,7 +302,7 @@ impl<'k> Pipeline<'k> {
 
     /// The same for the options of a segment that its connection has taken.
     #[inline]
-    fn doubt_options(&mut self, record: &Record<'_>, ip: &Ip, tcp: &TcpSegment<'_>) {
+    fn doubt_options(&mut self, record: &Record<'_>, ip: &Ip, tcp: &Segment<'_>) {
         let place = ip.payload_offset as usize + TCP_HEADER..tcp.payload_offset as usize;
         let options = record.bytes.get(place.clone()).unwrap_or_default();
         let reason = match UsualOptions::read(options, tcp.flags) {
@@ -315,7 +315,7 @@ impl<'k> Pipeline<'k> {
 
     /// Whether the selective acknowledgment can be true of what the capture shows of the other side.
     #[cold]
-    fn acknowledges_what_was_sent(&self, ip: &Ip, tcp: &TcpSegment<'_>, usual: UsualOptions<'_>) -> bool {
+    fn acknowledges_what_was_sent(&self, ip: &Ip, tcp: &Segment<'_>, usual: UsualOptions<'_>) -> bool {
         let (src, dst) = ((ip.src, tcp.src_port), (ip.dst, tcp.dst_port));
         let Some(&index) = self.by_endpoints.get(&between(src, dst)) else { return false };
         let Some(connection) = &self.connections[index as usize] else { return false };
@@ -419,22 +419,6 @@ impl Sink for Pipeline<'_> {
         let mut keys = self.shared.keys.as_deref().cloned().unwrap_or_default();
         keys.extend(key_log);
         self.shared.keys = Some(Arc::new(keys));
-    }
-}
-
-/// The parts of a segment that reassembly reads.
-#[inline]
-pub(crate) fn segment<'a>(record: &Record<'_>, tcp: &TcpSegment<'a>) -> Segment<'a> {
-    let file_offset = record.file_offset + u64::from(tcp.payload_offset);
-    Segment {
-        seq: tcp.seq,
-        ack: tcp.flags.ack().then_some(tcp.ack),
-        syn: tcp.flags.syn(),
-        fin: tcp.flags.fin(),
-        rst: tcp.flags.rst(),
-        payload: tcp.payload,
-        missing: (tcp.wire_payload_len as usize).saturating_sub(tcp.payload.len()) as u32,
-        origin: Origin { frame: record.frame, file_offset },
     }
 }
 

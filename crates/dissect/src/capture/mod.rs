@@ -44,6 +44,7 @@ use std::fmt;
 pub use error::{CaptureError, Rule};
 
 use crate::link::LinkType;
+use crate::tcp::Origin;
 
 /// Longest frame a record may hold: the largest snapshot length of tcpdump and Wireshark, and more than the 192 KiB
 /// Linux hands to a capture in one piece. A longer one is a damaged length, and believing it would let a file of a few
@@ -82,6 +83,12 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// Where the byte at `offset` of the frame lies in the capture.
+    #[inline]
+    pub fn origin(&self, offset: u32) -> Origin {
+        Origin { frame: self.frame, file_offset: self.file_offset + u64::from(offset) }
+    }
+
     /// True if the frame was longer on the wire.
     #[inline]
     pub fn is_truncated(&self) -> bool {

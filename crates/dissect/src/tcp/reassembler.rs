@@ -17,6 +17,8 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
+use super::segment::{SackBlock, Segment};
+
 /// Most bytes that wait behind a hole in one direction. A sender may have one window in flight behind a lost segment;
 /// Linux's default largest receive buffer is 6 MiB, of which half is window. When hit, the hole becomes a gap.
 pub const MAX_PENDING_BYTES: usize = 4 << 20;
@@ -56,37 +58,6 @@ impl Origin {
     fn skip(self, bytes: usize) -> Self {
         Self { file_offset: self.file_offset + bytes as u64, ..self }
     }
-}
-
-/// The parts of a TCP segment that reassembly reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
-    /// Sequence number of the segment (of its SYN, if it has one).
-    pub seq: u32,
-    /// Acknowledgment number, if the ACK flag is set.
-    pub ack: Option<u32>,
-    /// SYN flag.
-    pub syn: bool,
-    /// FIN flag.
-    pub fin: bool,
-    /// RST flag.
-    pub rst: bool,
-    /// Captured payload.
-    pub payload: &'a [u8],
-    /// Payload bytes that were on the wire and that the capture's snaplen cut off.
-    pub missing: u32,
-    /// Where `payload` stands.
-    pub origin: Origin,
-}
-
-/// One block of a selective acknowledgment: sequence numbers of the first byte in it and of the first one behind it
-/// (RFC 2018 §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SackBlock {
-    /// Of the first byte in it.
-    pub left: u32,
-    /// Of the first byte behind it.
-    pub right: u32,
 }
 
 /// Bytes of one direction, in stream order.
@@ -246,9 +217,9 @@ pub struct Reassembler {
 impl Reassembler {
     /// Takes one segment of this direction. Call [`Reassembler::pop`] until it answers `None` before the next push.
     #[inline]
-    pub fn push<'a>(&mut self, segment: &Segment<'a>) -> Pushed<'a> {
-        let first_byte = segment.seq.wrapping_add(u32::from(segment.syn));
-        if segment.syn && !self.syn_seen && self.next == 0 {
+    pub fn push<'a>(&mut self, segment: &Segment<'a>, origin: Origin) -> Pushed<'a> {
+        let first_byte = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
+        if segment.flags.syn() && !self.syn_seen && self.next == 0 && self.pending.is_empty() {
             self.base = Some(first_byte);
             self.syn_seen = true;
         }
@@ -257,31 +228,32 @@ impl Reassembler {
         let expected = base.wrapping_add(self.next as u32);
         let distance = i64::from(first_byte.wrapping_sub(expected) as i32);
         let offset = self.next.checked_add_signed(distance).filter(|_| distance.abs() <= MAX_WINDOW);
-        let len = segment.payload.len() as u64 + u64::from(segment.missing);
+        let missing = segment.missing();
+        let len = segment.payload.len() as u64 + u64::from(missing);
         if let Some(offset) = offset
-            && segment.fin
+            && segment.flags.fin()
         {
             self.end = Some(self.end.map_or(offset + len, |known| known.max(offset + len)));
         }
         if len == 0 {
             return Pushed { disposition: Disposition::Empty, chunk: None };
         }
-        self.counters.truncated += u32::from(segment.missing > 0);
+        self.counters.truncated += u32::from(missing > 0);
         let Some(offset) = offset else {
             self.counters.out_of_window += 1;
             return Pushed { disposition: Disposition::OutOfWindow, chunk: None };
         };
         if distance == 0 && self.pending.is_empty() {
             self.deliver(offset, segment.payload);
-            self.cut_off = segment.missing;
+            self.cut_off = missing;
             let chunk = (!segment.payload.is_empty()).then_some(Chunk {
                 stream_offset: offset,
                 bytes: segment.payload,
-                origin: segment.origin,
+                origin,
             });
             return Pushed { disposition: Disposition::Delivered, chunk };
         }
-        self.insert_out_of_order(segment, offset)
+        self.insert_out_of_order(segment, offset, origin)
     }
 
     /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one.
@@ -460,12 +432,12 @@ impl Reassembler {
     /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
     /// delivered or waits.
     #[cold]
-    fn insert_out_of_order<'a>(&mut self, segment: &Segment<'a>, offset: u64) -> Pushed<'a> {
+    fn insert_out_of_order<'a>(&mut self, segment: &Segment<'a>, offset: u64, origin: Origin) -> Pushed<'a> {
         let end = offset + segment.payload.len() as u64;
         let part = |from: u64, to: u64| -> &'a [u8] {
             segment.payload.get((from - offset) as usize..(to - offset) as usize).unwrap_or_default()
         };
-        let origin_at = |from: u64| segment.origin.skip((from - offset) as usize);
+        let origin_at = |from: u64| origin.skip((from - offset) as usize);
 
         let mut same = false;
         let mut conflict = false;
@@ -514,7 +486,7 @@ impl Reassembler {
         }
 
         for (from, to) in fresh {
-            let missing = if to == end { segment.missing } else { 0 };
+            let missing = if to == end { segment.missing() } else { 0 };
             if from == self.next && self.cut_off == 0 {
                 self.deliver(from, part(from, to));
                 self.cut_off = missing;
@@ -589,31 +561,38 @@ enum Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::Flags;
     use proptest::prelude::*;
 
     const ISN: u32 = u32::MAX - 5;
 
     /// A segment whose first byte stands at `offset` of the stream; the ISN makes the numbers wrap early.
-    fn seg(offset: u32, payload: &[u8], frame: u64) -> Segment<'_> {
+    fn seg(offset: u32, payload: &[u8]) -> Segment<'_> {
         Segment {
             seq: ISN.wrapping_add(1).wrapping_add(offset),
-            ack: None,
-            syn: false,
-            fin: false,
-            rst: false,
             payload,
-            missing: 0,
-            origin: Origin { frame, file_offset: frame * 100 },
+            wire_payload_len: payload.len() as u32,
+            ..Segment::default()
         }
     }
 
     fn syn() -> Segment<'static> {
-        Segment { seq: ISN, syn: true, ..seg(0, b"", 0) }
+        Segment { seq: ISN, flags: Flags::SYN, ..seg(0, b"") }
+    }
+
+    /// The same segment, of which the capture lacks `missing` bytes.
+    fn cut(missing: u32, segment: Segment<'_>) -> Segment<'_> {
+        Segment { wire_payload_len: segment.payload.len() as u32 + missing, ..segment }
+    }
+
+    fn at(frame: u64) -> Origin {
+        Origin { frame, file_offset: frame * 100 }
     }
 
     #[derive(Default)]
     struct Harness {
         reassembler: Reassembler,
+        frame: u64,
         bytes: Vec<u8>,
         gaps: Vec<(u64, u64)>,
         last: Option<Disposition>,
@@ -627,7 +606,8 @@ mod tests {
         }
 
         fn push(&mut self, segment: &Segment<'_>) -> &mut Self {
-            let pushed = self.reassembler.push(segment);
+            self.frame += 1;
+            let pushed = self.reassembler.push(segment, at(self.frame));
             self.last = Some(pushed.disposition);
             if let Some(chunk) = pushed.chunk {
                 self.take(chunk);
@@ -663,7 +643,7 @@ mod tests {
     #[test]
     fn in_order_across_the_sequence_wrap() {
         let mut harness = Harness::opened();
-        harness.push(&seg(0, b"hello ", 1)).push(&seg(6, b"world", 2));
+        harness.push(&seg(0, b"hello ")).push(&seg(6, b"world"));
         assert_eq!(harness.last, Some(Disposition::Delivered));
         assert_eq!(harness.finish().0, "hello world");
     }
@@ -671,10 +651,10 @@ mod tests {
     #[test]
     fn early_segments_wait_and_the_origin_is_kept() {
         let mut reassembler = Reassembler::default();
-        reassembler.push(&syn());
-        assert_eq!(reassembler.push(&seg(3, b"def", 7)).disposition, Disposition::Waiting);
+        reassembler.push(&syn(), at(0));
+        assert_eq!(reassembler.push(&seg(3, b"def"), at(7)).disposition, Disposition::Waiting);
         assert_eq!(reassembler.pop(), None);
-        let pushed = reassembler.push(&seg(0, b"abc", 8));
+        let pushed = reassembler.push(&seg(0, b"abc"), at(8));
         assert_eq!(pushed.chunk.map(|chunk| chunk.bytes), Some(&b"abc"[..]));
         let Some(Ready::Bytes(ready)) = reassembler.pop() else { panic!("the waiting segment is due") };
         assert_eq!(ready.chunk().origin, Origin { frame: 7, file_offset: 700 });
@@ -692,9 +672,9 @@ mod tests {
             reassembler.may_be_acknowledged(number(10), blocks)
         };
         assert!(!may(&reassembler, &[(20, 30)]), "nothing was captured");
-        reassembler.push(&syn());
-        reassembler.push(&seg(0, &[b'.'; 30], 1));
-        reassembler.push(&seg(40, &[b'.'; 10], 2));
+        reassembler.push(&syn(), at(0));
+        reassembler.push(&seg(0, &[b'.'; 30]), at(1));
+        reassembler.push(&seg(40, &[b'.'; 10]), at(2));
         let is_true: [&[(i64, i64)]; 10] = [
             &[],
             &[(20, 30)],
@@ -727,19 +707,19 @@ mod tests {
         for blocks in is_not {
             assert!(!may(&reassembler, blocks), "{blocks:?}");
         }
-        reassembler.push(&Segment { fin: true, ..seg(50, b"", 3) });
+        reassembler.push(&Segment { flags: Flags::FIN, ..seg(50, b"") }, at(3));
         assert!(may(&reassembler, &[(40, 51)]) && !may(&reassembler, &[(40, 52)]), "the FIN counts as one");
     }
 
     #[test]
     fn a_faithful_retransmission_is_told_from_a_conflict() {
         let mut harness = Harness::opened();
-        harness.push(&seg(0, b"abc", 1)).push(&seg(3, b"def", 2));
-        harness.push(&seg(0, b"abcdef", 3));
+        harness.push(&seg(0, b"abc")).push(&seg(3, b"def"));
+        harness.push(&seg(0, b"abcdef"));
         assert_eq!(harness.last, Some(Disposition::Repeated), "two segments sent again as one");
-        harness.push(&seg(0, b"abcdeX", 4));
+        harness.push(&seg(0, b"abcdeX"));
         assert_eq!(harness.last, Some(Disposition::Conflict));
-        harness.push(&seg(1, b"bc", 5));
+        harness.push(&seg(1, b"bc"));
         assert_eq!(harness.last, Some(Disposition::Unverified), "other borders cannot be compared");
         let (text, gaps, counters) = harness.finish();
         assert_eq!((text.as_str(), gaps.len()), ("abcdef", 0));
@@ -751,15 +731,15 @@ mod tests {
     fn a_part_of_a_long_segment_is_compared_with_its_bytes() {
         let long: Vec<u8> = (0..60_000u32).map(|i| b'a' + (i % 23) as u8).collect();
         let mut harness = Harness::opened();
-        harness.push(&seg(0, &long, 1)).push(&seg(60_000, b"xyz", 2));
-        harness.push(&seg(1448, &long[1448..2896], 3));
+        harness.push(&seg(0, &long)).push(&seg(60_000, b"xyz"));
+        harness.push(&seg(1448, &long[1448..2896]));
         assert_eq!(harness.last, Some(Disposition::Repeated), "from its middle");
         let across = [&long[58_000..], b"xyz"].concat();
-        harness.push(&seg(58_000, &across, 4));
+        harness.push(&seg(58_000, &across));
         assert_eq!(harness.last, Some(Disposition::Repeated), "its end and the next segment");
         let mut forged = long[1448..2896].to_vec();
         forged[1000] ^= 1;
-        harness.push(&seg(1448, &forged, 5));
+        harness.push(&seg(1448, &forged));
         assert_eq!(harness.last, Some(Disposition::Conflict));
     }
 
@@ -768,17 +748,17 @@ mod tests {
         let long = vec![b'x'; 60_000];
         let mut harness = Harness::opened();
         for i in 0..4u32 {
-            harness.push(&seg(i * 60_000, &long, 1));
+            harness.push(&seg(i * 60_000, &long));
             assert!(harness.reassembler.history_bytes <= HISTORY_BYTES);
         }
-        harness.push(&seg(10, &long[10..20], 2));
+        harness.push(&seg(10, &long[10..20]));
         assert_eq!(harness.last, Some(Disposition::Unverified), "only its hash is left");
-        harness.push(&seg(0, &long, 3));
+        harness.push(&seg(0, &long));
         assert_eq!(harness.last, Some(Disposition::Repeated), "which still knows it whole");
-        harness.push(&seg(3 * 60_000 + 10, &long[10..20], 4));
+        harness.push(&seg(3 * 60_000 + 10, &long[10..20]));
         assert_eq!(harness.last, Some(Disposition::Repeated));
         for i in 0..HISTORY_SEGMENTS as u32 {
-            harness.push(&seg(240_000 + i, b"y", 5));
+            harness.push(&seg(240_000 + i, b"y"));
         }
         assert_eq!(harness.reassembler.history_bytes, 0, "what is forgotten is given back");
     }
@@ -786,25 +766,25 @@ mod tests {
     #[test]
     fn a_keep_alive_probe_repeats_the_last_byte() {
         let mut harness = Harness::opened();
-        harness.push(&seg(0, b"abc", 1)).push(&seg(2, b"c", 2));
+        harness.push(&seg(0, b"abc")).push(&seg(2, b"c"));
         assert_eq!(harness.last, Some(Disposition::Repeated));
-        harness.push(&seg(2, b"X", 3));
+        harness.push(&seg(2, b"X"));
         assert_eq!(harness.last, Some(Disposition::Conflict));
     }
 
     #[test]
     fn a_conflict_among_waiting_bytes_keeps_the_first_version() {
         let mut harness = Harness::opened();
-        harness.push(&seg(2, b"cd", 1)).push(&seg(1, b"bXde", 2));
+        harness.push(&seg(2, b"cd")).push(&seg(1, b"bXde"));
         assert_eq!(harness.last, Some(Disposition::Conflict));
-        harness.push(&seg(0, b"a", 3));
+        harness.push(&seg(0, b"a"));
         assert_eq!(harness.finish().0, "abcde");
     }
 
     #[test]
     fn holes_are_told_at_the_end_and_never_filled() {
         let mut harness = Harness::opened();
-        harness.push(&seg(0, b"ab", 1)).push(&seg(5, b"fg", 2));
+        harness.push(&seg(0, b"ab")).push(&seg(5, b"fg"));
         let (text, gaps, counters) = harness.finish();
         assert_eq!(text, "ab...fg");
         assert_eq!(gaps, [(2, 3)]);
@@ -814,12 +794,12 @@ mod tests {
     #[test]
     fn a_lost_tail_is_given_away_by_fin_or_by_the_acknowledgment() {
         let mut harness = Harness::opened();
-        harness.push(&seg(0, b"ab", 1));
+        harness.push(&seg(0, b"ab"));
         harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(6));
         assert_eq!(harness.finish().1, [(2, 4)]);
 
         let mut harness = Harness::opened();
-        harness.push(&seg(0, b"ab", 1)).push(&Segment { fin: true, ..seg(4, b"", 2) });
+        harness.push(&seg(0, b"ab")).push(&Segment { flags: Flags::FIN, ..seg(4, b"") });
         harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(5));
         assert_eq!(harness.finish().1, [(2, 2)], "the acknowledged FIN is no byte");
     }
@@ -827,7 +807,7 @@ mod tests {
     #[test]
     fn what_the_snaplen_cut_off_is_a_gap() {
         let mut harness = Harness::opened();
-        harness.push(&Segment { missing: 3, ..seg(0, b"ab", 1) }).push(&seg(5, b"fg", 2));
+        harness.push(&cut(3, seg(0, b"ab"))).push(&seg(5, b"fg"));
         let (text, gaps, counters) = harness.finish();
         assert_eq!((text.as_str(), gaps), ("ab...fg", vec![(2, 3)]));
         assert_eq!(counters.truncated, 1);
@@ -836,7 +816,7 @@ mod tests {
     #[test]
     fn a_capture_that_begins_in_the_middle_starts_at_its_first_byte() {
         let mut harness = Harness::default();
-        harness.push(&seg(1000, b"abc", 1)).push(&seg(900, b"zzz", 2));
+        harness.push(&seg(1000, b"abc")).push(&seg(900, b"zzz"));
         assert_eq!(harness.last, Some(Disposition::OutOfWindow), "before the first known byte");
         assert_eq!(harness.reassembler.initial_sequence(), None);
         assert_eq!(harness.finish().0, "abc");
@@ -848,7 +828,7 @@ mod tests {
         let block = vec![b'x'; 60_000];
         let mut offset = 10;
         while harness.gaps.is_empty() {
-            harness.push(&seg(offset, &block, 1));
+            harness.push(&seg(offset, &block));
             offset += block.len() as u32;
             assert!(offset as usize <= MAX_PENDING_BYTES + 2 * block.len(), "the bound holds");
         }
@@ -864,13 +844,11 @@ mod tests {
         ) {
             let bytes = text.as_bytes();
             let mut harness = Harness::opened();
-            let mut frame = 0;
             let everything = (0..bytes.len()).step_by(7).map(|start| (start, 7));
             for (start, len) in cuts.into_iter().chain(everything) {
                 let start = start.min(bytes.len());
                 let end = (start + len).min(bytes.len());
-                frame += 1;
-                harness.push(&seg(start as u32, &bytes[start..end], frame));
+                harness.push(&seg(start as u32, &bytes[start..end]));
                 prop_assert_ne!(harness.last, Some(Disposition::Conflict));
             }
             let (stream, gaps, counters) = harness.finish();
@@ -887,8 +865,10 @@ mod tests {
             let payload = [7u8; 50];
             let mut reassembler = Reassembler::default();
             for (seq, len, [syn, fin, rst], missing) in segments {
-                let segment = Segment { seq, syn, fin, rst, missing, payload: &payload[..len], ..seg(0, b"", 1) };
-                reassembler.push(&segment);
+                let flag = |is_set, flag: Flags| if is_set { flag.0 } else { 0 };
+                let flags = Flags(flag(syn, Flags::SYN) | flag(fin, Flags::FIN) | flag(rst, Flags::RST));
+                let segment = cut(missing, Segment { seq, flags, ..seg(0, &payload[..len]) });
+                reassembler.push(&segment, at(1));
                 reassembler.acknowledge(seq.wrapping_mul(3));
                 while reassembler.pop().is_some() {}
             }
