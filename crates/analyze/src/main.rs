@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use analyze::analysis::{self, Options};
+use analyze::analysis::{self, Options, isolation};
 use analyze::input::discover::{self, Input};
-use analyze::verdict::isolation;
-use analyze::{output::console, verdict};
+use analyze::output::console;
+use analyze::verdict::conclusion::{self, exit};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use exposure_schema::{Exposure, Program, SCHEMA};
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // What is said after stdout was closed reaches nobody.
             let _ = writeln!(io::stderr(), "analyze: {error:#}");
-            ExitCode::from(verdict::exit::INPUT)
+            ExitCode::from(exit::INPUT)
         }
     }
 }
@@ -87,7 +87,7 @@ fn run(flags: &Flags) -> Result<u8> {
         let _ = writeln!(io::stderr(), "analyze: {error}");
     }
     print(flags.format, &exposure)?;
-    Ok(verdict::exit_status(&exposure.captures, &exposure.isolation, exposure.errors.len()))
+    Ok(conclusion::exit_status(&exposure.captures, &exposure.isolation, exposure.errors.len()))
 }
 
 fn analyze_all(flags: &Flags) -> Exposure {
@@ -111,7 +111,7 @@ fn analyze_all(flags: &Flags) -> Exposure {
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    let (conclusion, reasons) = verdict::conclusion(&captures);
+    let (conclusion, reasons) = conclusion::conclusion(&captures);
     let program = Program { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() };
     Exposure { schema: SCHEMA.into(), program, captures, conclusion, reasons, isolation, errors }
 }

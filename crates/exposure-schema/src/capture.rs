@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::completeness::Completeness;
 use crate::connections::{ConnectionEntry, PacketEntry};
 use crate::controls::Controls;
+use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::HttpMessage;
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
@@ -43,6 +44,8 @@ pub struct Capture {
     pub verdict: Option<Verdict>,
     /// Every doubt. Empty for a clean "exposed" or "sealed".
     pub reasons: Vec<String>,
+    /// The same doubts with codes and scopes, in the same order.
+    pub doubts: Vec<DoubtEntry>,
     /// Whether all that was said was seen.
     pub completeness: Completeness,
     /// Whether "not found" means "not there".

@@ -9,6 +9,7 @@ mod completeness;
 mod connections;
 mod controls;
 mod document;
+mod doubts;
 mod exhibit;
 mod http;
 mod isolation;
@@ -24,6 +25,7 @@ pub use completeness::{Completeness, TroubledStream, UnexplainedEntry};
 pub use connections::{ConnectionEntry, Direction, Ended, PacketEntry};
 pub use controls::{Controls, DecoyControl, PositiveControl, WrongKeyControl};
 pub use document::{Conclusion, Exposure, Program};
+pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};
 pub use http::HttpMessage;
 pub use isolation::{

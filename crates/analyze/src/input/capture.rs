@@ -1,13 +1,14 @@
 //! Reads the frames of a capture, and hashes it on another thread.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 
+use anyhow::{Context, Result, anyhow, bail};
 use aws_lc_rs::digest;
-use dissect::capture::{CaptureError, Decoder, Record, Step};
+use dissect::capture::{Decoder, Record, Step};
 
 /// How much is read at once. Between 64 KiB and 1 MiB the speed is the same; a map of the file would cost more in page
 /// faults than the copy does.
@@ -15,35 +16,101 @@ const BUFFER: usize = 256 << 10;
 
 /// What takes the frames.
 pub(crate) trait Sink {
-    /// Takes the next frame, and says whether more are wanted.
-    fn record(&mut self, record: &Record<'_>) -> ControlFlow<()>;
+    /// Takes the next frame.
+    fn record(&mut self, record: &Record<'_>);
 
-    /// Takes a key log that stands in the capture itself.
-    fn secrets(&mut self, _key_log: &[u8]) {}
+    /// Takes a key log that is in the capture itself.
+    fn secrets(&mut self, key_log: &[u8]);
 
-    /// Takes the number of frames that the capture itself says were dropped, once, at its end.
-    fn dropped(&mut self, _frames: u64) {}
+    /// Takes the number of frames that the capture itself counts as dropped, once, at its end.
+    fn dropped(&mut self, frames: u64);
 }
 
 /// How reading ended, when it did not at the end of the last record.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// The file is no capture at all.
-    NotACapture(CaptureError),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CaptureEnd {
     /// The file is damaged; the frames before the damage were read.
-    Damaged(CaptureError),
-    /// The file is too short to be a capture.
-    TooShort(String),
+    Damaged(String),
     /// The file ends inside a record; the frames before it were read.
     Truncated(String),
 }
 
-/// Reads the frames into `sink`, as long as it wants more. `each_buffer` is handed what was read, in order.
+impl fmt::Display for CaptureEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(why) | Self::Truncated(why) => f.write_str(why),
+        }
+    }
+}
+
+/// A capture file that was read.
+#[derive(Debug)]
+pub(crate) struct ReadCapture {
+    /// How reading ended; `None` at the end of the last record.
+    pub end: Option<CaptureEnd>,
+    /// SHA-256 of the whole file, in hexadecimal digits.
+    pub sha256: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+}
+
+/// Reads a capture file, or standard input where there is none, and hands its frames to `sink`. `progress` is called
+/// with the number of bytes read so far.
 ///
 /// # Errors
 ///
-/// Reading fails.
+/// The file cannot be read, or is no capture.
 pub(crate) fn read(
+    path: Option<&Path>,
+    sink: &mut impl Sink,
+    progress: &mut dyn FnMut(u64),
+) -> Result<ReadCapture> {
+    let Some(path) = path else { return read_standard_input(sink) };
+    let what = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(what)?;
+    if file.metadata().with_context(what)?.is_dir() {
+        bail!("{} is a directory", path.display());
+    }
+    let hash = hash_file(path);
+    let mut bytes = 0;
+    let ended = read_frames(file, sink, |buffer| {
+        bytes += buffer.len() as u64;
+        progress(bytes);
+    });
+    let end = usable(ended.with_context(what)?, path.display())?;
+    let sha256 = hash.join().map_err(|_| anyhow!("hashing {} failed", path.display()))?.with_context(what)?;
+    // After damage the rest of the file was not read, but it was hashed.
+    let bytes = std::fs::metadata(path).map_or(bytes, |metadata| metadata.len());
+    Ok(ReadCapture { end, sha256: crate::hex(&sha256), bytes })
+}
+
+fn read_standard_input(sink: &mut impl Sink) -> Result<ReadCapture> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut bytes = 0;
+    let ended = read_frames(io::stdin().lock(), sink, |buffer| {
+        context.update(buffer);
+        bytes += buffer.len() as u64;
+    });
+    let end = usable(ended.context("cannot read standard input")?, "standard input")?;
+    Ok(ReadCapture { end, sha256: crate::hex(&finish(context)), bytes })
+}
+
+/// How reading ended, where the file is a capture at all.
+fn usable(ended: Option<Ended>, name: impl fmt::Display) -> Result<Option<CaptureEnd>> {
+    match ended {
+        None => Ok(None),
+        Some(Ended::Early(end)) => Ok(Some(end)),
+        Some(Ended::NotACapture(why)) => bail!("{name}: {why}"),
+    }
+}
+
+enum Ended {
+    NotACapture(String),
+    Early(CaptureEnd),
+}
+
+/// Reads the frames into `sink`. `each_buffer` is handed what was read, in order.
+fn read_frames(
     input: impl Read,
     sink: &mut impl Sink,
     each_buffer: impl FnMut(&[u8]),
@@ -66,9 +133,7 @@ fn read_into(
         let at_least = loop {
             match decoder.step(&buffer[start..end]) {
                 Ok(Step::Record { consumed, record }) => {
-                    if sink.record(&record).is_break() {
-                        return Ok(None);
-                    }
+                    sink.record(&record);
                     start += consumed;
                 }
                 Ok(Step::Secrets { consumed, key_log }) => {
@@ -77,8 +142,10 @@ fn read_into(
                 }
                 Ok(Step::Skipped { consumed }) => start += consumed,
                 Ok(Step::NeedMore { at_least }) => break at_least,
-                Err(error) if decoder.position() == 0 => return Ok(Some(Ended::NotACapture(error))),
-                Err(error) => return Ok(Some(Ended::Damaged(error))),
+                Err(error) if decoder.position() == 0 => {
+                    return Ok(Some(Ended::NotACapture(error.to_string())));
+                }
+                Err(error) => return Ok(Some(Ended::Early(CaptureEnd::Damaged(error.to_string())))),
             }
         };
         buffer.copy_within(start..end, 0);
@@ -102,13 +169,13 @@ fn read_into(
     }
     let truncation = decoder.finish(&buffer[..end]);
     Ok(truncation.map(|truncation| match decoder.position() {
-        0 => Ended::TooShort(truncation.to_string()),
-        _ => Ended::Truncated(truncation.to_string()),
+        0 => Ended::NotACapture(truncation.to_string()),
+        _ => Ended::Early(CaptureEnd::Truncated(truncation.to_string())),
     }))
 }
 
 /// Hashes a file on a thread of its own: SHA-256 costs about as much as the analysis.
-pub(crate) fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
+fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
     let path = path.to_owned();
     thread::spawn(move || {
         let mut file = File::open(path)?;
@@ -126,7 +193,7 @@ pub(crate) fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>>
 }
 
 /// The 32 bytes of a SHA-256.
-pub(crate) fn finish(context: digest::Context) -> [u8; 32] {
+fn finish(context: digest::Context) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(context.finish().as_ref());
     bytes

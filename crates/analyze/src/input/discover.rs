@@ -1,12 +1,12 @@
 //! Which captures there are, and what belongs to each.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail};
 
-use crate::input::manifest::Manifest;
-use crate::verdict::isolation;
+use super::isolation_record;
+use super::manifest::Manifest;
 
 /// Deepest directory below a given one that is still walked, so that a link in a circle ends.
 const MAX_DEPTH: usize = 8;
@@ -25,7 +25,28 @@ pub struct Input {
     /// Key log file.
     pub key_log: Option<PathBuf>,
     /// What is wrong with the companions.
-    pub problems: Vec<String>,
+    pub problems: Vec<CompanionProblem>,
+}
+
+/// Why a file that belongs to a capture cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompanionProblem {
+    /// The manifest cannot be used, and why.
+    Manifest(String),
+    /// The manifest names something that is no file beside it.
+    NotBeside(String),
+    /// The manifest names a file that is not there.
+    Missing(PathBuf),
+}
+
+impl fmt::Display for CompanionProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest(why) => f.write_str(why),
+            Self::NotBeside(name) => write!(f, "the manifest names {name:?}, which is no file beside it"),
+            Self::Missing(path) => write!(f, "{} is missing; the manifest names it", path.display()),
+        }
+    }
 }
 
 impl Input {
@@ -43,7 +64,7 @@ impl Input {
     pub fn file(path: &Path) -> Self {
         let mut problems = Vec::new();
         let manifest = manifest_of(path).unwrap_or_else(|error| {
-            problems.push(format!("{error:#}"));
+            problems.push(CompanionProblem::Manifest(format!("{error:#}")));
             None
         });
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -90,7 +111,7 @@ pub fn files(path: &Path) -> Result<Files> {
     }
     for experiment in &found.experiments {
         // One that cannot be read is an error when it is judged, and speaks for nothing.
-        let spoken_for = isolation::captures_of(experiment).unwrap_or_default();
+        let spoken_for = isolation_record::captures_of(experiment).unwrap_or_default();
         let directory = experiment.parent();
         found.captures.retain(|capture| {
             let name = capture.file_name().and_then(|name| name.to_str());
@@ -102,7 +123,7 @@ pub fn files(path: &Path) -> Result<Files> {
 }
 
 fn is_experiment(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == isolation::FILE_NAME)
+    path.file_name().is_some_and(|name| name == isolation_record::FILE_NAME)
 }
 
 fn walk(directory: &Path, depth: usize, found: &mut Files) -> Result<()> {
@@ -148,14 +169,14 @@ fn manifest_of(capture: &Path) -> Result<Option<Manifest>> {
 }
 
 /// A companion that a manifest names. Only plain names: a manifest is input too, and says nothing about other places.
-fn beside(directory: &Path, name: &str, problems: &mut Vec<String>) -> Option<PathBuf> {
+fn beside(directory: &Path, name: &str, problems: &mut Vec<CompanionProblem>) -> Option<PathBuf> {
     let is_plain = Path::new(name).file_name().is_some_and(|file| file == name);
     let path = directory.join(name);
     if !is_plain {
-        problems.push(format!("the manifest names {name:?}, which is no file beside it"));
+        problems.push(CompanionProblem::NotBeside(name.to_owned()));
         None
     } else if !path.exists() {
-        problems.push(format!("{} is missing; the manifest names it", path.display()));
+        problems.push(CompanionProblem::Missing(path));
         None
     } else {
         Some(path)

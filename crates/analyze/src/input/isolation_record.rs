@@ -32,6 +32,18 @@ const MAX_LINE: u64 = 16 << 20;
 /// Boxes that are read from one journal. The experiment runs a handful.
 pub(crate) const MAX_BOXES: usize = 10_000;
 
+/// The name of the file that describes a run.
+pub(crate) const FILE_NAME: &str = "isolation.json";
+
+/// The names of the captures that an isolation run speaks for.
+///
+/// # Errors
+///
+/// The file cannot be read, or is not what it should be.
+pub(crate) fn captures_of(path: &Path) -> Result<Vec<String>> {
+    Ok(Experiment::read(path)?.phases.into_iter().flat_map(|phase| phase.captures).collect())
+}
+
 /// What was done.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Experiment {
@@ -46,8 +58,9 @@ pub(crate) struct Experiment {
     pub phases: Vec<Phase>,
     /// Every interface that a box with a network could have sent by.
     pub interfaces: Vec<String>,
-    /// What else may be on the wire: the users' talk with the gateway.
-    pub talk: Talk,
+    /// What else may be on the wire: the users' traffic with the gateway.
+    #[serde(rename = "talk")]
+    pub user_traffic: UserTraffic,
     /// Who talked.
     pub users: Vec<User>,
     /// Who claimed to be somebody else.
@@ -65,9 +78,9 @@ pub(crate) struct Phase {
     pub captures: Vec<String>,
 }
 
-/// The users' talk with the gateway.
+/// The users' traffic with the gateway.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Talk {
+pub(crate) struct UserTraffic {
     /// Where the gateway listens.
     pub server: SocketAddr,
     /// Addresses that talk to it.

@@ -1,7 +1,8 @@
-//! What is read: captures, and what stands beside them.
+//! What is read: captures, and the files that belong to them.
 
 pub(crate) mod capture;
 pub mod discover;
 pub(crate) mod isolation_record;
 pub(crate) mod journal;
+pub(crate) mod key_log;
 pub(crate) mod manifest;

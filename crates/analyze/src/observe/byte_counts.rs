@@ -2,6 +2,8 @@
 
 use exposure_schema::{ByKind, Traffic};
 
+use crate::pipeline::fact::{ConnectionSummary, RecordBytes, SegmentFact, Spoken, TlsDirection};
+
 /// Payload that is sampled for its entropy. The counts of a byte's 256 values settle long before, and the sample must
 /// not cost a large capture time that shows.
 pub(crate) const MAX_SAMPLE: usize = 16 << 20;
@@ -9,63 +11,68 @@ pub(crate) const MAX_SAMPLE: usize = 16 << 20;
 /// Tables that count side by side: equal bytes in a row would wait for each other's addition in one.
 const LANES: usize = 4;
 
-/// The account of a capture's bytes.
+/// The bytes of a capture by kind.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
+pub(crate) struct ByteCounts {
     wire_bytes: u64,
     kinds: ByKind,
     sample: Sample,
 }
 
-/// TCP payload of one side of a TLS connection, as far as its records tell.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TlsBytes {
-    /// Record headers, and records that anybody can read.
-    pub open: u64,
-    /// Bodies of protected records.
-    pub sealed: u64,
-}
-
-impl Account {
-    /// A frame without TCP.
+impl ByteCounts {
+    /// Takes a frame without TCP.
     #[inline]
     pub(crate) fn other(&mut self, wire_bytes: u64) {
         self.wire_bytes += wire_bytes;
         self.kinds.other += wire_bytes;
     }
 
-    /// A frame with TCP, of which `on_wire` bytes are payload; `payload` was captured. Of which kind it is, its
-    /// connection says when it is over.
+    /// Takes a segment. Of which kind its payload is, is known when its connection is closed.
     #[inline]
-    pub(crate) fn tcp(&mut self, wire_bytes: u64, on_wire: u64, payload: &[u8]) {
+    pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
+        self.headers(segment.wire_bytes, segment.wire_payload, segment.payload);
+        if segment.disposition.is_none() {
+            self.kinds.clear += segment.wire_payload; // its connection is closed already
+        }
+    }
+
+    #[inline]
+    fn headers(&mut self, wire_bytes: u64, wire_payload: u64, payload: &[u8]) {
         self.wire_bytes += wire_bytes;
-        self.kinds.headers += wire_bytes - on_wire;
+        self.kinds.headers += wire_bytes - wire_payload;
         self.sample.push(payload);
     }
 
-    /// Payload that was not read as TLS.
-    #[inline]
-    pub(crate) fn clear(&mut self, on_wire: u64) {
-        self.kinds.clear += on_wire;
+    /// Takes a connection that is over.
+    pub(crate) fn closed(&mut self, summary: &ConnectionSummary) {
+        for (direction, wire_payload) in summary.wire_payload {
+            match &summary.spoken {
+                Spoken::Tls(tls) => {
+                    let TlsDirection { bytes, is_dead, .. } = &tls[direction];
+                    self.tls(wire_payload, *bytes, *is_dead);
+                }
+                Spoken::Messages | Spoken::Unknown => self.kinds.clear += wire_payload,
+            }
+        }
     }
 
-    /// All payload that one side of a TLS connection sent. `is_dead`: it stopped speaking TLS.
-    pub(crate) fn tls(&mut self, on_wire: u64, told: TlsBytes, is_dead: bool) {
-        let open = told.open.min(on_wire);
-        let sealed = told.sealed.min(on_wire - open);
-        self.kinds.tls_clear += open;
-        self.kinds.ciphertext += sealed;
+    /// All payload that one side of a TLS connection sent. `is_dead`: it stopped being TLS.
+    fn tls(&mut self, wire_payload: u64, bytes: RecordBytes, is_dead: bool) {
+        let clear = bytes.clear.min(wire_payload);
+        let protected = bytes.protected.min(wire_payload - clear);
+        self.kinds.tls_clear += clear;
+        self.kinds.ciphertext += protected;
         // Repeated segments, what was cut or lost, and whatever followed the last record.
-        let rest = on_wire - open - sealed;
+        let rest = wire_payload - clear - protected;
         let kind = match () {
             () if is_dead => &mut self.kinds.clear,
-            () if sealed > 0 => &mut self.kinds.ciphertext,
+            () if protected > 0 => &mut self.kinds.ciphertext,
             () => &mut self.kinds.tls_clear,
         };
         *kind += rest;
     }
 
-    /// The account as it enters the result.
+    /// The counts as they enter the result.
     pub(crate) fn entry(&self) -> Traffic {
         let counts = self.sample.counts();
         Traffic {
@@ -141,9 +148,9 @@ mod tests {
     use super::*;
 
     fn sampled(pieces: &[&[u8]]) -> Traffic {
-        let mut account = Account::default();
-        pieces.iter().for_each(|piece| account.tcp(piece.len() as u64 + 54, piece.len() as u64, piece));
-        account.entry()
+        let mut counts = ByteCounts::default();
+        pieces.iter().for_each(|piece| counts.headers(piece.len() as u64 + 54, piece.len() as u64, piece));
+        counts.entry()
     }
 
     #[test]
@@ -178,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kinds_of_a_tls_side_add_up_whatever_was_told() {
+    fn kinds_of_a_tls_direction_add_up_to_its_payload() {
         for (on_wire, open, sealed, is_dead) in [
             (100, 30, 70, false),
             (100, 30, 50, false),
@@ -186,9 +193,9 @@ mod tests {
             (100, 30, 50, true),
             (10, 30, 50, false),
         ] {
-            let mut account = Account::default();
-            account.tls(on_wire, TlsBytes { open, sealed }, is_dead);
-            let ByKind { clear, tls_clear, ciphertext, .. } = account.kinds;
+            let mut counts = ByteCounts::default();
+            counts.tls(on_wire, RecordBytes { clear: open, protected: sealed }, is_dead);
+            let ByKind { clear, tls_clear, ciphertext, .. } = counts.kinds;
             assert_eq!(clear + tls_clear + ciphertext, on_wire);
             assert_eq!(clear > 0, is_dead);
         }

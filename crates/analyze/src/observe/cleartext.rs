@@ -1,31 +1,29 @@
-//! What stands readable in a capture of which nobody knows what was said.
+//! JSON strings that can be read without a secret, in a capture whose content is not known from journals.
 
 use serde_json::Value;
 
-use crate::observe::hits::Place;
+use crate::pipeline::fact::MessageFact;
+use crate::pipeline::provenance::Location;
 
 /// Most readable strings that are listed; the others are counted.
 pub(crate) const MAX_READABLE: usize = 500;
 
-/// Longest body that is kept whole to be read as JSON.
-pub(crate) const MAX_JSON_BODY: usize = 1 << 20;
-
-/// A JSON string that anybody on the wire can read.
+/// A JSON string that anyone on the wire can read.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadableString {
+pub(crate) struct CleartextString {
     /// Its value; `None` where it looks like a secret and was not asked for.
     pub value: Option<String>,
-    /// Its place in the message.
+    /// Its path in the message.
     pub path: String,
-    /// Where the message stands.
-    pub place: Place,
+    /// Where the message is.
+    pub location: Location,
 }
 
 /// The strings found in JSON bodies.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Readable {
+pub(crate) struct Cleartext {
     /// The first [`MAX_READABLE`] of them.
-    pub strings: Vec<ReadableString>,
+    pub strings: Vec<CleartextString>,
     /// All of them.
     pub total: u64,
     /// Whether values that look like secrets are shown.
@@ -36,34 +34,41 @@ pub(crate) struct Readable {
 const SECRET_NAMES: [&str; 9] =
     ["password", "passwd", "secret", "token", "apikey", "api_key", "authorization", "credential", "cookie"];
 
-impl Readable {
-    /// Reads a body; what is no JSON is passed over.
-    pub(crate) fn read(&mut self, body: &[u8], place: &Place) {
-        if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            self.walk(&value, "$", false, place);
+impl Cleartext {
+    /// Takes a message. A body that is not JSON is skipped.
+    pub(crate) fn take(&mut self, message: &MessageFact<'_>) {
+        if let Some(json) = message.json
+            && !message.needs_secret
+            && let Ok(value) = serde_json::from_slice::<Value>(json)
+        {
+            self.walk(&value, "$", false, &message.location);
         }
     }
 
     /// As deep as `serde_json` reads: 128 levels.
-    fn walk(&mut self, value: &Value, path: &str, is_secret: bool, place: &Place) {
+    fn walk(&mut self, value: &Value, path: &str, is_secret: bool, location: &Location) {
         match value {
             Value::Object(members) => {
                 for (name, value) in members {
                     let lower = name.to_lowercase();
                     let is_secret = is_secret || SECRET_NAMES.iter().any(|secret| lower.contains(secret));
-                    self.walk(value, &crate::search::needles::child(path, name), is_secret, place);
+                    self.walk(value, &crate::search::needles::child(path, name), is_secret, location);
                 }
             }
             Value::Array(elements) => {
                 for (index, value) in elements.iter().enumerate() {
-                    self.walk(value, &crate::search::needles::element(path, index), is_secret, place);
+                    self.walk(value, &crate::search::needles::element(path, index), is_secret, location);
                 }
             }
             Value::String(text) => {
                 self.total += 1;
                 if self.strings.len() < MAX_READABLE {
                     let value = (self.show_secrets || !is_secret).then(|| text.clone());
-                    self.strings.push(ReadableString { value, path: path.to_owned(), place: place.clone() });
+                    self.strings.push(CleartextString {
+                        value,
+                        path: path.to_owned(),
+                        location: location.clone(),
+                    });
                 }
             }
             _ => {}

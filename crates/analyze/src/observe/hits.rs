@@ -1,121 +1,291 @@
-//! Where the needles stand.
+//! Which needles occur in the bytes of a capture, and where.
 
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dissect::flow::Direction;
 use exposure_schema::Level;
 
-use crate::search::Encoding;
+use crate::pipeline::fact::{Bytes, FrameBytes, Sequence};
+use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
 use crate::search::needles::{KnownStrings, NeedleId};
+use crate::search::{Encoding, MAX_ANCHOR, Match, Overflow, PatternId, Scanner, allowed};
 
-/// Most places remembered for one needle; the others are counted. A place takes about a hundred bytes, and a string
-/// that stands in a thousand places is proved by the first of them.
-pub(crate) const MAX_PLACES: usize = 1024;
+/// Most locations remembered for one needle; the others are counted. A location takes about a hundred bytes, and a
+/// string that occurs a thousand times is proved by the first of them.
+pub(crate) const MAX_LOCATIONS_EACH: usize = 1024;
 
-/// Most places remembered in all, so that many frequent needles cannot add up to unbounded memory.
-pub(crate) const MAX_PLACES_TOTAL: usize = 100_000;
+/// Most locations remembered in all, so that many frequent needles cannot add up to unbounded memory.
+pub(crate) const MAX_LOCATIONS_TOTAL: usize = 100_000;
 
-/// Most frames named for one place. A body of 1 MiB in segments of 1,448 bytes has 725.
-pub(crate) const MAX_FRAMES: usize = 1024;
-
-/// Where bytes stand in the capture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// All frames that contribute, ascending, at most [`MAX_FRAMES`].
-    pub frames: Vec<u64>,
-    /// Offset in the capture file of the first byte.
-    pub file_offset: u64,
-    /// The TCP stream, as Wireshark numbers it; `None` outside of any stream.
-    pub stream: Option<u32>,
-    /// Who sent it.
-    pub side: Option<Direction>,
-    /// Offset in the stream of the first byte; `None` for bytes that did not join a stream.
-    pub stream_offset: Option<u64>,
-    /// Bytes on the wire that carry it.
-    pub wire_len: u64,
-    /// Where the place is of whole records: stream offsets of exactly the ciphertext.
-    pub ciphertext: Option<Range<u64>>,
-}
-
-/// A needle in its place.
+/// One occurrence of a needle.
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
     /// What it takes to read it.
     pub level: Level,
-    /// Where.
-    pub place: Place,
+    /// Where it is.
+    pub location: Location,
     /// What has to be undone, outermost first.
-    pub layers: Arc<[&'static str]>,
+    pub decode_chain: Arc<[&'static str]>,
 }
 
-/// All that was found of one needle.
+/// All occurrences of one needle.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NeedleHits {
-    /// Number of places by level, `absent` excluded.
+    /// Number of occurrences by level, `absent` excluded.
     pub counts: [u64; 4],
-    /// The first [`MAX_PLACES`] of them.
+    /// The first [`MAX_LOCATIONS_EACH`] of them.
     pub hits: Vec<Hit>,
 }
 
 impl NeedleHits {
-    /// The cheapest level at which the needle stands.
+    /// The cheapest level at which the needle occurs.
     pub(crate) fn level(&self) -> Level {
         let first = self.counts.iter().position(|count| *count > 0);
         first.and_then(|index| Level::ALL.get(index)).copied().unwrap_or(Level::Absent)
     }
 
-    /// Number of places at all levels.
+    /// Number of occurrences at all levels.
     pub(crate) fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
-/// The findings of one capture.
+/// The search for all needles in one capture.
 #[derive(Debug)]
-pub(crate) struct Findings {
+pub(crate) struct Hits<'k> {
+    known: &'k KnownStrings,
     found: Vec<NeedleHits>,
-    kept: usize,
+    locations: usize,
+    /// Bytes searched that no secret is needed for: streams, frames outside of them, decoded bodies.
+    pub searched_bytes: u64,
+    /// Decrypted bytes searched.
+    pub decrypted_bytes: u64,
+    /// Bounds of the search that were hit: matches may be missing.
+    pub overflows: BTreeSet<Overflow>,
+    chains: Vec<Arc<[&'static str]>>,
+    /// Scratch for the matches of one call.
+    matches: Vec<Match>,
 }
 
-impl Findings {
-    /// Nothing found yet.
-    pub(crate) fn new(known: &KnownStrings) -> Self {
-        Self { found: vec![NeedleHits::default(); known.needles.len()], kept: 0 }
+impl<'k> Hits<'k> {
+    /// No occurrence yet.
+    pub(crate) fn new(known: &'k KnownStrings) -> Self {
+        Self {
+            known,
+            found: vec![NeedleHits::default(); known.needles.len()],
+            locations: 0,
+            searched_bytes: 0,
+            decrypted_bytes: 0,
+            overflows: BTreeSet::new(),
+            chains: Vec::new(),
+            matches: Vec::new(),
+        }
     }
 
-    /// What was found of a needle.
+    /// The occurrences of a needle.
     pub(crate) fn of(&self, needle: NeedleId) -> &NeedleHits {
         &self.found[needle as usize]
     }
 
-    /// Adds a place. `place` is called only if the place is still to be remembered.
-    pub(crate) fn add(
+    /// Searches the next bytes of a sequence.
+    #[inline]
+    pub(crate) fn bytes(&mut self, scanner: &mut Scanner, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
+        let len = bytes.bytes.len() as u64;
+        match bytes.sequence {
+            Sequence::Decrypted => self.decrypted_bytes += len,
+            Sequence::Stream | Sequence::Decoded if !bytes.needs_secret => self.searched_bytes += len,
+            // What is joined was searched in its pieces, and what was carved need not be anything.
+            _ => {}
+        }
+        scanner.push(&self.known.matcher, bytes.bytes, &mut self.matches);
+        self.overflows.extend(scanner.overflow());
+        if !self.matches.is_empty() {
+            self.take_matches(bytes, provenance);
+        }
+    }
+
+    #[cold]
+    fn take_matches(&mut self, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
+        let chain = self.shared_chain(&bytes.chain);
+        let mut matches = std::mem::take(&mut self.matches);
+        for found in matches.drain(..) {
+            let range = found.start..found.end;
+            if provenance.is_below(range.clone()) {
+                continue; // found there
+            }
+            let level = match bytes.sequence {
+                _ if bytes.needs_secret => Level::Decrypted,
+                Sequence::Stream if provenance.is_in_one_frame(range.clone()) => Level::Verbatim,
+                Sequence::Stream => Level::Reassembled,
+                _ => Level::Decoded,
+            };
+            self.hit(found.pattern, level, &chain, || provenance.locate(range.clone()));
+        }
+        self.matches = matches;
+    }
+
+    /// Searches what of a frame comes in no sequence.
+    pub(crate) fn frame_bytes(&mut self, frame: &FrameBytes<'_>) {
+        let all = 0..frame.record.bytes.len();
+        let Some(payload) = &frame.in_stream else {
+            self.search_frame(frame, all, |_, _| true);
+            return;
+        };
+        // As far into the payload as a string that begins in the header can be recognised.
+        let head = (payload.start + MAX_ANCHOR).min(all.end);
+        self.search_frame(frame, 0..head, |start, _| start < payload.start);
+        let trailer = frame.record.bytes.get(payload.end..).unwrap_or_default();
+        if trailer.iter().any(|byte| *byte != 0) {
+            self.search_frame(frame, all, |start, end| start >= payload.start && end > payload.end);
+        }
+    }
+
+    fn search_frame(
+        &mut self,
+        frame: &FrameBytes<'_>,
+        region: std::ops::Range<usize>,
+        wanted: impl Fn(usize, usize) -> bool,
+    ) {
+        let record = frame.record;
+        let matcher = &self.known.matcher;
+        let mut found = Vec::new(); // allocates only if something is found
+        let searched = &record.bytes[region.clone()];
+        let allowed = allowed(searched.len() as u64) as usize;
+        let mut is_over = false;
+        matcher.find(searched, |anchor, at| {
+            is_over |= found.len() >= allowed;
+            if is_over {
+                return;
+            }
+            let start = region.start + at;
+            let rest = &record.bytes[start + matcher.anchor(anchor).len()..];
+            matcher.follow(matcher.begun(anchor), rest, |pattern| {
+                let end = start + matcher.pattern(pattern).len();
+                if wanted(start, end) {
+                    found.push((pattern, start..end));
+                }
+            });
+        });
+        self.searched_bytes += searched.len() as u64;
+        if is_over {
+            self.overflows.insert(Overflow::Matches);
+        }
+        if found.is_empty() {
+            return;
+        }
+        let chain = self.shared_chain(&DecodeChain::default());
+        for (pattern, bytes) in found {
+            let locate = || Location::in_frame(record, bytes.clone(), frame.stream);
+            self.hit(pattern, Level::Verbatim, &chain, locate);
+        }
+    }
+
+    fn hit(
+        &mut self,
+        pattern: PatternId,
+        level: Level,
+        chain: &Arc<[&'static str]>,
+        locate: impl Fn() -> Location,
+    ) {
+        for meaning in self.known.meanings(pattern) {
+            let level = if meaning.encoding == Encoding::Plain { level } else { level.max(Level::Decoded) };
+            self.add(meaning.needle, meaning.encoding, level, chain, &locate);
+        }
+    }
+
+    /// Adds an occurrence. `locate` is called only if the location is still to be remembered.
+    fn add(
         &mut self,
         needle: NeedleId,
+        encoding: Encoding,
         level: Level,
-        layers: &Arc<[&'static str]>,
-        form: Encoding,
-        place: impl FnOnce() -> Place,
+        chain: &Arc<[&'static str]>,
+        locate: impl FnOnce() -> Location,
     ) {
-        let level = if form == Encoding::Plain { level } else { level.max(Level::Decoded) };
         let found = &mut self.found[needle as usize];
-        if found.hits.len() >= MAX_PLACES || self.kept >= MAX_PLACES_TOTAL && !found.hits.is_empty() {
+        let is_full = found.hits.len() >= MAX_LOCATIONS_EACH
+            || self.locations >= MAX_LOCATIONS_TOTAL && !found.hits.is_empty();
+        if is_full {
             found.counts[level as usize] += 1;
             return;
         }
-        let place = place();
-        // A segment that is searched as a part of its stream and again on its own is still one place.
-        let known = |hit: &Hit| hit.place.file_offset == place.file_offset && hit.level <= level;
+        let location = locate();
+        // A segment that is searched as a part of its stream and again on its own is still one occurrence.
+        let known = |hit: &Hit| hit.location.file_offset == location.file_offset && hit.level <= level;
         if found.hits.iter().rev().take(8).any(known) {
             return;
         }
         found.counts[level as usize] += 1;
-        let layers = match form.layer() {
-            None => Arc::clone(layers),
-            Some(form) => layers.iter().copied().chain([form]).collect(),
+        let decode_chain = match encoding.layer() {
+            None => Arc::clone(chain),
+            Some(step) => chain.iter().copied().chain([step]).collect(),
         };
-        found.hits.push(Hit { level, place, layers });
-        self.kept += 1;
+        found.hits.push(Hit { level, location, decode_chain });
+        self.locations += 1;
+    }
+
+    /// A decode chain; equal ones are shared.
+    fn shared_chain(&mut self, chain: &DecodeChain) -> Arc<[&'static str]> {
+        if let Some(known) = self.chains.iter().find(|known| known[..] == *chain.as_slice()) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<[&'static str]> = chain.as_slice().into();
+        self.chains.push(Arc::clone(&shared));
+        shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dissect::flow;
+    use exposure_schema::{Direction, Event};
+
+    use super::*;
+    use crate::input::journal::Message;
+    use crate::pipeline::provenance::FrameMap;
+
+    /// Bytes of a string that overlaps with itself at each of them, which can just be followed: `MAX_OPEN` anchors.
+    const FITS: usize = 4096 + 31;
+
+    fn long_string() -> KnownStrings {
+        let body = format!("\"{}\"", "a".repeat(2 * FITS)).into_bytes();
+        let message = Message {
+            agent: "agent-a".to_owned(),
+            event: Event::Sent,
+            message_id: None,
+            direction: Direction::ClientToServer,
+            at_unix_ns: None,
+            local: None,
+            remote: None,
+            content_type: None,
+            body,
+            body_sha256: [0; 32],
+        };
+        KnownStrings::new(&[message], &[])
+    }
+
+    /// Whether a search of these decrypted records hits a bound.
+    fn overflows(known: &KnownStrings, records: &[&str]) -> bool {
+        let (mut hits, mut scanner) = (Hits::new(known), Scanner::default());
+        let frames = FrameMap::new(0, flow::Direction::ClientToServer);
+        for record in records {
+            let bytes = Bytes {
+                bytes: record.as_bytes(),
+                sequence: Sequence::Decrypted,
+                chain: DecodeChain::default(),
+                needs_secret: true,
+            };
+            hits.bytes(&mut scanner, &bytes, &frames);
+        }
+        !hits.overflows.is_empty()
+    }
+
+    #[test]
+    fn more_strings_under_way_than_are_followed_at_the_end_of_a_record_are_an_overflow() {
+        let known = long_string();
+        let text = "a".repeat(FITS + 1);
+        assert!(overflows(&known, &[&text, "."]));
+        assert!(!overflows(&known, &[&text[1..], "."]));
+        assert!(!overflows(&known, &[&(text + ".")]), "what follows in the same record decides at once");
     }
 }

@@ -1,10 +1,199 @@
 //! Facts in, results out.
+//!
+//! Each observer owns one part of what is known of a capture, and nothing of the others. [`CaptureObserver`] hands each
+//! fact to those that need it. No observer knows the state of a parser.
 
 pub(crate) mod byte_counts;
 pub(crate) mod cleartext;
-pub(crate) mod connection_stats;
 pub(crate) mod connections;
-pub(crate) mod evidence;
+pub(crate) mod direction;
+pub(crate) mod frame_counts;
+pub(crate) mod frame_ownership;
 pub(crate) mod frame_times;
 pub(crate) mod hits;
+pub(crate) mod messages;
 pub(crate) mod packet_list;
+pub(crate) mod round_trips;
+pub(crate) mod transcript;
+pub(crate) mod unexplained;
+
+use std::collections::BTreeSet;
+
+use self::byte_counts::ByteCounts;
+use self::cleartext::Cleartext;
+use self::connections::Connections;
+use self::frame_counts::FrameCounts;
+use self::frame_ownership::FrameOwnership;
+use self::frame_times::FrameTimes;
+use self::hits::Hits;
+use self::messages::Messages;
+use self::packet_list::PacketList;
+use self::transcript::Transcripts;
+use self::unexplained::UnexplainedBytes;
+use crate::pipeline::fact::{Bound, Bytes, Fact, FrameBytes, Observer};
+use crate::pipeline::frames::wire_len;
+use crate::pipeline::protocol::BodyNeeds;
+use crate::pipeline::provenance::Provenance;
+use crate::search::Scanner;
+use crate::search::needles::KnownStrings;
+
+/// All observers of one capture.
+#[derive(Debug)]
+pub(crate) struct CaptureObserver<'k> {
+    /// Frames by what they are.
+    pub frames: FrameCounts,
+    /// When the latest frames were captured.
+    pub times: FrameTimes,
+    /// The first frames.
+    pub packets: PacketList,
+    /// Bytes by kind.
+    pub byte_counts: ByteCounts,
+    /// TCP connections.
+    pub connections: Connections,
+    /// Occurrences of the needles.
+    pub hits: Hits<'k>,
+    /// Messages.
+    pub messages: Messages<'k>,
+    /// Bytes that no parser explains.
+    pub unexplained: UnexplainedBytes,
+    /// Bounds of the pipeline that were hit.
+    pub bounds: BTreeSet<Bound>,
+    /// JSON strings in the clear, where no journal names what was sent.
+    pub cleartext: Option<Cleartext>,
+    /// The beginnings of the connections up to the first exchange, where that is known.
+    pub first_exchange: Option<FirstExchange>,
+    /// Frames by owner, in an isolation run.
+    pub ownership: Option<FrameOwnership>,
+}
+
+/// The first exchange of the run.
+#[derive(Debug)]
+pub(crate) struct FirstExchange {
+    /// Index of its request and of its answer among the known messages.
+    pub messages: [usize; 2],
+    /// What crossed until it was over.
+    pub transcripts: Transcripts,
+}
+
+impl<'k> CaptureObserver<'k> {
+    /// Nothing seen yet.
+    pub(crate) fn new(known: &'k KnownStrings) -> Self {
+        Self {
+            frames: FrameCounts::default(),
+            times: FrameTimes::default(),
+            packets: PacketList::default(),
+            byte_counts: ByteCounts::default(),
+            connections: Connections::default(),
+            hits: Hits::new(known),
+            messages: Messages::new(known),
+            unexplained: UnexplainedBytes::default(),
+            bounds: BTreeSet::new(),
+            cleartext: None,
+            first_exchange: None,
+            ownership: None,
+        }
+    }
+
+    /// What the observers need of bodies.
+    pub(crate) fn needs(&self, known: &KnownStrings) -> BodyNeeds {
+        BodyNeeds {
+            hash_lengths: known.messages.iter().map(|message| message.body_len).collect(),
+            json: self.cleartext.is_some(),
+        }
+    }
+
+    /// Keeps the transcript of one connection once both messages of the first exchange were seen.
+    fn settle_transcripts(&mut self) {
+        let Some(FirstExchange { messages, transcripts }) = &mut self.first_exchange else { return };
+        let stream_of = |index: usize| Some(self.messages.occurrences[index].first.as_ref()?.location.stream);
+        if let [Some(request), Some(answer)] = messages.map(stream_of) {
+            transcripts.settle(request.filter(|_| request == answer));
+        }
+    }
+}
+
+impl Observer for CaptureObserver<'_> {
+    type Memory = Scanner;
+
+    #[inline]
+    fn observe(&mut self, fact: &Fact<'_>) {
+        match fact {
+            Fact::Frame(record, frame) => {
+                self.frames.take(record, frame);
+                self.times.push(record.captured_at);
+                self.packets.push(record, frame);
+                if frame.tcp().is_none() {
+                    self.byte_counts.other(wire_len(record));
+                }
+                if let Some(first) = &mut self.first_exchange {
+                    first.transcripts.frame(record, frame);
+                }
+                if let Some(ownership) = &mut self.ownership {
+                    ownership.take(record, frame);
+                }
+            }
+            Fact::Chunk(stream, direction, chunk) => {
+                if let Some(first) = &mut self.first_exchange {
+                    first.transcripts.chunk(*stream, *direction, chunk);
+                }
+            }
+            Fact::Segment(segment) => {
+                self.byte_counts.segment(segment);
+                self.packets.segment(segment);
+                self.connections.segment(segment);
+            }
+            Fact::MessageStart(start) => {
+                self.packets.message_start(start);
+                self.connections.message_start(start);
+            }
+            Fact::Message(message) => {
+                if let Some(cleartext) = &mut self.cleartext {
+                    cleartext.take(message);
+                }
+                self.messages.take(message, &self.times);
+                self.settle_transcripts();
+            }
+            Fact::TlsRecord(record) => {
+                self.packets.record(record);
+                self.connections.record(record);
+            }
+            Fact::TlsHandshake(handshake) => {
+                self.packets.handshake(handshake);
+                self.connections.handshake(handshake);
+            }
+            Fact::Unexplained(fact) => {
+                self.unexplained.take(fact);
+                self.frames.unexplained(&fact.why);
+            }
+            Fact::BoundHit(bound) => {
+                self.bounds.insert(*bound);
+            }
+            Fact::Closed(summary) => {
+                self.byte_counts.closed(summary);
+                self.connections.closed(summary);
+                if let Some(first) = &mut self.first_exchange {
+                    first.transcripts.closed(summary.stream);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn bytes(&mut self, scanner: &mut Scanner, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
+        self.hits.bytes(scanner, bytes, provenance);
+    }
+
+    fn gap(&mut self, scanner: &mut Scanner, len: u64) {
+        scanner.gap(len);
+    }
+
+    #[inline]
+    fn keep_from(&self, scanner: &Scanner) -> u64 {
+        scanner.keep_from()
+    }
+
+    #[inline]
+    fn frame_bytes(&mut self, frame: &FrameBytes<'_>) {
+        self.hits.frame_bytes(frame);
+    }
+}

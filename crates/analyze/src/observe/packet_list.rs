@@ -1,13 +1,16 @@
 //! The first frames one by one, and what begins in each.
 
 use dissect::capture::Record;
+use dissect::flow::Endpoint;
 use dissect::frame::{Frame, Network, Transport};
-use dissect::http1::Head;
 use dissect::ip::Ip;
-use dissect::tls::{self, Content, ContentType, Message, NotDecrypted};
-use exposure_schema::{Direction, Name, PacketEntry};
+use dissect::tls::{Content, ContentType, Message};
 
-use crate::pipeline::connection::{Endpoint, endpoint};
+use exposure_schema::{Name, PacketEntry};
+
+use super::direction::direction;
+use crate::pipeline::fact::{Endpoint, HandshakeFact, MessageStart, RecordFact, SegmentFact, endpoint_text};
+use crate::pipeline::frames::{payload_on_wire, wire_len};
 
 /// Most frames that are listed: a hundred tool-calls in plaintext, and all that a person scrolls through.
 pub(crate) const MAX_PACKETS: usize = 200;
@@ -20,9 +23,9 @@ const MAX_HOLD_CHARS: usize = 128;
 
 /// The first [`MAX_PACKETS`] frames.
 #[derive(Debug, Default)]
-pub(crate) struct Packets(Vec<PacketEntry>);
+pub(crate) struct PacketList(Vec<PacketEntry>);
 
-impl Packets {
+impl PacketList {
     /// Adds the next frame, as long as there is room.
     #[inline]
     pub(crate) fn push(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
@@ -31,19 +34,39 @@ impl Packets {
         }
     }
 
-    /// Says to which stream a frame belongs, and where its sequence number stands there.
+    /// Takes a segment: its frame belongs to a stream.
     #[inline]
-    pub(crate) fn belongs(&mut self, frame: u64, stream: u32, direction: Direction, sequence: Option<u32>) {
-        if let Some(packet) = self.of(frame) {
-            packet.stream = Some(stream);
-            packet.direction = Some(direction);
-            packet.sequence = sequence;
+    pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
+        if segment.disposition.is_some()
+            && let Some(packet) = self.of(segment.frame)
+        {
+            packet.stream = Some(segment.stream);
+            packet.direction = Some(direction(segment.direction));
+            packet.sequence = segment.relative_sequence;
         }
     }
 
-    /// Something begins in a frame. No frame: it is not known any more in which. No name: it goes by another one.
+    /// Takes the beginning of a message.
+    pub(crate) fn message_start(&mut self, start: &MessageStart<'_>) {
+        self.begins(start.visible_in, || Some(start.start_line.to_string()));
+    }
+
+    /// Takes a TLS record.
     #[inline]
-    pub(crate) fn begins(&mut self, frame: Option<u64>, name: impl FnOnce() -> Option<String>) {
+    pub(crate) fn record(&mut self, fact: &RecordFact<'_>) {
+        self.begins(fact.frame, || record_name(fact));
+    }
+
+    /// Takes a TLS handshake message.
+    pub(crate) fn handshake(&mut self, fact: &HandshakeFact<'_>) {
+        if !fact.handshake.was_encrypted {
+            self.begins(fact.frame, || message_name(&fact.handshake.message));
+        }
+    }
+
+    /// Something begins in a frame. No frame: in which is no longer known. No name: it has another entry.
+    #[inline]
+    fn begins(&mut self, frame: Option<u64>, name: impl FnOnce() -> Option<String>) {
         if let Some(packet) = frame.and_then(|frame| self.of(frame))
             && packet.holds.len() < MAX_HOLDS
             && let Some(name) = name()
@@ -84,8 +107,8 @@ fn entry(record: &Record<'_>, frame: &Frame<'_>) -> PacketEntry {
     let Some(ip) = frame.ip() else { return entry };
     let (mut source, mut destination) = (ip.src.to_string(), ip.dst.to_string());
     let mut with_ports = |ports: [u16; 2], payload_offset: u32, payload_len: u32| {
-        source = endpoint(Endpoint::from((ip.src, ports[0])));
-        destination = endpoint(Endpoint::from((ip.dst, ports[1])));
+        source = Endpoint { address: ip.src, port: ports[0] }.to_string();
+        destination = Endpoint { address: ip.dst, port: ports[1] }.to_string();
         entry.payload_bytes = payload_on_wire(record, payload_offset, payload_len);
     };
     match &frame.transport {
@@ -118,56 +141,20 @@ fn protocol(frame: &Frame<'_>) -> String {
     }
 }
 
-/// Bytes that a frame had on the wire. A record may claim fewer than it holds.
-#[inline]
-pub(crate) fn wire_len(record: &Record<'_>) -> u64 {
-    u64::from(record.original_len).max(record.bytes.len() as u64)
-}
-
-/// Bytes of payload that a frame had on the wire. Its headers may claim more than there is room for.
-#[inline]
-pub(crate) fn payload_on_wire(record: &Record<'_>, payload_offset: u32, claimed: u32) -> u64 {
-    u64::from(claimed).min(wire_len(record).saturating_sub(u64::from(payload_offset)))
-}
-
-/// An HTTP message by what tells it from others: method and target, or status and reason.
-pub(crate) fn start_line(head: &Head) -> Option<String> {
-    Some(match head.status {
-        0 => format!("{} {}", head.method, head.target),
-        status => format!("{status} {}", head.reason).trim_end().to_owned(),
-    })
-}
-
-/// Whether the body of a record is protected, so that only who has the keys can read it.
-pub(crate) fn is_protected(record: &tls::Record<'_>) -> bool {
-    match &record.content {
-        Content::Decrypted(_) | Content::NotAuthentic => true,
-        // In TLS 1.2 all that follows change_cipher_spec is; in TLS 1.3 the outer type says so.
-        Content::NotDecrypted(NotDecrypted::Version(_)) => true,
-        Content::NotDecrypted(_) | Content::Damaged => {
-            record.header.content_type == ContentType::APPLICATION_DATA
-        }
-        Content::Handshake(_)
-        | Content::ChangeCipherSpec { .. }
-        | Content::Alert(_)
-        | Content::Unexpected(_) => false,
-    }
-}
-
-/// A record by its visible type. `None` for handshake messages in the clear, which go by their own names.
-pub(crate) fn record_name(record: &tls::Record<'_>) -> Option<String> {
-    let kind = record.header.content_type;
-    Some(match (&record.content, kind) {
+/// A record by its visible type. `None` for handshake messages in the clear, which have entries of their own.
+fn record_name(fact: &RecordFact<'_>) -> Option<String> {
+    let kind = fact.record.header.content_type;
+    Some(match (&fact.record.content, kind) {
         (Content::Handshake(_), _) => return None,
         (_, ContentType::APPLICATION_DATA) => "Application Data".to_owned(),
-        (_, ContentType::HANDSHAKE) if is_protected(record) => "Encrypted Handshake Message".to_owned(),
-        (_, ContentType::ALERT) if is_protected(record) => "Encrypted Alert".to_owned(),
+        (_, ContentType::HANDSHAKE) if fact.is_protected => "Encrypted Handshake Message".to_owned(),
+        (_, ContentType::ALERT) if fact.is_protected => "Encrypted Alert".to_owned(),
         _ => kind.name().map_or_else(|| format!("record of type {kind}"), camel_case),
     })
 }
 
 /// A handshake message in the clear by the name that the RFCs give its struct.
-pub(crate) fn message_name(message: &Message) -> Option<String> {
+fn message_name(message: &Message) -> Option<String> {
     let kind = message.message_type();
     Some(match message {
         Message::ServerHello(hello) if hello.is_hello_retry_request => "HelloRetryRequest".to_owned(),

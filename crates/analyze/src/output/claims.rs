@@ -1,4 +1,4 @@
-//! What the run states of itself, as it enters the result.
+//! What the run claims of itself, as it enters the result.
 
 use exposure_schema::{Direction, JournalEntry, ManifestEntry, ProgramEntry};
 
@@ -12,7 +12,7 @@ pub(crate) const MAX_JOURNAL_LINES: usize = 200;
 /// Longest body that is quoted. The lab's messages have half a kilobyte.
 pub(crate) const MAX_QUOTED_BODY: usize = 16 << 10;
 
-/// The manifest, without what the result tells elsewhere.
+/// The manifest, without what the result states elsewhere.
 pub(crate) fn manifest(manifest: &Manifest) -> ManifestEntry {
     let Manifest { variant, capture, .. } = manifest;
     let program = manifest.program.as_ref();
@@ -36,35 +36,33 @@ pub(crate) fn manifest(manifest: &Manifest) -> ManifestEntry {
     }
 }
 
-/// The beginning of what the journals say.
+/// The beginning of the journals.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct Claims {
     /// The first [`MAX_JOURNAL_LINES`] lines of both journals in order of time.
     pub journal: Vec<JournalEntry>,
     /// Number of lines.
     pub total: u64,
-    /// The first request.
-    pub request: Option<Name>,
-    /// Its answer.
-    pub answer: Option<Name>,
+    request: Option<MessageKey>,
+    answer: Option<MessageKey>,
 }
 
-/// What tells a message from all others, whichever journal has it.
+/// What distinguishes a message from all others, whichever journal has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name {
+struct MessageKey {
     direction: Direction,
     message_id: Option<String>,
     body_sha256: [u8; 32],
 }
 
-impl Name {
+impl MessageKey {
     fn of(message: &Message) -> Self {
         let Message { direction, message_id, body_sha256, .. } = message;
         Self { direction: *direction, message_id: message_id.clone(), body_sha256: *body_sha256 }
     }
 
     /// The index of the message it names.
-    pub(crate) fn index(&self, known: &[KnownMessage]) -> Option<usize> {
+    fn index(&self, known: &[KnownMessage]) -> Option<usize> {
         known.iter().position(|message| {
             (message.direction, &message.id, &message.body_sha256)
                 == (self.direction, &self.message_id, &self.body_sha256)
@@ -72,7 +70,7 @@ impl Name {
     }
 }
 
-impl Said {
+impl Claims {
     /// Puts the lines of all journals in order.
     pub(crate) fn new(messages: &[Message]) -> Self {
         let mut lines: Vec<&Message> = messages.iter().collect();
@@ -85,12 +83,13 @@ impl Said {
             };
             lines.iter().find(answers)
         });
-        let (request, answer) = (request.map(|line| Name::of(line)), answer.map(|line| Name::of(line)));
-        let mut quoted: Vec<(&str, Name)> = Vec::new();
+        let (request, answer) =
+            (request.map(|line| MessageKey::of(line)), answer.map(|line| MessageKey::of(line)));
+        let mut quoted: Vec<(&str, MessageKey)> = Vec::new();
         let journal = lines.iter().take(MAX_JOURNAL_LINES).map(|line| {
             let mut entry = entry(line);
-            let name = Name::of(line);
-            // A message that is said again later is another exchange.
+            let name = MessageKey::of(line);
+            // A message that is repeated later is another exchange.
             let is_first = [&request, &answer].into_iter().flatten().any(|first| *first == name)
                 && !quoted.iter().any(|(agent, known)| (*agent, known) == (line.agent.as_str(), &name));
             if is_first && line.body.len() <= MAX_QUOTED_BODY {
@@ -100,6 +99,12 @@ impl Said {
             entry
         });
         Self { journal: journal.collect(), total: messages.len() as u64, request, answer }
+    }
+
+    /// The first request and its answer, as indices into the known messages.
+    pub(crate) fn first_exchange(&self, known: &[KnownMessage]) -> Option<[usize; 2]> {
+        let index = |key: &Option<MessageKey>| key.as_ref()?.index(known);
+        Some([index(&self.request)?, index(&self.answer)?])
     }
 }
 
@@ -143,7 +148,7 @@ mod tests {
     fn lines_stand_in_order_of_time_and_the_first_exchange_is_quoted() {
         use Direction::{ClientToServer as Ask, ServerToClient as Tell};
         use Event::{Received, Sent};
-        let said = Said::new(&[
+        let said = Claims::new(&[
             line("agent-a", Sent, Ask, Some(10), "1 asked"),
             line("agent-a", Received, Tell, Some(40), "1 told"),
             line("agent-a", Sent, Ask, Some(50), "2 asked"),
@@ -174,7 +179,7 @@ mod tests {
     fn long_bodies_are_not_quoted_and_long_journals_are_counted() {
         let body = "x".repeat(MAX_QUOTED_BODY + 1);
         let lines = vec![line("agent-a", Event::Sent, Direction::ClientToServer, Some(1), &body); 300];
-        let said = Said::new(&lines);
+        let said = Claims::new(&lines);
         assert_eq!((said.journal.len(), said.total), (MAX_JOURNAL_LINES, 300));
         assert_eq!(said.journal[0].body, None);
         assert_eq!(said.journal[0].body_bytes, body.len() as u64);

@@ -1,63 +1,73 @@
 //! TCP and TLS connections as they enter the result.
 
+use dissect::flow::Endpoints;
 use dissect::tls::Certificate;
 use exposure_schema::{
-    CertificateEntry, ConnectionEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible,
+    CertificateEntry, ConnectionEntry, Ended, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible,
 };
 
-use crate::observe::connections::{Described, Streams, TlsConnection};
-use crate::pipeline::connection::endpoint;
+use crate::observe::connections::{Connections, Described, TlsConnection};
+use crate::pipeline::fact::ConnectionEnd;
 
 /// The first TCP connections.
-pub(crate) fn connections(streams: &Streams) -> Vec<ConnectionEntry> {
-    streams.described.iter().map(connection).collect()
+pub(crate) fn connections(connections: &Connections) -> Vec<ConnectionEntry> {
+    connections.described.iter().filter_map(connection).collect()
 }
 
-fn connection(connection: &Described) -> ConnectionEntry {
-    let course = &connection.course;
-    ConnectionEntry {
-        stream: connection.index,
-        client: endpoint(connection.client),
-        server: endpoint(connection.server),
-        first_frame: course.first.0,
-        last_frame: course.last.0,
-        first_frame_at_unix_ns: course.first.1,
-        last_frame_at_unix_ns: course.last.1,
-        frames: course.frames,
-        wire_bytes: course.wire_bytes,
-        payload_bytes: course.payload,
+/// `None` for a connection that was never closed: each is, at the latest at the end of the capture.
+fn connection(connection: &Described) -> Option<ConnectionEntry> {
+    let Endpoints { client, server } = connection.ends?;
+    Some(ConnectionEntry {
+        stream: connection.stream,
+        client: client.to_string(),
+        server: server.to_string(),
+        first_frame: connection.first.0,
+        last_frame: connection.last.0,
+        first_frame_at_unix_ns: connection.first.1,
+        last_frame_at_unix_ns: connection.last.1,
+        frames: connection.frames,
+        wire_bytes: connection.wire_bytes,
+        payload_bytes: connection.payload.into_array(),
         // What was not seen from its beginning may have waited before.
-        round_trips_before_first_answer: course.waiting.until_answer().filter(|_| connection.handshake_seen),
-        ended: course.ended,
-    }
+        round_trips_before_first_answer: connection
+            .round_trips
+            .until_answer()
+            .filter(|_| connection.handshake_seen),
+        ended: match connection.end {
+            Some(ConnectionEnd::Fin) => Ended::Fin,
+            Some(ConnectionEnd::Rst) => Ended::Rst,
+            None => Ended::Open,
+        },
+    })
 }
 
 /// What TLS shows; `None` if there is none.
-pub(crate) fn tls(streams: &Streams) -> Option<Tls> {
-    let records = &streams.tls_records;
-    (streams.tls > 0).then(|| Tls {
-        connections: streams.tls,
+pub(crate) fn tls(connections: &Connections) -> Option<Tls> {
+    let records = &connections.tls_records;
+    (connections.tls > 0).then(|| Tls {
+        connections: connections.tls,
         records: TlsRecords {
             total: records.total,
             application_data: records.application_data,
             authenticated: records.authenticated,
             failed: records.failed,
-            not_opened: records.not_opened,
+            not_opened: records.not_decrypted,
         },
-        sessions: streams.tls_connections.iter().map(tls_session).collect(),
+        sessions: connections.tls_connections.iter().filter_map(tls_session).collect(),
     })
 }
 
-fn tls_session(connection: &TlsConnection) -> TlsSession {
-    let facts = &connection.facts;
+fn tls_session(connection: &TlsConnection) -> Option<TlsSession> {
+    let Endpoints { client, server } = connection.ends?;
+    let facts = &connection.handshake;
     let certificates: Vec<_> =
         facts.certificates.iter().map(|certificate| certificate_entry(certificate)).collect();
     let (shown, hidden) =
         if facts.certificates_visible { (certificates, Vec::new()) } else { (Vec::new(), certificates) };
-    TlsSession {
-        stream: connection.index,
-        client: endpoint(connection.client),
-        server: endpoint(connection.server),
+    Some(TlsSession {
+        stream: connection.stream,
+        client: client.to_string(),
+        server: server.to_string(),
         visible: TlsVisible {
             server_name: facts.server_name.clone(),
             versions_offered: facts.versions_offered.clone(),
@@ -69,10 +79,10 @@ fn tls_session(connection: &TlsConnection) -> TlsSession {
             post_quantum_hybrid: facts.post_quantum_hybrid,
             certificates: shown,
             records: connection.records,
-            stream_bytes: connection.protected_bytes,
+            stream_bytes: connection.stream_bytes,
         },
         hidden: TlsHidden { alpn: facts.alpn.clone().filter(|_| !facts.alpn_visible), certificates: hidden },
-    }
+    })
 }
 
 fn certificate_entry(certificate: &Certificate) -> CertificateEntry {

@@ -1,28 +1,28 @@
-//! A place of the wire as it enters the result.
+//! A location as it enters the result.
 
 use exposure_schema::{Location, Name};
 
-use crate::observe::evidence::direction;
-use crate::observe::hits::Place;
+use crate::observe::direction::direction;
+use crate::pipeline::provenance;
 
-/// The place of something behind these layers, without an excerpt.
-pub(crate) fn location(place: &Place, layers: &[&'static str]) -> Location {
+/// The location of something behind this decode chain, without an excerpt.
+pub(crate) fn location(found: &provenance::Location, layers: &[&'static str]) -> Location {
     Location {
-        filter: display_filter(place),
-        frames: place.frames.clone(),
-        file_offset: place.file_offset,
-        stream: place.stream,
-        direction: place.side.map(direction),
-        stream_offset: place.stream_offset,
-        wire_bytes: place.wire_len,
+        filter: display_filter(found),
+        frames: found.frames.clone(),
+        file_offset: found.file_offset,
+        stream: found.stream,
+        direction: found.direction.map(direction),
+        stream_offset: found.stream_offset,
+        wire_bytes: found.wire_len,
         layers: layers.iter().copied().map(Name::from).collect(),
         excerpt: None,
     }
 }
 
 /// A filter to paste into Wireshark that shows exactly the contributing frames.
-fn display_filter(place: &Place) -> String {
-    match (place.frames.as_slice(), place.stream) {
+fn display_filter(found: &provenance::Location) -> String {
+    match (found.frames.as_slice(), found.stream) {
         ([], Some(stream)) => format!("tcp.stream == {stream}"),
         (frames, _) if frames.len() <= 4 => {
             frames.iter().map(|frame| format!("frame.number == {frame}")).collect::<Vec<_>>().join(" || ")

@@ -1,13 +1,17 @@
-//! Which protocol a connection speaks, by its first bytes.
+//! Which protocol a stream speaks, by its first bytes.
 
 use dissect::detection::Detection;
-use dissect::flow::Direction;
+use dissect::flow::{Direction, PerDirection};
 use dissect::{http1, tls};
 
-/// More than this is never needed to tell: the longest method and one byte of the target.
+/// More than this decides nothing new: the longest method and one byte of the target.
 const MAX_PREFIX: usize = 64;
 
-/// What a connection speaks.
+/// Bytes held of both directions together. One side may send much before the other sends anything; after this the
+/// protocol is unknown.
+const MAX_HELD: usize = 16 << 10;
+
+/// What a stream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// HTTP/1.0 or 1.1.
@@ -18,57 +22,52 @@ pub(crate) enum Protocol {
     Unknown,
 }
 
-/// The first bytes of both sides, until one of them tells.
+/// The first bytes of both directions, until they decide.
 #[derive(Debug, Default)]
 pub(crate) struct Detector {
-    sides: [First; 2],
+    held: PerDirection<Held>,
 }
 
-/// The first bytes of one side.
+/// The first bytes of one direction.
 #[derive(Debug, Default)]
-pub(crate) struct First {
+pub(crate) struct Held {
     /// Stream offset of the first of them.
     pub offset: u64,
     /// The bytes.
     pub bytes: Vec<u8>,
-    is_neither: bool,
+    matches_nothing: bool,
 }
 
 impl Detector {
-    /// Takes the next bytes of a side and says what the connection speaks, if that can be told. The bytes that were
-    /// held until then are in [`Detector::into_first`]; those of this call are among them.
-    pub(crate) fn push(&mut self, side: Direction, offset: u64, bytes: &[u8]) -> Option<Protocol> {
-        let first = &mut self.sides[side as usize];
-        if first.bytes.is_empty() {
-            first.offset = offset;
+    /// Takes the next bytes of a direction, and returns the protocol once it is decided. All bytes so far, those of
+    /// this call included, are in [`Detector::into_held`].
+    pub(crate) fn push(&mut self, direction: Direction, offset: u64, bytes: &[u8]) -> Option<Protocol> {
+        let held = &mut self.held[direction];
+        if held.bytes.is_empty() {
+            held.offset = offset;
         }
-        first.bytes.extend_from_slice(bytes);
-        let http = http1::detect(side, &first.bytes);
-        let tls = tls::detect(&first.bytes);
-        match (http, tls) {
+        held.bytes.extend_from_slice(bytes);
+        match (http1::detect(direction, &held.bytes), tls::detect(&held.bytes)) {
             (Detection::Match, _) => Some(Protocol::Http1),
             (_, Detection::Match) => Some(Protocol::Tls),
-            (Detection::NeedMore, _) | (_, Detection::NeedMore) if first.bytes.len() < MAX_PREFIX => None,
+            (Detection::NeedMore, _) | (_, Detection::NeedMore) if held.bytes.len() < MAX_PREFIX => None,
             _ => {
-                first.is_neither = true;
-                let both = self.sides.iter().all(|first| first.is_neither);
-                let held: usize = self.sides.iter().map(|first| first.bytes.len()).sum();
-                (both || held > MAX_HELD).then_some(Protocol::Unknown)
+                held.matches_nothing = true;
+                let both = self.held.values().all(|held| held.matches_nothing);
+                let bytes: usize = self.held.values().map(|held| held.bytes.len()).sum();
+                (both || bytes > MAX_HELD).then_some(Protocol::Unknown)
             }
         }
     }
 
-    /// What was held of each side.
-    pub(crate) fn into_first(self) -> [First; 2] {
-        self.sides
+    /// What was held of each direction.
+    pub(crate) fn into_held(self) -> PerDirection<Held> {
+        self.held
     }
 
-    /// The lowest offset that is held of a side.
-    pub(crate) fn keep_from(&self, side: Direction) -> Option<u64> {
-        let first = &self.sides[side as usize];
-        (!first.bytes.is_empty()).then_some(first.offset)
+    /// The lowest offset that is held of a direction.
+    pub(crate) fn keep_from(&self, direction: Direction) -> Option<u64> {
+        let held = &self.held[direction];
+        (!held.bytes.is_empty()).then_some(held.offset)
     }
 }
-
-/// One side may say much before the other says anything; after this it is called unknown.
-const MAX_HELD: usize = 16 << 10;

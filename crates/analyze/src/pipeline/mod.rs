@@ -1,9 +1,23 @@
-//! Frames in, facts out.
+//! Frames in, facts out: reassembly, the protocols of each stream, decryption, decoding.
+//!
+//! ```text
+//!   frames ──> Connection ──> Stack ──> Http1
+//!                  │            │         │
+//!                  │            └> Tls ──> Stack (of the plaintext)
+//!                  v            v         v
+//!               facts, bytes of each layer and where they come from ──> Observer
+//! ```
+//!
+//! Knows no verdict, no document, no journal. What takes its facts implements [`fact::Observer`].
 
+pub(crate) mod body;
 pub(crate) mod carve;
 pub(crate) mod connection;
 pub(crate) mod detect;
+pub(crate) mod fact;
 pub(crate) mod frames;
 pub(crate) mod http1;
+pub(crate) mod protocol;
 pub(crate) mod provenance;
+pub(crate) mod stack;
 pub(crate) mod tls;

@@ -1,15 +1,153 @@
-//! From a range of a TCP stream back to the frames that carry it.
+//! From bytes of any layer back to the frames that carry them.
+//!
+//! ```text
+//!   plaintext, body, message      a range of offsets in that layer
+//!        │ Source                 where the layer's bytes come from: TLS records, the stream itself
+//!        v
+//!   TCP stream                    stream offsets
+//!        │ FrameMap
+//!        v
+//!   capture                       frame numbers, offset in the file
+//! ```
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use dissect::flow::Direction;
+use dissect::capture::Record;
+use dissect::flow::{Direction, PerDirection};
 use dissect::tcp::{Chunk, Origin};
 
-use crate::observe::hits::{MAX_FRAMES, Place};
+/// Most frames named for one location. A body of 1 MiB in segments of 1,448 bytes has 725.
+pub(crate) const MAX_FRAMES: usize = 1024;
 
 /// Most segments remembered for one direction. Only what a match, a message or a TLS record may still refer to is kept;
 /// a body of 90 MiB fits. Beyond it the first frames of what is found are not named.
 pub(crate) const MAX_SEGMENTS: usize = 65_536;
+
+/// Most steps of a decode chain: TLS, a protocol, its framing, four content codings (`dissect::content::MAX_STACK`), and
+/// room for a protocol within a protocol.
+const MAX_STEPS: usize = 10;
+
+/// Where bytes are in the capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// All frames that contribute, ascending, at most [`MAX_FRAMES`].
+    pub frames: Vec<u64>,
+    /// Offset in the capture file of the first byte.
+    pub file_offset: u64,
+    /// The TCP stream, as Wireshark numbers it; `None` outside of any stream.
+    pub stream: Option<u32>,
+    /// Which way they went.
+    pub direction: Option<Direction>,
+    /// Offset in the stream of the first byte; `None` for bytes that did not join a stream.
+    pub stream_offset: Option<u64>,
+    /// Bytes on the wire that carry them.
+    pub wire_len: u64,
+    /// Where the location is of whole records: stream offsets of exactly the ciphertext.
+    pub ciphertext: Option<Range<u64>>,
+}
+
+impl Location {
+    /// Bytes of a frame outside of its stream.
+    pub(crate) fn in_frame(
+        record: &Record<'_>,
+        bytes: Range<usize>,
+        stream: Option<(u32, Direction)>,
+    ) -> Self {
+        Self {
+            frames: vec![record.frame],
+            file_offset: record.file_offset + bytes.start as u64,
+            stream: stream.map(|(stream, _)| stream),
+            direction: stream.map(|(_, direction)| direction),
+            stream_offset: None,
+            wire_len: bytes.len() as u64,
+            ciphertext: None,
+        }
+    }
+}
+
+/// What was undone to get from the wire to a sequence of bytes, outermost first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DecodeChain {
+    steps: [&'static str; MAX_STEPS],
+    len: usize,
+}
+
+impl DecodeChain {
+    /// With one more step. A chain that is full keeps its outer steps.
+    pub(crate) fn then(mut self, step: &'static str) -> Self {
+        if let Some(free) = self.steps.get_mut(self.len) {
+            *free = step;
+            self.len += 1;
+        }
+        self
+    }
+
+    /// The steps.
+    pub(crate) fn as_slice(&self) -> &[&'static str] {
+        &self.steps[..self.len]
+    }
+}
+
+/// Where the bytes of one sequence come from.
+pub(crate) trait Provenance {
+    /// Where a range of the sequence is on the wire.
+    fn locate(&self, range: Range<u64>) -> Location;
+
+    /// Whether the sequence below holds the same bytes in one piece.
+    fn is_below(&self, _range: Range<u64>) -> bool {
+        false
+    }
+
+    /// Whether one frame carries a range of the sequence as it is.
+    fn is_in_one_frame(&self, _range: Range<u64>) -> bool {
+        false
+    }
+}
+
+/// Where both directions of a protocol's input come from.
+pub(crate) trait Source {
+    /// Where a range of the input is on the wire.
+    fn locate(&self, direction: Direction, range: Range<u64>) -> Location;
+    /// Offset in the TCP stream of a byte of the input, or of the record that carries it.
+    fn stream_offset(&self, direction: Direction, offset: u64) -> u64;
+    /// The frame in which a byte of the input crosses in the clear; `None` where it does not, or where the frame is no
+    /// longer known.
+    fn visible_frame(&self, direction: Direction, offset: u64) -> Option<u64>;
+    /// The frame of the last byte before `end`; 0 where it is no longer known.
+    fn frame_before(&self, direction: Direction, end: u64) -> u64;
+    /// Whether one frame carries a range of the input as it is.
+    fn is_in_one_frame(&self, direction: Direction, range: Range<u64>) -> bool;
+    /// What was undone to get the input.
+    fn chain(&self) -> DecodeChain;
+    /// Whether a secret was needed to get it.
+    fn needs_secret(&self) -> bool;
+}
+
+/// One location for all of a sequence: of bytes that a decoder made of a whole range of its input.
+pub(crate) struct Whole<'a> {
+    /// Where the input comes from.
+    pub source: &'a dyn Source,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The range of the input.
+    pub range: Range<u64>,
+}
+
+impl Provenance for Whole<'_> {
+    fn locate(&self, _range: Range<u64>) -> Location {
+        self.source.locate(self.direction, self.range.clone())
+    }
+}
+
+/// Any function from a range to its location.
+pub(crate) struct LocateBy<F>(pub F);
+
+impl<F: Fn(Range<u64>) -> Location> Provenance for LocateBy<F> {
+    fn locate(&self, range: Range<u64>) -> Location {
+        (self.0)(range)
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -18,26 +156,22 @@ struct Entry {
     origin: Origin,
 }
 
-/// Which frame carried which part of one direction.
+/// Which frame carried which part of one direction of a stream.
 #[derive(Debug)]
 pub(crate) struct FrameMap {
     stream: u32,
-    side: Direction,
+    direction: Direction,
     entries: VecDeque<Entry>,
 }
 
 impl FrameMap {
     /// The empty map of one direction of a stream.
-    pub(crate) fn new(stream: u32, side: Direction) -> Self {
-        Self { stream, side, entries: VecDeque::new() }
+    pub(crate) fn new(stream: u32, direction: Direction) -> Self {
+        Self { stream, direction, entries: VecDeque::new() }
     }
 
-    /// The number of the stream.
-    pub(crate) fn stream(&self) -> u32 {
-        self.stream
-    }
-
-    /// Notes the frame of a chunk.
+    /// Adds the frame of a chunk.
+    #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) {
         if self.entries.len() == MAX_SEGMENTS {
             self.entries.pop_front();
@@ -47,6 +181,7 @@ impl FrameMap {
     }
 
     /// Forgets what lies wholly before `stream_offset`.
+    #[inline]
     pub(crate) fn forget_before(&mut self, stream_offset: u64) {
         while let Some(first) = self.entries.front()
             && first.stream_offset + u64::from(first.len) <= stream_offset
@@ -55,55 +190,91 @@ impl FrameMap {
         }
     }
 
-    /// The place of a range of the stream.
-    pub(crate) fn place(&self, start: u64, end: u64) -> Place {
-        let mut place = Place {
+    /// Where a range of the stream is.
+    pub(crate) fn location(&self, range: Range<u64>) -> Location {
+        let Range { start, end } = range;
+        let mut location = Location {
             frames: Vec::new(),
             file_offset: 0,
             stream: Some(self.stream),
-            side: Some(self.side),
+            direction: Some(self.direction),
             stream_offset: Some(start),
             wire_len: end.saturating_sub(start),
             ciphertext: None,
         };
         let first = self.index(start);
         for entry in self.entries.range(first..).take_while(|entry| entry.stream_offset < end) {
-            if place.frames.is_empty() {
-                place.file_offset = entry.origin.file_offset + start.saturating_sub(entry.stream_offset);
+            if location.frames.is_empty() {
+                location.file_offset = entry.origin.file_offset + start.saturating_sub(entry.stream_offset);
             }
-            if place.frames.len() < MAX_FRAMES {
-                place.frames.push(entry.origin.frame);
+            if location.frames.len() < MAX_FRAMES {
+                location.frames.push(entry.origin.frame);
             }
         }
-        place.frames.sort_unstable();
-        place.frames.dedup();
-        place
+        location.frames.sort_unstable();
+        location.frames.dedup();
+        location
     }
 
-    /// Whether one frame carries the whole range.
-    pub(crate) fn is_in_one_frame(&self, start: u64, end: u64) -> bool {
-        self.entries.get(self.index(start)).is_some_and(|entry| {
-            entry.stream_offset <= start && entry.stream_offset + u64::from(entry.len) >= end
-        })
-    }
-
-    /// Frame of the byte at an offset; `None` where that is not remembered.
+    /// Frame of the byte at an offset; `None` where that is no longer known.
     pub(crate) fn frame_at(&self, offset: u64) -> Option<u64> {
         let entry = self.entries.get(self.index(offset))?;
         (entry.stream_offset <= offset).then_some(entry.origin.frame)
+    }
+
+    /// Frame of the last byte before `end`; 0 where that is no longer known.
+    pub(crate) fn frame_before(&self, end: u64) -> u64 {
+        let last = self.entries.iter().rev().find(|entry| entry.stream_offset < end);
+        last.map_or(0, |entry| entry.origin.frame)
     }
 
     /// The first entry that ends behind an offset.
     fn index(&self, offset: u64) -> usize {
         self.entries.partition_point(|entry| entry.stream_offset + u64::from(entry.len) <= offset)
     }
+}
 
-    /// Frame of the last byte before `end`.
-    pub(crate) fn frame_before(&self, end: u64) -> u64 {
-        self.entries
-            .iter()
-            .rev()
-            .find(|entry| entry.stream_offset < end)
-            .map_or(0, |entry| entry.origin.frame)
+impl Provenance for FrameMap {
+    fn locate(&self, range: Range<u64>) -> Location {
+        self.location(range)
+    }
+
+    fn is_in_one_frame(&self, range: Range<u64>) -> bool {
+        self.entries.get(self.index(range.start)).is_some_and(|entry| {
+            entry.stream_offset <= range.start && entry.stream_offset + u64::from(entry.len) >= range.end
+        })
+    }
+}
+
+/// Both directions of a TCP connection, as they crossed the wire.
+pub(crate) type StreamFrames = PerDirection<FrameMap>;
+
+impl Source for StreamFrames {
+    fn locate(&self, direction: Direction, range: Range<u64>) -> Location {
+        self[direction].location(range)
+    }
+
+    fn stream_offset(&self, _direction: Direction, offset: u64) -> u64 {
+        offset
+    }
+
+    fn visible_frame(&self, direction: Direction, offset: u64) -> Option<u64> {
+        self[direction].frame_at(offset)
+    }
+
+    fn frame_before(&self, direction: Direction, end: u64) -> u64 {
+        self[direction].frame_before(end)
+    }
+
+    fn is_in_one_frame(&self, direction: Direction, range: Range<u64>) -> bool {
+        Provenance::is_in_one_frame(&self[direction], range)
+    }
+
+    fn chain(&self) -> DecodeChain {
+        DecodeChain::default()
+    }
+
+    fn needs_secret(&self) -> bool {
+        false
     }
 }

@@ -7,4 +7,4 @@ mod scanner;
 
 pub(crate) use encodings::{Encoding, Encodings};
 pub(crate) use matcher::{MAX_ANCHOR, MIN_PATTERN, Matcher, PatternId};
-pub(crate) use scanner::{Match, Scanner, TOO_MANY_MATCHES, allowed};
+pub(crate) use scanner::{Match, Overflow, Scanner, allowed};

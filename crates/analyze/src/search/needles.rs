@@ -82,7 +82,7 @@ pub(crate) struct Meaning {
     /// Which needle.
     pub needle: NeedleId,
     /// Written how.
-    pub form: Encoding,
+    pub encoding: Encoding,
 }
 
 /// Everything that is known to have been said, ready to be searched.
@@ -270,9 +270,9 @@ impl Builder {
         let mut meanings: Vec<Vec<Meaning>> = Vec::new();
         let mut index: HashMap<Box<[u8]>, usize> = HashMap::new();
         for (needle, Needle { bytes, shortest, .. }) in self.needles.iter_mut().enumerate() {
-            for (form, written) in Encodings::of(bytes, MIN_PATTERN).into_iter() {
+            for (encoding, written) in Encodings::of(bytes, MIN_PATTERN).into_iter() {
                 *shortest = written.len().min(*shortest);
-                let meaning = Meaning { needle: needle as NeedleId, form };
+                let meaning = Meaning { needle: needle as NeedleId, encoding };
                 match index.entry(written.into_boxed_slice()) {
                     Entry::Occupied(entry) => meanings[*entry.get()].push(meaning),
                     Entry::Vacant(entry) => {

@@ -1,5 +1,7 @@
 //! The matcher over a stream that arrives in chunks.
 
+use std::fmt;
+
 use super::matcher::{AnchorId, Begun, MAX_ANCHOR, Matcher, PatternId};
 
 /// What must be kept of a stream so that a match across a chunk border is seen: one byte less than an anchor.
@@ -17,10 +19,25 @@ pub(super) const MAX_OPEN: usize = 4096;
 const FREE_MATCHES: u64 = 4096;
 const MATCHES_PER_BYTE: u64 = 4;
 
-/// What a result says where matches were left out.
-pub(crate) const TOO_MANY_MATCHES: &str = "more strings that overlap each other than are told apart";
+/// A bound of the search that was hit: matches may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Overflow {
+    /// [`MAX_OPEN`]
+    LongStrings,
+    /// [`FREE_MATCHES`] and [`MATCHES_PER_BYTE`]
+    Matches,
+}
 
-/// How many matches are told of so many bytes.
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LongStrings => "more long strings under way in one stream than are followed",
+            Self::Matches => "more strings that overlap each other than are told apart",
+        })
+    }
+}
+
+/// How many matches are reported of so many bytes.
 pub(crate) fn allowed(bytes: u64) -> u64 {
     FREE_MATCHES + bytes * MATCHES_PER_BYTE
 }
@@ -51,9 +68,9 @@ pub(crate) struct Scanner {
     /// Offset of the next byte.
     offset: u64,
     open: Vec<Open>,
-    /// Matches told so far.
-    told: u64,
-    overflow: Option<&'static str>,
+    /// Matches reported so far.
+    reported: u64,
+    overflow: Option<Overflow>,
 }
 
 impl Scanner {
@@ -111,7 +128,7 @@ impl Scanner {
     }
 
     /// Which bound was hit, so that a match may be missing.
-    pub(crate) fn overflow(&self) -> Option<&'static str> {
+    pub(crate) fn overflow(&self) -> Option<Overflow> {
         self.overflow
     }
 
@@ -129,7 +146,7 @@ impl Scanner {
             if self.open.len() < MAX_OPEN {
                 self.open.push(Open { begun, start });
             } else {
-                self.overflow = Some("more long strings under way in one stream than are followed");
+                self.overflow = Some(Overflow::LongStrings);
             }
         }
     }
@@ -153,15 +170,15 @@ impl Scanner {
         allowed: u64,
         found: &mut Vec<Match>,
     ) -> Option<Begun> {
-        if self.told >= allowed {
-            self.overflow = Some(TOO_MANY_MATCHES);
+        if self.reported >= allowed {
+            self.overflow = Some(Overflow::Matches);
             return None;
         }
         let before = found.len();
         let begun = matcher.follow(begun, more, |pattern| {
             found.push(Match { start, end: start + matcher.pattern(pattern).len() as u64, pattern });
         });
-        self.told += (found.len() - before) as u64;
+        self.reported += (found.len() - before) as u64;
         (!begun.is_empty()).then_some(begun)
     }
 
@@ -247,7 +264,7 @@ mod tests {
         for _ in 0..64 {
             scanner.push(&matcher, &[b'a'; 1024], &mut found);
         }
-        assert_eq!(scanner.overflow(), Some(TOO_MANY_MATCHES));
+        assert_eq!(scanner.overflow(), Some(Overflow::Matches));
         assert!((found.len() as u64) < allowed(64 + (64 << 10)) + 1000, "{}", found.len());
         scanner.push(&matcher, &[b'.'; 1024], &mut found);
         found.clear();

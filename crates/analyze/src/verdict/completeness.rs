@@ -1,146 +1,158 @@
-//! Whether all that was said was seen.
+//! Whether the capture shows all that was sent, and nothing that is not understood.
+
+use std::collections::BTreeMap;
 
 use exposure_schema::{Completeness, Direction, TroubledStream, UnexplainedEntry};
 
-use crate::analysis::CaptureReport;
-use crate::observe::connections::Streams;
-use crate::observe::evidence::{Occurrence, direction};
-use crate::search::needles::{KnownMessage, MAX_DEPTH};
-use crate::verdict::Doubts;
-use crate::verdict::integrity;
+use super::doubt::Doubt;
+use super::integrity;
+use super::report::CaptureReport;
+use crate::observe::connections::Connections;
+use crate::observe::direction::direction;
+use crate::observe::messages::Occurrence;
+use crate::observe::unexplained::UnexplainedRun;
+use crate::pipeline::fact::At;
+use crate::search::needles::KnownMessage;
 
 /// Missing messages that are named.
 const MAX_MISSING: usize = 32;
 
-impl CaptureReport<'_> {
-    /// Counts what was seen; whatever is missing is a doubt.
-    pub(crate) fn completeness(&self, sha256: &str, has_journal: bool, doubts: &mut Doubts) -> Completeness {
-        let before = doubts.capture.len();
-        let doubt = &mut doubts.capture;
-        let manifest = self.input.manifest.as_ref();
-        let hash_matches = manifest.map(|manifest| manifest.capture.sha256.as_deref() == Some(sha256));
-        let kernel_drops = manifest.and_then(|manifest| manifest.capture.kernel_drops);
-        match manifest {
-            None if has_journal => {
-                doubt.push("there is no manifest: nobody vouches for this file".to_owned());
-            }
-            None => {}
-            Some(manifest) => {
-                doubt.extend(integrity::doubts(manifest, sha256, &self.frames));
-                if manifest.vantage == "interface" && manifest.finished && kernel_drops.is_none() {
-                    doubt.push("the capturer did not ask the kernel for dropped frames".to_owned());
-                }
-            }
-        }
-        if self.frames.dropped > 0 {
-            doubt.push(self.frames.told_drops());
-        }
-        let expected: u64 = self.known.messages.iter().map(|message| message.times).sum();
-        let mut accounted = 0;
-        let mut missing = Vec::new();
-        for (message, sighting) in self.known.messages.iter().zip(&self.evidence.sightings) {
-            accounted += sighting.times.min(message.times);
-            if sighting.times < message.times && missing.len() < MAX_MISSING {
-                missing.push(missing_name(message, sighting));
-            }
-        }
-        if accounted < expected {
-            let lacking = expected - accounted;
-            doubt.push(format!(
-                "{lacking} of {expected} messages of the journals were not seen on the wire{}",
-                if self.has_keys || self.streams.tls == 0 {
-                    ""
-                } else {
-                    " (there is no key log to look behind TLS)"
-                }
-            ));
-        }
-        let unjournaled = self.evidence.unjournaled;
-        if has_journal && unjournaled > 0 {
-            // What the journals lack was not searched, and a lost line leaves no other trace.
-            doubt.push(format!(
-                "{unjournaled} message(s) with a body on the wire match no line of the journals: their strings are not known"
-            ));
-        }
-        if self.known.not_json > 0 {
-            let count = self.known.not_json;
-            doubt
-                .push(format!("{count} message(s) of the journals are no JSON: their strings are not known"));
-        }
-        if self.known.too_deep > 0 {
-            let count = self.known.too_deep;
-            doubt.push(format!(
-                "{count} message(s) of the journals nest deeper than {MAX_DEPTH} levels: their strings are not known"
-            ));
-        }
-        if self.known.overflowed {
-            doubt.push("the journals hold more strings than are searched".to_owned());
-        }
-        let Streams { with_data, whole, tcp, .. } = &self.streams;
-        if whole < with_data {
-            let first = self.streams.troubled.first();
-            let example = first.map_or_else(String::new, |stream| {
-                format!("; tcp.stream {}: {}", stream.index, stream.reasons.join(", "))
-            });
-            doubt.push(format!("{} of {with_data} TCP streams are not whole{example}", with_data - whole));
-        }
-        if self.frames.truncated > 0 {
-            doubt.push(format!("{} frame(s) are cut by the capture's snaplen", self.frames.truncated));
-        }
-        if self.evidence.unexplained_bytes > 0 {
-            let first = self.evidence.unexplained.first();
-            let example = first.map_or_else(String::new, |first| format!("; first: {}", first.reason));
-            doubt.push(format!(
-                "{} payload bytes are not explained{example}",
-                self.evidence.unexplained_bytes
-            ));
-        }
-        let mut bounds: Vec<_> = self.evidence.bounds_hit.iter().cloned().collect();
-        bounds.sort_unstable();
-        doubt.append(&mut bounds);
-        Completeness {
-            passed: doubts.capture.len() == before,
-            hash_matches_manifest: hash_matches,
-            capture_finished: manifest.map(|manifest| manifest.finished),
-            kernel_drops,
-            messages_expected: expected,
-            messages_accounted: accounted,
-            messages_missing: missing,
-            messages_unjournaled: unjournaled,
-            streams: *with_data,
-            streams_whole: *whole,
-            streams_troubled: (self.streams.troubled.iter())
-                .map(|stream| TroubledStream { stream: stream.index, reasons: stream.reasons.clone() })
-                .collect(),
-            gaps: u64::from(tcp.gaps),
-            gap_bytes: tcp.gap_bytes,
-            overlap_conflicts: u64::from(tcp.conflicts),
-            retransmissions: u64::from(tcp.repeated) + u64::from(tcp.unverified),
-            out_of_order: u64::from(tcp.early),
-            frames_truncated: self.frames.truncated,
-            frames_undecoded: self.frames.undecoded,
-            frames_other: self.frames.other,
-            frames_control: self.frames.control,
-            unexplained_bytes: self.evidence.unexplained_bytes,
-            unexplained: (self.evidence.unexplained.iter())
-                .map(|bytes| UnexplainedEntry {
-                    stream: bytes.stream,
-                    direction: bytes.side.map(direction),
-                    at: bytes.at,
-                    bytes: bytes.bytes,
-                    reason: bytes.reason.clone(),
-                })
-                .collect(),
-        }
-    }
+/// Counts what was seen; whatever is missing is a doubt.
+pub(crate) fn judge(report: &CaptureReport<'_>) -> (Completeness, Vec<Doubt>) {
+    let expected = report.known.messages.iter().map(|message| message.times).sum();
+    let messages = || report.known.messages.iter().zip(&report.observed.messages.occurrences);
+    let accounted = messages().map(|(message, seen)| seen.times.min(message.times)).sum();
+    let missing = messages().filter(|(message, seen)| seen.times < message.times);
+    let messages_missing =
+        missing.take(MAX_MISSING).map(|(message, seen)| missing_name(message, seen)).collect();
+
+    let mut doubts = file_doubts(report);
+    doubts.extend(message_doubts(report, expected, accounted));
+    doubts.extend(traffic_doubts(report));
+
+    let observed = &report.observed;
+    let Connections { with_data, whole, troubled, tcp, .. } = &observed.connections;
+    let completeness = Completeness {
+        passed: doubts.is_empty(),
+        hash_matches_manifest: report
+            .manifest
+            .map(|manifest| manifest.capture.sha256.as_deref() == Some(report.sha256.as_str())),
+        capture_finished: report.manifest.map(|manifest| manifest.finished),
+        kernel_drops: report.manifest.and_then(|manifest| manifest.capture.kernel_drops),
+        messages_expected: expected,
+        messages_accounted: accounted,
+        messages_missing,
+        messages_unjournaled: observed.messages.unjournaled,
+        streams: *with_data,
+        streams_whole: *whole,
+        streams_troubled: (troubled.iter())
+            .map(|connection| TroubledStream {
+                stream: connection.stream,
+                reasons: connection.troubles.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        gaps: u64::from(tcp.gaps),
+        gap_bytes: tcp.gap_bytes,
+        overlap_conflicts: u64::from(tcp.conflicts),
+        retransmissions: u64::from(tcp.repeated) + u64::from(tcp.unverified),
+        out_of_order: u64::from(tcp.early),
+        frames_truncated: observed.frames.truncated,
+        frames_undecoded: observed.frames.undecoded,
+        frames_other: observed.frames.other,
+        frames_control: observed.frames.control,
+        unexplained_bytes: observed.unexplained.total,
+        unexplained: observed.unexplained.runs.iter().map(unexplained_entry).collect(),
+    };
+    (completeness, doubts)
 }
 
-fn missing_name(message: &KnownMessage, sighting: &Occurrence) -> String {
+/// Whether the file is what its capturer wrote, and all of it.
+fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    match report.manifest {
+        None if report.has_journal => doubts.push(Doubt::NoManifest),
+        None => {}
+        Some(manifest) => {
+            doubts.extend(integrity::doubts(manifest, &report.sha256, &report.observed.frames));
+            let is_kernel_capture = manifest.vantage == "interface" && manifest.finished;
+            if is_kernel_capture && manifest.capture.kernel_drops.is_none() {
+                doubts.push(Doubt::KernelNotAsked);
+            }
+        }
+    }
+    if report.dropped_frames > 0 {
+        doubts.push(Doubt::DroppedFrames(report.dropped_frames));
+    }
+    doubts
+}
+
+/// Whether the messages on the wire are those of the journals, and their strings are known.
+fn message_doubts(report: &CaptureReport<'_>, expected: u64, accounted: u64) -> Vec<Doubt> {
+    let known = report.known;
+    let mut doubts = Vec::new();
+    if accounted < expected {
+        let behind_tls = !report.has_keys && report.observed.connections.tls > 0;
+        doubts.push(Doubt::MessagesNotSeen { missing: expected - accounted, expected, behind_tls });
+    }
+    // What the journals lack was not searched, and a lost line leaves no other trace.
+    let unjournaled = report.observed.messages.unjournaled;
+    if report.has_journal && unjournaled > 0 {
+        doubts.push(Doubt::MessagesNotJournaled(unjournaled));
+    }
+    if known.not_json > 0 {
+        doubts.push(Doubt::NotJson(known.not_json));
+    }
+    if known.too_deep > 0 {
+        doubts.push(Doubt::TooDeep(known.too_deep));
+    }
+    if known.overflowed {
+        doubts.push(Doubt::TooManyStrings);
+    }
+    doubts
+}
+
+/// Whether every connection is whole, and every byte searched and explained.
+fn traffic_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
+    let observed = &report.observed;
+    let Connections { with_data, whole, troubled, .. } = &observed.connections;
+    let mut doubts = Vec::new();
+    if whole < with_data {
+        let first = troubled.first().map(|connection| (connection.stream, connection.troubles.clone()));
+        doubts.push(Doubt::StreamsNotWhole { count: with_data - whole, with_data: *with_data, first });
+    }
+    if observed.frames.truncated > 0 {
+        doubts.push(Doubt::FramesTruncated(observed.frames.truncated));
+    }
+    if observed.unexplained.total > 0 {
+        let first = observed.unexplained.runs.first().map(|run| run.why.clone());
+        doubts.push(Doubt::Unexplained { bytes: observed.unexplained.total, first });
+    }
+    doubts.extend(bounds(report));
+    doubts
+}
+
+/// Every bound that was hit, in the order of their texts.
+pub(crate) fn bounds(report: &CaptureReport<'_>) -> impl Iterator<Item = Doubt> + use<> {
+    let pipeline = report.observed.bounds.iter().map(|bound| Doubt::Bound(*bound));
+    let search = report.observed.hits.overflows.iter().map(|overflow| Doubt::Overflow(*overflow));
+    let by_text: BTreeMap<_, _> = pipeline.chain(search).map(|doubt| (doubt.to_string(), doubt)).collect();
+    by_text.into_values()
+}
+
+fn unexplained_entry(run: &UnexplainedRun) -> UnexplainedEntry {
+    let (stream, way, at) = match run.at {
+        At::Stream { stream, direction: way, offset } => (Some(stream), Some(direction(way)), offset),
+        At::Frame { frame, stream } => (stream, None, frame),
+    };
+    UnexplainedEntry { stream, direction: way, at, bytes: run.bytes, reason: run.why.to_string() }
+}
+
+fn missing_name(message: &KnownMessage, seen: &Occurrence) -> String {
     let id = message.id.as_deref().unwrap_or("without id");
     let what = match message.direction {
         Direction::ClientToServer => "request",
         Direction::ServerToClient => "answer",
     };
     let agents = message.agents.join(" and ");
-    format!("{what} {id}: said {} time(s) by {agents}, seen {}", message.times, sighting.times)
+    format!("{what} {id}: said {} time(s) by {agents}, seen {}", message.times, seen.times)
 }

@@ -2,76 +2,73 @@
 
 use exposure_schema::{Controls, DecoyControl, PositiveControl, Summary, WrongKeyControl};
 
-use crate::analysis::CaptureReport;
-use crate::search::MIN_PATTERN;
-use crate::verdict::Doubts;
+use super::doubt::Doubt;
+use super::report::CaptureReport;
 
-impl CaptureReport<'_> {
-    /// Judges the controls; one that failed or is missing is a doubt.
-    pub(crate) fn controls(&self, summary: &Summary, doubts: &mut Doubts) -> Controls {
-        let found = summary.total - summary.absent;
-        let positive = PositiveControl {
-            passed: summary.total > 0 && summary.absent == 0,
-            strings: summary.total,
-            found,
-            key_log: self.has_keys,
-            bytes_searched: self.evidence.searched_bytes,
-            bytes_decrypted: self.evidence.decrypted_bytes,
-        };
-        let has_tls = self.streams.tls > 0;
-        if has_tls && !self.has_keys {
-            doubts.search.push(
-                "there is no positive control: no key log shows that the search would have found the strings"
-                    .to_owned(),
-            );
-        } else if summary.absent > 0 {
-            let why = format!(
-                "the positive control failed: {} of {} strings were found at no level",
-                summary.absent, summary.total
-            );
-            // In plaintext, too, a string that is nowhere says that something was missed.
-            doubts.capture.push(why);
-        }
+/// Judges the controls; one that failed or is missing is a doubt.
+pub(crate) fn judge(report: &CaptureReport<'_>, summary: &Summary) -> (Controls, Vec<Doubt>) {
+    let mut doubts = Vec::new();
+    let positive = positive(report, summary, &mut doubts);
+    let decoys = decoys(report, &mut doubts);
+    let wrong_key = wrong_key(report, &mut doubts);
+    (Controls { positive, decoys, wrong_key }, doubts)
+}
 
-        if has_tls && self.has_keys && self.streams.tls_unopened > 0 {
-            let count = self.streams.tls_unopened;
-            doubts.search.push(format!("the key log does not open both sides of {count} TLS connection(s)"));
-        }
-        if self.streams.http > 0 {
-            // It was read, but a string could be hidden in it behind two encodings; TLS leaves no such place.
-            doubts.search.push(format!("{} TCP stream(s) speak HTTP in the clear", self.streams.http));
-        }
-
-        let decoys = self.known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
-        let found = decoys.filter(|(id, _)| self.evidence.findings.of(*id as u32).total() > 0).count() as u64;
-        let searched = self.known.decoys() as u64;
-        let short = self.known.short_decoys();
-        let decoys = DecoyControl { passed: searched > 0 && short == 0 && found == 0, searched, found };
-        if found > 0 {
-            doubts.capture.push(format!("{found} decoy(s) that were never sent were found"));
-        } else if short > 0 {
-            doubts.search.push(format!(
-                "{short} decoy(s) of the manifest are shorter than {MIN_PATTERN} bytes: that they are not found shows nothing"
-            ));
-        } else if searched == 0 {
-            doubts.search.push("there are no decoys: the manifest names none".to_owned());
-        }
-
-        let records = &self.streams.tls_records;
-        let wrong_key = (has_tls && self.has_keys).then_some(WrongKeyControl {
-            passed: records.control_tries > 0 && records.control_opened == 0,
-            tried: records.control_tries,
-            authenticated: records.control_opened,
-        });
-        if let Some(control) = &wrong_key {
-            if control.authenticated > 0 {
-                doubts
-                    .search
-                    .push(format!("{} record(s) authenticated with wrong keys", control.authenticated));
-            } else if control.tried == 0 {
-                doubts.search.push("no record was tried with wrong keys".to_owned());
-            }
-        }
-        Controls { positive, decoys, wrong_key }
+/// The same search, in this very capture, finds every string.
+fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doubt>) -> PositiveControl {
+    let connections = &report.observed.connections;
+    let has_tls = connections.tls > 0;
+    if has_tls && !report.has_keys {
+        doubts.push(Doubt::NoKeyLog);
+    } else if summary.absent > 0 {
+        // In plaintext, too, a string that is nowhere shows that something was missed.
+        doubts.push(Doubt::PositiveControlFailed { absent: summary.absent, total: summary.total });
     }
+    if has_tls && report.has_keys && connections.tls_unopened > 0 {
+        doubts.push(Doubt::TlsNotOpened(connections.tls_unopened));
+    }
+    if connections.cleartext > 0 {
+        doubts.push(Doubt::CleartextHttp(connections.cleartext));
+    }
+    PositiveControl {
+        passed: summary.total > 0 && summary.absent == 0,
+        strings: summary.total,
+        found: summary.total - summary.absent,
+        key_log: report.has_keys,
+        bytes_searched: report.observed.hits.searched_bytes,
+        bytes_decrypted: report.observed.hits.decrypted_bytes,
+    }
+}
+
+/// Values that were never sent are found nowhere.
+fn decoys(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> DecoyControl {
+    let known = report.known;
+    let decoys = known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
+    let found = decoys.filter(|(id, _)| report.observed.hits.of(*id as u32).total() > 0).count() as u64;
+    let searched = known.decoys() as u64;
+    let short = known.short_decoys();
+    if found > 0 {
+        doubts.push(Doubt::DecoysFound(found));
+    } else if short > 0 {
+        doubts.push(Doubt::DecoysTooShort(short));
+    } else if searched == 0 {
+        doubts.push(Doubt::NoDecoys);
+    }
+    DecoyControl { passed: searched > 0 && short == 0 && found == 0, searched, found }
+}
+
+/// With wrong secrets nothing authenticates. `None` without TLS or without a key log.
+fn wrong_key(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> Option<WrongKeyControl> {
+    let connections = &report.observed.connections;
+    if connections.tls == 0 || !report.has_keys {
+        return None;
+    }
+    let (tried, authenticated) =
+        (connections.tls_records.control_tries, connections.tls_records.control_opened);
+    if authenticated > 0 {
+        doubts.push(Doubt::WrongKeyOpened(authenticated));
+    } else if tried == 0 {
+        doubts.push(Doubt::WrongKeyNotTried);
+    }
+    Some(WrongKeyControl { passed: tried > 0 && authenticated == 0, tried, authenticated })
 }

@@ -13,9 +13,9 @@ use exposure_schema::{
 };
 
 use super::cross_tenant::{self, Owner};
-use super::frame_owner::FrameOwnership;
 use super::preconditions::{self, UNBOXED};
 use crate::input::isolation_record::{Attempt, BoxRun, Experiment, KINDS, READS};
+use crate::observe::frame_ownership::FrameOwnership;
 
 /// Boxes and attempts that are listed one by one; all are judged.
 pub(crate) const MAX_LISTED: usize = 1000;
@@ -28,7 +28,7 @@ pub(crate) struct Captured {
     /// Its facts for the result.
     pub entry: InterfaceEntry,
     /// Whose frames it holds.
-    pub tally: FrameOwnership,
+    pub ownership: FrameOwnership,
     /// What of one user's is in another one's talk.
     pub leaks: Vec<String>,
     /// From when to when it was captured, nanoseconds since the epoch, as its manifest says.
@@ -96,7 +96,7 @@ pub(crate) fn judge(
         backend: experiment.backend.clone(),
         verdict,
         reasons: leaks.into_iter().chain(doubts).collect(),
-        box_frames: isolated().map(|capture| capture.tally.foreign).sum(),
+        box_frames: isolated().map(|capture| capture.ownership.foreign).sum(),
         box_canaries: attempts.iter().filter(|attempt| is_isolated(attempt) && attempt.seen > 0).count()
             as u64,
         secrets_crossed,
@@ -278,17 +278,17 @@ fn judge_captures(
     leaks: &mut Vec<String>,
     doubts: &mut Vec<String>,
 ) {
-    for Captured { phase, entry, tally, leaks: own_leaks, doubts: own, .. } in captures {
+    for Captured { phase, entry, ownership, leaks: own_leaks, doubts: own, .. } in captures {
         leaks.extend(own_leaks.iter().cloned());
         doubts.extend(own.iter().map(|doubt| format!("{}: {doubt}", entry.file)));
-        if *phase == PhaseName::Isolated && tally.foreign > 0 {
-            let first = tally.described.first().map_or_else(String::new, |first| {
+        if *phase == PhaseName::Isolated && ownership.foreign > 0 {
+            let first = ownership.described.first().map_or_else(String::new, |first| {
                 format!(", the first is frame {}: {}", first.frame, first.what)
             });
             leaks.push(format!(
                 "{}: {} frame(s) that are not of the users' talk{first}",
                 entry.interface.as_deref().unwrap_or("?"),
-                tally.foreign
+                ownership.foreign
             ));
         }
     }
@@ -309,7 +309,7 @@ fn judge_captures(
         for interface in experiment.interfaces.iter().filter(|name| !seen.contains(name.as_str())) {
             doubts.push(format!("{interface} was not captured in every part of the run"));
         }
-        let talking: Vec<_> = of_phase().filter(|capture| capture.tally.talk > 0).collect();
+        let talking: Vec<_> = of_phase().filter(|capture| capture.ownership.of_users > 0).collect();
         if let [first, second, ..] = talking.as_slice() {
             let name = |capture: &Captured| capture.entry.interface.clone().unwrap_or_default();
             doubts.push(format!("the users' talk is on {} and on {}", name(first), name(second)));
@@ -367,7 +367,7 @@ fn judge_times(captures: &[Captured], boxes: &[Boxes], doubts: &mut Vec<String>)
         }
     }
     let mut isolated = captures.iter().filter(|capture| capture.phase == PhaseName::Isolated).peekable();
-    if isolated.peek().is_some() && isolated.all(|capture| capture.tally.talk == 0) {
+    if isolated.peek().is_some() && isolated.all(|capture| capture.ownership.of_users == 0) {
         doubts.push(
             "the users' talk with the gateway is in no capture: none of them was where it passes".to_owned(),
         );
@@ -491,8 +491,9 @@ mod tests {
         };
         let sighting =
             Occurrence { file: "back.pcap".to_owned(), interface: "veth-back".to_owned(), location };
-        let mut talking = FrameOwnership::default();
-        talking.talk = 10;
+        let traffic = json!({ "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] });
+        let mut ownership = FrameOwnership::new(serde_json::from_value(traffic).unwrap());
+        ownership.of_users = 10;
         Captured {
             phase,
             entry: InterfaceEntry {
@@ -507,7 +508,7 @@ mod tests {
                 box_frames_listed: Vec::new(),
                 kernel_drops: Some(0),
             },
-            tally: talking,
+            ownership,
             leaks: Vec::new(),
             window: Some(10..=40),
             doubts: Vec::new(),
@@ -562,10 +563,10 @@ mod tests {
                 (|run| remember(run, canary(1, 6)), "box 1: its udp to 10.79.0.2:8000 is on the wire"),
                 (
                     |run| {
-                        run.captures[0].tally.foreign = 2;
+                        run.captures[0].ownership.foreign = 2;
                         let what = "ICMPv6 :: to ff02::16".to_owned();
                         let frame = ForeignFrame { frame: 1, at_unix_ns: 0, wire_bytes: 90, what };
-                        run.captures[0].tally.described.push(frame);
+                        run.captures[0].ownership.described.push(frame);
                     },
                     "2 frame(s) that are not of the users' talk, the first is frame 1: ICMPv6",
                 ),
@@ -641,7 +642,7 @@ mod tests {
                 (|run| run.captures[0].window = None, "does not say from when to when"),
                 (|run| run.captures[0].window = Some(21..=40), "not captured all the time that box 0 ran"),
                 (|run| run.captures[1].window = Some(10..=29), "not captured all the time that box 2 ran"),
-                (|run| run.captures[0].tally.talk = 0, "talk with the gateway is in no capture"),
+                (|run| run.captures[0].ownership.of_users = 0, "talk with the gateway is in no capture"),
             ],
         );
     }
@@ -715,7 +716,7 @@ mod tests {
                     "no box of user bob-5678 was asked to try neighbour",
                 ),
                 (
-                    |run| run.experiment.talk.clients.push("10.78.0.9".parse().unwrap()),
+                    |run| run.experiment.user_traffic.clients.push("10.78.0.9".parse().unwrap()),
                     "10.78.0.9 may talk to the gateway, and is nobody's address",
                 ),
                 (
@@ -759,7 +760,7 @@ mod tests {
                 (|run| one(run, 0, 0).exit = "signal 9".to_owned(), "ended with signal 9"),
                 (|run| one(run, 0, 0).run = "another".to_owned(), "is of run another"),
                 // Feints of compressed data, more than are tried.
-                (|run| one(run, 0, 0).stdout.push_str(&"x^".repeat(400)), "what box 0 said: "),
+                (|run| one(run, 0, 0).stdout.push_str(&"x^".repeat(400)), "the output of box 0: "),
             ],
         );
     }

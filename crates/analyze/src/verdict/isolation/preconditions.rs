@@ -35,7 +35,7 @@ pub(crate) fn doubts(experiment: &Experiment, boxes: &[Boxes]) -> Vec<String> {
 }
 
 fn judge_users(experiment: &Experiment, doubts: &mut Vec<String>) {
-    let Experiment { users, talk, replay, .. } = experiment;
+    let Experiment { users, user_traffic, replay, .. } = experiment;
     let distinct: BTreeSet<_> = users.iter().map(|user| &user.id).collect();
     if distinct.len() < FEWEST_USERS {
         doubts.push(format!("{} user(s): there is nobody to be kept apart from", distinct.len()));
@@ -51,7 +51,7 @@ fn judge_users(experiment: &Experiment, doubts: &mut Vec<String>) {
         users.iter().any(|user| user.address == client)
             || replay.as_ref().is_some_and(|replay| replay.client == client)
     };
-    if let Some(stranger) = talk.clients.iter().find(|client| !is_somebody(**client)) {
+    if let Some(stranger) = user_traffic.clients.iter().find(|client| !is_somebody(**client)) {
         doubts.push(format!("{stranger} may talk to the gateway, and is nobody's address"));
     }
 }

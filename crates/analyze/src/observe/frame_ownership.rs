@@ -1,56 +1,62 @@
-//! Whose frame is it: the users' talk with the gateway, the link's own, or somebody else's.
+//! Frames of an isolation run by owner: the users' traffic with the gateway, address resolution for it, or anything else.
 
 use std::net::{IpAddr, SocketAddr};
 
 use dissect::arp::Arp;
 use dissect::capture::Record;
-use dissect::frame::{self, Frame, Network, Transport};
+use dissect::frame::{Frame, Network, Transport};
 use dissect::link::LinkType;
 use exposure_schema::ForeignFrame;
 
-use crate::input::isolation_record::Talk;
+use crate::input::isolation_record::UserTraffic;
+use crate::pipeline::frames::wire_len;
 
-/// Frames of nobody that are described; all are counted.
+/// Foreign frames that are described; all are counted.
 const MAX_DESCRIBED: usize = 16;
 
-/// Frames of the talk whose ends are remembered, to tell who said something. The experiment's talk has some hundred; a
-/// longer one is a doubt.
+/// Frames of the users' traffic whose ends are remembered, to know who sent what. The experiment has some hundred of
+/// them; more are a doubt.
 const MAX_ENDS: usize = 100_000;
 
-/// The frames of one capture, by whose they are.
-#[derive(Debug, Default)]
+/// The frames of one capture by owner.
+#[derive(Debug)]
 pub(crate) struct FrameOwnership {
-    /// TCP segments of the users' talk.
-    pub talk: u64,
-    /// ARP between the ends of the talk: how they find each other.
+    user_traffic: UserTraffic,
+    /// TCP segments of the users' traffic.
+    pub of_users: u64,
+    /// ARP between the ends of that traffic.
     pub arp: u64,
     /// Everything else.
     pub foreign: u64,
     /// The first [`MAX_DESCRIBED`] of these.
     pub described: Vec<ForeignFrame>,
-    /// Sender and receiver of the first [`MAX_ENDS`] frames of the talk, by frame number.
+    /// Sender and receiver of the first [`MAX_ENDS`] frames of the users' traffic, by frame number.
     ends: Vec<(u64, SocketAddr, SocketAddr)>,
 }
 
 impl FrameOwnership {
+    /// No frame yet.
+    pub(crate) fn new(user_traffic: UserTraffic) -> Self {
+        Self { user_traffic, of_users: 0, arp: 0, foreign: 0, described: Vec::new(), ends: Vec::new() }
+    }
+
     /// Takes the next frame.
-    pub(crate) fn record(&mut self, record: &Record<'_>, talk: &Talk) {
-        let frame = frame::decode(record.link_type, record.bytes, record.original_len);
+    pub(crate) fn take(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
+        let UserTraffic { server, clients } = &self.user_traffic;
         match (&frame.network, &frame.transport) {
             (Network::Ip(ip), Transport::Tcp(tcp)) => {
                 let from = SocketAddr::new(ip.src.into(), tcp.src_port);
                 let to = SocketAddr::new(ip.dst.into(), tcp.dst_port);
-                let is_talk =
-                    |client: IpAddr, server| talk.clients.contains(&client) && server == talk.server;
-                if is_talk(from.ip(), to) || is_talk(to.ip(), from) {
-                    self.talk += 1;
+                let is_between = |client: IpAddr, other| clients.contains(&client) && other == *server;
+                if is_between(from.ip(), to) || is_between(to.ip(), from) {
+                    self.of_users += 1;
                     if self.ends.len() < MAX_ENDS {
                         self.ends.push((record.frame, from, to));
                     }
                     return;
                 }
             }
-            (Network::Arp, _) if is_between_ends(record.link_type, record.bytes, talk) => {
+            (Network::Arp, _) if is_between_ends(record.link_type, record.bytes, &self.user_traffic) => {
                 self.arp += 1;
                 return;
             }
@@ -61,29 +67,29 @@ impl FrameOwnership {
             self.described.push(ForeignFrame {
                 frame: record.frame,
                 at_unix_ns: record.captured_at,
-                wire_bytes: record.original_len.into(),
-                what: describe(&frame),
+                wire_bytes: wire_len(record),
+                what: describe(frame),
             });
         }
     }
 
-    /// Whether the talk has more frames than are remembered.
+    /// Whether there are more frames of users than are remembered.
     pub(crate) fn has_forgotten(&self) -> bool {
-        self.talk > self.ends.len() as u64
+        self.of_users > self.ends.len() as u64
     }
 
-    /// Sender and receiver of a frame of the talk.
+    /// Sender and receiver of a frame of the users' traffic.
     pub(crate) fn ends(&self, frame: u64) -> Option<(SocketAddr, SocketAddr)> {
         let at = self.ends.binary_search_by_key(&frame, |(number, _, _)| *number).ok()?;
         self.ends.get(at).map(|(_, from, to)| (*from, *to))
     }
 }
 
-/// Whether it is how two ends of the talk find each other, and nothing besides.
-fn is_between_ends(link_type: LinkType, bytes: &[u8], talk: &Talk) -> bool {
+/// Whether the frame resolves an address of one end for the other, and holds nothing else.
+fn is_between_ends(link_type: LinkType, bytes: &[u8], traffic: &UserTraffic) -> bool {
     let is_end = |address: [u8; 4]| {
         let ip = IpAddr::from(address);
-        ip == talk.server.ip() || talk.clients.contains(&ip)
+        ip == traffic.server.ip() || traffic.clients.contains(&ip)
     };
     Arp::alone_in(link_type, bytes).is_some_and(|arp| is_end(arp.sender) && is_end(arp.target))
 }
@@ -116,8 +122,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arp_of_the_talk_is_that_of_its_ends_and_bare() {
-        let talk: Talk = serde_json::from_value(serde_json::json!({
+    fn arp_is_explained_only_between_the_ends_and_without_payload() {
+        let traffic: UserTraffic = serde_json::from_value(serde_json::json!({
             "server": "10.78.0.1:8000", "clients": ["10.78.0.2"],
         }))
         .unwrap();
@@ -126,12 +132,12 @@ mod tests {
             let packet = [0, 1, 8, 0, 6, 4, 0, 1];
             let frame =
                 [&[0xff; 6][..], &source, &[8, 6], &packet, &source, &sender, &nobody, &target, behind];
-            is_between_ends(LinkType::ETHERNET, &frame.concat(), &talk)
+            is_between_ends(LinkType::ETHERNET, &frame.concat(), &traffic)
         };
         let (server, client) = ([10, 78, 0, 1], [10, 78, 0, 2]);
         assert!(arp(server, client, &[]) && arp(client, server, &[0; 18]));
         assert!(!arp(client, server, b"secret") && !arp(client, server, &[0, 0, 1]));
         assert!(!arp(client, [10, 78, 0, 9], &[]) && !arp([10, 78, 0, 9], server, &[]));
-        assert!(!is_between_ends(LinkType::ETHERNET, &[0; 20], &talk));
+        assert!(!is_between_ends(LinkType::ETHERNET, &[0; 20], &traffic));
     }
 }

@@ -1,0 +1,45 @@
+//! One pass over one capture, for whichever experiment.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use dissect::keylog::KeyLog;
+
+use crate::input::capture;
+use crate::input::discover::Input;
+use crate::observe::CaptureObserver;
+use crate::pipeline::frames::{Finished, Pipeline};
+use crate::search::needles::KnownStrings;
+use crate::verdict::doubt::Doubt;
+use crate::verdict::report::CaptureReport;
+
+/// Reads the capture of an input once: its frames go through the pipeline to the observers, its bytes into the hash.
+/// Returns the report, and the size of the file in bytes.
+///
+/// # Errors
+///
+/// The file cannot be read, or is no capture. Everything else is a doubt in the report.
+pub(crate) fn run<'k>(
+    input: &'k Input,
+    known: &'k KnownStrings,
+    keys: Option<Arc<KeyLog>>,
+    observer: CaptureObserver<'k>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(CaptureReport<'k>, u64)> {
+    let needs = observer.needs(known);
+    let mut pipeline = Pipeline::new(observer, needs, keys);
+    let read = capture::read(input.capture.as_deref(), &mut pipeline, progress)?;
+    let Finished { mut observer, has_keys, dropped } = pipeline.finish();
+    observer.connections.sort();
+    let report = CaptureReport {
+        manifest: input.manifest.as_ref(),
+        has_journal: !input.journals.is_empty(),
+        has_keys,
+        known,
+        observed: observer,
+        dropped_frames: dropped,
+        sha256: read.sha256,
+        input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
+    };
+    Ok((report, read.bytes))
+}

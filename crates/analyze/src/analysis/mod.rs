@@ -1,0 +1,97 @@
+//! Where input, pipeline, observers and verdict are put together.
+
+mod capture_pass;
+pub mod isolation;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Result;
+use dissect::keylog::KeyLog;
+use exposure_schema::Capture;
+
+use crate::input::discover::Input;
+use crate::input::journal::{Journal, Message};
+use crate::input::key_log;
+use crate::observe::cleartext::Cleartext;
+use crate::observe::transcript::Transcripts;
+use crate::observe::{CaptureObserver, FirstExchange};
+use crate::output::capture::{self, Judgement};
+use crate::output::claims::Claims;
+use crate::output::excerpt::Excerpts;
+use crate::output::strings;
+use crate::search::needles::KnownStrings;
+use crate::verdict;
+use crate::verdict::doubt::Doubt;
+
+/// What an analysis may show.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Show readable values whose name says that they are secrets.
+    pub show_secrets: bool,
+}
+
+/// Analyzes one input. `progress` is called with the number of bytes read so far.
+///
+/// # Errors
+///
+/// The file, a journal or the key log cannot be read, or the file is no capture. Everything else is a doubt in the entry.
+pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -> Result<Capture> {
+    let mut doubts: Vec<_> = input.problems.iter().cloned().map(Doubt::Companion).collect();
+    let messages = read_journals(input, &mut doubts)?;
+    let decoys = input.manifest.as_ref().map_or(&[][..], |manifest| &manifest.decoys);
+    let known = KnownStrings::new(&messages, decoys);
+    let claims = Claims::new(&messages);
+    drop(messages);
+    let (keys, key_log_doubts) = read_keys(input)?;
+
+    let mut observer = CaptureObserver::new(&known);
+    observer.cleartext = input
+        .journals
+        .is_empty()
+        .then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
+    observer.first_exchange = claims
+        .first_exchange(&known.messages)
+        .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });
+    let (mut report, bytes) = capture_pass::run(input, &known, keys, observer, progress)?;
+    doubts.append(&mut report.input_doubts);
+
+    let mut excerpts = Excerpts::open(input.capture.as_deref());
+    let strings = strings::strings(&report, &mut excerpts);
+    let summary = strings::summary(&strings);
+    let (completeness, incomplete) = verdict::completeness::judge(&report);
+    let (controls, failed) = verdict::controls::judge(&report, &summary);
+    let doubts = [doubts, incomplete, key_log_doubts, failed].concat();
+    let (verdict, doubts) = verdict::capture::judge(&summary, report.has_journal, doubts);
+    let judgement = Judgement { verdict, doubts, completeness, controls, summary };
+    Ok(capture::entry(input, bytes, claims, report, strings, judgement))
+}
+
+fn read_journals(input: &Input, doubts: &mut Vec<Doubt>) -> Result<Vec<Message>> {
+    let mut messages = Vec::new();
+    let mut runs = BTreeSet::new();
+    let mut without_run = 0;
+    for path in &input.journals {
+        let journal = Journal::read(path)?;
+        doubts.extend(journal.problems.into_iter().map(Doubt::JournalLine));
+        messages.extend(journal.messages);
+        runs.extend(journal.runs);
+        without_run += journal.without_run;
+    }
+    if let Some(manifest) = &input.manifest {
+        if let Some(other) = runs.iter().find(|run| **run != manifest.run_id) {
+            let capture = manifest.run_id.clone();
+            doubts.push(Doubt::JournalOfOtherRun { journal: other.clone(), capture });
+        }
+        if without_run > 0 {
+            doubts.push(Doubt::MessagesWithoutRun(without_run));
+        }
+    }
+    Ok(messages)
+}
+
+fn read_keys(input: &Input) -> Result<(Option<Arc<KeyLog>>, Vec<Doubt>)> {
+    let Some(path) = &input.key_log else { return Ok((None, Vec::new())) };
+    let (keys, problems) = key_log::read(path)?;
+    Ok((Some(Arc::new(keys)), problems.into_iter().map(Doubt::KeyLogLine).collect()))
+}

@@ -1,0 +1,42 @@
+//! Key logs (SSLKEYLOGFILE format), in pieces of whole lines.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use dissect::keylog::KeyLog;
+
+/// Bytes that are read at once.
+const PIECE: u64 = 64 << 10;
+
+/// Longest key log that is read: more than `dissect::keylog::MAX_CLIENTS` connections fill.
+const MAX_KEY_LOG: u64 = 256 << 20;
+
+/// Reads a key log, and names the lines that cannot be used.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub(crate) fn read(path: &Path) -> Result<(KeyLog, Vec<String>)> {
+    let what = || format!("cannot read the key log {}", path.display());
+    let file = File::open(path).with_context(what)?;
+    let mut reader = BufReader::new(file.take(MAX_KEY_LOG));
+    let mut keys = KeyLog::default();
+    let mut problems = Vec::new();
+    let mut lines = Vec::new();
+    let mut lines_before = 0;
+    // A key log of many connections is larger than what is kept of it.
+    while reader.by_ref().take(PIECE).read_to_end(&mut lines).with_context(what)? > 0 {
+        reader.read_until(b'\n', &mut lines).with_context(what)?;
+        let known_problems = keys.problems().len();
+        keys.extend(&lines);
+        for problem in &keys.problems()[known_problems..] {
+            let line = lines_before + problem.line;
+            problems.push(format!("{}: line {line}: {}", path.display(), problem.why));
+        }
+        lines_before += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines.clear();
+    }
+    Ok((keys, problems))
+}

@@ -1,0 +1,65 @@
+//! Frames by what they are, and the time that they cover.
+
+use dissect::capture::Record;
+use dissect::frame::{Frame, Network, Transport};
+use dissect::link::LinkType;
+
+use crate::pipeline::fact::Unexplained;
+
+/// Counts of frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FrameCounts {
+    /// All of them.
+    pub total: u64,
+    /// Cut by the capture's snaplen.
+    pub truncated: u64,
+    /// ARP.
+    pub control: u64,
+    /// UDP, ICMP and other protocols, which are searched but not read.
+    pub other: u64,
+    /// Not decoded to a transport header: fragments, malformed or unknown headers.
+    pub undecoded: u64,
+    /// Time of the first frame, nanoseconds since the epoch.
+    pub first_at: Option<u64>,
+    /// Time of the last frame.
+    pub last_at: Option<u64>,
+    /// The lowest time of a frame: a file need not be in the order of time.
+    pub earliest_at: Option<u64>,
+    /// The highest.
+    pub latest_at: Option<u64>,
+    /// Link type of the first frame, and the first other one.
+    pub link_types: [Option<LinkType>; 2],
+}
+
+impl FrameCounts {
+    /// Takes a frame.
+    #[inline]
+    pub(crate) fn take(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
+        let at = record.captured_at;
+        self.total += 1;
+        self.truncated += u64::from(record.is_truncated());
+        self.first_at.get_or_insert(at);
+        self.last_at = Some(at);
+        self.earliest_at = Some(self.earliest_at.map_or(at, |earliest| earliest.min(at)));
+        self.latest_at = Some(self.latest_at.map_or(at, |latest| latest.max(at)));
+        let [first, other] = &mut self.link_types;
+        if *first.get_or_insert(record.link_type) != record.link_type {
+            other.get_or_insert(record.link_type);
+        }
+        let is_arp = matches!((&frame.network, &frame.transport), (Network::Arp, Transport::Absent));
+        self.control += u64::from(is_arp);
+    }
+
+    /// Takes the reason why a frame, or a part of it, is unexplained.
+    pub(crate) fn unexplained(&mut self, why: &Unexplained) {
+        match why {
+            Unexplained::Undecoded(_) => self.undecoded += 1,
+            Unexplained::Icmp
+            | Unexplained::Icmpv6
+            | Unexplained::Udp
+            | Unexplained::IpProtocol(_)
+            | Unexplained::EtherType(_) => self.other += 1,
+            _ => {}
+        }
+    }
+}

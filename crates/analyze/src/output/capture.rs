@@ -1,0 +1,111 @@
+//! The report on one capture as it enters the result.
+
+use exposure_schema::{
+    Capture, Completeness, Controls, HttpMessage, Name, ReadableEntry, StringEntry, Summary, Verdict,
+};
+
+use super::claims::{self, Claims};
+use super::location::location;
+use super::strings::MAX_VALUE_CHARS;
+use super::{connections, transcript};
+use crate::input::discover::Input;
+use crate::observe::cleartext::CleartextString;
+use crate::observe::direction::direction;
+use crate::observe::messages::Listed;
+use crate::verdict::doubt::Doubt;
+use crate::verdict::report::CaptureReport;
+
+/// The verdict on a capture, and what it rests on.
+pub(crate) struct Judgement {
+    /// The verdict; `None` where no journal names what was sent.
+    pub verdict: Option<Verdict>,
+    /// What keeps more from being concluded.
+    pub doubts: Vec<Doubt>,
+    /// Whether all that was sent was seen.
+    pub completeness: Completeness,
+    /// Whether "not found" means "not there".
+    pub controls: Controls,
+    /// Number of strings by level.
+    pub summary: Summary,
+}
+
+/// Writes down everything that is known of a capture.
+pub(crate) fn entry(
+    input: &Input,
+    bytes: u64,
+    claims: Claims,
+    report: CaptureReport<'_>,
+    strings: Vec<StringEntry>,
+    judgement: Judgement,
+) -> Capture {
+    let manifest = report.manifest;
+    let Judgement { verdict, doubts, completeness, controls, summary } = judgement;
+    let exhibit = transcript::exhibit(&report);
+    let cleartext = report.observed.cleartext.as_ref();
+    Capture {
+        name: manifest.map_or_else(|| stem(input), |manifest| manifest.name.clone()),
+        file: input.capture.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string()),
+        bytes,
+        run_id: manifest.map(|manifest| manifest.run_id.clone()),
+        variant: manifest.map(|manifest| manifest.variant.name.clone()),
+        backend: manifest.map(|manifest| manifest.backend.clone()),
+        vantage: manifest.map(|manifest| manifest.vantage.clone()),
+        expected_verdict: manifest.map(|manifest| manifest.expected_verdict),
+        frames: report.observed.frames.total,
+        first_frame_at_unix_ns: report.observed.frames.first_at,
+        last_frame_at_unix_ns: report.observed.frames.last_at,
+        verdict,
+        reasons: doubts.iter().map(ToString::to_string).collect(),
+        doubts: doubts.iter().map(Doubt::entry).collect(),
+        completeness,
+        controls,
+        strings,
+        summary,
+        tls: connections::tls(&report.observed.connections),
+        http: report.observed.messages.listed.iter().map(|listed| http(&report, listed)).collect(),
+        http_total: report.observed.messages.total,
+        readable: cleartext.iter().flat_map(|cleartext| &cleartext.strings).map(readable).collect(),
+        readable_total: cleartext.map_or(0, |cleartext| cleartext.total),
+        manifest: manifest.map(claims::manifest),
+        journal: claims.journal,
+        journal_total: claims.total,
+        connections: connections::connections(&report.observed.connections),
+        connections_total: report.observed.connections.total,
+        traffic: report.observed.byte_counts.entry(),
+        packets: report.observed.packets.into_entries(),
+        exhibit,
+        sha256: report.sha256,
+    }
+}
+
+fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
+    let message = &listed.message;
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    HttpMessage {
+        stream: message.location.stream,
+        direction: message.location.direction.map(direction),
+        first_frame: message.location.frames.first().copied(),
+        last_frame: message.last_frame,
+        first_at_unix_ns: listed.first_at,
+        last_at_unix_ns: listed.last_at,
+        method: text(&message.method),
+        target: text(&message.target),
+        status: Some(message.status).filter(|status| *status != 0),
+        content_type: text(&message.content_type),
+        body_bytes: message.body_bytes,
+        complete: message.is_complete,
+        level: message.level,
+        layers: message.decode_chain.iter().copied().map(Name::from).collect(),
+        message_id: listed.known.and_then(|index| report.known.messages[index].id.clone()),
+    }
+}
+
+fn readable(string: &CleartextString) -> ReadableEntry {
+    let value = string.value.as_ref().map(|value| value.chars().take(MAX_VALUE_CHARS).collect());
+    ReadableEntry { value, path: string.path.clone(), location: location(&string.location, &["http1"]) }
+}
+
+fn stem(input: &Input) -> String {
+    let stem = input.capture.as_ref().and_then(|path| path.file_stem());
+    stem.map_or_else(|| "standard input".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}

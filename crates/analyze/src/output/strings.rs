@@ -1,0 +1,123 @@
+//! The known strings as they enter the result, each with its level and its locations.
+
+use std::collections::BTreeMap;
+
+use exposure_schema::{Level, SearchedAs, StringEntry, Summary};
+
+use super::excerpt::Excerpts;
+use super::location::location;
+use crate::observe::hits::{Hit, NeedleHits};
+use crate::observe::messages::Occurrence;
+use crate::pipeline::provenance::Location;
+use crate::search::needles::{KnownString, MatchMode};
+use crate::verdict::report::CaptureReport;
+
+/// Locations named for one string. One is the proof; the others are for those who look further.
+const MAX_LOCATIONS: usize = 8;
+
+/// Characters of a value that are shown.
+pub(crate) const MAX_VALUE_CHARS: usize = 256;
+
+/// All strings.
+pub(crate) fn strings(report: &CaptureReport<'_>, excerpts: &mut Excerpts) -> Vec<StringEntry> {
+    report.known.strings.iter().map(|string| entry(report, string, excerpts)).collect()
+}
+
+/// Number of strings by level.
+pub(crate) fn summary(strings: &[StringEntry]) -> Summary {
+    let mut counts: BTreeMap<Level, u64> = BTreeMap::new();
+    for string in strings {
+        *counts.entry(string.level).or_default() += 1;
+    }
+    let of = |level| counts.get(&level).copied().unwrap_or(0);
+    Summary {
+        verbatim: of(Level::Verbatim),
+        reassembled: of(Level::Reassembled),
+        decoded: of(Level::Decoded),
+        decrypted: of(Level::Decrypted),
+        absent: of(Level::Absent),
+        total: strings.len() as u64,
+    }
+}
+
+fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerpts) -> StringEntry {
+    let message = &report.known.messages[string.message];
+    let occurrence = &report.observed.messages.occurrences[string.message];
+    let hits = &report.observed.hits;
+    let (searched_as, level, chance, total, mut locations) = match string.match_mode {
+        MatchMode::Value(needle) | MatchMode::Pair(needle) => {
+            let found = hits.of(needle);
+            let length = report.known.needles[needle as usize].shortest;
+            let chance = chance_hits(hits.searched_bytes, length);
+            let nearest = nearest(found, occurrence);
+            let locations: Vec<_> =
+                nearest.into_iter().map(|hit| location(&hit.location, &hit.decode_chain)).collect();
+            let searched_as = match string.match_mode {
+                MatchMode::Value(_) => SearchedAs::Value,
+                _ => SearchedAs::Pair,
+            };
+            (searched_as, found.level(), chance, found.total(), locations)
+        }
+        MatchMode::Message => match &occurrence.first {
+            Some(seen) => {
+                let locations = vec![location(&seen.location, &seen.decode_chain)];
+                (SearchedAs::Message, seen.level, 0.0, occurrence.times, locations)
+            }
+            None => (SearchedAs::Message, Level::Absent, 0.0, 0, Vec::new()),
+        },
+    };
+    if let Some(first) = locations.first_mut() {
+        first.excerpt = excerpts.read(first.file_offset);
+    }
+    StringEntry {
+        value: string.value.chars().take(MAX_VALUE_CHARS).collect(),
+        value_bytes: string.value.len() as u64,
+        path: string.path.to_string(),
+        message_id: message.id.clone(),
+        direction: message.direction,
+        level,
+        searched_as,
+        expected_chance_hits: chance,
+        locations,
+        locations_total: total,
+    }
+}
+
+/// Matches of a needle to be expected in as many random bytes: `(n - len + 1) / 256^len`.
+fn chance_hits(searched: u64, length: usize) -> f64 {
+    let places = (searched + 1).saturating_sub(length as u64) as f64;
+    places * (-(length as f64) * 8.0).exp2()
+}
+
+/// The occurrences at the cheapest level, those in the string's own message first.
+pub(crate) fn nearest<'f>(found: &'f NeedleHits, message: &Occurrence) -> Vec<&'f Hit> {
+    let level = found.level();
+    let own = |hit: &Hit| is_in(&hit.location, message);
+    let at_level = || found.hits.iter().filter(|hit| hit.level == level);
+    at_level().filter(|hit| own(hit)).chain(at_level().filter(|hit| !own(hit))).take(MAX_LOCATIONS).collect()
+}
+
+/// Whether a location lies in the first occurrence of a message.
+pub(crate) fn is_in(location: &Location, message: &Occurrence) -> bool {
+    message.first.as_ref().is_some_and(|message| {
+        let whole = &message.location;
+        let range = whole.stream_offset.zip(Some(whole.wire_len));
+        (location.stream, location.direction) == (whole.stream, whole.direction)
+            && location
+                .stream_offset
+                .zip(range)
+                .is_some_and(|(at, (start, len))| at >= start && at < start + len)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_is_places_times_probability() {
+        assert!((chance_hits(256, 1) - 1.0).abs() < 1e-12);
+        assert!(chance_hits(1 << 30, 8) < 1e-9);
+        assert_eq!(chance_hits(3, 8), 0.0);
+    }
+}

@@ -1,0 +1,107 @@
+//! The protocols of one stream, one upon the other.
+//!
+//! A [`Stack`] reads both directions of a stream of bytes. It knows nothing of where they come from but their
+//! [`Source`], so TLS hands its plaintext to a stack of the same kind. A new protocol is one module, one variant of
+//! [`Layer`] and its arms here.
+
+use dissect::flow::Direction;
+
+use super::detect::{Detector, Protocol};
+use super::fact::{Observer, Spoken, Unexplained};
+use super::http1::Http1;
+use super::protocol::{Context, Reader};
+use super::provenance::Source;
+use super::tls::Tls;
+
+/// Both directions of one stream.
+#[derive(Debug)]
+pub(crate) struct Stack<O: Observer> {
+    layer: Layer<O>,
+}
+
+#[derive(Debug)]
+enum Layer<O: Observer> {
+    Detecting(Detector),
+    Http1(Box<Http1<O>>),
+    Tls(Box<Tls<O, Stack<O>>>),
+    /// No protocol that is read here.
+    Opaque,
+}
+
+impl<O: Observer> Stack<O> {
+    /// A stream of which nothing was read yet.
+    pub(crate) fn new() -> Self {
+        Self { layer: Layer::Detecting(Detector::default()) }
+    }
+}
+
+impl<O: Observer> Reader<O> for Stack<O> {
+    fn push(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        bytes: &[u8],
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        match &mut self.layer {
+            Layer::Http1(http) => http.push(direction, offset, bytes, source, cx),
+            Layer::Tls(tls) => tls.push(direction, offset, bytes, source, cx),
+            Layer::Opaque => cx.unexplained(direction, offset, bytes, Unexplained::UnknownProtocol, source),
+            Layer::Detecting(detector) => {
+                let Some(protocol) = detector.push(direction, offset, bytes) else { return };
+                let held = std::mem::take(detector).into_held();
+                self.layer = match (protocol, &cx.decryption) {
+                    (Protocol::Http1, _) => Layer::Http1(Box::new(Http1::new(cx.is_midstream))),
+                    (Protocol::Tls, Some(decryption)) => {
+                        Layer::Tls(Box::new(Tls::new(decryption.keys, Stack::new())))
+                    }
+                    (Protocol::Tls, None) | (Protocol::Unknown, _) => Layer::Opaque,
+                };
+                for (direction, held) in held {
+                    if !held.bytes.is_empty() {
+                        self.push(direction, held.offset, &held.bytes, source, cx);
+                    }
+                }
+            }
+        }
+    }
+
+    fn gap(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        len: u64,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        match &mut self.layer {
+            Layer::Http1(http) => http.gap(direction, offset, len, source, cx),
+            Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
+            Layer::Detecting(_) | Layer::Opaque => {}
+        }
+    }
+
+    fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
+        match self.layer {
+            Layer::Http1(http) => http.finish(source, cx),
+            Layer::Tls(tls) => tls.finish(source, cx),
+            Layer::Detecting(detector) => {
+                for (direction, held) in detector.into_held() {
+                    cx.unexplained(direction, held.offset, &held.bytes, Unexplained::UnknownProtocol, source);
+                }
+                Spoken::Unknown
+            }
+            Layer::Opaque => Spoken::Unknown,
+        }
+    }
+
+    fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
+        match &self.layer {
+            Layer::Http1(http) => http.keep_from(direction, observer),
+            Layer::Tls(tls) => tls.keep_from(direction, observer),
+            Layer::Detecting(detector) => detector.keep_from(direction).unwrap_or(u64::MAX),
+            Layer::Opaque => u64::MAX,
+        }
+    }
+}

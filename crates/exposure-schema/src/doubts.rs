@@ -1,0 +1,30 @@
+//! Doubts: what keeps a capture from proving something.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+
+/// One doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoubtEntry {
+    /// Its code, such as `capture.hash-differs`. A code never changes its meaning; docs/doubts.md lists all.
+    pub code: Name,
+    /// What it is about.
+    pub scope: DoubtScope,
+    /// The doubt for people. The text may change from version to version.
+    pub text: String,
+}
+
+/// What a doubt is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DoubtScope {
+    /// The whole capture, or a file that belongs to it.
+    Capture,
+    /// One or more TCP connections, or bytes outside of any.
+    Stream,
+    /// One or more frames.
+    Frame,
+    /// One or more messages.
+    Message,
+}
