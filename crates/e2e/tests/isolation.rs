@@ -202,7 +202,7 @@ fn a_talk_that_is_not_read_proves_nothing() {
                 "TCP streams are not whole",
             ),
             // Bytes behind a packet.
-            (|records| records[5].bytes.extend(b"half of a canary"), "bytes that nobody can explain"),
+            (|records| records[5].bytes.extend(b"half of a canary"), "bytes that no parser explains"),
             // Another protocol between the same two.
             (
                 |records| {

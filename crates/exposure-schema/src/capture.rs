@@ -40,7 +40,7 @@ pub struct Capture {
     pub first_frame_at_unix_ns: Option<u64>,
     /// Time of the last frame.
     pub last_frame_at_unix_ns: Option<u64>,
-    /// What the capture shows; `null` where nobody knows what was said.
+    /// What the capture shows; `null` where no journal names what was sent.
     pub verdict: Option<Verdict>,
     /// Every doubt. Empty for a clean "exposed" or "sealed".
     pub reasons: Vec<String>,

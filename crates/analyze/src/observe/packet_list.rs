@@ -9,7 +9,7 @@ use dissect::tls::{Content, ContentType, Message};
 use exposure_schema::{Name, PacketEntry};
 
 use super::direction::direction;
-use crate::pipeline::fact::{Endpoint, HandshakeFact, MessageStart, RecordFact, SegmentFact, endpoint_text};
+use crate::pipeline::fact::{HandshakeFact, MessageStart, RecordFact, SegmentFact};
 use crate::pipeline::frames::{payload_on_wire, wire_len};
 
 /// Most frames that are listed: a hundred tool-calls in plaintext, and all that a person scrolls through.

@@ -143,7 +143,8 @@ impl<O: Observer> Connection<O> {
             self.drain(direction, shared);
         }
         let has_data = self.content.is_some();
-        let spoken = self.content.map_or(Spoken::Unknown, |content| content.finish(self.flow.number(), shared));
+        let stream = self.flow.number();
+        let spoken = self.content.map_or(Spoken::Unknown, |content| (*content).finish(stream, shared));
         ConnectionSummary {
             stream: self.flow.number(),
             ends,
@@ -213,7 +214,7 @@ impl<O: Observer> Content<O> {
         self.stack.gap(direction, gap.stream_offset, gap.len, &self.frames, &mut cx);
     }
 
-    fn finish(mut self: Box<Self>, stream: u32, shared: &mut Shared<'_, O>) -> Spoken {
+    fn finish(mut self, stream: u32, shared: &mut Shared<'_, O>) -> Spoken {
         let mut cx = Self::context(stream, false, &mut self.carvers, shared);
         let spoken = self.stack.finish(&self.frames, &mut cx);
         for direction in Direction::BOTH {

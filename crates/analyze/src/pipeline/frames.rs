@@ -191,11 +191,14 @@ impl<O: Observer> Pipeline<O> {
 
     fn close(&mut self, connection: Connection<O>) {
         let ends = self.flows.endpoints(connection.flow());
-        let summary = connection.finish(ends, &mut Shared {
-            observer: &mut self.observer,
-            tools: &mut self.tools,
-            decryption: Decryption { keys: self.keys.as_ref(), workspace: &mut self.workspace },
-        });
+        let summary = connection.finish(
+            ends,
+            &mut Shared {
+                observer: &mut self.observer,
+                tools: &mut self.tools,
+                decryption: Decryption { keys: self.keys.as_ref(), workspace: &mut self.workspace },
+            },
+        );
         self.observer.observe(&Fact::Closed(&summary));
     }
 

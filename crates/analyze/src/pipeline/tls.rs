@@ -100,7 +100,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
         };
         let mut cx = Context {
             observer: &mut **observer,
-            tools: &mut **tools,
+            tools,
             stream: *stream,
             is_midstream: false,
             carvers: None,
@@ -121,6 +121,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
 }
 
 /// What a session is handed.
+#[derive(Clone, Copy)]
 enum Input<'a> {
     /// The next bytes of a direction, and the offset of the first.
     Bytes(Direction, u64, &'a [u8]),

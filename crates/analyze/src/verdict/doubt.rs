@@ -318,3 +318,26 @@ impl fmt::Display for Doubt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Every string that looks like a code, in the source above the tests.
+    fn codes_of_the_source() -> BTreeSet<&'static str> {
+        let source = include_str!("doubt.rs").split("#[cfg(test)]").next().unwrap();
+        let arms = source.lines().filter_map(|line| line.trim().strip_suffix("\","));
+        arms.filter_map(|arm| Some(arm.rsplit_once("=> \"")?.1)).filter(|code| code.contains('.')).collect()
+    }
+
+    #[test]
+    fn docs_list_every_code_once_and_no_other() {
+        let table = include_str!("../../../../docs/doubts.md");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let listed: Vec<_> = rows.map(|(code, _)| code).collect();
+        let distinct: BTreeSet<_> = listed.iter().copied().collect();
+        assert_eq!(distinct.len(), listed.len(), "a code is listed twice");
+        assert_eq!(distinct, codes_of_the_source());
+        assert!(distinct.len() > 30);
+    }
+}
