@@ -3,6 +3,7 @@
 //! ```text
 //!   as it stands in the layer below     Carriage::AsIs       searched there
 //!   cut into pieces by framing          Carriage::InPieces   searched again across the borders
+//!   masked, or otherwise transformed    Carriage::Transformed  searched as it comes
 //!   in a content coding                 any, with codings    kept until its end, decoded, searched
 //! ```
 
@@ -33,6 +34,17 @@ pub(crate) enum Carriage {
     AsIs(Option<u64>),
     /// Cut into pieces by framing with this name in the decode chain.
     InPieces(&'static str),
+    /// In a form that its protocol undoes, with this name in the decode chain: no piece of it is in the layer below.
+    Transformed(&'static str),
+}
+
+impl Carriage {
+    fn step(self) -> Option<&'static str> {
+        match self {
+            Self::AsIs(_) => None,
+            Self::InPieces(step) | Self::Transformed(step) => Some(step),
+        }
+    }
 }
 
 /// A body under way.
@@ -111,7 +123,7 @@ impl<O: Observer> Body<O> {
         });
         let (length, is_cut) = match carriage {
             Carriage::AsIs(length) => (length.filter(|_| coded.is_none()), false),
-            Carriage::InPieces(_) => (None, coded.is_none()),
+            Carriage::InPieces(_) | Carriage::Transformed(_) => (None, coded.is_none()),
         };
         Self {
             start,
@@ -141,14 +153,17 @@ impl<O: Observer> Body<O> {
             return;
         }
         self.take_text(bytes);
-        if let (Some(pieces), Carriage::InPieces(step)) = (&mut self.pieces, self.carriage) {
+        if let (Some(pieces), Some(step)) = (&mut self.pieces, self.carriage.step()) {
             let piece = Piece { body: self.len, input, len: bytes.len() as u64 };
             pieces.push(piece, new_piece, cx.observer);
             let chain = source.chain().then(self.protocol).then(step);
             let needs_secret = source.needs_secret();
-            let bytes = Bytes { bytes, sequence: Sequence::Joined, chain, needs_secret };
+            let is_transformed = matches!(self.carriage, Carriage::Transformed(_));
+            let sequence = if is_transformed { Sequence::Decoded } else { Sequence::Joined };
+            let bytes = Bytes { bytes, sequence, chain, needs_secret };
             let Pieces { memory, known } = &mut **pieces;
-            cx.observer.bytes(memory, &bytes, &AcrossPieces { known, source, direction });
+            let provenance = AcrossPieces { known, is_transformed, source, direction };
+            cx.observer.bytes(memory, &bytes, &provenance);
         }
         self.len += bytes.len() as u64;
     }
@@ -175,10 +190,10 @@ impl<O: Observer> Body<O> {
         cx: &mut Context<'_, O>,
     ) -> FinishedBody {
         let mut chain = source.chain().then(self.protocol);
-        if let Carriage::InPieces(step) = self.carriage {
+        if let Some(step) = self.carriage.step() {
             chain = chain.then(step);
         }
-        let is_encoded = self.coded.is_some() || matches!(self.carriage, Carriage::InPieces(_));
+        let is_encoded = self.coded.is_some() || self.carriage.step().is_some();
         let mut unread = None;
         if let Some(coded) = self.coded.take() {
             chain = coded.codings.iter().fold(chain, |chain, coding| chain.then(coding.name()));
@@ -268,6 +283,7 @@ impl<O: Observer> Pieces<O> {
 /// From the bytes of a body in pieces back to its input.
 struct AcrossPieces<'a> {
     known: &'a VecDeque<Piece>,
+    is_transformed: bool,
     source: &'a dyn Source,
     direction: Direction,
 }
@@ -290,6 +306,6 @@ impl Provenance for AcrossPieces<'_> {
 
     fn is_below(&self, range: Range<u64>) -> bool {
         let input = self.input(range.clone());
-        input.end.saturating_sub(input.start) <= range.end - range.start
+        !self.is_transformed && input.end.saturating_sub(input.start) <= range.end - range.start
     }
 }
