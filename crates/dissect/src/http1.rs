@@ -97,6 +97,8 @@ pub struct Head {
     pub reason: String,
     /// `Content-Type`, as it stands; empty if there is none.
     pub content_type: String,
+    /// Protocol that `Upgrade` names (RFC 9110 §7.8), as it stands; empty if there is none.
+    pub upgrade: String,
     /// How the body ends.
     pub framing: Framing,
     /// Codings to take off the body, outermost first.
@@ -113,6 +115,7 @@ impl Head {
         self.status = 0;
         self.reason.clear();
         self.content_type.clear();
+        self.upgrade.clear();
         self.framing = Framing::Empty;
         self.codings.clear();
         self.len = 0;
@@ -228,10 +231,11 @@ impl Connection {
             {
                 self.outstanding.pop_front();
             }
-            (Direction::ServerToClient, Event::Opaque(_, Desync::Switched)) => {
-                self.request.state = State::Desync(Desync::Switched);
-            }
             _ => {}
+        }
+        if self.response.state == State::Desync(Desync::Switched) {
+            // From here on neither side speaks HTTP.
+            self.request.state = State::Desync(Desync::Switched);
         }
         step
     }
@@ -536,6 +540,8 @@ impl Parser {
                 content_codings.extend(names.filter(|name| !name.is_empty()).map(Coding::from_token));
             } else if field.name.eq_ignore_ascii_case("content-type") {
                 head.content_type.push_str(&String::from_utf8_lossy(value));
+            } else if field.name.eq_ignore_ascii_case("upgrade") {
+                head.upgrade.push_str(&String::from_utf8_lossy(value));
             } else if field.name.eq_ignore_ascii_case("host") {
                 head.host.push_str(&String::from_utf8_lossy(value));
             }
