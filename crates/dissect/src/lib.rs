@@ -19,3 +19,4 @@ pub mod keylog;
 pub mod link;
 pub mod tcp;
 pub mod tls;
+pub mod websocket;

@@ -18,8 +18,17 @@ pub(crate) enum Protocol {
     Http1,
     /// TLS.
     Tls,
+    /// WebSocket, behind its opening handshake (RFC 6455 §4). No first byte shows it.
+    WebSocket,
     /// Nothing that is read here.
     Unknown,
+}
+
+impl Protocol {
+    /// The protocol that an `Upgrade` names (RFC 9110 §7.8), if it is read here.
+    pub(crate) fn from_upgrade(name: &str) -> Option<Self> {
+        name.eq_ignore_ascii_case("websocket").then_some(Self::WebSocket)
+    }
 }
 
 /// The first bytes of both directions, until they decide.

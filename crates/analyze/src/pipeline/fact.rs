@@ -15,6 +15,7 @@ use dissect::ip::Protocol;
 use dissect::link::EtherType;
 use dissect::tcp::{self, Chunk, Disposition};
 use dissect::tls::{self, ExtensionType};
+use dissect::websocket;
 
 use super::provenance::{DecodeChain, Location, Provenance};
 
@@ -259,6 +260,8 @@ pub(crate) enum Unexplained {
     UnknownProtocol,
     /// Not HTTP/1.
     NotHttp(Desync),
+    /// Not WebSocket.
+    NotWebSocket(websocket::Desync),
     /// A body in a content coding longer than is kept.
     CodedBodyTooLong,
     /// A body in a content coding with a gap in it.
@@ -295,6 +298,7 @@ impl fmt::Display for Unexplained {
             Self::LateData => f.write_str("data after the connection had ended"),
             Self::UnknownProtocol => f.write_str("an unknown protocol"),
             Self::NotHttp(why) => write!(f, "not read as HTTP: {why}"),
+            Self::NotWebSocket(why) => write!(f, "not read as WebSocket: {why}"),
             Self::CodedBodyTooLong => f.write_str("a coded body longer than is kept"),
             Self::CodedBodyGap => f.write_str("a coded body with a gap in it"),
             Self::CodedBodyMalformed(why) => write!(f, "a coded body that does not decode: {why}"),

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use dissect::flow::{Direction, PerDirection};
-use dissect::http1::{Connection, Event, Framing, Head};
+use dissect::http1::{Connection, Desync, Event, Framing, Head};
 
 use super::body::{Body, Carriage};
+use super::detect::Protocol;
 use super::fact::{Fact, MessageFact, MessageStart, Observer, Spoken, Unexplained};
-use super::protocol::{Context, Reader};
+use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
 
 /// The name in decode chains.
@@ -47,6 +48,12 @@ impl<O: Observer> Http1<O> {
             Direction::BOTH.into_iter().for_each(|direction| connection.gap(direction, 1));
         }
         Self { connection, reading: PerDirection::from_fn(|_| Reading::default()) }
+    }
+
+    /// The protocol that the server switched to with 101 (RFC 9110 §7.8), if it is read here.
+    fn upgraded_to(&self) -> Option<Protocol> {
+        let head = self.connection.head(Direction::ServerToClient);
+        Protocol::from_upgrade(&head.upgrade).filter(|_| head.status == 101)
     }
 
     fn head(&mut self, direction: Direction, source: &dyn Source, cx: &mut Context<'_, O>) {
@@ -108,7 +115,7 @@ impl<O: Observer> Reader<O> for Http1<O> {
         bytes: &[u8],
         source: &dyn Source,
         cx: &mut Context<'_, O>,
-    ) {
+    ) -> Option<Handover> {
         let mut rest = bytes;
         self.reading[direction].next = offset;
         loop {
@@ -123,7 +130,7 @@ impl<O: Observer> Reader<O> for Http1<O> {
                     if reading.body.is_none() && self.connection.held_back(direction) == 0 {
                         reading.message_start = reading.next;
                     }
-                    return;
+                    return None;
                 }
                 Event::Head => self.head(direction, source, cx),
                 Event::Body { bytes, new_chunk } => {
@@ -137,9 +144,12 @@ impl<O: Observer> Reader<O> for Http1<O> {
                     reading.body = None;
                     reading.message_start = reading.next;
                     let at = reading.next - bytes.len() as u64;
+                    if let (Desync::Switched, Some(protocol)) = (why, self.upgraded_to()) {
+                        return Some(Handover { protocol, offset: at });
+                    }
                     cx.unexplained(direction, at, bytes, Unexplained::NotHttp(why), source);
                     if rest.is_empty() {
-                        return;
+                        return None;
                     }
                 }
             }

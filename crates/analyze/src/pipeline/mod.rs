@@ -1,7 +1,7 @@
 //! Frames in, facts out: reassembly, the protocols of each stream, decryption, decoding.
 //!
 //! ```text
-//!   frames ──> Connection ──> Stack ──> Http1
+//!   frames ──> Connection ──> Stack ──> Http1, WebSocket
 //!                  │            │         │
 //!                  │            └> Tls ──> Stack (of the plaintext)
 //!                  v            v         v
@@ -21,3 +21,4 @@ pub(crate) mod protocol;
 pub(crate) mod provenance;
 pub(crate) mod stack;
 pub(crate) mod tls;
+pub(crate) mod websocket;

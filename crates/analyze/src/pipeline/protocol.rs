@@ -9,12 +9,13 @@ use dissect::keylog::KeyLog;
 use dissect::tls::Workspace;
 
 use super::carve::{CarveBudget, Carver};
+use super::detect::Protocol;
 use super::fact::{At, Fact, Observer, Spoken, Unexplained, UnexplainedFact};
 use super::provenance::Source;
 
 /// What reads both directions of a stream of bytes: one protocol, or a stack of them.
 pub(crate) trait Reader<O: Observer> {
-    /// Takes the next bytes of a direction.
+    /// Takes the next bytes of a direction; all, or those before the handover.
     fn push(
         &mut self,
         direction: Direction,
@@ -22,7 +23,7 @@ pub(crate) trait Reader<O: Observer> {
         bytes: &[u8],
         source: &dyn Source,
         cx: &mut Context<'_, O>,
-    );
+    ) -> Option<Handover>;
 
     /// `len` bytes of a direction are missing from `offset` on.
     fn gap(
@@ -39,6 +40,15 @@ pub(crate) trait Reader<O: Observer> {
 
     /// The lowest offset of a direction whose location the reader or the observer may still ask for.
     fn keep_from(&self, direction: Direction, observer: &O) -> u64;
+}
+
+/// A connection goes on in another protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handover {
+    /// Which.
+    pub protocol: Protocol,
+    /// Offset of the first byte of the pushed ones that belongs to it.
+    pub offset: u64,
 }
 
 /// What observers need of bodies beyond their bytes.

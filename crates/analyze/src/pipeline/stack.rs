@@ -9,9 +9,10 @@ use dissect::flow::Direction;
 use super::detect::{Detector, Protocol};
 use super::fact::{Observer, Spoken, Unexplained};
 use super::http1::Http1;
-use super::protocol::{Context, Reader};
+use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
 use super::tls::Tls;
+use super::websocket::WebSocket;
 
 /// Both directions of one stream.
 #[derive(Debug)]
@@ -23,9 +24,22 @@ pub(crate) struct Stack<O: Observer> {
 enum Layer<O: Observer> {
     Detecting(Detector),
     Http1(Box<Http1<O>>),
+    WebSocket(Box<WebSocket<O>>),
     Tls(Box<Tls<O, Stack<O>>>),
     /// No protocol that is read here.
     Opaque,
+}
+
+impl<O: Observer> Layer<O> {
+    fn new(protocol: Protocol, cx: &Context<'_, O>) -> Self {
+        match (protocol, &cx.decryption) {
+            (Protocol::Http1, _) => Self::Http1(Box::new(Http1::new(cx.is_midstream))),
+            (Protocol::WebSocket, _) => Self::WebSocket(Box::new(WebSocket::new())),
+            (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
+            // A session within a session is not opened.
+            (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque,
+        }
+    }
 }
 
 impl<O: Observer> Stack<O> {
@@ -43,28 +57,34 @@ impl<O: Observer> Reader<O> for Stack<O> {
         bytes: &[u8],
         source: &dyn Source,
         cx: &mut Context<'_, O>,
-    ) {
-        match &mut self.layer {
+    ) -> Option<Handover> {
+        let handover = match &mut self.layer {
             Layer::Http1(http) => http.push(direction, offset, bytes, source, cx),
+            Layer::WebSocket(websocket) => websocket.push(direction, offset, bytes, source, cx),
             Layer::Tls(tls) => tls.push(direction, offset, bytes, source, cx),
-            Layer::Opaque => cx.unexplained(direction, offset, bytes, Unexplained::UnknownProtocol, source),
+            Layer::Opaque => {
+                cx.unexplained(direction, offset, bytes, Unexplained::UnknownProtocol, source);
+                None
+            }
             Layer::Detecting(detector) => {
-                let Some(protocol) = detector.push(direction, offset, bytes) else { return };
-                let held = std::mem::take(detector).into_held();
-                self.layer = match (protocol, &cx.decryption) {
-                    (Protocol::Http1, _) => Layer::Http1(Box::new(Http1::new(cx.is_midstream))),
-                    (Protocol::Tls, Some(decryption)) => {
-                        Layer::Tls(Box::new(Tls::new(decryption.keys, Stack::new())))
-                    }
-                    (Protocol::Tls, None) | (Protocol::Unknown, _) => Layer::Opaque,
-                };
-                for (direction, held) in held {
-                    if !held.bytes.is_empty() {
-                        self.push(direction, held.offset, &held.bytes, source, cx);
+                if let Some(protocol) = detector.push(direction, offset, bytes) {
+                    let held = std::mem::take(detector).into_held();
+                    self.layer = Layer::new(protocol, cx);
+                    for (direction, held) in held {
+                        if !held.bytes.is_empty() {
+                            self.push(direction, held.offset, &held.bytes, source, cx);
+                        }
                     }
                 }
+                None
             }
+        };
+        if let Some(Handover { protocol, offset: from }) = handover {
+            self.layer = Layer::new(protocol, cx);
+            let rest = bytes.get((from - offset) as usize..).unwrap_or_default();
+            self.push(direction, from, rest, source, cx);
         }
+        None
     }
 
     fn gap(
@@ -76,6 +96,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
         cx: &mut Context<'_, O>,
     ) {
         match &mut self.layer {
+            Layer::WebSocket(websocket) => websocket.gap(direction, offset, len, source, cx),
             Layer::Http1(http) => http.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
             Layer::Detecting(_) | Layer::Opaque => {}
@@ -85,6 +106,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
     fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         match self.layer {
             Layer::Http1(http) => http.finish(source, cx),
+            Layer::WebSocket(websocket) => websocket.finish(source, cx),
             Layer::Tls(tls) => tls.finish(source, cx),
             Layer::Detecting(detector) => {
                 for (direction, held) in detector.into_held() {
@@ -99,6 +121,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
     fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
         match &self.layer {
             Layer::Http1(http) => http.keep_from(direction, observer),
+            Layer::WebSocket(websocket) => websocket.keep_from(direction, observer),
             Layer::Tls(tls) => tls.keep_from(direction, observer),
             Layer::Detecting(detector) => detector.keep_from(direction).unwrap_or(u64::MAX),
             Layer::Opaque => u64::MAX,

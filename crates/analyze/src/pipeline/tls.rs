@@ -23,7 +23,7 @@ use super::fact::{
     Bound, Bytes, Fact, HandshakeFact, Observer, RecordBytes, RecordFact, Sequence, Spoken, TlsDirection,
     Unexplained,
 };
-use super::protocol::{Context, Decryption, Reader, Tools};
+use super::protocol::{Context, Decryption, Handover, Reader, Tools};
 use super::provenance::{DecodeChain, LocateBy, Location, Provenance, Source};
 
 /// The name of decryption in decode chains. No other version is decrypted.
@@ -139,12 +139,13 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
         bytes: &[u8],
         source: &dyn Source,
         cx: &mut Context<'_, O>,
-    ) {
+    ) -> Option<Handover> {
         self.feed(Input::Bytes(direction, offset, bytes), source, cx);
         if let Some(from) = self.sides[direction].dead_from {
             let explained = from.saturating_sub(offset).min(bytes.len() as u64) as usize;
             cx.keep_to_carve(direction, offset + explained as u64, &bytes[explained..]);
         }
+        None
     }
 
     fn gap(

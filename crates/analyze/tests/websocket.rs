@@ -1,0 +1,134 @@
+//! WebSocket (RFC 6455) over a captured connection: masked and fragmented messages are read, hashed and searched.
+
+mod support;
+
+use craft::conversation::Side;
+use exposure_schema::{Capture, Level, StringEntry};
+use support::{Bench, Line, Talk};
+
+const REQUEST: &str = r#"{"id":"call-0001","type":"tool_call","text":"a string that was asked"}"#;
+const ANSWER: &str = r#"{"id":"call-0001","type":"tool_result","text":"a string in the answer"}"#;
+
+const UPGRADE: &str = "GET /socket HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHING: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CONTINUATION: u8 = 0x0;
+const PING: u8 = 0x9;
+const LAST: u8 = 0x80;
+
+/// A frame with a short payload, masked as a client must.
+fn masked(opcode: u8, payload: &str) -> Vec<u8> {
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let body = payload.bytes().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
+    [opcode, 0x80 | payload.len() as u8].into_iter().chain(key).chain(body).collect()
+}
+
+fn unmasked(opcode: u8, payload: &str) -> Vec<u8> {
+    [&[opcode, payload.len() as u8], payload.as_bytes()].concat()
+}
+
+fn upgraded() -> Talk {
+    Talk::open().says(Side::Client, UPGRADE.as_bytes()).says(Side::Server, SWITCHING.as_bytes())
+}
+
+fn analyze(talk: &Talk) -> Capture {
+    let asked = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
+    let told = Line { agent: "agent-a", event: "received", at: 2, body: ANSWER };
+    Bench::new(&[asked, told]).analyze(&talk.made())
+}
+
+fn string<'c>(capture: &'c Capture, value: &str) -> &'c StringEntry {
+    capture.strings.iter().find(|string| string.value == value).expect("a known string")
+}
+
+fn levels(capture: &Capture) -> [(Level, Vec<&str>); 2] {
+    ["a string that was asked", "a string in the answer"].map(|value| {
+        let string = string(capture, value);
+        let layers = string.locations.first().map(|first| first.layers.iter().map(AsRef::as_ref).collect());
+        (string.level, layers.unwrap_or_default())
+    })
+}
+
+#[test]
+fn masked_requests_are_decoded_and_unmasked_answers_are_verbatim() {
+    let talk = upgraded()
+        .says(Side::Client, &masked(LAST | TEXT, REQUEST))
+        .says(Side::Server, &unmasked(LAST | TEXT, ANSWER));
+    let capture = analyze(&talk);
+    assert_eq!(levels(&capture), [(Level::Decoded, vec!["websocket", "mask"]), (Level::Verbatim, vec![])]);
+    let read: Vec<_> = capture.http.iter().map(|message| (message.body_bytes, message.complete)).collect();
+    assert_eq!(read[2..], [(REQUEST.len() as u64, true), (ANSWER.len() as u64, true)]);
+    assert_eq!(capture.http[2].first_frame, Some(6), "the frame behind the opening handshake");
+    assert_eq!(capture.completeness.messages_accounted, 2, "bodies are hashed");
+    assert_eq!(capture.completeness.unexplained_bytes, 0);
+}
+
+/// A masked request in fragments around a ping, and an answer in fragments.
+fn fragmented() -> Talk {
+    let (head, tail) = ANSWER.split_at(ANSWER.find("in the").expect("a part of the answer"));
+    upgraded()
+        .says(Side::Client, &masked(TEXT, &REQUEST[..20]))
+        .says(Side::Client, &masked(LAST | PING, "still there?"))
+        .says(Side::Client, &masked(LAST | CONTINUATION, &REQUEST[20..]))
+        .says(Side::Server, &[unmasked(BINARY, head), unmasked(LAST | CONTINUATION, tail)].concat())
+}
+
+/// `RENEW_CORPUS=1` writes the file anew.
+#[test]
+fn the_corpus_is_what_its_test_makes_and_is_read() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../corpus/websocket/masked-and-fragmented.pcap");
+    let asked = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
+    let bench = Bench::new(&[asked]);
+    bench.analyze(&fragmented().made());
+    let made = std::fs::read(bench.path()).expect("the capture");
+    if std::env::var_os("RENEW_CORPUS").is_some() {
+        std::fs::write(&path, &made).expect("the corpus");
+    }
+    let committed = std::fs::read(&path).expect("the corpus");
+    assert!(committed == made, "RENEW_CORPUS=1 cargo test -p analyze --test websocket");
+    let capture = bench.analyze_file(&committed);
+    assert_eq!(capture.completeness.messages_accounted, 1);
+}
+
+#[test]
+fn strings_across_fragments_and_control_frames_are_found() {
+    let talk = fragmented();
+    let capture = analyze(&talk);
+    let fragments = (Level::Decoded, vec!["websocket", "fragments"]);
+    assert_eq!(levels(&capture), [(Level::Decoded, vec!["websocket", "mask"]), fragments]);
+    assert_eq!(capture.completeness.messages_accounted, 2);
+    assert_eq!(capture.completeness.unexplained_bytes, 0);
+}
+
+#[test]
+fn a_masked_control_frame_is_searched() {
+    let talk = upgraded().says(Side::Client, &masked(LAST | PING, "a string that was asked"));
+    let capture = analyze(&talk);
+    assert_eq!(levels(&capture)[0], (Level::Decoded, vec!["websocket", "mask"]));
+}
+
+#[test]
+fn every_division_into_segments_gives_the_same_result() {
+    let client = [masked(TEXT, &REQUEST[..20]), masked(LAST | CONTINUATION, &REQUEST[20..])].concat();
+    for at in 1..client.len() {
+        let talk = upgraded().says(Side::Client, &client[..at]).says(Side::Client, &client[at..]);
+        let capture = analyze(&talk);
+        assert_eq!(levels(&capture)[0].0, Level::Decoded, "split at {at}");
+        assert_eq!(capture.completeness.messages_accounted, 1, "split at {at}");
+    }
+}
+
+#[test]
+fn what_is_no_websocket_is_unexplained() {
+    let talk = upgraded().says(Side::Client, &unmasked(LAST | TEXT, "no mask"));
+    let unexplained = analyze(&talk).completeness.unexplained;
+    assert_eq!(
+        unexplained[0].reason,
+        "not read as WebSocket: a WebSocket frame with the mask of the other side"
+    );
+    assert_eq!(unexplained[0].bytes, 9);
+}
