@@ -35,7 +35,7 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
     if !judged.is_empty() {
         heading(out, "What somebody on the wire can read of what the agents said")?;
         writeln!(out, "{}\n", levels(&judged))?;
-        heading(out, "CaptureReport")?;
+        heading(out, "Proof")?;
         for capture in &judged {
             proof(out, capture)?;
         }
