@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # CSS pixels, and device pixels for each: sharp on a high-resolution screen, and below 150 KB.
-width=900 height=340 scale=1.5
+width=900 height=302 scale=1.5
 
 # Only the side-by-side view, without its margins, buttons and captions. The handshake is left out, so that the same message
 # is on top on both sides.
