@@ -236,7 +236,7 @@ fn described(description: &str) -> Flag {
     }
     Flag {
         variable: bracketed("env").map(|set| set.trim_end_matches('=').to_owned()).unwrap_or_default(),
-        default: bracketed("default").unwrap_or_default(),
+        default: bracketed("default").unwrap_or_default().replace('`', ""),
         values,
     }
 }
