@@ -81,13 +81,14 @@ analyze:
 report:
 	@$(RUN) report -- $(REPORT_FLAGS)
 
-# Run the lab and replace the committed sample of its report, in both languages (needs Chromium for the PDF).
+# Run the lab and replace the committed sample of its report, in both languages, and the READMEs' pictures (needs Chromium).
 sample:
 	$(call BUILD,$(LAB) $(JUDGES))
 	@$(RUN) lab -- run http https
 	@$(RUN) analyze -- captures/http.pcap captures/https.pcap > /dev/null
 	@$(RUN) report -- --lang en --output analysis/sample/en --pdf
 	@$(RUN) report -- --lang ko --output analysis/sample/ko --pdf
+	@docs/pictures/make.sh
 
 # Make the lab's certificates in certs/, or renew what is about to expire.
 certs:
