@@ -1,12 +1,10 @@
 //! NSS key logs: the secrets of TLS connections, one a line, as `SSLKEYLOGFILE` makes programs write them (RFC 9850).
 //!
 //! A secret is found by the random of the ClientHello it belongs to. A line that cannot be read is reported and skipped.
-//! [`KeyLog::wrong_key_control`] makes the counter-proof: the same connections, every secret another one.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use aws_lc_rs::hmac;
 use memchr::memchr2;
 
 /// Most connections a key log may name: more than the 200,000 tiny flows of the largest measured capture, and about
@@ -21,9 +19,6 @@ pub const MAX_PROBLEMS: usize = 64;
 
 /// Longest secret of the supported hashes: SHA-384, and the master secret of TLS 1.2 (RFC 5246 §8.1).
 const MAX_SECRET: usize = 48;
-
-/// Fixed key of the derivation behind [`KeyLog::wrong_key_control`]; any constant does.
-const CONTROL_LABEL: &[u8] = b"plainsight wrong-key control";
 
 /// What a secret is for (RFC 9850 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,19 +100,6 @@ impl Secret {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// Another secret of the same length, always the same one for the same secret, from which it cannot be told apart
-    /// from a random one: `HMAC-SHA-384(label, secret)`.
-    #[must_use]
-    pub fn control(&self) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA384, CONTROL_LABEL);
-        let tag = hmac::sign(&key, self.as_bytes());
-        let mut bytes = [0; MAX_SECRET];
-        for (to, from) in bytes.iter_mut().zip(tag.as_ref()).take(usize::from(self.len)) {
-            *to = *from;
-        }
-        Self { bytes, len: self.len }
     }
 }
 
@@ -323,17 +305,6 @@ impl KeyLog {
     pub fn is_truncated(&self) -> bool {
         self.truncated
     }
-
-    /// The same connections and labels, every secret replaced by [`Secret::control`]. With it nothing may authenticate:
-    /// if something does, authentication proves nothing.
-    #[must_use]
-    pub fn wrong_key_control(&self) -> Self {
-        let replace = |(label, secret): &(Label, Secret)| (*label, secret.control());
-        let clients = self.clients.iter().map(|(random, client)| {
-            (*random, ClientSecrets { secrets: client.secrets.iter().map(replace).collect() })
-        });
-        Self { clients: clients.collect(), truncated: self.truncated, ..Self::default() }
-    }
 }
 
 /// The next line without its end, and what follows.
@@ -436,21 +407,6 @@ mod tests {
         let client = log.client(&RANDOM).unwrap();
         for shown in [format!("{log:?}"), format!("{client:#?}")] {
             assert!(!shown.contains("90") && !shown.to_lowercase().contains("5a"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn the_control_has_the_same_connections_and_other_secrets() {
-        let text = line("CLIENT_TRAFFIC_SECRET_0", &"ab".repeat(32), &"5a".repeat(32))
-            + &line("SERVER_TRAFFIC_SECRET_0", &"ab".repeat(32), &"5a".repeat(48));
-        let log = KeyLog::parse(text.as_bytes());
-        let wrong = log.wrong_key_control();
-        for label in [Label::ClientTrafficSecret0, Label::ServerTrafficSecret0] {
-            let right = log.client(&RANDOM).unwrap().secret(label).unwrap();
-            let other = wrong.client(&RANDOM).unwrap().secret(label).unwrap();
-            assert_eq!(right.as_bytes().len(), other.as_bytes().len());
-            assert_ne!(right, other);
-            assert_eq!(*other, right.control());
         }
     }
 

@@ -108,7 +108,7 @@ fn wire(records: &[(Direction, &str)], secrets: &[(&str, &str)]) -> Wire {
 }
 
 fn watch_with_keys(wire: &Wire) -> Seen {
-    watch(Session::with_control(wire.key_log()), &wire.sent)
+    watch(Session::new(Some(wire.key_log())), &wire.sent)
 }
 
 #[test]

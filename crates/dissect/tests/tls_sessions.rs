@@ -20,7 +20,7 @@ const CLIENT: Direction = Direction::ClientToServer;
 const SERVER: Direction = Direction::ServerToClient;
 
 fn watch_with_keys(wire: &Wire) -> Seen {
-    watch(Session::with_control(wire.key_log()), &wire.sent)
+    watch(Session::new(Some(wire.key_log())), &wire.sent)
 }
 
 fn client_hello(seen: &Seen) -> &dissect::tls::ClientHello {
@@ -170,7 +170,7 @@ fn keys_are_updated_in_both_directions() {
     let Some([Epoch::Application(client), Epoch::Application(server)]) = seen.epochs else { panic!() };
     assert!(client >= 3 && server >= 4, "{client} {server}");
     // One try for the handshake keys and one for each generation of the others.
-    assert_eq!(seen.counters(CLIENT).control_tries, client + 2);
+    assert_eq!(seen.wrong_keys[0].tries, client + 2);
     assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
 }
 
@@ -201,18 +201,25 @@ fn large_data_come_out_whole() {
     }
 }
 
+/// The same connections and labels with the first digit of every secret changed.
+fn with_other_secrets(keys: &str) -> Arc<KeyLog> {
+    let changed = keys.lines().map(|line| {
+        let (names, secret) = line.rsplit_once(' ').unwrap();
+        let digit = if secret.starts_with('0') { '1' } else { '0' };
+        format!("{names} {digit}{}\n", &secret[1..])
+    });
+    Arc::new(KeyLog::parse(changed.collect::<String>().as_bytes()))
+}
+
 #[test]
 fn with_wrong_keys_nothing_authenticates() {
     let wire = converse(&Setup::usual());
     let other = converse(&Setup::usual());
-    let wrong = Arc::new(wire.key_log().wrong_key_control());
-    let seen = watch(Session::with_control(wrong), &wire.sent);
+    let wrong = with_other_secrets(&wire.keys);
+    let seen = watch(Session::new(Some(wrong)), &wire.sent);
     assert_eq!(seen.plain, [vec![], vec![]]);
     for counters in &seen.counters {
-        assert_eq!(
-            (counters.authenticated, counters.authenticated_bytes, counters.control_opened),
-            (0, 0, 0)
-        );
+        assert_eq!((counters.authenticated, counters.authenticated_bytes), (0, 0));
         assert_eq!(counters.failed + counters.not_decrypted, counters.application_data_records);
         assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotAuthentic);
     }
@@ -264,7 +271,7 @@ fn the_order_of_the_directions_does_not_matter() {
             vec![(CLIENT, client.clone()), (SERVER, server.clone())],
             vec![(SERVER, server), (CLIENT, client)],
         ] {
-            let skewed = watch(Session::with_control(wire.key_log()), &sent);
+            let skewed = watch(Session::new(Some(wire.key_log())), &sent);
             skewed.assert_sealed();
             assert_eq!(skewed.counters, usual.counters);
             assert_eq!(skewed.plain, usual.plain);
@@ -281,7 +288,7 @@ fn the_roles_follow_the_hello() {
     let wire = converse(&Setup::usual());
     let swapped: Vec<_> =
         wire.sent.iter().map(|(direction, bytes)| (direction.opposite(), bytes.clone())).collect();
-    let seen = watch(Session::with_control(wire.key_log()), &swapped);
+    let seen = watch(Session::new(Some(wire.key_log())), &swapped);
     seen.assert_sealed();
     assert_eq!(seen.plain, [b"an answer".to_vec(), b"a question".to_vec()]);
 }
@@ -328,7 +335,7 @@ fn plaintext_records_after_encryption_are_unexplained() {
 fn a_capture_begun_after_the_handshake_says_so() {
     let wire = converse(&Setup::usual());
     // The client's Finished and what follows; the server's tickets and what follows.
-    let seen = watch(Session::with_control(wire.key_log()), &wire.sent[2..]);
+    let seen = watch(Session::new(Some(wire.key_log())), &wire.sent[2..]);
     assert!(seen.messages.is_empty());
     for counters in &seen.counters {
         assert!(counters.records > 0);
@@ -357,10 +364,10 @@ fn a_hole_anywhere_is_never_explained() {
             for length in [1, 40] {
                 let steps = with_hole(holed, direction, from, length);
                 let steps = std::iter::once(Step::Bytes(direction.opposite(), whole)).chain(steps);
-                let seen = watch_steps(Session::with_control(wire.key_log()), steps);
+                let seen = watch_steps(Session::new(Some(wire.key_log())), steps);
                 let counters = seen.counters(direction);
                 assert!(!counters.is_explained() && counters.gap_bytes > 0);
-                assert_eq!(counters.control_opened, 0);
+                assert_eq!(seen.wrong_keys[tls_support::at(direction)].authenticated, 0);
                 let plain = if direction == CLIENT { &b"a question"[..] } else { b"an answer" };
                 let found = &seen.plain[tls_support::at(direction)];
                 assert!(found.is_empty() || found == plain);
@@ -380,7 +387,7 @@ fn records_after_a_damaged_one_are_still_read() {
     let steps = with_hole(&client, CLIENT, before + 8, 3);
     let server = wire.stream(SERVER);
     let steps = std::iter::once(Step::Bytes(SERVER, &server)).chain(steps);
-    let seen = watch_steps(Session::with_control(wire.key_log()), steps);
+    let seen = watch_steps(Session::new(Some(wire.key_log())), steps);
     assert_eq!(seen.plain[0], b"one three");
     let counters = seen.counters(CLIENT);
     assert_eq!((counters.gap_bytes, counters.unexplained_bytes, counters.failed), (3, 4 + 17 - 3, 0));
@@ -389,7 +396,7 @@ fn records_after_a_damaged_one_are_still_read() {
     // The same with a flipped bit instead of a hole.
     let mut flipped = client.clone();
     flipped[before + 8] ^= 1;
-    let seen = watch(Session::with_control(wire.key_log()), &[(SERVER, server), (CLIENT, flipped)]);
+    let seen = watch(Session::new(Some(wire.key_log())), &[(SERVER, server), (CLIENT, flipped)]);
     assert_eq!(seen.plain[0], b"one three");
     let counters = seen.counters(CLIENT);
     assert_eq!((counters.failed, counters.unexplained_bytes), (1, 4 + 17));
@@ -412,7 +419,7 @@ fn truncated_anywhere_it_stops_honestly() {
         let seen = watch_with_keys(&cut);
         for direction in 0..2 {
             assert!(whole.plain[direction].starts_with(&seen.plain[direction]));
-            assert_eq!((seen.counters[direction].failed, seen.counters[direction].control_opened), (0, 0));
+            assert_eq!((seen.counters[direction].failed, seen.wrong_keys[direction].authenticated), (0, 0));
         }
     }
 }
@@ -430,7 +437,7 @@ fn a_flipped_byte_never_authenticates() {
                 let stream = &mut streams[tls_support::at(direction)];
                 stream[at] ^= flip;
                 let sent = [(CLIENT, streams[0].clone()), (SERVER, streams[1].clone())];
-                let seen = watch(Session::with_control(wire.key_log()), &sent);
+                let seen = watch(Session::new(Some(wire.key_log())), &sent);
                 let counters = seen.counters(direction);
                 assert!(!counters.is_explained(), "byte {at} of {direction:?}");
                 assert!(counters.first_unexplained.unwrap().stream_offset <= span.start);
@@ -452,7 +459,7 @@ fn a_flipped_byte_in_the_clear_is_survived() {
                 let mut streams = [wire.stream(CLIENT), wire.stream(SERVER)];
                 streams[tls_support::at(direction)][at] ^= flip;
                 let sent = [(CLIENT, streams[0].clone()), (SERVER, streams[1].clone())];
-                let seen = watch(Session::with_control(wire.key_log()), &sent);
+                let seen = watch(Session::new(Some(wire.key_log())), &sent);
                 assert!(b"a question".starts_with(&seen.plain[0][..]));
                 assert!(b"an answer".starts_with(&seen.plain[1][..]));
             }
@@ -485,7 +492,7 @@ fn protected_records(wire: &Wire) -> Vec<(Direction, std::ops::Range<u64>)> {
 #[test]
 fn events_may_be_ignored() {
     let wire = converse(&Setup::usual());
-    let mut session = Session::with_control(wire.key_log());
+    let mut session = Session::new(Some(wire.key_log()));
     let mut workspace = Workspace::new();
     let mut offsets = [0; 2];
     for (direction, bytes) in &wire.sent {
@@ -506,7 +513,7 @@ fn events_may_be_ignored() {
 fn a_header_in_pieces_that_is_none_adds_up() {
     let wire = converse(&Setup::usual());
     let pieces = [(CLIENT, vec![20]), (CLIENT, vec![20, 3, 3, 0, 0])];
-    let seen = watch(Session::with_control(wire.key_log()), &pieces);
+    let seen = watch(Session::new(Some(wire.key_log())), &pieces);
     assert_eq!((seen.counters[0].bytes, seen.counters[0].unexplained_bytes), (6, 6));
 }
 
@@ -534,7 +541,7 @@ proptest! {
                 rest = after;
             }
         }
-        prop_assert_eq!(watch(Session::with_control(wire.key_log()), &pieces), whole);
+        prop_assert_eq!(watch(Session::new(Some(wire.key_log())), &pieces), whole);
     }
 
     /// Any bytes at all, in any order of directions: no panic, and the counters add up (which `watch` checks).
@@ -545,7 +552,7 @@ proptest! {
         let direction = |client: bool| if client { CLIENT } else { SERVER };
         let sent: Vec<_> = pieces.into_iter().map(|(client, bytes)| (direction(client), bytes)).collect();
         let wire = converse(&Setup::usual());
-        watch(Session::with_control(wire.key_log()), &sent);
+        watch(Session::new(Some(wire.key_log())), &sent);
     }
 }
 

@@ -116,10 +116,6 @@ pub(crate) struct TlsRecords {
     pub failed: u64,
     /// Records that could not be tried.
     pub not_decrypted: u64,
-    /// Records tried with a wrong key.
-    pub control_tries: u64,
-    /// Of these, how many opened.
-    pub control_opened: u64,
 }
 
 /// One TLS connection.
@@ -303,8 +299,6 @@ impl TlsRecords {
         self.authenticated += counters.authenticated;
         self.failed += counters.failed;
         self.not_decrypted += counters.not_decrypted;
-        self.control_tries += counters.control_tries;
-        self.control_opened += counters.control_opened;
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod packet_list;
 pub(crate) mod round_trips;
 pub(crate) mod transcript;
 pub(crate) mod unexplained;
+pub(crate) mod wrong_keys;
 
 use std::collections::BTreeSet;
 
@@ -30,6 +31,7 @@ use self::messages::Messages;
 use self::packet_list::PacketList;
 use self::transcript::Transcripts;
 use self::unexplained::UnexplainedBytes;
+use self::wrong_keys::WrongKeys;
 use crate::pipeline::fact::{Bound, Bytes, Fact, FrameBytes, Observer};
 use crate::pipeline::frames::wire_len;
 use crate::pipeline::protocol::BodyNeeds;
@@ -50,6 +52,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub byte_counts: ByteCounts,
     /// TCP connections.
     pub connections: Connections,
+    /// Records tried with wrong keys.
+    pub wrong_keys: WrongKeys,
     /// Occurrences of the needles.
     pub hits: Hits<'k>,
     /// Messages.
@@ -84,6 +88,7 @@ impl<'k> CaptureObserver<'k> {
             packets: PacketList::default(),
             byte_counts: ByteCounts::default(),
             connections: Connections::default(),
+            wrong_keys: WrongKeys::default(),
             hits: Hits::new(known),
             messages: Messages::new(known),
             unexplained: UnexplainedBytes::default(),
@@ -156,6 +161,7 @@ impl Observer for CaptureObserver<'_> {
             Fact::TlsRecord(record) => {
                 self.packets.record(record);
                 self.connections.record(record);
+                self.wrong_keys.record(record);
             }
             Fact::TlsHandshake(handshake) => {
                 self.packets.handshake(handshake);

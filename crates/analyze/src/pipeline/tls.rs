@@ -79,10 +79,10 @@ struct ClearHandshake<O: Observer> {
 }
 
 impl<O: Observer, R: Reader<O>> Tls<O, R> {
-    /// A connection at its beginning. With a key log the wrong-key control runs beside it.
+    /// A connection at its beginning.
     pub(crate) fn new(keys: Option<&Arc<KeyLog>>, within: R) -> Self {
         Self {
-            session: keys.map_or_else(|| Session::new(None), |keys| Session::with_control(Arc::clone(keys))),
+            session: Session::new(keys.map(Arc::clone)),
             sides: PerDirection::from_fn(|_| Side::default()),
             within,
         }

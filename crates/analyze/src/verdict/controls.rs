@@ -4,6 +4,7 @@ use exposure_schema::{Controls, DecoyControl, PositiveControl, Summary, WrongKey
 
 use super::doubt::Doubt;
 use super::report::CaptureReport;
+use crate::observe::wrong_keys::WrongKeys;
 
 /// Judges the controls; one that failed or is missing is a doubt.
 pub(crate) fn judge(report: &CaptureReport<'_>, summary: &Summary) -> (Controls, Vec<Doubt>) {
@@ -63,8 +64,7 @@ fn wrong_key(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> Option<Wron
     if connections.tls == 0 || !report.has_keys {
         return None;
     }
-    let (tried, authenticated) =
-        (connections.tls_records.control_tries, connections.tls_records.control_opened);
+    let WrongKeys { tried, authenticated } = report.observed.wrong_keys;
     if authenticated > 0 {
         doubts.push(Doubt::WrongKeyOpened(authenticated));
     } else if tried == 0 {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::code::{CipherSuite, ContentType, HandshakeType, ProtocolVersion};
 use super::cursor::Malformed;
-use super::record::NotTls;
+use super::record::{HEADER_LEN, NotTls};
 use crate::keylog::Label;
 
 /// Counts of one direction. Complete after [`Session::finish`](super::Session::finish); then the kinds of bytes add up
@@ -41,13 +41,36 @@ pub struct RecordCounters {
     pub not_decrypted: u64,
     /// Decrypted application data in bytes.
     pub application_bytes: u64,
-    /// Openings tried with a wrong key.
-    pub control_tries: u64,
-    /// Openings under a wrong key that authenticated: must be 0.
-    pub control_opened: u64,
 }
 
 impl RecordCounters {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: 0,
+            header_bytes: 0,
+            handshake_bytes: 0,
+            change_cipher_spec_bytes: 0,
+            alert_bytes: 0,
+            authenticated_bytes: 0,
+            unexplained_bytes: 0,
+            first_unexplained: None,
+            gap_bytes: 0,
+            records: 0,
+            application_data_records: 0,
+            authenticated: 0,
+            failed: 0,
+            not_decrypted: 0,
+            application_bytes: 0,
+        }
+    }
+
+    /// Counts a record and its header.
+    pub(super) fn record(&mut self, content_type: ContentType) {
+        self.records += 1;
+        self.header_bytes += HEADER_LEN as u64;
+        self.application_data_records += u64::from(content_type == ContentType::APPLICATION_DATA);
+    }
+
     pub(super) fn unexplained(&mut self, bytes: u64, stream_offset: u64, reason: Reason) {
         self.unexplained_bytes += bytes;
         if self.first_unexplained.is_none_or(|first| stream_offset < first.stream_offset) {

@@ -1,4 +1,4 @@
-//! Traffic secret to record key, and the decryption of one record (RFC 8446 §5.2, §5.3, §7.2, §7.3).
+//! From a traffic secret to record keys, and the decryption of one record (RFC 9846 §5.2, §5.3, §7.2, §7.3).
 
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
@@ -7,34 +7,34 @@ use super::code::{CipherSuite, ContentType};
 use super::record::{HEADER_LEN, Header};
 use crate::keylog::Secret;
 
+/// How many records in a row may fail to authenticate before no more are tried. One damaged record leaves the sequence
+/// numbers intact, so a single failure need not be the end; wrong keys fail for all records, and trying a gigabyte of
+/// them is waste.
+pub const MAX_FAILURES: u32 = 16;
+
 /// Length of the authentication tag of every supported suite.
-pub(super) const TAG_LEN: usize = 16;
+const TAG_LEN: usize = 16;
 
-/// How many protected records of each direction and generation of keys are tried with a wrong key as well. Each try is
-/// as dear as a real decryption, and one forged record would need luck of 2^-128: more tries prove no more.
-pub const CONTROL_TRIES: u32 = 1;
+/// Longest output of the supported hashes: SHA-384.
+const MAX_HASH: usize = 48;
 
-/// A cipher suite that can be opened.
+/// The algorithms of a cipher suite that can be decrypted.
 #[derive(Clone, Copy)]
 pub(super) struct Suite {
+    id: CipherSuite,
     aead: &'static aead::Algorithm,
     hash: hkdf::Algorithm,
 }
 
 impl Suite {
-    pub(super) fn of(suite: CipherSuite) -> Option<Self> {
-        let (aead, hash) = match suite {
+    pub(super) fn of(id: CipherSuite) -> Option<Self> {
+        let (aead, hash) = match id {
             CipherSuite::TLS_AES_128_GCM_SHA256 => (&aead::AES_128_GCM, hkdf::HKDF_SHA256),
             CipherSuite::TLS_AES_256_GCM_SHA384 => (&aead::AES_256_GCM, hkdf::HKDF_SHA384),
             CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => (&aead::CHACHA20_POLY1305, hkdf::HKDF_SHA256),
             _ => return None,
         };
-        Some(Self { aead, hash })
-    }
-
-    /// Whether a traffic secret of this suite has this length: that of its hash.
-    pub(super) fn takes(self, secret: &Secret) -> bool {
-        self.hash.len() == secret.as_bytes().len()
+        Some(Self { id, aead, hash })
     }
 }
 
@@ -47,7 +47,7 @@ impl KeyType for Length {
     }
 }
 
-/// `HKDF-Expand-Label(secret, label, "", out.len())` (RFC 8446 §7.1).
+/// `HKDF-Expand-Label(secret, label, "", out.len())` (RFC 9846 §7.1).
 fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mut [u8]) -> Option<()> {
     const PREFIX: &[u8] = b"tls13 ";
     let length = u16::try_from(out.len()).ok()?.to_be_bytes();
@@ -58,14 +58,18 @@ fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mut [u8]) -> 
     prk.expand(&info, Length(out.len())).and_then(|okm| okm.fill(out)).ok()
 }
 
-/// A record key and its base nonce.
+/// A record key and its base nonce (RFC 9846 §7.3).
 struct RecordKey {
     key: LessSafeKey,
     iv: [u8; NONCE_LEN],
 }
 
 impl RecordKey {
+    /// `None` where the secret is not as long as the suite's hash.
     fn derive(suite: Suite, secret: &Secret) -> Option<Self> {
+        if suite.hash.len() != secret.as_bytes().len() {
+            return None;
+        }
         let mut key = [0; 32];
         let key = key.get_mut(..suite.aead.key_len())?;
         expand_label(suite, secret, b"key", key)?;
@@ -74,8 +78,9 @@ impl RecordKey {
         Some(Self { key: LessSafeKey::new(UnboundKey::new(suite.aead, key).ok()?), iv })
     }
 
-    /// Opens a fragment into `out`: the length of the inner plaintext. `out` is rubbish unless it authenticates.
-    fn open(&self, sequence: u64, header: Header, fragment: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Decrypts a fragment into `out` and returns the length of the inner plaintext. Unless the record authenticates,
+    /// `out` holds garbage.
+    fn decrypt(&self, sequence: u64, header: Header, fragment: &[u8], out: &mut [u8]) -> Option<usize> {
         let (ciphertext, tag) = fragment.split_at_checked(fragment.len().checked_sub(TAG_LEN)?)?;
         let mut nonce = self.iv;
         for (byte, of_sequence) in nonce.iter_mut().rev().zip(sequence.to_be_bytes().into_iter().rev()) {
@@ -89,85 +94,129 @@ impl RecordKey {
     }
 }
 
-/// The wrong key beside a right one.
-struct Control {
-    key: RecordKey,
-    left: u32,
-}
-
-/// Opens the records of one direction under one generation of keys.
+/// Decrypts the records of one direction under one generation of keys.
 pub(super) struct RecordDecrypter {
     suite: Suite,
     secret: Secret,
     key: RecordKey,
     sequence: u64,
-    control: Option<Control>,
-    with_control: bool,
+    records_tried: u64,
+    failures_in_a_row: u32,
 }
 
 /// The outcome of decrypting one record.
 pub(super) struct DecryptOutcome {
-    /// Length of the inner plaintext in the buffer, if it authenticated.
+    /// Length of the inner plaintext in the buffer, if the record authenticated.
     pub(super) inner: Option<usize>,
-    /// Whether the wrong key was tried on it.
-    pub(super) control_tried: bool,
-    /// Whether the wrong key opened it.
-    pub(super) control_opened: bool,
+    pub(super) tried: TriedKey,
+}
+
+/// The key that a record was tried with.
+pub(super) struct TriedKey {
+    suite: Suite,
+    secret: Secret,
+    pub(super) sequence: u64,
+    records_before: u64,
 }
 
 impl RecordDecrypter {
-    /// Keys from a traffic secret, with a wrong key beside it if wanted. `None` where the secret has another length
-    /// than the suite's hash.
-    pub(super) fn new(suite: Suite, secret: &Secret, with_control: bool) -> Option<Self> {
-        if !suite.takes(secret) {
-            return None;
-        }
-        let control = if with_control {
-            Some(Control { key: RecordKey::derive(suite, &secret.control())?, left: CONTROL_TRIES })
-        } else {
-            None
-        };
+    /// Derives the keys from a traffic secret; `None` where the secret is not as long as the suite's hash.
+    pub(super) fn new(suite: Suite, secret: &Secret) -> Option<Self> {
         let key = RecordKey::derive(suite, secret)?;
-        Some(Self { suite, secret: secret.clone(), key, sequence: 0, control, with_control })
+        Some(Self { suite, secret: secret.clone(), key, sequence: 0, records_tried: 0, failures_in_a_row: 0 })
     }
 
-    /// Tries to open one record with the current sequence number. The sequence number stays: see [`RecordDecrypter::advance`].
-    pub(super) fn open(&mut self, header: Header, fragment: &[u8], out: &mut [u8]) -> DecryptOutcome {
-        let mut outcome = DecryptOutcome { inner: None, control_tried: false, control_opened: false };
-        // The wrong key goes first: the right one then overwrites whatever it left in the buffer.
-        if let Some(control) = &mut self.control {
-            outcome.control_tried = true;
-            outcome.control_opened = control.key.open(self.sequence, header, fragment, out).is_some();
-            control.left -= 1;
-            if control.left == 0 {
-                self.control = None;
-            }
-        }
-        outcome.inner = self.key.open(self.sequence, header, fragment, out);
-        outcome
+    /// Tries to decrypt one record with the current sequence number, and keeps that number: the caller knows whether
+    /// the record counts (see [`RecordDecrypter::advance`]).
+    pub(super) fn decrypt(&mut self, header: Header, fragment: &[u8], out: &mut [u8]) -> DecryptOutcome {
+        let tried = TriedKey {
+            suite: self.suite,
+            secret: self.secret.clone(),
+            sequence: self.sequence,
+            records_before: self.records_tried,
+        };
+        self.records_tried += 1;
+        DecryptOutcome { inner: self.key.decrypt(self.sequence, header, fragment, out), tried }
     }
 
-    /// The record is over: the next one has the next sequence number.
+    /// Moves on to the next sequence number.
     pub(super) fn advance(&mut self) {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
+    /// Moves on behind a record that authenticated.
+    pub(super) fn succeeded(&mut self) {
+        self.advance();
+        self.failures_in_a_row = 0;
     }
 
-    /// The next generation of keys (RFC 8446 §7.2).
-    pub(super) fn update(&mut self) -> Option<()> {
-        let mut next = [0; 48];
+    /// Moves on behind a record that did not authenticate.
+    pub(super) fn failed(&mut self) {
+        self.advance();
+        self.failures_in_a_row += 1;
+    }
+
+    /// Whether [`MAX_FAILURES`] records in a row did not authenticate.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.failures_in_a_row >= MAX_FAILURES
+    }
+
+    /// Derives the next generation of keys (RFC 9846 §7.2). Should that fail, no further record is tried.
+    pub(super) fn update(&mut self) {
+        match self.next_generation() {
+            Some(next) => *self = next,
+            None => self.failures_in_a_row = MAX_FAILURES,
+        }
+    }
+
+    fn next_generation(&self) -> Option<Self> {
+        let mut next = [0; MAX_HASH];
         let next = next.get_mut(..self.suite.hash.len())?;
         expand_label(self.suite, &self.secret, b"traffic upd", next)?;
-        *self = Self::new(self.suite, &Secret::new(next)?, self.with_control)?;
-        Some(())
+        Self::new(self.suite, &Secret::new(next)?)
+    }
+}
+
+/// One attempt to decrypt a record: which keys it was tried with, whatever came of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DecryptAttempt<'a> {
+    /// Cipher suite of the keys.
+    pub cipher_suite: CipherSuite,
+    /// Traffic secret of the keys, in their generation.
+    pub secret: Secret,
+    /// Sequence number of the record under these keys.
+    pub sequence: u64,
+    /// How many records were tried with these keys before.
+    pub records_before: u64,
+    header: Header,
+    fragment: &'a [u8],
+}
+
+impl<'a> DecryptAttempt<'a> {
+    pub(super) fn new(tried: TriedKey, header: Header, fragment: &'a [u8]) -> Self {
+        Self {
+            cipher_suite: tried.suite.id,
+            secret: tried.secret,
+            sequence: tried.sequence,
+            records_before: tried.records_before,
+            header,
+            fragment,
+        }
+    }
+
+    /// Whether the record authenticates under the keys of another traffic secret, all else being equal. `None` where
+    /// that secret has the wrong length for the cipher suite. Costs as much as a real decryption.
+    #[must_use]
+    pub fn authenticates_under(&self, secret: &Secret) -> Option<bool> {
+        let key = RecordKey::derive(Suite::of(self.cipher_suite)?, secret)?;
+        let mut out = vec![0; self.fragment.len()];
+        Some(key.decrypt(self.sequence, self.header, self.fragment, &mut out).is_some())
     }
 }
 
 /// The inner plaintext without its padding: content type, length of the content, length of the padding
-/// (RFC 8446 §5.4). Without any non-zero byte there is no content type.
+/// (RFC 9846 §5.4). Without any non-zero byte there is no content type.
 pub(super) fn strip_padding(inner: &[u8]) -> (ContentType, usize, usize) {
     match inner.iter().rposition(|byte| *byte != 0) {
         Some(at) => (ContentType(inner.get(at).copied().unwrap_or_default()), at, inner.len() - at - 1),
@@ -184,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_the_rfc_8448_handshake() {
+    fn derives_the_keys_of_rfc_8448() {
         // RFC 8448 §3, "derive write traffic keys for handshake data", server.
         let suite = Suite::of(CipherSuite::TLS_AES_128_GCM_SHA256).unwrap();
         let secret =
@@ -197,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_stripped_and_counted() {
+    fn strips_and_counts_padding() {
         assert_eq!(strip_padding(&[1, 2, 23, 0, 0]), (ContentType::APPLICATION_DATA, 2, 2));
         assert_eq!(strip_padding(&[22]), (ContentType::HANDSHAKE, 0, 0));
         assert_eq!(strip_padding(&[0, 0]), (ContentType(0), 0, 2));

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::code::{Alert, ContentType};
 use super::counters::{NotDecrypted, Reason};
+use super::decrypt::DecryptAttempt;
 use super::handshake::Message;
 use super::record::Header;
 use crate::flow::Direction;
@@ -32,6 +33,8 @@ pub struct Record<'a> {
     pub header: Header,
     /// What is in it.
     pub content: Content<'a>,
+    /// The last attempt to decrypt it, if there was one.
+    pub attempt: Option<DecryptAttempt<'a>>,
 }
 
 /// What is in a record.

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, CertificateCache};
 use super::code::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
 use super::cursor::{Cursor, Malformed, Parsed};
+use super::handshake_deframer::DeframedMessage;
 
 /// Most certificates of one message that are read; real chains have two to four. The others are counted only.
 pub const MAX_CERTIFICATES: usize = 16;
@@ -67,6 +68,40 @@ pub enum Message {
 }
 
 impl Message {
+    /// Reads a message by its type.
+    pub(super) fn read(
+        deframed: &DeframedMessage<'_>,
+        is_tls13: bool,
+        certificates: &mut CertificateCache,
+    ) -> Self {
+        let (message_type, length) = (deframed.message_type, deframed.length);
+        let Some(body) = deframed.body else { return Self::TooLong { message_type, length } };
+        let read = match message_type {
+            HandshakeType::CLIENT_HELLO => {
+                ClientHello::parse(body).map(|hello| Self::ClientHello(Box::new(hello)))
+            }
+            HandshakeType::SERVER_HELLO => {
+                ServerHello::parse(body).map(|hello| Self::ServerHello(Box::new(hello)))
+            }
+            HandshakeType::CERTIFICATE => {
+                parse_chain(body, is_tls13, |der| certificates.read(der)).map(Self::Certificate)
+            }
+            HandshakeType::ENCRYPTED_EXTENSIONS => {
+                EncryptedExtensions::parse(body).map(Self::EncryptedExtensions)
+            }
+            HandshakeType::NEW_SESSION_TICKET if is_tls13 => {
+                NewSessionTicket::parse(body).map(Self::NewSessionTicket)
+            }
+            HandshakeType::KEY_UPDATE => {
+                parse_key_update(body).map(|update_requested| Self::KeyUpdate { update_requested })
+            }
+            HandshakeType::FINISHED => Ok(Self::Finished),
+            HandshakeType::END_OF_EARLY_DATA => Ok(Self::EndOfEarlyData),
+            _ => Ok(Self::Other { message_type, length }),
+        };
+        read.unwrap_or_else(|error| Self::Malformed { message_type, error })
+    }
+
     /// Its type on the wire.
     #[must_use]
     pub fn message_type(&self) -> HandshakeType {
@@ -401,7 +436,7 @@ impl NewSessionTicket {
 
 /// Reads the body of a Certificate message, in the form of TLS 1.3 or of the versions before it. `read` turns one DER
 /// certificate into facts.
-pub(super) fn parse_chain(
+fn parse_chain(
     body: &[u8],
     is_tls13: bool,
     mut read: impl FnMut(&[u8]) -> Arc<Certificate>,
@@ -427,7 +462,7 @@ pub(super) fn parse_chain(
 }
 
 /// Reads the body of a KeyUpdate: one byte, 0 or 1 (RFC 8446 §4.6.3).
-pub(super) fn parse_key_update(body: &[u8]) -> Parsed<bool> {
+fn parse_key_update(body: &[u8]) -> Parsed<bool> {
     let mut cursor = Cursor::new(body);
     let wrong = cursor.wrong("request_update");
     let requested = cursor.u8("request_update")?;

@@ -33,16 +33,24 @@ impl DeframedMessage<'_> {
 #[derive(Debug, Default)]
 pub(super) struct HandshakeDeframer {
     partial: Vec<u8>,
-    /// Of a message over the bound: bytes of its body still to come.
-    skipping: Option<(HandshakeType, usize, usize)>,
+    /// A message over the bound, whose body is passed over.
+    skipped: Option<SkippedMessage>,
     /// Stream offset of the record in which the unfinished message begins.
     from: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SkippedMessage {
+    message_type: HandshakeType,
+    length: u32,
+    /// Bytes of the body still to come.
+    missing: u32,
 }
 
 impl HandshakeDeframer {
     /// Whether a message is unfinished.
     pub(super) fn is_unfinished(&self) -> bool {
-        self.skipping.is_some() || !self.partial.is_empty()
+        self.skipped.is_some() || !self.partial.is_empty()
     }
 
     /// Adds the handshake bytes of one record, whose stream offsets are `record`, and calls `each` for every message
@@ -58,15 +66,15 @@ impl HandshakeDeframer {
                 self.from = record.start;
             }
             let range = self.from..record.end;
-            if let Some((message_type, length, wanted)) = self.skipping {
-                let taken = wanted.min(rest.len());
+            if let Some(skipped) = &mut self.skipped {
+                let taken = rest.len().min(skipped.missing as usize);
                 rest = rest.get(taken..).unwrap_or_default();
-                if taken < wanted {
-                    self.skipping = Some((message_type, length, wanted - taken));
-                    continue;
+                skipped.missing -= taken as u32;
+                let SkippedMessage { message_type, length, missing } = *skipped;
+                if missing == 0 {
+                    self.skipped = None;
+                    each(DeframedMessage { message_type, body: None, length: length as usize, range });
                 }
-                self.skipping = None;
-                each(DeframedMessage { message_type, body: None, length, range });
                 continue;
             }
             if self.partial.is_empty()
@@ -97,7 +105,9 @@ impl HandshakeDeframer {
         let Some((message_type, length, _)) = header(&self.partial) else { return rest };
         if length > MAX_HANDSHAKE_MESSAGE {
             self.partial.clear();
-            self.skipping = Some((message_type, length, length));
+            // The length has 24 bits on the wire.
+            let length = length as u32;
+            self.skipped = Some(SkippedMessage { message_type, length, missing: length });
             return rest;
         }
         let rest = self.take(rest, MESSAGE_HEADER + length);

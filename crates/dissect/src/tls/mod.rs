@@ -14,33 +14,42 @@
 //! No signature or certificate is verified here: what counts as proof is that a record authenticates under its key.
 
 mod certificate;
+mod clear;
 mod code;
 mod counters;
 mod cursor;
 mod decrypt;
+mod direction;
 mod event;
+mod feed;
 mod handshake;
 mod handshake_deframer;
+mod held;
+mod negotiation;
 mod plaintext;
+mod protected;
 pub mod record;
 mod session;
+mod workspace;
 
 pub use certificate::{CERTIFICATE_CACHE, Certificate, CertificateFields, MAX_SUBJECT_ALT_NAMES};
+pub use clear::MAX_CHANGE_CIPHER_SPECS;
 pub use code::{
     Alert, AlertDescription, AlertLevel, CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup,
     ProtocolVersion, is_grease,
 };
 pub use counters::{NotDecrypted, Reason, RecordCounters, Unexplained};
 pub use cursor::Malformed;
-pub use decrypt::CONTROL_TRIES;
+pub use decrypt::{DecryptAttempt, MAX_FAILURES};
 pub use event::{Anomaly, Content, DecryptedRecord, Epoch, Event, Handshake, Record};
+pub use feed::Feed;
 pub use handshake::{
     CertificateChain, ClientHello, EncryptedExtensions, MAX_CERTIFICATES, Message, NewSessionTicket,
     ServerHello,
 };
 pub use handshake_deframer::MAX_HANDSHAKE_MESSAGE;
+pub use held::MAX_HELD_BYTES;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
-pub use session::{
-    Feed, MAX_CHANGE_CIPHER_SPECS, MAX_FAILURES, MAX_HELD_BYTES, MAX_SPARE_BUFFERS, Session, Workspace,
-};
+pub use session::Session;
+pub use workspace::{MAX_SPARE_BUFFERS, Workspace};

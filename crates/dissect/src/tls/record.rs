@@ -176,10 +176,20 @@ pub struct RecordDeframer {
     /// Stream offset of the current record's header.
     record_offset: u64,
     partial: Vec<u8>,
-    /// Of a record with a hole in it: its header, the bytes still to come, the bytes seen.
-    damaged: Option<(Header, u64, u64)>,
+    /// A record with a hole in it.
+    damaged: Option<DamagedRecord>,
     /// Whether the version is known to be TLS 1.3, whose records are shorter.
     is_tls13: bool,
+}
+
+/// Its lengths are at most that of a record, header included.
+#[derive(Clone, Copy, Debug)]
+struct DamagedRecord {
+    header: Header,
+    /// Bytes still to come.
+    missing: u32,
+    /// Bytes seen.
+    seen: u32,
 }
 
 impl RecordDeframer {
@@ -193,7 +203,7 @@ impl RecordDeframer {
     #[must_use]
     pub fn unfinished(&self) -> Option<(u64, u64)> {
         match self.damaged {
-            Some((_, _, seen)) => Some((self.record_offset, seen)),
+            Some(damaged) => Some((self.record_offset, u64::from(damaged.seen))),
             None => (!self.partial.is_empty()).then_some((self.record_offset, self.partial.len() as u64)),
         }
     }
@@ -210,8 +220,8 @@ impl RecordDeframer {
     /// Takes from `input` up to the end of one record: the number of bytes taken, and what was found. A record that was
     /// split over calls is swapped into `assembled`, whose old buffer serves the next one.
     pub fn step(&mut self, input: &[u8], assembled: &mut Vec<u8>) -> (usize, Step) {
-        if let Some((header, wanted, seen)) = self.damaged {
-            return self.skip(header, wanted, seen, input.len());
+        if let Some(damaged) = self.damaged {
+            return self.skip(damaged, input.len());
         }
         if self.partial.is_empty() {
             self.record_offset = self.next_offset;
@@ -281,34 +291,36 @@ impl RecordDeframer {
     }
 
     /// Passes over the rest of a record with a hole.
-    fn skip(&mut self, header: Header, wanted: u64, seen: u64, available: usize) -> (usize, Step) {
-        let taken = usize::try_from(wanted).map_or(available, |wanted| wanted.min(available));
-        let (wanted, seen) = (wanted - taken as u64, seen + taken as u64);
-        if wanted == 0 {
+    fn skip(&mut self, mut damaged: DamagedRecord, available: usize) -> (usize, Step) {
+        let taken =
+            u32::try_from(available).map_or(damaged.missing, |available| available.min(damaged.missing));
+        damaged.missing -= taken;
+        damaged.seen += taken;
+        let consumed = taken as usize;
+        if damaged.missing == 0 {
             self.damaged = None;
-            return (taken, self.complete(header, taken as u64, Place::Damaged { seen }));
+            let place = Place::Damaged { seen: damaged.seen.into() };
+            return (consumed, self.complete(damaged.header, taken.into(), place));
         }
-        self.damaged = Some((header, wanted, seen));
-        self.next_offset += taken as u64;
-        (taken, Step::NeedMore)
+        self.damaged = Some(damaged);
+        self.next_offset += u64::from(taken);
+        (consumed, Step::NeedMore)
     }
 
     /// `length` bytes of the stream are missing here.
     pub fn gap(&mut self, length: u64) -> AfterGap {
-        let (header, wanted, seen) = match self.damaged {
-            Some(damaged) => damaged,
-            None => {
-                let Some(header) = self.partial.first_chunk().map(Header::read) else {
-                    return AfterGap::Lost;
-                };
-                let seen = self.partial.len() as u64;
-                (header, HEADER_LEN as u64 + u64::from(header.length) - seen, seen)
-            }
-        };
-        // A hole that ends with the record is taken for inside: the next header proves it or not.
-        let Some(wanted) = wanted.checked_sub(length) else { return AfterGap::Lost };
+        let known = self.damaged.or_else(|| {
+            let header = self.partial.first_chunk().map(Header::read)?;
+            // The buffer holds less than a record: a complete one leaves it at once.
+            let seen = self.partial.len() as u32;
+            Some(DamagedRecord { header, missing: HEADER_LEN as u32 + u32::from(header.length) - seen, seen })
+        });
+        let Some(damaged) = known else { return AfterGap::Lost };
+        // A hole that ends with the record counts as inside it: the next header confirms that or not.
+        let missing = u32::try_from(length).ok().and_then(|length| damaged.missing.checked_sub(length));
+        let Some(missing) = missing else { return AfterGap::Lost };
         self.partial.clear();
-        self.damaged = Some((header, wanted, seen));
+        self.damaged = Some(DamagedRecord { missing, ..damaged });
         self.next_offset += length;
         AfterGap::InsideRecord
     }

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use dissect::flow::Direction;
-use dissect::keylog::KeyLog;
+use dissect::keylog::{KeyLog, Secret};
 use dissect::tls::{
-    Content, ContentType, Epoch, Event, Handshake, Message, PlaintextMap, Reason, RecordCounters, Session,
-    Workspace,
+    Content, ContentType, DecryptAttempt, Epoch, Event, Handshake, Message, PlaintextMap, Reason,
+    RecordCounters, Session, Workspace,
 };
 
 /// Bytes of both directions in the order in which they were sent, and the key log.
@@ -53,10 +53,32 @@ pub(crate) struct Seen {
     pub(crate) plain: [Vec<u8>; 2],
     /// Accounts: client's, server's.
     pub(crate) counters: [RecordCounters; 2],
+    /// Attempts with wrong keys: client's, server's.
+    pub(crate) wrong_keys: [WrongKeys; 2],
     /// Alerts that were decrypted.
     pub(crate) alerts: Vec<(Direction, String)>,
     pub(crate) epochs: Option<[Epoch; 2]>,
     pub(crate) anomalies: Vec<(Direction, Reason)>,
+}
+
+/// The first record under each generation of keys, tried with another secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WrongKeys {
+    pub(crate) tries: u64,
+    pub(crate) authenticated: u64,
+}
+
+impl WrongKeys {
+    fn observe(&mut self, attempt: &DecryptAttempt<'_>) {
+        if attempt.records_before > 0 {
+            return;
+        }
+        let mut wrong = attempt.secret.as_bytes().to_vec();
+        wrong[0] ^= 1;
+        let authenticates = attempt.authenticates_under(&Secret::new(&wrong).unwrap()).unwrap();
+        self.tries += 1;
+        self.authenticated += u64::from(authenticates);
+    }
 }
 
 pub(crate) fn at(direction: Direction) -> usize {
@@ -88,9 +110,12 @@ impl Seen {
     pub(crate) fn assert_sealed(&self) {
         for counters in &self.counters {
             assert!(counters.is_explained(), "{counters:#?}");
-            assert_eq!((counters.failed, counters.not_decrypted, counters.control_opened), (0, 0, 0));
-            assert!(counters.control_tries > 0);
+            assert_eq!((counters.failed, counters.not_decrypted), (0, 0));
             assert!(counters.authenticated > 0);
+        }
+        for wrong_keys in &self.wrong_keys {
+            assert!(wrong_keys.tries > 0);
+            assert_eq!(wrong_keys.authenticated, 0);
         }
     }
 }
@@ -166,6 +191,11 @@ fn note(seen: &mut Seen, maps: &mut [PlaintextMap; 2], event: Event<'_>) {
         Event::Record(record) => {
             seen.events.push(format!("{:?} {record:?}", record.direction));
             maps[at(record.direction)].push(&record);
+            if let Some(attempt) = &record.attempt {
+                let is_authentic = matches!(record.content, Content::Decrypted(_));
+                assert_eq!(attempt.authenticates_under(&attempt.secret), Some(is_authentic));
+                seen.wrong_keys[at(record.direction)].observe(attempt);
+            }
             if let Content::Decrypted(decrypted) = &record.content {
                 if let Some(alert) = decrypted.alert() {
                     seen.alerts.push((record.direction, alert.description.to_string()));

@@ -1,0 +1,202 @@
+//! Records in the clear: change_cipher_spec, alerts, and the handshake messages that may stand there.
+
+use std::ops::Range;
+
+use super::certificate::CertificateCache;
+use super::code::{Alert, ContentType, HandshakeType};
+use super::counters::{NotDecrypted, Reason};
+use super::direction::Phase;
+use super::event::{Epoch, Handshake};
+use super::handshake::Message;
+use super::handshake_deframer::DeframedMessage;
+use super::session::{JudgedContent, Queued, Session};
+use crate::flow::Direction;
+
+/// Records of `change_cipher_spec` that a direction may send. TLS 1.3 and 1.2 know one (RFC 9846 §D.4, RFC 5246 §7.1);
+/// stacks exist that send one with each of two flights around a HelloRetryRequest. Any number of them, with a version in
+/// each, would be a channel. Further ones are unexplained.
+pub const MAX_CHANGE_CIPHER_SPECS: u64 = 2;
+
+impl Session {
+    /// Judges a record whose outer type is not `application_data`.
+    pub(super) fn in_the_clear(
+        &mut self,
+        direction: Direction,
+        content_type: ContentType,
+        range: &Range<u64>,
+        fragment: &[u8],
+        certificates: &mut CertificateCache,
+    ) -> JudgedContent {
+        let length = fragment.len() as u64;
+        let counters = &mut self.state_mut(direction).counters;
+        match content_type {
+            ContentType::CHANGE_CIPHER_SPEC => self.change_cipher_spec(direction, range, fragment),
+            _ if counters.authenticated > 0 => {
+                let reason = Reason::PlaintextAfterEncryption(content_type);
+                self.unexplained(direction, length, range.clone(), reason);
+                JudgedContent::Unexpected
+            }
+            ContentType::HANDSHAKE => self.clear_handshake(direction, range, fragment, certificates),
+            ContentType::ALERT => {
+                let alert = Alert::parse(fragment);
+                match alert {
+                    Some(_) => counters.alert_bytes += length,
+                    None => self.unexplained(direction, length, range.clone(), Reason::Alert),
+                }
+                JudgedContent::Alert(alert)
+            }
+            _ => {
+                let reason = Reason::UnexpectedContentType(content_type);
+                self.unexplained(direction, length, range.clone(), reason);
+                JudgedContent::Unexpected
+            }
+        }
+    }
+
+    fn change_cipher_spec(
+        &mut self,
+        direction: Direction,
+        range: &Range<u64>,
+        fragment: &[u8],
+    ) -> JudgedContent {
+        let state = self.state_mut(direction);
+        let well_formed = fragment == [1]
+            && !matches!(state.phase, Phase::Application { .. })
+            && state.counters.change_cipher_spec_bytes < MAX_CHANGE_CIPHER_SPECS;
+        state.saw_change_cipher_spec = true;
+        if well_formed {
+            state.counters.change_cipher_spec_bytes += 1;
+        } else {
+            self.unexplained(direction, fragment.len() as u64, range.clone(), Reason::ChangeCipherSpec);
+        }
+        JudgedContent::ChangeCipherSpec { well_formed }
+    }
+
+    fn clear_handshake(
+        &mut self,
+        direction: Direction,
+        range: &Range<u64>,
+        fragment: &[u8],
+        certificates: &mut CertificateCache,
+    ) -> JudgedContent {
+        let is_client = self.negotiation.is_client(direction);
+        let state = self.state_mut(direction);
+        if matches!(state.phase, Phase::Opaque) {
+            let why = if is_client { NotDecrypted::NoClientHello } else { NotDecrypted::NoServerHello };
+            return self.not_decrypted(direction, fragment, range, why);
+        }
+        if state.unfinished.bytes == 0 {
+            state.unfinished.from = range.start;
+        }
+        state.unfinished.bytes += fragment.len() as u64;
+        let mut deframer = std::mem::take(&mut state.handshake_deframer);
+        deframer.push(fragment, range, |deframed| self.clear_message(direction, &deframed, certificates));
+        self.state_mut(direction).handshake_deframer = deframer;
+        JudgedContent::Handshake
+    }
+
+    /// Takes a handshake message in the clear, if it belongs there.
+    fn clear_message(
+        &mut self,
+        direction: Direction,
+        deframed: &DeframedMessage<'_>,
+        certificates: &mut CertificateCache,
+    ) {
+        let kind = deframed.message_type;
+        let is_expected = self.expects(direction, kind);
+        let message = if is_expected {
+            Message::read(deframed, false, certificates)
+        } else {
+            Message::Other { message_type: kind, length: deframed.length }
+        };
+        let fits = match &message {
+            Message::ClientHello(hello) => self.negotiation.fits_client_hello(hello),
+            Message::ServerHello(hello) => self.negotiation.fits_server_hello(hello),
+            _ => true,
+        };
+        let reason = match &message {
+            _ if !is_expected || !fits => Some(Reason::UnexpectedHandshake(kind)),
+            Message::Malformed { error, .. } => Some(Reason::Handshake(kind, *error)),
+            Message::TooLong { .. } => Some(Reason::HandshakeTooLong(kind)),
+            _ => None,
+        };
+        if fits {
+            self.advance_by(direction, &message);
+        }
+        self.count_message(direction, deframed, reason);
+        let range = deframed.range.clone();
+        self.queue.push_back(Queued::Handshake(Handshake {
+            direction,
+            range,
+            was_encrypted: false,
+            message,
+        }));
+    }
+
+    /// Whether a message of this type may come now.
+    fn expects(&mut self, direction: Direction, kind: HandshakeType) -> bool {
+        let phase = &self.state_mut(direction).phase;
+        let (is_first, is_after_hello) = (matches!(phase, Phase::AwaitingHello), phase.is_after_hello());
+        let is_clear = phase.epoch() == Epoch::Clear;
+        let may_be_first = is_first || matches!(phase, Phase::AwaitingSecondHello);
+        match kind {
+            HandshakeType::CLIENT_HELLO => {
+                is_first && self.negotiation.expects_client_hello(direction)
+                    || is_clear && self.negotiation.expects_second_client_hello(direction)
+            }
+            HandshakeType::SERVER_HELLO => may_be_first && self.negotiation.may_be_server(direction),
+            // In TLS 1.3 all of these are encrypted.
+            HandshakeType::HELLO_REQUEST
+            | HandshakeType::NEW_SESSION_TICKET
+            | HandshakeType::CERTIFICATE
+            | HandshakeType::SERVER_KEY_EXCHANGE
+            | HandshakeType::CERTIFICATE_REQUEST
+            | HandshakeType::SERVER_HELLO_DONE
+            | HandshakeType::CERTIFICATE_VERIFY
+            | HandshakeType::CLIENT_KEY_EXCHANGE
+            | HandshakeType::CERTIFICATE_STATUS => is_after_hello && self.negotiation.is_before_tls13(),
+            _ => false,
+        }
+    }
+
+    /// Moves negotiation and direction on by a message in the clear.
+    fn advance_by(&mut self, direction: Direction, message: &Message) {
+        match message {
+            Message::ClientHello(hello) => {
+                self.negotiation.client_hello(direction, hello);
+                self.state_mut(direction).phase.client_hello(hello.offers_early_data);
+            }
+            Message::ServerHello(hello) => {
+                self.negotiation.server_hello(direction, hello);
+                let phase = &mut self.state_mut(direction).phase;
+                match hello.is_hello_retry_request {
+                    true => phase.hello_retry_request(),
+                    false => phase.server_hello(),
+                }
+                self.expect_chosen_version();
+            }
+            _ => self.state_mut(direction).phase.begins_without_hello(),
+        }
+    }
+
+    /// Counts the bytes of a message, which are no longer unfinished.
+    fn count_message(
+        &mut self,
+        direction: Direction,
+        deframed: &DeframedMessage<'_>,
+        reason: Option<Reason>,
+    ) {
+        let bytes = deframed.wire_length();
+        let state = self.state_mut(direction);
+        let unfinished = &mut state.unfinished;
+        unfinished.bytes = unfinished.bytes.saturating_sub(bytes);
+        if unfinished.bytes > 0 {
+            // What is left of this record begins the next message.
+            unfinished.from = deframed.range.end.saturating_sub(unfinished.bytes);
+        }
+        match reason {
+            None => state.counters.handshake_bytes += bytes,
+            Some(reason) => self.unexplained(direction, bytes, deframed.range.clone(), reason),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One direction of a session: its phases, and every transition between them.
+//!
+//! ```text
+//!                              ┌───────────────┐  HelloRetryRequest   ┌─────────────────────┐
+//!                              │ AwaitingHello │─────────────────────>│ AwaitingSecondHello │
+//!                              └───────────────┘                      └─────────────────────┘
+//!    any other first record, │   │           │ ClientHello,                      │ ServerHello
+//!    or the hello is damaged │   │           │ ServerHello                       │
+//!               ┌────────────┘   │           └─────────────┬─────────────────────┘
+//!               v                │ ClientHello             │
+//!          ┌────────┐            │ that offers 0-RTT       │
+//!          │ Opaque │            v                         │
+//!          └────────┘      ┌───────────┐                   │
+//!                          │ EarlyData │                   │
+//!                          └───────────┘                   │
+//!       EndOfEarlyData, second │                           │
+//!       ClientHello, or record │                           │
+//!       under handshake keys   v                           │
+//!                          ┌───────────┐                   │
+//!                          │ Handshake │<──────────────────┘
+//!                          └───────────┘
+//!                own Finished  │
+//!                              v
+//!                          ┌─────────────────────────┐
+//!                          │ Application(generation) │──┐
+//!                          └─────────────────────────┘  │ KeyUpdate: generation + 1
+//!                                               ^───────┘
+//! ```
+//!
+//! The keys belong to the phase (RFC 9846 §7): 0-RTT keys, handshake keys, and application keys by generation. Below
+//! the phase, the framing is either alive or dead. Dead, the direction yields no further records and all its bytes are
+//! unexplained. It keeps its phase then, because records from before may still wait for the peer's hello.
+
+use super::counters::{Reason, RecordCounters};
+use super::decrypt::RecordDecrypter;
+use super::event::Epoch;
+use super::handshake_deframer::HandshakeDeframer;
+use super::held::HeldRecords;
+use super::record::RecordDeframer;
+
+/// What a session knows of one direction.
+#[derive(Debug, Default)]
+pub(super) struct DirectionState {
+    pub(super) framing: Framing,
+    pub(super) phase: Phase,
+    pub(super) handshake_deframer: HandshakeDeframer,
+    pub(super) unfinished: UnfinishedMessage,
+    /// `None` while no record waits.
+    pub(super) held: Option<Box<HeldRecords>>,
+    /// Up to TLS 1.2, every record after it is encrypted.
+    pub(super) saw_change_cipher_spec: bool,
+    pub(super) counters: RecordCounters,
+}
+
+/// Plaintext handshake bytes whose message is not complete.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct UnfinishedMessage {
+    /// Stream offset of the first of them.
+    pub(super) from: u64,
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Framing {
+    Records(RecordDeframer),
+    /// No further records; the reason why every byte is unexplained.
+    Dead(Reason),
+}
+
+/// The phase of one direction. The diagram is at the top of this file.
+#[derive(Default)]
+pub(super) enum Phase {
+    #[default]
+    AwaitingHello,
+    /// A HelloRetryRequest went this way; the ServerHello is still to come.
+    AwaitingSecondHello,
+    /// The ClientHello offers 0-RTT data, and they may still come.
+    EarlyData(Box<EarlyData>),
+    /// The hello is complete; handshake keys, once a protected record needed them.
+    Handshake(Option<Box<RecordDecrypter>>),
+    Application {
+        /// Number of key updates before.
+        generation: u64,
+        /// The keys, once a record needed them.
+        decrypter: Option<Box<RecordDecrypter>>,
+    },
+    /// The direction does not begin with a hello: its messages cannot be read, nor its keys be found.
+    Opaque,
+}
+
+/// Keys for the records behind a ClientHello that offers 0-RTT data.
+#[derive(Default)]
+pub(super) struct EarlyData {
+    /// 0-RTT keys that may fit, once a record needed them; the one that does, once one did.
+    pub(super) candidates: Option<Vec<RecordDecrypter>>,
+    /// Whether 0-RTT keys have decrypted a record.
+    pub(super) is_confirmed: bool,
+    /// Handshake keys: a record that they decrypt comes after the 0-RTT data.
+    pub(super) handshake: Option<Box<RecordDecrypter>>,
+}
+
+/// What a decrypted handshake message does to the keys of its sender.
+#[derive(Clone, Copy)]
+pub(super) enum KeyChange {
+    EndOfEarlyData,
+    Finished,
+    KeyUpdate,
+}
+
+impl Phase {
+    /// Whether the ClientHello or ServerHello of this direction is complete.
+    pub(super) fn is_after_hello(&self) -> bool {
+        match self {
+            Self::EarlyData(_) | Self::Handshake(_) | Self::Application { .. } => true,
+            Self::AwaitingHello | Self::AwaitingSecondHello | Self::Opaque => false,
+        }
+    }
+
+    /// The keys that the next record is decrypted with.
+    pub(super) fn epoch(&self) -> Epoch {
+        match self {
+            Self::EarlyData(early) if early.is_confirmed => Epoch::Early,
+            Self::Handshake(Some(_)) => Epoch::Handshake,
+            Self::Application { generation, .. } => Epoch::Application(*generation),
+            Self::AwaitingHello
+            | Self::AwaitingSecondHello
+            | Self::EarlyData(_)
+            | Self::Handshake(None)
+            | Self::Opaque => Epoch::Clear,
+        }
+    }
+
+    /// Where the decrypter of handshake or application keys is kept; `None` in a phase that has no such keys.
+    pub(super) fn decrypter_slot(&mut self) -> Option<&mut Option<Box<RecordDecrypter>>> {
+        match self {
+            Self::EarlyData(early) => Some(&mut early.handshake),
+            Self::Handshake(decrypter) | Self::Application { decrypter, .. } => Some(decrypter),
+            Self::AwaitingHello | Self::AwaitingSecondHello | Self::Opaque => None,
+        }
+    }
+
+    /// A record of the current keys was lost: its sequence number is used up all the same.
+    pub(super) fn skip_sequence_number(&mut self) {
+        match self {
+            Self::EarlyData(early) => {
+                early.candidates.iter_mut().flatten().for_each(RecordDecrypter::advance);
+            }
+            Self::Handshake(decrypter) | Self::Application { decrypter, .. } => {
+                decrypter.iter_mut().for_each(|decrypter| decrypter.advance());
+            }
+            Self::AwaitingHello | Self::AwaitingSecondHello | Self::Opaque => {}
+        }
+    }
+
+    /// A first or second ClientHello. After a HelloRetryRequest there is no 0-RTT (RFC 9846 §4.2.10).
+    pub(super) fn client_hello(&mut self, offers_early_data: bool) {
+        *self = match self {
+            Self::AwaitingHello if offers_early_data => Self::EarlyData(Box::default()),
+            _ => Self::Handshake(None),
+        };
+    }
+
+    pub(super) fn hello_retry_request(&mut self) {
+        *self = Self::AwaitingSecondHello;
+    }
+
+    pub(super) fn server_hello(&mut self) {
+        *self = Self::Handshake(None);
+    }
+
+    /// Something other than a hello came first.
+    pub(super) fn begins_without_hello(&mut self) {
+        if matches!(self, Self::AwaitingHello) {
+            *self = Self::Opaque;
+        }
+    }
+
+    /// The framing is dead: a hello that has not come will not come.
+    pub(super) fn no_more_records(&mut self) {
+        if matches!(self, Self::AwaitingHello | Self::AwaitingSecondHello) {
+            *self = Self::Opaque;
+        }
+    }
+
+    /// A record authenticated under handshake or application keys.
+    pub(super) fn decrypted_after_early_data(&mut self) {
+        if let Self::EarlyData(early) = self {
+            *self = Self::Handshake(early.handshake.take());
+        }
+    }
+
+    /// A decrypted message changes the keys, once its record is over.
+    pub(super) fn change_keys(&mut self, change: KeyChange) {
+        match (change, &mut *self) {
+            (KeyChange::EndOfEarlyData, Self::EarlyData(early)) => {
+                *self = Self::Handshake(early.handshake.take());
+            }
+            (KeyChange::Finished, Self::Handshake(_)) => {
+                *self = Self::Application { generation: 0, decrypter: None };
+            }
+            (KeyChange::KeyUpdate, Self::Application { generation, decrypter: Some(decrypter) }) => {
+                *generation += 1;
+                decrypter.update();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl DirectionState {
+    /// Stream offset behind the last byte that was seen or reported missing.
+    pub(super) fn end(&self) -> u64 {
+        self.counters.bytes + self.counters.gap_bytes
+    }
+
+    /// From now on the shorter records of TLS 1.3 are expected.
+    pub(super) fn expect_tls13(&mut self) {
+        if let Framing::Records(deframer) = &mut self.framing {
+            deframer.set_tls13();
+        }
+    }
+
+    /// Ends the framing: the bytes of an unfinished record, as `(stream offset, bytes)`.
+    pub(super) fn kill(&mut self, reason: Reason) -> Option<(u64, u64)> {
+        let unfinished = match &self.framing {
+            Framing::Records(deframer) => deframer.unfinished(),
+            Framing::Dead(_) => None,
+        };
+        self.framing = Framing::Dead(reason);
+        self.phase.no_more_records();
+        unfinished
+    }
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self::Records(RecordDeframer::default())
+    }
+}
+
+/// Leaves the keys out.
+impl std::fmt::Debug for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AwaitingHello => f.write_str("AwaitingHello"),
+            Self::AwaitingSecondHello => f.write_str("AwaitingSecondHello"),
+            Self::EarlyData(_) => f.write_str("EarlyData"),
+            Self::Handshake(_) => f.write_str("Handshake"),
+            Self::Application { generation, .. } => write!(f, "Application({generation})"),
+            Self::Opaque => f.write_str("Opaque"),
+        }
+    }
+}

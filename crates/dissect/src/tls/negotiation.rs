@@ -1,0 +1,156 @@
+//! What the hellos of both directions agree on.
+//!
+//! ```text
+//!   client:  Silent ──ClientHello──> Offered ──second ClientHello──> OfferedAgain
+//!                                              (only if asked to retry)
+//!
+//!   server:  Silent ──HelloRetryRequest──> AskedToRetry ──ServerHello──> Chose(version, suite)
+//!               └──────────────────────────ServerHello───────────────────────^
+//! ```
+//!
+//! The two sides move independently of each other, because a capture may bring one direction before the other. A hello
+//! that no arrow leads to is unexpected and changes nothing.
+
+use super::code::{CipherSuite, ProtocolVersion};
+use super::decrypt::Suite;
+use super::handshake::{ClientHello, ServerHello};
+use crate::flow::Direction;
+
+/// What the hellos said so far.
+#[derive(Debug, Default)]
+pub(super) struct Negotiation {
+    /// The direction of the TLS client, once a hello shows it.
+    client: Option<Direction>,
+    offered: ClientSide,
+    chosen: ServerSide,
+}
+
+#[derive(Debug, Default)]
+enum ClientSide {
+    #[default]
+    Silent,
+    Offered(Box<Offer>),
+    /// A second ClientHello answered a HelloRetryRequest.
+    OfferedAgain(Box<Offer>),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum ServerSide {
+    #[default]
+    Silent,
+    AskedToRetry,
+    Chose {
+        choice: Choice,
+        after_retry: bool,
+    },
+}
+
+/// What is remembered of the ClientHello. The second one has the same random (RFC 9846 §4.1.2).
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) random: [u8; 32],
+    /// Suites of 0-RTT data that can be decrypted; empty without an offer of 0-RTT data.
+    pub(super) early_suites: Vec<CipherSuite>,
+}
+
+/// What is remembered of the ServerHello.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) version: ProtocolVersion,
+    pub(super) suite: CipherSuite,
+}
+
+impl Negotiation {
+    pub(super) fn client(&self) -> Option<Direction> {
+        self.client
+    }
+
+    /// Whether `direction` is the one of the TLS client, by its hello or else by the connection.
+    pub(super) fn is_client(&self, direction: Direction) -> bool {
+        self.client.unwrap_or(Direction::ClientToServer) == direction
+    }
+
+    pub(super) fn offer(&self) -> Option<&Offer> {
+        match &self.offered {
+            ClientSide::Silent => None,
+            ClientSide::Offered(offer) | ClientSide::OfferedAgain(offer) => Some(offer),
+        }
+    }
+
+    pub(super) fn choice(&self) -> Option<Choice> {
+        match self.chosen {
+            ServerSide::Silent | ServerSide::AskedToRetry => None,
+            ServerSide::Chose { choice, .. } => Some(choice),
+        }
+    }
+
+    /// Whether the server chose a version before TLS 1.3.
+    pub(super) fn is_before_tls13(&self) -> bool {
+        self.choice().is_some_and(|choice| choice.version < ProtocolVersion::TLS_1_3)
+    }
+
+    pub(super) fn is_tls13(&self) -> bool {
+        self.choice().is_some_and(|choice| choice.version == ProtocolVersion::TLS_1_3)
+    }
+
+    fn was_retried(&self) -> bool {
+        matches!(self.chosen, ServerSide::AskedToRetry | ServerSide::Chose { after_retry: true, .. })
+    }
+
+    /// Whether a first ClientHello may come from `direction`.
+    pub(super) fn expects_client_hello(&self, direction: Direction) -> bool {
+        self.may_be_client(direction) && matches!(self.offered, ClientSide::Silent)
+    }
+
+    /// Whether a second ClientHello may come from `direction`: it answers a HelloRetryRequest, and there is no third
+    /// (RFC 9846 §4.1.2).
+    pub(super) fn expects_second_client_hello(&self, direction: Direction) -> bool {
+        self.may_be_client(direction)
+            && matches!(self.offered, ClientSide::Offered(_))
+            && self.was_retried()
+            && !self.is_before_tls13()
+    }
+
+    fn may_be_client(&self, direction: Direction) -> bool {
+        self.client.is_none_or(|client| client == direction)
+    }
+
+    /// Whether a ServerHello or HelloRetryRequest may come from `direction`.
+    pub(super) fn may_be_server(&self, direction: Direction) -> bool {
+        self.client != Some(direction)
+    }
+
+    /// Whether an expected ClientHello fits: both hellos of a client have one random (RFC 9846 §4.1.2).
+    pub(super) fn fits_client_hello(&self, hello: &ClientHello) -> bool {
+        self.offer().is_none_or(|offer| offer.random == hello.random)
+    }
+
+    /// Whether an expected ServerHello fits: a client is asked to retry once (RFC 9846 §4.1.4).
+    pub(super) fn fits_server_hello(&self, hello: &ServerHello) -> bool {
+        !(hello.is_hello_retry_request && self.was_retried())
+    }
+
+    pub(super) fn client_hello(&mut self, direction: Direction, hello: &ClientHello) {
+        self.client = Some(direction);
+        self.offered = match std::mem::take(&mut self.offered) {
+            ClientSide::Silent => {
+                let is_early = |suite: &CipherSuite| hello.offers_early_data && Suite::of(*suite).is_some();
+                let early_suites = hello.cipher_suites.iter().copied().filter(is_early).collect();
+                ClientSide::Offered(Box::new(Offer { random: hello.random, early_suites }))
+            }
+            ClientSide::Offered(offer) | ClientSide::OfferedAgain(offer) => ClientSide::OfferedAgain(offer),
+        };
+    }
+
+    pub(super) fn server_hello(&mut self, direction: Direction, hello: &ServerHello) {
+        if self.client.is_none() && direction == Direction::ClientToServer {
+            self.client = Some(direction.opposite());
+        }
+        self.chosen = if hello.is_hello_retry_request {
+            ServerSide::AskedToRetry
+        } else {
+            let choice = Choice { version: hello.version, suite: hello.cipher_suite };
+            ServerSide::Chose { choice, after_retry: self.was_retried() }
+        };
+    }
+}
