@@ -1,26 +1,26 @@
-//! NSS key logs: the secrets of TLS connections, one a line, as `SSLKEYLOGFILE` makes programs write them (RFC 9850).
+//! NSS key logs (RFC 9850): the secrets of TLS connections, one per line, as programs write them to `SSLKEYLOGFILE`.
 //!
-//! A secret is found by the random of the ClientHello it belongs to. A line that cannot be read is reported and skipped.
+//! Secrets are looked up by the random of the ClientHello. A line that cannot be read is reported and skipped.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use memchr::memchr2;
 
-/// Most connections a key log may name: more than the 200,000 tiny flows of the largest measured capture, and about
-/// 100 MB at worst. When hit, further connections are left out and [`KeyLog::is_truncated`] says so.
+/// Most connections in a key log: more than the 200,000 tiny flows of the largest measured capture, and about 100 MB at
+/// worst. When hit, further connections are left out, and [`KeyLog::is_truncated`] returns true.
 pub const MAX_CLIENTS: usize = 1 << 18;
 
-/// Longest line that is read. The longest a known label makes is 193 bytes; a longer line is a problem, not a key.
+/// Longest line that is read. The longest line of a known label has 193 bytes; a line over the bound is a problem.
 pub const MAX_LINE_BYTES: usize = 1024;
 
-/// Most problems that are kept for showing; the others are counted.
+/// Most problems that are kept; further ones are only counted.
 pub const MAX_PROBLEMS: usize = 64;
 
 /// Longest secret of the supported hashes: SHA-384, and the master secret of TLS 1.2 (RFC 5246 §8.1).
 const MAX_SECRET: usize = 48;
 
-/// What a secret is for (RFC 9850 §2).
+/// The use of a secret (RFC 9850 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
     /// Master secret of TLS 1.2 and before.
@@ -53,7 +53,7 @@ impl Label {
         Self::ExporterSecret,
     ];
 
-    /// The word in the file.
+    /// The label as a key log has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// A secret of these bytes, or `None` for a length that no supported hash has.
+    /// A secret of these bytes, or `None` if no supported hash has this length.
     #[must_use]
     pub fn new(secret: &[u8]) -> Option<Self> {
         let len = match secret.len() {
@@ -96,7 +96,7 @@ impl Secret {
         Some(Self { bytes, len })
     }
 
-    /// The bytes.
+    /// The secret itself.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
@@ -122,18 +122,18 @@ impl ClientSecrets {
         self.secrets.iter().find(|(known, _)| *known == label).map(|(_, secret)| secret)
     }
 
-    /// Labels that are there.
+    /// The labels of all secrets.
     pub fn labels(&self) -> impl Iterator<Item = Label> + '_ {
         self.secrets.iter().map(|(label, _)| *label)
     }
 }
 
-/// A line that was not taken.
+/// A line that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Line number from 1, in the text given to [`KeyLog::parse`] or [`KeyLog::extend`].
     pub line: u64,
-    /// What is wrong with it.
+    /// Why it was skipped.
     pub why: LineError,
 }
 
@@ -143,7 +143,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a line was not taken. None of these quotes the line: it may hold a secret.
+/// Why a line was skipped. None of these quotes the line, which may hold a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// Not three fields.
@@ -155,7 +155,7 @@ pub enum LineError {
     /// The secret is not hex.
     #[error("the secret is not hex")]
     SecretHex,
-    /// The secret has a length no supported hash makes.
+    /// No supported hash has the length of the secret.
     #[error("the secret of {label} has {length} bytes")]
     SecretLength {
         /// Its label.
@@ -163,7 +163,7 @@ pub enum LineError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The same connection and label stood before with another secret; the first one is kept.
+    /// An earlier line has another secret for the same connection and label; the first one is kept.
     #[error("another secret for the same client random and {0}; the first one is kept")]
     Conflict(Label),
     /// Over [`MAX_LINE_BYTES`].
@@ -194,7 +194,7 @@ impl fmt::Debug for KeyLog {
 }
 
 impl KeyLog {
-    /// Reads a whole key log. Never fails: what cannot be read is in [`KeyLog::problems`].
+    /// Parses a whole key log. Never fails: [`KeyLog::problems`] lists the lines that were skipped.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let mut log = Self::default();
@@ -202,8 +202,8 @@ impl KeyLog {
         log
     }
 
-    /// Reads more text, for instance a Decryption Secrets Block. Lines end with LF, CRLF or CR (RFC 9850 §2); each text
-    /// begins with a new line 1.
+    /// Parses more text, for example a Decryption Secrets Block. Lines end with LF, CRLF or CR (RFC 9850 §2). The line
+    /// numbers of each text begin with 1.
     pub fn extend(&mut self, text: &[u8]) {
         let mut rest = text;
         let mut number = 0;
@@ -234,7 +234,7 @@ impl KeyLog {
             return Err(LineError::Fields);
         };
         let Some(label) = Label::ALL.into_iter().find(|known| known.as_str().as_bytes() == label) else {
-            // A label of a newer program is no error (RFC 9850 §2), if only the rest looks like a line.
+            // Unknown labels are not an error (RFC 9850 §2).
             self.unknown_labels += 1;
             return Ok(());
         };
@@ -276,25 +276,25 @@ impl KeyLog {
         self.clients.len()
     }
 
-    /// Whether no connection is named.
+    /// Whether there are no connections.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
     }
 
-    /// The first [`MAX_PROBLEMS`] lines that were not taken.
+    /// The first [`MAX_PROBLEMS`] lines that were skipped.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// How many lines were not taken.
+    /// Number of lines that were skipped.
     #[must_use]
     pub fn problems_total(&self) -> u64 {
         self.problems_total
     }
 
-    /// How many lines have a label this program has no use for.
+    /// Number of lines with an unknown label.
     #[must_use]
     pub fn unknown_labels(&self) -> u64 {
         self.unknown_labels
@@ -307,7 +307,7 @@ impl KeyLog {
     }
 }
 
-/// The next line without its end, and what follows.
+/// The next line without its line ending, and the rest of the text.
 fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     let Some((line, rest)) = memchr2(b'\n', b'\r', text).and_then(|at| text.split_at_checked(at)) else {
         return (text, &[]);
@@ -315,7 +315,7 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     (line, rest.strip_prefix(b"\r\n").or_else(|| rest.get(1..)).unwrap_or_default())
 }
 
-/// Decodes hex of either case; the number of bytes, or `None` for what is no hex or does not fit.
+/// Decodes hex of either case. Returns the number of bytes, or `None` if the text is not hex or does not fit.
 fn decode_hex(text: &[u8], out: &mut [u8]) -> Option<usize> {
     let (pairs, []) = text.as_chunks::<2>() else { return None };
     let out = out.get_mut(..pairs.len())?;
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_are_reported_and_do_not_hide_good_ones() {
+    fn reports_bad_lines_and_reads_the_others() {
         let random = "ab".repeat(32);
         let secret = "01".repeat(32);
         let label = "CLIENT_TRAFFIC_SECRET_0";
@@ -376,9 +376,9 @@ mod tests {
         ]
         .concat();
         let log = KeyLog::parse(text.as_bytes());
-        let told: Vec<_> = log.problems().iter().map(|p| (p.line, p.why)).collect();
+        let problems: Vec<_> = log.problems().iter().map(|p| (p.line, p.why)).collect();
         assert_eq!(
-            told,
+            problems,
             [
                 (1, LineError::Fields),
                 (2, LineError::Random),
@@ -395,13 +395,13 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_counted_beyond_what_is_kept() {
+    fn counts_problems_beyond_the_bound() {
         let log = KeyLog::parse(&b"x\n".repeat(1000));
         assert_eq!((log.problems().len(), log.problems_total()), (MAX_PROBLEMS, 1000));
     }
 
     #[test]
-    fn no_secret_is_ever_printed() {
+    fn debug_output_shows_no_secret() {
         let text = line("CLIENT_TRAFFIC_SECRET_0", &"ab".repeat(32), &"5a".repeat(32));
         let log = KeyLog::parse(text.as_bytes());
         let client = log.client(&RANDOM).unwrap();
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_survived() {
+    fn parses_any_bytes_without_panic() {
         let mut text: Vec<u8> = (0..=255).collect();
         text.extend(line("CLIENT_RANDOM", &"ab".repeat(32), &"5a".repeat(48)).as_bytes());
         for cut in 0..text.len() {

@@ -1,4 +1,4 @@
-//! The handshake traces of RFC 8448, "Example Handshake Traces for TLS 1.3": every byte is known, so every answer is.
+//! The handshake traces of RFC 8448, "Example Handshake Traces for TLS 1.3": every byte is known, and so is every result.
 
 mod tls_support;
 
@@ -98,7 +98,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// The wire with a key log; the client random stands at bytes 11 to 43 of the ClientHello's record.
+/// The wire with a key log; the client random is at bytes 11 to 43 of the ClientHello's record.
 fn wire(records: &[(Direction, &str)], secrets: &[(&str, &str)]) -> Wire {
     let random = &records[0].1[22..86];
     Wire {
@@ -112,7 +112,7 @@ fn watch_with_keys(wire: &Wire) -> Seen {
 }
 
 #[test]
-fn simple_handshake() {
+fn decrypts_the_simple_handshake() {
     let wire = wire(&SIMPLE, &SIMPLE_SECRETS);
     let seen = watch_with_keys(&wire);
     seen.assert_sealed();
@@ -149,7 +149,7 @@ fn simple_handshake() {
 }
 
 #[test]
-fn every_split_gives_the_same_events() {
+fn yields_the_same_events_in_every_split() {
     for wire in [wire(&SIMPLE, &SIMPLE_SECRETS), wire(&RESUMED, &RESUMED_SECRETS)] {
         let whole = watch_with_keys(&wire);
         for size in [1, 2, 3, 5, 6, 17, 100] {
@@ -159,7 +159,7 @@ fn every_split_gives_the_same_events() {
 }
 
 #[test]
-fn resumption_with_early_data() {
+fn decrypts_the_resumed_handshake_with_early_data() {
     let wire = wire(&RESUMED, &RESUMED_SECRETS);
     let seen = watch_with_keys(&wire);
     seen.assert_sealed();
@@ -173,7 +173,7 @@ fn resumption_with_early_data() {
 }
 
 #[test]
-fn early_data_without_its_secret_are_said_to_be_unread() {
+fn reports_early_data_without_its_secret_as_not_decrypted() {
     let wire = wire(&RESUMED, &RESUMED_SECRETS[1..]);
     let seen = watch_with_keys(&wire);
     let data: Vec<u8> = (0..=0x31).collect();
@@ -186,7 +186,7 @@ fn early_data_without_its_secret_are_said_to_be_unread() {
 }
 
 #[test]
-fn without_a_key_log_only_the_hellos_are_read() {
+fn parses_only_the_hellos_without_a_key_log() {
     let wire = wire(&SIMPLE, &[]);
     for (session, why) in [
         (Session::new(None), NotDecrypted::NoKeyLog),

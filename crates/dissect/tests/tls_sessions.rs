@@ -1,4 +1,4 @@
-//! Real TLS 1.3 conversations between rustls ends, watched from the wire.
+//! TLS 1.3 connections between a rustls client and server, seen from the wire.
 
 #[path = "tls_support/peer.rs"]
 mod peer;
@@ -45,7 +45,7 @@ fn server_hellos(seen: &Seen) -> Vec<&dissect::tls::ServerHello> {
 }
 
 #[test]
-fn every_suite_and_group_is_read() {
+fn decrypts_every_suite_and_group() {
     for (suite, code) in [
         (cipher_suite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS_AES_128_GCM_SHA256),
         (cipher_suite::TLS13_AES_256_GCM_SHA384, CipherSuite::TLS_AES_256_GCM_SHA384),
@@ -86,7 +86,7 @@ fn every_suite_and_group_is_read() {
 }
 
 #[test]
-fn a_post_quantum_hello_is_longer_than_a_segment() {
+fn reads_a_post_quantum_hello_over_several_segments() {
     let wire = converse(&Setup::new(cipher_suite::TLS13_AES_128_GCM_SHA256, kx_group::X25519MLKEM768));
     assert!(wire.sent[0].1.len() > 1300);
     let whole = watch_with_keys(&wire);
@@ -95,7 +95,7 @@ fn a_post_quantum_hello_is_longer_than_a_segment() {
 }
 
 #[test]
-fn a_hello_retry_request_is_recognised() {
+fn decrypts_after_a_hello_retry_request() {
     let mut setup = Setup::usual();
     setup.client_groups = vec![kx_group::X25519, kx_group::SECP384R1];
     setup.server_groups = vec![kx_group::SECP384R1];
@@ -112,7 +112,7 @@ fn a_hello_retry_request_is_recognised() {
 }
 
 #[test]
-fn a_resumed_session_shows_no_certificate() {
+fn decrypts_a_resumed_session_without_certificate() {
     let configs = Setup::usual().configs();
     let first = configs.talk().settle().client_says(b"one").close();
     assert!(watch_with_keys(&first).message(SERVER, |m| matches!(m, Message::NewSessionTicket(_))).is_some());
@@ -126,7 +126,7 @@ fn a_resumed_session_shows_no_certificate() {
 }
 
 #[test]
-fn early_data_are_read_with_their_secret_and_passed_over_without() {
+fn decrypts_early_data_with_its_secret_and_skips_it_without() {
     let mut setup = Setup::usual();
     setup.early_data = true;
     let configs = setup.configs();
@@ -151,8 +151,56 @@ fn early_data_are_read_with_their_secret_and_passed_over_without() {
     assert_eq!(seen.counters(CLIENT).failed, 0);
 }
 
+/// A connection with four records of early data, after one that made it possible.
+fn with_early_data() -> Wire {
+    let mut setup = Setup::usual();
+    setup.early_data = true;
+    let configs = setup.configs();
+    configs.talk().settle().client_says(b"one").close();
+    let mut talk = configs.talk();
+    for part in [b"a ", b"b ", b"c ", b"d "] {
+        std::io::Write::write_all(&mut talk.client.early_data().unwrap(), part).unwrap();
+    }
+    let wire = talk.settle().client_says(b"late").close();
+    assert_eq!(talk.received[1], b"a b c d late");
+    wire
+}
+
+/// A session that has the ServerHello tries the handshake keys on each record of early data. These attempts must not
+/// consume sequence numbers.
 #[test]
-fn keys_are_updated_in_both_directions() {
+fn skips_several_records_of_early_data_after_the_server_hello() {
+    let mut wire = with_early_data();
+    wire.keys =
+        wire.keys.lines().filter(|line| !line.contains("EARLY")).map(|line| format!("{line}\n")).collect();
+    let sent = [(SERVER, wire.stream(SERVER)), (CLIENT, wire.stream(CLIENT))];
+    let seen = watch(Session::new(Some(wire.key_log())), &sent);
+    assert_eq!(seen.plain[0], b"late");
+    let counters = seen.counters(CLIENT);
+    // EndOfEarlyData is the fifth.
+    assert_eq!((counters.not_decrypted, counters.failed), (5, 0));
+    let reason = counters.first_unexplained.unwrap().reason;
+    assert_eq!(reason, Reason::NotDecrypted(NotDecrypted::EarlyData));
+}
+
+#[test]
+fn decrypts_early_data_after_a_damaged_record_of_it() {
+    let wire = with_early_data();
+    let (_, second) =
+        protected_records(&wire).into_iter().filter(|(sender, _)| *sender == CLIENT).nth(1).unwrap();
+    let client = wire.stream(CLIENT);
+    let steps = with_gap(&client, CLIENT, usize::try_from(second.start).unwrap() + 8, 3);
+    let server = wire.stream(SERVER);
+    let seen = watch_steps(
+        Session::new(Some(wire.key_log())),
+        steps.into_iter().chain([Step::Bytes(SERVER, &server)]),
+    );
+    assert_eq!(seen.plain[0], b"a c d late");
+    assert_eq!((seen.counters(CLIENT).failed, seen.counters(CLIENT).not_decrypted), (0, 0));
+}
+
+#[test]
+fn follows_key_updates_in_both_directions() {
     let configs = Setup::new(cipher_suite::TLS13_AES_256_GCM_SHA384, kx_group::X25519).configs();
     let mut talk = configs.talk();
     talk.settle().client_says(b"before ").server_says(b"vorher ");
@@ -175,7 +223,7 @@ fn keys_are_updated_in_both_directions() {
 }
 
 #[test]
-fn client_certificates_are_seen_with_the_keys_only() {
+fn shows_client_certificates_only_with_keys() {
     let mut setup = Setup::usual();
     setup.client_certificate = true;
     let wire = converse(&setup);
@@ -190,7 +238,7 @@ fn client_certificates_are_seen_with_the_keys_only() {
 }
 
 #[test]
-fn large_data_come_out_whole() {
+fn decrypts_megabytes_in_any_segmentation() {
     let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let wire =
         Setup::usual().configs().talk().settle().client_says(&data).server_says(&data[..1_000_000]).close();
@@ -212,7 +260,7 @@ fn with_other_secrets(keys: &str) -> Arc<KeyLog> {
 }
 
 #[test]
-fn with_wrong_keys_nothing_authenticates() {
+fn authenticates_nothing_with_wrong_keys() {
     let wire = converse(&Setup::usual());
     let other = converse(&Setup::usual());
     let wrong = with_other_secrets(&wire.keys);
@@ -232,7 +280,7 @@ fn with_wrong_keys_nothing_authenticates() {
 }
 
 #[test]
-fn a_missing_secret_is_named() {
+fn names_the_missing_secret() {
     let wire = converse(&Setup::usual());
     for (label, direction, opened) in [
         ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", CLIENT, 0),
@@ -258,9 +306,9 @@ fn a_missing_secret_is_named() {
     }
 }
 
-/// However the two directions are skewed against each other, each says the same.
+/// Each direction yields the same events, however far it is behind or ahead of the other.
 #[test]
-fn the_order_of_the_directions_does_not_matter() {
+fn accepts_the_directions_in_any_order() {
     let mut setup = Setup::usual();
     setup.client_groups = vec![kx_group::X25519, kx_group::SECP384R1];
     setup.server_groups = vec![kx_group::SECP384R1];
@@ -282,9 +330,9 @@ fn the_order_of_the_directions_does_not_matter() {
     }
 }
 
-/// The caller may have taken the wrong end for the client, as when the capture lacks the SYN.
+/// The caller may have the roles wrong, for example if the capture lacks the SYN.
 #[test]
-fn the_roles_follow_the_hello() {
+fn takes_the_roles_from_the_hello() {
     let wire = converse(&Setup::usual());
     let swapped: Vec<_> =
         wire.sent.iter().map(|(direction, bytes)| (direction.opposite(), bytes.clone())).collect();
@@ -294,7 +342,7 @@ fn the_roles_follow_the_hello() {
 }
 
 #[test]
-fn what_follows_tls_without_being_tls_is_unexplained() {
+fn counts_text_after_tls_as_unexplained() {
     let mut wire = converse(&Setup::usual());
     let end = wire.stream(CLIENT).len() as u64;
     wire.sent.push((CLIENT, b"in plain sight".to_vec()));
@@ -309,9 +357,9 @@ fn what_follows_tls_without_being_tls_is_unexplained() {
     }
 }
 
-/// Records in the clear that somebody slips in after encryption has begun are never taken for explained.
+/// An attacker may insert records in the clear after encryption has begun.
 #[test]
-fn plaintext_records_after_encryption_are_unexplained() {
+fn counts_plaintext_records_after_encryption_as_unexplained() {
     let wire = converse(&Setup::usual());
     for record in [
         &b"\x16\x03\x03\x00\x04\x00\x00\x00\x00"[..],
@@ -324,7 +372,7 @@ fn plaintext_records_after_encryption_are_unexplained() {
         let counters = watch_with_keys(&wire).counters[1].clone();
         assert_eq!(counters.unexplained_bytes, record.len() as u64 - 5, "{record:?}");
     }
-    // And one that looks protected does not authenticate.
+    // A record that looks protected does not authenticate.
     let mut wire = wire.clone();
     wire.sent.push((SERVER, [&b"\x17\x03\x03\x00\x20"[..], &[b'x'; 32]].concat()));
     let counters = watch_with_keys(&wire).counters[1].clone();
@@ -332,7 +380,7 @@ fn plaintext_records_after_encryption_are_unexplained() {
 }
 
 #[test]
-fn a_capture_begun_after_the_handshake_says_so() {
+fn reports_a_capture_that_begins_after_the_handshake() {
     let wire = converse(&Setup::usual());
     // The client's Finished and what follows; the server's tickets and what follows.
     let seen = watch(Session::new(Some(wire.key_log())), &wire.sent[2..]);
@@ -345,8 +393,8 @@ fn a_capture_begun_after_the_handshake_says_so() {
     }
 }
 
-/// Each direction loses `length` bytes at `from`.
-fn with_hole(stream: &[u8], direction: Direction, from: usize, length: usize) -> Vec<Step<'_>> {
+/// A direction with a gap of `length` bytes at `from`.
+fn with_gap(stream: &[u8], direction: Direction, from: usize, length: usize) -> Vec<Step<'_>> {
     let length = length.min(stream.len() - from);
     vec![
         Step::Bytes(direction, &stream[..from]),
@@ -356,13 +404,13 @@ fn with_hole(stream: &[u8], direction: Direction, from: usize, length: usize) ->
 }
 
 #[test]
-fn a_hole_anywhere_is_never_explained() {
+fn explains_no_stream_with_a_gap() {
     let wire = converse(&Setup::usual());
     let (client, server) = (wire.stream(CLIENT), wire.stream(SERVER));
-    for (direction, holed, whole) in [(CLIENT, &client, &server), (SERVER, &server, &client)] {
-        for from in 0..holed.len() {
+    for (direction, incomplete, whole) in [(CLIENT, &client, &server), (SERVER, &server, &client)] {
+        for from in 0..incomplete.len() {
             for length in [1, 40] {
-                let steps = with_hole(holed, direction, from, length);
+                let steps = with_gap(incomplete, direction, from, length);
                 let steps = std::iter::once(Step::Bytes(direction.opposite(), whole)).chain(steps);
                 let seen = watch_steps(Session::new(Some(wire.key_log())), steps);
                 let counters = seen.counters(direction);
@@ -376,15 +424,14 @@ fn a_hole_anywhere_is_never_explained() {
     }
 }
 
-/// A hole inside one record of application data leaves the records after it readable.
 #[test]
-fn records_after_a_damaged_one_are_still_read() {
+fn decrypts_the_records_after_a_damaged_one() {
     let mut talk = Setup::usual().configs().talk();
     talk.settle().client_says(b"one ");
     let before = talk.client_sent();
     let wire = talk.client_says(b"two ").client_says(b"three").close();
     let client = wire.stream(CLIENT);
-    let steps = with_hole(&client, CLIENT, before + 8, 3);
+    let steps = with_gap(&client, CLIENT, before + 8, 3);
     let server = wire.stream(SERVER);
     let steps = std::iter::once(Step::Bytes(SERVER, &server)).chain(steps);
     let seen = watch_steps(Session::new(Some(wire.key_log())), steps);
@@ -393,7 +440,7 @@ fn records_after_a_damaged_one_are_still_read() {
     assert_eq!((counters.gap_bytes, counters.unexplained_bytes, counters.failed), (3, 4 + 17 - 3, 0));
     assert_eq!(counters.first_unexplained.unwrap().reason, Reason::Gap);
 
-    // The same with a flipped bit instead of a hole.
+    // The same with a flipped bit instead of a gap.
     let mut flipped = client.clone();
     flipped[before + 8] ^= 1;
     let seen = watch(Session::new(Some(wire.key_log())), &[(SERVER, server), (CLIENT, flipped)]);
@@ -404,7 +451,7 @@ fn records_after_a_damaged_one_are_still_read() {
 }
 
 #[test]
-fn truncated_anywhere_it_stops_honestly() {
+fn decrypts_a_prefix_of_every_truncated_capture() {
     let wire = converse(&Setup::usual());
     let total: usize = wire.sent.iter().map(|(_, bytes)| bytes.len()).sum();
     let whole = watch_with_keys(&wire);
@@ -424,9 +471,8 @@ fn truncated_anywhere_it_stops_honestly() {
     }
 }
 
-/// Flips every byte in turn. Inside a protected record nothing of it may authenticate, and the counters must show it.
 #[test]
-fn a_flipped_byte_never_authenticates() {
+fn authenticates_no_record_with_a_flipped_byte() {
     let wire = converse(&Setup::usual());
     let spans = protected_records(&wire);
     for (direction, span) in spans {
@@ -448,9 +494,8 @@ fn a_flipped_byte_never_authenticates() {
     }
 }
 
-/// Flips in the hellos: no panic, and never more plaintext than there is.
 #[test]
-fn a_flipped_byte_in_the_clear_is_survived() {
+fn accepts_hellos_with_a_flipped_byte_without_panic() {
     let wire = converse(&Setup::usual());
     for direction in [CLIENT, SERVER] {
         let first = wire.sent.iter().find(|(sender, _)| *sender == direction).unwrap().1.len();
@@ -488,9 +533,8 @@ fn protected_records(wire: &Wire) -> Vec<(Direction, std::ops::Range<u64>)> {
     spans
 }
 
-/// Dropping the events unread changes nothing for what follows.
 #[test]
-fn events_may_be_ignored() {
+fn processes_the_input_of_a_feed_that_is_dropped() {
     let wire = converse(&Setup::usual());
     let mut session = Session::new(Some(wire.key_log()));
     let mut workspace = Workspace::new();
@@ -508,9 +552,8 @@ fn events_may_be_ignored() {
     assert_eq!(session.client_random(), Some(&client_hello(&seen).random));
 }
 
-/// The bytes that show it are counted once, whichever call brought them.
 #[test]
-fn a_header_in_pieces_that_is_none_adds_up() {
+fn counts_an_invalid_header_in_pieces_once() {
     let wire = converse(&Setup::usual());
     let pieces = [(CLIENT, vec![20]), (CLIENT, vec![20, 3, 3, 0, 0])];
     let seen = watch(Session::new(Some(wire.key_log())), &pieces);
@@ -521,7 +564,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_splits_give_the_same_events(cuts in proptest::collection::vec(1_usize..3000, 1..40), which in 0..3_usize) {
+    fn yields_the_same_events_in_random_splits(cuts in proptest::collection::vec(1_usize..3000, 1..40), which in 0..3_usize) {
         let suite = [
             cipher_suite::TLS13_AES_128_GCM_SHA256,
             cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -544,9 +587,9 @@ proptest! {
         prop_assert_eq!(watch(Session::new(Some(wire.key_log())), &pieces), whole);
     }
 
-    /// Any bytes at all, in any order of directions: no panic, and the counters add up (which `watch` checks).
+    /// No panic, and the counters add up, which `watch` checks.
     #[test]
-    fn any_bytes_are_survived(
+    fn accepts_any_bytes_in_any_direction(
         pieces in proptest::collection::vec((any::<bool>(), hostile_bytes()), 0..12),
     ) {
         let direction = |client: bool| if client { CLIENT } else { SERVER };

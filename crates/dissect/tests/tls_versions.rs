@@ -1,4 +1,4 @@
-//! Streams made by hand: TLS 1.2, hellos alone, and what only looks like TLS.
+//! Streams made by hand: TLS 1.2, hellos alone, and streams that only look like TLS.
 
 mod tls_support;
 
@@ -45,7 +45,7 @@ fn server_hello_13() -> Vec<u8> {
     message(2, &[&[3, 3][..], &[0x22; 32], &[0, 0x13, 0x01, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat())
 }
 
-/// Its random is the one that makes it a HelloRetryRequest (RFC 8446 §4.1.3).
+/// Its random is the one that makes it a HelloRetryRequest (RFC 9846 §4.1.3).
 fn hello_retry_request() -> Vec<u8> {
     const RANDOM: [u8; 32] = [
         0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
@@ -55,10 +55,10 @@ fn hello_retry_request() -> Vec<u8> {
 }
 
 #[test]
-fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
+fn parses_tls_1_2_as_far_as_it_is_in_the_clear() {
     let certificate = message(11, &[0, 0, 6, 0, 0, 3, b'd', b'e', b'r']);
     let flight = [server_hello_12(), certificate, message(12, b"params"), message(14, b"")].concat();
-    // Four messages in two records that do not respect their borders.
+    // Four messages in two records that split one of them.
     let (head, tail) = flight.split_at(70);
     let encrypted_finished = record(22, &[0x55; 40]);
     let sent = [
@@ -91,7 +91,7 @@ fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
         assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotDecrypted(why));
     }
 
-    // The client's second flight before the server's hello, as a reordering capture may bring it: the same facts.
+    // A capture that is out of order may have the client's second flight before the server's hello.
     let skewed = [
         sent[0].clone(),
         sent[2].clone(),
@@ -108,7 +108,7 @@ fn tls_1_2_is_read_as_far_as_it_is_in_the_clear() {
 }
 
 #[test]
-fn there_is_a_second_client_hello_only_if_asked_for_and_no_third() {
+fn expects_a_second_client_hello_only_after_a_retry_request_and_no_third() {
     type Messages<'a> = &'a [Vec<u8>];
     let hello = client_hello(true);
     let mut other = hello.clone();
@@ -135,7 +135,7 @@ fn there_is_a_second_client_hello_only_if_asked_for_and_no_third() {
             messages.iter().map(|message| (direction, record(22, message))).collect()
         };
         let (client, server) = (of(CLIENT, client), of(SERVER, server));
-        // In the order of a conversation, and all of the client's before the server's.
+        // In the order of a connection, then with the client's direction first.
         let (first, rest) = client.split_at(1);
         let (retry, choice) = server.split_at(server.len().saturating_sub(1));
         for sent in [[first, retry, rest, choice].concat(), [&client[..], &server].concat()] {
@@ -149,9 +149,9 @@ fn there_is_a_second_client_hello_only_if_asked_for_and_no_third() {
     }
 }
 
-/// While the server's hello is not there, nobody knows the version: only TLS 1.2 lets a client go on in the clear.
+/// Until the ServerHello, the version is unknown. Only in TLS 1.2 does a client continue in the clear.
 #[test]
-fn nothing_stands_between_the_hellos_of_tls_1_3() {
+fn rejects_client_messages_between_the_hellos_of_tls_1_3() {
     for message_type in [0, 4, 11, 12, 13, 14, 15, 16, 20, 22] {
         let message = message(message_type, b"\0\0\0");
         let sent = [
@@ -166,27 +166,27 @@ fn nothing_stands_between_the_hellos_of_tls_1_3() {
             assert!(matches!(counters.first_unexplained.unwrap().reason, Reason::UnexpectedHandshake(_)));
         }
         let with_hello = [&client_hello(true)[..], &message].concat();
-        let counters = one_side(CLIENT, record(22, &with_hello)).counters(CLIENT).clone();
+        let counters = one_direction(CLIENT, record(22, &with_hello)).counters(CLIENT).clone();
         assert_eq!(counters.unexplained_bytes, message.len() as u64, "type {message_type}");
     }
 }
 
 #[test]
-fn a_change_cipher_spec_is_sent_twice_at_most() {
+fn explains_at_most_two_change_cipher_specs() {
     for (times, unexplained) in [(2, 0), (3, 1), (32, 30)] {
         let sent = [record(22, &client_hello(true)), record(20, &[1]).repeat(times)].concat();
-        let counters = one_side(CLIENT, sent).counters(CLIENT).clone();
+        let counters = one_direction(CLIENT, sent).counters(CLIENT).clone();
         assert_eq!(counters.unexplained_bytes, unexplained);
         assert_eq!(counters.change_cipher_spec_bytes, times as u64 - unexplained);
     }
 }
 
-fn one_side(direction: Direction, bytes: Vec<u8>) -> Seen {
+fn one_direction(direction: Direction, bytes: Vec<u8>) -> Seen {
     watch(Session::new(None), &[(direction, bytes)])
 }
 
 #[test]
-fn a_refused_hello_is_wholly_explained() {
+fn explains_a_refused_hello() {
     let refused = [(CLIENT, record(22, &client_hello(true))), (SERVER, record(21, &[2, 70]))];
     let seen = watch(Session::new(None), &refused);
     assert!(seen.counters.iter().all(dissect::tls::RecordCounters::is_explained));
@@ -194,7 +194,7 @@ fn a_refused_hello_is_wholly_explained() {
 }
 
 #[test]
-fn every_kind_of_damage_in_the_clear_has_its_reason() {
+fn reports_a_reason_for_each_kind_of_damage_in_the_clear() {
     type Want = fn(Reason) -> bool;
     let hello = client_hello(true);
     let mut broken = hello.clone();
@@ -210,7 +210,7 @@ fn every_kind_of_damage_in_the_clear_has_its_reason() {
         (record(22, &message(99, b"?")), 5, |r| matches!(r, Reason::UnexpectedHandshake(_))),
     ];
     for (bytes, unexplained, want) in cases {
-        let seen = one_side(CLIENT, bytes.clone());
+        let seen = one_direction(CLIENT, bytes.clone());
         let counters = seen.counters(CLIENT);
         assert_eq!(counters.unexplained_bytes, unexplained, "{bytes:?}");
         assert!(want(counters.first_unexplained.unwrap().reason), "{counters:?}");
@@ -218,7 +218,7 @@ fn every_kind_of_damage_in_the_clear_has_its_reason() {
 }
 
 #[test]
-fn nothing_but_hellos_may_stand_in_the_clear_of_tls_1_3() {
+fn rejects_messages_other_than_hellos_in_the_clear_of_tls_1_3() {
     let certificate = message(11, &[0, 0, 0, 0]);
     let sent = [
         (CLIENT, record(22, &client_hello(true))),
@@ -230,31 +230,31 @@ fn nothing_but_hellos_may_stand_in_the_clear_of_tls_1_3() {
 }
 
 #[test]
-fn what_waits_for_a_hello_is_bounded_and_let_go() {
+fn releases_held_records_at_the_bound() {
     let mut session = Session::new(None);
     let mut workspace = Workspace::new();
     let hello = record(22, &client_hello(true));
     drop(session.feed(&mut workspace, CLIENT, 0, &hello));
     let data = record(23, &[9; 1000]);
     let mut offset = hello.len() as u64;
-    let mut let_go = 0;
+    let mut released = 0;
     for _ in 0..200 {
         let mut feed = session.feed(&mut workspace, CLIENT, offset, &data);
         while feed.next_event().is_some() {
-            let_go += 1;
+            released += 1;
         }
         drop(feed);
         offset += data.len() as u64;
     }
-    assert_eq!(let_go, 200);
+    assert_eq!(released, 200);
     let counters = session.counters(CLIENT);
     assert_eq!(counters.not_decrypted, 200);
     assert_eq!(counters.first_unexplained.unwrap().reason, Reason::NotDecrypted(NotDecrypted::NoServerHello));
 }
 
 #[test]
-fn text_is_no_tls_at_once() {
-    let seen = one_side(CLIENT, b"POST /tool HTTP/1.1\r\n".to_vec());
+fn rejects_text_at_its_first_byte() {
+    let seen = one_direction(CLIENT, b"POST /tool HTTP/1.1\r\n".to_vec());
     let counters = seen.counters(CLIENT);
     assert_eq!((counters.records, counters.unexplained_bytes), (0, 21));
     assert!(matches!(counters.first_unexplained.unwrap().reason, Reason::NotTls(_)));

@@ -1,4 +1,4 @@
-//! The facts of an X.509 certificate that a reader of a capture asks for. Nothing is verified here.
+//! The fields of an X.509 certificate that identify it. Nothing is verified here.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,25 +8,25 @@ use aws_lc_rs::digest;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-/// Most subject alternative names kept of one certificate; shared hosting goes to some hundreds. The others are counted.
+/// Most subject alternative names kept of one certificate; shared hosting uses some hundred. Further ones are only counted.
 pub const MAX_SUBJECT_ALT_NAMES: usize = 256;
 
-/// Most different certificates remembered, so that the same server's is parsed once and not once per connection. When
-/// hit, all are forgotten; only time is lost.
+/// Most certificates in the cache, which parses the certificate of a server once instead of once per connection. When
+/// hit, the cache is cleared, which costs time only.
 pub const CERTIFICATE_CACHE: usize = 64;
 
-/// One certificate. Text fields come from the capture; control characters in them are shown escaped.
+/// One certificate. Text fields come from the capture; their control characters are escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// SHA-256 of the DER bytes.
     pub sha256: [u8; 32],
     /// Length of the DER bytes.
     pub length: usize,
-    /// What it says, or why it could not be read.
+    /// The parsed fields, or why the certificate could not be parsed.
     pub fields: Result<CertificateFields, String>,
 }
 
-/// What a certificate says.
+/// The parsed fields of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFields {
     /// Subject as a distinguished name.
@@ -37,7 +37,7 @@ pub struct CertificateFields {
     pub serial: String,
     /// DNS names, IP addresses, mail addresses and URIs, at most [`MAX_SUBJECT_ALT_NAMES`].
     pub subject_alt_names: Vec<String>,
-    /// How many alternative names there are in all.
+    /// Number of subject alternative names in the certificate.
     pub subject_alt_names_total: usize,
     /// Start of the validity (seconds since the epoch).
     pub not_before: i64,
@@ -50,7 +50,7 @@ pub struct CertificateFields {
 }
 
 impl Certificate {
-    /// Reads one DER certificate.
+    /// Parses one DER certificate.
     #[must_use]
     pub fn parse(der: &[u8]) -> Self {
         let fields = match X509Certificate::from_der(der) {
@@ -81,7 +81,7 @@ impl CertificateFields {
     }
 }
 
-/// Remembers what was parsed, by the hash of the bytes.
+/// Parsed certificates by the hash of their bytes.
 #[derive(Debug, Default)]
 pub(super) struct CertificateCache {
     known: HashMap<[u8; 32], Arc<Certificate>>,
@@ -152,7 +152,7 @@ fn public_key(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-/// The usual name of an algorithm or a curve by its OID; an unknown OID stays as it is.
+/// The usual name of an algorithm or curve; an unknown OID is returned unchanged.
 fn algorithm(oid: &str) -> String {
     let name = match oid {
         "1.2.840.10045.3.1.7" => "secp256r1",
@@ -183,13 +183,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_certificate_says_why() {
+    fn reports_why_bytes_are_not_a_certificate() {
         assert!(Certificate::parse(b"\x30\x03abc").fields.is_err());
         assert!(Certificate::parse(b"").fields.is_err());
     }
 
     #[test]
-    fn the_cache_answers_the_same_and_stays_bounded() {
+    fn caches_a_bounded_number_of_certificates() {
         let mut cache = CertificateCache::default();
         let first = cache.read(b"x");
         assert!(Arc::ptr_eq(&first, &cache.read(b"x")));

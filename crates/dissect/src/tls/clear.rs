@@ -1,4 +1,4 @@
-//! Records in the clear: change_cipher_spec, alerts, and the handshake messages that may stand there.
+//! Records in the clear: change_cipher_spec, alerts and handshake messages.
 
 use std::ops::Range;
 
@@ -12,9 +12,9 @@ use super::handshake_deframer::DeframedMessage;
 use super::session::{JudgedContent, Queued, Session};
 use crate::flow::Direction;
 
-/// Records of `change_cipher_spec` that a direction may send. TLS 1.3 and 1.2 know one (RFC 9846 §D.4, RFC 5246 §7.1);
-/// stacks exist that send one with each of two flights around a HelloRetryRequest. Any number of them, with a version in
-/// each, would be a channel. Further ones are unexplained.
+/// Most `change_cipher_spec` records of one direction. TLS 1.3 and 1.2 use one (RFC 9846 §D.4, RFC 5246 §7.1); some stacks
+/// send one with each of the two flights around a HelloRetryRequest. An unlimited number, with a version field in each,
+/// would be a covert channel. When hit, further ones are unexplained.
 pub const MAX_CHANGE_CIPHER_SPECS: u64 = 2;
 
 impl Session {

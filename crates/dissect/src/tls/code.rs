@@ -1,5 +1,4 @@
-//! Numbers that TLS sends, as open newtypes: every value is representable, the known ones have names, and the others
-//! print as hex.
+//! Code points of TLS as open newtypes: every value can be represented, known ones have names, and others print as hex.
 
 use std::fmt;
 
@@ -13,7 +12,7 @@ macro_rules! codes {
         impl $name {
             $(#[doc = concat!("`", $text, "`")] pub const $constant: Self = Self($value);)*
 
-            /// The registered name, or `None` for a value this program does not know.
+            /// The registered name, or `None` for an unknown value.
             #[must_use]
             pub fn name(self) -> Option<&'static str> {
                 match self.0 {
@@ -41,7 +40,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Content type of a record (RFC 8446 §5.1, RFC 6520 for heartbeat).
+    /// Content type of a record (RFC 9846 §5.1, RFC 6520 for heartbeat).
     ContentType(u8) 2 {
         CHANGE_CIPHER_SPEC = 20, "change_cipher_spec";
         ALERT = 21, "alert";
@@ -52,7 +51,7 @@ codes! {
 }
 
 codes! {
-    /// Type of a handshake message (RFC 8446 §4, RFC 5246 §7.4, RFC 6066, RFC 8879).
+    /// Type of a handshake message (RFC 9846 §4, RFC 5246 §7.4, RFC 6066, RFC 8879).
     HandshakeType(u8) 2 {
         HELLO_REQUEST = 0, "hello_request";
         CLIENT_HELLO = 1, "client_hello";
@@ -159,7 +158,7 @@ codes! {
 }
 
 codes! {
-    /// What an alert says (RFC 8446 §6, RFC 5246 §7.2).
+    /// The meaning of an alert (RFC 9846 §6, RFC 5246 §7.2).
     AlertDescription(u8) 2 {
         CLOSE_NOTIFY = 0, "close_notify";
         UNEXPECTED_MESSAGE = 10, "unexpected_message";
@@ -192,7 +191,7 @@ codes! {
 }
 
 codes! {
-    /// How grave an alert is (RFC 8446 §6).
+    /// The severity of an alert (RFC 9846 §6).
     AlertLevel(u8) 2 {
         WARNING = 1, "warning";
         FATAL = 2, "fatal";
@@ -222,14 +221,14 @@ impl NamedGroup {
 /// An alert in the clear or decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// How grave it is.
+    /// Severity.
     pub level: AlertLevel,
-    /// What it says.
+    /// Meaning.
     pub description: AlertDescription,
 }
 
 impl Alert {
-    /// Reads the body of an alert record: exactly two bytes, the level 1 or 2 (RFC 8446 §6).
+    /// Parses the body of an alert record: exactly two bytes, the level 1 or 2 (RFC 9846 §6).
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
         let &[level, description] = body else { return None };
@@ -238,7 +237,7 @@ impl Alert {
     }
 }
 
-/// Whether a value is one of those reserved to keep peers tolerant of unknown ones (RFC 8701).
+/// Whether a value is reserved for GREASE (RFC 8701).
 #[must_use]
 pub fn is_grease(value: u16) -> bool {
     let [high, low] = value.to_be_bytes();
@@ -250,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_values_print_as_hex() {
+    fn prints_unknown_values_as_hex() {
         assert_eq!(CipherSuite(0x1301).to_string(), "TLS_AES_128_GCM_SHA256");
         assert_eq!(CipherSuite(0x0a0a).to_string(), "0x0a0a");
         assert_eq!(format!("{:?}", ContentType(7)), "0x07");
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_is_exactly_two_bytes() {
+    fn rejects_alerts_that_are_not_two_bytes() {
         assert_eq!(Alert::parse(&[1, 0]).unwrap().description, AlertDescription::CLOSE_NOTIFY);
         for bad in [&[][..], &[1], &[1, 0, 0], &[3, 0], &[0, 0]] {
             assert_eq!(Alert::parse(bad), None);

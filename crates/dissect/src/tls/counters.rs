@@ -1,4 +1,4 @@
-//! The counters of one direction: every byte of the stream is explained, or counted as unexplained with the reason.
+//! The counters of one direction: every byte of the stream is either explained or counted as unexplained, with the reason.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use super::cursor::Malformed;
 use super::record::{HEADER_LEN, NotTls};
 use crate::keylog::Label;
 
-/// Counts of one direction. Complete after [`Session::finish`](super::Session::finish); then the kinds of bytes add up
-/// to `bytes` ([`RecordCounters::adds_up`]).
+/// Counters of one direction. After [`Session::finish`](super::Session::finish) they are complete, and the kinds of bytes
+/// add up to `bytes` ([`RecordCounters::adds_up`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordCounters {
     /// Bytes of the stream that were seen.
@@ -17,25 +17,25 @@ pub struct RecordCounters {
     pub header_bytes: u64,
     /// Of these: plaintext handshake messages that parsed to the last byte.
     pub handshake_bytes: u64,
-    /// Of these: `change_cipher_spec`, exactly the byte 0x01.
+    /// Of these: well-formed `change_cipher_spec`.
     pub change_cipher_spec_bytes: u64,
     /// Of these: plaintext alerts of two bytes.
     pub alert_bytes: u64,
     /// Of these: protected fragments that authenticated, tags and padding included.
     pub authenticated_bytes: u64,
-    /// Of these: everything else.
+    /// Of these: all others.
     pub unexplained_bytes: u64,
-    /// Unexplained bytes with the lowest stream offset.
+    /// The unexplained bytes with the lowest stream offset.
     pub first_unexplained: Option<Unexplained>,
-    /// Bytes that are missing from the capture, by the gaps reported.
+    /// Bytes that are missing from the capture.
     pub gap_bytes: u64,
-    /// Records.
+    /// All records.
     pub records: u64,
     /// Records with the outer content type `application_data`: in TLS 1.3 all protected ones.
     pub application_data_records: u64,
     /// Protected records that authenticated.
     pub authenticated: u64,
-    /// Protected records that did not.
+    /// Protected records that did not authenticate.
     pub failed: u64,
     /// Protected records that could not be tried.
     pub not_decrypted: u64,
@@ -78,13 +78,13 @@ impl RecordCounters {
         }
     }
 
-    /// Whether every byte is explained and none is missing. Necessary for the verdict `sealed`.
+    /// Whether every byte is explained and none is missing.
     #[must_use]
     pub fn is_explained(&self) -> bool {
         self.first_unexplained.is_none() && self.unexplained_bytes == 0 && self.gap_bytes == 0
     }
 
-    /// Whether the kinds of bytes add up to all bytes, as they must once the session is finished.
+    /// Whether the kinds of bytes add up to `bytes`, as they must once the session is finished.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.bytes
@@ -100,9 +100,9 @@ impl RecordCounters {
 /// The first bytes that could not be explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unexplained {
-    /// Stream offset of the record, or of the bytes where there is none.
+    /// Stream offset of their record, or their own where there is no record.
     pub stream_offset: u64,
-    /// Why.
+    /// Why they are unexplained.
     pub reason: Reason,
 }
 
@@ -111,31 +111,32 @@ pub struct Unexplained {
 pub enum Reason {
     /// A protected record that could not be tried.
     NotDecrypted(NotDecrypted),
-    /// A protected record did not authenticate.
+    /// A protected record that did not authenticate.
     NotAuthentic,
     /// Bytes are missing from the capture here.
     Gap,
-    /// Bytes after a hole that hides where the next record begins.
+    /// Bytes after a gap that hides where the next record begins.
     AfterGap,
-    /// The bytes are no record.
+    /// The bytes are not a record.
     NotTls(NotTls),
     /// The stream ends within a record.
     PartialRecord,
-    /// The stream or the phase ends within a handshake message.
+    /// The stream, or its part in the clear, ends within a handshake message.
     PartialHandshake,
-    /// `change_cipher_spec` is not the single byte 0x01, comes after the handshake (RFC 8446 §5), or is one of too many.
+    /// A `change_cipher_spec` that is not the single byte 0x01, comes after the handshake (RFC 9846 §5), or exceeds
+    /// [`MAX_CHANGE_CIPHER_SPECS`](super::MAX_CHANGE_CIPHER_SPECS).
     ChangeCipherSpec,
-    /// An alert in the clear is not two bytes.
+    /// A malformed alert in the clear.
     Alert,
-    /// A handshake message in the clear does not parse.
+    /// A handshake message in the clear that does not parse.
     Handshake(HandshakeType, Malformed),
-    /// A handshake message in the clear over the bound.
+    /// A handshake message in the clear that exceeds [`MAX_HANDSHAKE_MESSAGE`](super::MAX_HANDSHAKE_MESSAGE).
     HandshakeTooLong(HandshakeType),
-    /// A handshake message in the clear where it does not belong.
+    /// A handshake message that may not be sent in the clear, or not now.
     UnexpectedHandshake(HandshakeType),
     /// A record in the clear after protected ones.
     PlaintextAfterEncryption(ContentType),
-    /// A content type that is not spoken here.
+    /// A content type that neither TLS 1.2 nor TLS 1.3 expects here.
     UnexpectedContentType(ContentType),
 }
 
@@ -144,23 +145,23 @@ pub enum Reason {
 pub enum NotDecrypted {
     /// No key log was given.
     NoKeyLog,
-    /// The key log does not name this connection.
+    /// The key log has no entry for this connection.
     ClientRandomNotInKeyLog,
-    /// The key log names the connection, but lacks this secret.
+    /// The key log has an entry for this connection, but lacks this secret.
     SecretMissing(Label),
-    /// The secret has another length than the hash of the cipher suite.
+    /// The secret is not as long as the hash of the cipher suite.
     SecretLength(Label),
-    /// The capture holds no ClientHello of the connection: it began later, or a hole took it.
+    /// The capture lacks the ClientHello of the connection: it began later, or has a gap there.
     NoClientHello,
-    /// The capture holds no ServerHello of the connection.
+    /// The capture lacks the ServerHello of the connection.
     NoServerHello,
-    /// Only TLS 1.3 is decrypted.
+    /// A version before TLS 1.3, which is not decrypted.
     Version(ProtocolVersion),
     /// A cipher suite that is not decrypted.
     CipherSuite(CipherSuite),
-    /// 0-RTT data that no early traffic secret opens.
+    /// 0-RTT data that no early traffic secret decrypts.
     EarlyData,
-    /// Too many records in a row did not authenticate.
+    /// [`MAX_FAILURES`](super::MAX_FAILURES) records in a row did not authenticate.
     AfterFailures,
 }
 
@@ -168,18 +169,18 @@ impl fmt::Display for NotDecrypted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKeyLog => f.write_str("no key log was given"),
-            Self::ClientRandomNotInKeyLog => f.write_str("the key log does not name this connection"),
+            Self::ClientRandomNotInKeyLog => f.write_str("the key log has no entry for this connection"),
             Self::SecretMissing(label) => write!(f, "the key log lacks {label}"),
-            Self::SecretLength(label) => write!(f, "{label} has another length than the cipher suite wants"),
+            Self::SecretLength(label) => write!(f, "{label} is not as long as the cipher suite requires"),
             Self::NoClientHello => {
-                f.write_str("the capture holds no ClientHello, so no key can be looked up")
+                f.write_str("the capture lacks the ClientHello, so no key can be looked up")
             }
             Self::NoServerHello => {
-                f.write_str("the capture holds no ServerHello, so the cipher suite is unknown")
+                f.write_str("the capture lacks the ServerHello, so the cipher suite is unknown")
             }
             Self::Version(version) => write!(f, "{version} decryption is not supported"),
             Self::CipherSuite(suite) => write!(f, "decryption of {suite} is not supported"),
-            Self::EarlyData => f.write_str("0-RTT data that no early traffic secret opens"),
+            Self::EarlyData => f.write_str("0-RTT data that no early traffic secret decrypts"),
             Self::AfterFailures => f.write_str("too many records before it did not authenticate"),
         }
     }
@@ -188,7 +189,7 @@ impl fmt::Display for NotDecrypted {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotDecrypted(why) => write!(f, "a protected record could not be opened: {why}"),
+            Self::NotDecrypted(why) => write!(f, "a protected record could not be decrypted: {why}"),
             Self::NotAuthentic => f.write_str("a protected record did not authenticate"),
             Self::Gap => f.write_str("bytes are missing from the capture"),
             Self::AfterGap => f.write_str("bytes after a gap that hides where the next record begins"),
@@ -196,12 +197,14 @@ impl fmt::Display for Reason {
             Self::PartialRecord => f.write_str("the stream ends within a record"),
             Self::PartialHandshake => f.write_str("a handshake message is cut off"),
             Self::ChangeCipherSpec => {
-                f.write_str("change_cipher_spec is malformed, out of place or one too many")
+                f.write_str("change_cipher_spec is malformed, out of place or repeated too often")
             }
             Self::Alert => f.write_str("an alert in the clear is malformed"),
             Self::Handshake(kind, why) => write!(f, "{kind} does not parse: {why}"),
             Self::HandshakeTooLong(kind) => write!(f, "{kind} is too long"),
-            Self::UnexpectedHandshake(kind) => write!(f, "{kind} in the clear where it does not belong"),
+            Self::UnexpectedHandshake(kind) => {
+                write!(f, "{kind} in the clear where the protocol does not allow it")
+            }
             Self::PlaintextAfterEncryption(kind) => write!(f, "{kind} in the clear after protected records"),
             Self::UnexpectedContentType(kind) => write!(f, "unexpected content type {kind}"),
         }

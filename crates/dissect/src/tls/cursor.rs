@@ -1,17 +1,17 @@
-//! One small reader for the length-prefixed fields of TLS. A failed read names its field.
+//! A reader for the length-prefixed fields of TLS. A failed read names its field.
 
 use std::fmt;
 
-/// A handshake message that does not parse: which field, where, and by how much it is off.
+/// A handshake message that does not parse: which field, where, and how many bytes it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// Field that could not be read, in the words of the RFC.
+    /// Field that could not be read, as the RFC names it.
     pub field: &'static str,
     /// Offset of the field in the message body (bytes, after the four-byte message header).
     pub offset: usize,
-    /// Bytes the field wants; 0 where its value rather than its length is wrong.
+    /// Bytes that the field needs; 0 if its value rather than its length is wrong.
     pub needed: usize,
-    /// Bytes that are there.
+    /// Bytes that are left.
     pub available: usize,
 }
 
@@ -19,9 +19,9 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, offset, needed, available } = self;
         if *needed == 0 {
-            write!(f, "{field} at byte {offset} is not as the protocol wants it")
+            write!(f, "{field} at byte {offset} has an invalid value")
         } else {
-            write!(f, "{field} at byte {offset} wants {needed} bytes, {available} are there")
+            write!(f, "{field} at byte {offset} needs {needed} bytes, {available} are left")
         }
     }
 }
@@ -30,7 +30,7 @@ impl std::error::Error for Malformed {}
 
 pub(super) type Parsed<T> = Result<T, Malformed>;
 
-/// Reads forward over one message body or a part of it.
+/// Reads one message body, or a part of it, from front to back.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
@@ -81,19 +81,19 @@ impl<'a> Cursor<'a> {
         Ok(Self { rest: self.bytes(len, field)?, offset })
     }
 
-    /// A vector with a length of one byte in front.
+    /// A vector with a length prefix of one byte.
     pub(super) fn vec8(&mut self, field: &'static str) -> Parsed<Self> {
         let len = self.u8(field)?;
         self.part(usize::from(len), field)
     }
 
-    /// A vector with a length of two bytes in front.
+    /// A vector with a length prefix of two bytes.
     pub(super) fn vec16(&mut self, field: &'static str) -> Parsed<Self> {
         let len = self.u16(field)?;
         self.part(usize::from(len), field)
     }
 
-    /// A vector with a length of three bytes in front.
+    /// A vector with a length prefix of three bytes.
     pub(super) fn vec24(&mut self, field: &'static str) -> Parsed<Self> {
         let len = self.u24(field)?;
         self.part(len, field)
@@ -112,12 +112,12 @@ impl<'a> Cursor<'a> {
         Ok(all)
     }
 
-    /// Nothing may be left.
+    /// Fails if bytes are left.
     pub(super) fn end(&self, field: &'static str) -> Parsed<()> {
         if self.is_empty() { Ok(()) } else { Err(self.wrong(field)) }
     }
 
-    /// The value at this place is wrong, whatever its length.
+    /// The error for a field here whose value is invalid.
     pub(super) fn wrong(&self, field: &'static str) -> Malformed {
         Malformed { field, offset: self.offset, needed: 0, available: self.rest.len() }
     }

@@ -1,4 +1,4 @@
-//! What a session tells.
+//! The events of a session.
 
 use std::ops::Range;
 
@@ -9,55 +9,55 @@ use super::handshake::Message;
 use super::record::Header;
 use crate::flow::Direction;
 
-/// One thing a session found, in stream order of each direction.
+/// An event of a session. Those of one direction come in stream order.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A record, decrypted where the keys are there.
+    /// A record, decrypted if its keys are known.
     Record(Record<'a>),
     /// A handshake message, in the clear or decrypted. It follows the record that completes it.
     Handshake(Handshake),
-    /// Bytes that could not be explained, other than a record for lack of keys (which says so itself).
+    /// Unexplained bytes, except those of a record without keys: that is [`Content::NotDecrypted`].
     Anomaly(Anomaly),
 }
 
 /// A record.
 #[derive(Debug)]
 pub struct Record<'a> {
-    /// Its sender.
+    /// Direction of the record.
     pub direction: Direction,
-    /// Its number in this direction, from 0.
+    /// Number of the record in this direction, from 0.
     pub index: u64,
-    /// Stream offsets from the first byte of its header to its end.
+    /// Stream offsets of header and fragment.
     pub range: Range<u64>,
-    /// Its header; the content type there is the outer one.
+    /// The header, with the outer content type.
     pub header: Header,
-    /// What is in it.
+    /// What the fragment is.
     pub content: Content<'a>,
     /// The last attempt to decrypt it, if there was one.
     pub attempt: Option<DecryptAttempt<'a>>,
 }
 
-/// What is in a record.
+/// What the fragment of a record is.
 #[derive(Debug)]
 pub enum Content<'a> {
     /// Handshake bytes in the clear; the messages follow as events.
     Handshake(&'a [u8]),
-    /// `change_cipher_spec`.
+    /// `change_cipher_spec` (RFC 9846 §5).
     ChangeCipherSpec {
-        /// Whether it is exactly the byte 0x01, in its place.
+        /// Whether it is the single byte 0x01, where the protocol allows it.
         well_formed: bool,
     },
     /// An alert in the clear; `None` where it is malformed.
     Alert(Option<Alert>),
-    /// Protected, and opened.
+    /// Protected and decrypted.
     Decrypted(DecryptedRecord<'a>),
-    /// Protected, tried, and not authentic.
+    /// Protected, and it did not authenticate.
     NotAuthentic,
-    /// Protected, and not tried.
+    /// Protected, and it could not be tried.
     NotDecrypted(NotDecrypted),
-    /// A hole in the capture took part of it.
+    /// Part of the record is missing from the capture.
     Damaged,
-    /// Something that has no place here; an [`Anomaly`] says why.
+    /// Not allowed here; an [`Anomaly`] with the reason follows.
     Unexpected(&'a [u8]),
 }
 
@@ -69,18 +69,18 @@ pub struct DecryptedRecord<'a> {
     /// Inner content without content type and padding. Valid until the next call.
     pub plaintext: &'a [u8],
     /// Offset of `plaintext` in the decrypted application data of this direction; for other content types the offset
-    /// at which the next application data go on.
+    /// at which the application data continue.
     pub application_offset: u64,
     /// Length of the padding in bytes.
     pub padding: usize,
-    /// Which keys opened it.
+    /// Generation of the keys.
     pub epoch: Epoch,
-    /// Its sequence number under these keys.
+    /// Sequence number under these keys.
     pub sequence: u64,
 }
 
 impl DecryptedRecord<'_> {
-    /// The alert in it, if it is one.
+    /// The alert, if this is one.
     #[must_use]
     pub fn alert(&self) -> Option<Alert> {
         if self.content_type == ContentType::ALERT { Alert::parse(self.plaintext) } else { None }
@@ -104,23 +104,23 @@ pub enum Epoch {
 /// A handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// Its sender.
+    /// Direction of the message.
     pub direction: Direction,
-    /// Stream offsets of the records that carry it, whole records.
+    /// Stream offsets of the whole records that carry the message.
     pub range: Range<u64>,
-    /// Whether it was decrypted: only who holds the keys sees it.
+    /// Whether the message was decrypted: without the keys it is not visible.
     pub was_encrypted: bool,
-    /// What it says.
+    /// The parsed message.
     pub message: Message,
 }
 
-/// Bytes that could not be explained.
+/// Unexplained bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
-    /// Their sender.
+    /// Direction of the bytes.
     pub direction: Direction,
-    /// Their stream offsets. For what goes on to the end of the stream: those known so far.
+    /// Stream offsets of the bytes. Where they extend to the end of the stream: those known so far.
     pub range: Range<u64>,
-    /// What is wrong.
+    /// Why the bytes are unexplained.
     pub reason: Reason,
 }

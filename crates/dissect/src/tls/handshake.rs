@@ -1,7 +1,7 @@
-//! Handshake messages: what a hello, a certificate message and the decrypted extensions say (RFC 8446 §4, RFC 5246 §7.4).
+//! The contents of handshake messages (RFC 9846 §4, RFC 5246 §7.4).
 //!
 //! Parsing is strict: lengths must add up and nothing may trail, because a message counts as explained only when all of
-//! its bytes are. Values are kept as they stand, GREASE included.
+//! its bytes are. Values are kept as sent, GREASE included.
 
 use std::sync::Arc;
 
@@ -10,41 +10,41 @@ use super::code::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Protoco
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::DeframedMessage;
 
-/// Most certificates of one message that are read; real chains have two to four. The others are counted only.
+/// Most certificates of one message that are read; real chains have two to four. Further ones are only counted.
 pub const MAX_CERTIFICATES: usize = 16;
 
-/// Longest session id (RFC 8446 §4.1.2).
+/// Longest session id (RFC 9846 §4.1.2).
 const MAX_SESSION_ID: usize = 32;
 
-/// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 8446 §4.1.3).
+/// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 9846 §4.1.3).
 const HELLO_RETRY_REQUEST_RANDOM: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
     0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
-/// A handshake message, as far as it is of use.
+/// A handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// What the client offers.
+    /// ClientHello.
     ClientHello(Box<ClientHello>),
-    /// What the server chose, or a HelloRetryRequest.
+    /// ServerHello or HelloRetryRequest.
     ServerHello(Box<ServerHello>),
-    /// Extensions that TLS 1.3 encrypts.
+    /// EncryptedExtensions of TLS 1.3.
     EncryptedExtensions(EncryptedExtensions),
-    /// A certificate chain; empty where a client has none.
+    /// Certificate; the chain is empty where a client has none.
     Certificate(CertificateChain),
-    /// A ticket for resumption.
+    /// NewSessionTicket of TLS 1.3.
     NewSessionTicket(NewSessionTicket),
-    /// New keys for the sender (RFC 8446 §4.6.3).
+    /// KeyUpdate: the sender changes its keys (RFC 9846 §4.6.3).
     KeyUpdate {
         /// Whether the other side is asked to do the same.
         update_requested: bool,
     },
-    /// The sender's handshake ends.
+    /// Finished: the last handshake message of its sender (RFC 9846 §4.4.4).
     Finished,
-    /// 0-RTT data end (RFC 8446 §4.5).
+    /// EndOfEarlyData: the last message under 0-RTT keys (RFC 9846 §4.5).
     EndOfEarlyData,
-    /// A known or unknown message whose body is not read further.
+    /// A message whose body is not parsed.
     Other {
         /// Type of the message.
         message_type: HandshakeType,
@@ -55,20 +55,20 @@ pub enum Message {
     Malformed {
         /// Type of the message.
         message_type: HandshakeType,
-        /// What is wrong.
+        /// The field that does not parse.
         error: Malformed,
     },
-    /// A message over the bound, skipped.
+    /// A message over the bound, which is skipped.
     TooLong {
         /// Type of the message.
         message_type: HandshakeType,
-        /// Length it announces in bytes.
+        /// Length that it announces, in bytes.
         length: usize,
     },
 }
 
 impl Message {
-    /// Reads a message by its type.
+    /// Parses a message by its type.
     pub(super) fn read(
         deframed: &DeframedMessage<'_>,
         is_tls13: bool,
@@ -102,7 +102,7 @@ impl Message {
         read.unwrap_or_else(|error| Self::Malformed { message_type, error })
     }
 
-    /// Its type on the wire.
+    /// Type of the message on the wire.
     #[must_use]
     pub fn message_type(&self) -> HandshakeType {
         match self {
@@ -121,12 +121,12 @@ impl Message {
     }
 }
 
-/// ClientHello (RFC 8446 §4.1.2). Text fields show bytes outside printable ASCII escaped.
+/// ClientHello (RFC 9846 §4.1.2). Text fields show bytes outside printable ASCII escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientHello {
     /// `legacy_version`.
     pub legacy_version: ProtocolVersion,
-    /// `random`: the key under which a key log files the secrets.
+    /// `random`: a key log lists the secrets of the connection under it.
     pub random: [u8; 32],
     /// `legacy_session_id`.
     pub session_id: Vec<u8>,
@@ -136,13 +136,13 @@ pub struct ClientHello {
     pub extensions: Vec<ExtensionType>,
     /// Versions from `supported_versions`; empty where the extension is missing.
     pub supported_versions: Vec<ProtocolVersion>,
-    /// Host name from `server_name`: readable by everybody on the wire.
+    /// Host name from `server_name`, visible on the wire.
     pub server_name: Option<String>,
-    /// Protocols from ALPN: readable by everybody on the wire.
+    /// Protocols from ALPN, visible on the wire.
     pub alpn: Vec<String>,
     /// Groups from `supported_groups`.
     pub supported_groups: Vec<NamedGroup>,
-    /// Groups for which a key share is there.
+    /// Groups with a key share.
     pub key_share_groups: Vec<NamedGroup>,
     /// Signature schemes, as numbers.
     pub signature_schemes: Vec<u16>,
@@ -150,11 +150,11 @@ pub struct ClientHello {
     pub offers_psk: bool,
     /// Whether `early_data` announces 0-RTT.
     pub offers_early_data: bool,
-    /// Whether `encrypted_client_hello` is there (it may be GREASE).
+    /// Whether `encrypted_client_hello` is present (possibly as GREASE).
     pub offers_encrypted_client_hello: bool,
 }
 
-/// ServerHello or HelloRetryRequest (RFC 8446 §4.1.3, §4.1.4).
+/// ServerHello or HelloRetryRequest (RFC 9846 §4.1.3, §4.1.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerHello {
     /// Whether it is a HelloRetryRequest.
@@ -163,21 +163,21 @@ pub struct ServerHello {
     pub random: [u8; 32],
     /// `legacy_session_id_echo`.
     pub session_id: Vec<u8>,
-    /// Version in force: `supported_versions` where it is there, else the legacy field.
+    /// Negotiated version: from `supported_versions` if present, else the legacy field.
     pub version: ProtocolVersion,
-    /// Cipher suite in force.
+    /// Negotiated cipher suite.
     pub cipher_suite: CipherSuite,
-    /// Group of the server's key share (of the one it asks for, in a HelloRetryRequest).
+    /// Group of the server's key share; in a HelloRetryRequest, the group that the server asks for.
     pub key_share_group: Option<NamedGroup>,
     /// Whether a pre-shared key was accepted: no certificate follows.
     pub accepts_psk: bool,
-    /// ALPN protocol; in the clear up to TLS 1.2 only.
+    /// ALPN protocol; TLS 1.3 sends it in EncryptedExtensions instead.
     pub alpn: Option<String>,
     /// Extension types in the order of the message.
     pub extensions: Vec<ExtensionType>,
 }
 
-/// EncryptedExtensions (RFC 8446 §4.3.1).
+/// EncryptedExtensions (RFC 9846 §4.3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncryptedExtensions {
     /// ALPN protocol the server chose.
@@ -188,32 +188,32 @@ pub struct EncryptedExtensions {
     pub extensions: Vec<ExtensionType>,
 }
 
-/// Certificate message (RFC 8446 §4.4.2, RFC 5246 §7.4.2).
+/// Certificate message (RFC 9846 §4.4.2, RFC 5246 §7.4.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateChain {
-    /// The first [`MAX_CERTIFICATES`], leaf first; one that is no X.509 says why.
+    /// The first [`MAX_CERTIFICATES`], leaf first.
     pub certificates: Vec<Arc<Certificate>>,
-    /// How many there are in all.
+    /// Number of certificates in the message.
     pub total: usize,
 }
 
-/// NewSessionTicket of TLS 1.3 (RFC 8446 §4.6.1), without the ticket itself.
+/// NewSessionTicket of TLS 1.3 (RFC 9846 §4.6.1), without the ticket itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewSessionTicket {
     /// Lifetime in seconds.
     pub lifetime_seconds: u32,
     /// Length of the ticket in bytes.
     pub ticket_length: usize,
-    /// Bytes of 0-RTT data it permits, if any.
+    /// Bytes of 0-RTT data that it permits, if any.
     pub max_early_data: Option<u32>,
 }
 
-/// Captured bytes as text that is safe to show.
+/// Captured bytes as text that is safe to display.
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// The entries of an extension block that takes all of what is left.
+/// Parses an extension block that extends to the end of the message.
 fn extensions<'a>(
     cursor: &mut Cursor<'a>,
     mut each: impl FnMut(ExtensionType, Cursor<'a>) -> Parsed<()>,
@@ -240,7 +240,7 @@ fn alpn_list(mut body: Cursor<'_>) -> Parsed<Vec<String>> {
     Ok(names)
 }
 
-/// A `ProtocolNameList` of exactly one name, as a server sends it.
+/// A `ProtocolNameList` with exactly one name, as a server sends it.
 fn alpn_choice(body: Cursor<'_>) -> Parsed<Option<String>> {
     let wrong = body.wrong("protocol_name_list");
     let mut names = alpn_list(body)?;
@@ -248,10 +248,10 @@ fn alpn_choice(body: Cursor<'_>) -> Parsed<Option<String>> {
 }
 
 impl ClientHello {
-    /// Reads the body of the message.
+    /// Parses the body of the message.
     ///
     /// # Errors
-    /// Names the first field that does not fit.
+    /// Names the first field that does not parse.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(body);
         let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
@@ -332,10 +332,10 @@ impl ClientHello {
 }
 
 impl ServerHello {
-    /// Reads the body of the message.
+    /// Parses the body of the message.
     ///
     /// # Errors
-    /// Names the first field that does not fit.
+    /// Names the first field that does not parse.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(body);
         let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
@@ -393,10 +393,10 @@ fn session_id(cursor: &mut Cursor<'_>) -> Parsed<Vec<u8>> {
 }
 
 impl EncryptedExtensions {
-    /// Reads the body of the message.
+    /// Parses the body of the message.
     ///
     /// # Errors
-    /// Names the first field that does not fit.
+    /// Names the first field that does not parse.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut parsed = Self::default();
         let types = extensions(&mut Cursor::new(body), |kind, body| {
@@ -413,10 +413,10 @@ impl EncryptedExtensions {
 }
 
 impl NewSessionTicket {
-    /// Reads the body of the TLS 1.3 message.
+    /// Parses the body of the TLS 1.3 message.
     ///
     /// # Errors
-    /// Names the first field that does not fit.
+    /// Names the first field that does not parse.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(body);
         let lifetime_seconds = cursor.u32("ticket_lifetime")?;
@@ -434,8 +434,8 @@ impl NewSessionTicket {
     }
 }
 
-/// Reads the body of a Certificate message, in the form of TLS 1.3 or of the versions before it. `read` turns one DER
-/// certificate into facts.
+/// Parses the body of a Certificate message, in the format of TLS 1.3 or of earlier versions. `read` parses one DER
+/// certificate.
 fn parse_chain(
     body: &[u8],
     is_tls13: bool,
@@ -461,7 +461,7 @@ fn parse_chain(
     Ok(chain)
 }
 
-/// Reads the body of a KeyUpdate: one byte, 0 or 1 (RFC 8446 §4.6.3).
+/// Parses the body of a KeyUpdate: one byte, 0 or 1 (RFC 9846 §4.6.3).
 fn parse_key_update(body: &[u8]) -> Parsed<bool> {
     let mut cursor = Cursor::new(body);
     let wrong = cursor.wrong("request_update");
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn the_visible_facts_of_a_client_hello() {
+    fn parses_the_extensions_of_a_client_hello() {
         let body = client_hello(&[
             0, 0, 0, 9, 0, 7, 0, 0, 4, b'h', b'o', b's', 0x1b, // server_name "hos\x1b"
             0, 16, 0, 5, 0, 3, 2, b'h', b'2', // ALPN h2
@@ -505,13 +505,13 @@ mod tests {
         assert_eq!(hello.cipher_suites, [CipherSuite::TLS_AES_128_GCM_SHA256]);
         assert!(hello.offers_early_data && !hello.offers_psk);
         for len in 0..body.len() {
-            // Cut right before the extension block it is a hello of the days before extensions.
+            // Without its extension block it is a valid hello of TLS 1.2.
             assert_eq!(ClientHello::parse(&body[..len]).is_ok(), len == 41, "{len}");
         }
     }
 
     #[test]
-    fn trailing_bytes_are_never_accepted() {
+    fn rejects_trailing_bytes() {
         let mut body = client_hello(&[]);
         assert!(ClientHello::parse(&body).is_ok());
         body.push(0);

@@ -1,22 +1,22 @@
-//! Handshake messages out of the fragments that carry them (RFC 8446 §5.1).
+//! The framing of handshake messages in the fragments that carry them (RFC 9846 §5.1).
 
 use std::ops::Range;
 
 use super::code::HandshakeType;
 
-/// Longest message that is deframed: rustls and others accept no more, and certificate chains with post-quantum
-/// signatures stay below. When hit, the message is passed over and reported as too long.
+/// Longest message that is read: rustls and others accept no more, and certificate chains with post-quantum signatures
+/// stay below. When hit, the message is skipped and reported as too long.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 0xffff;
 
 /// Type and length in front of a message.
 const MESSAGE_HEADER: usize = 4;
 
-/// A message as the deframer hands it on.
+/// A complete message.
 pub(super) struct DeframedMessage<'a> {
     pub(super) message_type: HandshakeType,
     /// The body, or `None` for a message over the bound.
     pub(super) body: Option<&'a [u8]>,
-    /// Length of the body as the message says.
+    /// Length of the body that the message announces.
     pub(super) length: usize,
     /// Stream offsets of the records that carry it, from the first header to the end of the last.
     pub(super) range: Range<u64>,
@@ -29,11 +29,11 @@ impl DeframedMessage<'_> {
     }
 }
 
-/// Joins the messages of one direction. Holds at most one unfinished message.
+/// Joins the messages of one direction. Buffers at most one unfinished message.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeDeframer {
     partial: Vec<u8>,
-    /// A message over the bound, whose body is passed over.
+    /// A message over the bound, whose body is skipped.
     skipped: Option<SkippedMessage>,
     /// Stream offset of the record in which the unfinished message begins.
     from: u64,
@@ -94,7 +94,7 @@ impl HandshakeDeframer {
         }
     }
 
-    /// Adds to the unfinished message; returns what belongs to the next.
+    /// Adds to the unfinished message and returns the bytes of the next one.
     fn join<'a>(
         &mut self,
         rest: &'a [u8],
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fragmentation_gives_the_same_messages() {
+    fn finds_the_same_messages_in_every_fragmentation() {
         let long = [&[11, 2, 0, 0][..], &vec![5; 0x2_0000]].concat();
         let stream = [&[1, 0, 0, 2, 8, 9, 20, 0, 0, 0][..], &long, &[24, 0, 0, 1, 1, 1, 0]].concat();
         let expected = vec![(1, Ok(vec![8, 9])), (20, Ok(vec![])), (11, Err(0x2_0000)), (24, Ok(vec![1]))];

@@ -1,4 +1,4 @@
-//! TLS: what everybody on the wire sees of it, and with a key log what is inside.
+//! TLS: what is visible on the wire and, with a key log, what is inside.
 //!
 //! ```text
 //!   Chunk ──> record ──> handshake_deframer ──> handshake   ClientHello, ServerHello, certificates
@@ -6,12 +6,12 @@
 //!               └─> decrypt ─────┘  (key log, TLS 1.3)      decrypted application data
 //! ```
 //!
-//! [`Session`] is one connection. It takes the bytes of both directions as the capture brings them and tells records,
-//! handshake messages and anomalies as [`Event`]s; each direction keeps [`RecordCounters`] in which every byte is explained
+//! [`Session`] is one connection. It accepts the bytes of both directions as the capture has them and yields records,
+//! handshake messages and anomalies as [`Event`]s. The [`RecordCounters`] of each direction count every byte as explained
 //! or unexplained. TLS 1.3 is decrypted with its AES-GCM and ChaCha20-Poly1305 suites, 0-RTT and key updates included.
-//! Other versions are read as far as they are in the clear, and their records counted.
+//! Of other versions, only the part in the clear is parsed; protected records are counted.
 //!
-//! No signature or certificate is verified here: what counts as proof is that a record authenticates under its key.
+//! No signature or certificate is verified: the proof is that a record authenticates under its key.
 
 mod certificate;
 mod clear;

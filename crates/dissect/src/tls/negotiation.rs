@@ -16,7 +16,7 @@ use super::decrypt::Suite;
 use super::handshake::{ClientHello, ServerHello};
 use crate::flow::Direction;
 
-/// What the hellos said so far.
+/// The hellos so far.
 #[derive(Debug, Default)]
 pub(super) struct Negotiation {
     /// The direction of the TLS client, once a hello shows it.

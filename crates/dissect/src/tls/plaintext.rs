@@ -1,4 +1,4 @@
-//! From a place in the decrypted stream back to the bytes on the wire.
+//! From offsets in the decrypted stream back to the bytes on the wire.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use super::code::ContentType;
 use super::event::{Content, Record};
 use super::record::HEADER_LEN;
 
-/// Remembers which record carried which part of one direction's application data. 24 bytes a record; call
-/// [`PlaintextMap::forget_before`] as the search goes on.
+/// Which record carries which part of one direction's application data. Takes 24 bytes per record; call
+/// [`PlaintextMap::forget_before`] as the stream advances.
 #[derive(Clone, Debug, Default)]
 pub struct PlaintextMap {
     records: VecDeque<Entry>,
@@ -27,14 +27,14 @@ struct Entry {
 pub struct Located {
     /// Offsets in the decrypted application data.
     pub plaintext: Range<u64>,
-    /// Stream offsets of exactly the bytes that carry it: all suites of TLS 1.3 keep the length and place of each byte.
+    /// Stream offsets of exactly the bytes that carry it: all suites of TLS 1.3 encrypt byte for byte.
     pub ciphertext: Range<u64>,
-    /// Stream offsets of the whole record, header to tag: what must be there to authenticate it.
+    /// Stream offsets of the whole record, from header to tag.
     pub record: Range<u64>,
 }
 
 impl PlaintextMap {
-    /// Adds a record; what is no decrypted application data is passed over.
+    /// Adds a record. Ignores records that are not decrypted application data.
     pub fn push(&mut self, record: &Record<'_>) {
         if let Content::Decrypted(decrypted) = &record.content
             && decrypted.content_type == ContentType::APPLICATION_DATA
@@ -80,7 +80,7 @@ impl PlaintextMap {
         self.records.len()
     }
 
-    /// Whether none is remembered.
+    /// Whether no record is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()

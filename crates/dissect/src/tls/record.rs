@@ -1,14 +1,14 @@
-//! TLS records out of the bytes of one direction (RFC 8446 §5, RFC 5246 §6.2).
+//! The framing of TLS records in the bytes of one direction (RFC 9846 §5, RFC 5246 §6.2).
 //!
 //! ```text
 //!   chunks, any splits       RecordDeframer                     framed records
-//!   ─────────────────>  header(5) │ fragment ...  ───>  header, offsets, where the fragment lies
+//!   ─────────────────>  header(5) │ fragment ...  ───>  header, offsets, where the fragment is
 //!                       whole in one chunk: stays there    (in the chunk, or in the caller's buffer)
 //!                       split over chunks:  joined once
 //! ```
 //!
-//! Three answers: a record, not TLS, or more bytes are needed. What is not TLS is recognised with its first byte that no
-//! record header can have. A hole that lies inside one record costs that record only; any other loses the framing.
+//! Each step has one of three outcomes: a record, not TLS, or more bytes needed. The first byte that no record header can
+//! have shows that a stream is not TLS. A gap inside one record costs that record only; any other gap loses the framing.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,16 +19,16 @@ use crate::detection::Detection;
 /// Length of a record header: type, version, length.
 pub const HEADER_LEN: usize = 5;
 
-/// Longest plaintext fragment (RFC 8446 §5.1).
+/// Longest plaintext fragment (RFC 9846 §5.1).
 pub const MAX_PLAINTEXT: usize = 1 << 14;
 
-/// Longest protected fragment of TLS 1.3 (RFC 8446 §5.2).
+/// Longest protected fragment of TLS 1.3 (RFC 9846 §5.2).
 pub const MAX_CIPHERTEXT_TLS13: usize = MAX_PLAINTEXT + 256;
 
 /// Longest protected fragment of TLS 1.2 (RFC 5246 §6.2.3); the bound until the version is known.
 pub const MAX_CIPHERTEXT: usize = MAX_PLAINTEXT + 2048;
 
-/// Says at once what a stream beginning with `prefix` is: the first byte decides for every protocol of text.
+/// Whether a stream that begins with `prefix` is TLS. For text protocols, the first byte decides.
 #[must_use]
 pub fn detect(prefix: &[u8]) -> Detection {
     let available = prefix.get(..HEADER_LEN).unwrap_or(prefix);
@@ -59,7 +59,7 @@ impl Header {
         }
     }
 
-    /// The bytes on the wire; for protected records also the additional data (RFC 8446 §5.2).
+    /// The bytes on the wire; for protected records also the additional data (RFC 9846 §5.2).
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let [major, minor] = self.version.0.to_be_bytes();
@@ -68,28 +68,28 @@ impl Header {
     }
 }
 
-/// Why bytes are no record.
+/// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTls {
-    /// The first byte is no content type.
+    /// The first byte is not a content type.
     ContentType(u8),
-    /// The version is none of 0x0301 to 0x0304; the bytes seen of it.
+    /// A byte of the version, which is not in 0x0301 to 0x0304.
     Version(u8),
-    /// The length is zero where it may not be, or over the bound.
+    /// The length is over the bound, or zero in a record that cannot be empty.
     Length(u16),
 }
 
 impl fmt::Display for NotTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ContentType(value) => write!(f, "0x{value:02x} is no TLS content type"),
-            Self::Version(value) => write!(f, "0x{value:02x} is in no TLS record version"),
+            Self::ContentType(value) => write!(f, "0x{value:02x} is not a TLS content type"),
+            Self::Version(value) => write!(f, "0x{value:02x} is not part of a TLS record version"),
             Self::Length(length) => write!(f, "no TLS record has a length of {length}"),
         }
     }
 }
 
-/// The first thing in up to five header bytes that no record has.
+/// The first field in up to five header bytes that no record has.
 fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
     let mut bytes = header.iter().copied();
     let content_type = bytes.next()?;
@@ -103,13 +103,13 @@ fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
         return Some(NotTls::Version(minor));
     }
     let length = u16::from_be_bytes([bytes.next()?, bytes.next()?]);
-    // Zero-length fragments are for application data only (RFC 8446 §5.1).
+    // Zero-length fragments are for application data only (RFC 9846 §5.1).
     let zero = length == 0 && ContentType(content_type) != ContentType::APPLICATION_DATA;
     (zero || usize::from(length) > max).then_some(NotTls::Length(length))
 }
 
-/// Makes room for `more` bytes of a record that ends at `end`: for twice as many as there is room for already, never for
-/// more than the record. A header alone must not buy a buffer of the length that it names.
+/// Reserves room for `more` bytes of a record of `end` bytes: the capacity doubles, but never exceeds the record. A header
+/// alone must not allocate the length that it announces.
 fn reserve(partial: &mut Vec<u8>, more: usize, end: usize) {
     let wanted = partial.len() + more;
     if wanted > partial.capacity() {
@@ -118,28 +118,28 @@ fn reserve(partial: &mut Vec<u8>, more: usize, end: usize) {
     }
 }
 
-/// Where the bytes of a record lie.
+/// Where the bytes of a record are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The fragment lies in the input of this call.
+    /// The fragment is in the input of this call.
     Input(Range<usize>),
-    /// Header and fragment were joined in the buffer of this call.
+    /// Header and fragment are in the buffer of this call.
     Assembled,
-    /// A hole in the stream took part of it.
+    /// Part of the record is missing from the capture.
     Damaged {
         /// Bytes of the record, header included, that were seen.
         seen: u64,
     },
 }
 
-/// One record.
+/// A record that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Framed {
-    /// Its header.
+    /// The five bytes in front of the fragment.
     pub header: Header,
     /// Stream offsets from the first byte of the header to the end of the fragment.
     pub range: Range<u64>,
-    /// Where it lies.
+    /// Where header and fragment are.
     pub place: Place,
 }
 
@@ -148,27 +148,27 @@ pub struct Framed {
 pub enum Step {
     /// A whole record.
     Record(Framed),
-    /// All input is taken; no record is complete.
+    /// All input was consumed, and no record is complete.
     NeedMore,
-    /// The stream is no TLS from this offset on. Nothing further is taken.
+    /// From this offset on, the stream is not TLS. No further input is consumed.
     NotTls {
-        /// Stream offset of the header that is none.
+        /// Stream offset at which a record header should be.
         stream_offset: u64,
-        /// What is wrong with it.
+        /// Why the bytes there are not one.
         why: NotTls,
     },
 }
 
-/// What a hole did.
+/// The effect of a gap on the framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterGap {
-    /// It lies inside one record, which is lost; the next header is where it must be.
+    /// The gap is inside one record, which is lost; the position of the next header is known.
     InsideRecord,
-    /// The next header cannot be found.
+    /// The position of the next header is unknown.
     Lost,
 }
 
-/// Finds the records of one direction. Holds at most one unfinished record.
+/// Splits one direction into records. Buffers at most one unfinished record.
 #[derive(Debug, Default)]
 pub struct RecordDeframer {
     /// Stream offset of the next byte to come.
@@ -176,13 +176,13 @@ pub struct RecordDeframer {
     /// Stream offset of the current record's header.
     record_offset: u64,
     partial: Vec<u8>,
-    /// A record with a hole in it.
+    /// A record of which a part is missing.
     damaged: Option<DamagedRecord>,
     /// Whether the version is known to be TLS 1.3, whose records are shorter.
     is_tls13: bool,
 }
 
-/// Its lengths are at most that of a record, header included.
+/// A record of which a part is missing. Both counts include the header.
 #[derive(Clone, Copy, Debug)]
 struct DamagedRecord {
     header: Header,
@@ -199,7 +199,7 @@ impl RecordDeframer {
         self.next_offset
     }
 
-    /// Bytes of an unfinished record that were taken: `(stream offset of its header, bytes seen)`.
+    /// The unfinished record, if there is one: `(stream offset of its header, bytes seen)`.
     #[must_use]
     pub fn unfinished(&self) -> Option<(u64, u64)> {
         match self.damaged {
@@ -208,7 +208,7 @@ impl RecordDeframer {
         }
     }
 
-    /// From now on the bound of TLS 1.3 holds.
+    /// Lowers the bound on the length of records to that of TLS 1.3.
     pub fn set_tls13(&mut self) {
         self.is_tls13 = true;
     }
@@ -217,8 +217,8 @@ impl RecordDeframer {
         if self.is_tls13 { MAX_CIPHERTEXT_TLS13 } else { MAX_CIPHERTEXT }
     }
 
-    /// Takes from `input` up to the end of one record: the number of bytes taken, and what was found. A record that was
-    /// split over calls is swapped into `assembled`, whose old buffer serves the next one.
+    /// Consumes `input` up to the end of one record. Returns the number of bytes consumed and what was found. A record that
+    /// was split over calls is swapped into `assembled`, whose old buffer then receives the next one.
     pub fn step(&mut self, input: &[u8], assembled: &mut Vec<u8>) -> (usize, Step) {
         if let Some(damaged) = self.damaged {
             return self.skip(damaged, input.len());
@@ -260,8 +260,7 @@ impl RecordDeframer {
         };
         take(&mut self.partial, HEADER_LEN);
         if let Some(not_tls) = self.check(&self.partial) {
-            // The header bytes taken by earlier calls belong to what is not TLS as well; those of this call are still the
-            // caller's.
+            // Header bytes from earlier calls are not TLS either and stay consumed; those of this call are returned.
             self.partial.truncate(self.partial.len() - taken);
             return (0, not_tls);
         }
@@ -290,7 +289,7 @@ impl RecordDeframer {
         Step::Record(Framed { header, range: self.record_offset..self.next_offset, place })
     }
 
-    /// Passes over the rest of a record with a hole.
+    /// Skips the rest of a damaged record.
     fn skip(&mut self, mut damaged: DamagedRecord, available: usize) -> (usize, Step) {
         let taken =
             u32::try_from(available).map_or(damaged.missing, |available| available.min(damaged.missing));
@@ -307,7 +306,7 @@ impl RecordDeframer {
         (consumed, Step::NeedMore)
     }
 
-    /// `length` bytes of the stream are missing here.
+    /// Skips `length` bytes that are missing from the capture.
     pub fn gap(&mut self, length: u64) -> AfterGap {
         let known = self.damaged.or_else(|| {
             let header = self.partial.first_chunk().map(Header::read)?;
@@ -316,7 +315,7 @@ impl RecordDeframer {
             Some(DamagedRecord { header, missing: HEADER_LEN as u32 + u32::from(header.length) - seen, seen })
         });
         let Some(damaged) = known else { return AfterGap::Lost };
-        // A hole that ends with the record counts as inside it: the next header confirms that or not.
+        // A gap that ends with the record counts as inside it; the next header confirms that or not.
         let missing = u32::try_from(length).ok().and_then(|length| damaged.missing.checked_sub(length));
         let Some(missing) = missing else { return AfterGap::Lost };
         self.partial.clear();
@@ -325,7 +324,7 @@ impl RecordDeframer {
         AfterGap::InsideRecord
     }
 
-    /// Takes a spare buffer for the record to come, so that none is allocated.
+    /// Takes a spare buffer for the next record, so that none is allocated.
     pub(super) fn lend(&mut self, spare: &mut Vec<Vec<u8>>) {
         if self.partial.capacity() == 0
             && let Some(buffer) = spare.pop()
@@ -334,7 +333,7 @@ impl RecordDeframer {
         }
     }
 
-    /// Gives its buffer back while no record is unfinished, so that an idle connection holds none.
+    /// Returns the buffer while no record is unfinished, so that an idle connection holds none.
     pub(super) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>, most: usize) {
         if self.partial.is_empty() && self.partial.capacity() > 0 {
             let buffer = std::mem::take(&mut self.partial);
@@ -354,7 +353,7 @@ mod tests {
 
     type Found = (Header, Range<u64>, Vec<u8>);
 
-    /// All records of the pieces, with their fragments; the end of the answers is the last step.
+    /// All records of the pieces with their fragments, and the last step.
     fn read(pieces: &[&[u8]]) -> (Vec<Found>, Step) {
         let mut deframer = RecordDeframer::default();
         let mut assembled = Vec::new();
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn every_split_gives_the_same_records() {
+    fn finds_the_same_records_in_every_split() {
         let stream = [&HELLO[..], &DATA, &[23, 3, 3, 0, 0], &DATA].concat();
         let (whole, _) = read(&[&stream]);
         assert_eq!(whole.len(), 4);
@@ -399,9 +398,9 @@ mod tests {
         assert_eq!(read(&bytes).0, whole);
     }
 
-    /// A capture may hold many thousand connections that send a header and nothing more.
+    /// A capture may hold many thousand connections that send a header and nothing else.
     #[test]
-    fn a_record_under_way_takes_room_as_it_comes() {
+    fn grows_the_buffer_with_the_record_and_not_with_its_header() {
         let record = [&[22, 3, 1, 0x40, 0][..], &[7; 0x4000]].concat();
         for piece in [1, 6, 1400, record.len() - 1] {
             let mut deframer = RecordDeframer::default();
@@ -419,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_tls_is_said_at_once() {
+    fn rejects_other_protocols_at_their_first_byte() {
         for text in ["GET / HTTP/1.1\r\n", "SSH-2.0", "\x00\x01", "\x19\x03"] {
             assert_eq!(detect(text.as_bytes()), Detection::NoMatch);
             assert!(matches!(read(&[&text.as_bytes()[..1]]).1, Step::NotTls { stream_offset: 0, .. }));
@@ -440,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_inside_a_record_costs_that_record_only() {
+    fn loses_only_the_record_with_the_gap() {
         for (seen, hole) in [(5, 1), (5, 3), (6, 2), (7, 1)] {
             let mut deframer = RecordDeframer::default();
             let mut assembled = Vec::new();

@@ -6,7 +6,7 @@
 //!            └────────────────┘    there (rarely)     └ protected: RecordDecrypter ─> plaintext┘
 //! ```
 //!
-//! All that a direction needs from the other one is its hello, so the two may arrive with any skew. The states stand in
+//! All that a direction needs from the other one is its hello, so the two may arrive with any skew. The states are in
 //! two files: those of a direction in `direction`, those of the hellos in `negotiation`.
 
 use std::collections::VecDeque;
@@ -372,7 +372,7 @@ impl Session {
         if let Place::Damaged { seen } = place {
             return self.damaged(direction, *header, range, *seen).into();
         }
-        // Up to TLS 1.2, everything behind change_cipher_spec is encrypted, whatever the outer type says.
+        // Up to TLS 1.2, everything behind change_cipher_spec is encrypted, whatever its outer type.
         if state.saw_change_cipher_spec
             && let Some(choice) = is_before_tls13
         {

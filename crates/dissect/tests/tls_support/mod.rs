@@ -1,4 +1,4 @@
-//! What the TLS tests share: a recorded conversation, ways to cut it into pieces, and what a session says about it.
+//! Shared by the TLS tests: a recorded connection, ways to split it, and the events of a session that reads it.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -19,7 +19,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// All that `direction` sent.
+    /// The bytes of `direction`.
     pub(crate) fn stream(&self, direction: Direction) -> Vec<u8> {
         self.sent
             .iter()
@@ -42,16 +42,16 @@ impl Wire {
     }
 }
 
-/// What a session said, with nothing borrowed.
+/// The events of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Everything, in order, as text.
+    /// All events in order, as text.
     pub(crate) events: Vec<String>,
     /// Handshake messages.
     pub(crate) messages: Vec<Handshake>,
     /// Decrypted application data: client's, server's.
     pub(crate) plain: [Vec<u8>; 2],
-    /// Accounts: client's, server's.
+    /// Counters: client's, server's.
     pub(crate) counters: [RecordCounters; 2],
     /// Attempts with wrong keys: client's, server's.
     pub(crate) wrong_keys: [WrongKeys; 2],
@@ -120,12 +120,12 @@ impl Seen {
     }
 }
 
-/// Lets a fresh session watch the pieces, and checks what must hold of every session.
+/// Feeds the pieces to a new session, and checks the invariants of every session.
 pub(crate) fn watch(session: Session, sent: &[(Direction, Vec<u8>)]) -> Seen {
     watch_steps(session, sent.iter().map(|(direction, bytes)| Step::Bytes(*direction, bytes)))
 }
 
-/// One thing that happens to a session.
+/// One input of a session.
 pub(crate) enum Step<'a> {
     Bytes(Direction, &'a [u8]),
     Gap(Direction, u64),

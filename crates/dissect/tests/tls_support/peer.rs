@@ -1,4 +1,4 @@
-//! Real TLS: a rustls client and server in memory, every byte between them recorded, their key log taken.
+//! A rustls client and server in memory: every byte between them is recorded, and their key log.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use rustls::{
 
 use crate::tls_support::Wire;
 
-/// What a conversation is like.
+/// The parameters of a connection.
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) suite: SupportedCipherSuite,
@@ -88,14 +88,14 @@ impl Setup {
     }
 }
 
-/// Both ends' settings; conversations with the same ones may resume.
+/// The settings of both ends; connections with the same ones may resume.
 pub(crate) struct Configs {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
     log: Arc<Log>,
 }
 
-/// A conversation under way.
+/// An open connection.
 pub(crate) struct Talk {
     pub(crate) client: ClientConnection,
     pub(crate) server: ServerConnection,
@@ -120,7 +120,7 @@ impl Configs {
 }
 
 impl Talk {
-    /// Carries bytes to and fro until both ends are silent.
+    /// Carries bytes in both directions until neither end has more to send.
     pub(crate) fn settle(&mut self) -> &mut Self {
         loop {
             let mut sent = Vec::new();
@@ -189,12 +189,12 @@ impl Talk {
     }
 }
 
-/// The usual short conversation.
+/// A short connection: a question and an answer.
 pub(crate) fn converse(setup: &Setup) -> Wire {
     setup.configs().talk().settle().client_says(b"a question").server_says(b"an answer").close()
 }
 
-/// Both ends write to it, so every line stands there twice.
+/// Both ends write to it, so it contains every line twice.
 #[derive(Debug, Default)]
 struct Log(Mutex<String>);
 
