@@ -1,15 +1,14 @@
-# The programs, each in an image of its own that holds static binaries and nothing else: no shell, no libc. Most hold one;
-# those that make boxes hold the runner as well.
-# Two routes to the same images, picked by --target:
+# One image for each program. An image holds static binaries only: no shell, no libc. Images of programs that create
+# sandboxes also hold the runner.
+# Two routes lead to the same images; --target selects one:
 #
-#   source-NAME   built here, on the official Rust image: needs nothing but Docker
-#   host-NAME     built before, on a Linux host with cargo, into docker/bin: pulls nothing, takes seconds
+#   source-NAME   builds on the official Rust image; needs only Docker
+#   host-NAME     copies programs that cargo built into docker/bin on a Linux host; pulls nothing, takes seconds
 #
-# The order of the stages matters. BuildKit builds what a target needs; the classic builder builds every stage that
-# stands before it. So the host's stages come first, where nothing expensive stands before them. When the classic builder
-# passes through them on its way to source-NAME there may be no docker/bin: BINARIES then names a folder that is always
-# there, and what it copies lands in images that nobody uses. `RUN --mount` and `# syntax=` are left out because the
-# classic builder does not know the one and the other needs the network.
+# The order of the stages matters. BuildKit builds the stages that a target needs; the classic builder builds every stage
+# before it. So the cheap host stages come first. When the classic builder passes through them on its way to source-NAME,
+# docker/bin may be missing: BINARIES then names a folder that always exists, and the resulting images are not used. The file
+# avoids `RUN --mount`, which the classic builder does not support, and `# syntax=`, which needs the network.
 
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 
@@ -45,10 +44,10 @@ ENTRYPOINT ["/lab"]
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
-# The base image has what building takes: cargo, gcc (for aws-lc) and the certificates to fetch crates with. What a CI
-# behind a proxy needs beyond that is given as HTTPS_PROXY, which Docker knows without an ARG, or in the base image.
+# The base image has all that the build needs: cargo, gcc (for aws-lc) and the certificates to fetch crates. Behind a proxy,
+# set HTTPS_PROXY, which Docker passes without an ARG, or use another base image.
 COPY . .
-# Only with an explicit target do the flags apply to the programs and not to what runs while building them.
+# With an explicit target, RUSTFLAGS apply to the programs but not to build scripts.
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --target "$host" --target-dir /target \
         -p agent-a -p agent-b -p capturer -p certgen \
@@ -73,7 +72,7 @@ FROM scratch AS source-certgen
 COPY --from=build /programs/certgen /certgen
 ENTRYPOINT ["/certgen"]
 
-# What the isolation experiment takes beside these, so that nobody else waits for it.
+# The further programs of the isolation experiment, in a stage of their own so that other targets do not build them.
 FROM build AS build-boxes
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --target "$host" --target-dir /target \

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Runs one variant of the experiment, or the isolation experiment, in containers, and puts its files into captures/ if, and
-# only if, all went well.
+# Runs an experiment in containers: the comparison's variants http and https, or isolation. Publishes its files in captures/
+# only if the whole run succeeded.
 #
 #   docker/run.sh http|https|isolation        (make http, make https, make isolation)
 #
-#   DOCKER_BUILD=source|host        how the images are made; left out: host on Linux with cargo, else source
-#   PLAINSIGHT_COMPOSE=COMMAND      the Compose to use, such as "docker compose"; left out: whichever is there
-#   PLAINSIGHT_CAPTURES, PLAINSIGHT_CERTS   folders other than captures/ and certs/
+#   DOCKER_BUILD=source|host        how to build the images; default: host on Linux with cargo, else source
+#   PLAINSIGHT_COMPOSE=COMMAND      the Compose command, such as "docker compose"; default: the one that is installed
+#   PLAINSIGHT_CAPTURES, PLAINSIGHT_CERTS   folders to use instead of captures/ and certs/
 #
-# Compose makes the networks and the containers from docker-compose.VARIANT.yml; they are started and stopped one by one
-# from here, so that each one's end and last words are known. stdout carries the path of the capture (of the isolation
-# experiment: of isolation.json) and nothing else.
-# Exit status: 0 done, 1 the run failed, 2 wrong usage or no Docker, 130 interrupted. Whatever happens, no container and
-# no network stays.
+# Compose creates the networks and containers of docker-compose.EXPERIMENT.yml; this script waits for them and stops them
+# one by one, so that it can report each container's exit status and last log lines. stdout carries only the path of the
+# capture, or of isolation.json.
+# Exit status: 0 success, 1 the run failed, 2 usage error or no Docker, 130 interrupted. The script always removes its
+# containers and networks.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -23,15 +23,15 @@ main() {
         echo "usage: docker/run.sh http|https|isolation" >&2
         exit 2
     fi
-    variant=$1
+    experiment=$1
     cd "$root"
     find_tools
     choose_route
     prepare_folders
 
-    case $variant in
+    case $experiment in
         isolation)
-            # The classic builder makes every image that stands before the one it is asked for.
+            # The classic builder builds every stage before the target stage.
             programs="agent-a agent-b capturer certgen gateway lab runner"
             isolate
             ;;
@@ -41,11 +41,11 @@ main() {
             ;;
     esac
     leave
-    note "$variant: $phases"
+    note "$experiment: $phases"
     echo "$published"
 }
 
-# The two agents talk.
+# The comparison: the two agents exchange their messages.
 exchange() {
     enter image
     build_images
@@ -61,7 +61,8 @@ exchange() {
     publish
 }
 
-# Users talk to the gateway; then the boxes' attempts are repeated where they can succeed.
+# The isolation experiment: users send requests to the gateway, then the sandboxes' escape attempts are repeated where they
+# can succeed.
 isolate() {
     enter image
     build_images
@@ -70,18 +71,18 @@ isolate() {
     up agent-b gateway
     until_ready
     enter settle
-    attended sleep "$SETTLE_SECONDS"
+    finish_step settle
     enter isolated
     start_captures isolated
-    finish_step talk
-    finish_step intrude
+    finish_step user-traffic
+    finish_step replay
     stop_captures
     enter control
     start_captures control
     finish_step control
     finish_step unboxed
     docker logs "$(container unboxed)" >"$staging/isolation.unboxed.boxes.jsonl" 2>/dev/null ||
-        fail "the engine does not tell what unboxed said"
+        fail "docker logs of the container unboxed failed"
     stop_captures
     enter stop
     finish_step record
@@ -91,7 +92,7 @@ isolate() {
     publish_isolation
 }
 
-# --- What there is -------------------------------------------------------------------------------------------------
+# --- Tools -----------------------------------------------------------------------------------------------------------
 
 find_tools() {
     command -v docker >/dev/null 2>&1 || no_docker "Docker is not installed"
@@ -106,8 +107,8 @@ find_tools() {
         fi
     fi
     engine=$(docker version --format '{{.Server.Os}}/{{.Server.Arch}}' 2>/dev/null) ||
-        no_docker "no Docker engine answers"
-    compose_version=$($compose version --short 2>/dev/null) || no_docker "\"$compose\" does not work"
+        no_docker "the Docker engine does not answer"
+    compose_version=$($compose version --short 2>/dev/null) || no_docker "\"$compose version\" fails"
 }
 
 no_docker() {
@@ -115,7 +116,7 @@ no_docker() {
     exit 2
 }
 
-# The host's own cargo is taken where what it builds runs in the engine.
+# Uses the host's cargo if the programs that it builds can run in the engine.
 choose_route() {
     case $(uname -m) in
         x86_64 | amd64) architecture=amd64 ;;
@@ -123,25 +124,25 @@ choose_route() {
         *) architecture=$(uname -m) ;;
     esac
     route=${DOCKER_BUILD:-}
-    reason="DOCKER_BUILD says so"
+    reason="set by DOCKER_BUILD"
     if [ -z "$route" ]; then
         if [ "$(uname -s)" = Linux ] && [ "$engine" = "linux/$architecture" ] && command -v cargo >/dev/null 2>&1; then
             route=host reason="Linux with cargo; DOCKER_BUILD=source builds in Docker"
         else
-            route=source reason="no cargo for $engine here"
+            route=source reason="this host has no cargo for $engine"
         fi
     fi
     case $route in
         host | source) ;;
         *)
-            echo "docker/run.sh: DOCKER_BUILD is \"$route\", not \"source\" or \"host\"" >&2
+            echo "docker/run.sh: DOCKER_BUILD=$route: unknown value; use source or host" >&2
             exit 2
             ;;
     esac
-    note "$variant: $compose $compose_version, images by route $route ($reason)"
+    note "$experiment: $compose $compose_version, image route $route ($reason)"
 }
 
-# --- Folders -------------------------------------------------------------------------------------------------------
+# --- Folders ---------------------------------------------------------------------------------------------------------
 
 prepare_folders() {
     captures=${PLAINSIGHT_CAPTURES:-$root/captures}
@@ -149,33 +150,33 @@ prepare_folders() {
     PLAINSIGHT_RUN_ID=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     PLAINSIGHT_USER=$(id -u):$(id -g)
     umask 077
-    mkdir -p "$captures" "$PLAINSIGHT_CERTS" || fail "cannot make the folders $captures and $PLAINSIGHT_CERTS"
+    mkdir -p "$captures" "$PLAINSIGHT_CERTS" || fail "cannot create the folders $captures and $PLAINSIGHT_CERTS"
     captures=$(CDPATH='' cd -- "$captures" && pwd)
     PLAINSIGHT_CERTS=$(CDPATH='' cd -- "$PLAINSIGHT_CERTS" && pwd)
     lock
-    # We hold the lock: what another run left there is of one that was killed.
+    # This run holds the lock, so any staging folder belongs to a run that was killed.
     rm -rf "$captures"/.staging-*
     PLAINSIGHT_CAPTURES=$captures/.staging-$PLAINSIGHT_RUN_ID
     mkdir "$PLAINSIGHT_CAPTURES" 2>/dev/null || fail "cannot write to $captures"
     staging=$PLAINSIGHT_CAPTURES
-    project=plainsight-$variant
+    project=plainsight-$experiment
     remove_containers
     export PLAINSIGHT_CAPTURES PLAINSIGHT_CERTS PLAINSIGHT_RUN_ID PLAINSIGHT_USER
 }
 
-# One run at a time, and none while the lab is at work: both lock the folder itself, so no lock can be stale. The lock is
-# descriptor 9's and ends with this process. macOS has no flock, but perl.
+# Allows one run at a time. The lab locks the captures folder too, so they exclude each other; the lock is on the folder
+# itself and descriptor 9 holds it, so it ends with this process and cannot be stale. macOS has perl but no flock.
 lock() {
     exec 9<"$captures" || fail "cannot open $captures"
     if command -v flock >/dev/null 2>&1; then
-        flock -n 9 || fail "another run is at work in $captures"
+        flock -n 9 || fail "another run uses $captures; wait until it ends"
     elif command -v perl >/dev/null 2>&1; then
         perl -e 'open(my $f, "<&=", 9) or exit 0; exit(flock($f, 6) ? 0 : 1)' ||
-            fail "another run is at work in $captures"
+            fail "another run uses $captures; wait until it ends"
     fi
 }
 
-# --- Images --------------------------------------------------------------------------------------------------------
+# --- Images ----------------------------------------------------------------------------------------------------------
 
 build_images() {
     PLAINSIGHT_ROUTE=$route
@@ -183,39 +184,39 @@ build_images() {
     if [ "$route" = host ]; then
         PLAINSIGHT_BINARIES=docker/bin
         export PLAINSIGHT_BINARIES
-        build_programs || fail "building the programs failed; DOCKER_BUILD=source builds them in Docker"
+        build_programs || fail "cannot build the programs; DOCKER_BUILD=source builds them in Docker"
         ! images_are_current || return 0
     else
-        note "$variant: building in Docker takes minutes the first time"
+        note "$experiment: the first build in Docker takes minutes"
     fi
     log=$staging/build.log
     step "$log" compose build || {
         cat "$log" >&2
-        fail "building the images failed; the reason is above"
+        fail "cannot build the images; the build log is above"
     }
-    [ "$route" = source ] || state_of_images >"docker/bin/$variant.images"
+    [ "$route" = source ] || state_of_images >"docker/bin/$experiment.images"
 }
 
-# Asking the builder takes longer than the whole experiment, so what the images of this variant were made from is noted
-# beside the programs.
+# The builder takes longer to find its cache current than the experiment takes to run, so the state of the experiment's
+# images is recorded beside the programs.
 images_are_current() {
-    [ -f "docker/bin/$variant.images" ] && [ "$(state_of_images)" = "$(cat "docker/bin/$variant.images")" ]
+    [ -f "docker/bin/$experiment.images" ] && [ "$(state_of_images)" = "$(cat "docker/bin/$experiment.images")" ]
 }
 
 state_of_images() {
-    cksum Dockerfile .dockerignore "docker-compose.$variant.yml"
+    cksum Dockerfile .dockerignore "docker-compose.$experiment.yml"
     for program in $programs; do cksum "docker/bin/$program"; done
-    sed -n 's/^ *image: //p' "docker-compose.$variant.yml" | while read -r image; do
+    sed -n 's/^ *image: //p' "docker-compose.$experiment.yml" | while read -r image; do
         docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || echo "no $image"
     done
 }
 
-# Static programs in docker/bin. Only with an explicit target do the flags apply to the programs and not to what runs while
-# building them. A file that stays the same is left alone.
+# Builds static programs into docker/bin. With an explicit target, RUSTFLAGS apply to the programs but not to build scripts.
+# Unchanged files keep their time stamp.
 build_programs() {
     host=$(rustc -vV | sed -n 's/^host: //p')
     target=${CARGO_TARGET_DIR:-$root/target}
-    # shellcheck disable=SC2046,SC2086 # a word for each package, and its -p
+    # shellcheck disable=SC2046,SC2086 # two words for each package: -p and its name
     RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" attended cargo build --quiet --profile image --locked \
         --target "$host" --target-dir "$target" $(printf -- '-p %s ' $programs) || return 1
     mkdir -p docker/bin
@@ -225,15 +226,15 @@ build_programs() {
     done
 }
 
-# --- Containers ----------------------------------------------------------------------------------------------------
+# --- Containers ------------------------------------------------------------------------------------------------------
 
-# Only by way of `attended`, in a process of its own, which becomes Compose: a signal to it is a signal to Compose.
+# Call only through `attended`, which starts a process of its own: the process becomes Compose, so a signal reaches Compose.
 compose() {
-    # shellcheck disable=SC2086 # two words in "docker compose"
-    exec $compose -f "docker-compose.$variant.yml" -p "$project" "$@"
+    # shellcheck disable=SC2086 # "docker compose" is two words
+    exec $compose -f "docker-compose.$experiment.yml" -p "$project" "$@"
 }
 
-# All of them: Compose holds agent-a back until agent-b and the capturer are healthy.
+# Starts all containers. Compose starts agent-a once agent-b and the capturer are healthy.
 start_containers() {
     log=$staging/up.log
     if step "$log" compose up -d --no-build; then up=0; else up=$?; fi
@@ -241,21 +242,21 @@ start_containers() {
     [ "$up" != 0 ] || return 0
     if grep -q -e 'port is already allocated' -e 'address already in use' "$log"; then
         port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log" | head -n 1)
-        fail "port ${port:-of agent-b} on 127.0.0.1 is taken by something else on this machine"
+        fail "port ${port:-of agent-b} on 127.0.0.1 is already in use; stop the program that listens on it"
     fi
     for service in certgen agent-b capturer; do
         case $(state "$service" Status) in
             exited)
                 code=$(state "$service" ExitCode)
-                [ "$code" = 0 ] || fail_showing "$service" "$service ended with status $code before it was ready"
+                [ "$code" = 0 ] || fail_showing "$service" "$service exited with status $code before it was ready"
                 ;;
             running)
-                [ "$(state "$service" Health.Status)" != unhealthy ] || fail_showing "$service" "$service never got healthy"
+                [ "$(state "$service" Health.Status)" != unhealthy ] || fail_showing "$service" "$service did not become healthy"
                 ;;
         esac
     done
     cat "$log" >&2
-    fail "Compose could not start the containers; the reason is above"
+    fail "Compose cannot start the containers; its output is above"
 }
 
 list_containers() {
@@ -263,76 +264,72 @@ list_containers() {
         --format '{{.Label "com.docker.compose.service"}} {{.ID}}')
 }
 
-# The id of a service's container, empty if the variant has no such service.
+# Prints the id of a service's container; nothing if the experiment has no such service.
 container() {
     echo "$containers" | sed -n "s/^$1 //p"
 }
 
 wait_for_agent_a() {
-    step "$staging/wait.log" docker wait "$(container agent-a)" || fail "the Docker engine is gone"
+    step "$staging/wait.log" docker wait "$(container agent-a)" || fail "the Docker engine stopped answering"
     code=$(state agent-a ExitCode)
     [ "$code" != 0 ] || return 0
     for other in agent-b capturer; do
-        [ "$(state "$other" Status)" = running ] || fail_showing "$other" "$other ended during the exchange"
+        [ "$(state "$other" Status)" = running ] || fail_showing "$other" "$other exited during the exchange"
     done
-    fail_showing agent-a "agent-a ended with status $code"
+    fail_showing agent-a "agent-a exited with status $code"
 }
 
-# --- The isolation experiment --------------------------------------------------------------------------------------
-
-# The kernel itself talks on a new link: it tries its address for a second (RFC 4862, 5.4) and reports what it listens to for
-# two (RFC 3810, 9.11). Nothing may be on the wire that no box could have sent.
-readonly SETTLE_SECONDS=6
+# --- The isolation experiment ----------------------------------------------------------------------------------------
 
 readonly CAPTURERS="capturer-eth0 capturer-eth1 capturer-lo"
 
-# The gateway and the control make boxes: they need the engine's socket and, on Linux, the group that may use it.
+# The gateway and the control create sandboxes: they need the engine's socket and, on Linux, the group that may use it.
 engine_for_boxes() {
     case ${DOCKER_HOST:-} in
         unix://*) PLAINSIGHT_ENGINE_SOCKET=${DOCKER_HOST#unix://} ;;
         '') PLAINSIGHT_ENGINE_SOCKET=/var/run/docker.sock ;;
-        *) fail "the engine at $DOCKER_HOST has no socket that a container could be given" ;;
+        *) fail "DOCKER_HOST=$DOCKER_HOST: the isolation experiment mounts the engine's socket, so it needs a unix:// address" ;;
     esac
     PLAINSIGHT_ENGINE_GROUP=0
     if [ "$(uname -s)" = Linux ]; then
-        PLAINSIGHT_ENGINE_GROUP=$(stat -L -c %g "$PLAINSIGHT_ENGINE_SOCKET") || fail "there is no $PLAINSIGHT_ENGINE_SOCKET"
+        PLAINSIGHT_ENGINE_GROUP=$(stat -L -c %g "$PLAINSIGHT_ENGINE_SOCKET") || fail "cannot find the engine's socket $PLAINSIGHT_ENGINE_SOCKET"
     fi
     export PLAINSIGHT_ENGINE_SOCKET PLAINSIGHT_ENGINE_GROUP
 }
 
-# Starts these services, and nothing that they do not name.
+# Starts exactly the given services, without their dependencies.
 up() {
     log=$staging/up.log
     if step "$log" compose up -d --no-build --no-deps "$@"; then up=0; else up=$?; fi
     list_containers
     [ "$up" = 0 ] || {
         cat "$log" >&2
-        fail "Compose could not start $*; the reason is above"
+        fail "Compose cannot start $*; its output is above"
     }
 }
 
-# Until the gateway listens.
+# Waits until the gateway listens.
 until_ready() {
     for _ in $(seq 100); do
         [ ! -e "$staging/gateway.ready" ] || return 0
-        [ "$(state gateway Status)" = running ] || fail_showing gateway "the gateway ended before it was ready"
+        [ "$(state gateway Status)" = running ] || fail_showing gateway "the gateway exited before it was ready"
         attended sleep 0.1
     done
-    fail_showing gateway "the gateway never got ready"
+    fail_showing gateway "the gateway did not become ready"
 }
 
 start_captures() {
     PLAINSIGHT_PHASE=$1
     export PLAINSIGHT_PHASE
-    # shellcheck disable=SC2086 # three services
+    # shellcheck disable=SC2086 # three words, one for each service
     up $CAPTURERS
     for capturer in $CAPTURERS; do
         for _ in $(seq 100); do
             [ "$(state "$capturer" Health.Status)" != healthy ] || continue 2
-            [ "$(state "$capturer" Status)" = running ] || fail_showing "$capturer" "$capturer ended before it was ready"
+            [ "$(state "$capturer" Status)" = running ] || fail_showing "$capturer" "$capturer exited before it was ready"
             attended sleep 0.1
         done
-        fail_showing "$capturer" "$capturer never got healthy"
+        fail_showing "$capturer" "$capturer did not become healthy"
     done
 }
 
@@ -342,17 +339,17 @@ stop_captures() {
     done
 }
 
-# A container that does one thing and ends.
+# Starts a service that does one step, and waits until it exits.
 finish_step() {
     up "$1"
-    step "$staging/wait.log" docker wait "$(container "$1")" || fail "the Docker engine is gone"
+    step "$staging/wait.log" docker wait "$(container "$1")" || fail "the Docker engine stopped answering"
     code=$(state "$1" ExitCode)
-    [ "$code" = 0 ] || fail_showing "$1" "$1 ended with status $code"
+    [ "$code" = 0 ] || fail_showing "$1" "$1 exited with status $code"
 }
 
-# Replaces the last isolation run, the file that speaks for it last.
+# Replaces the files of the last isolation run. isolation.json, which names the others, is moved last.
 publish_isolation() {
-    [ -s "$staging/isolation.json" ] || fail "there is no isolation.json"
+    [ -s "$staging/isolation.json" ] || fail "the run left no isolation.json"
     rm -f "$captures"/isolation.*
     for file in "$staging"/isolation.*; do
         case $file in
@@ -365,33 +362,33 @@ publish_isolation() {
     published=${published#"$root/"}
 }
 
-# Longer than the capturer reads on at most, and agent-b finishes in.
+# Longer than the capturer drains and agent-b finishes its requests.
 readonly STOP_SECONDS=15
 
 stop() {
-    step "$staging/stop.log" docker stop -t "$STOP_SECONDS" "$(container "$1")" || fail "$1 could not be stopped"
+    step "$staging/stop.log" docker stop -t "$STOP_SECONDS" "$(container "$1")" || fail "cannot stop $1"
     code=$(state "$1" ExitCode)
-    [ "$code" = 0 ] || fail_showing "$1" "$1 ended with status $code"
+    [ "$code" = 0 ] || fail_showing "$1" "$1 exited with status $code"
 }
 
-# A field of a container's state, such as ExitCode; nothing if there is no such container.
+# Prints a field of a container's state, such as ExitCode; nothing if there is no such container.
 state() {
     id=$(container "$1")
     [ -z "$id" ] || docker inspect --format "{{.State.$2}}" "$id" 2>/dev/null || :
 }
 
-# What a container said last, then why it matters.
+# Prints a container's last log lines and health-check output, then fails.
 fail_showing() {
-    docker logs --tail "$LAST_WORDS" "$(container "$1")" >&2 || :
+    docker logs --tail "$LOG_TAIL_LINES" "$(container "$1")" >&2 || :
     docker inspect --format '{{if .State.Health}}{{range .State.Health.Log}}{{println .Output}}{{end}}{{end}}' \
         "$(container "$1")" | sed '/^ *$/d' | tail -n 1 >&2
-    fail "$2; its last words are above"
+    fail "$2; its last log lines are above"
 }
 
-# Lines; the reason is in the last ones.
-readonly LAST_WORDS=10
+# A program prints the reason of its failure last.
+readonly LOG_TAIL_LINES=10
 
-# By label, so that it needs no Compose and finds what a killed run left, whatever was interrupted.
+# Removes by label: this needs no Compose, and finds what a killed run left behind.
 remove_containers() {
     label=label=com.docker.compose.project=$project
     for id in $(docker ps -aq --filter "$label"); do
@@ -402,15 +399,15 @@ remove_containers() {
     done
 }
 
-# --- Files ---------------------------------------------------------------------------------------------------------
+# --- Files -----------------------------------------------------------------------------------------------------------
 
-# What the manifest must say for the capture to be worth keeping.
+# Refuses a capture whose manifest does not show that it is complete.
 check_files() {
-    manifest=$staging/$variant.manifest.json
-    [ -s "$manifest" ] || fail "the capturer left no manifest"
+    manifest=$staging/$experiment.manifest.json
+    [ -s "$manifest" ] || fail "the capturer wrote no manifest"
     for fact in "\"run_id\": *\"$PLAINSIGHT_RUN_ID\"" '"finished": *true' '"kernel_drops": *0' \
         '"truncated_frames": *0' '"backend": *"docker"'; do
-        grep -q "$fact" "$manifest" || fail "the capture is not whole: its manifest does not say $fact"
+        grep -q "$fact" "$manifest" || fail "the capture is not complete: its manifest lacks $fact"
     done
     ! grep -q '"frames": *0' "$manifest" || fail "the capture holds no frames"
     for file in $(files); do
@@ -418,28 +415,28 @@ check_files() {
     done
 }
 
-# The files of the run, the manifest last.
+# Prints the names of the run's files, the manifest last.
 files() {
-    echo "$variant.pcap $variant.agent-a.jsonl $variant.agent-b.jsonl"
-    if grep -q "\"key_log\": *\"" "$staging/$variant.manifest.json"; then
-        echo "$variant.keys"
+    echo "$experiment.pcap $experiment.agent-a.jsonl $experiment.agent-b.jsonl"
+    if grep -q "\"key_log\": *\"" "$staging/$experiment.manifest.json"; then
+        echo "$experiment.keys"
     fi
-    echo "$variant.manifest.json"
+    echo "$experiment.manifest.json"
 }
 
-# Replaces the variant's last run, whichever backend made it. The old manifest goes first and the new one comes last: killed
-# in between, the folder holds a capture without a manifest, never a manifest that vouches for another capture.
+# Replaces the files of the variant's last run, of any backend. The old manifest is removed first and the new one moved last:
+# if the script is killed in between, the folder holds a capture without a manifest, never a manifest of another capture.
 publish() {
-    rm -f "$captures/$variant.manifest.json" "$captures/$variant.keys" || fail "cannot replace files in $captures"
+    rm -f "$captures/$experiment.manifest.json" "$captures/$experiment.keys" || fail "cannot replace files in $captures"
     for file in $(files); do
         mv -f "$staging/$file" "$captures/$file" || fail "cannot move $file to $captures"
     done
-    rm -rf "$captures/$variant.partial" "$captures/$variant.partial.pcap" "$captures/$variant.partial.manifest.json"
-    published=$captures/$variant.pcap
+    rm -rf "$captures/$experiment.partial" "$captures/$experiment.partial.pcap" "$captures/$experiment.partial.manifest.json"
+    published=$captures/$experiment.pcap
     published=${published#"$root/"}
 }
 
-# --- How it goes ---------------------------------------------------------------------------------------------------
+# --- Control flow ----------------------------------------------------------------------------------------------------
 
 enter() {
     leave
@@ -454,7 +451,7 @@ leave() {
     phase=''
 }
 
-# Milliseconds; whole seconds where date knows no finer ones (macOS).
+# Prints the time in milliseconds; in whole seconds where date has no finer unit (macOS).
 now() {
     nanoseconds=$(date +%s%N)
     case $nanoseconds in
@@ -463,14 +460,14 @@ now() {
     esac
 }
 
-# Runs a command whose words go to a file.
+# Runs a command and writes its output to a file.
 step() {
-    words=$1
+    output=$1
     shift
-    attended "$@" >"$words" 2>&1
+    attended "$@" >"$output" 2>&1
 }
 
-# Runs a command in the background and waits, so that a signal is handled at once and not after it.
+# Runs a command in the background and waits for it, so that the shell handles a signal at once and not after the command.
 attended() {
     "$@" &
     child=$!
@@ -484,11 +481,11 @@ note() {
 }
 
 fail() {
-    echo "docker/run.sh: $variant: $1" >&2
+    echo "docker/run.sh: $experiment: $1" >&2
     exit 1
 }
 
-# However this ends.
+# Cleans up, on every exit.
 finish() {
     status=$?
     trap '' HUP INT TERM
@@ -499,13 +496,13 @@ finish() {
     if [ -n "$project" ]; then
         remove_containers
         if [ -n "$interrupted" ]; then
-            # What the engine had been asked for when Compose was stopped may be made a moment later.
+            # The engine may still finish requests that Compose made before it was stopped.
             sleep 1
             remove_containers
         fi
     fi
     [ -z "$staging" ] || rm -rf "$staging"
-    [ -z "$interrupted" ] || note "docker/run.sh: $variant: interrupted; containers and network are removed"
+    [ -z "$interrupted" ] || note "docker/run.sh: $experiment: interrupted; containers and networks are removed"
     exit "$status"
 }
 trap finish EXIT

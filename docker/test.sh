@@ -1,18 +1,18 @@
 #!/bin/bash
-# Tests of the experiment in containers: every Compose generation and builder that is there, what the images hold, how the
-# captures begin and end, and that each failure says what is wrong and leaves nothing behind. CI runs it.
+# Tests the experiment in containers with every installed Compose and builder: the content of the images, the first and last
+# frames of the captures, and that each failure reports its cause and leaves nothing behind. CI runs it.
 #
-#   docker/test.sh [CASE...]       all cases, or those named
+#   docker/test.sh [CASE...]       runs the named cases; default: all
 #
-# Needs Docker, Compose, tshark and this repository's toolchain. ANALYZE=COMMAND is the analyzer, COMPOSES the Compose
-# commands to test, separated by commas; left out: all there are. The last line is in cargo test's form.
+# Needs Docker, Compose, tshark and this repository's toolchain. ANALYZE is the analyzer's command. COMPOSES lists the Compose
+# commands to test, separated by commas; default: all that are installed. The last line has the form of cargo test's.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 read -r -a analyze <<< "${ANALYZE:-cargo run --quiet --bin analyze --}"
 work=$(mktemp -d)
 passed=0 failed=0
-# What Compose made carries its label, the volumes of a container do not; others may use the engine meanwhile.
+# Other programs may use the engine meanwhile, so only what carries Compose's label counts; volumes have no label.
 of_compose='label=com.docker.compose.project'
 engine_names() {
     docker ps -aq --filter "$of_compose" | sort
@@ -54,24 +54,24 @@ composes() {
     if command -v docker-compose >/dev/null; then compose_commands+=(docker-compose); fi
 }
 
-# --- What the cases are made of ------------------------------------------------------------------------------------
+# --- Shared functions ----------------------------------------------------------------------------------------------
 
 run() {
     PLAINSIGHT_COMPOSE=${compose:-${compose_commands[0]}} docker/run.sh "$@"
 }
 
 fail() {
-    echo "wrong: $*"
+    echo "failed: $*"
     exit 1
 }
 
-# No container, network or volume stays, and nothing half done is in captures/.
+# Fails if a container, network, volume or staging folder is left.
 nothing_left() {
-    [ "$(engine_names)" = "$names_before" ] || fail "containers, networks or volumes stay: $(docker ps -a; docker network ls; docker volume ls)"
-    [ -z "$(find captures -name '.staging*')" ] || fail "a staging folder stays"
+    [ "$(engine_names)" = "$names_before" ] || fail "containers, networks or volumes are left: $(docker ps -a; docker network ls; docker volume ls)"
+    [ -z "$(find captures -name '.staging*')" ] || fail "a staging folder is left"
 }
 
-# A command must fail with that status, say that, in little more than one line, and leave everything as it was.
+# Runs a command that must fail with this status, with these words in the last line of stderr, and without side effects.
 must_fail() {
     local expected=$1 words=$2 before status
     shift 2
@@ -80,9 +80,9 @@ must_fail() {
     status=$?
     cat "$work/err"
     [ "$status" = "$expected" ] || fail "status $status, not $expected"
-    tail -n 1 "$work/err" | grep -q -e "$words" || fail "the last line does not say: $words"
-    [ ! -s "$work/out" ] || fail "something stands on stdout: $(cat "$work/out")"
-    [ "$(checksums)" = "$before" ] || fail "earlier captures were touched"
+    tail -n 1 "$work/err" | grep -q -e "$words" || fail "the last line lacks: $words"
+    [ ! -s "$work/out" ] || fail "stdout is not empty: $(cat "$work/out")"
+    [ "$(checksums)" = "$before" ] || fail "earlier captures changed"
     nothing_left
 }
 
@@ -90,7 +90,7 @@ checksums() {
     find captures -type f -exec cksum {} + | sort
 }
 
-# A Compose that adds a file to the one it is given: COMMAND -f FILE -p NAME ...
+# Creates a Compose command that adds the file on stdin to the file that it is given: COMMAND -f FILE -p NAME ...
 compose_with() {
     cat >"$work/more.yml"
     cat >"$work/compose" <<EOF
@@ -109,12 +109,12 @@ manifest_says() {
 
 # --- Cases ---------------------------------------------------------------------------------------------------------
 
-# Both variants by every Compose and every builder, each time from no images at all.
+# Both variants with every Compose and every builder, each time without recorded images.
 test_runs() {
     local compose builder variant
     for compose in "${compose_commands[@]}"; do
         for builder in 1 0; do
-            # 1.29 builds by itself, with the classic builder, unless told to ask Docker's command, which then may lack BuildKit.
+            # 1.29 builds with the classic builder by itself; told to use Docker's command, it needs buildx.
             if [ "$compose" = docker-compose ] && [ "$builder" = 1 ] && ! docker buildx version >/dev/null 2>&1; then continue; fi
             rm -f docker/bin/*.images
             for variant in http https; do
@@ -136,18 +136,18 @@ test_proven() {
     "${analyze[@]}" --no-output --format json captures/http.pcap captures/https.pcap | grep -q '"proven"' || fail "not proven"
 }
 
-# Everything belongs to who asked for it, and to nobody else.
+# All files belong to the caller, and only the caller can read them.
 test_owner() {
     local file
     for file in captures/http{.pcap,.manifest.json,.agent-a.jsonl,.agent-b.jsonl} \
         captures/https{.pcap,.manifest.json,.agent-a.jsonl,.agent-b.jsonl,.keys} certs/{ca,server,client}.key; do
         [ "$(stat -c %u:%g:%a "$file")" = "$(id -u):$(id -g):600" ] || fail "$file: $(stat -c %u:%g:%a "$file")"
     done
-    [ ! -e captures/http.keys ] || fail "there is a key log of plain HTTP"
+    [ ! -e captures/http.keys ] || fail "plain HTTP has a key log"
 }
 
-# Nothing before the first SYN. Each connection ends by a FIN of its client, answered by one or, where the server's
-# close_notify comes too late, by a reset; after the last FIN comes nothing but that, of each connection.
+# Each connection begins with a SYN. It ends with the client's FIN, answered by a FIN or, if the server's close_notify arrives
+# too late, by a reset; no other frame follows the last FIN.
 test_first_and_last() {
     local variant
     for variant in http https; do
@@ -163,22 +163,21 @@ test_first_and_last() {
             $2 ~ /F/ { delete after; delete late; next }
             { after[$1]++; late[$1] += $3 }
             END {
-                for (stream in ends) if (ends[stream] < 2) wrong("stream " stream " has one end only")
+                for (stream in ends) if (ends[stream] < 2) wrong("stream " stream " was not closed by both sides")
                 for (stream in after) if (after[stream] > 3 || late[stream] > close_notify)
                     wrong("stream " stream ": " after[stream] " frames with " late[stream] " bytes after the last FIN")
                 exit failed
-            }' "$work/flags" || fail "see above"
+            }' "$work/flags" || fail "the frames above are wrong"
     done
 }
 
-# Wireshark shows the very requests and answers that the agents wrote down: the plain ones as they are, the others with
-# the key log.
+# Wireshark shows exactly the requests and answers of the agents' journals: plain HTTP as captured, HTTPS with the key log.
 test_follow() {
-    python3 - <<'EOF' || fail "see above"
+    python3 - <<'EOF' || fail "tshark and the journals differ"
 import json, subprocess, sys
 for name in ("http", "https"):
-    said = [json.loads(line) for line in open(f"captures/{name}.agent-a.jsonl")]
-    assert len(said) == 24, f"{name}: {len(said)} messages"
+    messages = [json.loads(line) for line in open(f"captures/{name}.agent-a.jsonl")]
+    assert len(messages) == 24, f"{name}: {len(messages)} messages"
     options = ["-o", "tls.keylog_file:captures/https.keys"] if name == "https" else []
     kind = "tls" if name == "https" else "tcp"
     def follow(stream, options):
@@ -190,20 +189,20 @@ for name in ("http", "https"):
                              capture_output=True, text=True, check=True).stdout.split()
     streams = sorted(set(map(int, streams)))
     shown = b"\n".join(follow(stream, options) for stream in streams)
-    missing = [m["message_id"] for m in said if m["body"].encode() not in shown]
+    missing = [m["message_id"] for m in messages if m["body"].encode() not in shown]
     assert not missing, f"{name}: tshark does not show {missing}"
     if name == "https":
         bare = b"\n".join(follow(stream, []) for stream in streams)
-        assert not any(m["body"].encode() in bare for m in said), "shown without keys"
+        assert not any(m["body"].encode() in bare for m in messages), "tshark shows messages without the keys"
 EOF
 }
 
-# One static file in each image: no shell, no libc, below 20 MB.
+# Each image holds one static file below 20 MB: no shell, no libc.
 test_images() {
     local role size
     for role in agent-a agent-b capturer certgen; do
         docker create --name "plainsight-test-$role" "localhost/plainsight/$role" >/dev/null || fail "no image of $role"
-        # Docker itself puts these into every container.
+        # Docker adds these to every container.
         docker export "plainsight-test-$role" | tar -t |
             grep -v -e '^dev/' -e '^etc/' -e '^proc/' -e '^sys/' -e '^\.dockerenv$' >"$work/files"
         docker export "plainsight-test-$role" | tar -x -C "$work" "$role"
@@ -216,7 +215,7 @@ test_images() {
     done
 }
 
-# As the engine sees the containers: no way to write, no capability but the capturer's, none to be won.
+# The engine's view of the containers: read-only, no capability except the capturer's, no new privileges.
 test_hardened() {
     local compose=${compose_commands[0]} service expected
     PLAINSIGHT_CAPTURES=$work PLAINSIGHT_ROUTE=host PLAINSIGHT_USER=1234:5678 \
@@ -236,25 +235,25 @@ test_hardened() {
     [ ! -s "$work/wrong" ] || fail "$(cat "$work/wrong")"
 }
 
-# What must not leave the machine does not even reach the builder.
+# Certificates, keys and captures never reach the builder.
 test_secrets() {
     local history
     for role in agent-a agent-b capturer certgen; do
         history=$(docker history --no-trunc "localhost/plainsight/$role")
-        ! echo "$history" | grep -i -e 'private key' -e '\.key' -e certs/ || fail "$role: see above"
+        ! echo "$history" | grep -i -e 'private key' -e '\.key' -e certs/ || fail "$role: its history holds the above"
     done
-    # Built from the same context, all of it: certificates and captures are not there.
+    # An image of the whole build context.
     printf 'FROM scratch\nCOPY . /\n' >"$work/Everything"
     docker build -q -f "$work/Everything" -t plainsight-test-context . >/dev/null 2>&1 || fail "the context cannot be built"
     docker create --name plainsight-test-context plainsight-test-context none >/dev/null
     docker export plainsight-test-context | tar -t >"$work/context"
     docker rm plainsight-test-context >/dev/null
     docker rmi plainsight-test-context >/dev/null
-    ! grep -e '^certs/' -e '^captures/' -e '^target/' -e '^\.git/' "$work/context" || fail "the builder gets the above"
+    ! grep -e '^certs/' -e '^captures/' -e '^target/' -e '^\.git/' "$work/context" || fail "the build context holds the above"
 }
 
-# Plain Compose, without the script: `docker stop capturer` finishes the capture, `down` removes the rest. Twice, because
-# the second run must not add to the journals of the first.
+# Compose without the script: `docker stop capturer` finishes the capture, `down` removes the rest. Twice, because the second
+# run must not append to the journals of the first.
 test_by_hand() {
     local compose
     for compose in "${compose_commands[@]}"; do
@@ -265,7 +264,7 @@ test_by_hand() {
             for variant in http https; do
                 $compose -f "docker-compose.$variant.yml" up --build >"$work/up" 2>&1 &
                 local up=$!
-                # Building the images again is most of it, and takes long beside other work.
+                # Most of the time is the build of the images, which is slow on a busy machine.
                 for _ in $(seq 1800); do
                     grep -q 'answers, all right' "$work/up" && break
                     sleep 0.1
@@ -294,7 +293,7 @@ s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.
     trap 'kill $taker' EXIT
     sleep 1
     for compose in "${compose_commands[@]}"; do
-        must_fail 1 "port 8000 on 127.0.0.1 is taken" run http
+        must_fail 1 "port 8000 on 127.0.0.1 is already in use" run http
     done
 }
 
@@ -308,15 +307,15 @@ services:
       interval: 100ms
       retries: 3
 EOF
-    must_fail 1 "agent-b never got healthy" run http
-    grep -q 'does not answer' "$work/err" || fail "what the health check said is missing"
+    must_fail 1 "agent-b did not become healthy" run http
+    grep -q 'does not answer' "$work/err" || fail "the output of the health check is missing"
     compose_with <<'EOF'
 services:
   agent-b:
     environment:
       LISTEN: 192.0.2.1:8000
 EOF
-    must_fail 1 "agent-b ended with status 1 before it was ready" run http
+    must_fail 1 "agent-b exited with status 1 before it was ready" run http
 }
 
 test_unwritable() {
@@ -330,7 +329,7 @@ test_unwritable() {
     PLAINSIGHT_CAPTURES=$work/closed must_fail 1 "cannot write to $work/closed" run http
 }
 
-# 256 KiB are less than the journals and the capture take.
+# The journals and the capture need more than 256 KiB.
 test_full_disk() {
     [ "$(id -u)" = 0 ] || [ -n "${FULL_DISK:-}" ] || { echo "needs root or a small FULL_DISK"; exit 1; }
     small=${FULL_DISK:-$work/small}
@@ -339,9 +338,9 @@ test_full_disk() {
         mount -t tmpfs -o size=256k,mode=700 none "$small" || fail "no tmpfs"
         trap 'umount "$small"' EXIT
     fi
-    PLAINSIGHT_CAPTURES=$small must_fail 1 "last words are above" run http
-    grep -q -i 'no space left' "$work/err" || fail "the reason is missing"
-    [ -z "$(ls -A "$small")" ] || fail "left in the full folder: $(ls -A "$small")"
+    PLAINSIGHT_CAPTURES=$small must_fail 1 "last log lines are above" run http
+    grep -q -i 'no space left' "$work/err" || fail "the output lacks the reason"
+    [ -z "$(ls -A "$small")" ] || fail "files are left in the full folder: $(ls -A "$small")"
 }
 
 test_failing_build() {
@@ -353,11 +352,11 @@ services:
       target: no-such-stage
 EOF
     rm -f docker/bin/*.images
-    must_fail 1 "building the images failed" run http
-    DOCKER_BUILD=source RUSTFLAGS='' PLAINSIGHT_RUST_IMAGE=localhost/no/such:image must_fail 1 "building the images failed" run http
+    must_fail 1 "cannot build the images" run http
+    DOCKER_BUILD=source RUSTFLAGS='' PLAINSIGHT_RUST_IMAGE=localhost/no/such:image must_fail 1 "cannot build the images" run http
 }
 
-# A PATH with what the script needs, and without Docker or without Compose.
+# A PATH with the script's tools but without Docker.
 bare_path() {
     mkdir -p "$work/bin"
     local tool
@@ -367,7 +366,7 @@ bare_path() {
 test_no_docker() {
     bare_path
     must_fail 2 "Docker is not installed.*make lab" env PATH="$work/bin" docker/run.sh http
-    [ "$(wc -l <"$work/err")" = 1 ] || fail "more than a line"
+    [ "$(wc -l <"$work/err")" = 1 ] || fail "the message has more than one line"
 }
 
 test_no_compose() {
@@ -377,35 +376,35 @@ test_no_compose() {
     must_fail 2 "Docker Compose is not installed.*make lab" env PATH="$work/bin" docker/run.sh http
     # shellcheck disable=SC2016 # $1 is the script's
     printf '#!/bin/sh\n[ "$1" = compose ]\n' >"$work/bin/docker"
-    must_fail 2 "no Docker engine answers.*make lab" env PATH="$work/bin" docker/run.sh http
+    must_fail 2 "the Docker engine does not answer.*make lab" env PATH="$work/bin" docker/run.sh http
 }
 
 test_bad_words() {
     must_fail 2 usage docker/run.sh
     must_fail 2 usage docker/run.sh gopher
-    DOCKER_BUILD=magic must_fail 2 'not "source" or "host"' run http
+    DOCKER_BUILD=magic must_fail 2 'unknown value; use source or host' run http
 }
 
 # Interrupted at several moments, by Ctrl-C (the whole process group) and by a signal to the script alone.
 test_interrupted() {
     local delay
     for delay in 0.3 1 2 3 4; do
-        must_fail 130 'interrupted; containers and network are removed' interrupted_after "$delay" INT
+        must_fail 130 'interrupted; containers and networks are removed' interrupted_after "$delay" INT
     done
 }
 
 test_terminated() {
-    must_fail 130 'interrupted; containers and network are removed' interrupted_after 2 TERM
+    must_fail 130 'interrupted; containers and networks are removed' interrupted_after 2 TERM
 }
 
-# In a process group of its own, as a terminal has it.
+# Runs the script in a process group of its own, as a terminal does.
 interrupted_after() {
     python3 - "$@" <<'EOF'
 import os, signal, subprocess, sys, time
 delay, name = float(sys.argv[1]), sys.argv[2]
-# Whoever is started in the background of a script would not hear Ctrl-C at all, nor could he change that.
+# A shell starts background jobs with SIGINT ignored, and a shell script cannot reset that.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-# Many messages, so that there is something to interrupt at any time.
+# Enough messages that the run lasts until the signal.
 run = subprocess.Popen(["docker/run.sh", "http"], start_new_session=True, stdout=subprocess.PIPE,
                        env={**os.environ, "PLAINSIGHT_COUNT": "500000"})
 time.sleep(delay)
@@ -418,7 +417,7 @@ EOF
 test_locked() {
     exec 8<captures
     flock -n 8 || fail "captures/ is locked"
-    must_fail 1 "another run is at work" run http
+    must_fail 1 "another run uses" run http
 }
 
 main "$@"

@@ -118,7 +118,7 @@ fn a_killed_lab_takes_its_programs_along_and_the_next_removes_its_folder() {
 
         let next = lab.run(&["http", "--backend", backend]);
         assert!(next.status.success(), "{backend}: {}", said(&next));
-        assert!(said(&next).contains("left by a lab that was killed"), "{backend}: {}", said(&next));
+        assert!(said(&next).contains("left behind by a killed lab"), "{backend}: {}", said(&next));
         assert!(lab.files().iter().all(|name| name.starts_with("http.")), "{backend}: {:?}", lab.files());
     });
 }

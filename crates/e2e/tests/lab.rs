@@ -180,7 +180,7 @@ fn stdout_names_the_captures_and_stderr_the_backend() {
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
     assert_eq!(stdout, format!("{}\n", lab.captures().join("http.pcap").display()));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("backend relay: as asked for"), "{stderr}");
+    assert!(stderr.contains("backend relay: as requested"), "{stderr}");
     assert!(stderr.contains("http: ") && stderr.contains("calls"), "{stderr}");
 }
 
@@ -193,7 +193,7 @@ fn auto_says_what_it_took_and_why() {
     let taken = lab.manifest("http")["backend"].as_str().unwrap().to_owned();
     let (expected, reason) = match has_netns() {
         Ok(()) => ("netns", "backend netns: the first that works"),
-        Err(_) => ("relay", "netns cannot be taken here: "),
+        Err(_) => ("relay", "netns does not work on this machine: "),
     };
     assert_eq!(taken, expected);
     assert!(stderr.contains(reason), "{stderr}");
@@ -218,7 +218,7 @@ fn auto_falls_back_to_relay_and_says_why() {
     assert!(output.status.success(), "{}", said(&output));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        stderr.contains("backend relay: netns cannot be taken here: creating a network namespace"),
+        stderr.contains("backend relay: netns does not work on this machine: creating a network namespace"),
         "{stderr}"
     );
     assert!(stderr.contains("user.max_net_namespaces is 0"), "{stderr}");
@@ -262,7 +262,7 @@ fn two_labs_do_not_share_a_folder() {
     let running = lab.run_at_length(&["http", "--backend", "relay"]);
     let second = lab.run(&["http", "--backend", "relay"]);
     assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another lab is at work"), "{}", said(&second));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another lab uses"), "{}", said(&second));
     running.signal("lab", nix::sys::signal::Signal::SIGTERM);
     let _ = running.end();
 }

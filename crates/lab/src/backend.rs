@@ -1,4 +1,4 @@
-//! Which backend a run takes, why, and why not those before it.
+//! The choice of a run's backend, with the reason for it.
 
 use anyhow::bail;
 use experiment::manifest;
@@ -8,20 +8,20 @@ use crate::machine::{Explanation, Machine};
 use crate::programs::Programs;
 use crate::report::Reporter;
 
-/// A backend that can be taken now.
+/// A backend that works on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
-    /// Namespaces and a veth pair.
+    /// Two network namespaces joined by a veth pair.
     Netns {
-        /// The process must be in a user namespace of its own first.
+        /// Whether the process must first enter a user namespace of its own.
         user_namespace: bool,
     },
-    /// Loopback and a relay.
+    /// Loopback with a recording relay.
     Relay,
 }
 
 impl Backend {
-    /// As the capturer's flags and the manifest call it.
+    /// The backend as the manifest and the capturer's flags name it.
     pub(crate) fn manifest_name(self) -> manifest::Backend {
         match self {
             Self::Netns { .. } => manifest::Backend::Netns,
@@ -30,16 +30,16 @@ impl Backend {
     }
 }
 
-/// Whether `netns` works here.
+/// Whether `netns` works on this machine.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it works on Linux only"))]
 pub(crate) enum NetnsProbe {
     Works { user_namespace: bool, detail: String },
     Refused { error: String, explanation: Explanation },
 }
 
-/// Takes the wished backend, or the first that works, and says so.
+/// Enters the chosen backend, or the first that works, and reports which and why.
 ///
-/// Must be called before the process has a second thread: for `netns` without root it enters a user namespace.
+/// Call it before the process has a second thread: for `netns` without root it enters a user namespace.
 pub(crate) fn choose(
     choice: BackendChoice,
     programs: &Programs,
@@ -47,27 +47,27 @@ pub(crate) fn choose(
 ) -> anyhow::Result<Backend> {
     let backend = match choice {
         BackendChoice::Relay => {
-            reporter.note("backend relay: as asked for");
+            reporter.note("backend relay: as requested");
             Backend::Relay
         }
         BackendChoice::Auto | BackendChoice::Netns => match (probe_netns(programs)?, choice) {
             (NetnsProbe::Works { user_namespace, detail }, BackendChoice::Auto) => {
-                reporter.note(&format!("backend netns: the first that works here ({detail})"));
+                reporter.note(&format!("backend netns: the first that works on this machine ({detail})"));
                 Backend::Netns { user_namespace }
             }
             (NetnsProbe::Works { user_namespace, detail }, _) => {
-                reporter.note(&format!("backend netns: as asked for ({detail})"));
+                reporter.note(&format!("backend netns: as requested ({detail})"));
                 Backend::Netns { user_namespace }
             }
             (NetnsProbe::Refused { error, explanation }, BackendChoice::Auto) => {
                 reporter.note(&format!(
-                    "backend relay: netns cannot be taken here: {error}; {}. `lab doctor` tells the remedy",
+                    "backend relay: netns does not work on this machine: {error}; {}; run `lab doctor` for a remedy",
                     explanation.cause
                 ));
                 Backend::Relay
             }
             (NetnsProbe::Refused { error, explanation }, _) => bail!(
-                "backend netns cannot be taken here: {error}; {}\nremedy: {}",
+                "backend netns does not work on this machine: {error}; {}\nremedy: {}",
                 explanation.cause,
                 explanation.remedy
             ),
@@ -90,15 +90,15 @@ fn enter(_backend: Backend) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tries it for real, in a child process.
+/// Tries the netns backend in a child process.
 #[cfg(target_os = "linux")]
 pub(crate) fn probe_netns(programs: &Programs) -> anyhow::Result<NetnsProbe> {
     use crate::netns::probe::{Probe, run};
 
     Ok(match run(programs.lab())? {
         Probe::Works { user_namespace, built_in_us, .. } => {
-            let how = if user_namespace { "user namespace of our own" } else { "as root" };
-            let detail = format!("{how}, wire up in {} ms", built_in_us.div_ceil(1000));
+            let how = if user_namespace { "in a user namespace" } else { "as root" };
+            let detail = format!("{how}, veth pair up in {} ms", built_in_us.div_ceil(1000));
             NetnsProbe::Works { user_namespace, detail }
         }
         Probe::Refused { step, errno, error } => NetnsProbe::Refused {

@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the lab, and nothing of how it is done.
+//! The command line.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use experiment::{Experiment, RunId, Variant, variant::UnknownName};
 
-/// Runs the experiment on this machine: two agents, a wire between them, and a capturer on the wire.
+/// Runs the experiments on this machine: two agents, a network between them, and a capturer on the network.
 ///
-/// Exit status: 0 done, 1 the run failed, 2 wrong usage.
+/// Exit status: 0 success, 1 the run failed, 2 usage error.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version)]
 pub(crate) struct Cli {
-    /// Show what the programs say while they run.
+    /// Show the output of the programs while they run.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 
-    /// Say nothing but errors.
+    /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
@@ -29,17 +29,17 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run experiments in the order given, and publish their captures, journals and manifests.
     Run(RunArgs),
-    /// Say what this machine can do and, where it refuses something, the remedy.
+    /// Check which backends work on this machine, and print a remedy for each that does not.
     Doctor(DoctorArgs),
-    /// Run the variants many times and print what a cold and a warm request cost, read from the captures.
+    /// Run the variants many times, and print the latency of cold and warm requests as measured in the captures.
     Cost(CostArgs),
-    /// Enter a network namespace, arrange to die with the lab, become the program.
+    /// Enter a network namespace and execute a program that the kernel kills when the lab dies.
     #[command(name = "__enter", hide = true)]
     Enter(EnterArgs),
-    /// Do one step of the isolation experiment in a container of its own.
+    /// Do one step of the isolation experiment, in a container of its own.
     #[command(name = "__isolation", hide = true)]
     Isolation(IsolationArgs),
-    /// Try the netns backend in this process and print the outcome as JSON.
+    /// Try the netns backend in this process, and print the result as JSON.
     #[command(name = "__probe", hide = true)]
     Probe,
 }
@@ -52,22 +52,22 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) setup: SetupArgs,
 
-    /// Where the files of the runs go.
+    /// Folder for the files of the runs.
     #[arg(long, value_name = "DIR", default_value = "captures")]
     pub(crate) captures: PathBuf,
 
-    /// How many messages agent-a posts (its `--count`); its own script when left out.
+    /// Number of messages that agent-a posts; without the flag, its whole script.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) count: Option<u32>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CostArgs {
-    /// How often each variant is run.
+    /// Number of runs of each variant.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) runs: u32,
 
-    /// The variants to run; all of them when left out.
+    /// The variants to run; without any, all of them.
     #[arg(value_name = "VARIANT", value_parser = variant)]
     pub(crate) variants: Vec<&'static Variant>,
 
@@ -77,41 +77,41 @@ pub(crate) struct CostArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// The certificates to look for.
+    /// Folder of the certificates.
     #[arg(long, value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
 }
 
-/// Where and with what a run takes place.
+/// The environment of a run.
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
-    /// Where the traffic runs.
+    /// The backend that carries the traffic.
     #[arg(long, env = "PLAINSIGHT_BACKEND", value_enum, default_value_t = BackendChoice::Auto)]
     pub(crate) backend: BackendChoice,
 
-    /// Certificates; made or renewed when a variant needs them.
+    /// Folder of the certificates; certgen creates or renews them when an experiment needs them.
     #[arg(long, value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
 }
 
-/// The backend that was asked for.
+/// The backend that the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendChoice {
-    /// The first that works: netns, then relay.
+    /// netns if it works on this machine, else relay.
     Auto,
     /// Two network namespaces joined by a veth pair (Linux).
     Netns,
-    /// Loopback with a recording relay in between (everywhere).
+    /// Loopback with a recording relay between the agents (any system).
     Relay,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct EnterArgs {
-    /// The network namespace to enter; this one when left out.
+    /// The network namespace to enter, if any.
     #[arg(long, value_name = "PATH")]
     pub(crate) netns: Option<PathBuf>,
 
-    /// Process id of the lab that must outlive the program.
+    /// Process id of the lab; the program dies with it.
     #[arg(long, value_name = "PID")]
     pub(crate) parent: i32,
 
@@ -122,35 +122,35 @@ pub(crate) struct EnterArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct IsolationArgs {
-    /// Which step.
+    /// The step to do.
     #[arg(value_enum)]
     pub(crate) step: IsolationStep,
 
-    /// Where the files of the run are.
+    /// Folder of the run's files.
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: PathBuf,
 
-    /// 32 hex digits.
+    /// The run id, 32 hex digits.
     #[arg(long, env = "RUN_ID", value_name = "HEX")]
     pub(crate) run_id: RunId,
 
-    /// Where the gateway listens.
+    /// The gateway's listening address.
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) server: SocketAddr,
 
-    /// This container's own address on the users' network.
+    /// This container's address on the users' network.
     #[arg(long, value_name = "IP")]
     pub(crate) client: IpAddr,
 
-    /// The other agent, beyond the gateway.
+    /// IPv4 address of agent-b, outside the gateway's host.
     #[arg(long, value_name = "IP")]
     pub(crate) outside: IpAddr,
 
-    /// The same by IPv6.
+    /// IPv6 address of agent-b.
     #[arg(long, value_name = "IP")]
     pub(crate) outside_v6: IpAddr,
 
-    /// The network that the control's boxes are given, as the engine names it.
+    /// The Docker network of the control's sandboxes.
     #[arg(long, value_name = "NAME")]
     pub(crate) network: String,
 }
@@ -158,8 +158,9 @@ pub(crate) struct IsolationArgs {
 /// The steps of the isolation experiment in containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum IsolationStep {
-    Talk,
-    Intrude,
+    Settle,
+    UserTraffic,
+    Replay,
     Control,
     Unboxed,
     Record,
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_sound() {
+    fn clap_definition_is_valid() {
         Cli::command().debug_assert();
     }
 

@@ -1,6 +1,6 @@
-//! Just enough reading of a capture to measure it: when each TCP segment crossed, and in which turn of the connection.
+//! Times the TCP connections of a capture, turn by turn, for `lab cost`.
 //!
-//! For `lab cost` alone. Whether strings can be read is the observer's business, and the lab shares no code with it.
+//! The module reads only headers and times. It shares no code with the observer.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,39 +10,39 @@ use anyhow::{Context, bail};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
 
-/// A TLS 1.3 close_notify on the wire: 5 bytes of record header, 2 of alert, 1 of content type, 16 of tag. A client
-/// that sends no more than this has closed, not asked.
+/// Length of an encrypted TLS 1.3 close_notify: 5 bytes of record header, 2 of alert, 1 of content type, 16 of tag
+/// (RFC 9846 §5.2). A client that sends no more than this has closed the connection, not sent a request.
 const CLOSE_NOTIFY_BYTES: u64 = 24;
 
-/// Linux delays an acknowledgement by 40 ms at least (`TCP_DELACK_MIN`); nothing else acknowledges this late.
+/// Linux delays an acknowledgement by at least 40 ms (`TCP_DELACK_MIN`); no other cause makes one this late.
 pub(crate) const LATE_ACK_NS: u64 = 35_000_000;
 
-/// One TCP connection, as timed on the wire.
+/// The times of one TCP connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Connection {
-    /// When the first SYN crossed, ns since the Unix epoch.
+    /// When the first SYN was captured, ns since the Unix epoch.
     pub(crate) syn_at: u64,
     /// SYNs after the first.
     pub(crate) syn_repeats: u64,
-    /// Segments whose first byte had crossed before.
+    /// Segments whose first byte was captured before.
     pub(crate) repeats: u64,
-    /// Times that one side held data back until the other's delayed acknowledgement came (Nagle's algorithm).
+    /// How often one side held data back until the other's delayed acknowledgement arrived (Nagle's algorithm).
     pub(crate) stalls: u64,
-    /// The connection, turn by turn.
+    /// The requests with their answers.
     pub(crate) turns: Vec<Turn>,
 }
 
-/// The client speaks, then the server answers. A turn that nobody answered is none.
+/// A request and its answer. Unanswered requests are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// When the client's first byte crossed, ns since the Unix epoch.
+    /// When the request's first byte was captured, ns since the Unix epoch.
     pub(crate) asked_at: u64,
-    /// When the server's last byte crossed.
+    /// When the answer's last byte was captured, ns since the Unix epoch.
     pub(crate) answered_at: u64,
 }
 
 impl Turn {
-    /// How long the client waited for the whole answer, ns.
+    /// Time from the first byte of the request to the last byte of the answer, ns.
     pub(crate) fn took(&self) -> u64 {
         self.answered_at.saturating_sub(self.asked_at)
     }
@@ -50,19 +50,23 @@ impl Turn {
 
 /// Reads the connections of a classic pcap file with Ethernet frames, in the order of their first SYN.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Connection>> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    connections(&bytes).with_context(|| format!("understanding {}", path.display()))
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    connections(&bytes).with_context(|| format!("{} is not a capture of Ethernet frames", path.display()))
 }
 
 fn connections(file: &[u8]) -> anyhow::Result<Vec<Connection>> {
-    let Ok((mut rest, header)) = parse_pcap_header(file) else { bail!("no pcap file header") };
+    let Ok((mut rest, header)) = parse_pcap_header(file) else {
+        bail!("the pcap file header is missing or damaged")
+    };
     let ns_per_fraction = if header.is_nanosecond_precision() { 1 } else { 1000 };
     let parse = if header.is_bigendian() { parse_pcap_frame_be } else { parse_pcap_frame };
 
     let mut timed: BTreeMap<(SocketAddr, SocketAddr), TimedConnection> = BTreeMap::new();
     let mut finished = Vec::new();
     while !rest.is_empty() {
-        let Ok((after, frame)) = parse(rest) else { bail!("cut frame {} bytes before the end", rest.len()) };
+        let Ok((after, frame)) = parse(rest) else {
+            bail!("the frame {} bytes before the end is cut", rest.len())
+        };
         rest = after;
         let Some(segment) = Segment::of(&frame, ns_per_fraction) else { continue };
         let key = (segment.from, segment.to);
@@ -70,14 +74,14 @@ fn connections(file: &[u8]) -> anyhow::Result<Vec<Connection>> {
         if segment.syn && !segment.ack {
             match timed.get_mut(&key) {
                 Some(connection) if connection.isn == segment.seq => connection.syn_repeats += 1,
-                _ => finished.extend(timed.insert(key, TimedConnection::begun_by(&segment))),
+                _ => finished.extend(timed.insert(key, TimedConnection::started_by(&segment))),
             }
         } else if let Some(connection) = timed.get_mut(&key) {
             connection.watch_for_stalls(&segment, Side::Client);
-            connection.client_said(&segment);
+            connection.client_sent(&segment);
         } else if let Some(connection) = timed.get_mut(&reverse) {
             connection.watch_for_stalls(&segment, Side::Server);
-            connection.server_said(&segment);
+            connection.server_sent(&segment);
         }
     }
     finished.extend(timed.into_values());
@@ -122,7 +126,7 @@ enum Side {
     Server,
 }
 
-/// A connection while its segments come in.
+/// A connection whose segments are still being read.
 struct TimedConnection {
     last_at: u64,
     late_ack_from: Option<Side>,
@@ -143,7 +147,7 @@ struct Open {
 }
 
 impl TimedConnection {
-    fn begun_by(syn: &Segment) -> Self {
+    fn started_by(syn: &Segment) -> Self {
         Self {
             last_at: syn.at,
             late_ack_from: None,
@@ -158,8 +162,8 @@ impl TimedConnection {
         }
     }
 
-    /// A stall is a bare acknowledgement after a long silence, and then data from the side that was waiting for it. A
-    /// program that is merely slow acknowledges late too, but then speaks itself.
+    /// A stall is an acknowledgement without data after a long silence, followed by data from the side that waited for it.
+    /// A slow program also acknowledges late, but then sends data itself.
     fn watch_for_stalls(&mut self, segment: &Segment, side: Side) {
         let silence = segment.at.saturating_sub(self.last_at);
         self.last_at = segment.at;
@@ -171,11 +175,11 @@ impl TimedConnection {
         }
     }
 
-    fn client_said(&mut self, segment: &Segment) {
+    fn client_sent(&mut self, segment: &Segment) {
         if segment.payload == 0 {
             return;
         }
-        if !is_news(&mut self.client_next, segment) {
+        if !is_new(&mut self.client_next, segment) {
             self.repeats += 1;
             return;
         }
@@ -189,11 +193,11 @@ impl TimedConnection {
         }
     }
 
-    fn server_said(&mut self, segment: &Segment) {
+    fn server_sent(&mut self, segment: &Segment) {
         if segment.payload == 0 {
             return;
         }
-        if !is_news(&mut self.server_next, segment) {
+        if !is_new(&mut self.server_next, segment) {
             self.repeats += 1;
             return;
         }
@@ -219,13 +223,14 @@ impl TimedConnection {
     }
 }
 
-/// Whether the segment's first byte is new, by the sequence number expected next (which wraps, RFC 9293, 3.4).
-fn is_news(next: &mut Option<u32>, segment: &Segment) -> bool {
-    let news = next.is_none_or(|next| segment.seq.wrapping_sub(next) < 1 << 31);
-    if news {
+/// Whether the segment's first byte is new, compared with the next expected sequence number, which wraps
+/// (RFC 9293 §3.4).
+fn is_new(next: &mut Option<u32>, segment: &Segment) -> bool {
+    let new = next.is_none_or(|next| segment.seq.wrapping_sub(next) < 1 << 31);
+    if new {
         *next = Some(segment.seq.wrapping_add(segment.payload));
     }
-    news
+    new
 }
 
 #[cfg(test)]
@@ -237,7 +242,7 @@ mod tests {
     const CLIENT: u16 = 40_000;
     const SERVER: u16 = 8000;
 
-    /// A capture, written line by line: at microsecond, from, flags, sequence number, payload length.
+    /// A capture with one frame a line: time in µs, source port, flags, sequence number, payload length.
     fn capture(lines: &[(u64, u16, &str, u32, usize)]) -> Vec<u8> {
         let mut file = Vec::new();
         for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 262_144, 1] {
@@ -270,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_timed_from_first_question_to_last_answer() {
+    fn times_a_turn_from_the_first_byte_of_the_request_to_the_last_of_the_answer() {
         let file = capture(&[
             (0, CLIENT, "S", 9, 0),
             (10, SERVER, "SA", u32::MAX - 50, 0),
@@ -294,20 +299,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_told_from_a_slow_answer() {
-        let begin = [(0, CLIENT, "S", 9, 0), (10, SERVER, "SA", 0, 0), (20, CLIENT, "A", 10, 100)];
+    fn counts_stalls_but_not_slow_answers() {
+        let start = [(0, CLIENT, "S", 9, 0), (10, SERVER, "SA", 0, 0), (20, CLIENT, "A", 10, 100)];
         // Nagle: the rest of the request waits for the acknowledgement that the server delays.
         let nagle =
             [(40_020, SERVER, "A", 1, 0), (40_030, CLIENT, "A", 110, 50), (40_040, SERVER, "A", 1, 9)];
         // A busy server: it acknowledges late as well, and then answers.
         let busy = [(40_020, SERVER, "A", 1, 0), (68_000, SERVER, "A", 1, 9)];
-        let stalls = |rest: &[_]| connections(&capture(&[&begin[..], rest].concat())).unwrap()[0].stalls;
+        let stalls = |rest: &[_]| connections(&capture(&[&start[..], rest].concat())).unwrap()[0].stalls;
         assert_eq!(stalls(&nagle), 1);
         assert_eq!(stalls(&busy), 0);
     }
 
     #[test]
-    fn a_repeated_syn_is_counted_and_a_new_one_is_a_new_connection() {
+    fn a_repeated_syn_is_counted_and_another_syn_starts_a_connection() {
         let file = capture(&[
             (0, CLIENT, "S", 9, 0),
             (1_000_000, CLIENT, "S", 9, 0),
@@ -320,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_file_is_an_error_not_a_panic() {
+    fn rejects_cut_file_without_panic() {
         let file = capture(&[(0, CLIENT, "S", 9, 0), (30, CLIENT, "A", 10, 100)]);
         for length in 0..file.len() {
             let _ = connections(&file[..length]);

@@ -1,13 +1,13 @@
-//! `lab cost`: what a cold and a warm request cost, plain and over TLS, read from the lab's own captures.
+//! `lab cost`: the latency of cold and warm requests, plain and over TLS, measured in the lab's captures.
 //!
 //! ```text
 //! cold     first SYN of the first connection .. last byte of the first answer on it
 //! warm     first byte of a later request on that connection .. last byte of its answer
-//! arrival  agent-a started .. first SYN: a first packet that was lost shows here, as the SYN that crosses is a second one
+//! arrival  agent-a started .. first captured SYN; longer if the first packet was lost and TCP sent it again
 //! ```
-//! Each run has fresh processes and a fresh wire. Artefacts that would falsify the comparison are counted: a stall of
-//! 40 ms (Nagle's algorithm against delayed acknowledgements), a first request of a second (a wire that was not up yet),
-//! and a second connection (a client pool that raced with itself).
+//! Each run has fresh processes and fresh namespaces. The command counts artefacts that would distort the comparison, and
+//! fails if there are any: a stall of 40 ms (Nagle's algorithm with delayed acknowledgements), a first request of one second
+//! (a link that was not up yet), and a second connection (a race in the client's pool).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,19 +24,20 @@ use crate::report::Reporter;
 use crate::run::{Lab, Outcome, Script, needed, until_interrupted};
 use crate::staging::Captures;
 
-/// The message of the lab report, and the only one here: all requests weigh the same.
+/// The message of the lab report. All requests send it, so that they are of equal size.
 const MESSAGE: &str = r#"{"id":"call-0001","type":"tool_call","tool_name":"analyze_dependency","arguments":{"repo":"demo-repo","target":"libssl","depth":2}}"#;
 
-/// Messages of a run: one cold, the others warm.
+/// Messages in a run: the first is cold, the others warm.
 const COUNT: u32 = 6;
 
-/// How long the capturer waits for a quiet wire. Far more than a warm request takes, and hundreds of runs wait for it.
+/// How long no frame may arrive before the capturer stops. Much longer than a warm request, and short because hundreds of
+/// runs wait for it.
 const QUIET_MS: u32 = 60;
 
-/// The first retransmission of a SYN comes after 1 s (RFC 6298, 2.1), of an ARP request too.
+/// TCP sends a lost SYN again after 1 s (RFC 6298 §2.1), as Linux does a lost ARP request.
 const LOST_FIRST_NS: u64 = 900_000_000;
 
-/// `lab cost`.
+/// Runs `lab cost`.
 pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let variants: Vec<&'static Variant> =
         if args.variants.is_empty() { VARIANTS.iter().collect() } else { args.variants.clone() };
@@ -48,10 +49,12 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let mut tallies: Vec<(&'static Variant, Tally)> =
         variants.iter().map(|&variant| (variant, Tally::default())).collect();
     until_interrupted(async {
-        let folder =
-            tempfile::Builder::new().prefix("plainsight-cost-").tempdir().context("making a folder")?;
+        let folder = tempfile::Builder::new()
+            .prefix("plainsight-cost-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
         let message = folder.path().join("message.json");
-        fs::write(&message, MESSAGE).with_context(|| format!("writing {}", message.display()))?;
+        fs::write(&message, MESSAGE).with_context(|| format!("cannot write {}", message.display()))?;
         let captures = Captures::open(&folder.path().join("captures"), reporter)?;
         let lab = Lab { programs, backend, certs: args.setup.certs.clone(), reporter: reporter.silenced() };
         let script = Script { message: Some(message), count: Some(COUNT), quiet_ms: Some(QUIET_MS) };
@@ -59,7 +62,7 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
         let working = reporter.working();
         for run in 1..=args.runs {
             working.step(&format!("run {run} of {}", args.runs));
-            // In turn, so that a slower hour of the machine meets all variants alike.
+            // The variants take turns, so that a slow period of the machine affects all of them.
             for (variant, tally) in &mut tallies {
                 let outcome = lab
                     .run(variant, &captures, &script)
@@ -72,16 +75,16 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
     })?;
 
     let report = report(backend.manifest_name().as_str(), args.runs, &tallies);
-    std::io::stdout().write_all(report.as_bytes()).context("writing to stdout")?;
+    std::io::stdout().write_all(report.as_bytes()).context("cannot write to stdout")?;
     let artefacts: u64 = tallies.iter().map(|(_, tally)| tally.artefacts()).sum();
     ensure!(
         artefacts == 0,
-        "{artefacts} stalls, lost first packets or second connections falsify the measurement"
+        "{artefacts} stalls, lost first packets or additional connections distort the measurement"
     );
     Ok(())
 }
 
-/// What the runs of one variant measured, in ns.
+/// The measurements of one variant, in ns.
 #[derive(Default)]
 struct Tally {
     arrival: Vec<u64>,
@@ -106,13 +109,13 @@ impl Tally {
         self.stalls += connections.iter().map(|connection| connection.stalls).sum::<u64>();
         self.repeats +=
             connections.iter().map(|connection| connection.repeats + connection.syn_repeats).sum::<u64>();
-        // The requests are the last turns. A TLS handshake has one turn before them, or two: that depends on whether
-        // the client's Finished and its request meet the server together (RFC 8446, 2; then tickets come with the answer).
+        // The requests are the last turns. A TLS handshake adds one or two turns before them: one if the client's Finished
+        // and its request arrive together, because the server's tickets then come with the answer (RFC 9846 §2).
         let Some(skipped) = first.turns.len().checked_sub(COUNT as usize) else {
             ensure!(connections.len() > 1, "{} of {COUNT} requests were answered", first.turns.len());
             return Ok(());
         };
-        let (cold, warm) = first.turns[skipped..].split_first().context("no requests at all")?;
+        let (cold, warm) = first.turns[skipped..].split_first().context("the capture holds no request")?;
         let arrival = first.syn_at.saturating_sub(started_at);
         let cold_took = cold.answered_at.saturating_sub(first.syn_at);
 
@@ -131,7 +134,7 @@ impl Tally {
 
 fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
     let mut text = format!(
-        "Cost of a request on the wire: {runs} runs of each variant, backend {backend}, {COUNT} messages a run, in ms\n\n"
+        "Latency of a request in the capture: {runs} runs of each variant, backend {backend}, {COUNT} messages a run, in ms\n\n"
     );
     let _ = writeln!(
         text,
@@ -153,8 +156,8 @@ fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
     for (variant, tally) in tallies {
         let _ = writeln!(
             text,
-            "{}: {} stalls of 40 ms by delayed acknowledgements, {} first requests of {} s or more, {} connections beyond \
-             the first; {} answers that took {} ms or more for other reasons (the machine's load), {} repeated segments",
+            "{}: {} stalls of 40 ms by delayed acknowledgements, {} first requests of {} s or more, {} additional \
+             connections; {} answers of {} ms or more for other reasons (the machine's load), {} repeated segments",
             variant.name,
             tally.stalls,
             tally.lost_firsts,
@@ -168,7 +171,7 @@ fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
     text
 }
 
-/// The smallest sample that at least `per_mille` of all do not exceed.
+/// The smallest sample that at least `per_mille` of all samples do not exceed.
 fn quantile(sorted: &[u64], per_mille: usize) -> Option<u64> {
     let rank = (sorted.len() * per_mille).div_ceil(1000);
     sorted.get(rank.saturating_sub(1)).copied()
@@ -188,14 +191,14 @@ mod tests {
         Connection { syn_at, syn_repeats: 0, repeats: 0, stalls: 0, turns }
     }
 
-    /// The turns of a run: some of a handshake, then six requests that take 1, 2, … 6 ns.
+    /// The turns of a run: those of a handshake, then six requests that take 1, 2, … 6 ns.
     fn run(syn_at: u64, handshake: &[(u64, u64)]) -> Connection {
         let requests = (1..=6).map(|n| (syn_at + 100 * n, syn_at + 101 * n));
         connection(syn_at, &handshake.iter().copied().chain(requests).collect::<Vec<_>>())
     }
 
     #[test]
-    fn the_handshake_belongs_to_the_cold_request_however_many_turns_it_takes() {
+    fn the_cold_request_includes_every_turn_of_the_handshake() {
         for handshake in [&[][..], &[(5, 6)], &[(5, 6), (7, 8)]] {
             let mut tally = Tally::default();
             tally.take(&[run(1000, handshake)], 940).unwrap();
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn artefacts_are_counted() {
+    fn counts_artefacts() {
         let mut tally = Tally::default();
         let stalled = Connection { stalls: 2, ..run(0, &[]) };
         tally.take(&[stalled], 0).unwrap();
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_samples() {
+    fn a_quantile_is_a_sample() {
         let samples: Vec<u64> = (1..=200).collect();
         let at = |per_mille| quantile(&samples, per_mille).unwrap();
         assert_eq!((at(0), at(500), at(990), at(1000)), (1, 100, 198, 200));

@@ -1,4 +1,4 @@
-//! `lab doctor`: what this machine can do and, for what it refuses, the remedy.
+//! `lab doctor`: which backends work on this machine, and a remedy for each that does not.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,10 +11,10 @@ use crate::cli::DoctorArgs;
 use crate::machine::{Explanation, Machine};
 use crate::programs::{Program, Programs, build_command};
 
-/// Files that a TLS variant needs, as certgen names them.
+/// The files of certgen that a TLS variant needs.
 const CERTIFICATES: [&str; 3] = ["ca.pem", "server.pem", "server.key"];
 
-/// `lab doctor`. Relay needs no right, so there is always a backend that works; only a doctor that cannot look fails.
+/// Runs `lab doctor`. Fails only if a check cannot run: the relay needs no privilege, so some backend always works.
 pub(crate) fn main(args: &DoctorArgs) -> anyhow::Result<()> {
     let programs = Programs::beside_this()?;
     let mut rows = Vec::new();
@@ -26,7 +26,7 @@ pub(crate) fn main(args: &DoctorArgs) -> anyhow::Result<()> {
     std::io::stdout().write_all(table(&rows).as_bytes()).context("writing to stdout")
 }
 
-/// One line of the table.
+/// A row of the table: one check and its result.
 struct Row {
     what: &'static str,
     state: State,
@@ -38,7 +38,7 @@ struct Row {
 enum State {
     Fine,
     Refused,
-    ToDo,
+    Missing,
     Note,
 }
 
@@ -57,7 +57,9 @@ fn netns_row(netns: NetnsProbe) -> Row {
     match netns {
         NetnsProbe::Works { detail, .. } => Row::fine(
             WHAT,
-            format!("namespaces, veth pair, offloads off, packet socket, a connection ({detail})"),
+            format!(
+                "namespaces, veth pair, offloads off, packet socket and a TCP connection work ({detail})"
+            ),
         ),
         NetnsProbe::Refused { error, explanation: Explanation { cause, remedy } } => Row {
             what: WHAT,
@@ -68,18 +70,19 @@ fn netns_row(netns: NetnsProbe) -> Row {
     }
 }
 
-/// What relay stands on: a loopback interface that one may listen on.
+/// Checks that a TCP connection over loopback works, which is all that the relay needs.
 fn relay_detail() -> anyhow::Result<String> {
     let listener =
-        std::net::TcpListener::bind("127.0.0.1:0").context("listening on 127.0.0.1 (for backend relay)")?;
-    let address = listener.local_addr().context("listening on 127.0.0.1 (for backend relay)")?;
-    std::net::TcpStream::connect(address).context("connecting over loopback (for backend relay)")?;
-    Ok("loopback; needs no right".to_owned())
+        std::net::TcpListener::bind("127.0.0.1:0").context("backend relay: cannot listen on 127.0.0.1")?;
+    let address = listener.local_addr().context("backend relay: cannot listen on 127.0.0.1")?;
+    std::net::TcpStream::connect(address).context("backend relay: cannot connect over loopback")?;
+    Ok("TCP over loopback works; needs no privilege".to_owned())
 }
 
 fn machine_rows(machine: &Machine) -> Vec<Row> {
-    let setting =
-        |value: Option<u64>| value.map_or_else(|| "not on this kernel".to_owned(), |value| value.to_string());
+    let setting = |value: Option<u64>| {
+        value.map_or_else(|| "this kernel has no such setting".to_owned(), |value| value.to_string())
+    };
     let mut rows = Vec::new();
     if cfg!(target_os = "linux") {
         for (name, value) in [
@@ -106,7 +109,7 @@ fn programs_row(programs: &Programs) -> Row {
     let names: Vec<&str> = missing.iter().map(|program| program.name()).collect();
     Row {
         what: WHAT,
-        state: State::ToDo,
+        state: State::Missing,
         detail: format!("not built: {}", names.join(", ")),
         remedy: Some(build_command(&missing)),
     }
@@ -121,7 +124,11 @@ fn certificates_row(folder: &Path) -> Row {
     Row {
         what: WHAT,
         state: State::Note,
-        detail: format!("none in {} yet; the first run over TLS makes them", folder.display()),
+        detail: format!(
+            "{} lacks {}; the first run over TLS creates them",
+            folder.display(),
+            missing.join(", ")
+        ),
         remedy: None,
     }
 }
@@ -133,7 +140,7 @@ fn table(rows: &[Row]) -> String {
         let state = match row.state {
             State::Fine => "ok",
             State::Refused => "refused",
-            State::ToDo => "to do",
+            State::Missing => "missing",
             State::Note => "",
         };
         let _ = writeln!(text, "{:<width$}  {state:<7}  {}", row.what, row.detail);
@@ -149,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_stands_with_its_remedy() {
+    fn prints_the_remedy_below_the_refusal() {
         let refused = NetnsProbe::Refused {
             error: "creating a user namespace: EPERM".to_owned(),
             explanation: Explanation { cause: "because".to_owned(), remedy: "do this\nor that".to_owned() },
@@ -165,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_certificates_are_no_fault() {
+    fn reports_missing_certificates_as_a_note() {
         let folder = tempfile::tempdir().unwrap();
         assert!(certificates_row(folder.path()).state == State::Note);
         for name in CERTIFICATES {

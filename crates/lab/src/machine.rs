@@ -1,4 +1,4 @@
-//! What this machine is: the settings that can refuse namespaces, containers, and the remedy for each refusal.
+//! The kernel settings and containers that can refuse namespaces, and a remedy for each refusal.
 
 #[cfg(target_os = "linux")]
 use std::fmt::Write as _;
@@ -8,22 +8,21 @@ use std::path::Path;
 #[cfg(target_os = "linux")]
 use crate::netns::Step;
 
-/// The settings of the kernel that decide about user namespaces. `None`: this kernel has no such setting.
+/// The kernel settings that control user namespaces. `None` means that this kernel has no such setting.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Machine {
-    /// How many user namespaces may exist (`user.max_user_namespaces`).
+    /// Maximum number of user namespaces (`user.max_user_namespaces`).
     pub(crate) max_user_namespaces: Option<u64>,
-    /// Debian's switch for ordinary users (`kernel.unprivileged_userns_clone`).
+    /// Debian's setting for ordinary users (`kernel.unprivileged_userns_clone`).
     pub(crate) unprivileged_userns_clone: Option<u64>,
-    /// Ubuntu's switch: namespaces can be created, their capabilities are refused
+    /// Ubuntu's setting: the kernel creates a namespace but refuses its capabilities
     /// (`kernel.apparmor_restrict_unprivileged_userns`).
     pub(crate) apparmor_restrict_unprivileged_userns: Option<u64>,
-    /// What kind of container this is, if it is one.
+    /// The kind of container that this process runs in, if any.
     pub(crate) container: Option<String>,
 }
 
 impl Machine {
-    /// Reads the settings.
     pub(crate) fn read() -> Self {
         Self {
             max_user_namespaces: setting("user/max_user_namespaces"),
@@ -38,7 +37,7 @@ fn setting(name: &str) -> Option<u64> {
     fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().parse().ok()
 }
 
-/// Docker and Podman leave a file, systemd a variable for process 1, Kubernetes and LXC their name in its cgroup.
+/// Docker, Podman and systemd leave a file; Kubernetes and LXC leave their name in the cgroup of process 1.
 fn container() -> Option<String> {
     if Path::new("/.dockerenv").exists() {
         return Some("docker".to_owned());
@@ -56,14 +55,13 @@ fn container() -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Why a step was refused, as far as the settings tell, and what to do about it.
+/// Why the kernel refused a step, as far as the settings show, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Explanation {
     pub(crate) cause: String,
     pub(crate) remedy: String,
 }
 
-/// Explains what a refused step means on this machine.
 #[cfg(target_os = "linux")]
 pub(crate) fn explain(machine: &Machine, step: Step, errno: Option<i32>, lab: &Path) -> Explanation {
     use nix::libc::{EAFNOSUPPORT, ENOSPC, EOPNOTSUPP, EUSERS};
@@ -78,7 +76,10 @@ pub(crate) fn explain(machine: &Machine, step: Step, errno: Option<i32>, lab: &P
     if matches!(errno, Some(ENOSPC | EUSERS)) && namespace_step {
         let setting =
             if step == Step::UserNamespace { "user.max_user_namespaces" } else { "user.max_net_namespaces" };
-        return explanation(&format!("{setting} is 0 or used up"), format!("sudo sysctl -w {setting}=15000"));
+        return explanation(
+            &format!("{setting} is 0 or exhausted"),
+            format!("sudo sysctl -w {setting}=15000"),
+        );
     }
     if denied && machine.unprivileged_userns_clone == Some(0) {
         return explanation(
@@ -88,21 +89,23 @@ pub(crate) fn explain(machine: &Machine, step: Step, errno: Option<i32>, lab: &P
     }
     if denied && machine.apparmor_restrict_unprivileged_userns.is_some_and(|value| value != 0) {
         return explanation(
-            "kernel.apparmor_restrict_unprivileged_userns is 1: AppArmor lets a user namespace be created and then \
-             refuses every right in it (Ubuntu since 23.10)",
+            "kernel.apparmor_restrict_unprivileged_userns is 1: AppArmor allows a user namespace but refuses all \
+             capabilities in it (Ubuntu since 23.10)",
             apparmor_remedy(lab),
         );
     }
     if denied && namespace_step {
         if let Some(kind) = &machine.container {
             return explanation(
-                &format!("this is a container ({kind}), and its seccomp profile refuses namespaces"),
+                &format!(
+                    "this process runs in a container ({kind}) whose seccomp profile refuses namespaces"
+                ),
                 container_remedy(),
             );
         }
         return explanation(
             "a security module or a seccomp filter refuses namespaces to this process",
-            "run outside of the sandbox, or as root, or with `--backend relay`".to_owned(),
+            "run outside the sandbox, as root, or with `--backend relay`".to_owned(),
         );
     }
     match (step, errno) {
@@ -113,10 +116,13 @@ pub(crate) fn explain(machine: &Machine, step: Step, errno: Option<i32>, lab: &P
             explanation("the kernel has no packet sockets", "sudo modprobe af_packet".to_owned())
         }
         (Step::Offloads, _) => explanation(
-            "the kernel cannot change offloads by netlink (it came with 5.6)",
-            "a newer kernel, or `--backend relay`".to_owned(),
+            "the kernel cannot change offloads over netlink, which needs Linux 5.6",
+            "use a newer kernel, or `--backend relay`".to_owned(),
         ),
-        _ => explanation("no setting known to this program explains it", "use `--backend relay`".to_owned()),
+        _ => explanation(
+            "none of the kernel settings that the lab knows explains it",
+            "use `--backend relay`".to_owned(),
+        ),
     }
 }
 
@@ -135,7 +141,7 @@ fn apparmor_remedy(lab: &Path) -> String {
 
 #[cfg(target_os = "linux")]
 fn container_remedy() -> String {
-    "use `--backend relay`, which needs no right at all;\n\
+    "use `--backend relay`, which needs no privilege;\n\
      or start the container, as root in it, with: docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN …\n\
      or, as an ordinary user in it, with: docker run --security-opt seccomp=unconfined …"
         .to_owned()
@@ -152,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_known_refusal_has_its_remedy() {
+    fn each_known_refusal_has_a_remedy() {
         let none = explained(&Machine::default(), Step::UserNamespace, ENOSPC);
         assert!(none.remedy.contains("sysctl -w user.max_user_namespaces="), "{none:?}");
         let none = explained(&Machine::default(), Step::NetworkNamespace, ENOSPC);
@@ -180,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_nobody_foresaw_still_says_what_to_do() {
+    fn unknown_refusal_suggests_the_relay() {
         let odd = explained(&Machine::default(), Step::Traffic, nix::libc::EIO);
         assert!(odd.remedy.contains("relay"), "{odd:?}");
     }

@@ -1,10 +1,10 @@
-//! `lab`: runs a variant of the experiment on this machine, without Docker and without root.
+//! `lab`: runs the experiments on this machine, without Docker and without root.
 //!
-//! It owns the order of a run (certificates, capturer, agent-b, agent-a, and back), the place where the traffic runs
-//! (see [`backend`]), and the promise that nothing is left behind: no process, no namespace, no temporary file,
-//! whether a run succeeds, fails, is interrupted, or one of its programs is killed.
-//! It knows nothing about packets except for `lab cost`, and nothing about HTTP or TLS: the other programs do the work
-//! as processes, and are told by their flags.
+//! It owns the order of a run (certificates, capturer, agent-b, agent-a, and back) and the environment that carries the
+//! traffic (see [`backend`]). It leaves no process, namespace or temporary file behind, whether a run succeeds, fails, is
+//! interrupted, or one of its programs is killed.
+//! It knows nothing about packets, except for `lab cost`, and nothing about TLS: the other programs do the work as child
+//! processes, controlled by their flags.
 
 mod backend;
 mod cli;
@@ -32,11 +32,11 @@ use clap::Parser;
 use cli::{Cli, Command};
 use report::Reporter;
 
-/// The run failed; see stderr. Usage errors are 2, by clap.
+/// Exit status of a failed run; stderr has the reason. clap exits with 2 on a usage error.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    // The lab is also the helper that becomes the boxes of the isolation experiment's control.
+    // The sandboxes of the isolation experiment's control re-execute this program.
     #[cfg(target_os = "linux")]
     sandbox::enter_if_asked();
     let cli = Cli::parse();

@@ -1,4 +1,4 @@
-//! The parts of a run, timed.
+//! The phases of a run and their durations.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use experiment::Experiment;
 
 use crate::report::Reporter;
 
-/// What a run is doing, and how long each part took.
+/// Shows the current phase of a run, and measures how long each took.
 pub(crate) struct Phases<'a> {
     experiment: Experiment,
     reporter: &'a Reporter,
@@ -16,12 +16,11 @@ pub(crate) struct Phases<'a> {
 }
 
 impl<'a> Phases<'a> {
-    /// Nothing done yet.
     pub(crate) fn begin(experiment: Experiment, reporter: &'a Reporter) -> Self {
         Self { experiment, reporter, done: Vec::new(), current: None }
     }
 
-    /// The next part begins.
+    /// Ends the current phase and begins the next.
     pub(crate) fn enter(&mut self, phase: &'static str) {
         self.leave();
         self.reporter.step(&format!("{}: {phase}", self.experiment));
@@ -34,7 +33,7 @@ impl<'a> Phases<'a> {
         }
     }
 
-    /// Says what came of it, and what each part took.
+    /// Ends the current phase, and reports the result with the duration of each phase.
     pub(crate) fn report(&mut self, result: &str) {
         self.leave();
         let mut text = format!("{}: {result}", self.experiment);

@@ -1,4 +1,4 @@
-//! One running program: started so that it cannot outlive the lab, waited for with a deadline, and dead once dropped.
+//! Child processes: they cannot outlive the lab, have a deadline, and are killed on drop.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,24 +16,24 @@ use tokio::task::JoinHandle;
 use crate::programs::{Program, Programs};
 use crate::report::{Reporter, harmless};
 
-/// Lines of stderr kept for an error message. A program says why it failed at the end.
-const LAST_WORDS_LINES: usize = 12;
+/// Lines of stderr kept for an error message. A program prints the reason of its failure last.
+const STDERR_TAIL_LINES: usize = 12;
 
-/// Bytes kept of one line. Enough for an error with two paths in it; a longer line is data, not a message.
-const LAST_WORDS_LINE_BYTES: usize = 600;
+/// Bytes kept of one line: enough for an error message with two paths.
+const STDERR_TAIL_LINE_BYTES: usize = 600;
 
-/// How long the output of a program that has ended is still read. Its pipe is closed by then, unless something it
-/// started holds it open.
-const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
+/// How long to read the output of a program that has exited. The pipe is closed by then, unless a child of the program
+/// holds it open.
+const OUTPUT_END_WAIT: Duration = Duration::from_millis(500);
 
-/// How often a killed process is asked whether it is gone. Only while dropping, for a millisecond or two.
+/// Interval at which a drop checks whether the killed process is gone; that takes a millisecond or two.
 const REAP_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long a killed process may take to be gone. SIGKILL cannot be refused; only a stuck disk can delay it.
+/// Maximum wait for a killed process. A process cannot ignore SIGKILL; only a stuck disk can delay it.
 const REAP_WAIT: Duration = Duration::from_secs(5);
 
-/// Variables that would change what the programs do behind the back of their flags. They are taken out, so that the
-/// same command means the same run whatever the caller's environment holds.
+/// Variables that set flags of the programs. The lab removes them, so that a run does not depend on the caller's
+/// environment.
 const FOREIGN_VARIABLES: &[&str] = &[
     "CA_CERT",
     "CERTS",
@@ -53,7 +53,7 @@ const FOREIGN_VARIABLES: &[&str] = &[
     "TLS_VERSIONS",
 ];
 
-/// What to start, and in which network namespace.
+/// A program to start, with its arguments and network namespace.
 pub(crate) struct Call {
     program: Program,
     arguments: Vec<OsString>,
@@ -66,33 +66,33 @@ impl Call {
         Self { program, arguments: Vec::new(), netns: None, key_log: None }
     }
 
-    /// A flag with its value.
+    /// Adds a flag with its value.
     pub(crate) fn flag(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.arguments.push(name.into());
         self.arguments.push(value.into());
         self
     }
 
-    /// An argument on its own.
+    /// Adds an argument without value.
     pub(crate) fn word(mut self, word: &str) -> Self {
         self.arguments.push(word.into());
         self
     }
 
-    /// The namespace to run in, as a path to it.
+    /// Sets the path of the network namespace to run in.
     pub(crate) fn inside(mut self, netns: Option<&Path>) -> Self {
         self.netns = netns.map(Path::to_owned);
         self
     }
 
-    /// Where it writes its TLS secrets.
+    /// Sets the file for the program's TLS secrets.
     pub(crate) fn key_log(mut self, path: Option<PathBuf>) -> Self {
         self.key_log = path;
         self
     }
 
-    /// On Linux by way of `lab __enter`, which enters the namespace and asks the kernel to kill the program when the
-    /// lab dies; both need a word with the kernel between fork and exec, and `pre_exec` cannot be had without `unsafe`.
+    /// On Linux the command runs through `lab __enter`, which enters the namespace and asks the kernel to kill the program
+    /// when the lab dies. Both must happen between fork and exec, and `pre_exec` needs `unsafe`.
     fn command(&self, programs: &Programs) -> Command {
         let program = programs.path(self.program);
         let mut command = if cfg!(target_os = "linux") {
@@ -113,13 +113,13 @@ impl Call {
         if let Some(path) = &self.key_log {
             command.env("SSLKEYLOGFILE", path);
         }
-        // A process group of its own: a Ctrl-C reaches the lab alone, which then ends the others in order.
+        // A process group of its own: Ctrl-C reaches only the lab, which then ends the programs in order.
         #[cfg(unix)]
         command.process_group(0);
         command
     }
 
-    /// Runs it to its end with these bytes on its stdin, and hands over what it said.
+    /// Runs the program to its end with `stdin`, and returns its output.
     pub(crate) async fn output(
         self,
         programs: &Programs,
@@ -129,60 +129,60 @@ impl Call {
         let program = self.program;
         let mut command = self.command(programs);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("starting {program}"))?;
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         let mut pipe = child.stdin.take();
         let feeding = tokio::spawn(async move {
             if let Some(pipe) = &mut pipe {
-                // One that ends without reading everything says so itself.
+                // A program that exits before it has read everything reports that itself.
                 let _ = pipe.write_all(&stdin).await;
             }
         });
         let output = tokio::time::timeout(deadline, child.wait_with_output())
             .await
             .with_context(|| format!("{program} did not finish within {} s", deadline.as_secs()))?
-            .with_context(|| format!("waiting for {program}"))?;
+            .with_context(|| format!("cannot wait for {program}"))?;
         feeding.abort();
-        let words = || harmless(&String::from_utf8_lossy(&output.stderr));
-        anyhow::ensure!(output.status.success(), "{program} ended with {}: {}", output.status, words());
+        let stderr = || harmless(&String::from_utf8_lossy(&output.stderr));
+        anyhow::ensure!(output.status.success(), "{program} ended with {}: {}", output.status, stderr());
         Ok(output)
     }
 
-    /// Starts it.
     pub(crate) fn start(self, programs: &Programs, reporter: &Reporter) -> anyhow::Result<Process> {
         let mut command = self.command(programs);
         let stdout = if reporter.wants_output() { Stdio::piped() } else { Stdio::null() };
         command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child =
-            command.spawn().with_context(|| format!("starting {}", programs.path(self.program).display()))?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", programs.path(self.program).display()))?;
 
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let stderr_tail = Arc::new(Mutex::new(VecDeque::new()));
         let mut readers = Vec::new();
         if let Some(stderr) = child.stderr.take() {
-            let reader = Listener {
+            let reader = OutputReader {
                 program: self.program,
                 reporter: reporter.clone(),
-                keep: Some(last_words.clone()),
+                keep: Some(stderr_tail.clone()),
             };
-            readers.push(tokio::spawn(reader.listen(stderr)));
+            readers.push(tokio::spawn(reader.read(stderr)));
         }
         if let Some(stdout) = child.stdout.take() {
-            let reader = Listener { program: self.program, reporter: reporter.clone(), keep: None };
-            readers.push(tokio::spawn(reader.listen(stdout)));
+            let reader = OutputReader { program: self.program, reporter: reporter.clone(), keep: None };
+            readers.push(tokio::spawn(reader.read(stdout)));
         }
-        Ok(Process { program: self.program, child, last_words, readers })
+        Ok(Process { program: self.program, child, stderr_tail, readers })
     }
 }
 
-/// A program that runs. Dropping it kills it and waits until it is gone.
+/// A running program. Dropping it kills the program and waits until it is gone.
 pub(crate) struct Process {
     program: Program,
     child: Child,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    stderr_tail: Arc<Mutex<VecDeque<String>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
-    /// Asks it to end in order (SIGTERM). One that is gone already will be noticed by whoever waits for it.
+    /// Sends SIGTERM. If the program has exited already, [`success`](Self::success) reports how.
     pub(crate) fn terminate(&self) {
         #[cfg(unix)]
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
@@ -191,7 +191,7 @@ impl Process {
         }
     }
 
-    /// Waits for it to end with status 0.
+    /// Waits until the program exits with status 0.
     pub(crate) async fn success(
         &mut self,
         deadline: Duration,
@@ -199,7 +199,7 @@ impl Process {
     ) -> Result<(), Ended> {
         match tokio::time::timeout(deadline, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => {
-                self.hear_out().await;
+                self.read_remaining_output().await;
                 Ok(())
             }
             Ok(Ok(status)) => Err(self.ended(How::Status(status), while_doing).await),
@@ -208,7 +208,7 @@ impl Process {
         }
     }
 
-    /// Resolves when it ends although it should not, however it does.
+    /// Resolves when the program exits, which it must not do yet.
     pub(crate) async fn untimely_end(&mut self, while_doing: &'static str) -> Ended {
         let how = match self.child.wait().await {
             Ok(status) => How::Status(status),
@@ -217,17 +217,17 @@ impl Process {
         self.ended(how, while_doing).await
     }
 
-    /// Reads `path`, which it writes once it is ready.
+    /// Waits for the ready file at `path`, and returns its content.
     pub(crate) async fn ready(&mut self, path: &Path, deadline: Duration) -> anyhow::Result<String> {
         const WHILE: &str = "getting ready";
-        // Short enough to cost a run nothing worth mentioning, long enough not to take the program's processor away.
+        // Short enough not to delay a run, long enough not to take the processor from the program.
         const POLL: Duration = Duration::from_millis(1);
         let started = Instant::now();
         loop {
             match fs::read_to_string(path) {
                 Ok(text) => return Ok(text),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(self.ended(How::Status(status), WHILE).await.into());
@@ -239,7 +239,7 @@ impl Process {
         }
     }
 
-    /// If it is dead, how it died.
+    /// How the program exited, if it has.
     pub(crate) async fn post_mortem(&mut self, while_doing: &'static str) -> Option<Ended> {
         match self.child.try_wait() {
             Ok(Some(status)) => Some(self.ended(How::Status(status), while_doing).await),
@@ -249,16 +249,16 @@ impl Process {
 
     async fn ended(&mut self, how: How, while_doing: &'static str) -> Ended {
         if !matches!(how, How::TooSlow(_)) {
-            self.hear_out().await;
+            self.read_remaining_output().await;
         }
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        Ended { program: self.program, how, while_doing, last_words: words.iter().cloned().collect() }
+        let lines = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
+        Ended { program: self.program, how, while_doing, stderr_tail: lines.iter().cloned().collect() }
     }
 
-    /// Reads what it wrote before it ended.
-    async fn hear_out(&mut self) {
+    /// Reads the output to its end.
+    async fn read_remaining_output(&mut self) {
         for reader in self.readers.drain(..) {
-            let _ = tokio::time::timeout(LAST_WORDS_WAIT, reader).await;
+            let _ = tokio::time::timeout(OUTPUT_END_WAIT, reader).await;
         }
     }
 }
@@ -276,14 +276,14 @@ impl Drop for Process {
     }
 }
 
-/// A program that ended when it should not, or not as it should.
+/// A program that exited too early, too late, or with a failure.
 #[derive(Debug, thiserror::Error)]
-#[error("{program} {how} while {while_doing}{}", said(last_words))]
+#[error("{program} {how} while {while_doing}{}", shown(stderr_tail))]
 pub(crate) struct Ended {
     pub(crate) program: Program,
     how: How,
     while_doing: &'static str,
-    last_words: Vec<String>,
+    stderr_tail: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -298,28 +298,28 @@ impl std::fmt::Display for How {
         match self {
             Self::Status(status) => write!(f, "ended with {status}"),
             Self::TooSlow(deadline) => write!(f, "did not finish within {} s", deadline.as_secs()),
-            Self::Lost(why) => write!(f, "could not be waited for ({why})"),
+            Self::Lost(why) => write!(f, "cannot be waited for ({why})"),
         }
     }
 }
 
-fn said(last_words: &[String]) -> String {
-    if last_words.is_empty() {
-        return "; it said nothing on stderr".to_owned();
+fn shown(stderr_tail: &[String]) -> String {
+    if stderr_tail.is_empty() {
+        return "; its stderr is empty".to_owned();
     }
-    let lines: String = last_words.iter().map(|line| format!("\n    {line}")).collect();
-    format!("; its last words:{lines}")
+    let lines: String = stderr_tail.iter().map(|line| format!("\n    {line}")).collect();
+    format!("; its last lines on stderr:{lines}")
 }
 
-/// Reads one output of a program line by line, keeps the last ones, and passes them on to who wants them.
-struct Listener {
+/// Reads an output of a program line by line, passes the lines to the reporter, and keeps the last ones.
+struct OutputReader {
     program: Program,
     reporter: Reporter,
     keep: Option<Arc<Mutex<VecDeque<String>>>>,
 }
 
-impl Listener {
-    async fn listen(self, mut output: impl AsyncRead + Unpin) {
+impl OutputReader {
+    async fn read(self, mut output: impl AsyncRead + Unpin) {
         let mut chunk = vec![0; 16 * 1024];
         let mut line = Vec::new();
         let mut dropped = false;
@@ -333,7 +333,7 @@ impl Listener {
                     self.take(&line, dropped);
                     line.clear();
                     dropped = false;
-                } else if line.len() < LAST_WORDS_LINE_BYTES {
+                } else if line.len() < STDERR_TAIL_LINE_BYTES {
                     line.push(byte);
                 } else {
                     dropped = true;
@@ -350,10 +350,10 @@ impl Listener {
         if dropped {
             text.push('…');
         }
-        self.reporter.said(self.program.name(), &text);
+        self.reporter.program_output(self.program.name(), &text);
         if let Some(keep) = &self.keep {
             let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() == LAST_WORDS_LINES {
+            if kept.len() == STDERR_TAIL_LINES {
                 kept.pop_front();
             }
             kept.push_back(text);
@@ -365,32 +365,36 @@ impl Listener {
 mod tests {
     use super::*;
 
-    fn listener(keep: &Arc<Mutex<VecDeque<String>>>) -> Listener {
-        Listener { program: Program::AgentB, reporter: Reporter::new(true, false), keep: Some(keep.clone()) }
+    fn reader(keep: &Arc<Mutex<VecDeque<String>>>) -> OutputReader {
+        OutputReader {
+            program: Program::AgentB,
+            reporter: Reporter::new(true, false),
+            keep: Some(keep.clone()),
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn the_last_lines_are_kept_and_bounded() {
+    async fn keeps_the_last_lines_and_cuts_long_ones() {
         let keep = Arc::default();
         let text: String = (0..40).map(|n| format!("line {n}\n")).collect::<String>() + &"x".repeat(5000);
-        listener(&keep).listen(text.as_bytes()).await;
+        reader(&keep).read(text.as_bytes()).await;
         let kept = keep.lock().unwrap();
-        assert_eq!(kept.len(), LAST_WORDS_LINES);
-        assert_eq!(kept[LAST_WORDS_LINES - 2], "line 39");
-        assert_eq!(kept[LAST_WORDS_LINES - 1].chars().count(), LAST_WORDS_LINE_BYTES + 1);
+        assert_eq!(kept.len(), STDERR_TAIL_LINES);
+        assert_eq!(kept[STDERR_TAIL_LINES - 2], "line 39");
+        assert_eq!(kept[STDERR_TAIL_LINES - 1].chars().count(), STDERR_TAIL_LINE_BYTES + 1);
     }
 
     #[test]
-    fn an_end_names_program_step_and_last_words() {
+    fn error_names_program_step_and_last_lines_of_stderr() {
         let ended = Ended {
             program: Program::AgentB,
             how: How::TooSlow(Duration::from_secs(10)),
             while_doing: "getting ready",
-            last_words: vec!["address in use".to_owned()],
+            stderr_tail: vec!["address in use".to_owned()],
         };
         assert_eq!(
             ended.to_string(),
-            "agent-b did not finish within 10 s while getting ready; its last words:\n    address in use"
+            "agent-b did not finish within 10 s while getting ready; its last lines on stderr:\n    address in use"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! Where the other programs are: beside the lab's own executable, and nowhere else.
+//! The executables of the other programs: in the folder of the lab's own executable, and nowhere else.
 //!
-//! A search path would some day find an older build of one of them, and a run would prove something about that.
+//! A search path could find an older build of a program, and the run would prove something about that build.
 
 use std::env::consts::EXE_SUFFIX;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ impl Program {
     pub(crate) const ALL: [Self; 6] =
         [Self::AgentA, Self::AgentB, Self::Capturer, Self::Certgen, Self::Gateway, Self::Runner];
 
-    /// The name of its package and of its executable.
+    /// The name of the package and of the executable.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AgentA => "agent-a",
@@ -41,7 +41,7 @@ impl std::fmt::Display for Program {
     }
 }
 
-/// The folder of the executables.
+/// The folder that holds the executables.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     folder: PathBuf,
@@ -49,14 +49,14 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Beside this executable.
+    /// The folder of this executable.
     pub(crate) fn beside_this() -> anyhow::Result<Self> {
-        let lab = std::env::current_exe().context("finding the lab's own executable")?;
-        let folder = lab.parent().context("the lab's own executable has no folder")?.to_owned();
+        let lab = std::env::current_exe().context("cannot find the lab's own executable")?;
+        let folder = lab.parent().context("the lab's own executable is in no folder")?.to_owned();
         Ok(Self { folder, lab })
     }
 
-    /// The path of a program, whether it is there or not.
+    /// The path of a program, which may not exist.
     pub(crate) fn path(&self, program: Program) -> PathBuf {
         self.folder.join(format!("{program}{EXE_SUFFIX}"))
     }
@@ -66,17 +66,17 @@ impl Programs {
         &self.lab
     }
 
-    /// Those that are not built.
+    /// The programs that are not built.
     pub(crate) fn missing(&self, wanted: &[Program]) -> Vec<Program> {
         wanted.iter().copied().filter(|&program| !self.path(program).is_file()).collect()
     }
 
-    /// Fails with what to build unless all are there.
+    /// Fails with the build command if a program is not built.
     pub(crate) fn require(&self, wanted: &[Program]) -> anyhow::Result<()> {
         let missing = self.missing(wanted);
         if !missing.is_empty() {
             bail!(
-                "not built in {}: {}; run `{}`",
+                "programs not built in {}: {}; run `{}`",
                 self.folder.display(),
                 names(&missing),
                 build_command(&missing)
@@ -90,7 +90,7 @@ fn names(programs: &[Program]) -> String {
     programs.iter().map(|program| program.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// The command that builds them into the folder where this lab stands.
+/// The command that builds the programs into the folder of this executable.
 pub(crate) fn build_command(programs: &[Program]) -> String {
     let mut command = "cargo build".to_owned();
     if !cfg!(debug_assertions) {
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_program_is_named_with_the_command_that_builds_it() {
+    fn names_missing_programs_and_the_command_that_builds_them() {
         let folder = tempfile::tempdir().unwrap();
         let programs = Programs { folder: folder.path().to_owned(), lab: folder.path().join("lab") };
         std::fs::write(programs.path(Program::AgentA), b"").unwrap();

@@ -1,13 +1,13 @@
-//! What the lab says on stderr: notes, the step it is at (on a terminal only), errors.
+//! The lab's output on stderr: notes, errors and, on a terminal, the current step.
 //!
-//! A stderr that is gone (a closed pipe) must not stop a run from cleaning up, so nothing here fails or panics.
+//! A closed stderr must not keep a run from cleaning up, so no function here fails or panics.
 
 use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Speaks to the person who started the lab. Cheap to clone; all clones speak through one mouth.
+/// Writes the lab's messages. Cheap to clone; all clones share one spinner.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     quiet: bool,
@@ -20,31 +20,31 @@ impl Reporter {
         Self { quiet, verbose, spinner: ProgressBar::hidden() }
     }
 
-    /// One that speaks of errors only, for runs by the hundred.
+    /// A reporter that prints errors only, for runs by the hundred.
     pub(crate) fn silenced(&self) -> Self {
         Self { quiet: true, verbose: false, spinner: ProgressBar::hidden() }
     }
 
-    /// A note, unless `--quiet`.
+    /// Prints a note, unless `--quiet`.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.line(&format!("lab: {text}"));
         }
     }
 
-    /// An error, always.
+    /// Prints an error.
     pub(crate) fn error(&self, text: &str) {
         self.line(&format!("lab: error: {text}"));
     }
 
-    /// A line that one of the programs said, with `-v`.
-    pub(crate) fn said(&self, program: &str, line: &str) {
+    /// Prints a line of a program's output, with `-v`.
+    pub(crate) fn program_output(&self, program: &str, line: &str) {
         if self.verbose {
             self.line(&format!("{program}: {line}"));
         }
     }
 
-    /// Whether the programs' output is wanted.
+    /// Whether to read the programs' stdout.
     pub(crate) fn wants_output(&self) -> bool {
         self.verbose
     }
@@ -54,7 +54,7 @@ impl Reporter {
         if self.quiet || self.verbose {
             return Working { reporter: self.clone() };
         }
-        // indicatif draws on stderr, and nothing at all where that is no terminal.
+        // indicatif draws on stderr, and only on a terminal.
         let spinner = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             spinner.set_style(style);
@@ -63,7 +63,7 @@ impl Reporter {
         Working { reporter: Self { spinner, ..self.clone() } }
     }
 
-    /// What is being done now, for the spinner.
+    /// Sets the text beside the spinner.
     pub(crate) fn step(&self, text: &str) {
         self.spinner.set_message(text.to_owned());
     }
@@ -75,7 +75,7 @@ impl Reporter {
     }
 }
 
-/// A spinner that goes away with its owner.
+/// A reporter whose spinner is cleared on drop.
 pub(crate) struct Working {
     reporter: Reporter,
 }
@@ -94,7 +94,7 @@ impl Drop for Working {
     }
 }
 
-/// Text of another program, fit for a terminal: control characters are shown, not obeyed.
+/// Text of another program, made safe for a terminal: control characters are escaped.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terminal_controls_are_shown_not_obeyed() {
+    fn escapes_terminal_control_characters() {
         assert_eq!(harmless("a\u{1b}[31mb\tc 한글"), "a\\u{1b}[31mb\tc 한글");
     }
 }

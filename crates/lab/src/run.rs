@@ -1,10 +1,10 @@
-//! One run of a variant, from its certificates to its files in place.
+//! One run of a variant, from its certificates to its published files.
 //!
 //! ```text
-//! netns: capturer ready -> agent-b ready -> agent-a runs -> agent-b ends -> capturer ends -> checks -> files moved
-//! relay: agent-b ready -> capturer ready -> the same (the relay has to know where to connect to)
+//! netns: capturer ready -> agent-b ready -> agent-a runs -> agent-b ends -> capturer ends -> checks -> files published
+//! relay: agent-b ready -> capturer ready -> the same (the relay needs agent-b's address)
 //! ```
-//! Either way the capturer is ready before agent-a starts, so it sees the first packet.
+//! In both cases the capturer is ready before agent-a starts, so it captures the first packet.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,31 +24,31 @@ use crate::report::Reporter;
 use crate::signals::Signals;
 use crate::staging::{Captures, Staging};
 
-/// The name that the URL, the certificate and SNI know agent-b by, in every backend.
+/// agent-b's name in the URL, in the certificate and in SNI, on every backend.
 const SERVER_NAME: &str = "agent-b";
 
-/// Making certificates takes some ten milliseconds; a machine under load gets a thousand times that.
+/// Creating certificates takes some ten milliseconds; a busy machine gets a thousand times that.
 const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A program is ready within milliseconds of its start.
+/// A program is ready within milliseconds of its start; a busy machine gets a thousand times that.
 pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(15);
 
-/// agent-a's own script takes less than a second; its own deadlines are shorter and tell more.
+/// agent-a's script takes less than a second. Its own deadlines are shorter, and their errors more specific.
 const CALLS_DEADLINE: Duration = Duration::from_secs(120);
 
-/// What each message of `--count` may take beyond that.
+/// Additional time for each message of `--count`.
 const CALL_DEADLINE: Duration = Duration::from_millis(100);
 
-/// agent-b finishes what is in flight, and agent-a is gone by then.
+/// agent-b finishes requests in flight; agent-a has exited by then.
 pub(crate) const END_DEADLINE: Duration = Duration::from_secs(15);
 
-/// The capturer reads on until the wire is quiet, then hashes and syncs its file.
+/// The capturer drains until no frame arrives for a while, then hashes and syncs its file.
 pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// When one program fails because another died, the other's death is the news. It may be noticed this much later.
+/// If a program fails because another one exited, the error names the other one. Its exit may be seen this much later.
 const BLAME_WAIT: Duration = Duration::from_millis(200);
 
-/// What all runs of one command share.
+/// What all runs of a command share.
 pub(crate) struct Lab {
     pub(crate) programs: Programs,
     pub(crate) backend: Backend,
@@ -56,37 +56,37 @@ pub(crate) struct Lab {
     pub(crate) reporter: Reporter,
 }
 
-/// How agent-a is to talk, where it is not left to itself.
+/// Settings that differ from the programs' defaults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
-    /// Its `--message`.
+    /// agent-a's `--message`.
     pub(crate) message: Option<PathBuf>,
-    /// Its `--count`.
+    /// agent-a's `--count`.
     pub(crate) count: Option<u32>,
     /// The capturer's `--quiet-ms`.
     pub(crate) quiet_ms: Option<u32>,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Outcome {
-    /// Its files, in place.
+    /// The published files.
     pub(crate) files: RunFiles,
     /// When agent-a was started, ns since the Unix epoch.
     pub(crate) agent_a_started_at_unix_ns: u64,
 }
 
-/// Runs something on one thread, until it is done or a signal asks to stop. Either way everything it owns is dropped,
-/// and with that cleaned up, before this returns.
+/// Runs `work` on one thread until it is done or a signal arrives. In both cases `work` is dropped, and so has cleaned up,
+/// before this returns.
 pub(crate) fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("starting the asynchronous runtime")?;
+        .context("cannot start the asynchronous runtime")?;
     runtime.block_on(async {
-        let mut signals = Signals::listen().context("listening for signals")?;
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
         tokio::select! {
             done = work => done,
-            name = signals.next() => bail!("interrupted by {name}; everything was cleaned up"),
+            name = signals.next() => bail!("interrupted by {name}; all programs are stopped and temporary files removed"),
         }
     })
 }
@@ -108,7 +108,7 @@ pub(crate) fn needed(experiments: &[Experiment]) -> Vec<Program> {
 }
 
 impl Lab {
-    /// Runs one variant and puts its files into place.
+    /// Runs one variant and publishes its files.
     pub(crate) async fn run(
         &self,
         variant: &'static Variant,
@@ -116,13 +116,13 @@ impl Lab {
         script: &Script,
     ) -> anyhow::Result<Outcome> {
         let working = self.reporter.working();
-        let run_id = RunId::fresh().context("drawing a run id")?;
+        let run_id = RunId::fresh().context("cannot draw a run id")?;
         let staging = captures.stage(run_id.as_str())?;
         let files = RunFiles::new(staging.path(), variant.name.parse()?);
         let mut phases = Phases::begin(variant.into(), &working);
 
         let run = Run { lab: self, variant, run_id: &run_id, staging: &staging, files: &files, script };
-        // All processes are gone when this returns: nothing writes into the staging folder any more.
+        // All processes have exited when this returns: nothing writes to the staging folder any more.
         let done = run.run_to_end(&mut phases).await;
         let in_place = RunFiles::new(captures.path(), variant.name.parse()?);
         match done {
@@ -131,25 +131,23 @@ impl Lab {
                 phases.report(&format!("{} frames", manifest.capture.frames.unwrap_or(0)));
                 Ok(Outcome { files: in_place, agent_a_started_at_unix_ns })
             }
-            Err(error) if is_capturers_end(&error) => Err(match staging.keep_partial(&files) {
+            Err(error) if capturer_exited(&error) => Err(match staging.keep_partial(&files) {
                 Ok(Some(kept)) => {
-                    error.context(format!("what the capturer left is kept in {}", kept.display()))
+                    error.context(format!("the capturer's files are kept in {}", kept.display()))
                 }
-                Ok(None) => error.context("the capturer left nothing behind"),
-                Err(trouble) => {
-                    error.context(format!("what the capturer left could not be kept: {trouble:#}"))
-                }
+                Ok(None) => error.context("the capturer left no files"),
+                Err(trouble) => error.context(format!("the capturer's files cannot be kept: {trouble:#}")),
             }),
             Err(error) => Err(error),
         }
     }
 }
 
-fn is_capturers_end(error: &anyhow::Error) -> bool {
+fn capturer_exited(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Ended>().is_some_and(|ended| ended.program == Program::Capturer)
 }
 
-/// One run that is going on.
+/// A run in progress.
 struct Run<'a> {
     lab: &'a Lab,
     variant: &'static Variant,
@@ -159,15 +157,15 @@ struct Run<'a> {
     script: &'a Script,
 }
 
-/// The programs that run beside agent-a. Dropped in this order.
+/// The programs that run beside agent-a, dropped in this order.
 struct RunningPrograms {
     agent_b: Process,
     capturer: Process,
-    /// Where agent-a finds agent-b: `IP:PORT`.
+    /// The address that agent-a connects to: `IP:PORT`.
     server: String,
 }
 
-/// What a program tells once it listens.
+/// The content of a listening program's ready file.
 #[derive(Deserialize)]
 struct Ready {
     local: String,
@@ -178,7 +176,7 @@ impl Run<'_> {
         if self.variant.uses_tls() {
             phases.enter("certificates");
             let mut certgen = self.start(Call::new(Program::Certgen).flag("--out", &self.lab.certs))?;
-            certgen.success(CERTGEN_DEADLINE, "making certificates").await?;
+            certgen.success(CERTGEN_DEADLINE, "creating certificates").await?;
         }
         match self.lab.backend {
             #[cfg(target_os = "linux")]
@@ -217,7 +215,7 @@ impl Run<'_> {
     }
 
     async fn start_around_relay(&self, phases: &mut Phases<'_>) -> anyhow::Result<RunningPrograms> {
-        // Any free port: two labs, or a lab and somebody's server on port 8000, do not meet.
+        // Any free port: other labs and servers on this machine may use the variant's port.
         const ANY_PORT: &str = "127.0.0.1:0";
 
         phases.enter("agent-b ready");
@@ -231,7 +229,7 @@ impl Run<'_> {
         Ok(RunningPrograms { agent_b, capturer, server })
     }
 
-    /// The part that is the same everywhere: the conversation, and the orderly end of everybody.
+    /// The part that is the same on every backend: runs agent-a, ends the other programs in order, checks the files.
     async fn run_agents(
         &self,
         mut programs: RunningPrograms,
@@ -278,20 +276,20 @@ impl Run<'_> {
         Ok(started)
     }
 
-    /// What the manifest must say for the capture to be worth keeping.
+    /// The manifest, if it and the run's other files are complete.
     fn checked_manifest(&self) -> anyhow::Result<Manifest> {
         let path = self.files.path(&self.files.manifest());
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest =
-            serde_json::from_str(&text).with_context(|| format!("understanding {}", path.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))?;
         check(&manifest, self.run_id, self.lab.backend)?;
 
         let capture = self.files.path(&self.files.capture());
         let size =
-            fs::metadata(&capture).with_context(|| format!("looking for {}", capture.display()))?.len();
+            fs::metadata(&capture).with_context(|| format!("cannot find {}", capture.display()))?.len();
         ensure!(
             manifest.capture.bytes == Some(size),
-            "the capture has {size} bytes, its manifest says {:?}",
+            "the capture has {size} bytes, but its manifest records {:?}",
             manifest.capture.bytes
         );
         for journal in [self.files.journal_a(), self.files.journal_b()] {
@@ -347,8 +345,8 @@ impl Run<'_> {
             .flag("--journal", self.files.path(&self.files.journal_a()))
             .flag("--run-id", self.run_id.as_str());
         if self.variant.uses_tls() {
-            // One writer is enough, since both ends derive the same secrets, and two would mix their lines in one
-            // file. agent-a, because every connection that carries a message is opened by it.
+            // Both ends derive the same secrets, so one writer is enough; two would mix their lines in one file. agent-a
+            // writes them because it opens every connection that carries a message.
             call = call
                 .flag("--ca", self.lab.certs.join("ca.pem"))
                 .flag("--tls-versions", self.variant.tls_versions.join(","))
@@ -375,15 +373,15 @@ impl Run<'_> {
         let path = self.ready_file(program);
         let text = process.ready(&path, READY_DEADLINE).await?;
         let ready: Ready = serde_json::from_str(&text)
-            .with_context(|| format!("{program} wrote {text:?} to its ready file"))?;
+            .with_context(|| format!("{program}: its ready file holds {text:?}, not an address"))?;
         Ok(ready.local)
     }
 }
 
 impl RunningPrograms {
-    /// A dead capturer or agent-b is why others fail, so it is blamed before them.
+    /// The error to report: if the capturer or agent-b exited, its exit is the cause of the others' errors.
     async fn root_cause(&mut self, error: anyhow::Error) -> anyhow::Error {
-        const CALLS: &str = "the run was going on";
+        const CALLS: &str = "the run was in progress";
         let blamed = error.downcast_ref::<Ended>().map(|ended| ended.program);
         if blamed == Some(Program::Capturer) {
             return error;
@@ -403,20 +401,20 @@ impl RunningPrograms {
 
 fn check(manifest: &Manifest, run_id: &RunId, backend: Backend) -> anyhow::Result<()> {
     let capture = &manifest.capture;
-    ensure!(manifest.run_id == *run_id, "the manifest is of run {}, not of {run_id}", manifest.run_id);
-    ensure!(manifest.finished, "the manifest says that the capture was not finished");
+    ensure!(manifest.run_id == *run_id, "the manifest has run id {}, not {run_id}", manifest.run_id);
+    ensure!(manifest.finished, "the capture is not finished, according to its manifest");
     ensure!(capture.frames.is_some_and(|frames| frames > 0), "the capture holds no frames");
-    ensure!(capture.truncated_frames == 0, "{} frames were cut", capture.truncated_frames);
+    ensure!(capture.truncated_frames == 0, "{} frames are cut", capture.truncated_frames);
     if let Backend::Netns { .. } = backend {
         match capture.kernel_drops {
             Some(0) => {}
-            Some(drops) => bail!("the kernel dropped {drops} frames: the capture is not whole"),
-            None => bail!("the manifest has no count of what the kernel dropped"),
+            Some(drops) => bail!("the kernel dropped {drops} frames: the capture is not complete"),
+            None => bail!("the manifest does not count the frames that the kernel dropped"),
         }
         ensure!(
             capture.unfinished_checksums == 0 && capture.segmentation_offload_frames == 0,
-            "{} frames without checksum and {} larger than a segment, although offloads are off: not what a wire \
-             carries",
+            "{} frames lack their checksum and {} are larger than a segment, although offloads are off: no network \
+             carries such frames",
             capture.unfinished_checksums,
             capture.segmentation_offload_frames
         );
@@ -476,18 +474,18 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_that_lost_something_is_refused() {
+    fn refuses_incomplete_captures() {
         let run_id = RunId::fresh().unwrap();
         check(&manifest(&run_id), &run_id, NETNS).unwrap();
         type Damage = fn(&mut Manifest);
         let damages: [(Damage, &str); 7] = [
             (|m| m.finished = false, "not finished"),
             (|m| m.capture.frames = Some(0), "no frames"),
-            (|m| m.capture.truncated_frames = 1, "1 frames were cut"),
+            (|m| m.capture.truncated_frames = 1, "1 frames are cut"),
             (|m| m.capture.kernel_drops = Some(3), "dropped 3 frames"),
-            (|m| m.capture.kernel_drops = None, "no count"),
-            (|m| m.capture.unfinished_checksums = 2, "2 frames without checksum"),
-            (|m| m.run_id = RunId::fresh().unwrap(), "is of run"),
+            (|m| m.capture.kernel_drops = None, "does not count"),
+            (|m| m.capture.unfinished_checksums = 2, "2 frames lack their checksum"),
+            (|m| m.run_id = RunId::fresh().unwrap(), "has run id"),
         ];
         for (damage, expected) in damages {
             let mut damaged = manifest(&run_id);

@@ -1,4 +1,4 @@
-//! `lab run`: one variant after the other, whichever experiment each belongs to.
+//! `lab run`: runs experiments one after the other.
 
 use std::io::Write as _;
 
@@ -14,12 +14,12 @@ use crate::report::Reporter;
 use crate::run::{Lab, Script, needed, until_interrupted};
 use crate::staging::Captures;
 
-/// `lab run`.
+/// Runs `lab run`.
 pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let programs = Programs::beside_this()?;
     programs.require(&needed(&args.experiments))?;
     let backend = backend::choose(args.setup.backend, &programs, reporter)?;
-    // Opened after the user namespace is entered: nothing before this line leaves a trace.
+    // After the user namespace is entered, which may fail: nothing before this line changes the file system.
     let captures = Captures::open(&args.captures, reporter)?;
     let lab = Lab { programs, backend, certs: args.setup.certs.clone(), reporter: reporter.clone() };
     let script = Script { count: args.count, ..Script::default() };
@@ -34,7 +34,7 @@ pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
             let result = result.with_context(|| experiment.to_string())?;
             // Each line is written as soon as its run is done: the command may take long.
             writeln!(std::io::stdout(), "{}", args.captures.join(result).display())
-                .context("writing to stdout")?;
+                .context("cannot write to stdout")?;
         }
         Ok(())
     })
@@ -48,5 +48,7 @@ async fn isolation(lab: &Lab, captures: &Captures) -> anyhow::Result<String> {
 
 #[cfg(not(target_os = "linux"))]
 async fn isolation(_lab: &Lab, _captures: &Captures) -> anyhow::Result<String> {
-    bail!("the isolation experiment needs Linux; `make isolation` runs it in containers")
+    bail!(
+        "the isolation experiment needs Linux's network namespaces; run it in containers with `make isolation`"
+    )
 }

@@ -1,15 +1,15 @@
-//! The signals that ask the lab to stop. They are waited for, not obeyed on the spot, so that it can clean up.
+//! The signals that stop the lab. It waits for them instead of dying at once, so that it can clean up.
 
 use std::io;
 
-/// Waits for SIGINT, SIGTERM or SIGHUP (elsewhere: Ctrl-C).
+/// Receives SIGINT, SIGTERM and SIGHUP; on other systems than Unix, Ctrl-C.
 pub(crate) struct Signals {
     #[cfg(unix)]
     streams: [(&'static str, tokio::signal::unix::Signal); 3],
 }
 
 impl Signals {
-    /// From here on these signals no longer end the process. Needs a running runtime.
+    /// Starts receiving: from here on these signals no longer end the process. Needs a running tokio runtime.
     pub(crate) fn listen() -> io::Result<Self> {
         #[cfg(unix)]
         {
@@ -26,7 +26,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal, and returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         #[cfg(unix)]
         {

@@ -1,9 +1,9 @@
-//! The files of a run on their way to the captures folder.
+//! The staging folder of a run, and the publication of its files in the captures folder.
 //!
 //! ```text
-//! captures/.staging-RUN_ID/   everything of a run while it goes on; gone when the run ends, however it ends
-//! captures/NAME.*             moved here only when the whole run succeeded
-//! captures/NAME.partial/      what a capturer that died left behind, with the journals
+//! captures/.staging-RUN_ID/   the files of a run in progress; removed when the run ends, successful or not
+//! captures/NAME.*             the files of the last successful run
+//! captures/NAME.partial/      the files of a run whose capturer died, with the journals
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -17,26 +17,27 @@ use crate::report::Reporter;
 
 const STAGING_PREFIX: &str = ".staging-";
 
-/// The captures folder, held by one lab at a time.
+/// The captures folder, locked for one lab at a time.
 ///
-/// The lock is on the folder itself (`flock`), so that no lock file stays behind and a killed lab leaves no stale lock.
+/// The lock is on the folder itself (`flock`): there is no lock file, and a killed lab leaves no stale lock.
 pub(crate) struct Captures {
     path: PathBuf,
     _lock: File,
 }
 
 impl Captures {
-    /// Makes the folder if need be, locks it, and removes what a killed lab left in it.
+    /// Creates the folder if it is missing, locks it, and removes staging folders of killed labs.
     pub(crate) fn open(path: &Path, reporter: &Reporter) -> anyhow::Result<Self> {
-        create_private_folder(path).with_context(|| format!("making the folder {}", path.display()))?;
+        create_private_folder(path)
+            .with_context(|| format!("cannot create the folder {}", path.display()))?;
         let path =
-            fs::canonicalize(path).with_context(|| format!("finding the folder {}", path.display()))?;
-        let lock = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            fs::canonicalize(path).with_context(|| format!("cannot find the folder {}", path.display()))?;
+        let lock = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("another lab is at work in {}", path.display()),
+            Err(TryLockError::WouldBlock) => bail!("another lab uses {}; wait until it ends", path.display()),
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("locking {}", path.display()));
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
         let captures = Self { path, _lock: lock };
@@ -44,34 +45,36 @@ impl Captures {
         Ok(captures)
     }
 
-    /// A new staging folder for one run. The staging folder must not outlive the lock.
+    /// Creates the staging folder of a run. It must not outlive the lock.
     pub(crate) fn stage(&self, run_id: &str) -> anyhow::Result<Staging<'_>> {
         let path = self.path.join(format!("{STAGING_PREFIX}{run_id}"));
-        create_private_folder(&path).with_context(|| format!("making the folder {}", path.display()))?;
+        create_private_folder(&path)
+            .with_context(|| format!("cannot create the folder {}", path.display()))?;
         Ok(Staging { captures: self, path })
     }
 
-    /// The folder, absolute.
+    /// The absolute path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// We hold the lock, so any staging folder belongs to a lab that was killed.
+    /// This lab holds the lock, so any staging folder belongs to a lab that was killed.
     fn remove_stale(&self, reporter: &Reporter) -> anyhow::Result<()> {
-        let entries = fs::read_dir(&self.path).with_context(|| format!("reading {}", self.path.display()))?;
+        let entries =
+            fs::read_dir(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
         for entry in entries {
-            let entry = entry.with_context(|| format!("reading {}", self.path.display()))?;
+            let entry = entry.with_context(|| format!("cannot read {}", self.path.display()))?;
             if entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX) {
                 let path = entry.path();
-                fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
-                reporter.note(&format!("removed {}, left by a lab that was killed", path.display()));
+                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                reporter.note(&format!("removed {}, left behind by a killed lab", path.display()));
             }
         }
         Ok(())
     }
 }
 
-/// The folder of one run that is going on. Gone when dropped.
+/// The staging folder of a run. Removed on drop.
 pub(crate) struct Staging<'a> {
     captures: &'a Captures,
     path: PathBuf,
@@ -82,16 +85,16 @@ impl Staging<'_> {
         &self.path
     }
 
-    /// Moves the files of the run into place, replacing those of the variant's last run.
+    /// Publishes the files of the run, replacing those of the variant's last run.
     ///
-    /// The manifest goes last and the old one first: killed in between, the folder holds a capture without a manifest,
-    /// never a manifest that vouches for another capture.
+    /// The old manifest is removed first and the new one moved last: if the lab is killed in between, the folder holds a
+    /// capture without a manifest, never a manifest of another capture.
     pub(crate) fn publish(&self, files: &RunFiles) -> anyhow::Result<()> {
-        let place = &self.captures.path;
-        remove_file_if_there(&place.join(files.manifest()))?;
+        let folder = &self.captures.path;
+        remove_file_if_there(&folder.join(files.manifest()))?;
         for name in [files.capture(), files.journal_a(), files.journal_b(), files.key_log(), files.manifest()]
         {
-            let (from, to) = (self.path.join(&name), place.join(&name));
+            let (from, to) = (self.path.join(&name), folder.join(&name));
             remove_file_if_there(&to)?;
             match experiment::files::rename_durably(&from, &to) {
                 // A variant without TLS has no key log.
@@ -102,32 +105,33 @@ impl Staging<'_> {
         remove_folder_if_there(&self.partial(files))
     }
 
-    /// Moves these files into place, `record` last, replacing all that `is_of_an_earlier_run` knows.
+    /// Publishes these files, replacing all for which `is_of_an_earlier_run` holds.
     ///
-    /// The old record goes first: killed in between, the folder holds captures that nothing speaks for.
+    /// The old `record` is removed first and the new one moved last: if the lab is killed in between, the folder holds
+    /// captures without a record.
     pub(crate) fn publish_as(
         &self,
         record: &str,
         files: &[String],
         is_of_an_earlier_run: impl Fn(&str) -> bool,
     ) -> anyhow::Result<()> {
-        let place = &self.captures.path;
-        remove_file_if_there(&place.join(record))?;
-        let entries = fs::read_dir(place).with_context(|| format!("reading {}", place.display()))?;
+        let folder = &self.captures.path;
+        remove_file_if_there(&folder.join(record))?;
+        let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in entries {
-            let entry = entry.with_context(|| format!("reading {}", place.display()))?;
+            let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
             let old = entry.file_name().to_str().is_some_and(&is_of_an_earlier_run);
             if old && entry.path().is_file() {
                 remove_file_if_there(&entry.path())?;
             }
         }
         for name in files.iter().map(String::as_str).chain([record]) {
-            experiment::files::rename_durably(&self.path.join(name), &place.join(name))?;
+            experiment::files::rename_durably(&self.path.join(name), &folder.join(name))?;
         }
         Ok(())
     }
 
-    /// Keeps what a capturer that died left behind. `None` if it left nothing.
+    /// Keeps the files of a capturer that died, and returns their folder; `None` if there are none.
     pub(crate) fn keep_partial(&self, files: &RunFiles) -> anyhow::Result<Option<PathBuf>> {
         let kept: Vec<String> = [
             files.partial_capture(),
@@ -147,7 +151,7 @@ impl Staging<'_> {
         let partial = self.partial(files);
         remove_folder_if_there(&partial)?;
         create_private_folder(&partial)
-            .with_context(|| format!("making the folder {}", partial.display()))?;
+            .with_context(|| format!("cannot create the folder {}", partial.display()))?;
         for name in kept {
             experiment::files::rename_durably(&self.path.join(&name), &partial.join(&name))?;
         }
@@ -161,12 +165,12 @@ impl Staging<'_> {
 
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
-        // Nobody is left to tell; should it fail, the next lab here removes it and says so.
+        // If this fails, the next lab removes the folder and reports it.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// A folder for its owner alone; one that is there already stays as it is.
+/// Creates a folder of mode 0700; an existing folder keeps its mode.
 fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -178,7 +182,7 @@ fn create_private_folder(path: &Path) -> io::Result<()> {
 fn remove_file_if_there(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", path.display()))
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
     }
@@ -187,7 +191,7 @@ fn remove_file_if_there(path: &Path) -> anyhow::Result<()> {
 fn remove_folder_if_there(path: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", path.display()))
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
     }
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lab_at_a_time() {
+    fn refuses_a_second_lab_in_the_same_folder() {
         let folder = tempfile::tempdir().unwrap();
         let first = Captures::open(folder.path(), &quiet()).unwrap();
         let second = Captures::open(folder.path(), &quiet()).err().unwrap();
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn publishing_replaces_the_last_run_and_removes_its_traces() {
+    fn publishing_replaces_all_files_of_the_last_run() {
         let folder = tempfile::tempdir().unwrap();
         let captures = Captures::open(&folder.path().join("deep/captures"), &quiet()).unwrap();
         let files = RunFiles::new(captures.path(), "http".parse().unwrap());
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_capturers_files_are_kept_and_the_rest_is_not() {
+    fn keeps_the_files_of_a_dead_capturer_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let captures = Captures::open(folder.path(), &quiet()).unwrap();
         let files = RunFiles::new(captures.path(), "http".parse().unwrap());
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_lab_left_is_removed() {
+    fn removes_staging_folders_of_killed_labs() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(".staging-dead")).unwrap();
         fs::write(folder.path().join(".staging-dead/http.partial.pcap"), "").unwrap();

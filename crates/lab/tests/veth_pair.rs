@@ -1,5 +1,5 @@
-//! The wire of the `netns` backend, built for real in child processes (a user namespace cannot be entered in a test
-//! process, which has several threads).
+//! The veth pair of the `netns` backend, created in child processes: a test process has several threads, and so cannot enter
+//! a user namespace.
 
 #![cfg(target_os = "linux")]
 
@@ -7,22 +7,22 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Regression: a veth pair that is not up yet drops the first packet without a word, and the retransmission comes a
-/// second later. 5 of 1400 runs had such a first request before the lab waited for `OperState::Up` on both ends.
+/// Regression: a veth pair that is not up yet silently drops the first packet, and TCP sends it again a second later. 5 of
+/// 1400 runs had such a first request before the lab waited for `OperState::Up` on both ends.
 #[test]
-fn the_first_packet_over_a_new_wire_is_never_lost() {
-    const WIRES: usize = 40;
+fn a_new_pair_does_not_lose_the_first_packet() {
+    const PAIRS: usize = 40;
     const RETRANSMITTED_US: u64 = 900_000;
 
-    for n in 0..WIRES {
+    for n in 0..PAIRS {
         let outcome = probe();
         let Some(works) = outcome.get("works") else {
-            return skip(&format!("no netns backend here: {outcome}"));
+            return skip(&format!("the netns backend does not work on this machine: {outcome}"));
         };
-        assert_eq!(works["both_ends_up"], true, "wire {n}: {works}");
+        assert_eq!(works["both_ends_up"], true, "pair {n}: {works}");
         let connect_us = works["first_connect_us"].as_u64().unwrap();
-        assert!(connect_us < RETRANSMITTED_US, "wire {n}: the first connection took {connect_us} µs");
-        assert_eq!(works["icmp6_sent"], 0, "wire {n}: IPv6 noise: {works}");
+        assert!(connect_us < RETRANSMITTED_US, "pair {n}: the first connection took {connect_us} µs");
+        assert_eq!(works["icmp6_sent"], 0, "pair {n}: unexpected ICMPv6: {works}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a box is asked to try: every way out of it, and what it must not read.
+//! The escape attempts: every kind of connection out of a sandbox, and files that it must not read.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -6,31 +6,31 @@ use std::path::Path;
 
 use experiment::isolation::{AttemptRecord, PORT};
 
-/// Where the boxes listen for each other, one port each.
+/// The first of the ports on which the sandboxes listen for each other, one port each.
 const FIRST_PORT: u16 = 7001;
 
-/// Nobody listens there (RFC 863): a datagram is on the wire all the same.
+/// The discard port (RFC 863). No program listens there, but the datagram is captured all the same.
 const DISCARD: u16 = 9;
 
-/// Nobody answers there either.
+/// The DNS port. No server answers there.
 const DNS: u16 = 53;
 
-/// Whose attempts, and on whom.
+/// The targets of one user's attempts.
 pub(super) struct Targets<'a> {
-    /// The other agent.
+    /// IPv4 address of agent-b.
     pub(super) outside: IpAddr,
-    /// The same by IPv6.
+    /// IPv6 address of agent-b.
     pub(super) outside_v6: IpAddr,
-    /// Which user, from 0.
+    /// Index of the user, from 0.
     pub(super) user: usize,
-    /// How many there are.
+    /// Number of users.
     pub(super) of: usize,
-    /// The file with everybody's conversations.
+    /// The file with all users' conversations.
     pub(super) store: &'a Path,
 }
 
 impl Targets<'_> {
-    /// Every way out.
+    /// One attempt of every kind.
     pub(super) fn attempts(&self) -> Vec<AttemptRecord> {
         let other = SocketAddr::from((Ipv4Addr::LOCALHOST, port((self.user + 1) % self.of)));
         let outside = |port| SocketAddr::new(self.outside, port);
@@ -46,14 +46,14 @@ impl Targets<'_> {
             asked("ipv6", &SocketAddr::new(self.outside_v6, DISCARD)),
             asked("neighbour", &other),
             asked("raw", &self.outside),
-            // What was said a moment ago is in the store's write-ahead log, and in the store itself when that is closed
+            // Recent messages are in the store's write-ahead log, and move to the store when it is closed
             // (https://www.sqlite.org/walformat.html).
             asked("file", &store),
             asked("file", &format!("{store}-wal")),
         ]
     }
 
-    /// Where this user's box listens for the others.
+    /// The address on which this user's sandbox listens for the others.
     pub(super) fn own(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, port(self.user)).into()
     }
@@ -63,12 +63,12 @@ fn port(user: usize) -> u16 {
     FIRST_PORT + u16::try_from(user).unwrap_or_default()
 }
 
-/// Those that a box refuses for other reasons than its network: they have to be shown without any box.
-pub(super) fn is_not_for_the_network_alone(attempt: &AttemptRecord) -> bool {
+/// Whether a sandbox refuses the attempt even with a network, so that the control must repeat it outside any sandbox.
+pub(super) fn is_refused_with_a_network(attempt: &AttemptRecord) -> bool {
     matches!(attempt.kind.as_str(), "raw" | "file")
 }
 
-/// The message that asks for them, as the project's runner understands it.
+/// The message that asks the runner to make the attempts.
 pub(super) fn message<'a>(
     listen: Option<SocketAddr>,
     attempts: impl IntoIterator<Item = &'a AttemptRecord>,

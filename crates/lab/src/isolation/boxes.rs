@@ -1,4 +1,4 @@
-//! The control: what would have been seen, had the boxes had a network.
+//! The control: the escape attempts in sandboxes with a network, and outside any sandbox.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -16,30 +16,32 @@ use crate::process::Call;
 use crate::programs::{Program, Programs};
 use crate::run::unix_ns;
 
-/// Names the boxes, so that those of a lab that was killed can be told from others.
+/// The label of the lab's sandboxes, by which those of a killed lab can be recognised.
 pub(super) const LABEL: &str = "isolation";
 
-/// What stands in the journal for the network that the control's boxes are given.
+/// The `network` of the control's sandboxes in the journal.
 const HOST_NETWORK: &str = "the host's";
 
-/// The attempts wait for answers that do not come; all together take some seconds.
+/// The attempts wait for answers that do not come, which takes some seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Boxes that are made like the gateway's and differ in their network alone: it is the one that `path` names.
+/// Sandboxes like the gateway's, except that they have the network namespace at `path`.
 pub(super) async fn in_namespace(runner: &Path, path: &Path) -> anyhow::Result<impl Sandbox + use<>> {
-    let libraries = sandbox::libraries_of(runner).context("finding the runner's libraries")?;
+    let libraries = sandbox::libraries_of(runner).context("cannot find the runner's libraries")?;
     let options = Options { read_only: libraries, ..Options::new(LABEL) };
-    Namespace::open_with_network(options, path.to_owned()).await.context("making a box with a network")
+    Namespace::open_with_network(options, path.to_owned())
+        .await
+        .context("cannot create a sandbox with a network")
 }
 
-/// The same by the Docker engine.
+/// The same with the Docker engine.
 pub(super) async fn in_network(network: &str) -> anyhow::Result<impl Sandbox + use<>> {
     Docker::open_with_network(Options::new(LABEL), network.to_owned())
         .await
-        .context("making a box with a network")
+        .context("cannot create a sandbox with a network")
 }
 
-/// The users' attempts again, at once, from boxes with a network.
+/// Repeats the users' attempts, all at the same time, in sandboxes with a network.
 pub(super) async fn with_network(
     boxes: &impl Sandbox,
     runner: &Path,
@@ -54,19 +56,25 @@ pub(super) async fn with_network(
             stdin: prompt(&user.attempts()),
             limits: Limits { wall: DEADLINE, ..Limits::default() },
         };
-        let outcome = boxes.run(job).await.context("running a box with a network")?;
+        let outcome = boxes.run(job).await.context("cannot run a sandbox with a network")?;
         anyhow::Ok(record(run_id, user, started_at_unix_ns, &outcome))
     });
     for record in futures_util::future::try_join_all(runs).await? {
-        ensure!(record.exit == "code 0", "{}: ended with {}: {}", record.name, record.exit, record.stderr);
-        journal.append(&record).context("writing the boxes' journal")?;
+        ensure!(
+            record.exit == "code 0",
+            "{}: the runner ended with {}: {}",
+            record.name,
+            record.exit,
+            record.stderr
+        );
+        journal.append(&record).context("cannot write the box journal")?;
     }
     Ok(())
 }
 
-/// The first user's attempts from no box at all, in as far as a box refuses them for other reasons than its network (raw
-/// sockets, the host's files): what they look like when they succeed can be shown in no other way.
-pub(super) async fn without_box(
+/// Repeats, outside any sandbox, the first user's attempts that a sandbox refuses for other reasons than its network: raw
+/// sockets and the host's files. Only this shows what they look like when they succeed.
+pub(super) async fn unboxed(
     programs: &Programs,
     run_id: &RunId,
     network: Option<&Path>,
@@ -93,7 +101,7 @@ pub(super) async fn without_box(
     })
 }
 
-/// What the gateway writes to a box's stdin for the first message of a conversation.
+/// The prompt that the gateway writes to a sandbox's stdin for the first message of a conversation.
 fn prompt(message: &str) -> Vec<u8> {
     let document = json!({
         "schema": "plainsight.prompt/1",

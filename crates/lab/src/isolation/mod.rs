@@ -1,15 +1,16 @@
-//! `lab run isolation`: users' requests in boxes without network, and the same attempts with one.
+//! `lab run isolation`: users' requests in sandboxes without network, and the same escape attempts in sandboxes with one.
 //!
 //! ```text
-//! isolated: captures ready -> gateway ready -> users talk, boxes try to get out -> gateway ends -> captures closed
-//! control:  captures ready -> the same attempts from boxes with the host's network, and from no box -> captures closed
+//! isolated: captures ready -> gateway ready -> users' requests, escape attempts -> gateway ends -> captures closed
+//! control:  captures ready -> the same attempts, in sandboxes with the host's network and in none -> captures closed
 //! ```
-//! Both parts see the same wires, the same captures and the same program; what differs is the box's network alone.
-//! Whether something got out is for the observer to say: the lab only does it, and writes down what was done.
+//! Both phases use the same links, interfaces and program; only the network of the sandboxes differs. The lab runs the
+//! experiment and records what was done; the observer decides whether anything escaped.
 
 mod attempts;
 mod boxes;
 pub(crate) mod containers;
+mod link_settling;
 mod user_traffic;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, SCHEMA, UserTrafficRecord,
+    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
 };
 use experiment::{Experiment, ProgramRecord, RunId};
 
@@ -32,31 +33,34 @@ use crate::programs::Program;
 use crate::run::{CLOSE_DEADLINE, END_DEADLINE, Lab, READY_DEADLINE, unix_ns};
 use crate::staging::{Captures, Staging};
 
-/// The name of the file that describes a run.
+/// The file name of the run's record.
 pub(crate) const RECORD: &str = "isolation.json";
 
-/// What makes the boxes here.
+/// The sandbox backend.
 const BACKEND: &str = "namespace";
 
-/// What every file of a run begins with.
+/// The prefix of all file names of a run.
 const STEM: &str = "isolation.";
 
-/// How long nothing must come before a capture ends. What a box sent is on the wire at once.
+/// How long no frame may arrive before a capture ends. A frame from a sandbox is captured at once.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Runs it and puts its files into place, [`RECORD`] last.
+/// Runs the experiment and publishes its files, [`RECORD`] last.
 pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
     let Backend::Netns { .. } = lab.backend else {
         bail!(
-            "the isolation experiment needs network namespaces, which cannot be had here (`lab doctor` tells why); \
-             `make isolation` runs it in containers"
+            "the isolation experiment needs network namespaces, which do not work on this machine or are not selected; run \
+             `lab doctor` for the reason, or `make isolation` to run it in containers"
         );
     };
     let working = lab.reporter.working();
-    let run_id = RunId::fresh().context("drawing a run id")?;
+    let run_id = RunId::fresh().context("cannot draw a run id")?;
     let staging = captures.stage(run_id.as_str())?;
     let mut phases = Phases::begin(Experiment::Isolation, &working);
-    let run = Run { lab, run_id, staging: &staging, host: Host::build(&mut phases).await? };
+    phases.enter("links");
+    let topology = IsolationTopology::build()?;
+    link_settling::settle_links().await;
+    let run = Run { lab, run_id, staging: &staging, topology };
     let files = run.run_to_end(&mut phases).await?;
     drop(run);
     staging.publish_as(RECORD, &files, |name| name.starts_with(STEM))?;
@@ -64,33 +68,18 @@ pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The wires, with nothing on them that no program sent.
-struct Host {
-    topology: IsolationTopology,
-}
-
-impl Host {
-    async fn build(phases: &mut Phases<'_>) -> anyhow::Result<Self> {
-        phases.enter("wires");
-        let topology = IsolationTopology::build()?;
-        tokio::time::sleep(topology::SETTLING).await;
-        Ok(Self { topology })
-    }
-}
-
-/// One run that is going on.
+/// A run in progress.
 struct Run<'a> {
     lab: &'a Lab,
     run_id: RunId,
     staging: &'a Staging<'a>,
-    host: Host,
+    topology: IsolationTopology,
 }
 
 impl Run<'_> {
-    /// Everything; the names of the files that it left.
+    /// Runs both phases, and returns the names of their files.
     async fn run_to_end(&self, phases: &mut Phases<'_>) -> anyhow::Result<Vec<String>> {
         let started_at_unix_ns = unix_ns(SystemTime::now());
-        let inside_host = self.host.topology.host.path();
         let store = self.staging.path().join("store.sqlite");
         let users = users(&store)?;
         let server = SocketAddr::new(topology::HOST_FRONT.into(), PORT);
@@ -98,47 +87,12 @@ impl Run<'_> {
         phases.enter("agent-b ready");
         let mut agent_b = self.agent_b()?;
         agent_b.ready(&self.ready_file("agent-b"), READY_DEADLINE).await?;
-
-        let (capturers, isolated) = self.capture("isolated", phases).await?;
-        phases.enter("gateway ready");
-        let mut gateway = self.gateway(server, &store, &isolated.boxes, &inside_host)?;
-        gateway.ready(&self.ready_file("gateway"), READY_DEADLINE).await?;
-        phases.enter("talk");
-        let replay = tokio::select! {
-            done = self.user_traffic(server, &users) => done?,
-            ended = gateway.untimely_end("the users were talking") => return Err(ended.into()),
-        };
-        phases.enter("gateway ended");
-        gateway.terminate();
-        gateway.success(END_DEADLINE, "finishing").await?;
-        self.close(capturers, phases).await?;
-
-        let (capturers, control) = self.capture("control", phases).await?;
-        phases.enter("control");
-        let mut journal = BoxJournal::create(&self.staging.path().join(&control.boxes))
-            .with_context(|| format!("making {}", control.boxes))?;
-        let runner = self.lab.programs.path(Program::Runner);
-        let boxes = boxes::in_namespace(&runner, &inside_host).await?;
-        boxes::with_network(&boxes, &runner, &self.run_id, &users, &mut journal).await?;
-        let programs = &self.lab.programs;
-        let unboxed = boxes::without_box(programs, &self.run_id, Some(&inside_host), &users).await?;
-        journal.append(&unboxed).with_context(|| format!("writing {}", control.boxes))?;
-        self.close(capturers, phases).await?;
-
+        let (isolated, replay) = self.isolated_phase(server, &store, &users, phases).await?;
+        let control = self.control_phase(&users, phases).await?;
         phases.enter("agent-b ended");
         agent_b.terminate();
         agent_b.success(END_DEADLINE, "finishing").await?;
 
-        let phases = vec![isolated, control];
-        let mut files: Vec<String> = Vec::new();
-        for PhaseRecord { boxes, captures, .. } in &phases {
-            files.push(boxes.clone());
-            for capture in captures {
-                files.push(capture.clone());
-                files.push(capture.replace(".pcap", ".manifest.json"));
-            }
-        }
-        let clients = topology::USERS.map(IpAddr::V4).to_vec();
         let record = IsolationRecord {
             schema: SCHEMA,
             run_id: self.run_id.clone(),
@@ -147,25 +101,66 @@ impl Run<'_> {
             started_at_unix_ns,
             ended_at_unix_ns: unix_ns(SystemTime::now()),
             finished: true,
-            phases,
+            phases: vec![isolated, control],
             interfaces: topology::INTERFACES.map(ToOwned::to_owned).to_vec(),
-            user_traffic: UserTrafficRecord { server, clients },
+            user_traffic: UserTrafficRecord { server, clients: topology::USERS.map(IpAddr::V4).to_vec() },
             users: users.into_iter().map(|user| user.record).collect(),
             replay: Some(replay),
         };
         let path = self.staging.path().join(RECORD);
-        record.write(&path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(files)
+        record.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(files(&record.phases))
     }
 
-    /// A capture of everything, on every interface of the host.
-    async fn capture(
+    /// Users send their requests; the gateway runs them in sandboxes without network.
+    async fn isolated_phase(
+        &self,
+        server: SocketAddr,
+        store: &Path,
+        users: &[User],
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<(PhaseRecord, ReplayRecord)> {
+        let (capturers, phase) = self.start_captures("isolated", phases).await?;
+        phases.enter("gateway ready");
+        let mut gateway = self.gateway(server, store, &phase.boxes, &self.topology.host.path())?;
+        gateway.ready(&self.ready_file("gateway"), READY_DEADLINE).await?;
+        phases.enter("user traffic");
+        let replay = tokio::select! {
+            done = self.user_traffic(server, users) => done?,
+            ended = gateway.untimely_end("it was serving the users' requests") => return Err(ended.into()),
+        };
+        phases.enter("gateway ended");
+        gateway.terminate();
+        gateway.success(END_DEADLINE, "finishing").await?;
+        self.close_captures(capturers, phases).await?;
+        Ok((phase, replay))
+    }
+
+    /// The users' escape attempts again, in sandboxes with the host's network and in none.
+    async fn control_phase(&self, users: &[User], phases: &mut Phases<'_>) -> anyhow::Result<PhaseRecord> {
+        let inside_host = self.topology.host.path();
+        let (capturers, phase) = self.start_captures("control", phases).await?;
+        phases.enter("control");
+        let path = self.staging.path().join(&phase.boxes);
+        let mut journal =
+            BoxJournal::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let runner = self.lab.programs.path(Program::Runner);
+        let boxes = boxes::in_namespace(&runner, &inside_host).await?;
+        boxes::with_network(&boxes, &runner, &self.run_id, users, &mut journal).await?;
+        let unboxed = boxes::unboxed(&self.lab.programs, &self.run_id, Some(&inside_host), users).await?;
+        journal.append(&unboxed).with_context(|| format!("cannot write {}", path.display()))?;
+        self.close_captures(capturers, phases).await?;
+        Ok(phase)
+    }
+
+    /// Starts a capture without filter on every interface of the host.
+    async fn start_captures(
         &self,
         name: &'static str,
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<(Vec<Process>, PhaseRecord)> {
         phases.enter("captures ready");
-        let inside_host = self.host.topology.host.path();
+        let inside_host = self.topology.host.path();
         let mut capturers = Vec::new();
         let mut captures = Vec::new();
         for interface in topology::INTERFACES {
@@ -191,7 +186,11 @@ impl Run<'_> {
         Ok((capturers, PhaseRecord { name, boxes: format!("{STEM}{name}.boxes.jsonl"), captures }))
     }
 
-    async fn close(&self, mut capturers: Vec<Process>, phases: &mut Phases<'_>) -> anyhow::Result<()> {
+    async fn close_captures(
+        &self,
+        mut capturers: Vec<Process>,
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<()> {
         phases.enter("captures closed");
         for capturer in &capturers {
             capturer.terminate();
@@ -202,12 +201,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The other agent, out in the world: somebody for a box to talk to.
+    /// agent-b outside the host: a server for the escape attempts to reach.
     fn agent_b(&self) -> anyhow::Result<Process> {
         Call::new(Program::AgentB)
             .flag("--listen", format!("0.0.0.0:{PORT}"))
             .flag("--ready-file", self.ready_file("agent-b"))
-            .inside(Some(&self.host.topology.outside.path()))
+            .inside(Some(&self.topology.outside.path()))
             .start(&self.lab.programs, &self.lab.reporter)
     }
 
@@ -223,7 +222,7 @@ impl Run<'_> {
             .flag("--store", store)
             .flag("--backend", BACKEND)
             .flag("--label", boxes::LABEL)
-            // All users' boxes at once, however many CPUs there are: a box is to be there when another one tries to reach it.
+            // All users' sandboxes run at the same time, however few CPUs there are, because each tries to reach the other.
             .flag("--boxes", topology::USERS.len().to_string())
             .flag("--journal", self.staging.path().join(journal))
             .flag("--run-id", self.run_id.as_str())
@@ -232,29 +231,26 @@ impl Run<'_> {
             .start(&self.lab.programs, &self.lab.reporter)
     }
 
-    /// On a thread inside the users' namespace, where all its sockets are; this one stays free to hear signals.
-    async fn user_traffic(
-        &self,
-        server: SocketAddr,
-        users: &[User],
-    ) -> anyhow::Result<experiment::isolation::ReplayRecord> {
+    /// Sends the users' requests, on a thread in the users' namespace. This thread stays free to receive signals.
+    async fn user_traffic(&self, server: SocketAddr, users: &[User]) -> anyhow::Result<ReplayRecord> {
         let (done, over) = tokio::sync::oneshot::channel();
-        let namespace = self.host.topology.users.try_clone().context("holding the users' namespace")?;
+        let namespace = self.topology.users.try_clone().context("cannot duplicate the users' namespace")?;
         let users = users.to_vec();
         let [.., intruder] = topology::USERS;
         std::thread::Builder::new().name("users".to_owned()).spawn(move || {
-            let held = namespace.enter_for_good().context("entering the users' namespace").and_then(|()| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(async {
-                    user_traffic::hold(server, &users).await?;
-                    let victim = &users.first().context("no users")?.record;
-                    user_traffic::intrude(server, victim, intruder.into()).await
-                })
-            });
-            // Whoever waited for it may be gone: then the lab is ending.
-            let _ = done.send(held);
+            let replay =
+                namespace.enter_for_good().context("cannot enter the users' namespace").and_then(|()| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(async {
+                        user_traffic::exchange(server, &users).await?;
+                        let victim = &users.first().context("no users")?.record;
+                        user_traffic::replay(server, victim, intruder.into()).await
+                    })
+                });
+            // The receiver is dropped if the lab is ending.
+            let _ = done.send(replay);
         })?;
-        over.await.context("the users' thread is gone")?
+        over.await.context("the users' thread panicked")?
     }
 
     fn ready_file(&self, stem: &str) -> PathBuf {
@@ -262,7 +258,7 @@ impl Run<'_> {
     }
 }
 
-/// Two users with a secret and a list of attempts each. The last address is the intruder's.
+/// Two users, each with a secret and a list of escape attempts. The last address is the intruder's.
 fn users(store: &Path) -> anyhow::Result<Vec<User>> {
     let [users @ .., _intruder] = topology::USERS;
     let targets = |user| Targets {
@@ -273,6 +269,19 @@ fn users(store: &Path) -> anyhow::Result<Vec<User>> {
         store,
     };
     users.iter().enumerate().map(|(index, address)| User::fresh((*address).into(), &targets(index))).collect()
+}
+
+/// The names of the phases' journals and captures, with the captures' manifests.
+fn files(phases: &[PhaseRecord]) -> Vec<String> {
+    let mut files = Vec::new();
+    for PhaseRecord { boxes, captures, .. } in phases {
+        files.push(boxes.clone());
+        for capture in captures {
+            files.push(capture.clone());
+            files.push(capture.replace(".pcap", ".manifest.json"));
+        }
+    }
+    files
 }
 
 fn this_program() -> ProgramRecord {

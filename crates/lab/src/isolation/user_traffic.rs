@@ -1,4 +1,4 @@
-//! The users' talk with the gateway: over plain HTTP, each from an address of its own.
+//! The users' requests to the gateway, over plain HTTP, each user from an address of its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,43 +16,43 @@ use tokio::net::TcpSocket;
 
 use super::attempts::{self, Targets};
 
-/// A box's attempts wait for answers that do not come; the whole request takes seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Deadline of a request. The attempts wait for answers that do not come, which takes some seconds.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The longest answer that is read: everything that a user ever said here has some kilobytes.
+/// Maximum length of an answer. All messages of a user together have some kilobytes.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// A user: who it claims to be, what it confides, what it asks a box to try, and where it sits.
+/// A user of the gateway.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) record: UserRecord,
-    /// Where its box listens for the others'.
+    /// The address on which the user's sandbox listens for the others.
     own: SocketAddr,
 }
 
 impl User {
-    /// With a name and a secret that nobody has had before.
+    /// Creates a user with a fresh name and secret.
     pub(super) fn fresh(address: IpAddr, targets: &Targets<'_>) -> anyhow::Result<Self> {
-        let fresh = || RunId::fresh().context("drawing a secret");
+        let fresh = || RunId::fresh().context("cannot draw a secret");
         let id = format!("user-{}", &fresh()?.as_str()[..16]);
         let secret = fresh()?.as_str().to_owned();
         let record = UserRecord { id, secret, address, attempts: targets.attempts() };
         Ok(Self { record, own: targets.own() })
     }
 
-    /// What it asks a box to try.
+    /// The message that asks for the user's attempts.
     pub(super) fn attempts(&self) -> String {
         attempts::message(Some(self.own), &self.record.attempts)
     }
 
-    /// The part of it that has to be shown without any box.
+    /// The message that asks for the attempts that the control repeats outside any sandbox.
     pub(super) fn unboxed_attempts(&self) -> String {
         let all = self.record.attempts.iter();
-        attempts::message(None, all.filter(|attempt| attempts::is_not_for_the_network_alone(attempt)))
+        attempts::message(None, all.filter(|attempt| attempts::is_refused_with_a_network(attempt)))
     }
 }
 
-/// What the gateway answers a message with.
+/// The gateway's answer to a message.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
@@ -71,62 +71,63 @@ struct Conversation {
     conversation_id: String,
 }
 
-/// All users at once: each confides its secret, then asks for the attempts in the same conversation.
-pub(crate) async fn hold(server: SocketAddr, users: &[User]) -> anyhow::Result<()> {
-    let talks = users.iter().map(|user| async move {
-        let talk = Talk::of(server, user.record.address, &user.record.id);
-        let confided = talk.say(&format!("Keep this for me: {}", user.record.secret), None).await?;
-        let tried = talk.say(&user.attempts(), Some(&confided.conversation_id)).await?;
-        ensure!(tried.conversation_id == confided.conversation_id, "the gateway began another conversation");
-        ensure!(!tried.text.is_empty(), "the box answered nothing");
+/// Each user, at the same time, sends its secret and then asks for its attempts in the same conversation.
+pub(super) async fn exchange(server: SocketAddr, users: &[User]) -> anyhow::Result<()> {
+    let exchanges = users.iter().map(|user| async move {
+        let client = GatewayClient::new(server, user.record.address, &user.record.id);
+        let first = client.send(&format!("Keep this for me: {}", user.record.secret), None).await?;
+        let second = client.send(&user.attempts(), Some(&first.conversation_id)).await?;
+        ensure!(second.conversation_id == first.conversation_id, "the gateway started another conversation");
+        ensure!(!second.text.is_empty(), "the answer of the sandbox is empty");
         anyhow::Ok(())
     });
-    futures_util::future::try_join_all(talks).await?;
+    futures_util::future::try_join_all(exchanges).await?;
     Ok(())
 }
 
-/// Somebody at `intruder` claims to be `victim`, and reads what that one confided.
-pub(crate) async fn intrude(
+/// Sends a request from `intruder` in the name of `victim`, and reads the victim's secret.
+pub(super) async fn replay(
     server: SocketAddr,
     victim: &UserRecord,
     intruder: IpAddr,
 ) -> anyhow::Result<ReplayRecord> {
-    let claimed = Talk::of(server, intruder, &victim.id);
-    let text = claimed.read_everything().await.context("claiming another's name")?;
+    let claimed = GatewayClient::new(server, intruder, &victim.id);
+    let text = claimed.read_everything().await.context("cannot read the conversations of another user")?;
     ensure!(
         text.contains(&victim.secret),
-        "the gateway did not tell who claims to be {} anything",
+        "the gateway did not return the conversations of {} to a client with that user id",
         victim.id
     );
     Ok(ReplayRecord { user: victim.id.clone(), client: intruder })
 }
 
-/// One client of the gateway. Each request has a connection of its own, from the client's own address.
-struct Talk {
+/// A client of the gateway. Each request has a connection of its own, from the client's address.
+struct GatewayClient {
     address: IpAddr,
     server: SocketAddr,
     user: String,
 }
 
-impl Talk {
-    fn of(server: SocketAddr, address: IpAddr, user: &str) -> Self {
+impl GatewayClient {
+    fn new(server: SocketAddr, address: IpAddr, user: &str) -> Self {
         Self { address, server, user: user.to_owned() }
     }
 
-    async fn say(&self, message: &str, conversation: Option<&str>) -> anyhow::Result<Answer> {
+    async fn send(&self, message: &str, conversation: Option<&str>) -> anyhow::Result<Answer> {
         let mut body = json!({ "message": message });
         if let Some(id) = conversation {
             body["conversationId"] = id.into();
         }
         let text = self.ask(Method::POST, "/api/conversation", body.to_string()).await?;
-        serde_json::from_str(&text).with_context(|| format!("understanding the answer {text:?}"))
+        serde_json::from_str(&text)
+            .with_context(|| format!("the gateway's answer {text:?} is not a conversation"))
     }
 
-    /// Every conversation that this name opens.
+    /// All conversations of the user.
     async fn read_everything(&self) -> anyhow::Result<String> {
         let list = self.ask(Method::GET, "/api/conversations", String::new()).await?;
         let listed: Listed =
-            serde_json::from_str(&list).context("understanding the list of conversations")?;
+            serde_json::from_str(&list).context("the gateway's answer is not a list of conversations")?;
         let mut all = String::new();
         for conversation in listed.conversations {
             let path = format!("/api/conversation/{}", conversation.conversation_id);
@@ -137,8 +138,10 @@ impl Talk {
 
     async fn ask(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
         let what = format!("{method} {path}");
-        let asked = tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await;
-        asked.with_context(|| format!("{what}: no answer within {} s", PATIENCE.as_secs()))?.context(what)
+        let asked = tokio::time::timeout(REQUEST_DEADLINE, self.exchange(method, path, body)).await;
+        asked
+            .with_context(|| format!("{what}: no answer within {} s", REQUEST_DEADLINE.as_secs()))?
+            .context(what)
     }
 
     async fn exchange(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
@@ -160,7 +163,7 @@ impl Talk {
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let bytes = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
         drop(sender);
-        // The connection ends in order, so that its last frames are in the capture.
+        // Waits until the connection is closed, so that its last frames are in the capture.
         connection.await??;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         ensure!(status == StatusCode::OK, "the gateway answered {status}: {text}");

@@ -1,4 +1,4 @@
-//! `lab __enter`: the step between fork and exec of every program the lab starts.
+//! `lab __enter`: runs between fork and exec of every program that the lab starts.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -12,26 +12,26 @@ use nix::unistd::getppid;
 
 use crate::cli::EnterArgs;
 
-/// Enters the namespace, ties this process to the lab's life, and becomes the program.
+/// Enters the namespace, asks the kernel to kill this process with the lab, and executes the program.
 pub(crate) fn main(args: &EnterArgs) -> anyhow::Result<()> {
     die_with(args.parent)?;
     if let Some(path) = &args.netns {
         let namespace =
-            File::open(path).with_context(|| format!("opening the namespace {}", path.display()))?;
+            File::open(path).with_context(|| format!("cannot open the namespace {}", path.display()))?;
         setns(&namespace, CloneFlags::CLONE_NEWNET)
-            .with_context(|| format!("entering the namespace {}", path.display()))?;
+            .with_context(|| format!("cannot enter the namespace {}", path.display()))?;
     }
-    let (program, arguments) = args.program.split_first().context("no program to become")?;
+    let (program, arguments) = args.program.split_first().context("no program to execute")?;
     let error = Command::new(program).args(arguments).exec();
-    Err(error).with_context(|| format!("starting {}", program.display()))
+    Err(error).with_context(|| format!("cannot execute {}", program.display()))
 }
 
 /// Asks the kernel to kill this process when `parent` dies. The request survives `exec`.
 fn die_with(parent: i32) -> anyhow::Result<()> {
-    set_pdeathsig(Signal::SIGKILL).context("asking to be killed with the lab")?;
-    // It may have died before the kernel was asked; then somebody else is the parent by now.
+    set_pdeathsig(Signal::SIGKILL).context("cannot set the parent-death signal")?;
+    // If the parent died before the request, another process is the parent now.
     if getppid().as_raw() != parent {
-        bail!("the lab (process {parent}) is gone");
+        bail!("the lab (process {parent}) has exited");
     }
     Ok(())
 }

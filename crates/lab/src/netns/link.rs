@@ -1,4 +1,4 @@
-//! Links and addresses, over rtnetlink, in the namespace of the calling thread.
+//! Links and addresses in the calling thread's namespace, over rtnetlink.
 
 use std::fs::File;
 use std::future::Future;
@@ -14,10 +14,10 @@ use rtnetlink::packet_route::link::{
 };
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 
-/// How long both ends may take to come up. The kernel's link watch takes up to a second when it is in no hurry.
+/// Maximum time for a link to come up. The kernel's link watch may take a second.
 const UP_WAIT: Duration = Duration::from_secs(5);
 
-/// How often the state is asked for. One question costs some ten microseconds.
+/// Interval at which the link state is polled. A poll takes some ten microseconds.
 const UP_POLL: Duration = Duration::from_millis(1);
 
 /// Creates `here` in this namespace and its other end `there` in the namespace `peer`.
@@ -32,14 +32,14 @@ pub(super) fn create_pair(here: &str, there: &str, peer: &File) -> io::Result<()
 /// An address and the length of its network's prefix.
 pub(super) type Network = (IpAddr, u8);
 
-/// Gives the interface its addresses and MTU, silences IPv6 on it, and brings it and the loopback interface up.
+/// Sets the interface's addresses and MTU, disables its IPv6 link-local address, and brings it and `lo` up.
 pub(super) fn configure(interface: &str, addresses: &[Network], mtu: u32) -> io::Result<()> {
     with_netlink(async |handle| {
         let index = find(&handle, interface).await?.header.index;
-        silence_ipv6(&handle, index).await?;
+        disable_link_local_address(&handle, index).await?;
         for &(address, prefix_len) in addresses {
             let mut add = handle.address().add(index, address, prefix_len);
-            // An address that is still being tried out (RFC 4862) cannot be used yet.
+            // During duplicate address detection (RFC 4862 §5.4) an address cannot be used.
             add.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
             add.execute().await?;
         }
@@ -49,8 +49,8 @@ pub(super) fn configure(interface: &str, addresses: &[Network], mtu: u32) -> io:
     })
 }
 
-/// Waits until the kernel says that frames pass. Sent any earlier, a first packet is dropped without a word, and its
-/// repetition comes a second later: that would be measured as the cost of a request.
+/// Waits until the link is up. The kernel silently drops packets that are sent earlier, and TCP sends them again a second
+/// later, which would distort the measured latency.
 pub(super) fn wait_until_up(interface: &str) -> io::Result<()> {
     let state = with_netlink(async |handle| {
         until_up(UP_WAIT, async || Ok(state_of(&find(&handle, interface).await?))).await
@@ -64,14 +64,14 @@ pub(super) fn wait_until_up(interface: &str) -> io::Result<()> {
     ))
 }
 
-/// Asks until the answer is `Up` or the time is over; the last answer.
+/// Polls until the state is `Up` or the time is over; returns the last state.
 async fn until_up(
     wait: Duration,
-    ask: impl AsyncFn() -> Result<State, rtnetlink::Error>,
+    poll: impl AsyncFn() -> Result<State, rtnetlink::Error>,
 ) -> Result<State, rtnetlink::Error> {
     let started = Instant::now();
     loop {
-        let state = ask().await?;
+        let state = poll().await?;
         if state == State::Up || started.elapsed() > wait {
             return Ok(state);
         }
@@ -79,20 +79,20 @@ async fn until_up(
     }
 }
 
-/// Whether the kernel says that frames pass.
+/// Whether the link is up.
 pub(super) fn is_up(interface: &str) -> io::Result<bool> {
     with_netlink(async |handle| Ok(state_of(&find(&handle, interface).await?) == State::Up))
 }
 
-/// Without a link-local address there is no duplicate address detection, no router solicitation and no multicast
-/// listener report: nothing that the experiment did not send. By netlink, since `/proc/sys` is often read-only.
-async fn silence_ipv6(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+/// Without a link-local address the kernel sends no duplicate address detection, router solicitations or multicast listener
+/// reports, so all frames are the experiment's. Uses netlink because `/proc/sys` is often read-only.
+async fn disable_link_local_address(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
     let quiet = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
     let change = LinkUnspec::new_with_index(index)
         .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![quiet]))
         .build();
     match handle.link().set(change).execute().await {
-        // A kernel without IPv6 makes no noise.
+        // A kernel without IPv6 sends no such frames.
         Err(error) if errno_of(&error) == Some(nix::libc::EAFNOSUPPORT) => Ok(()),
         other => other,
     }
@@ -111,8 +111,8 @@ fn state_of(link: &LinkMessage) -> State {
     states.next_back().unwrap_or(State::Unknown)
 }
 
-/// One netlink conversation on this thread. The socket belongs to the namespace that the thread is in now.
-fn with_netlink<T, F>(talk: impl FnOnce(Handle) -> F) -> io::Result<T>
+/// Runs `requests` on a netlink socket in the thread's current namespace.
+fn with_netlink<T, F>(requests: impl FnOnce(Handle) -> F) -> io::Result<T>
 where
     F: Future<Output = Result<T, rtnetlink::Error>>,
 {
@@ -120,7 +120,7 @@ where
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         let connection = tokio::spawn(connection);
-        let result = talk(handle).await.map_err(into_io);
+        let result = requests(handle).await.map_err(into_io);
         connection.abort();
         result
     })
@@ -133,7 +133,7 @@ fn errno_of(error: &rtnetlink::Error) -> Option<i32> {
     }
 }
 
-/// Keeps the kernel's errno: it decides about the remedy.
+/// Keeps the kernel's errno, on which the remedy depends.
 fn into_io(error: rtnetlink::Error) -> io::Error {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.to_io(),
@@ -147,9 +147,9 @@ mod tests {
 
     use super::*;
 
-    /// `Unknown` is what a link without any link watch says, so it must not pass for up.
+    /// A link without link watch reports `Unknown`, which does not mean that it is up.
     #[tokio::test(flavor = "current_thread")]
-    async fn nothing_but_up_is_up() {
+    async fn waits_through_every_state_but_up() {
         let states = RefCell::new(vec![State::Up, State::Unknown, State::LowerLayerDown, State::Down]);
         let next = async || Ok(states.borrow_mut().pop().unwrap());
         assert_eq!(until_up(UP_WAIT, next).await.unwrap(), State::Up);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_link_that_stays_down_is_not_waited_for_for_ever() {
+    async fn stops_waiting_for_a_link_that_stays_down() {
         let never = async || Ok(State::LowerLayerDown);
         assert_eq!(until_up(Duration::from_millis(5), never).await.unwrap(), State::LowerLayerDown);
     }

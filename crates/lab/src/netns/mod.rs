@@ -1,4 +1,4 @@
-//! The `netns` backend: two network namespaces of our own, joined by a veth pair.
+//! The `netns` backend: two fresh network namespaces, joined by a veth pair.
 //!
 //! ```text
 //!   namespace A                     namespace B
@@ -6,11 +6,10 @@
 //!             10.77.0.1/30          10.77.0.2/30
 //! ```
 //!
-//! Namespaces have no names here: they live as long as a descriptor or a process holds them, so a lab that is killed
-//! leaves none behind. Each run gets a fresh pair: TCP metrics, neighbour entries and counters of one run never reach
-//! the next, and the second variant finds the world as the first did.
+//! The namespaces have no names: they exist as long as a descriptor or a process holds them, so a killed lab leaves none
+//! behind. Each run gets a fresh pair, so TCP metrics, neighbour entries and counters of one run do not affect the next.
 //!
-//! Owns the wire and how a process gets onto it; knows nothing of agents or captures.
+//! The module owns links and namespaces, and knows nothing about agents or captures.
 
 pub(crate) mod enter;
 mod link;
@@ -30,21 +29,23 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 pub(crate) use userns::become_root_of_own_user_namespace;
 
-/// The interface and the address of agent-a.
+/// agent-a's interface.
 pub(crate) const VETH_A: &str = "veth-a";
+/// agent-a's address.
 pub(crate) const ADDRESS_A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-/// The interface and the address of agent-b, and where the capturer listens.
+/// agent-b's interface, which the capturer captures.
 pub(crate) const VETH_B: &str = "veth-b";
+/// agent-b's address.
 pub(crate) const ADDRESS_B: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
-/// Two hosts and nothing else.
+/// A network of two hosts.
 const PREFIX_LEN: u8 = 30;
 
-/// What an Ethernet carries: the captures shall look like those of a wire.
+/// Ethernet's MTU, so that the frames have the sizes of a real network's.
 const MTU: u32 = 1500;
 
-/// A step of building the wire that the kernel refused.
+/// A step of creating the links that the kernel refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {error}")]
 pub(crate) struct Refusal {
@@ -58,7 +59,7 @@ impl Refusal {
     }
 }
 
-/// The steps that a machine can refuse. Which one it was decides about the remedy.
+/// The steps that a kernel can refuse. The remedy depends on the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
@@ -76,7 +77,7 @@ pub(crate) enum Step {
     Offloads,
     /// Opening a packet socket.
     PacketSocket,
-    /// Sending something over the wire.
+    /// Connecting over the pair.
     Traffic,
 }
 
@@ -84,13 +85,13 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::UserNamespace => "creating a user namespace",
-            Self::IdMaps => "mapping user and group into it",
+            Self::IdMaps => "mapping user and group ids into the user namespace",
             Self::NetworkNamespace => "creating a network namespace",
             Self::Veth => "creating a veth pair",
             Self::Links => "setting the links up",
-            Self::Offloads => "switching offloads off",
+            Self::Offloads => "disabling offloads",
             Self::PacketSocket => "opening a packet socket",
-            Self::Traffic => "sending over the pair",
+            Self::Traffic => "connecting over the veth pair",
         })
     }
 }
@@ -99,7 +100,7 @@ impl std::fmt::Display for Step {
 pub(crate) struct Namespace(File);
 
 impl Namespace {
-    /// A new one. The calling thread stays where it is.
+    /// Creates a namespace. The calling thread stays in its own.
     fn create() -> Result<Self, Refusal> {
         on_a_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
@@ -108,7 +109,7 @@ impl Namespace {
         .map_err(Refusal::at(Step::NetworkNamespace))
     }
 
-    /// Runs something inside, on a thread of its own that ends with it.
+    /// Runs `work` inside, on a thread of its own.
     fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         on_a_thread(|| {
             setns(&self.0, CloneFlags::CLONE_NEWNET)?;
@@ -116,30 +117,31 @@ impl Namespace {
         })
     }
 
-    /// Another hold on the same namespace.
+    /// Another descriptor of the same namespace.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
     }
 
-    /// Moves the calling thread into it, for the rest of its life.
+    /// Moves the calling thread into the namespace, for the rest of its life.
     pub(crate) fn enter_for_good(&self) -> io::Result<()> {
         Ok(setns(&self.0, CloneFlags::CLONE_NEWNET)?)
     }
 
-    /// A path by which a child process can enter it while this process lives.
+    /// A path through which a child process can enter the namespace while this process lives.
     pub(crate) fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
     }
 }
 
-/// Two namespaces joined by a pair of interfaces that are up. Gone when dropped, once the processes in it are.
+/// Two namespaces joined by a veth pair that is up. The namespaces end when this is dropped and their processes have
+/// exited.
 pub(crate) struct VethPair {
     pub(crate) a: Namespace,
     pub(crate) b: Namespace,
 }
 
 impl VethPair {
-    /// Builds one. Needs the right to administer the network of the user namespace the process is in.
+    /// Creates the namespaces and the pair. Needs `CAP_NET_ADMIN` in the process's user namespace.
     pub(crate) fn build() -> Result<Self, Refusal> {
         let pair = Self { a: Namespace::create()?, b: Namespace::create()? };
         let address = |address: Ipv4Addr| [(IpAddr::V4(address), PREFIX_LEN)];
@@ -148,7 +150,7 @@ impl VethPair {
     }
 }
 
-/// Joins two namespaces by a pair of interfaces, and waits until both are up.
+/// Joins two namespaces by a veth pair, and waits until both ends are up.
 fn join(
     here: &Namespace,
     here_name: &str,
@@ -160,7 +162,7 @@ fn join(
     here.inside(|| link::create_pair(here_name, there_name, &there.0)).map_err(Refusal::at(Step::Veth))?;
     let ends = [(there, there_name, there_addresses), (here, here_name, here_addresses)];
     for (namespace, interface, addresses) in ends {
-        namespace.inside(|| offload::switch_off(interface)).map_err(Refusal::at(Step::Offloads))?;
+        namespace.inside(|| offload::disable(interface)).map_err(Refusal::at(Step::Offloads))?;
         namespace.inside(|| link::configure(interface, addresses, MTU)).map_err(Refusal::at(Step::Links))?;
     }
     for (namespace, interface, _) in ends {
@@ -169,7 +171,7 @@ fn join(
     Ok(())
 }
 
-/// Namespaces belong to threads: work in another one is done on a thread that is given up afterwards.
+/// Runs `work` on a thread of its own, since entering a namespace changes the whole thread.
 fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -180,7 +182,7 @@ fn on_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Resu
     })
 }
 
-/// Whether this process may create network namespaces as it is (real root), without a user namespace of its own.
+/// Whether this process may create network namespaces without entering a user namespace first.
 pub(crate) fn may_create_namespaces() -> Result<bool, Refusal> {
     match Namespace::create() {
         Ok(_) => Ok(true),

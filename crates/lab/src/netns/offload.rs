@@ -1,11 +1,9 @@
-//! Switches an interface's offloads off, over ethtool's generic netlink family (kernel 5.6 and later), in the namespace
-//! of the calling thread.
+//! Disables an interface's offloads in the calling thread's namespace, over ethtool's generic netlink family (Linux 5.6).
 //!
-//! A veth pair hands over whole socket buffers: up to 64 kB in one "frame", with the checksum left for hardware that
-//! does not exist. Nobody tapping a wire would ever see such frames. With the offloads off, the kernel cuts segments at
-//! the MTU and fills every checksum in.
+//! With offloads a veth pair passes on whole socket buffers: up to 64 kB in one frame, without transport checksum. No network
+//! carries such frames. Without offloads the kernel cuts segments at the MTU and fills in every checksum.
 //!
-//! Written by hand on a netlink socket, as the `ethtool` crate (0.3) reads features but cannot change them.
+//! The messages are encoded here because the `ethtool` crate (0.3) reads features but cannot change them.
 //!
 //! ```text
 //! nlmsghdr (16) | genlmsghdr (4) | attributes: len (2) type (2) value, padded to 4; nested ones have NLA_F_NESTED set
@@ -16,8 +14,7 @@ use std::io;
 use netlink_sys::protocols::NETLINK_GENERIC;
 use netlink_sys::{Socket, SocketAddr};
 
-/// Kernel names of what must not be done by "hardware": transmit checksums, segmentation of every kind that TCP can
-/// meet, and the joining of received segments.
+/// The offloads to disable, by their kernel names: transmit checksums, every segmentation of TCP, and receive coalescing.
 const OFFLOADS: &[&str] = &[
     "tx-checksum-ip-generic",
     "tx-tcp-segmentation",
@@ -55,8 +52,8 @@ const ETHTOOL_A_BITSET_BITS: u16 = 3;
 const ETHTOOL_A_BITSET_BITS_BIT: u16 = 1;
 const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
 
-/// Switches all [`OFFLOADS`] of `interface` off.
-pub(super) fn switch_off(interface: &str) -> io::Result<()> {
+/// Disables all [`OFFLOADS`] of `interface`.
+pub(super) fn disable(interface: &str) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_GENERIC)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -64,7 +61,7 @@ pub(super) fn switch_off(interface: &str) -> io::Result<()> {
     let name = attribute(CTRL_ATTR_FAMILY_NAME, b"ethtool\0");
     let family = ask(&socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, &name)?
         .and_then(|answer| find_u16(&answer, CTRL_ATTR_FAMILY_ID))
-        .ok_or_else(|| io::Error::other("the kernel told no id of its ethtool family"))?;
+        .ok_or_else(|| io::Error::other("netlink: the kernel has no ethtool family"))?;
 
     let header = nested(
         ETHTOOL_A_FEATURES_HEADER,
@@ -73,7 +70,7 @@ pub(super) fn switch_off(interface: &str) -> io::Result<()> {
             attribute(ETHTOOL_A_HEADER_FLAGS, &ETHTOOL_FLAG_OMIT_REPLY.to_ne_bytes()),
         ],
     );
-    // A bit that is named without a value is to be cleared.
+    // A bit without a value is cleared.
     let bits: Vec<Vec<u8>> = OFFLOADS
         .iter()
         .map(|name| {
@@ -85,7 +82,7 @@ pub(super) fn switch_off(interface: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends one request and reads until its acknowledgement; gives back the attributes of an answer that came before it.
+/// Sends a request and reads until its acknowledgement. Returns the attributes of the answer before it, if any.
 fn ask(socket: &Socket, family: u16, command: u8, attributes: &[u8]) -> io::Result<Option<Vec<u8>>> {
     socket.send(&request(family, command, attributes), 0)?;
     let mut answer = None;
@@ -98,12 +95,12 @@ fn ask(socket: &Socket, family: u16, command: u8, attributes: &[u8]) -> io::Resu
                 answer = payload.get(GENL_HEADER..).map(<[u8]>::to_vec);
                 continue;
             }
-            // struct nlmsgerr: a negated errno first, 0 is the acknowledgement.
+            // struct nlmsgerr begins with a negated errno; 0 is an acknowledgement.
             let code = payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
             return match code {
                 Some(0) => Ok(answer),
                 Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
-                None => Err(io::Error::other("netlink: cut acknowledgement")),
+                None => Err(io::Error::other("netlink: truncated acknowledgement")),
             };
         }
     }
@@ -111,7 +108,7 @@ fn ask(socket: &Socket, family: u16, command: u8, attributes: &[u8]) -> io::Resu
 
 fn request(family: u16, command: u8, attributes: &[u8]) -> Vec<u8> {
     let length = NLMSG_HEADER + GENL_HEADER + attributes.len();
-    let length = u32::try_from(length).expect("a request of a few hundred bytes");
+    let length = u32::try_from(length).expect("a request has a few hundred bytes");
     let mut message = Vec::new();
     message.extend(length.to_ne_bytes());
     message.extend(family.to_ne_bytes());
@@ -124,7 +121,7 @@ fn request(family: u16, command: u8, attributes: &[u8]) -> Vec<u8> {
 }
 
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("attributes of a few hundred bytes");
+    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("an attribute has a few hundred bytes");
     let mut bytes = Vec::new();
     bytes.extend(length.to_ne_bytes());
     bytes.extend(kind.to_ne_bytes());
@@ -141,7 +138,7 @@ fn terminated(text: &str) -> Vec<u8> {
     [text.as_bytes(), b"\0"].concat()
 }
 
-/// The next message: its type, what follows its header, and what follows it.
+/// Splits off the first message: its type, its payload, and the bytes after it.
 fn split_message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
     let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
@@ -178,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_without_trust() {
+    fn parses_truncated_and_malformed_answers_without_panic() {
         let attributes = [attribute(2, b"ethtool\0"), attribute(1, &0x15_u16.to_ne_bytes())].concat();
         assert_eq!(find_u16(&attributes, 1), Some(0x15));
         assert_eq!(find_u16(&attributes, 9), None);
         for length in 0..attributes.len() {
             find_u16(&attributes[..length], 1);
         }
-        // An attribute that claims no length must not be read for ever.
+        // A length of 0 must not cause an endless loop.
         assert_eq!(find_u16(&[0; 64], 1), None);
 
         let message = request(0x15, 3, &attributes);

@@ -1,7 +1,7 @@
-//! `lab __probe`: tries the whole backend in a process of its own, and says as JSON how it went.
+//! `lab __probe`: tries the whole backend, and prints the result as JSON.
 //!
-//! In a process of its own, since a user namespace cannot be left again, and since on some systems everything up to the
-//! first privileged act succeeds: only a pair that really carries something proves that one can be had.
+//! It runs in a process of its own because a process cannot leave a user namespace. It ends with a TCP connection over the
+//! pair, because some systems allow the first steps and refuse a later one.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,65 +20,65 @@ use super::{
     may_create_namespaces,
 };
 
-/// How long a connection over the new pair may take. It takes a tenth of a millisecond; a lost first packet comes
-/// again after a second.
+/// Maximum time for a connection over the new pair. It takes a tenth of a millisecond, or a second if the first packet is
+/// lost.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
-/// What the probe found.
+/// The result of the probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Probe {
     /// The backend works.
     Works {
-        /// A user namespace of our own is needed (no root).
+        /// Whether the backend needs a user namespace, because the caller is not root.
         user_namespace: bool,
-        /// Both ends were up, by netlink, when the pair was handed over.
+        /// Whether both ends were up, according to netlink, when the pair was created.
         both_ends_up: bool,
-        /// Building the pair took this many microseconds.
+        /// Time to create the pair, µs.
         built_in_us: u64,
-        /// The first connection over it took this many microseconds.
+        /// Time of the first connection over the pair, µs.
         first_connect_us: u64,
-        /// ICMPv6 messages that either end has sent by then: neighbour solicitations, listener reports.
+        /// ICMPv6 messages sent by both ends: neighbour solicitations, listener reports.
         icmp6_sent: u64,
     },
     /// The kernel refused a step.
     Refused {
-        /// Which one.
+        /// The refused step.
         step: Step,
-        /// The kernel's error number, if it gave one.
+        /// The kernel's error number, if the error has one.
         errno: Option<i32>,
-        /// In words.
+        /// The error message.
         error: String,
     },
 }
 
-/// The hidden subcommand.
+/// Runs the hidden subcommand.
 pub(crate) fn main() -> anyhow::Result<()> {
-    set_pdeathsig(Signal::SIGKILL).context("asking to be killed with the lab")?;
-    let probe = try_it().unwrap_or_else(|refusal| Probe::Refused {
+    set_pdeathsig(Signal::SIGKILL).context("cannot set the parent-death signal")?;
+    let probe = probe().unwrap_or_else(|refusal| Probe::Refused {
         step: refusal.step,
         errno: refusal.error.raw_os_error(),
         error: refusal.error.to_string(),
     });
     let mut line = serde_json::to_string(&probe)?;
     line.push('\n');
-    io::stdout().write_all(line.as_bytes()).context("writing the outcome")
+    io::stdout().write_all(line.as_bytes()).context("cannot write the result")
 }
 
-/// Runs the probe in a child of the executable `lab`.
+/// Runs the probe as a child process of the executable `lab`.
 pub(crate) fn run(lab: &Path) -> anyhow::Result<Probe> {
     let output = Command::new(lab)
         .arg("__probe")
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("starting {} to probe for namespaces", lab.display()))?;
+        .with_context(|| format!("cannot start {} to probe for namespaces", lab.display()))?;
     serde_json::from_slice(&output.stdout).with_context(|| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("the probe for namespaces ended with {} and said {:?}", output.status, said.trim())
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        format!("the probe for namespaces ended with {}: {}", output.status, stderr.trim())
     })
 }
 
-fn try_it() -> Result<Probe, Refusal> {
+fn probe() -> Result<Probe, Refusal> {
     let user_namespace = !may_create_namespaces()?;
     if user_namespace {
         become_root_of_own_user_namespace()?;
@@ -87,7 +87,7 @@ fn try_it() -> Result<Probe, Refusal> {
     let pair = VethPair::build()?;
     let built_in = started.elapsed();
     let both_ends_up = both_ends_up(&pair).map_err(Refusal::at(Step::Links))?;
-    // As the capturer will, with ETH_P_ALL bound later: protocol 0 receives nothing.
+    // As the capturer opens it: for protocol 0, which receives nothing.
     pair.b
         .inside(|| Ok(socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?))
         .map_err(Refusal::at(Step::PacketSocket))?;
