@@ -1,4 +1,4 @@
-//! The capture file while it is written: hashed and counted on its way to the disk.
+//! The writer of the capture file, which hashes and counts what it writes.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,10 +6,10 @@ use std::io::{self, BufWriter, Write};
 use aws_lc_rs::digest::{Context, SHA256};
 use craft::pcap;
 
-/// Frames are collected in this much memory between flushes.
+/// Memory that collects frames between flushes.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A pcap file that knows its own hash, without being read again.
+/// A pcap file that is hashed while it is written, so that it need not be read again.
 pub(crate) struct CaptureFile {
     pcap: pcap::Writer<BufWriter<Hashed>>,
     snaplen: u32,
@@ -23,16 +23,16 @@ pub(crate) struct CaptureFile {
 pub(crate) struct Closed {
     /// SHA-256 of the whole file, 64 lower-case hex digits.
     pub(crate) sha256: String,
-    /// Its size.
+    /// Size of the file.
     pub(crate) bytes: u64,
-    /// Frames in it.
+    /// Number of frames.
     pub(crate) frames: u64,
-    /// Frames of which only a part is in it.
+    /// Number of frames that were cut.
     pub(crate) truncated_frames: u64,
 }
 
 impl CaptureFile {
-    /// Writes the header to an empty file.
+    /// Writes the file header to the empty `file`.
     pub(crate) fn new(file: File, link_type: u16, snaplen: u32) -> io::Result<Self> {
         let hashed = Hashed { file, hash: Context::new(&SHA256), bytes: 0 };
         let mut pcap = pcap::Writer::new(BufWriter::with_capacity(BUFFER_BYTES, hashed), link_type, snaplen)?;
@@ -40,7 +40,7 @@ impl CaptureFile {
         Ok(Self { pcap, snaplen, frames: 0, truncated_frames: 0, last: 0 })
     }
 
-    /// Adds one frame, cut to the snaplen.
+    /// Writes a frame, cut to the snaplen.
     pub(crate) fn record(&mut self, captured_at: u64, original_len: u32, bytes: &[u8]) -> io::Result<()> {
         self.pcap.write(captured_at, original_len, bytes)?;
         self.frames += 1;
@@ -51,22 +51,22 @@ impl CaptureFile {
         Ok(())
     }
 
-    /// Hands everything so far to the operating system: it survives this process.
+    /// Passes all frames to the operating system, so that they survive the death of this process.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.pcap.flush()
     }
 
-    /// Frames so far.
+    /// Number of frames so far.
     pub(crate) fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// The latest time any frame carries, ns since the Unix epoch; 0 before the first.
+    /// The latest capture time of all frames, ns since the Unix epoch; 0 without frames.
     pub(crate) fn last_captured_at(&self) -> u64 {
         self.last
     }
 
-    /// Writes everything to the disk itself, and closes the file.
+    /// Syncs the file to the disk and closes it.
     pub(crate) fn close(mut self) -> io::Result<Closed> {
         self.pcap.flush()?;
         let Hashed { file, hash, bytes } =
@@ -77,7 +77,7 @@ impl CaptureFile {
     }
 }
 
-/// A file of which every written byte is hashed and counted.
+/// A file that hashes and counts every byte written to it.
 struct Hashed {
     file: File,
     hash: Context,
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hash_size_and_counts_are_those_of_the_file() {
+    fn hash_size_and_counts_match_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pcap");
         let mut file = CaptureFile::new(File::create(&path).unwrap(), 1, 96).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_in_the_file_at_once_and_frames_after_a_flush() {
+    fn writes_the_header_at_once_and_frames_on_flush() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pcap");
         let mut file = CaptureFile::new(File::create(&path).unwrap(), 1, 96).unwrap();

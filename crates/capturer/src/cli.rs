@@ -8,41 +8,41 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use experiment::files::RunName;
 use experiment::{Backend, Experiment, RunId};
 
-/// Records packets to a pcap file and states in a manifest what was recorded.
+/// Records packets to a pcap file, and describes the capture in a manifest.
 ///
-/// SIGTERM or SIGINT ends a capture: it reads on until nothing has come for --quiet-ms, closes the file and finishes
-/// the manifest. Until then both carry `.partial` in their names and are readable. A flag wins over its variable.
+/// After SIGTERM or SIGINT the capturer drains until no frame has arrived for --quiet-ms, then closes the file and finishes
+/// the manifest. Until then both files have `.partial` in their names and can be read. A flag overrides its variable.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Say more on stderr; twice for still more.
+    /// Log more to stderr; twice for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Say nothing but errors.
+    /// Log errors only.
     #[arg(long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Capture from a network interface (Linux; root or CAP_NET_RAW).
+    /// Capture on a network interface (Linux; needs root or CAP_NET_RAW).
     Interface(InterfaceArgs),
-    /// Relay TCP connections and record what crosses (any system, no privilege).
+    /// Relay TCP connections and record them (any system, no privilege).
     Relay(RelayArgs),
-    /// Ask whether a capturer records: exit 0 when its ready file is there, 1 when not. For containers, whose images
-    /// hold no shell to ask with.
+    /// Check whether a capturer is recording: exit 0 if its ready file exists, else 1. For containers, whose images hold no
+    /// shell.
     Healthcheck(HealthcheckArgs),
 }
 
-/// What both vantages are told about the run.
+/// The flags of both vantages.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The experiment that is run: a variant's name, or isolation.
     #[arg(long = "variant", value_name = "EXPERIMENT", env = "CAPTURE_VARIANT")]
     pub(crate) experiment: Experiment,
-    /// Folder for the capture and its manifest; made if absent.
+    /// Folder for the capture and its manifest; created if missing.
     #[arg(long, value_name = "DIR", env = "CAPTURE_OUTPUT")]
     pub(crate) output: PathBuf,
     /// Stem of the file names [default: the experiment's name].
@@ -52,27 +52,27 @@ pub(crate) struct RunArgs {
     /// every frame.
     #[arg(long, env = "CAPTURE_PORT")]
     pub(crate) port: Option<u16>,
-    /// Bytes kept of each frame.
+    /// Maximum number of bytes kept of each frame.
     #[arg(long, default_value_t = craft::pcap::FULL_SNAPLEN, value_name = "BYTES", env = "CAPTURE_SNAPLEN",
           value_parser = clap::value_parser!(u32).range(64..=i64::from(craft::pcap::FULL_SNAPLEN)))]
     pub(crate) snaplen: u32,
-    /// 32 hex digits that the journals of the run carry too [default: fresh].
+    /// The run id, 32 hex digits, the same as in the journals [default: fresh].
     #[arg(long, value_name = "HEX", env = "RUN_ID")]
     pub(crate) run_id: Option<RunId>,
-    /// Write this file once packets are recorded.
+    /// File to write once the capturer is recording.
     #[arg(long, value_name = "FILE", env = READY_FILE)]
     pub(crate) ready_file: Option<PathBuf>,
-    /// File name of the key log the agents write, for the manifest.
+    /// File name of the agents' key log, for the manifest.
     #[arg(long, value_name = "NAME", env = "CAPTURE_KEY_LOG")]
     pub(crate) key_log: Option<String>,
-    /// After a signal, read on until nothing has come for this long.
+    /// After a signal, drain until no frame has arrived for this long.
     #[arg(long, default_value_t = 300, value_name = "MS", env = "CAPTURE_QUIET_MS",
           value_parser = clap::value_parser!(u32).range(..=60_000))]
     quiet_ms: u32,
 }
 
 impl RunArgs {
-    /// How long nothing must come before the end.
+    /// How long no frame may arrive before the capture ends.
     pub(crate) fn quiet(&self) -> Duration {
         Duration::from_millis(self.quiet_ms.into())
     }
@@ -80,16 +80,16 @@ impl RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InterfaceArgs {
-    /// The interface, as `ip link` names it.
+    /// Name of the interface, as in `ip link`.
     #[arg(long, value_name = "IF", env = "CAPTURE_INTERFACE")]
     pub(crate) interface: String,
-    /// Where the traffic runs: netns, relay or docker.
+    /// Environment of the traffic, for the manifest: netns, relay or docker.
     #[arg(long, env = "CAPTURE_BACKEND")]
     pub(crate) backend: Backend,
-    /// Take every frame, whatever its port.
+    /// Capture every frame, on any port.
     #[arg(long)]
     pub(crate) no_filter: bool,
-    /// Once the packet socket is open, become this user and group, who then own the files.
+    /// User and group to switch to once the packet socket is open; they own the files.
     #[cfg(target_os = "linux")]
     #[arg(long, value_name = "UID:GID", env = "CAPTURE_USER")]
     pub(crate) user: Option<crate::interface::privileges::Owner>,
@@ -99,13 +99,13 @@ pub(crate) struct InterfaceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RelayArgs {
-    /// Where agent-a connects to; port 0 takes a free one, which the ready file tells.
+    /// Address to listen on for agent-a; port 0 selects a free port, which the ready file contains.
     #[arg(long, value_name = "ADDR:PORT", env = "CAPTURE_LISTEN")]
     pub(crate) listen: SocketAddr,
-    /// Where agent-b listens.
+    /// Address of agent-b.
     #[arg(long, value_name = "ADDR:PORT", env = "CAPTURE_CONNECT")]
     pub(crate) connect: SocketAddr,
-    /// Where the traffic runs: netns, relay or docker.
+    /// Environment of the traffic, for the manifest: netns, relay or docker.
     #[arg(long, default_value_t = Backend::Relay, env = "CAPTURE_BACKEND")]
     pub(crate) backend: Backend,
     #[command(flatten)]
@@ -114,12 +114,12 @@ pub(crate) struct RelayArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthcheckArgs {
-    /// The capturer's own --ready-file.
+    /// The capturer's --ready-file.
     #[arg(long, value_name = "FILE", env = READY_FILE)]
     pub(crate) ready_file: PathBuf,
 }
 
-/// The same variable for the capturer and for who asks after it, so that a container needs to be told once.
+/// The capturer and its health check use the same variable, so that a container sets it once.
 const READY_FILE: &str = "CAPTURE_READY_FILE";
 
 #[cfg(test)]
@@ -129,12 +129,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn clap_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn wrong_values_are_refused_with_what_is_known() {
+    fn rejects_invalid_values_and_names_valid_ones() {
         let relay =
             ["capturer", "relay", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:1", "--output", "x"];
         let error = |extra: &[&str]| Cli::try_parse_from(relay.iter().chain(extra)).unwrap_err().to_string();

@@ -1,8 +1,7 @@
-//! Records packets to a pcap file, and states in a manifest what it recorded and what it may have missed.
+//! Records packets to a pcap file, and describes in a manifest what was recorded and what may be missing.
 //!
-//! Two vantages: `interface` takes frames from a network interface (Linux), `relay` stands between the agents as a TCP
-//! relay and builds the frames from the bytes that cross it (any operating system, no privilege). Neither looks into
-//! what it records.
+//! There are two vantages: `interface` captures frames on a network interface (Linux); `relay` is a TCP relay between the
+//! agents that builds frames from the bytes that pass through it (any system, no privilege). Neither parses payloads.
 
 mod capture_file;
 mod cli;
@@ -28,7 +27,7 @@ fn main() -> ExitCode {
         Command::Interface(args) => interface::run(args),
         #[cfg(not(target_os = "linux"))]
         Command::Interface(args) => Err(anyhow::anyhow!(
-            "interface {}: this system has no Linux packet sockets; `capturer relay` records on any system",
+            "cannot capture on interface {}: packet sockets need Linux; use `capturer relay`, which works on any system",
             args.interface
         )),
         Command::Relay(args) => relay::run(args),
@@ -43,11 +42,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Only whether the file is there is asked, since it is readable by its owner alone, and in a container the question
-/// comes from a root without the right to override that.
+/// Checks only that the file exists. Only its owner may read it, and a container's health check runs as a root without the
+/// capability to override that.
 fn healthcheck(args: &HealthcheckArgs) -> anyhow::Result<()> {
     let path = &args.ready_file;
-    std::fs::symlink_metadata(path).with_context(|| format!("not recording: {}", path.display()))?;
+    std::fs::symlink_metadata(path)
+        .with_context(|| format!("not recording: no ready file {}", path.display()))?;
     Ok(())
 }
 

@@ -1,14 +1,15 @@
-//! One capture from its first file to its last: `.partial` files, readiness, the finished pair.
+//! The files of one capture: the `.partial` pair, the ready file, the finished pair.
 //!
 //! ```text
-//! begin    NAME.partial.pcap (header only), NAME.partial.manifest.json (finished: false)
-//! ready    the ready file; packets may come
-//! finish   NAME.pcap synced and renamed, NAME.manifest.json written, the partial manifest removed
+//! begin    creates NAME.partial.pcap (header only) and NAME.partial.manifest.json (finished: false)
+//! ready    writes the ready file; packets are recorded from here on
+//! finish   syncs and renames NAME.pcap, writes NAME.manifest.json, removes the partial manifest
 //! ```
-//! Whatever kills the process in between leaves the partial pair.
+//! A process that is killed in between leaves the partial pair behind.
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -22,27 +23,27 @@ use serde_json::Value;
 use crate::capture_file::CaptureFile;
 use crate::cli::RunArgs;
 
-/// What a vantage knows about its capture before the first frame.
+/// A vantage's description of its capture, known before the first frame.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) backend: Backend,
     pub(crate) vantage: Vantage,
     pub(crate) interface: Option<String>,
     pub(crate) link_type: u16,
-    /// In tcpdump's words; empty for everything.
+    /// The kernel filter in tcpdump's syntax; empty if every frame is captured.
     pub(crate) filter: String,
-    /// agent-b's port as it stands in the frames.
+    /// The server's port in the captured frames.
     pub(crate) port: u16,
 }
 
-/// What was left to the network card in one frame.
+/// What the network stack left to the network card in one frame.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Offloads {
     pub(crate) unfinished_checksum: bool,
     pub(crate) segmentation: bool,
 }
 
-/// A capture under way.
+/// A capture in progress.
 pub(crate) struct Session {
     files: RunFiles,
     manifest: Manifest,
@@ -51,7 +52,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Makes the folder and the partial pair.
+    /// Creates the folder and the partial pair.
     pub(crate) fn begin(args: &RunArgs, start: Start) -> anyhow::Result<Self> {
         let name = match &args.name {
             Some(name) => name.clone(),
@@ -59,62 +60,20 @@ impl Session {
         };
         let files = RunFiles::new(&args.output, name);
         fs::create_dir_all(files.directory())
-            .with_context(|| format!("make folder {}", files.directory().display()))?;
-        // A ready file of an earlier run would say ready too soon.
+            .with_context(|| format!("cannot create the folder {}", files.directory().display()))?;
         if let Some(path) = &args.ready_file {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("remove the old {}", path.display()));
-                }
-                _ => {}
-            }
+            remove_stale_ready_file(path)?;
         }
 
         let partial = files.path(&files.partial_capture());
         let file = CaptureFile::new(create_private(&partial)?, start.link_type, args.snaplen)
-            .with_context(|| format!("write {}", partial.display()))?;
-        let manifest = Manifest {
-            schema: manifest::SCHEMA.to_owned(),
-            run_id: args.run_id.clone().map_or_else(RunId::fresh, Ok)?,
-            name: files.name().to_owned(),
-            variant: VariantRecord::new(args.experiment, start.port),
-            backend: start.backend,
-            vantage: start.vantage,
-            interface: start.interface,
-            link_type: start.link_type.into(),
-            capture: CaptureRecord {
-                file: files.partial_capture(),
-                sha256: None,
-                frames: None,
-                bytes: None,
-                kernel_drops: None,
-                snaplen: args.snaplen,
-                filter: start.filter,
-                truncated_frames: 0,
-                unfinished_checksums: 0,
-                segmentation_offload_frames: 0,
-            },
-            started_at_unix_ns: unix_ns(),
-            ended_at_unix_ns: None,
-            finished: false,
-            journals: match args.experiment {
-                Experiment::Comparison(_) => vec![files.journal_a(), files.journal_b()],
-                // `isolation.json` names the box journals, for all captures of the run.
-                Experiment::Isolation => Vec::new(),
-            },
-            key_log: args.key_log.clone(),
-            decoys: random::decoys()?,
-            program: ProgramRecord {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
-            expected_verdict: args.experiment.expected_verdict(),
-        };
+            .with_context(|| format!("cannot write {}", partial.display()))?;
+        let manifest = unfinished_manifest(args, start, &files)?;
         manifest.write(&files.path(&files.partial_manifest()))?;
         Ok(Self { files, manifest, file, ready_file: args.ready_file.clone() })
     }
 
-    /// Says, in the ready file and on stderr, that whatever comes from now on is recorded.
+    /// Reports, in the ready file and in the log, that packets are recorded from now on.
     pub(crate) fn ready(&self, what: &Value) -> anyhow::Result<()> {
         if let Some(path) = &self.ready_file {
             write_private(path, format!("{what}\n").as_bytes())?;
@@ -126,29 +85,30 @@ impl Session {
         Ok(())
     }
 
-    /// Adds one frame: when it was captured (ns since the Unix epoch), its length on the wire, its bytes.
+    /// Records a frame: its capture time (ns since the Unix epoch), its length on the network, its bytes.
     pub(crate) fn record(&mut self, captured_at: u64, original_len: u32, bytes: &[u8]) -> anyhow::Result<()> {
         self.file.record(captured_at, original_len, bytes).with_context(|| self.cannot_write())
     }
 
-    /// Counts what a frame left to the network card.
+    /// Counts the offloads of a frame.
     pub(crate) fn count(&mut self, offloads: Offloads) {
         self.manifest.capture.unfinished_checksums += u64::from(offloads.unfinished_checksum);
         self.manifest.capture.segmentation_offload_frames += u64::from(offloads.segmentation);
     }
 
-    /// Hands every frame so far to the operating system: it survives this process.
+    /// Passes all frames to the operating system, so that they survive the death of this process.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         self.file.flush().with_context(|| self.cannot_write())
     }
 
-    /// Closes the capture in order. `kernel_drops` is what the kernel could not queue, if there is a kernel queue.
+    /// Closes the capture and finishes the manifest. `kernel_drops` counts the frames that did not fit into the kernel's
+    /// queue; `None` without such a queue.
     pub(crate) fn finish(self, kernel_drops: Option<u64>) -> anyhow::Result<()> {
         let Self { files, mut manifest, file, .. } = self;
         let partial = files.path(&files.partial_capture());
-        // Not before the last frame, even if the clock was set back.
+        // Not earlier than the last frame, even if the clock was set back.
         let ended_at = unix_ns().max(file.last_captured_at());
-        let closed = file.close().with_context(|| format!("close {}", partial.display()))?;
+        let closed = file.close().with_context(|| format!("cannot close {}", partial.display()))?;
         let finished = files.path(&files.capture());
         rename_durably(&partial, &finished)?;
 
@@ -164,23 +124,74 @@ impl Session {
         manifest.write(&files.path(&files.manifest()))?;
         let partial_manifest = files.path(&files.partial_manifest());
         fs::remove_file(&partial_manifest)
-            .with_context(|| format!("remove {}", partial_manifest.display()))?;
+            .with_context(|| format!("cannot remove {}", partial_manifest.display()))?;
 
         let (frames, bytes) = (closed.frames, closed.bytes);
         tracing::info!("{frames} frames, {bytes} bytes in {}", finished.display());
         if let Some(drops) = kernel_drops.filter(|&drops| drops > 0) {
-            tracing::warn!("the kernel dropped {drops} frames: this capture has holes");
+            tracing::warn!("the kernel dropped {drops} frames: the capture is not complete");
         }
         Ok(())
     }
 
     fn cannot_write(&self) -> String {
         let path = self.files.path(&self.files.partial_capture());
-        format!("write frame {} to {}", self.file.frames() + 1, path.display())
+        format!("cannot write frame {} to {}", self.file.frames() + 1, path.display())
     }
 }
 
-/// Now, ns since the Unix epoch; 0 for a clock before it.
+/// A ready file of an earlier run would report readiness too early.
+fn remove_stale_ready_file(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove the old ready file {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The manifest of a capture without frames.
+fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow::Result<Manifest> {
+    Ok(Manifest {
+        schema: manifest::SCHEMA.to_owned(),
+        run_id: args.run_id.clone().map_or_else(RunId::fresh, Ok)?,
+        name: files.name().to_owned(),
+        variant: VariantRecord::new(args.experiment, start.port),
+        backend: start.backend,
+        vantage: start.vantage,
+        interface: start.interface,
+        link_type: start.link_type.into(),
+        capture: CaptureRecord {
+            file: files.partial_capture(),
+            sha256: None,
+            frames: None,
+            bytes: None,
+            kernel_drops: None,
+            snaplen: args.snaplen,
+            filter: start.filter,
+            truncated_frames: 0,
+            unfinished_checksums: 0,
+            segmentation_offload_frames: 0,
+        },
+        started_at_unix_ns: unix_ns(),
+        ended_at_unix_ns: None,
+        finished: false,
+        journals: match args.experiment {
+            Experiment::Comparison(_) => vec![files.journal_a(), files.journal_b()],
+            // `isolation.json` names the box journals, for all captures of the run.
+            Experiment::Isolation => Vec::new(),
+        },
+        key_log: args.key_log.clone(),
+        decoys: random::decoys()?,
+        program: ProgramRecord {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        expected_verdict: args.experiment.expected_verdict(),
+    })
+}
+
+/// The time, ns since the Unix epoch; 0 if the clock is set before it.
 pub(crate) fn unix_ns() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! The capturer as a container runs it: told everything by its environment, and asked by its own health check.
+//! The capturer as a container runs it: with its flags in the environment, and with its health check.
 #![cfg(unix)]
 
 use std::fs;
@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// Far more than anything here takes; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any operation here; only a hang reaches it.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capturer"));
@@ -34,7 +34,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn everything_can_be_told_by_the_environment() {
+fn reads_every_flag_from_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let ready_file = folder.path().join("ready");
     assert_eq!(healthcheck(&ready_file).status.code(), Some(1), "before it records");
@@ -53,10 +53,10 @@ fn everything_can_be_told_by_the_environment() {
         ("RUN_ID", "00112233445566778899aabbccddeeff"),
     ];
     let mut running = Running(program(&["--quiet", "relay"], &environment).spawn().unwrap());
-    let began = Instant::now();
+    let started = Instant::now();
     while !healthcheck(&ready_file).status.success() {
-        assert!(running.0.try_wait().unwrap().is_none(), "it ended before it was ready");
-        assert!(began.elapsed() < PATIENCE, "it never got ready");
+        assert!(running.0.try_wait().unwrap().is_none(), "the capturer exited before it was ready");
+        assert!(started.elapsed() < DEADLINE, "the capturer did not become ready");
         std::thread::sleep(Duration::from_millis(10));
     }
     kill(Pid::from_raw(running.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
@@ -74,7 +74,7 @@ fn everything_can_be_told_by_the_environment() {
 }
 
 #[test]
-fn a_flag_wins_over_its_variable() {
+fn a_flag_overrides_its_variable() {
     let folder = tempfile::tempdir().unwrap();
     let there = folder.path().join("there");
     fs::write(&there, "{}\n").unwrap();
@@ -87,11 +87,13 @@ fn a_flag_wins_over_its_variable() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_the_name_of_the_file_or_variable() {
+fn errors_name_the_file_or_variable() {
     let absent = Path::new("/no/such/ready");
     let unhealthy = healthcheck(absent);
     assert_eq!(unhealthy.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&unhealthy.stderr).contains("not recording: /no/such/ready"));
+    assert!(
+        String::from_utf8_lossy(&unhealthy.stderr).contains("not recording: no ready file /no/such/ready")
+    );
 
     let missing = program(&["healthcheck"], &[]).output().unwrap();
     assert_eq!(missing.status.code(), Some(2));

@@ -1,5 +1,5 @@
-//! The packet socket end to end, in network namespaces of its own: each test runs itself once more inside a fresh user
-//! and network namespace, where it may capture and where no other traffic is.
+//! The packet socket end to end. Each test runs itself again in a fresh user and network namespace, where it may capture and
+//! where there is no other traffic.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -22,22 +22,22 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, send, 
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 
-use common::{Capture, Capturer, PATIENCE, pattern, said, skip, wait_until};
+use common::{Capture, Capturer, DEADLINE, pattern, sent_by, skip, wait_until};
 
 const INSIDE: &str = "CAPTURER_TEST_INSIDE";
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 
-/// Whether this is the run inside the namespace. Outside, it makes that run and says false.
+/// Whether this is the run inside the namespace. Outside, starts that run and returns false.
 fn inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    // As root a network namespace is enough, where user namespaces are refused.
+    // Where user namespaces are refused, root needs only a network namespace.
     let Some(kind) = ["-Urn", "-n"].into_iter().find(|kind| {
         Command::new("unshare").args([kind, "true"]).output().is_ok_and(|output| output.status.success())
     }) else {
-        skip("no network namespaces here (`unshare -Urn true` fails)");
+        skip("network namespaces do not work on this machine (`unshare -Urn true` fails)");
         return false;
     };
     let output = Command::new("unshare")
@@ -56,7 +56,7 @@ fn inside(test: &str) -> bool {
     false
 }
 
-/// A conversation over loopback on `port`; what was sent each way. Returns the client's address.
+/// Sends `up` and `down` over loopback on `port`; returns the client's address.
 fn talk_over_loopback(port: u16, up: &[u8], down: &[u8]) -> SocketAddr {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     converse(&server, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), up, down)
@@ -71,7 +71,7 @@ fn converse(server: &TcpListener, address: SocketAddr, up: &[u8], down: &[u8]) -
 
 fn answer(server: &TcpListener, up: &[u8], down: &[u8]) {
     let mut socket = server.accept().unwrap().0;
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut got = vec![0; up.len()];
     socket.read_exact(&mut got).unwrap();
     assert!(got == up);
@@ -80,8 +80,8 @@ fn answer(server: &TcpListener, up: &[u8], down: &[u8]) {
 }
 
 fn ask(address: SocketAddr, up: &[u8], down: &[u8]) -> SocketAddr {
-    let mut socket = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.write_all(up).unwrap();
     let mut got = vec![0; down.len()];
     socket.read_exact(&mut got).unwrap();
@@ -117,14 +117,18 @@ fn loopback_is_captured_once_and_other_ports_are_not() {
     assert_eq!(connections.len(), 1, "the other port is filtered");
     let connection = &connections[0];
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, 8000));
-    assert!(said(connection, client) == sent);
-    assert!(said(connection, server) == received);
+    assert!(sent_by(connection, client) == sent);
+    assert!(sent_by(connection, server) == received);
     assert_eq!(connection[0].flags, "S");
-    // Sent again by TCP it would have another IP identification.
+    // A retransmission would have another IP identification.
     let different: BTreeSet<_> = capture.frames.iter().map(|frame| &frame.bytes).collect();
-    assert_eq!(different.len(), capture.frames.len(), "every frame once, not as sent and as received");
+    assert_eq!(
+        different.len(),
+        capture.frames.len(),
+        "each frame is captured once, not as sent and as received"
+    );
 
-    // Loopback leaves every checksum and the cutting into segments to hardware that it does not have.
+    // Loopback leaves checksums and segmentation to hardware that it does not have.
     let false_sums = connection.iter().filter(|segment| !segment.checksums_true).count();
     assert!(false_sums > 0);
     let unfinished = manifest["capture"]["unfinished_checksums"].as_u64().unwrap();
@@ -134,8 +138,8 @@ fn loopback_is_captured_once_and_other_ports_are_not() {
 }
 
 #[test]
-fn without_a_filter_everything_is_taken() {
-    if !inside("without_a_filter_everything_is_taken") {
+fn captures_every_port_without_a_filter() {
+    if !inside("captures_every_port_without_a_filter") {
         return;
     }
     up("lo", None);
@@ -175,8 +179,8 @@ fn a_short_snaplen_keeps_the_original_length() {
 }
 
 #[test]
-fn killed_it_leaves_a_readable_partial_pair() {
-    if !inside("killed_it_leaves_a_readable_partial_pair") {
+fn a_killed_capturer_leaves_a_readable_partial_pair() {
+    if !inside("a_killed_capturer_leaves_a_readable_partial_pair") {
         return;
     }
     up("lo", None);
@@ -186,7 +190,7 @@ fn killed_it_leaves_a_readable_partial_pair() {
     let sent = pattern(30_000, 4);
     let client = talk_over_loopback(8000, &sent, b"two");
     let read = |capturer: &Capturer| Capture::read(&fs::read(capturer.path("http.partial.pcap")).unwrap());
-    // An idle capturer has written everything down.
+    // An idle capturer has written all frames.
     wait_until("the frames", || {
         read(&capturer)
             .connections()
@@ -197,7 +201,7 @@ fn killed_it_leaves_a_readable_partial_pair() {
     assert!(!capturer.wait().success());
     capturer.only_files_are(&["http.partial.manifest.json", "http.partial.pcap"]);
     assert_eq!(capturer.manifest("http.partial.manifest.json")["finished"], false);
-    assert!(said(&read(&capturer).connections()[0], client) == sent);
+    assert!(sent_by(&read(&capturer).connections()[0], client) == sent);
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn a_stopped_capturer_counts_what_the_kernel_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let capturer = Capturer::start("interface", folder.path(), &["--interface", "lo", "--backend", "netns"]);
     capturer.signal(Signal::SIGSTOP);
-    // More than the ring holds, with nobody reading it.
+    // More than the ring holds, while no program reads it.
     let sent = pattern(40 << 20, 5);
     talk_over_loopback(8000, &sent, b"two");
     capturer.signal(Signal::SIGCONT);
@@ -217,12 +221,12 @@ fn a_stopped_capturer_counts_what_the_kernel_dropped() {
     assert!(manifest["capture"]["kernel_drops"].as_u64().unwrap() > 0);
     let payload: usize = capture.segments().iter().map(|segment| segment.payload.len()).sum();
     assert!(payload < sent.len());
-    assert!(payload > 8 << 20, "the ring's worth is kept: {payload}");
+    assert!(payload > 8 << 20, "the capture holds the content of the ring: {payload}");
 }
 
 #[test]
-fn an_interface_set_down_ends_the_capture_in_order() {
-    if !inside("an_interface_set_down_ends_the_capture_in_order") {
+fn the_capture_ends_in_order_when_the_interface_goes_down() {
+    if !inside("the_capture_ends_in_order_when_the_interface_goes_down") {
         return;
     }
     up("lo", None);
@@ -243,7 +247,7 @@ fn an_interface_set_down_ends_the_capture_in_order() {
                 handle.link().set(LinkUnspec::new_with_index(index).down().build()).execute().await.unwrap();
             }
         });
-        assert!(capturer.wait().success(), "no signal, no error: the end");
+        assert!(capturer.wait().success(), "the capture ends without a signal and without an error");
         let (capture, _) = capturer.finished();
         assert_eq!(capture.connections().len(), 1);
         if !vanish {
@@ -276,14 +280,14 @@ fn a_veth_pair_is_captured_both_ways() {
     assert_eq!(client.ip(), IpAddr::V4(THERE));
     let connections = capture.connections();
     assert_eq!(connections.len(), 1);
-    assert!(said(&connections[0], client) == sent, "received frames");
-    assert!(said(&connections[0], (HERE, 8000).into()) == received, "sent frames");
+    assert!(sent_by(&connections[0], client) == sent, "received frames");
+    assert!(sent_by(&connections[0], (HERE, 8000).into()) == received, "sent frames");
 }
 
-/// The kernel takes the outer tag out of a received frame and leaves it in one that is sent; the file has it in both.
+/// The kernel removes the outer tag of a received frame but not of a sent one; the capture holds the tag in both.
 #[test]
-fn vlan_tags_are_where_they_were_on_the_wire() {
-    if !inside("vlan_tags_are_where_they_were_on_the_wire") {
+fn restores_vlan_tags() {
+    if !inside("restores_vlan_tags") {
         return;
     }
     up("lo", None);
@@ -323,7 +327,7 @@ fn frame(tags: &[Vlan], port: u16, payload: usize) -> Vec<u8> {
     bytes
 }
 
-/// Sends frames as they are.
+/// Sends raw frames.
 fn inject(interface: &str, frames: &[Vec<u8>]) {
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), None).unwrap();
     let address = getifaddrs()
@@ -338,8 +342,8 @@ fn inject(interface: &str, frames: &[Vec<u8>]) {
 }
 
 #[test]
-fn an_unusable_interface_is_refused_by_name() {
-    if !inside("an_unusable_interface_is_refused_by_name") {
+fn rejects_an_unusable_interface_by_name() {
+    if !inside("rejects_an_unusable_interface_by_name") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -363,10 +367,10 @@ fn an_unusable_interface_is_refused_by_name() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains(&format!("interface {interface}")) && stderr.contains(reason), "{stderr}");
     }
-    assert!(!folder.path().join("out").exists(), "nothing is made before the interface is known");
+    assert!(!folder.path().join("out").exists(), "no folder is created for an unusable interface");
 }
 
-/// A second network namespace, alive as long as its thread.
+/// Another network namespace, which exists as long as its thread.
 struct Namespace {
     jobs: Option<mpsc::Sender<Box<dyn FnOnce() + Send>>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -387,7 +391,7 @@ impl Namespace {
         Self { jobs: Some(jobs), thread: Some(thread), file: file.recv().unwrap() }
     }
 
-    /// Runs `there` in it and `here` outside, at once; the result of `there`.
+    /// Runs `there` inside and `here` outside at the same time; returns the result of `there`.
     fn run<T: Send + 'static>(&self, there: impl FnOnce() -> T + Send + 'static, here: impl FnOnce()) -> T {
         let (done, result) = mpsc::channel();
         self.jobs.as_ref().unwrap().send(Box::new(move || done.send(there()).unwrap())).unwrap();
@@ -428,13 +432,13 @@ async fn index_of(handle: &Handle, interface: &str) -> u32 {
     links.try_next().await.unwrap().unwrap().header.index
 }
 
-/// One conversation with the kernel, in the namespace of the calling thread.
-fn netlink(talk: impl AsyncFnOnce(Handle)) {
+/// Runs `requests` on a netlink socket in the namespace of the calling thread.
+fn netlink(requests: impl AsyncFnOnce(Handle)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().unwrap();
         let connection = tokio::spawn(connection);
-        talk(handle).await;
+        requests(handle).await;
         connection.abort();
     });
 }

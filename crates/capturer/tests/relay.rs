@@ -1,4 +1,4 @@
-//! The relay end to end: real sockets on both sides, the capture read by other people's code.
+//! The relay end to end: real sockets on both sides, and the capture parsed by other crates.
 #![cfg(unix)]
 
 mod common;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use common::{Capture, Capturer, PATIENCE, Segment, is_reset, pattern, said, skip, wait_until};
+use common::{Capture, Capturer, DEADLINE, Segment, is_reset, pattern, sent_by, skip, wait_until};
 
 fn loopback() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
@@ -28,17 +28,18 @@ fn relay(folder: &std::path::Path, server: &TcpListener, args: &[&str]) -> Captu
 
 fn dial(capturer: &Capturer) -> TcpStream {
     let socket = TcpStream::connect(capturer.address()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket
 }
 
 fn accept(server: &TcpListener) -> TcpStream {
     let socket = server.accept().unwrap().0;
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket
 }
 
-/// Every claim a built connection makes: handshake first, true checksums, numbers without holes, nothing after the end.
+/// Checks the frames of a connection: handshake first, correct checksums, sequence numbers without holes, nothing after the
+/// end.
 fn check(connection: &[Segment], client: SocketAddr, server: SocketAddr) {
     let flags: Vec<_> = connection.iter().map(|segment| segment.flags.as_str()).collect();
     assert_eq!(flags[..3], ["S", "SA", "A"], "{flags:?}");
@@ -64,7 +65,7 @@ fn flags(connection: &[Segment], from: SocketAddr) -> Vec<&str> {
 }
 
 #[test]
-fn what_crosses_is_what_is_recorded() {
+fn records_exactly_the_relayed_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
     let run_id = "00112233445566778899aabbccddeeff";
@@ -113,8 +114,8 @@ fn what_crosses_is_what_is_recorded() {
     assert_eq!(connections.len(), 1);
     let connection = &connections[0];
     check(connection, client, address);
-    assert!(said(connection, client) == up);
-    assert!(said(connection, address) == down);
+    assert!(sent_by(connection, client) == up);
+    assert!(sent_by(connection, address) == down);
     assert!(connection.iter().all(|segment| segment.payload.len() <= 1460));
     assert!(connection.iter().any(|segment| segment.payload.len() == 1460));
     assert_eq!(flags(connection, client).iter().filter(|f| f.contains('F')).count(), 1);
@@ -123,7 +124,7 @@ fn what_crosses_is_what_is_recorded() {
 }
 
 #[test]
-fn a_half_close_stays_half() {
+fn a_half_close_is_relayed_as_a_half_close() {
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
     let capturer = relay(folder.path(), &server, &[]);
@@ -153,7 +154,7 @@ fn a_half_close_stays_half() {
 }
 
 #[test]
-fn a_reset_is_recorded_and_passed_on() {
+fn a_reset_is_recorded_and_relayed() {
     for by_client in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let server = loopback();
@@ -165,7 +166,7 @@ fn a_reset_is_recorded_and_passed_on() {
         here.write_all(b"first").unwrap();
         there.read_exact(&mut [0; 5]).unwrap();
 
-        // Closing with unread bytes in the socket resets (RFC 1122, 4.2.2.13): send them, and see them arrive.
+        // Closing a socket with unread bytes resets the connection (RFC 1122 §4.2.2.13).
         let (resetting, mut other) = if by_client { (here, there) } else { (there, here) };
         other.write_all(b"unread").unwrap();
         let mut peeked = [0; 6];
@@ -185,7 +186,7 @@ fn a_reset_is_recorded_and_passed_on() {
 }
 
 #[test]
-fn an_absent_server_shows_as_a_reset() {
+fn an_unreachable_server_resets_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
     let capturer = relay(folder.path(), &server, &[]);
@@ -200,7 +201,7 @@ fn an_absent_server_shows_as_a_reset() {
 }
 
 #[test]
-fn many_connections_at_once_are_kept_apart() {
+fn keeps_simultaneous_connections_apart() {
     const CONNECTIONS: u32 = 40;
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
@@ -232,22 +233,22 @@ fn many_connections_at_once_are_kept_apart() {
             })
         })
         .collect();
-    let told: Vec<_> = talks.into_iter().map(|talk| talk.join().unwrap()).collect();
+    let exchanged: Vec<_> = talks.into_iter().map(|talk| talk.join().unwrap()).collect();
     echoing.join().unwrap();
 
     let (capture, _) = capturer.finish();
     let connections = capture.connections();
     assert_eq!(connections.len(), CONNECTIONS as usize);
-    for (client, sent) in told {
+    for (client, sent) in exchanged {
         let connection = connections.iter().find(|connection| connection[0].from == client).unwrap();
         check(connection, client, address);
-        assert!(said(connection, client) == sent);
-        assert!(said(connection, address) == sent);
+        assert!(sent_by(connection, client) == sent);
+        assert!(sent_by(connection, address) == sent);
     }
 }
 
 #[test]
-fn ipv6_loopback_is_told_as_ipv6() {
+fn records_ipv6_connections_as_ipv6() {
     let Ok(server) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
         return skip("no IPv6 loopback");
     };
@@ -265,12 +266,12 @@ fn ipv6_loopback_is_told_as_ipv6() {
     let (capture, _) = capturer.finish();
     let connection = &capture.connections()[0];
     check(connection, client, address);
-    assert!(said(connection, client) == sent);
+    assert!(sent_by(connection, client) == sent);
     assert!(connection.iter().any(|segment| segment.payload.len() == 1440), "the MSS leaves room for IPv6");
 }
 
 #[test]
-fn a_short_snaplen_cuts_frames_and_says_so() {
+fn a_short_snaplen_cuts_frames_and_counts_them() {
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
     let capturer = relay(folder.path(), &server, &["--snaplen", "96"]);
@@ -286,13 +287,13 @@ fn a_short_snaplen_cuts_frames_and_says_so() {
     assert_eq!(manifest["capture"]["truncated_frames"], cut.len());
     assert_eq!(manifest["capture"]["snaplen"], 96);
     let whole: u32 = cut.iter().map(|frame| frame.original_len - 54).sum();
-    assert_eq!(whole, 1000, "the original lengths tell of every byte");
+    assert_eq!(whole, 1000, "the original lengths cover every byte");
     assert!(cut.iter().all(|frame| frame.bytes.len() == 96));
 }
 
-/// Nothing may cross unrecorded: what a peer has received is in the file, even if the relay is killed that instant.
+/// No byte passes unrecorded: what a peer has received is in the file, even if the relay is killed at that moment.
 #[test]
-fn killed_it_leaves_everything_that_had_crossed() {
+fn a_killed_relay_leaves_every_byte_that_passed() {
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
     let mut capturer = relay(folder.path(), &server, &[]);
@@ -322,12 +323,12 @@ fn killed_it_leaves_everything_that_had_crossed() {
     let capture = Capture::read(&fs::read(capturer.path("http.partial.pcap")).unwrap());
     let connection = &capture.connections()[0];
     check(connection, client, address);
-    assert!(said(connection, client) == up);
-    assert!(said(connection, address) == down);
+    assert!(sent_by(connection, client) == up);
+    assert!(sent_by(connection, address) == down);
 }
 
 #[test]
-fn told_to_stop_it_carries_on_what_is_under_way() {
+fn keeps_relaying_during_the_drain() {
     let folder = tempfile::tempdir().unwrap();
     let server = loopback();
     let mut capturer = relay(folder.path(), &server, &["--quiet-ms", "400"]);
@@ -343,17 +344,20 @@ fn told_to_stop_it_carries_on_what_is_under_way() {
     here.read_exact(&mut [0; 5]).unwrap();
     let heard = Instant::now();
     assert!(capturer.wait().success());
-    assert!(heard.elapsed() >= Duration::from_millis(390), "quiet is counted from what came last");
+    assert!(heard.elapsed() >= Duration::from_millis(390), "the quiet time starts with the last byte");
 
     let (capture, _) = capturer.finished();
     let connection = &capture.connections()[0];
     check(connection, client, address);
-    assert_eq!(said(connection, address), b"after");
-    assert!(!connection.last().unwrap().flags.contains(['F', 'R']), "an end that did not happen is not told");
+    assert_eq!(sent_by(connection, address), b"after");
+    assert!(
+        !connection.last().unwrap().flags.contains(['F', 'R']),
+        "the capture holds no end that did not happen"
+    );
 }
 
 #[test]
-fn what_cannot_start_says_why_and_leaves_no_ready_file() {
+fn a_failed_start_reports_the_reason_and_leaves_no_ready_file() {
     let folder = tempfile::tempdir().unwrap();
     let taken = loopback();
     let ready = folder.path().join("ready");

@@ -1,17 +1,17 @@
-//! The kernel filter: `tcp port N` as a classic BPF program, so that other traffic never costs a copy.
+//! The kernel filter: `tcp port N` as a classic BPF program, so that the kernel does not copy other traffic.
 //!
-//! Written by hand and not compiled by libpcap, which cannot be linked statically and whose `tcp port N` loses frames
-//! that this one keeps: segments behind VLAN tags that are still in the frame, segments behind IPv6 extension headers,
-//! and later IP fragments. A later fragment carries no ports, so it is kept whatever connection it belongs to: a frame
-//! too many is noise, a frame too few is a hole in a stream that must be whole. For the same reason a chain of IPv6
-//! extension headers too long to be walked is kept.
+//! The program is assembled here and not compiled by libpcap, which cannot be linked statically, and whose `tcp port N`
+//! drops frames that this program keeps: segments behind VLAN tags in the frame, segments behind IPv6 extension headers, and
+//! later IP fragments. A later fragment has no ports, so it is kept for any connection: an additional frame does no harm, a
+//! missing frame is a hole in a stream. For the same reason the program keeps a frame whose chain of IPv6 extension headers
+//! is too long to walk.
 //!
-//! Tags that the kernel has taken out of the frame need no code: the filter sees the frame without them.
+//! VLAN tags that the kernel removes need no code: the filter sees the frame without them.
 //!
-//! The first half of the program finds where the IP header starts, as an offset in X on top of the link header's
-//! length; the second adds the IP header's own length to X, so that the ports stand at a fixed distance from it.
+//! The first half of the program computes in X the offset of the IP header, less the length of the link header. The second
+//! half adds the length of the IP header, so that the ports are at a fixed distance from X.
 
-/// One instruction, laid out as the kernel's `struct sock_filter`.
+/// An instruction with the fields of the kernel's `struct sock_filter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Instruction {
     pub(crate) code: u16,
@@ -20,22 +20,22 @@ pub(crate) struct Instruction {
     pub(crate) k: u32,
 }
 
-/// What stands before the IP header.
+/// The header before the IP header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// An Ethernet header, also what `lo` pretends to have.
+    /// Ethernet; `lo` has this header too.
     Ethernet,
-    /// Nothing: tunnels and point-to-point links.
+    /// None: tunnels and point-to-point links.
     RawIp,
 }
 
-/// VLAN tags in the frame that the filter looks behind; more do not occur outside of provider backbones.
+/// Maximum number of VLAN tags that the filter skips. More do not occur outside provider backbones.
 const VLAN_TAGS: u32 = 2;
 
-/// IPv6 extension headers that the filter walks. A longer chain is kept unread.
+/// Maximum number of IPv6 extension headers that the filter walks. It keeps frames with a longer chain.
 const EXTENSION_HEADERS: usize = 4;
 
-/// Accepts TCP segments from or to `port`, `snaplen` bytes of each.
+/// A program that accepts TCP segments from or to `port`, `snaplen` bytes of each.
 pub(crate) fn tcp_port(port: u16, framing: Framing, snaplen: u32) -> Vec<Instruction> {
     let mut asm = Assembler::default();
     let [v4, v6, ports, accept, reject] = asm.labels();
@@ -84,12 +84,12 @@ pub(crate) fn tcp_port(port: u16, framing: Framing, snaplen: u32) -> Vec<Instruc
     asm.finish()
 }
 
-/// Accepts every frame, `snaplen` bytes of each.
+/// A program that accepts every frame, `snaplen` bytes of each.
 pub(crate) fn everything(snaplen: u32) -> Vec<Instruction> {
     vec![Instruction { code: RET, jump_true: 0, jump_false: 0, k: snaplen }]
 }
 
-/// Leaves the length of the VLAN tags in X and goes on to the IP version's label.
+/// Loads the length of the VLAN tags into X, and jumps to the label of the IP version.
 fn ethernet(asm: &mut Assembler, v4: Label, v6: Label, reject: Label) {
     let [untagged] = asm.labels();
     asm.op(LDX_IMM, 0);
@@ -108,7 +108,7 @@ fn ethernet(asm: &mut Assembler, v4: Label, v6: Label, reject: Label) {
     asm.jump(JEQ, 0x86dd, To(v6), To(reject));
 }
 
-/// Walks the extension headers (RFC 8200, 4): X moves behind each, the accumulator holds the next header's number.
+/// Walks the extension headers (RFC 8200 §4): X moves past each, and the accumulator holds the next header's number.
 fn ipv6(asm: &mut Assembler, l3: u32, ports: Label, accept: Label, reject: Label) {
     let [fragment] = asm.labels();
     asm.op(LD_B_IND, l3 + IPV6_NEXT_HEADER);
@@ -188,7 +188,7 @@ enum Target {
 }
 use Target::{Next, To};
 
-/// Instructions with jumps to labels that are placed later; BPF jumps forward only.
+/// Assembles instructions with jumps to labels that are placed later. BPF jumps only forward.
 #[derive(Default)]
 struct Assembler {
     code: Vec<(u16, u32, Target, Target)>,
@@ -224,7 +224,7 @@ impl Assembler {
         };
         let instruction = |(at, &(code, k, if_true, if_false)): (usize, &(u16, u32, Target, Target))| {
             let jump_true = distance(at, if_true);
-            // An unconditional jump has its distance in k.
+            // An unconditional jump holds its distance in k.
             if code == JA {
                 return Instruction { code, jump_true: 0, jump_false: 0, k: u32::from(jump_true) };
             }
@@ -238,7 +238,7 @@ impl Assembler {
 mod tests {
     use super::*;
 
-    /// Runs a program as the kernel does: a load beyond the frame ends it with 0.
+    /// Runs a program as the kernel does: a load beyond the frame returns 0.
     fn run(program: &[Instruction], frame: &[u8]) -> u32 {
         let (mut a, mut x, mut memory, mut at) = (0_u32, 0_u32, [0_u32; 16], 0);
         loop {
@@ -303,7 +303,7 @@ mod tests {
         packet
     }
 
-    /// `headers`: number and bytes of each extension header, the next header number left to be filled in.
+    /// `headers`: number and bytes of each extension header, without the number of the next header.
     fn ipv6(headers: &[(u8, &[u8])], last: u8, source: u16, destination: u16) -> Vec<u8> {
         let mut packet = vec![0; 40];
         packet[0] = 0x60;
@@ -321,7 +321,7 @@ mod tests {
 
     const SNAPLEN: u32 = 262_144;
 
-    fn takes(frame: &[u8]) -> bool {
+    fn accepts(frame: &[u8]) -> bool {
         match run(&tcp_port(8000, Framing::Ethernet, SNAPLEN), frame) {
             0 => false,
             SNAPLEN => true,
@@ -330,59 +330,59 @@ mod tests {
     }
 
     #[test]
-    fn either_port_is_taken_and_others_are_not() {
+    fn accepts_the_port_on_either_side_and_no_other() {
         for options in [0, 4, 40] {
-            assert!(takes(&ethernet(&[], 0x0800, &ipv4(options, 6, 0x4000, 8000, 9))));
-            assert!(takes(&ethernet(&[], 0x0800, &ipv4(options, 6, 0, 9, 8000))));
-            assert!(!takes(&ethernet(&[], 0x0800, &ipv4(options, 6, 0, 8001, 7999))));
+            assert!(accepts(&ethernet(&[], 0x0800, &ipv4(options, 6, 0x4000, 8000, 9))));
+            assert!(accepts(&ethernet(&[], 0x0800, &ipv4(options, 6, 0, 9, 8000))));
+            assert!(!accepts(&ethernet(&[], 0x0800, &ipv4(options, 6, 0, 8001, 7999))));
         }
-        assert!(!takes(&ethernet(&[], 0x0800, &ipv4(0, 17, 0, 8000, 8000))), "UDP");
-        assert!(takes(&ethernet(&[], 0x86dd, &ipv6(&[], 6, 8000, 9))));
-        assert!(takes(&ethernet(&[], 0x86dd, &ipv6(&[], 6, 9, 8000))));
-        assert!(!takes(&ethernet(&[], 0x86dd, &ipv6(&[], 6, 9, 9))));
-        assert!(!takes(&ethernet(&[], 0x86dd, &ipv6(&[], 58, 8000, 8000))), "ICMPv6");
-        assert!(!takes(&ethernet(&[], 0x0806, &[0; 28])), "ARP");
+        assert!(!accepts(&ethernet(&[], 0x0800, &ipv4(0, 17, 0, 8000, 8000))), "UDP");
+        assert!(accepts(&ethernet(&[], 0x86dd, &ipv6(&[], 6, 8000, 9))));
+        assert!(accepts(&ethernet(&[], 0x86dd, &ipv6(&[], 6, 9, 8000))));
+        assert!(!accepts(&ethernet(&[], 0x86dd, &ipv6(&[], 6, 9, 9))));
+        assert!(!accepts(&ethernet(&[], 0x86dd, &ipv6(&[], 58, 8000, 8000))), "ICMPv6");
+        assert!(!accepts(&ethernet(&[], 0x0806, &[0; 28])), "ARP");
     }
 
     #[test]
-    fn tags_in_the_frame_are_looked_behind() {
+    fn finds_the_port_behind_vlan_tags() {
         for tags in [&[0x8100][..], &[0x88a8, 0x8100], &[0x9100, 0x8100]] {
-            assert!(takes(&ethernet(tags, 0x0800, &ipv4(4, 6, 0, 9, 8000))), "{tags:x?}");
-            assert!(takes(&ethernet(tags, 0x86dd, &ipv6(&[], 6, 8000, 9))), "{tags:x?}");
-            assert!(!takes(&ethernet(tags, 0x0800, &ipv4(4, 6, 0, 9, 8001))), "{tags:x?}");
+            assert!(accepts(&ethernet(tags, 0x0800, &ipv4(4, 6, 0, 9, 8000))), "{tags:x?}");
+            assert!(accepts(&ethernet(tags, 0x86dd, &ipv6(&[], 6, 8000, 9))), "{tags:x?}");
+            assert!(!accepts(&ethernet(tags, 0x0800, &ipv4(4, 6, 0, 9, 8001))), "{tags:x?}");
         }
     }
 
     #[test]
-    fn later_fragments_are_kept_first_ones_are_judged() {
-        assert!(takes(&ethernet(&[], 0x0800, &ipv4(0, 6, 185, 1, 2))));
-        assert!(!takes(&ethernet(&[], 0x0800, &ipv4(0, 17, 185, 1, 2))), "of UDP");
-        assert!(!takes(&ethernet(&[], 0x0800, &ipv4(0, 6, 0x2000, 1, 2))), "first, other port");
+    fn keeps_later_fragments_and_filters_first_ones() {
+        assert!(accepts(&ethernet(&[], 0x0800, &ipv4(0, 6, 185, 1, 2))));
+        assert!(!accepts(&ethernet(&[], 0x0800, &ipv4(0, 17, 185, 1, 2))), "of UDP");
+        assert!(!accepts(&ethernet(&[], 0x0800, &ipv4(0, 6, 0x2000, 1, 2))), "first, other port");
         let first = [0, 0, 0, 1, 0, 0, 0, 1];
         let later = [0, 0, 5, 0xa9, 0, 0, 0, 1];
-        assert!(takes(&ethernet(&[], 0x86dd, &ipv6(&[(44, &first)], 6, 9, 8000))));
-        assert!(!takes(&ethernet(&[], 0x86dd, &ipv6(&[(44, &first)], 6, 9, 9))));
-        assert!(takes(&ethernet(&[], 0x86dd, &ipv6(&[(44, &later)], 6, 9, 9))));
-        assert!(!takes(&ethernet(&[], 0x86dd, &ipv6(&[(44, &later)], 17, 9, 9))), "of UDP");
+        assert!(accepts(&ethernet(&[], 0x86dd, &ipv6(&[(44, &first)], 6, 9, 8000))));
+        assert!(!accepts(&ethernet(&[], 0x86dd, &ipv6(&[(44, &first)], 6, 9, 9))));
+        assert!(accepts(&ethernet(&[], 0x86dd, &ipv6(&[(44, &later)], 6, 9, 9))));
+        assert!(!accepts(&ethernet(&[], 0x86dd, &ipv6(&[(44, &later)], 17, 9, 9))), "of UDP");
     }
 
     #[test]
-    fn extension_headers_are_walked() {
+    fn finds_the_port_behind_extension_headers() {
         let short = [0; 8];
         let mut long = [0; 24];
         long[1] = 2;
         let hop = (0, &short[..]);
         let routing = (43, &long[..]);
         let options = (60, &long[..]);
-        assert!(takes(&ethernet(&[], 0x86dd, &ipv6(&[hop, routing, options], 6, 9, 8000))));
-        assert!(!takes(&ethernet(&[], 0x86dd, &ipv6(&[hop, routing, options], 6, 9, 8001))));
-        assert!(!takes(&ethernet(&[], 0x86dd, &ipv6(&[hop], 58, 8000, 8000))), "MLD");
+        assert!(accepts(&ethernet(&[], 0x86dd, &ipv6(&[hop, routing, options], 6, 9, 8000))));
+        assert!(!accepts(&ethernet(&[], 0x86dd, &ipv6(&[hop, routing, options], 6, 9, 8001))));
+        assert!(!accepts(&ethernet(&[], 0x86dd, &ipv6(&[hop], 58, 8000, 8000))), "MLD");
         let too_many = [hop, options, options, options, options];
-        assert!(takes(&ethernet(&[], 0x86dd, &ipv6(&too_many, 6, 9, 9))));
+        assert!(accepts(&ethernet(&[], 0x86dd, &ipv6(&too_many, 6, 9, 9))));
     }
 
     #[test]
-    fn raw_ip_is_told_by_its_version() {
+    fn recognises_raw_ip_by_its_version() {
         let program = tcp_port(8000, Framing::RawIp, 96);
         assert_eq!(run(&program, &ipv4(0, 6, 0, 9, 8000)), 96);
         assert_eq!(run(&program, &ipv6(&[], 6, 8000, 9)), 96);
@@ -391,17 +391,17 @@ mod tests {
     }
 
     #[test]
-    fn frames_cut_short_are_not_taken() {
+    fn rejects_frames_cut_before_the_ports() {
         let frame = ethernet(&[0x8100], 0x86dd, &ipv6(&[(0, &[0; 8])], 6, 9, 8000));
         let ports_end = frame.len() - 16;
         for len in 0..ports_end {
-            assert!(!takes(&frame[..len]), "{len}");
+            assert!(!accepts(&frame[..len]), "{len}");
         }
-        assert!(takes(&frame[..ports_end]));
+        assert!(accepts(&frame[..ports_end]));
     }
 
     #[test]
-    fn everything_is_everything() {
+    fn everything_accepts_an_empty_frame() {
         assert_eq!(run(&everything(96), &[]), 96);
     }
 }

@@ -1,19 +1,19 @@
-//! From what the kernel hands over to the bytes of the wire.
+//! Converts the kernel's packets to the frames on the network.
 
-/// A frame as the packet socket gives it.
+/// A frame as the packet socket delivers it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Packet<'a> {
-    /// Kernel time of receipt or sending, ns since the Unix epoch.
+    /// The kernel's time of reception or transmission, ns since the Unix epoch.
     pub(crate) captured_at: u64,
-    /// Length on the wire without a tag the kernel took out.
+    /// Length on the network, without the VLAN tag that the kernel removed.
     pub(crate) original_len: u32,
     /// The frame, cut to the snaplen.
     pub(crate) bytes: &'a [u8],
-    /// A VLAN tag the kernel took out of the frame.
+    /// The VLAN tag that the kernel removed from the frame.
     pub(crate) vlan: Option<VlanTag>,
-    /// What this host's stack has left to the network card.
+    /// The work that the network stack left to the network card.
     pub(crate) offload: Offload,
-    /// Sent by this host, not received.
+    /// Whether this host sent the frame.
     pub(crate) outgoing: bool,
 }
 
@@ -24,17 +24,17 @@ pub(crate) struct VlanTag {
     pub(crate) control: u16,
 }
 
-/// Work left to the network card, which therefore does not show in the frame.
+/// Work that the network stack left to the network card, and that is not done in the captured frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Offload {
-    /// The transport checksum is still to be filled in.
+    /// The transport checksum is not filled in.
     pub(crate) unfinished_checksum: bool,
-    /// The frame stands for several segments.
+    /// The frame combines several segments.
     pub(crate) segmentation: bool,
 }
 
 impl Offload {
-    /// Reads a `struct virtio_net_hdr` (linux/virtio_net.h): flags, then the kind of segmentation.
+    /// Parses a `struct virtio_net_hdr` (linux/virtio_net.h): flags, then the kind of segmentation.
     pub(crate) fn of_header(header: [u8; VNET_HEADER_LEN]) -> Self {
         const NEEDS_CHECKSUM: u8 = 1;
         const NO_SEGMENTATION: u8 = 0;
@@ -45,17 +45,16 @@ impl Offload {
     }
 }
 
-/// Length of `struct virtio_net_hdr` without the count of merged buffers, which packet sockets leave out.
+/// Length of `struct virtio_net_hdr` without the number of merged buffers, which packet sockets omit.
 pub(crate) const VNET_HEADER_LEN: usize = 10;
 
-/// Where a tag stands: behind the two Ethernet addresses.
+/// Offset of a tag: after the two Ethernet addresses.
 const TAG_OFFSET: usize = 12;
 const TAG_LEN: u32 = 4;
 
 impl<'a> Packet<'a> {
-    /// The frame as it crossed the wire and its length there: a tag the kernel took out is put back. `scratch` is where
-    /// that is done.
-    pub(crate) fn wire<'s>(&self, scratch: &'s mut Vec<u8>) -> (&'s [u8], u32)
+    /// The frame as it is on the network, and its length there. Inserts the tag that the kernel removed, in `scratch`.
+    pub(crate) fn on_wire<'s>(&self, scratch: &'s mut Vec<u8>) -> (&'s [u8], u32)
     where
         'a: 's,
     {
@@ -88,11 +87,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_goes_back_behind_the_addresses() {
+    fn inserts_the_tag_after_the_addresses() {
         let bytes: Vec<u8> = (0..20).collect();
         let tag = VlanTag { protocol: 0x8100, control: 0x0123 };
         let mut scratch = vec![9; 3];
-        let (wire, original_len) = packet(&bytes, Some(tag)).wire(&mut scratch);
+        let (wire, original_len) = packet(&bytes, Some(tag)).on_wire(&mut scratch);
         assert_eq!(wire[..12], bytes[..12]);
         assert_eq!(wire[12..16], [0x81, 0x00, 0x01, 0x23]);
         assert_eq!(wire[16..], bytes[12..]);
@@ -100,24 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn without_a_tag_nothing_is_copied() {
+    fn returns_the_frame_itself_without_a_tag() {
         let bytes = [7; 20];
         let mut scratch = Vec::new();
-        assert_eq!(packet(&bytes, None).wire(&mut scratch), (&bytes[..], 100));
+        assert_eq!(packet(&bytes, None).on_wire(&mut scratch), (&bytes[..], 100));
         let tag = VlanTag { protocol: 0x8100, control: 1 };
         assert_eq!(
-            packet(&bytes[..5], Some(tag)).wire(&mut scratch),
+            packet(&bytes[..5], Some(tag)).on_wire(&mut scratch),
             (&bytes[..5], 100),
             "cut before the tag"
         );
     }
 
     #[test]
-    fn the_offload_header_is_read() {
+    fn parses_the_offload_header() {
         let offload = |flags, kind| Offload::of_header([flags, kind, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(offload(0, 0), Offload::default());
         assert!(offload(1, 0).unfinished_checksum);
-        assert!(!offload(2, 0).unfinished_checksum, "checked already is not unfinished");
+        assert!(!offload(2, 0).unfinished_checksum, "the flag for a checked checksum does not count");
         assert!(offload(1, 1).segmentation);
         assert!(offload(0, 0x81).segmentation);
     }

@@ -1,7 +1,8 @@
-//! The vantage `interface`: what the kernel sees on a network interface.
+//! The vantage `interface`: the frames that the kernel captures on a network interface.
 //!
-//! In this order, so that no frame of another interface is ever queued and no right is kept longer than needed: open
-//! the packet socket for no protocol, filter, options, ring; become `--user`; create the files; bind; say ready.
+//! The order of the steps ensures that no frame of another interface is queued and no privilege is kept longer than needed:
+//! open the packet socket for no protocol; set filter, options and ring; become `--user`; create the files; bind; report
+//! readiness.
 
 mod filter;
 mod frame;
@@ -26,17 +27,16 @@ use crate::cli::InterfaceArgs;
 use crate::drain::Drain;
 use crate::session::{Offloads, Session, Start};
 
-/// Blocks read between two looks at the signals, so that a busy wire cannot keep the capturer from ending.
+/// Blocks read between two checks for signals, so that a busy interface cannot keep the capturer from ending.
 const BLOCKS_PER_TURN: usize = 8;
 
-/// The least time the wire must be quiet: a block the kernel has not handed over yet may hold frames for
-/// [`sys::BLOCK_TIMEOUT_MS`].
+/// Minimum quiet time of a drain: the kernel may hold frames in an unfinished block for [`sys::BLOCK_TIMEOUT_MS`].
 const QUIET_MIN: Duration = Duration::from_millis(3 * sys::BLOCK_TIMEOUT_MS as u64);
 
-/// Captures until it is told to stop or the interface is gone.
+/// Captures until a stop signal, or until the interface goes down or disappears.
 pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
-    // First of all: a signal that comes from now on waits to be read.
-    let stop = stop_signals().context("block SIGTERM and SIGINT")?;
+    // First, so that a signal from now on stays pending until it is read.
+    let stop = stop_signals().context("cannot block SIGTERM and SIGINT")?;
     let port = args.run.port.unwrap_or(args.run.experiment.port());
     let filtered = port != 0 && !args.no_filter;
 
@@ -55,16 +55,16 @@ pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
             port: if port == 0 { args.run.experiment.port() } else { port },
         },
     )?;
-    capture.socket.bind(index).with_context(|| format!("bind to interface {}", args.interface))?;
+    capture.socket.bind(index).with_context(|| format!("cannot bind to interface {}", args.interface))?;
     session.ready(&json!({ "interface": args.interface }))?;
 
     let quiet = args.run.quiet().max(QUIET_MIN);
-    capture.read_until_told(&stop, &mut session, quiet, &args.interface)?;
-    let drops = capture.socket.drops().context("read the kernel's drop counter")?;
+    capture.read_until_drained(&stop, &mut session, quiet, &args.interface)?;
+    let drops = capture.socket.drops().context("cannot read the kernel's drop counter")?;
     session.finish(Some(drops))
 }
 
-/// The socket with its ring, and what they have shown so far.
+/// The packet socket with its ring.
 struct Capture {
     // Before the socket: it is unmapped first.
     ring: Ring,
@@ -74,22 +74,21 @@ struct Capture {
 }
 
 impl Capture {
-    /// Everything that needs the right to capture, except for the binding. Tells the interface's index and link type
-    /// as well.
+    /// Does all that needs the privilege to capture, except for the bind. Also returns the interface's index and link type.
     fn open(args: &InterfaceArgs, port: Option<u16>) -> anyhow::Result<(Self, u32, u16)> {
         let name = args.interface.as_str();
         let mut socket = PacketSocket::open().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-                "no right to capture on interface {name}: {error}; it takes root or CAP_NET_RAW in the network \
-                 namespace of the interface (`capturer relay` needs no right at all)"
+                "cannot capture on interface {name}: {error}; run as root or with CAP_NET_RAW in the interface's \
+                 network namespace, or use `capturer relay`, which needs no privilege"
             ),
-            _ => anyhow::Error::new(error).context("open a packet socket"),
+            _ => anyhow::Error::new(error).context("cannot open a packet socket"),
         })?;
         let index = nix::net::if_::if_nametoindex(name).with_context(|| format!("interface {name}"))?;
         let c_name = CString::new(name).with_context(|| format!("interface {name:?}"))?;
         let (hardware, up) = socket.interface(&c_name).with_context(|| format!("interface {name}"))?;
         if !up {
-            bail!("interface {name} is down; set it up before capturing on it");
+            bail!("interface {name} is down; bring it up first (`ip link set {name} up`)");
         }
         let loopback = hardware == libc::ARPHRD_LOOPBACK;
         let (framing, link_type) = framing(hardware).with_context(|| {
@@ -101,77 +100,80 @@ impl Capture {
             Some(port) => filter::tcp_port(port, framing, snaplen),
             None => filter::everything(snaplen),
         };
-        socket.attach_filter(&program).context("attach the kernel filter")?;
-        socket.timestamp().context("ask for kernel timestamps")?;
+        socket.attach_filter(&program).context("cannot attach the kernel filter")?;
+        socket.timestamp().context("cannot enable kernel timestamps")?;
         if loopback && let Err(error) = socket.ignore_outgoing() {
-            tracing::debug!("outgoing frames are skipped here, the kernel cannot: {error}");
+            tracing::debug!("the kernel cannot leave out outgoing frames, so the capturer does: {error}");
         }
         if let Err(error) = socket.ask_for_offload_header() {
-            tracing::warn!("segmentation offload cannot be told on this kernel (PACKET_VNET_HDR): {error}");
+            tracing::warn!("this kernel does not report segmentation offload (PACKET_VNET_HDR): {error}");
         }
-        let ring = Ring::map(&socket).context("map the capture ring")?;
+        let ring = Ring::map(&socket).context("cannot map the capture ring")?;
         if ring.bytes() < sys::RING_BLOCKS * sys::BLOCK_BYTES {
-            tracing::warn!("memory is short: the capture ring has {} KiB only", ring.bytes() / 1024);
+            tracing::warn!("little memory: the capture ring has only {} KiB", ring.bytes() / 1024);
         }
         Ok((Self { ring, socket, skip_outgoing: loopback, scratch: Vec::new() }, index, link_type))
     }
 
-    /// Reads until a signal or the end of the interface, and then on until the wire is quiet.
-    fn read_until_told(
+    /// Reads until a signal or the end of the interface, and then until no frame arrives for a while.
+    fn read_until_drained(
         &mut self,
         stop: &SignalFd,
         session: &mut Session,
         quiet: Duration,
         interface: &str,
     ) -> anyhow::Result<()> {
-        let mut ending: Option<Drain> = None;
+        let mut draining: Option<Drain> = None;
         loop {
             let frames = self.read_blocks(session)?;
             if frames > 0 {
-                // What has been seen is in the file, even if the next thing that happens is kill -9.
+                // So that these frames survive a `kill -9`.
                 session.flush()?;
             }
-            let timeout = match &mut ending {
+            let timeout = match &mut draining {
                 None => PollTimeout::NONE,
-                Some(ending) => {
+                Some(drain) => {
                     let now = Instant::now();
                     if frames > 0 {
-                        ending.heard(now);
+                        drain.frame_arrived(now);
                     }
-                    match ending.left(now) {
+                    match drain.left(now) {
                         None => break,
-                        // Rounded up, or the last millisecond would be spent polling.
+                        // Rounded up, because `poll` would return at once in the last millisecond.
                         Some(left) => {
                             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
                         }
                     }
                 }
             };
-            let (packets, signals) = wait(&self.socket, stop, timeout).context("wait for packets")?;
-            if signals && let Some(signal) = stop.read_signal().context("read a signal")? {
-                tracing::debug!("signal {}: reading on until the wire is quiet", signal.ssi_signo);
-                ending.get_or_insert_with(|| Drain::begin(Instant::now(), quiet));
+            let (packets, signals) = wait(&self.socket, stop, timeout).context("cannot wait for packets")?;
+            if signals && let Some(signal) = stop.read_signal().context("cannot read a signal")? {
+                tracing::debug!("signal {}: draining until no frame arrives", signal.ssi_signo);
+                draining.get_or_insert_with(|| Drain::begin(Instant::now(), quiet));
             }
             if packets.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
-                match self.socket.take_error().context("ask the packet socket for its error")? {
+                match self.socket.take_error().context("cannot read the packet socket's error")? {
                     Some(error) if is_gone(&error) => {
-                        tracing::info!("interface {interface} is down or gone: the capture ends");
-                        ending.get_or_insert_with(|| Drain::begin(Instant::now(), QUIET_MIN));
+                        tracing::info!("interface {interface} went down or disappeared: the capture ends");
+                        draining.get_or_insert_with(|| Drain::begin(Instant::now(), QUIET_MIN));
                     }
                     Some(error) => {
-                        return Err(error).with_context(|| format!("capture on interface {interface}"));
+                        return Err(error)
+                            .with_context(|| format!("cannot capture on interface {interface}"));
                     }
                     None => {}
                 }
             }
         }
-        if ending.is_some_and(|ending| ending.cut_short(Instant::now())) {
-            tracing::warn!("the wire never became quiet; the capture ends in the middle of traffic");
+        if draining.is_some_and(|drain| drain.cut_short(Instant::now())) {
+            tracing::warn!(
+                "frames still arrive at the end of the drain; the capture ends in the middle of traffic"
+            );
         }
         Ok(())
     }
 
-    /// Writes what the kernel has handed over, at most [`BLOCKS_PER_TURN`] blocks. Returns the number of frames.
+    /// Records the frames of at most [`BLOCKS_PER_TURN`] finished blocks, and returns their number.
     fn read_blocks(&mut self, session: &mut Session) -> anyhow::Result<u64> {
         let mut frames = 0;
         for _ in 0..BLOCKS_PER_TURN {
@@ -180,7 +182,7 @@ impl Capture {
                 if packet.outgoing && self.skip_outgoing {
                     continue;
                 }
-                let (bytes, original_len) = packet.wire(&mut self.scratch);
+                let (bytes, original_len) = packet.on_wire(&mut self.scratch);
                 session.record(packet.captured_at, original_len, bytes)?;
                 session.count(Offloads {
                     unfinished_checksum: packet.offload.unfinished_checksum,
@@ -193,11 +195,11 @@ impl Capture {
     }
 }
 
-/// What stands before IP on an interface of that hardware type, and the link type of the file.
+/// The header before IP on an interface of this hardware type, and the link type of its capture.
 fn framing(hardware: u16) -> Option<(Framing, u16)> {
-    /// Not in `libc` (linux/if_arp.h).
+    /// From linux/if_arp.h; not in `libc`.
     const ARPHRD_RAWIP: u16 = 519;
-    /// Tunnels whose packet socket yields bare IP packets.
+    /// Tunnels whose packet socket receives bare IP packets.
     const BARE_IP: [u16; 5] =
         [libc::ARPHRD_NONE, ARPHRD_RAWIP, libc::ARPHRD_TUNNEL, libc::ARPHRD_TUNNEL6, libc::ARPHRD_SIT];
     match hardware {
@@ -207,13 +209,13 @@ fn framing(hardware: u16) -> Option<(Framing, u16)> {
     }
 }
 
-/// What a packet socket reports when its interface was set down or taken away: the end of the capture, not a failure.
-/// A container that shares another's network namespace sees this whenever the other stops first.
+/// Whether the error means that the interface went down or disappeared: the end of the capture, not a failure. A container
+/// in another's network namespace gets this error when the other stops first.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENETDOWN | libc::ENODEV | libc::ENXIO))
 }
 
-/// What has happened on the socket, and whether a signal has come.
+/// Waits for events; returns those of the socket, and whether a signal is pending.
 fn wait(socket: &PacketSocket, stop: &SignalFd, timeout: PollTimeout) -> nix::Result<(PollFlags, bool)> {
     let mut fds =
         [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
@@ -226,7 +228,7 @@ fn wait(socket: &PacketSocket, stop: &SignalFd, timeout: PollTimeout) -> nix::Re
     Ok((events(&fds[0]), events(&fds[1]).contains(PollFlags::POLLIN)))
 }
 
-/// SIGTERM and SIGINT, turned from interruptions into something to wait for.
+/// Blocks SIGTERM and SIGINT, and returns a descriptor that reads them.
 fn stop_signals() -> nix::Result<SignalFd> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);

@@ -1,12 +1,12 @@
-//! The packet socket and its ring: the one place of the capturer where `unsafe` stands.
+//! The packet socket and its ring: the only module of the capturer with `unsafe` code.
 //!
-//! A ring shared with the kernel (TPACKET_V3, Documentation/networking/packet_mmap.rst) and not `recvmsg`: the queue of a
-//! socket is bounded by `net.core.rmem_max`, some hundred frames on an ordinary machine, and raising it takes a right
-//! that a rootless run does not have. A ring of any size is anyone's who may open the socket.
+//! The frames arrive in a ring shared with the kernel (TPACKET_V3, Documentation/networking/packet_mmap.rst) and not by
+//! `recvmsg`: `net.core.rmem_max` bounds the queue of a socket to some hundred frames on an ordinary machine, and raising it
+//! needs a privilege that a rootless run does not have. The size of a ring has no such limit.
 //!
 //! ```text
-//! ring:   | block 0 | block 1 | block 2 | …    the kernel fills one after the other
-//! block:  | status, count, first | packet | packet | …           status: whose it is now
+//! ring:   | block 0 | block 1 | block 2 | …    the kernel fills them in turn
+//! block:  | status, count, first | packet | packet | …           status: owned by the kernel or by us
 //! packet: | tpacket3_hdr | sockaddr_ll | … | virtio_net_hdr | frame |
 //!                                                            ^ tp_mac
 //! ```
@@ -22,36 +22,36 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::filter::Instruction;
 use super::frame::{Offload, Packet, VNET_HEADER_LEN, VlanTag};
 
-/// Memory of one block. A frame never spans two; the largest that segmentation offload makes by default is 64 KiB. One
-/// that does not fit (above 262,000 bytes) is cut by the kernel and counted as truncated.
+/// Size of a block. A frame never spans two blocks. The largest frame that segmentation offload makes by default is 64 KiB;
+/// the kernel cuts a frame above 262,000 bytes, and it counts as truncated.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Blocks of the ring: 16 MiB, more than a whole run of the experiment sends. With little traffic, when blocks are
-/// handed over by time, it is 1.2 s in which the capturer may be kept from running. Not more, because the kernel clears
-/// all of it before the capture can begin (some 2 ms per MiB on a small virtual machine).
+/// Number of blocks: 16 MiB, more than a whole run of the experiment sends. With little traffic, when blocks are retired by
+/// timeout, the ring lasts for 1.2 s without the capturer running. Not more, because the kernel clears the ring before the
+/// capture can begin (some 2 ms per MiB on a small virtual machine).
 pub(crate) const RING_BLOCKS: usize = 64;
 
-/// The fewest blocks that are worth capturing with, where memory is short.
+/// Minimum number of blocks, if memory is short.
 pub(crate) const RING_BLOCKS_MIN: usize = 4;
 
-/// After this many milliseconds the kernel hands over a block that is not full.
+/// The kernel retires a block that is not full after this many milliseconds.
 pub(crate) const BLOCK_TIMEOUT_MS: u32 = 20;
 
 /// A raw packet socket.
 #[derive(Debug)]
 pub(crate) struct PacketSocket {
     fd: OwnedFd,
-    /// Whether frames come with a `virtio_net_hdr` before them.
+    /// Whether a `virtio_net_hdr` precedes each frame.
     vnet_header: bool,
-    /// Drops already told by the kernel, which forgets them.
+    /// The drops read so far; the kernel resets its counter on each read.
     drops: u64,
 }
 
 impl PacketSocket {
-    /// Opens it for no protocol: nothing arrives before [`bind`](Self::bind).
+    /// Opens the socket for no protocol: no frame arrives before [`bind`](Self::bind).
     pub(crate) fn open() -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: no pointers. The descriptor is checked, and owned by nobody else.
+        // SAFETY: no pointers. The descriptor is checked, and has no other owner.
         let fd = unsafe {
             let fd = libc::socket(libc::AF_PACKET, kind, 0);
             if fd < 0 {
@@ -62,7 +62,7 @@ impl PacketSocket {
         Ok(Self { fd, vnet_header: false, drops: 0 })
     }
 
-    /// Hardware type (`ARPHRD_*`) of an interface, and whether it is up.
+    /// The hardware type (`ARPHRD_*`) of an interface, and whether it is up.
     pub(crate) fn interface(&self, name: &CStr) -> io::Result<(u16, bool)> {
         // SAFETY: all-zero bytes are a valid `ifreq`.
         let mut request: libc::ifreq = unsafe { zeroed() };
@@ -87,7 +87,7 @@ impl PacketSocket {
         }
     }
 
-    /// Lets the kernel judge every frame by `program`.
+    /// Sets the filter program that the kernel runs on every frame.
     pub(crate) fn attach_filter(&self, program: &[Instruction]) -> io::Result<()> {
         let mut code: Vec<libc::sock_filter> = program
             .iter()
@@ -98,25 +98,25 @@ impl PacketSocket {
         self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
     }
 
-    /// Takes the kernel's time of each frame where the frame passes, not where it is queued.
+    /// Enables kernel timestamps, taken when a frame passes and not when it is queued.
     pub(crate) fn timestamp(&self) -> io::Result<()> {
         self.set(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1_i32)
     }
 
-    /// Leaves out what this host sends: on loopback it is received as well and would stand twice. Kernels before 4.20
-    /// cannot; there [`Packet::outgoing`] tells.
+    /// Leaves out outgoing frames, which loopback also receives, so that each would be captured twice. Kernels before 4.20
+    /// do not support this; [`Packet::outgoing`] identifies the frames there.
     pub(crate) fn ignore_outgoing(&self) -> io::Result<()> {
         self.set(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1_i32)
     }
 
-    /// Asks for a `virtio_net_hdr` before each frame. Only before [`Ring::map`].
+    /// Requests a `virtio_net_hdr` before each frame. Call it before [`Ring::map`].
     pub(crate) fn ask_for_offload_header(&mut self) -> io::Result<()> {
         self.set(libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1_i32)?;
         self.vnet_header = true;
         Ok(())
     }
 
-    /// Begins to receive every protocol from one interface.
+    /// Starts receiving all protocols on one interface.
     pub(crate) fn bind(&self, index: u32) -> io::Result<()> {
         // SAFETY: all-zero bytes are a valid `sockaddr_ll`.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
@@ -134,8 +134,8 @@ impl PacketSocket {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Frames that passed the filter and found no room, since the socket was opened. The kernel forgets a number once
-    /// it has told it, so they are added up here.
+    /// Number of frames since the socket was opened that passed the filter but did not fit into the ring. The kernel resets
+    /// its counter on each read, so the socket adds the values up.
     pub(crate) fn drops(&mut self) -> io::Result<u64> {
         // SAFETY: all-zero bytes are valid statistics.
         let mut statistics: libc::tpacket_stats_v3 = unsafe { zeroed() };
@@ -144,7 +144,7 @@ impl PacketSocket {
         Ok(self.drops)
     }
 
-    /// The error the socket has run into since it was last asked, such as ENETDOWN.
+    /// The socket's pending error, such as ENETDOWN; clears it.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         let mut code = 0_i32;
         self.option(libc::SOL_SOCKET, libc::SO_ERROR, &mut code)?;
@@ -183,7 +183,7 @@ impl AsFd for PacketSocket {
     }
 }
 
-/// Memory shared with the kernel, which puts the socket's frames into it.
+/// The memory shared with the kernel, which writes the socket's frames to it.
 #[derive(Debug)]
 pub(crate) struct Ring {
     base: NonNull<u8>,
@@ -193,8 +193,8 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Makes the ring of a socket that has none. Where the kernel has no memory for [`RING_BLOCKS`] it tries half of
-    /// them, down to [`RING_BLOCKS_MIN`].
+    /// Creates the ring of a socket that has none. If the kernel has no memory for [`RING_BLOCKS`], tries half as many, down
+    /// to [`RING_BLOCKS_MIN`].
     pub(crate) fn map(socket: &PacketSocket) -> io::Result<Self> {
         let version = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
         socket.set(libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
@@ -210,7 +210,7 @@ impl Ring {
     }
 
     fn map_blocks(socket: &PacketSocket, blocks: usize) -> io::Result<Self> {
-        // The frame size means nothing to version 3 but must divide a block.
+        // Version 3 does not use the frame size, but it must divide the block size.
         let request = libc::tpacket_req3 {
             tp_block_size: BLOCK_BYTES as u32,
             tp_block_nr: blocks as u32,
@@ -221,8 +221,8 @@ impl Ring {
             tp_feature_req_word: 0,
         };
         socket.set(libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
-        // SAFETY: a new mapping at a place of the kernel's choice, of exactly the size just asked for; it replaces
-        // nothing. It keeps the ring alive even after the descriptor is closed.
+        // SAFETY: a new mapping at an address that the kernel chooses, of exactly the requested size; it replaces no other
+        // mapping. It keeps the ring alive even after the descriptor is closed.
         let address = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -240,28 +240,28 @@ impl Ring {
         Ok(Self { base, blocks, next: 0, vnet_header: socket.vnet_header })
     }
 
-    /// Bytes of the ring.
+    /// Size of the ring in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.blocks * BLOCK_BYTES
     }
 
-    /// The next block the kernel has filled, if it has.
+    /// The next block, if the kernel has retired it.
     pub(crate) fn next_block(&mut self) -> Option<Block<'_>> {
         // SAFETY: `next < blocks`, so the block lies within the mapping.
         let block = unsafe { self.base.add(self.next * BLOCK_BYTES) };
         const STATUS: usize =
             offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, block_status);
         // SAFETY: the status is an aligned u32 of the mapping, which outlives the borrow of `self`; the kernel writes it
-        // too, and we touch it by atomic operations only.
+        // too, and we access it only by atomic operations.
         let status = unsafe { AtomicU32::from_ptr(block.add(STATUS).cast().as_ptr()) };
-        // Acquire: what the kernel wrote into the block before it handed it over is seen after this.
+        // Acquire: makes the kernel's writes to the block before it retired it visible.
         if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return None;
         }
         self.next = (self.next + 1) % self.blocks;
         const BODY: usize = STATUS + size_of::<u32>();
-        // SAFETY: the rest of the block lies within the mapping and, as long as the status says it is ours, nobody
-        // writes to it. `Block` gives it back when it is dropped, and no reference outlives it.
+        // SAFETY: the rest of the block lies within the mapping, and the kernel does not write to it while the status
+        // assigns it to us. `Block` returns it when it is dropped, and no reference outlives it.
         let body = unsafe { std::slice::from_raw_parts(block.add(BODY).as_ptr(), BLOCK_BYTES - BODY) };
         Some(Block { status, body: Body { bytes: body, base: BODY }, vnet_header: self.vnet_header })
     }
@@ -274,7 +274,7 @@ impl Drop for Ring {
     }
 }
 
-/// A block the kernel has handed over. Dropping it gives it back.
+/// A block that the kernel has retired. Dropping it returns it to the kernel.
 #[derive(Debug)]
 pub(crate) struct Block<'r> {
     status: &'r AtomicU32,
@@ -283,7 +283,7 @@ pub(crate) struct Block<'r> {
 }
 
 impl Block<'_> {
-    /// The packets in it, in the order of their arrival. They end early if the kernel's own offsets make no sense.
+    /// The packets in the block, in the order of their arrival. The iterator ends early on invalid offsets.
     pub(crate) fn packets(&self) -> Packets<'_> {
         const HEADER: usize = offset_of!(libc::tpacket_block_desc, hdr);
         let count = self.body.u32(HEADER + offset_of!(libc::tpacket_hdr_v1, num_pkts));
@@ -299,7 +299,7 @@ impl Block<'_> {
 
 impl Drop for Block<'_> {
     fn drop(&mut self) {
-        // Release: our reads are done before the kernel may write again.
+        // Release: completes our reads before the kernel may write again.
         self.status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
     }
 }
@@ -325,7 +325,7 @@ impl<'b> Iterator for Packets<'b> {
 }
 
 impl<'b> Packets<'b> {
-    /// The packet at the present place, and how far the next one is.
+    /// The packet at the current offset, and the distance to the next one.
     fn read(&self) -> Option<(Packet<'b>, usize)> {
         type Header = libc::tpacket3_hdr;
         const VARIANT: usize = offset_of!(Header, hv1);
@@ -350,10 +350,12 @@ impl<'b> Packets<'b> {
         let mut vlan = None;
         if status & libc::TP_STATUS_VLAN_VALID != 0 {
             let control = field(VARIANT + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tci))? as u16;
-            let told = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+            let has_protocol = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
             let protocol = short(VARIANT + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tpid))?;
-            vlan =
-                Some(VlanTag { protocol: if told { protocol } else { libc::ETH_P_8021Q as u16 }, control });
+            vlan = Some(VlanTag {
+                protocol: if has_protocol { protocol } else { libc::ETH_P_8021Q as u16 },
+                control,
+            });
         }
 
         let kind = self.body.get(self.at + ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype), 1)?[0];
@@ -369,8 +371,7 @@ impl<'b> Packets<'b> {
     }
 }
 
-/// A block without its beginning, which holds the status. Offsets count from the beginning of the block, as the
-/// kernel's do.
+/// A block without its status field. Offsets count from the start of the block, as the kernel's do.
 #[derive(Debug, Clone, Copy)]
 struct Body<'b> {
     bytes: &'b [u8],

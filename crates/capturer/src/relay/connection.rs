@@ -1,12 +1,11 @@
-//! Carrying one connection: record first, then send on.
+//! One relayed connection: bytes are recorded first, then sent on.
 //!
 //! ```text
 //! agent-a ── client socket ── relay ── server socket ── agent-b
-//!            the frames tell              invisible
-//!            this connection
+//!            in the capture               not in the capture
 //! ```
-//! Each direction ends on its own (a FIN one way is a shutdown the other way); a reset of one socket is recorded as
-//! that side's RST and passed on as a reset of the other.
+//! Each direction ends on its own: a FIN on one socket becomes a FIN on the other. A reset of one socket is recorded as an
+//! RST of that side and becomes a reset of the other.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,30 +16,30 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-use super::recorder::{Recorded, Recorder};
+use super::recorder::{RecordedConnection, Recorder};
 
-/// How long agent-b may take to accept. It is on this host; longer than this is never.
+/// Deadline for the connection to agent-b, which is on this host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is read, recorded and sent on at a time: the largest message of the experiment in one piece.
+/// Maximum number of bytes read, recorded and sent on at a time: the largest message of the experiment.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Why a connection ended before both sides had finished.
-enum Torn {
-    /// That side reset it.
+/// Why a connection ended before both sides closed it.
+enum Aborted {
+    /// The side reset the connection.
     By(Side),
-    /// It cannot be recorded, so it must not go on.
+    /// The connection cannot be recorded, so it must end.
     Unrecorded(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Torn {
+impl From<anyhow::Error> for Aborted {
     fn from(error: anyhow::Error) -> Self {
         Self::Unrecorded(error)
     }
 }
 
-/// Carries `client`, which came from `from` to our address `to`, to agent-b at `connect`.
-pub(super) async fn carry(
+/// Relays `client`, a connection from `from` to the relay's address `to`, to agent-b at `connect`.
+pub(super) async fn relay(
     recorder: &Recorder,
     mut client: TcpStream,
     from: SocketAddr,
@@ -55,16 +54,16 @@ pub(super) async fn carry(
                 |late| late.to_string(),
                 |r| r.err().map_or_else(String::new, |e| e.to_string()),
             );
-            tracing::warn!("{}: agent-b at {connect} cannot be reached: {why}", recorded.name());
+            tracing::warn!("{}: cannot connect to agent-b at {connect}: {why}", recorded.name());
             recorded.reset(Side::Server)?;
             abort(client);
             return Ok(());
         }
     };
-    // Held-back segments would show in the timing as 40 ms that neither agent caused.
+    // Nagle's algorithm would add delays of 40 ms that neither agent caused.
     for socket in [&client, &server] {
         if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!("{}: no TCP_NODELAY: {error}", recorded.name());
+            tracing::debug!("{}: cannot set TCP_NODELAY: {error}", recorded.name());
         }
     }
 
@@ -72,18 +71,18 @@ pub(super) async fn carry(
         let (client_read, client_write) = client.split();
         let (server_read, server_write) = server.split();
         tokio::try_join!(
-            pass_on(&recorded, Side::Client, client_read, server_write),
-            pass_on(&recorded, Side::Server, server_read, client_write),
+            relay_direction(&recorded, Side::Client, client_read, server_write),
+            relay_direction(&recorded, Side::Server, server_read, client_write),
         )
     };
     match ended {
         Ok(((), ())) => Ok(()),
-        Err(Torn::Unrecorded(error)) => {
+        Err(Aborted::Unrecorded(error)) => {
             abort(client);
             abort(server);
             Err(error)
         }
-        Err(Torn::By(side)) => {
+        Err(Aborted::By(side)) => {
             tracing::debug!("{}: reset by the {side:?}", recorded.name());
             recorded.reset(side)?;
             abort(match side {
@@ -95,35 +94,35 @@ pub(super) async fn carry(
     }
 }
 
-/// One direction, until `side` has nothing more to send.
-async fn pass_on(
-    recorded: &Recorded<'_>,
+/// Relays one direction until `side` closes it.
+async fn relay_direction(
+    recorded: &RecordedConnection<'_>,
     side: Side,
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-) -> Result<(), Torn> {
+) -> Result<(), Aborted> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match from.read(&mut buffer).await {
             Ok(0) => {
                 recorded.close(side)?;
-                // Fails if the other side is gone already, and then the other direction has seen or will see it.
+                // Fails if the other side has closed its socket, which the other direction handles.
                 let _ = to.shutdown().await;
                 return Ok(());
             }
             Ok(len) => {
                 recorded.send(side, &buffer[..len])?;
-                to.write_all(&buffer[..len]).await.map_err(|_| Torn::By(side.other()))?;
+                to.write_all(&buffer[..len]).await.map_err(|_| Aborted::By(side.other()))?;
             }
-            Err(_) => return Err(Torn::By(side)),
+            Err(_) => return Err(Aborted::By(side)),
         }
     }
 }
 
-/// Closes with RST instead of FIN.
+/// Closes the socket with RST instead of FIN.
 fn abort(socket: TcpStream) {
     if let Err(error) = socket.set_zero_linger() {
-        tracing::debug!("a reset could not be passed on: {error}");
+        tracing::debug!("cannot reset a connection: {error}");
     }
     drop(socket);
 }

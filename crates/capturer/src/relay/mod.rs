@@ -1,9 +1,9 @@
-//! The vantage `relay`: a TCP relay between the agents that records what crosses it.
+//! The vantage `relay`: a TCP relay between the agents that records what passes through it.
 //!
-//! It needs no privilege and runs everywhere. The frames are built, not seen: addresses are agent-a's and the relay's
-//! own as agent-a sees them, times are when bytes were read, and every byte is in the file before it is sent on, so
-//! nothing can cross unrecorded. What only a real wire knows (retransmissions, the true cut of segments, TTLs) is not
-//! in them; the manifest says `vantage: relay`.
+//! It needs no privilege and runs on any system. It builds the frames: the addresses are agent-a's and the relay's as agent-a
+//! sees them, the times are those of the reads, and every byte is in the file before it is sent on, so no byte passes
+//! unrecorded. Retransmissions, the sizes of real segments and TTLs are not in the frames; the manifest states
+//! `vantage: relay`.
 
 mod connection;
 mod recorder;
@@ -23,26 +23,28 @@ use crate::cli::RelayArgs;
 use crate::drain::Drain;
 use crate::session::{Session, Start};
 
-/// Connections carried at once, two descriptors and two read buffers each. Further ones wait in the listener's queue
-/// until one of these ends.
+/// Maximum number of connections at a time, with two descriptors and two read buffers each. Further ones wait in the
+/// listener's queue.
 const CONNECTIONS_MAX: usize = 256;
 
-/// Pause after `accept` failed for want of something that only time brings back, such as descriptors.
+/// Pause after `accept` failed for lack of a resource, such as descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Relays and records until it is told to stop.
+/// Relays and records until a stop signal.
 pub(crate) fn run(args: &RelayArgs) -> anyhow::Result<()> {
-    // One thread: what is recorded first has crossed first, without a lock.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
+    // On one thread, bytes are recorded in the order in which they pass, without a lock.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
     LocalSet::new().block_on(&runtime, serve(args))
 }
 
 async fn serve(args: &RelayArgs) -> anyhow::Result<()> {
-    let mut stop = Stop::listen().context("listen for signals")?;
+    let mut stop = StopSignal::listen().context("cannot listen for signals")?;
     let listener =
-        TcpListener::bind(args.listen).await.with_context(|| format!("listen on {}", args.listen))?;
-    let local = listener.local_addr().context("ask for the listening address")?;
+        TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let local = listener.local_addr().context("cannot read the listening address")?;
     let session = Session::begin(
         &args.run,
         Start {
@@ -57,46 +59,57 @@ async fn serve(args: &RelayArgs) -> anyhow::Result<()> {
     session.ready(&json!({ "local": local.to_string() }))?;
 
     let recorder = Rc::new(Recorder::new(session));
+    relay_until_drained(args, &listener, &mut stop, &recorder).await?;
+    let recorder = Rc::into_inner(recorder).context("a connection outlived its task")?;
+    recorder.into_session().finish(None)
+}
+
+/// Accepts and relays connections until a stop signal, and then until no bytes pass for a while.
+async fn relay_until_drained(
+    args: &RelayArgs,
+    listener: &TcpListener,
+    stop: &mut StopSignal,
+    recorder: &Rc<Recorder>,
+) -> anyhow::Result<()> {
     let mut connections = JoinSet::new();
-    let mut ending: Option<Drain> = None;
+    let mut draining: Option<Drain> = None;
     loop {
         let mut left = None;
-        if let Some(ending) = &mut ending {
-            ending.heard(recorder.last_heard());
-            left = ending.left(Instant::now());
+        if let Some(drain) = &mut draining {
+            drain.frame_arrived(recorder.last_frame_at());
+            left = drain.left(Instant::now());
             if left.is_none() {
                 break;
             }
         }
         tokio::select! {
-            () = stop.told(), if ending.is_none() => {
-                tracing::debug!("told to stop: relaying on until nothing crosses");
-                ending = Some(Drain::begin(Instant::now(), args.run.quiet()));
+            () = stop.received(), if draining.is_none() => {
+                tracing::debug!("stop signal: relaying until no bytes pass");
+                draining = Some(Drain::begin(Instant::now(), args.run.quiet()));
             }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((client, _)) => {
-                    connections.spawn_local(carry(Rc::clone(&recorder), client, args.connect));
+                    connections.spawn_local(relay(Rc::clone(recorder), client, args.connect));
                 }
                 Err(error) => {
-                    tracing::warn!("accept a connection: {error}");
+                    tracing::warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(ended) = connections.join_next() => ended.context("a connection's task")??,
+            Some(ended) = connections.join_next() => ended.context("the task of a connection panicked")??,
             () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
         }
     }
-    if ending.is_some_and(|ending| ending.cut_short(Instant::now())) {
-        tracing::warn!("the relay never became quiet; the capture ends in the middle of traffic");
+    if draining.is_some_and(|drain| drain.cut_short(Instant::now())) {
+        tracing::warn!("bytes still pass at the end of the drain; the capture ends in the middle of traffic");
     }
-    // What is still open has no end in the capture: the relay takes no part in it any more.
+    // Connections that are still open have no end in the capture.
     connections.shutdown().await;
-    let recorder = Rc::into_inner(recorder).context("a connection outlived its task")?;
-    recorder.into_session().finish(None)
+    Ok(())
 }
 
-/// One connection from its first frame to its last. Fails only if it cannot be recorded.
-async fn carry(
+/// Relays one connection. Fails only if it cannot be recorded.
+async fn relay(
     recorder: Rc<Recorder>,
     client: TcpStream,
     server: std::net::SocketAddr,
@@ -104,24 +117,24 @@ async fn carry(
     let addresses = client.peer_addr().and_then(|peer| Ok((peer, client.local_addr()?)));
     let (from, to) = match addresses {
         Ok(addresses) => addresses,
-        // Reset before it was accepted: nothing has crossed.
+        // Reset before it was accepted: no bytes have passed.
         Err(error) => {
-            tracing::debug!("a connection was gone before it was accepted: {error}");
+            tracing::debug!("a connection was reset before it was accepted: {error}");
             return Ok(());
         }
     };
-    connection::carry(&recorder, client, from, to, server).await
+    connection::relay(&recorder, client, from, to, server).await
 }
 
-/// SIGTERM and SIGINT, or what the system has in their place.
-struct Stop {
+/// SIGTERM and SIGINT; on other systems than Unix, Ctrl-C.
+struct StopSignal {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
 }
 
-impl Stop {
+impl StopSignal {
     #[cfg(unix)]
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -129,7 +142,7 @@ impl Stop {
     }
 
     #[cfg(unix)]
-    async fn told(&mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -142,7 +155,7 @@ impl Stop {
     }
 
     #[cfg(not(unix))]
-    async fn told(&mut self) {
+    async fn received(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }

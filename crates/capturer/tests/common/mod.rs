@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: the program as a process, and readers of its files that share no code with it.
+//! Shared by the end-to-end tests: the program as a process, and readers of its files that share no code with it.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_parser::pcap::{parse_pcap_frame, parse_pcap_header};
 use serde_json::Value;
 
-/// Far more than anything here takes; only a hang reaches it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any operation here; only a hang reaches it.
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A test that this machine cannot run. In CI that is a failure.
+/// Skips a test that this machine cannot run. In CI that is a failure.
 pub fn skip(reason: &str) {
     assert!(std::env::var_os("CI").is_none(), "cannot be skipped in CI: {reason}");
     eprintln!("SKIP: {reason}");
@@ -47,14 +47,14 @@ impl Capturer {
             .unwrap();
         let mut capturer = Self { child, folder: folder.to_owned(), ready: Value::Null };
         wait_until("the ready file", || {
-            assert_eq!(capturer.child.try_wait().unwrap(), None, "ended before it was ready");
+            assert_eq!(capturer.child.try_wait().unwrap(), None, "the capturer exited before it was ready");
             ready_file.exists()
         });
         capturer.ready = serde_json::from_str(&fs::read_to_string(&ready_file).unwrap()).unwrap();
         capturer
     }
 
-    /// Where the relay listens.
+    /// The relay's listening address.
     pub fn address(&self) -> SocketAddr {
         self.ready["local"].as_str().unwrap().parse().unwrap()
     }
@@ -85,7 +85,7 @@ impl Capturer {
         status.unwrap()
     }
 
-    /// Ends it by SIGTERM; the finished capture, checked against its manifest, and the manifest.
+    /// Ends the capturer by SIGTERM; returns the finished capture, checked against its manifest, and the manifest.
     pub fn finish(mut self) -> (Capture, Value) {
         self.signal(nix::sys::signal::Signal::SIGTERM);
         assert!(self.wait().success());
@@ -97,18 +97,18 @@ impl Capturer {
         let manifest = self.manifest("http.manifest.json");
         let bytes = fs::read(self.path("http.pcap")).unwrap();
         let capture = Capture::read(&bytes);
-        assert_eq!(capture.rest, 0, "cut in the middle of a frame");
-        // The kernel's times of two processors may cross by some microseconds; the relay has one clock.
+        assert_eq!(capture.rest, 0, "the file ends in the middle of a frame");
+        // The kernel's times on two processors may differ by some microseconds; the relay has one clock.
         let in_order = capture.frames.is_sorted_by_key(|frame| frame.at_ns);
-        assert!(in_order || manifest["vantage"] == "interface", "not in order of time");
+        assert!(in_order || manifest["vantage"] == "interface", "the frames are not in order of time");
 
         let hash: String =
             digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let told = &manifest["capture"];
-        assert_eq!(told["file"], "http.pcap");
-        assert_eq!(told["sha256"], hash);
-        assert_eq!(told["bytes"], bytes.len());
-        assert_eq!(told["frames"], capture.frames.len());
+        let recorded = &manifest["capture"];
+        assert_eq!(recorded["file"], "http.pcap");
+        assert_eq!(recorded["sha256"], hash);
+        assert_eq!(recorded["bytes"], bytes.len());
+        assert_eq!(recorded["frames"], capture.frames.len());
         assert_eq!(manifest["schema"], "plainsight.manifest/1");
         assert_eq!(manifest["finished"], true);
         assert_eq!(manifest["decoys"].as_array().unwrap().len(), 8);
@@ -119,7 +119,7 @@ impl Capturer {
         (capture, manifest)
     }
 
-    /// These and the ready file, all of them for their owner alone.
+    /// Asserts that the folder holds only these files and the ready file, all with mode 0600.
     pub fn only_files_are(&self, expected: &[&str]) {
         use std::os::unix::fs::PermissionsExt;
         let mut names = Vec::new();
@@ -141,21 +141,21 @@ impl Drop for Capturer {
     }
 }
 
-/// Asks every millisecond; panics when [`PATIENCE`] is over.
+/// Polls every millisecond; panics after [`DEADLINE`].
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "waited too long for {what}");
+        assert!(started.elapsed() < DEADLINE, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A capture file, read by pcap-parser.
+/// A capture file, parsed by pcap-parser.
 pub struct Capture {
     pub link_type: i32,
     pub snaplen: u32,
     pub frames: Vec<Frame>,
-    /// Bytes after the last whole frame.
+    /// Number of bytes after the last whole frame.
     pub rest: usize,
 }
 
@@ -185,7 +185,7 @@ impl Capture {
         self.frames.iter().map(|frame| Segment::read(&frame.bytes)).collect()
     }
 
-    /// The connections in it, in the order of their first frames.
+    /// The connections, in the order of their first frames.
     pub fn connections(&self) -> Vec<Vec<Segment>> {
         let mut order = Vec::new();
         let mut connections: BTreeMap<[SocketAddr; 2], Vec<Segment>> = BTreeMap::new();
@@ -201,17 +201,17 @@ impl Capture {
     }
 }
 
-/// A TCP segment, read by etherparse.
+/// A TCP segment, parsed by etherparse.
 #[derive(Debug, Clone)]
 pub struct Segment {
     pub from: SocketAddr,
     pub to: SocketAddr,
     pub seq: u32,
     pub ack: u32,
-    /// Of S, A, P, F, R those that are set, in this order.
+    /// The flags that are set, of S, A, P, F, R in this order.
     pub flags: String,
     pub payload: Vec<u8>,
-    /// IP and TCP checksums are those of the bytes.
+    /// Whether the IP and TCP checksums are correct.
     pub checksums_true: bool,
 }
 
@@ -251,8 +251,8 @@ impl Segment {
     }
 }
 
-/// What one side of a connection said, in order; `from` chooses the side. Panics on a hole.
-pub fn said(connection: &[Segment], from: SocketAddr) -> Vec<u8> {
+/// The bytes that `from` sent on a connection, in order. Panics on a hole.
+pub fn sent_by(connection: &[Segment], from: SocketAddr) -> Vec<u8> {
     let mine: Vec<_> = connection.iter().filter(|segment| segment.from == from).collect();
     let first = mine[0].seq.wrapping_add(1);
     let mut bytes = Vec::new();
@@ -265,12 +265,12 @@ pub fn said(connection: &[Segment], from: SocketAddr) -> Vec<u8> {
     bytes
 }
 
-/// Bytes in which every place differs from its neighbours.
+/// Bytes in which neighbours differ.
 pub fn pattern(len: usize, seed: u32) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// The error of a read or write that a reset ended.
+/// Whether the error is that of a reset connection.
 pub fn is_reset(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
