@@ -36,6 +36,49 @@ struct JudgedRecord {
     judgement: Judgement,
 }
 
+impl Session {
+    /// Takes the bytes of `direction` at `stream_offset`. Offsets must not go back; one that leaps ahead counts as a
+    /// [`Session::gap`]. The returned [`Feed`] yields the events; dropping it processes what was not asked for.
+    pub fn feed<'f>(
+        &'f mut self,
+        workspace: &'f mut Workspace,
+        direction: Direction,
+        stream_offset: u64,
+        bytes: &'f [u8],
+    ) -> Feed<'f> {
+        let next = self.state_mut(direction).end();
+        if let Some(missing @ 1..) = stream_offset.checked_sub(next) {
+            self.lose(direction, missing);
+        }
+        // Bytes that were taken before are not taken twice.
+        let repeated = usize::try_from(next.saturating_sub(stream_offset)).unwrap_or(usize::MAX);
+        let input = bytes.get(repeated..).unwrap_or_default();
+        self.state_mut(direction).counters.bytes += input.len() as u64;
+        Feed::new(self, workspace, direction, input)
+    }
+
+    /// `length` bytes of `direction` are missing from the capture at `stream_offset`.
+    pub fn gap<'f>(
+        &'f mut self,
+        workspace: &'f mut Workspace,
+        direction: Direction,
+        stream_offset: u64,
+        length: u64,
+    ) -> Feed<'f> {
+        let end = stream_offset.saturating_add(length);
+        if let Some(missing @ 1..) = end.checked_sub(self.state_mut(direction).end()) {
+            self.lose(direction, missing);
+        }
+        Feed::new(self, workspace, direction, &[])
+    }
+
+    /// Ends both directions: records stop waiting, and what is unfinished becomes unexplained.
+    pub fn finish<'f>(&'f mut self, workspace: &'f mut Workspace) -> Feed<'f> {
+        self.no_more_waiting = true;
+        Feed::last(self, workspace)
+    }
+}
+
 impl<'f> Feed<'f> {
     pub(super) fn new(
         session: &'f mut Session,

@@ -18,12 +18,11 @@ use super::counters::{NotDecrypted, Reason, RecordCounters};
 use super::decrypt::TriedKey;
 use super::direction::{DirectionState, Framing, Phase};
 use super::event::{Anomaly, Epoch, Handshake};
-use super::feed::Feed;
 use super::handshake_deframer::HandshakeDeframer;
 use super::held::HeldRecord;
 use super::negotiation::Negotiation;
 use super::record::{AfterGap, Framed, HEADER_LEN, Header, Place};
-use super::workspace::{Scratch, Workspace};
+use super::workspace::Scratch;
 use crate::flow::{Direction, PerDirection};
 use crate::keylog::KeyLog;
 
@@ -66,7 +65,7 @@ pub struct Session {
     /// Events that are not delivered yet. Empty between two feeds.
     pub(super) queue: VecDeque<Queued>,
     /// No record waits for a hello any longer.
-    no_more_waiting: bool,
+    pub(super) no_more_waiting: bool,
 }
 
 /// An event that borrows nothing.
@@ -114,47 +113,6 @@ impl Session {
     #[must_use]
     pub fn new(keys: Option<Arc<KeyLog>>) -> Self {
         Self { keys, ..Self::default() }
-    }
-
-    /// Takes the bytes of `direction` at `stream_offset`. Offsets must not go back; one that leaps ahead counts as a
-    /// [`Session::gap`]. The returned [`Feed`] yields the events; dropping it processes what was not asked for.
-    pub fn feed<'f>(
-        &'f mut self,
-        workspace: &'f mut Workspace,
-        direction: Direction,
-        stream_offset: u64,
-        bytes: &'f [u8],
-    ) -> Feed<'f> {
-        let next = self.state_mut(direction).end();
-        if let Some(missing @ 1..) = stream_offset.checked_sub(next) {
-            self.lose(direction, missing);
-        }
-        // Bytes that were taken before are not taken twice.
-        let repeated = usize::try_from(next.saturating_sub(stream_offset)).unwrap_or(usize::MAX);
-        let input = bytes.get(repeated..).unwrap_or_default();
-        self.state_mut(direction).counters.bytes += input.len() as u64;
-        Feed::new(self, workspace, direction, input)
-    }
-
-    /// `length` bytes of `direction` are missing from the capture at `stream_offset`.
-    pub fn gap<'f>(
-        &'f mut self,
-        workspace: &'f mut Workspace,
-        direction: Direction,
-        stream_offset: u64,
-        length: u64,
-    ) -> Feed<'f> {
-        let end = stream_offset.saturating_add(length);
-        if let Some(missing @ 1..) = end.checked_sub(self.state_mut(direction).end()) {
-            self.lose(direction, missing);
-        }
-        Feed::new(self, workspace, direction, &[])
-    }
-
-    /// Ends both directions: records stop waiting, and what is unfinished becomes unexplained.
-    pub fn finish<'f>(&'f mut self, workspace: &'f mut Workspace) -> Feed<'f> {
-        self.no_more_waiting = true;
-        Feed::last(self, workspace)
     }
 
     /// The counters of `direction`.
@@ -234,7 +192,7 @@ impl Session {
     }
 
     /// The next bytes of a direction are missing.
-    fn lose(&mut self, direction: Direction, length: u64) {
+    pub(super) fn lose(&mut self, direction: Direction, length: u64) {
         let state = self.state_mut(direction);
         let at = state.end();
         state.counters.gap_bytes += length;
