@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use crate::content::Coding;
+use crate::coding::Coding;
 use crate::detection::Detection;
 use crate::flow::Direction;
 

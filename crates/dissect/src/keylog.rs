@@ -22,6 +22,7 @@ const MAX_SECRET: usize = 48;
 
 /// The use of a secret (RFC 9850 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Label {
     /// Master secret of TLS 1.2 and before.
     ClientRandom,
@@ -130,6 +131,7 @@ impl ClientSecrets {
 
 /// A line that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Line number from 1, in the text given to [`KeyLog::parse`] or [`KeyLog::extend`].
     pub line: u64,
@@ -145,6 +147,7 @@ impl fmt::Display for Problem {
 
 /// Why a line was skipped. None of these quotes the line, which may hold a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     /// Not three fields.
     #[error("not of the form LABEL CLIENT_RANDOM SECRET")]

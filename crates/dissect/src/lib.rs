@@ -8,6 +8,8 @@
 pub mod arp;
 pub mod capture;
 pub mod checksum;
+pub mod coding;
+#[cfg(feature = "content")]
 pub mod content;
 pub mod decode_stop;
 pub mod detection;
@@ -18,5 +20,6 @@ pub mod ip;
 pub mod keylog;
 pub mod link;
 pub mod tcp;
+#[cfg(feature = "tls")]
 pub mod tls;
 pub mod websocket;

@@ -335,7 +335,7 @@ impl Provenance for AcrossRecords<'_> {
 }
 
 fn take_handshake<O: Observer>(handshake: &Handshake, source: &dyn Source, cx: &mut Context<'_, O>) {
-    let Handshake { direction, range, was_encrypted, message } = handshake;
+    let Handshake { direction, range, was_encrypted, message, .. } = handshake;
     let frame = source.visible_frame(*direction, range.start);
     cx.observer.observe(&Fact::TlsHandshake(&HandshakeFact { stream: cx.stream, frame, handshake }));
     if !was_encrypted && let Some(unknown) = unknown_extension(message) {

@@ -1,12 +1,15 @@
 //! The fields of an X.509 certificate that identify it. Nothing is verified here.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
-use x509_parser::public_key::PublicKey;
+
+#[cfg(feature = "x509")]
+use self::x509::fields;
+
+#[cfg(feature = "x509")]
+mod x509;
 
 /// Most subject alternative names kept of one certificate; shared hosting uses some hundred. Further ones are only counted.
 pub const MAX_SUBJECT_ALT_NAMES: usize = 256;
@@ -17,6 +20,7 @@ pub const CERTIFICATE_CACHE: usize = 64;
 
 /// One certificate. Text fields come from the capture; their control characters are escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Certificate {
     /// SHA-256 of the DER bytes.
     pub sha256: [u8; 32],
@@ -28,6 +32,7 @@ pub struct Certificate {
 
 /// The parsed fields of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateFields {
     /// Subject as a distinguished name.
     pub subject: String,
@@ -53,31 +58,7 @@ impl Certificate {
     /// Parses one DER certificate.
     #[must_use]
     pub fn parse(der: &[u8]) -> Self {
-        let fields = match X509Certificate::from_der(der) {
-            Ok(([], certificate)) => Ok(CertificateFields::of(&certificate)),
-            Ok((rest, _)) => Err(format!("{} bytes after the certificate", rest.len())),
-            Err(error) => Err(escape(&error.to_string())),
-        };
-        Self { sha256: sha256(der), length: der.len(), fields }
-    }
-}
-
-impl CertificateFields {
-    fn of(certificate: &X509Certificate<'_>) -> Self {
-        let names =
-            certificate.subject_alternative_name().ok().flatten().map(|found| &found.value.general_names);
-        let names = names.map(Vec::as_slice).unwrap_or_default();
-        Self {
-            subject: escape(&certificate.subject().to_string()),
-            issuer: escape(&certificate.issuer().to_string()),
-            serial: hex(certificate.raw_serial()),
-            subject_alt_names: names.iter().take(MAX_SUBJECT_ALT_NAMES).map(name).collect(),
-            subject_alt_names_total: names.len(),
-            not_before: certificate.validity().not_before.timestamp(),
-            not_after: certificate.validity().not_after.timestamp(),
-            public_key_algorithm: public_key(certificate),
-            signature_algorithm: algorithm(&certificate.signature_algorithm.algorithm.to_id_string()),
-        }
+        Self { sha256: sha256(der), length: der.len(), fields: fields(der) }
     }
 }
 
@@ -102,80 +83,16 @@ impl CertificateCache {
     }
 }
 
+/// Without a parser there are no fields.
+#[cfg(not(feature = "x509"))]
+fn fields(_der: &[u8]) -> Result<CertificateFields, String> {
+    Err("built without the feature x509".to_owned())
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
-}
-
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        if c.is_control() {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-        safe
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn name(name: &GeneralName<'_>) -> String {
-    match name {
-        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => escape(text),
-        GeneralName::IPAddress(bytes) => <[u8; 4]>::try_from(*bytes)
-            .map(IpAddr::from)
-            .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from))
-            .map_or_else(|_| hex(bytes), |address| address.to_string()),
-        other => escape(&other.to_string()),
-    }
-}
-
-fn public_key(certificate: &X509Certificate<'_>) -> String {
-    let info = certificate.public_key();
-    let id = info.algorithm.algorithm.to_id_string();
-    match info.parsed() {
-        Ok(PublicKey::RSA(key)) => format!("RSA {} bits", key.key_size()),
-        Ok(PublicKey::EC(_)) => {
-            let curve = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-            let curve = curve.map(|oid| oid.to_id_string()).unwrap_or_default();
-            format!("ECDSA {}", algorithm(&curve))
-        }
-        _ => algorithm(&id),
-    }
-}
-
-/// The usual name of an algorithm or curve; an unknown OID is returned unchanged.
-fn algorithm(oid: &str) -> String {
-    let name = match oid {
-        "1.2.840.10045.3.1.7" => "secp256r1",
-        "1.3.132.0.34" => "secp384r1",
-        "1.3.132.0.35" => "secp521r1",
-        "1.2.840.10045.2.1" => "ECDSA",
-        "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256",
-        "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384",
-        "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512",
-        "1.2.840.113549.1.1.1" => "RSA",
-        "1.2.840.113549.1.1.5" => "sha1WithRSAEncryption",
-        "1.2.840.113549.1.1.10" => "RSASSA-PSS",
-        "1.2.840.113549.1.1.11" => "sha256WithRSAEncryption",
-        "1.2.840.113549.1.1.12" => "sha384WithRSAEncryption",
-        "1.2.840.113549.1.1.13" => "sha512WithRSAEncryption",
-        "1.3.101.112" => "Ed25519",
-        "1.3.101.113" => "Ed448",
-        "2.16.840.1.101.3.4.3.17" => "ML-DSA-44",
-        "2.16.840.1.101.3.4.3.18" => "ML-DSA-65",
-        "2.16.840.1.101.3.4.3.19" => "ML-DSA-87",
-        other => other,
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::keylog::Label;
 /// Counters of one direction. After [`Session::finish`](super::Session::finish) they are complete, and the kinds of bytes
 /// add up to `bytes` ([`RecordCounters::adds_up`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordCounters {
     /// Bytes of the stream that were seen.
     pub bytes: u64,
@@ -99,6 +100,7 @@ impl RecordCounters {
 
 /// The first bytes that could not be explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unexplained {
     /// Stream offset of their record, or their own where there is no record.
     pub stream_offset: u64,
@@ -108,6 +110,7 @@ pub struct Unexplained {
 
 /// Why bytes of a TLS stream are not explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// A protected record that could not be tried.
     NotDecrypted(NotDecrypted),
@@ -142,6 +145,7 @@ pub enum Reason {
 
 /// Why a protected record could not be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotDecrypted {
     /// No key log was given.
     NoKeyLog,

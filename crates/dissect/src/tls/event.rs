@@ -22,6 +22,7 @@ pub enum Event<'a> {
 
 /// A record.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Record<'a> {
     /// Direction of the record.
     pub direction: Direction,
@@ -63,6 +64,7 @@ pub enum Content<'a> {
 
 /// An authenticated record.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct DecryptedRecord<'a> {
     /// Inner content type.
     pub content_type: ContentType,
@@ -89,6 +91,7 @@ impl DecryptedRecord<'_> {
 
 /// A generation of keys in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Epoch {
     /// No keys yet.
     #[default]
@@ -103,6 +106,7 @@ pub enum Epoch {
 
 /// A handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Handshake {
     /// Direction of the message.
     pub direction: Direction,
@@ -116,6 +120,7 @@ pub struct Handshake {
 
 /// Unexplained bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// Direction of the bytes.
     pub direction: Direction,

@@ -24,6 +24,7 @@ const HELLO_RETRY_REQUEST_RANDOM: [u8; 32] = [
 
 /// A handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Message {
     /// ClientHello.
     ClientHello(Box<ClientHello>),
@@ -123,6 +124,7 @@ impl Message {
 
 /// ClientHello (RFC 9846 §4.1.2). Text fields show bytes outside printable ASCII escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientHello {
     /// `legacy_version`.
     pub legacy_version: ProtocolVersion,
@@ -156,6 +158,7 @@ pub struct ClientHello {
 
 /// ServerHello or HelloRetryRequest (RFC 9846 §4.1.3, §4.1.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServerHello {
     /// Whether it is a HelloRetryRequest.
     pub is_hello_retry_request: bool,
@@ -179,6 +182,7 @@ pub struct ServerHello {
 
 /// EncryptedExtensions (RFC 9846 §4.3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EncryptedExtensions {
     /// ALPN protocol the server chose.
     pub alpn: Option<String>,
@@ -190,6 +194,7 @@ pub struct EncryptedExtensions {
 
 /// Certificate message (RFC 9846 §4.4.2, RFC 5246 §7.4.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateChain {
     /// The first [`MAX_CERTIFICATES`], leaf first.
     pub certificates: Vec<Arc<Certificate>>,
@@ -199,6 +204,7 @@ pub struct CertificateChain {
 
 /// NewSessionTicket of TLS 1.3 (RFC 9846 §4.6.1), without the ticket itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NewSessionTicket {
     /// Lifetime in seconds.
     pub lifetime_seconds: u32,

@@ -70,6 +70,7 @@ impl Header {
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotTls {
     /// The first byte is not a content type.
     ContentType(u8),
