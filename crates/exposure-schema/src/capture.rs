@@ -9,13 +9,15 @@ use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::HttpMessage;
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
-use crate::strings::{ReadableEntry, StringEntry};
+use crate::strings::{Level, ReadableEntry, StringEntry};
 use crate::tls::Tls;
 use crate::traffic::Traffic;
 
 /// One capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Capture {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Capture"))]
+pub struct Capture<Strings = Vec<StringEntry>> {
     /// Name of the run's capture, by its manifest or its file name.
     pub name: String,
     /// Path of the file as it was given or found; `-` for standard input.
@@ -25,36 +27,48 @@ pub struct Capture {
     /// Size of the file in bytes.
     pub bytes: u64,
     /// Run id by the manifest.
+    #[serde(deserialize_with = "crate::nullable")]
     pub run_id: Option<String>,
     /// Name of the variant.
+    #[serde(deserialize_with = "crate::nullable")]
     pub variant: Option<String>,
     /// How the run was made: `netns`, `relay`, `docker`.
+    #[serde(deserialize_with = "crate::nullable")]
     pub backend: Option<String>,
     /// Where the observer stood: `interface` or `relay`.
+    #[serde(deserialize_with = "crate::nullable")]
     pub vantage: Option<String>,
     /// Verdict that the variant should give.
+    #[serde(deserialize_with = "crate::nullable")]
     pub expected_verdict: Option<Expected>,
     /// Frames in the capture.
     pub frames: u64,
     /// Time of the first frame, nanoseconds since the epoch.
+    #[serde(deserialize_with = "crate::nullable")]
     pub first_frame_at_unix_ns: Option<u64>,
     /// Time of the last frame.
+    #[serde(deserialize_with = "crate::nullable")]
     pub last_frame_at_unix_ns: Option<u64>,
     /// What the capture shows; `null` where no journal names what was sent.
+    #[serde(deserialize_with = "crate::nullable")]
     pub verdict: Option<Verdict>,
     /// Every doubt. Empty for a clean "exposed" or "sealed".
     pub reasons: Vec<String>,
     /// The same doubts with codes and scopes, in the same order.
+    ///
+    /// Missing in documents from before there were codes.
+    #[serde(default)]
     pub doubts: Vec<DoubtEntry>,
     /// Whether all that was said was seen.
     pub completeness: Completeness,
     /// Whether "not found" means "not there".
     pub controls: Controls,
     /// Every string of the journals.
-    pub strings: Vec<StringEntry>,
+    pub strings: Strings,
     /// Number of strings by level.
     pub summary: Summary,
     /// What TLS shows; `null` if the capture has none.
+    #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,
     /// HTTP messages, in the clear or decrypted; the first 1,000.
     pub http: Vec<HttpMessage>,
@@ -65,6 +79,7 @@ pub struct Capture {
     /// Number of such strings.
     pub readable_total: u64,
     /// What the capturer states; `null` without a manifest.
+    #[serde(deserialize_with = "crate::nullable")]
     pub manifest: Option<ManifestEntry>,
     /// What the agents state, both journals in order of time: the first 200 lines.
     pub journal: Vec<JournalEntry>,
@@ -79,11 +94,13 @@ pub struct Capture {
     /// How many bytes crossed, and of what kind they are.
     pub traffic: Traffic,
     /// The first exchange on the wire; `null` where it was not read, or the file cannot be read twice.
+    #[serde(deserialize_with = "crate::nullable")]
     pub exhibit: Option<Exhibit>,
 }
 
 /// What a capture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// A known string stands at a level that needs no secret.
@@ -108,6 +125,7 @@ impl Verdict {
 
 /// The verdict that the experiment expects of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Expected {
     /// Plaintext: the strings are readable.
@@ -120,6 +138,7 @@ pub enum Expected {
 
 /// Number of strings by level.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Strings that stand in one frame.
     pub verbatim: u64,
@@ -133,4 +152,22 @@ pub struct Summary {
     pub absent: u64,
     /// All strings.
     pub total: u64,
+}
+
+impl Summary {
+    /// The count of one level.
+    pub fn of(&self, level: Level) -> u64 {
+        match level {
+            Level::Verbatim => self.verbatim,
+            Level::Reassembled => self.reassembled,
+            Level::Decoded => self.decoded,
+            Level::Decrypted => self.decrypted,
+            Level::Absent => self.absent,
+        }
+    }
+
+    /// Strings that can be read without a secret.
+    pub fn keyless(&self) -> u64 {
+        Level::ALL.into_iter().filter(|level| level.is_keyless()).map(|level| self.of(level)).sum()
+    }
 }

@@ -6,14 +6,18 @@ use crate::connections::Direction;
 
 /// Whether all that was said was seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Completeness {
     /// Whether everything below is as it must be.
     pub passed: bool,
     /// Whether the file is the one that the capturer closed; `null` without a manifest.
+    #[serde(deserialize_with = "crate::nullable")]
     pub hash_matches_manifest: Option<bool>,
     /// Whether the capturer closed the file itself; `null` without a manifest.
+    #[serde(deserialize_with = "crate::nullable")]
     pub capture_finished: Option<bool>,
     /// Frames that the kernel dropped; `null` where no kernel was asked.
+    #[serde(deserialize_with = "crate::nullable")]
     pub kernel_drops: Option<u64>,
     /// Messages of the journals.
     pub messages_expected: u64,
@@ -55,6 +59,7 @@ pub struct Completeness {
 
 /// A stream of which something is missing or doubtful.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TroubledStream {
     /// Its number, as Wireshark's `tcp.stream`.
     pub stream: u32,
@@ -64,10 +69,13 @@ pub struct TroubledStream {
 
 /// Bytes that nobody can explain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnexplainedEntry {
     /// TCP stream; `null` outside of any.
+    #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
     /// Which way they went.
+    #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
     /// Stream offset of the first of them; frame number outside of any stream.
     pub at: u64,

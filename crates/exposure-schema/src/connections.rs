@@ -6,6 +6,7 @@ use crate::Name;
 
 /// One TCP connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConnectionEntry {
     /// Its number, as Wireshark's `tcp.stream`.
     pub stream: u32,
@@ -29,6 +30,7 @@ pub struct ConnectionEntry {
     pub payload_bytes: [u64; 2],
     /// How often the client had to wait for the server until the first HTTP answer began; `null` where no answer was
     /// read, or the beginning of the connection was not captured.
+    #[serde(deserialize_with = "crate::nullable")]
     pub round_trips_before_first_answer: Option<u32>,
     /// How it ended.
     pub ended: Ended,
@@ -36,6 +38,7 @@ pub struct ConnectionEntry {
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
     /// Both sides said that they were done.
@@ -49,6 +52,7 @@ pub enum Ended {
 
 /// One frame.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PacketEntry {
     /// Its number, from 1 as Wireshark counts.
     pub frame: u64,
@@ -59,12 +63,16 @@ pub struct PacketEntry {
     /// Bytes that were captured of it.
     pub captured_bytes: u64,
     /// TCP stream; `null` outside of any.
+    #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
     /// Which way it went in that stream.
+    #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
     /// Who sent it: address, and port where the protocol has ports.
+    #[serde(deserialize_with = "crate::nullable")]
     pub source: Option<String>,
     /// To whom.
+    #[serde(deserialize_with = "crate::nullable")]
     pub destination: Option<String>,
     /// The innermost protocol that was decoded: `TCP`, `UDP`, `ICMP`, `ICMPv6`, `ARP`, or by its number.
     pub protocol: String,
@@ -72,6 +80,7 @@ pub struct PacketEntry {
     pub flags: Vec<Name>,
     /// Sequence number of a TCP segment, counted from that of the SYN as Wireshark does; `null` where the SYN was not
     /// captured.
+    #[serde(deserialize_with = "crate::nullable")]
     pub sequence: Option<u32>,
     /// Bytes of TCP or UDP payload on the wire.
     pub payload_bytes: u64,
@@ -81,6 +90,7 @@ pub struct PacketEntry {
 
 /// Which way a message went. agent-a is the client, by definition of the experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// A request: from agent-a to agent-b.

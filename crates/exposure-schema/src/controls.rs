@@ -4,17 +4,20 @@ use serde::{Deserialize, Serialize};
 
 /// The controls.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Controls {
     /// The same search finds what is there.
     pub positive: PositiveControl,
     /// It does not find what is not there.
     pub decoys: DecoyControl,
     /// Decryption does not succeed by accident; `null` without TLS or without a key log.
+    #[serde(deserialize_with = "crate::nullable")]
     pub wrong_key: Option<WrongKeyControl>,
 }
 
 /// The same search, in this very capture, finds every string.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PositiveControl {
     /// Whether it found every one, and there were any.
     pub passed: bool,
@@ -32,6 +35,7 @@ pub struct PositiveControl {
 
 /// Values of the canaries' form that were never sent are found nowhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DecoyControl {
     /// Whether there were decoys and none was found.
     pub passed: bool,
@@ -43,6 +47,7 @@ pub struct DecoyControl {
 
 /// With wrong secrets nothing authenticates.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WrongKeyControl {
     /// Whether it was tried and nothing authenticated.
     pub passed: bool,

@@ -5,21 +5,31 @@ use serde::{Deserialize, Serialize};
 use crate::Name;
 use crate::capture::Capture;
 use crate::isolation::Isolation;
+use crate::strings::StringEntry;
 
 /// The whole document.
+///
+/// A long run has millions of strings: a reader that needs only some of them reads `Strings` as a type of its own that
+/// keeps those.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Exposure {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Exposure"))]
+pub struct Exposure<Strings = Vec<StringEntry>> {
     /// [`SCHEMA`].
     pub schema: Name,
     /// The program that wrote it.
     pub program: Program,
     /// One entry for each capture, in the order of their paths.
-    pub captures: Vec<Capture>,
+    pub captures: Vec<Capture<Strings>>,
     /// What the comparison of the plaintext and the TLS captures proves; `null` where there is nothing to compare.
+    #[serde(deserialize_with = "crate::nullable")]
     pub conclusion: Option<Conclusion>,
     /// Why the conclusion is what it is.
     pub reasons: Vec<String>,
     /// Isolation runs, in the order of their paths.
+    ///
+    /// Missing in documents from before there were such runs.
+    #[serde(default)]
     pub isolation: Vec<Isolation>,
     /// Inputs that could not be analyzed, each with why.
     pub errors: Vec<String>,
@@ -27,6 +37,7 @@ pub struct Exposure {
 
 /// Name and version of a program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Program {
     /// `analyze`.
     pub name: Name,
@@ -36,6 +47,7 @@ pub struct Program {
 
 /// What the comparison proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Conclusion {
     /// The plaintext variants are exposed, the TLS variants sealed, and nothing is in doubt.

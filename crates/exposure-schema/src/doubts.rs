@@ -6,6 +6,7 @@ use crate::Name;
 
 /// One doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DoubtEntry {
     /// Its code, such as `capture.hash-differs`. A code never changes its meaning; docs/doubts.md lists all.
     pub code: Name,
@@ -17,6 +18,7 @@ pub struct DoubtEntry {
 
 /// What a doubt is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DoubtScope {
     /// The whole capture, or a file that belongs to it.

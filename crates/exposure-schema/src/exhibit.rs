@@ -7,8 +7,10 @@ use crate::strings::Level;
 
 /// The first exchange of the run as it stands on the wire.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exhibit {
     /// Id of its request.
+    #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
     /// Its TCP stream.
     pub stream: u32,
@@ -21,11 +23,13 @@ pub struct Exhibit {
     /// Bytes that the server sent in it up to the end of the answer.
     pub server_bytes: u64,
     /// A frame that holds a string of it; `null` where none was found.
+    #[serde(deserialize_with = "crate::nullable")]
     pub frame: Option<ExhibitFrame>,
 }
 
 /// Bytes that one side sent before the other did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Turn {
     /// Which way they went.
     pub direction: Direction,
@@ -39,6 +43,7 @@ pub struct Turn {
 
 /// A frame with a string in it, in the clear or encrypted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExhibitFrame {
     /// Its number.
     pub frame: u64,
@@ -53,6 +58,7 @@ pub struct ExhibitFrame {
     /// Which string, as a JSONPath.
     pub path: String,
     /// Id of the string's message.
+    #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
     /// What it takes to read it.
     pub level: Level,

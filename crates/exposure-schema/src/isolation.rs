@@ -7,6 +7,7 @@ use crate::strings::Location;
 
 /// One isolation run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Isolation {
     /// The experiment's file.
     pub file: String,
@@ -39,11 +40,13 @@ pub struct Isolation {
     /// Number of attempts.
     pub attempts_total: u64,
     /// The lesson on identity; `null` if it was not part of the run.
+    #[serde(deserialize_with = "crate::nullable")]
     pub identity: Option<Identity>,
 }
 
 /// What an isolation run shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum IsolationVerdict {
     /// Nothing of any box was seen, and it would have been.
@@ -67,6 +70,7 @@ impl IsolationVerdict {
 
 /// Whether "not seen" means "not there".
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct IsolationControls {
     /// The same attempts with a network are seen.
     pub positive: KindControl,
@@ -76,6 +80,7 @@ pub struct IsolationControls {
 
 /// The same attempts with a network are seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KindControl {
     /// Whether every way out was seen.
     pub passed: bool,
@@ -87,6 +92,7 @@ pub struct KindControl {
 
 /// One way out, over all boxes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KindEntry {
     /// Which: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`.
     pub kind: String,
@@ -104,10 +110,12 @@ pub struct KindEntry {
 
 /// One interface in one phase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InterfaceEntry {
     /// The phase.
     pub phase: PhaseName,
     /// The interface; `null` if the capture has no manifest.
+    #[serde(deserialize_with = "crate::nullable")]
     pub interface: Option<String>,
     /// The capture.
     pub file: String,
@@ -124,11 +132,13 @@ pub struct InterfaceEntry {
     /// The first 16 of these.
     pub box_frames_listed: Vec<ForeignFrame>,
     /// Frames that the kernel dropped.
+    #[serde(deserialize_with = "crate::nullable")]
     pub kernel_drops: Option<u64>,
 }
 
 /// What a phase is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PhaseName {
     /// Boxes as they are meant to be: nothing of them may be seen.
@@ -139,6 +149,7 @@ pub enum PhaseName {
 
 /// A frame that is not of the users' talk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ForeignFrame {
     /// Its number, from 1 as Wireshark counts.
     pub frame: u64,
@@ -152,6 +163,7 @@ pub struct ForeignFrame {
 
 /// One box.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BoxEntry {
     /// The phase it ran in.
     pub phase: PhaseName,
@@ -159,6 +171,7 @@ pub struct BoxEntry {
     #[serde(rename = "box")]
     pub name: String,
     /// For whom it ran; `null` for none.
+    #[serde(deserialize_with = "crate::nullable")]
     pub user: Option<String>,
     /// Its network: `none`, what it was given, or `unboxed` for a process without any box.
     pub network: String,
@@ -170,6 +183,7 @@ pub struct BoxEntry {
 
 /// A limit that was in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limit {
     /// What it bounds.
     pub name: String,
@@ -181,6 +195,7 @@ pub struct Limit {
 
 /// One attempt to get out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AttemptEntry {
     /// The phase.
     pub phase: PhaseName,
@@ -192,6 +207,7 @@ pub struct AttemptEntry {
     /// Where to.
     pub target: String,
     /// What it carried; `null` where it only reads.
+    #[serde(deserialize_with = "crate::nullable")]
     pub canary: Option<String>,
     /// Whether the box believes that it got through.
     pub succeeded: bool,
@@ -202,11 +218,13 @@ pub struct AttemptEntry {
     /// In how many places its canary stands in the captures of its phase.
     pub seen: u64,
     /// The first of them.
+    #[serde(deserialize_with = "crate::nullable")]
     pub first: Option<Occurrence>,
 }
 
 /// A place in one of several captures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Occurrence {
     /// The capture.
     pub file: String,
@@ -218,18 +236,24 @@ pub struct Occurrence {
 
 /// A user id in a header is a claim: over HTTP everybody reads it, and everybody can repeat it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Identity {
     /// Whose id.
     pub user: String,
     /// Where it was read, in this user's own request.
+    #[serde(deserialize_with = "crate::nullable")]
     pub read: Option<Occurrence>,
     /// Who sent that request.
+    #[serde(deserialize_with = "crate::nullable")]
     pub read_from: Option<String>,
     /// Where somebody else repeated it.
+    #[serde(deserialize_with = "crate::nullable")]
     pub replayed: Option<Occurrence>,
     /// Who that was.
+    #[serde(deserialize_with = "crate::nullable")]
     pub replayed_from: Option<String>,
     /// Where the answer to it holds what only this user had told.
+    #[serde(deserialize_with = "crate::nullable")]
     pub answered: Option<Occurrence>,
     /// Whether all three were seen.
     pub shown: bool,

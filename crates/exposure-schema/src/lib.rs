@@ -18,7 +18,12 @@ mod strings;
 mod tls;
 mod traffic;
 
+#[cfg(test)]
+mod json_schema;
+
 use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
 
 pub use capture::{Capture, Expected, Summary, Verdict};
 pub use completeness::{Completeness, TroubledStream, UnexplainedEntry};
@@ -42,3 +47,12 @@ pub const SCHEMA: &str = "plainsight.exposure/1";
 
 /// A word of a vocabulary that grows: written from a constant, read into a string.
 pub type Name = Cow<'static, str>;
+
+/// A member that may be `null` and must be there. Without this, serde reads a missing one as `None`.
+fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
+}

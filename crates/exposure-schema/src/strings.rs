@@ -7,6 +7,7 @@ use crate::connections::Direction;
 
 /// One string (or number) that was said.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StringEntry {
     /// Its value; of one longer than 256 characters the beginning.
     pub value: String,
@@ -15,6 +16,7 @@ pub struct StringEntry {
     /// Its place in the message, as a JSONPath (RFC 9535).
     pub path: String,
     /// Id of its message.
+    #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
     /// Which way the message went.
     pub direction: Direction,
@@ -32,6 +34,7 @@ pub struct StringEntry {
 
 /// How a string was searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SearchedAs {
     /// By itself.
@@ -44,6 +47,7 @@ pub enum SearchedAs {
 
 /// What an eavesdropper must do to read a string, cheapest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nothing: it stands in one frame, grep finds it.
@@ -82,16 +86,20 @@ impl Level {
 
 /// A place in the capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Location {
     /// All frames that contribute, from 1 as Wireshark counts.
     pub frames: Vec<u64>,
     /// Offset in the capture file of the first byte.
     pub file_offset: u64,
     /// TCP stream, as Wireshark's `tcp.stream`; `null` outside of any.
+    #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
     /// Which way.
+    #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
     /// Offset in the stream of the first byte, from 0 behind the SYN; `null` for bytes that did not join a stream.
+    #[serde(deserialize_with = "crate::nullable")]
     pub stream_offset: Option<u64>,
     /// Bytes on the wire that carry it: of an encoded string the encoded bytes, of a decrypted one its whole records.
     pub wire_bytes: u64,
@@ -101,13 +109,16 @@ pub struct Location {
     pub filter: String,
     /// The first bytes on the wire there: as text where they are UTF-8, what is not printable as `\xNN`; `null` where
     /// they were not read again.
+    #[serde(deserialize_with = "crate::nullable")]
     pub excerpt: Option<String>,
 }
 
 /// A JSON string that anybody can read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReadableEntry {
     /// Its value; `null` where its name says that it is a secret and it was not asked for.
+    #[serde(deserialize_with = "crate::nullable")]
     pub value: Option<String>,
     /// Its place in the body.
     pub path: String,

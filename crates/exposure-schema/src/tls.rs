@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What TLS shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tls {
     /// TLS connections.
     pub connections: u64,
@@ -15,6 +16,7 @@ pub struct Tls {
 
 /// Records by what became of them.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsRecords {
     /// All.
     pub total: u64,
@@ -30,6 +32,7 @@ pub struct TlsRecords {
 
 /// One TLS connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsSession {
     /// TCP stream.
     pub stream: u32,
@@ -45,22 +48,29 @@ pub struct TlsSession {
 
 /// What everybody on the wire sees of a TLS connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsVisible {
     /// Server name that the client asked for.
+    #[serde(deserialize_with = "crate::nullable")]
     pub server_name: Option<String>,
     /// Versions that the client offered.
     pub versions_offered: Vec<String>,
     /// Application protocols that the client offered.
     pub alpn_offered: Vec<String>,
     /// Application protocol, where the server's choice is not encrypted.
+    #[serde(deserialize_with = "crate::nullable")]
     pub alpn: Option<String>,
     /// Version.
+    #[serde(deserialize_with = "crate::nullable")]
     pub version: Option<String>,
     /// Cipher suite.
+    #[serde(deserialize_with = "crate::nullable")]
     pub cipher_suite: Option<String>,
     /// Group of the key exchange.
+    #[serde(deserialize_with = "crate::nullable")]
     pub named_group: Option<String>,
     /// Whether the group is a post-quantum hybrid.
+    #[serde(deserialize_with = "crate::nullable")]
     pub post_quantum_hybrid: Option<bool>,
     /// Certificates, where they are not encrypted.
     pub certificates: Vec<CertificateEntry>,
@@ -72,8 +82,10 @@ pub struct TlsVisible {
 
 /// What only the key log shows of a TLS connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsHidden {
     /// Application protocol.
+    #[serde(deserialize_with = "crate::nullable")]
     pub alpn: Option<String>,
     /// Certificates.
     pub certificates: Vec<CertificateEntry>,
@@ -81,6 +93,7 @@ pub struct TlsHidden {
 
 /// A certificate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CertificateEntry {
     /// Subject.
     pub subject: String,

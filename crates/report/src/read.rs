@@ -4,9 +4,13 @@ use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use exposure_schema::SCHEMA;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::{Exposure, Header, SCHEMA};
+use crate::model::{self, Exposure};
 
 /// Why there is no result to report on.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +23,14 @@ pub(crate) enum ReadError {
     Field { path: PathBuf, field: String, source: serde_json::Error },
     #[error("{}: schema: this reads {SCHEMA}, the file says {found:?}", path.display())]
     Schema { path: PathBuf, found: String },
+    #[error("{}: {field}: not base64: {source}", path.display())]
+    NotBase64 { path: PathBuf, field: String, source: base64::DecodeError },
+}
+
+/// The schema alone, read before anything else is expected of the document.
+#[derive(Deserialize)]
+struct Header {
+    schema: String,
 }
 
 /// Reads a document.
@@ -34,7 +46,28 @@ pub(crate) fn exposure(path: &Path) -> Result<Exposure, ReadError> {
         return Err(ReadError::Schema { path: path.to_owned(), found: header.schema });
     }
     file.rewind().map_err(failed)?;
-    parsed(path, &file)
+    let mut exposure: Exposure = parsed(path, &file)?;
+    check_base64(&exposure).map_err(|(field, source)| {
+        let path = path.to_owned();
+        ReadError::NotBase64 { path, field, source }
+    })?;
+    model::cut_lists(&mut exposure);
+    Ok(exposure)
+}
+
+/// Checks the bytes of the exhibits. Fails with the path of the field.
+fn check_base64(exposure: &Exposure) -> Result<(), (String, base64::DecodeError)> {
+    let check = |field: String, text: &str| STANDARD.decode(text).map(drop).map_err(|error| (field, error));
+    for (index, capture) in exposure.captures.iter().enumerate() {
+        let Some(exhibit) = &capture.exhibit else { continue };
+        for (turn, bytes) in exhibit.turns.iter().map(|turn| &turn.bytes).enumerate() {
+            check(format!("captures[{index}].exhibit.turns[{turn}].bytes"), bytes)?;
+        }
+        if let Some(frame) = &exhibit.frame {
+            check(format!("captures[{index}].exhibit.frame.bytes"), &frame.bytes)?;
+        }
+    }
+    Ok(())
 }
 
 fn parsed<T: DeserializeOwned>(path: &Path, file: &File) -> Result<T, ReadError> {

@@ -31,7 +31,11 @@ fn run(verdict: &str, reasons: &[&str]) -> Value {
     json!({
         "file": "captures/isolation.json", "run_id": "00112233445566778899aabbccddeeff", "backend": "namespace",
         "verdict": verdict, "reasons": reasons, "box_frames": 0, "box_canaries": 0, "secrets_crossed": 0,
-        "controls": {}, "kinds": [way("tcp"), way(HOSTILE)],
+        "controls": {
+            "positive": { "passed": true, "kinds": 2, "seen": 2 },
+            "decoys": { "passed": true, "searched": 8, "found": 0 },
+        },
+        "kinds": [way("tcp"), way(HOSTILE)],
         "interfaces": [watched("isolated", 0), watched("control", 35)],
         "boxes": [{ "phase": "isolated", "box": "box 1", "user": "alice", "network": "none", "exit": "code 0",
                     "limits": [{ "name": "memory_bytes", "mechanism": "cgroup v2 memory.max", "value": HOSTILE }] }],

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Capture, Direction, HttpMessage};
+use exposure_schema::{Direction, HttpMessage};
+
+use crate::model::Capture;
 
 /// A request and its answer.
 #[derive(Debug)]

@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use exposure_schema::{Direction, Exhibit, Level};
+
 use crate::document::evidence::Evidence;
 use crate::document::line::Line;
 use crate::i18n::Lang;
-use crate::model::{Capture, Direction, Exhibit, Level, Turn};
+use crate::model::Capture;
 use crate::visible;
 
 /// Characters of a value that a mark names: the whole stands in the stream itself.
@@ -110,8 +114,9 @@ pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Optio
     let mut marks: Vec<Mark> = Vec::new();
     let mut turns = Vec::new();
     for turn in &exhibit.turns {
+        let bytes = decoded(&turn.bytes);
         let start = turn.stream_offset;
-        let end = start + turn.bytes.len() as u64;
+        let end = start + bytes.len() as u64;
         let mut ranges = Vec::new();
         let mut taken = start;
         for (place, what) in &found {
@@ -123,9 +128,9 @@ pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Optio
         }
         turns.push(TurnView {
             direction: turn.direction,
-            bytes: turn.bytes.len() as u64,
+            bytes: bytes.len() as u64,
             frames: evidence.frames(index, &turn.frames),
-            pieces: pieces(turn, &ranges),
+            pieces: pieces(&bytes, &ranges),
         });
     }
     let note = lang.stream_note(exhibit.bytes_shown, exhibit.client_bytes, exhibit.server_bytes);
@@ -150,7 +155,8 @@ pub(crate) fn hex(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<H
         at if at < frame.payload_offset => Part::Header,
         _ => Part::Payload,
     };
-    let bytes: Vec<(u8, Part)> = frame.bytes.iter().enumerate().map(|(at, byte)| (*byte, part(at))).collect();
+    let captured = decoded(&frame.bytes);
+    let bytes: Vec<(u8, Part)> = captured.iter().enumerate().map(|(at, byte)| (*byte, part(at))).collect();
     // From the start if the mark is near it; otherwise the headers, and some rows before the mark.
     let first = (usize::try_from(frame.offset).unwrap_or(usize::MAX) / ROW).saturating_sub(ROWS_BEFORE);
     let mut rows = Vec::new();
@@ -168,7 +174,7 @@ pub(crate) fn hex(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<H
         rows.push(HexRow::Bytes { offset: number * ROW, bytes: row.to_vec() });
     }
     // What the analyzer left out counts as well.
-    let left = left + frame.wire_bytes.saturating_sub(frame.bytes.len() as u64);
+    let left = left + frame.wire_bytes.saturating_sub(captured.len() as u64);
     if left > 0 {
         rows.push(HexRow::Left(left));
     }
@@ -253,7 +259,7 @@ fn server_name(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> Option<(Plac
     let session = sessions.iter().find(|session| session.stream == exhibit.stream)?;
     let name = session.visible.server_name.as_ref().filter(|name| !name.is_empty())?;
     let turn = exhibit.turns.iter().find(|turn| turn.direction == Direction::ClientToServer)?;
-    let at = turn.bytes.windows(name.len()).position(|window| window == name.as_bytes())?;
+    let at = decoded(&turn.bytes).windows(name.len()).position(|window| window == name.as_bytes())?;
     let start = turn.stream_offset + at as u64;
     let place = Place { direction: turn.direction, start, end: start + name.len() as u64 };
     let found = Found {
@@ -266,21 +272,25 @@ fn server_name(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> Option<(Plac
     Some((place, found))
 }
 
+fn decoded(base64: &str) -> Vec<u8> {
+    STANDARD.decode(base64).expect("reading the document checked that this is base64")
+}
+
 /// The bytes of a turn as text, cut where marks begin and end. Of bytes that are no UTF-8 text only what is ASCII shows.
-fn pieces(turn: &Turn, marked: &[(Range<usize>, usize)]) -> Vec<(String, Option<usize>)> {
-    let is_text = is_text(&turn.bytes);
+fn pieces(bytes: &[u8], marked: &[(Range<usize>, usize)]) -> Vec<(String, Option<usize>)> {
+    let is_text = is_text(bytes);
     let text = |bytes: &[u8]| if is_text { utf8(bytes) } else { ascii(bytes) };
     let mut pieces = Vec::new();
     let mut at = 0;
     for (range, mark) in marked {
         if at < range.start {
-            pieces.push((text(&turn.bytes[at..range.start]), None));
+            pieces.push((text(&bytes[at..range.start]), None));
         }
-        pieces.push((text(&turn.bytes[range.clone()]), Some(*mark)));
+        pieces.push((text(&bytes[range.clone()]), Some(*mark)));
         at = range.end;
     }
-    if at < turn.bytes.len() {
-        pieces.push((text(&turn.bytes[at..]), None));
+    if at < bytes.len() {
+        pieces.push((text(&bytes[at..]), None));
     }
     pieces
 }
@@ -319,20 +329,10 @@ fn ascii(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn turn(bytes: &[u8]) -> Turn {
-        serde_json::from_value(serde_json::json!({
-            "direction": "client_to_server",
-            "stream_offset": 0,
-            "frames": [4],
-            "bytes": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes),
-        }))
-        .expect("a turn")
-    }
-
     #[test]
     fn text_is_shown_as_text_and_cut_at_marks() {
-        let turn = turn("a: b\r\n\r\n{\"말\":\"예\u{1b}\"}".as_bytes());
-        let pieces = pieces(&turn, &[(10..13, 0), (16..19, 1)]);
+        let bytes = "a: b\r\n\r\n{\"말\":\"예\u{1b}\"}".as_bytes();
+        let pieces = pieces(bytes, &[(10..13, 0), (16..19, 1)]);
         let text: Vec<&str> = pieces.iter().map(|(text, _)| text.as_str()).collect();
         assert_eq!(text, ["a: b\n\n{\"", "말", "\":\"", "예", "\\u{1b}\"}"]);
         assert_eq!(pieces[1].1, Some(0));
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn noise_shows_what_is_ascii() {
-        let pieces = pieces(&turn(b"\x16\x03\x01\xff\xfeagent-b\n\0"), &[]);
+        let pieces = pieces(b"\x16\x03\x01\xff\xfeagent-b\n\0", &[]);
         assert_eq!(pieces, [("·····agent-b··".to_owned(), None)]);
     }
 

@@ -1,8 +1,9 @@
 //! The text of the report in pieces that know where they come from: our own words, code of ours, what was captured, a
 //! link. Every format escapes each kind as it must.
 
+use exposure_schema::{Level, Verdict};
+
 use crate::document::format;
-use crate::model::{Level, Verdict};
 
 /// A run of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,11 +9,13 @@ pub(crate) mod line;
 mod sections;
 pub(crate) mod sources;
 
+use exposure_schema::Conclusion;
+
 use crate::document::exhibit::{HexView, StreamView};
 use crate::document::line::Line;
 use crate::figure::Figure;
 use crate::i18n::Lang;
-use crate::model::{Conclusion, Exposure};
+use crate::model::Exposure;
 
 /// What the person who hands the report in wants on it.
 #[derive(Debug, Clone, Default)]

@@ -38,8 +38,12 @@ pub(crate) const COMPOSE_TLS_CLIENT: Excerpt =
     excerpt!("docker-compose.https.yml", "yaml", "      SERVER_URL: https", "      COUNT");
 
 /// The client posts a message.
-pub(crate) const CLIENT: Excerpt =
-    excerpt!("crates/agent-a/src/session.rs", "rust", "    pub async fn post(", "        let status");
+pub(crate) const CLIENT: Excerpt = excerpt!(
+    "crates/agent-a/src/session.rs",
+    "rust",
+    "    pub async fn post(",
+    "        let (version, status)"
+);
 
 /// The server's routes.
 pub(crate) const SERVER_ROUTES: Excerpt =

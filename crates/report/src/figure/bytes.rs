@@ -1,10 +1,12 @@
 //! What the bytes of each capture are, and how much their payload looks like noise.
 
+use exposure_schema::Traffic;
+
 use super::svg::{Anchor, WIDTH, fitted, width};
 use super::{Figure, Svg};
 use crate::document::format;
 use crate::i18n::Lang;
-use crate::model::{Capture, Traffic};
+use crate::model::Capture;
 
 /// Most bits that a byte can tell.
 const MOST_BITS: f64 = 8.0;

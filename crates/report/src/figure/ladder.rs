@@ -1,10 +1,12 @@
 //! The packets of a connection between two lines: who sent what when, from the first SYN to the end.
 
+use exposure_schema::{ConnectionEntry, Direction, Name, PacketEntry};
+
 use super::svg::{Anchor, WIDTH, fitted, width};
 use super::{Figure, Svg};
 use crate::document::format;
 use crate::i18n::Lang;
-use crate::model::{Capture, Connection, Direction, Packet};
+use crate::model::Capture;
 
 /// Packets that are drawn from the first on: a handshake of TLS with the first exchange has some twenty.
 const FIRST_SHOWN: usize = 28;
@@ -29,7 +31,7 @@ pub(crate) fn ladder(lang: Lang, capture: &Capture, is_encrypted: bool, slug: &s
         None => capture.connections.first()?.stream,
     };
     let connection = capture.connections.iter().find(|connection| connection.stream == stream)?;
-    let packets: Vec<&Packet> =
+    let packets: Vec<&PacketEntry> =
         capture.packets.iter().filter(|packet| packet.stream == Some(stream)).collect();
     let started = packets.first()?.at_unix_ns;
     let shown = first_exchange(capture, stream, &packets);
@@ -82,7 +84,7 @@ struct Ladder {
 }
 
 impl Ladder {
-    fn packet(&mut self, svg: &mut Svg, y: f64, packet: &Packet) {
+    fn packet(&mut self, svg: &mut Svg, y: f64, packet: &PacketEntry) {
         let after = packet.at_unix_ns.saturating_sub(self.started);
         svg.text(0.0, y + 4.0, Anchor::Start, "tiny", &format::milliseconds(after));
         svg.text(CLIENT - 10.0, y + 4.0, Anchor::End, "tiny", &packet.frame.to_string());
@@ -95,9 +97,9 @@ impl Ladder {
         svg.text(MIDDLE, y - 5.0, Anchor::Middle, &format!("small over {class}"), &self.label(packet));
     }
 
-    fn label(&self, packet: &Packet) -> String {
-        let turning = |flag: &&String| flag.as_str() != "ACK" && flag.as_str() != "PSH";
-        let mut parts: Vec<String> = packet.flags.iter().filter(turning).cloned().collect();
+    fn label(&self, packet: &PacketEntry) -> String {
+        let turning = |flag: &&Name| **flag != "ACK" && **flag != "PSH";
+        let mut parts: Vec<String> = packet.flags.iter().filter(turning).map(ToString::to_string).collect();
         if !parts.is_empty() && packet.flags.iter().any(|flag| flag == "ACK") {
             parts.push("ACK".to_owned());
         }
@@ -119,13 +121,13 @@ impl Ladder {
     }
 
     /// Readable, sealed, or about the connection itself.
-    fn class(&mut self, packet: &Packet) -> &'static str {
+    fn class(&mut self, packet: &PacketEntry) -> &'static str {
         let class = |held: &String| match held.contains("Hello") || held == "ChangeCipherSpec" {
             true => "readable-3",
             false => "sealed",
         };
         if packet.payload_bytes == 0 {
-            match packet.flags.iter().any(|flag| matches!(flag.as_str(), "SYN" | "FIN" | "RST")) {
+            match packet.flags.iter().any(|flag| matches!(&**flag, "SYN" | "FIN" | "RST")) {
                 true => "turning",
                 false => "quiet",
             }
@@ -155,8 +157,8 @@ fn joined(holds: &[String]) -> String {
 }
 
 /// How many packets there are until the first answer has ended and was acknowledged.
-fn first_exchange(capture: &Capture, stream: u32, packets: &[&Packet]) -> usize {
-    let is_answer = |message: &&crate::model::HttpMessage| {
+fn first_exchange(capture: &Capture, stream: u32, packets: &[&PacketEntry]) -> usize {
+    let is_answer = |message: &&exposure_schema::HttpMessage| {
         message.stream == Some(stream) && message.direction == Some(Direction::ServerToClient)
     };
     let last = capture.http.iter().find(is_answer).map_or(u64::MAX, |answer| answer.last_frame);
@@ -166,9 +168,9 @@ fn first_exchange(capture: &Capture, stream: u32, packets: &[&Packet]) -> usize 
 }
 
 /// The packets with which the connection ends, as far as they are known.
-fn ending<'a>(packets: &'a [&'a Packet], shown: usize) -> &'a [&'a Packet] {
+fn ending<'a>(packets: &'a [&'a PacketEntry], shown: usize) -> &'a [&'a PacketEntry] {
     let rest = &packets[shown..];
-    let ends = |packet: &&Packet| packet.flags.iter().any(|flag| flag == "FIN" || flag == "RST");
+    let ends = |packet: &&PacketEntry| packet.flags.iter().any(|flag| flag == "FIN" || flag == "RST");
     match rest.iter().position(ends) {
         Some(at) => &rest[at.saturating_sub(1).max(rest.len().saturating_sub(LAST_SHOWN))..],
         None => &[],
@@ -176,7 +178,7 @@ fn ending<'a>(packets: &'a [&'a Packet], shown: usize) -> &'a [&'a Packet] {
 }
 
 /// The last frame, where only the connection's summary tells of it.
-fn end(svg: &mut Svg, lang: Lang, y: f64, connection: &Connection) {
+fn end(svg: &mut Svg, lang: Lang, y: f64, connection: &ConnectionEntry) {
     let after = connection.last_frame_at_unix_ns.saturating_sub(connection.first_frame_at_unix_ns);
     svg.text(0.0, y + 4.0, Anchor::Start, "tiny", &format::milliseconds(after));
     svg.text(CLIENT - 10.0, y + 4.0, Anchor::End, "tiny", &connection.last_frame.to_string());

@@ -1,10 +1,12 @@
 //! How many strings stand at which level, a bar for each capture.
 
+use exposure_schema::Level;
+
 use super::svg::{Anchor, WIDTH, fitted, width};
 use super::{Figure, Svg};
 use crate::document::format;
 use crate::i18n::Lang;
-use crate::model::{Capture, Level};
+use crate::model::Capture;
 
 /// Of the captures whose strings are known. `None` if there is none.
 pub(crate) fn levels(lang: Lang, captures: &[&Capture]) -> Option<Figure> {

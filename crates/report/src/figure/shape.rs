@@ -1,11 +1,13 @@
 //! The sizes of what was sent, in order, which no encryption hides: a bar for each flight, which is what one side sends
 //! before the other does. Up goes what the client sent, down what the server sent.
 
+use exposure_schema::Direction;
+
 use super::svg::{Anchor, WIDTH, fitted};
 use super::{Figure, Svg};
 use crate::document::format;
 use crate::i18n::Lang;
-use crate::model::{Capture, Direction};
+use crate::model::Capture;
 
 /// Height of the largest bar.
 const HALF: f64 = 46.0;

@@ -1,9 +1,10 @@
 //! The sentences of the report.
 
+use exposure_schema::{ExhibitFrame, Level, Summary, Traffic};
+
 use super::{Lang, sentence_texts};
 use crate::document::format::{self, percent};
 use crate::document::line::{Inline, Line, captured, code, line, strong};
-use crate::model::{ExhibitFrame, Level, Summary, Traffic};
 
 sentence_texts! {
     // The result in a few lines, at the top and in the conclusion.
@@ -28,10 +29,10 @@ sentence_texts! {
         line!["There is no pair of a plaintext and a TLS capture to compare, so this report draws no conclusion. It describes what each capture shows."],
         line!["견줄 평문 캡처와 TLS 캡처의 쌍이 없으므로 결론을 내리지 않는다. 이 보고서는 각 캡처에 무엇이 보이는지만 적는다."];
     capture_result(name: &str, verdict: Line, summary: &Summary, proof: Option<Line>):
-        line![captured(name), ": ", verdict, ". ", format::count(summary.readable()), " of ", summary.total,
+        line![captured(name), ": ", verdict, ". ", format::count(summary.keyless()), " of ", summary.total,
             " strings are readable without any secret, ", format::count(summary.decrypted), " only with the key log",
             proof.map(|proof| line![" (first proof: ", proof, ")"]), "."],
-        line![captured(name), ": ", verdict, ". 문자열 ", summary.total, "개 중 ", format::count(summary.readable()),
+        line![captured(name), ": ", verdict, ". 문자열 ", summary.total, "개 중 ", format::count(summary.keyless()),
             "개는 아무 비밀 없이 읽히고, ", format::count(summary.decrypted), "개는 키 로그가 있어야 읽힌다",
             proof.map(|proof| line!["(첫 증거: ", proof, ")"]), "."];
     captures_left_out(told: u64, all: u64):

@@ -1,8 +1,9 @@
 //! The sentences on isolated boxes.
 
+use exposure_schema::IsolationVerdict;
+
 use super::{Lang, label_texts, sentence_texts};
 use crate::document::line::{Line, captured, code, line, strong};
-use crate::model::IsolationVerdict;
 
 label_texts! {
     isolation: "Whether anything left the boxes", "상자 밖으로 나간 것이 있는가";

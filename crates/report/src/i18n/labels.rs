@@ -1,8 +1,9 @@
 //! Names, headings, and what stands in tables and figures.
 
+use exposure_schema::{Conclusion, Direction, Ended, Level, Verdict};
+
 use super::{Lang, label_texts};
 use crate::document::format;
-use crate::model::{Conclusion, Direction, Ended, Level, Verdict};
 
 label_texts! {
     default_title: "What can be read on the wire: two agents over HTTP and over HTTPS",

@@ -5,13 +5,13 @@
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use exposure_schema::{Direction, Level, Verdict};
 use sha2::{Digest as _, Sha256};
 
 use crate::document::exhibit::{HexRow, HexView, Mark, Part, ROW, printable};
 use crate::document::line::{Inline, Line};
 use crate::document::{Block, Document, Section, Tone, format};
 use crate::i18n::Lang;
-use crate::model::{Direction, Level, Verdict};
 use crate::render::html;
 use crate::visible;
 
@@ -142,7 +142,7 @@ fn hex(view: &HexView, lang: Lang) -> impl std::fmt::Display {
 
 fn level_class(level: Level) -> &'static str {
     match level {
-        level if level.is_readable() => "readable",
+        level if level.is_keyless() => "readable",
         Level::Decrypted => "sealed",
         _ => "absent",
     }

@@ -1,9 +1,11 @@
 //! The appendices: the evidence, and how to check it by hand.
 
+use exposure_schema::{Direction, HttpMessage, Level, StringEntry};
+
 use super::{Builder, VALUE_SHOWN, first_string, shell_word};
 use crate::document::line::{Inline, Line, captured, code, line};
 use crate::document::{Block, Code, Entry, Section, Table, format};
-use crate::model::{Capture, Direction, HttpMessage, Level, StringEntry};
+use crate::model::Capture;
 use crate::visible;
 
 /// Strings of a capture that the appendix lists: the first request has seven, and there are five levels.
@@ -69,7 +71,7 @@ impl Builder<'_> {
                 location.map_or_else(Line::new, |location| line![location.file_offset]),
                 location.map_or_else(Line::new, |location| match location.layers.as_slice() {
                     [] => line![lang.layers_none()],
-                    layers => Line::joined(layers.iter().map(captured), ", "),
+                    layers => Line::joined(layers.iter().map(|layer| captured(layer.as_ref())), ", "),
                 }),
                 location.map_or_else(Line::new, |location| {
                     line![captured(visible::shortened(&location.filter, 90))]

@@ -22,7 +22,10 @@ impl<'a> Builder<'a> {
             }),
             self.cost(lang.cost_connections(), Unit::Count, |_, capture| Some(capture.connections_total)),
             self.cost(lang.cost_round_trips(), Unit::Count, |_, capture| {
-                capture.connections.iter().find_map(|connection| connection.round_trips_before_first_answer)
+                capture
+                    .connections
+                    .iter()
+                    .find_map(|connection| connection.round_trips_before_first_answer.map(u64::from))
             }),
             self.cost(lang.cost_first_answer(), Unit::Time, |index, capture| {
                 let answered = calls[index].first()?.answer?.last_at_unix_ns?;

@@ -1,9 +1,11 @@
 //! Chapters 7 to 9: what it means.
 
+use exposure_schema::{Conclusion, SearchedAs};
+
 use super::Builder;
 use crate::document::line::{Inline, Line, captured, line, quoted, strong};
 use crate::document::{Block, Column, Section, Table, Tone};
-use crate::model::{Capture, Conclusion};
+use crate::model::Capture;
 
 /// Reasons and errors that are listed, each list.
 const REASONS_LISTED: usize = 40;
@@ -22,7 +24,7 @@ impl<'a> Builder<'a> {
         let text = if all_passed { lang.controls_text() } else { lang.controls_text_doubt() };
         let mut blocks = vec![Block::Paragraph(text), Block::Table(self.controls_table())];
         let strings = self.captures.iter().flat_map(|capture| capture.strings.iter());
-        let searched = strings.filter(|string| string.searched_as != "message");
+        let searched = strings.filter(|string| string.searched_as != SearchedAs::Message);
         let worst = searched.map(|string| string.expected_chance_hits).fold(0.0, f64::max);
         blocks.push(Block::Paragraph(lang.controls_chance(&format!("{worst:.1e}"))));
         self.part("controls", "7", lang.controls(), blocks)
@@ -144,7 +146,7 @@ impl<'a> Builder<'a> {
                 let of = |found: Option<(usize, &Capture)>| found.map(|(_, capture)| capture.summary);
                 let (plain, sealed) = (of(plain), of(sealed));
                 lang.conclusion_proven_text(
-                    plain.map_or(0, |summary| summary.readable()),
+                    plain.map_or(0, |summary| summary.keyless()),
                     plain.map_or(0, |summary| summary.total),
                     sealed.map_or(0, |summary| summary.total),
                 )

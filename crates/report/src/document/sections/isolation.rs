@@ -1,9 +1,10 @@
 //! Chapter 6.5: the boxes.
 
+use exposure_schema::{Isolation, IsolationVerdict, Occurrence, PhaseName};
+
 use super::Builder;
 use crate::document::line::{Inline, Line, captured, line, quoted};
 use crate::document::{Block, Section, Table, Tone};
-use crate::model::{Isolation, IsolationVerdict, Phase, Seen};
 
 /// Reasons that are listed of one run.
 const REASONS_LISTED: usize = 40;
@@ -84,8 +85,8 @@ impl Builder<'_> {
         let lang = self.lang;
         let rows = run.interfaces.iter().map(|watched| {
             let phase = match watched.phase {
-                Phase::Isolated => lang.phase_isolated(),
-                Phase::Control => lang.phase_control(),
+                PhaseName::Isolated => lang.phase_isolated(),
+                PhaseName::Control => lang.phase_control(),
             };
             vec![
                 line![phase],
@@ -112,7 +113,7 @@ impl Builder<'_> {
     /// Of the first box; all are made alike.
     fn limits(&self, run: &Isolation) -> Option<Table> {
         let lang = self.lang;
-        let first = run.boxes.iter().find(|one| one.phase == Phase::Isolated)?;
+        let first = run.boxes.iter().find(|one| one.phase == PhaseName::Isolated)?;
         let rows = first.limits.iter().map(|limit| {
             vec![
                 line![captured(&limit.name)],
@@ -129,7 +130,7 @@ impl Builder<'_> {
         })
     }
 
-    fn seen(&self, seen: Option<&Seen>, from: Option<Line>) -> Line {
+    fn seen(&self, seen: Option<&Occurrence>, from: Option<Line>) -> Line {
         let place = seen.and_then(|seen| Some((seen, *seen.location.frames.first()?)));
         match place {
             Some((seen, frame)) => self.lang.seen_at(frame, &seen.file, &seen.location.filter, from),

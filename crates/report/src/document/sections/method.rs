@@ -1,11 +1,13 @@
 //! Chapters 1 to 5: what was done.
 
+use exposure_schema::{Expected, ManifestEntry, Verdict};
+
 use super::{Builder, CAPTURES_SHOWN, shell_word};
 use crate::document::line::{Line, captured, code, line};
 use crate::document::sources::{self, Excerpt};
 use crate::document::{Block, Code, Section, Table};
 use crate::figure;
-use crate::model::{Capture, Manifest};
+use crate::model::Capture;
 
 impl Builder<'_> {
     pub(super) fn aim(&self) -> Section {
@@ -21,7 +23,7 @@ impl Builder<'_> {
         if let Some(capture) = self.captures.first() {
             blocks.push(Block::Figures(vec![figure::setup(lang, capture)]));
         }
-        let of_manifest = |capture: &Capture, text: fn(&Manifest) -> Option<String>| {
+        let of_manifest = |capture: &Capture, text: fn(&ManifestEntry) -> Option<String>| {
             capture
                 .manifest
                 .as_ref()
@@ -51,8 +53,9 @@ impl Builder<'_> {
             }),
             self.row(line![lang.frames()], |_, capture| line![capture.frames]),
             self.row(line![lang.expected()], |_, capture| match capture.expected_verdict {
-                Some(verdict) => line![self.verdict(verdict)],
-                None => line![lang.none()],
+                Some(Expected::Exposed) => line![self.verdict(Verdict::Exposed)],
+                Some(Expected::Sealed) => line![self.verdict(Verdict::Sealed)],
+                Some(Expected::Isolated) | None => line![lang.none()],
             }),
         ];
         let columns = self.columns_of_captures("", false);
@@ -121,11 +124,11 @@ impl Builder<'_> {
             self.row(line![lang.ended()], |_, capture| {
                 self.time(capture.manifest.as_ref().and_then(|manifest| manifest.ended_at_unix_ns))
             }),
-            self.row(line![lang.capturer()], |_, capture| match &capture.manifest {
-                Some(manifest) => {
-                    line![captured(format!("{} {}", manifest.program.name, manifest.program.version))]
+            self.row(line![lang.capturer()], |_, capture| {
+                match capture.manifest.as_ref().and_then(|manifest| manifest.program.as_ref()) {
+                    Some(program) => line![captured(format!("{} {}", program.name, program.version))],
+                    None => line![lang.unknown()],
                 }
-                None => line![lang.unknown()],
             }),
             self.row(line![lang.analyzer()], |_, _| {
                 let program = &self.exposure.program;
@@ -148,7 +151,7 @@ impl Builder<'_> {
 }
 
 /// Scheme and versions in a few words.
-fn protocol(manifest: &Manifest) -> String {
+fn protocol(manifest: &ManifestEntry) -> String {
     let mut text = format!("HTTP/{}", manifest.http_version);
     if !manifest.tls_versions.is_empty() {
         text += &format!(", TLS {}", manifest.tls_versions.join(", "));

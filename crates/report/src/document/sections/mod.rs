@@ -7,12 +7,14 @@ mod isolation;
 mod method;
 mod wire;
 
+use exposure_schema::{Conclusion, Direction, Level, Location, SearchedAs, Verdict};
+
 use crate::document::evidence::Evidence;
 use crate::document::exhibit::is_encrypted;
 use crate::document::line::{Inline, Line, captured, line};
 use crate::document::{Block, Column, Document, Section, TitlePage, format};
 use crate::i18n::Lang;
-use crate::model::{Capture, Conclusion, Direction, Exposure, Level, Location, Verdict};
+use crate::model::{Capture, Exposure};
 use crate::visible;
 
 /// Captures that are told of; a comparison has two, and no page has room for a column each of hundreds.
@@ -128,7 +130,7 @@ impl<'a> Builder<'a> {
             Some(Conclusion::Proven) => {
                 let [plain, sealed] = self.pair();
                 let summary = plain.map(|(_, capture)| capture.summary);
-                let is_all = summary.is_some_and(|summary| summary.readable() == summary.total);
+                let is_all = summary.is_some_and(|summary| summary.keyless() == summary.total);
                 let name =
                     |found: Option<(usize, &'a Capture)>| found.map_or("", |(_, capture)| &capture.name);
                 lang.proven_summary(name(plain), name(sealed), is_all)
@@ -219,8 +221,10 @@ fn first_proof(capture: &Capture, level: Level) -> Option<&Location> {
 /// The first string of a level that was found by its own bytes, in a request if there is one.
 fn first_string(capture: &Capture, level: Level) -> Option<(&str, &Location)> {
     let found = || {
-        let strings =
-            capture.strings.iter().filter(|string| string.level == level && string.searched_as == "value");
+        let strings = capture
+            .strings
+            .iter()
+            .filter(|string| string.level == level && string.searched_as == SearchedAs::Value);
         strings.filter_map(|string| {
             let location = string.locations.first().filter(|location| !location.frames.is_empty())?;
             Some((string.direction, string.value.as_str(), location))

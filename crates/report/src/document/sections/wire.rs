@@ -1,12 +1,14 @@
 //! Chapters 6.1 to 6.3: what was said, what stands on the wire of it, and what TLS shows all the same.
 
+use exposure_schema::{CertificateEntry, Event, HttpMessage, Level, ReadableEntry, TlsSession};
+
 use super::{Builder, VALUE_SHOWN, first_proof};
 use crate::document::calls::{self, Call};
 use crate::document::exhibit::{self, is_encrypted};
 use crate::document::line::{Line, captured, line, strong};
 use crate::document::{Block, Code, Column, Section, Table, format};
 use crate::figure::{self, Figure};
-use crate::model::{Capture, Certificate, Event, HttpMessage, Level, Readable, TlsSession};
+use crate::model::Capture;
 use crate::visible;
 
 /// Calls that a table lists: the script has a dozen, and the table says how many there are.
@@ -15,7 +17,7 @@ const CALLS_LISTED: usize = 50;
 /// Marks that a table lists; the stream itself has them all.
 const MARKS_LISTED: usize = 20;
 
-/// Readable strings that are listed of a capture without journals.
+/// ReadableEntry strings that are listed of a capture without journals.
 const READABLE_LISTED: usize = 60;
 
 /// TLS connections that are described: they differ in their ports.
@@ -60,7 +62,7 @@ impl<'a> Builder<'a> {
                 Event::Received => strong(lang.event_received()),
             };
             let bytes = line![lang.bytes(logged.body_bytes)];
-            let at = format::date_time(logged.at_unix_ns);
+            let at = logged.at_unix_ns.map_or_else(|| lang.unknown().to_owned(), format::date_time);
             let mut source = lang.logged_line(&logged.agent, event, bytes, &at, &logged.body_sha256);
             let shown = up_to(body, BODY_SHOWN);
             if shown.len() < body.len() {
@@ -240,7 +242,7 @@ impl<'a> Builder<'a> {
 
     fn readable(&self, index: usize, capture: &Capture) -> Table {
         let lang = self.lang;
-        let row = |readable: &Readable| {
+        let row = |readable: &ReadableEntry| {
             vec![
                 match &readable.value {
                     Some(value) => line![captured(visible::shortened(value, VALUE_SHOWN))],
@@ -311,7 +313,7 @@ impl<'a> Builder<'a> {
             values => Line::joined(values.iter().take(NAMES_LISTED).map(captured), ", "),
         };
         let encrypted = || line![lang.encrypted()];
-        let certificate = |certificates: &[Certificate]| {
+        let certificate = |certificates: &[CertificateEntry]| {
             certificates.first().map(|leaf| {
                 let names = leaf.subject_alt_names.iter().take(NAMES_LISTED).map(captured);
                 line![captured(&leaf.subject), "; ", Line::joined(names, ", ")]

@@ -1,0 +1,192 @@
+//! The JSON Schema of the types, as committed in `docs/exposure.schema.json`, and `docs/exposure.md` held against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::Exposure;
+
+/// With this variable set, the test writes the committed schema anew.
+const UPDATE: &str = "UPDATE_SCHEMA";
+
+/// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
+const TABLES: [(&str, &str); 26] = [
+    ("The document", "Exposure"),
+    ("Capture", "Capture"),
+    ("Completeness", "Completeness"),
+    ("field of `unexplained[]`", "UnexplainedEntry"),
+    ("Controls", "Controls"),
+    ("String", "StringEntry"),
+    ("Location", "Location"),
+    ("Summary", "Summary"),
+    ("TLS", "Tls"),
+    ("field of `sessions[]`", "TlsSession"),
+    ("field of a certificate", "CertificateEntry"),
+    ("HTTP message", "HttpMessage"),
+    ("Readable string", "ReadableEntry"),
+    ("Manifest", "ManifestEntry"),
+    ("Journal line", "JournalEntry"),
+    ("Connection", "ConnectionEntry"),
+    ("Packet", "PacketEntry"),
+    ("Traffic", "Traffic"),
+    ("Exhibit", "Exhibit"),
+    ("field of `turns[]`", "Turn"),
+    ("field of `frame`", "ExhibitFrame"),
+    ("Isolation run", "Isolation"),
+    ("field of `kinds[]`", "KindEntry"),
+    ("field of `interfaces[]`", "InterfaceEntry"),
+    ("field of `boxes[]`", "BoxEntry"),
+    ("field of `attempts[]`", "AttemptEntry"),
+];
+
+/// A table that says more about one field than its row: the type and the field it belongs to.
+const IDENTITY: (&str, &str) = ("field of `identity`", "Identity");
+
+fn docs(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
+}
+
+fn generated() -> Value {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let mut schema = generator.into_root_schema_for::<Exposure>().to_value();
+    schema["title"] = "plainsight.exposure/1".into();
+    schema
+}
+
+fn committed() -> Value {
+    serde_json::from_str(&fs::read_to_string(docs("exposure.schema.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn committed_schema_is_that_of_the_types() {
+    let text = serde_json::to_string_pretty(&generated()).unwrap() + "\n";
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(docs("exposure.schema.json"), &text).unwrap();
+    }
+    let committed = fs::read_to_string(docs("exposure.schema.json")).unwrap_or_default();
+    assert!(
+        committed == text,
+        "docs/exposure.schema.json is not the schema of the types: run `{UPDATE}=1 cargo test -p exposure-schema`"
+    );
+}
+
+#[test]
+fn schema_requires_every_field() {
+    for (name, fields) in types(&generated()) {
+        assert!(fields.iter().all(|(_, field)| field.is_required), "{name} has a field that may be missing");
+    }
+}
+
+#[test]
+fn schema_is_valid() {
+    assert!(jsonschema::meta::is_valid(&committed()));
+    jsonschema::validator_for(&committed()).unwrap();
+}
+
+/// A field of a type in the schema.
+struct Field {
+    is_required: bool,
+    /// The type of an object, of the elements of an array of them, or of either where it may be `null`.
+    of: Option<String>,
+}
+
+/// Every type with fields in the schema, by name.
+fn types(schema: &Value) -> BTreeMap<String, BTreeMap<String, Field>> {
+    let definitions = schema["$defs"].as_object().unwrap();
+    let root = [("Exposure".to_owned(), schema)].into_iter();
+    let all = root.chain(definitions.iter().map(|(name, schema)| (name.clone(), schema)));
+    all.filter_map(|(name, schema)| {
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let fields = schema["properties"].as_object()?.iter().map(|(field, schema)| {
+            let is_required = required.contains(&field.as_str());
+            (field.clone(), Field { is_required, of: reference(schema) })
+        });
+        Some((name, fields.collect()))
+    })
+    .collect()
+}
+
+fn reference(schema: &Value) -> Option<String> {
+    if let Some(path) = schema["$ref"].as_str() {
+        return path.strip_prefix("#/$defs/").map(str::to_owned);
+    }
+    let either = schema["anyOf"].as_array().into_iter().flatten();
+    either.chain(schema.get("items")).find_map(reference)
+}
+
+/// A table of `docs/exposure.md` that lists fields.
+struct Table {
+    /// The heading above it, or its first cell where that says whose fields these are.
+    title: String,
+    /// Names in the first cell of each row, and the rest of the row.
+    rows: Vec<(Vec<String>, String)>,
+}
+
+fn tables(text: &str) -> Vec<Table> {
+    let mut heading = "";
+    let mut tables: Vec<Table> = Vec::new();
+    let mut is_open = false;
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            heading = title;
+        }
+        let Some(cells) = line.strip_prefix("| ") else {
+            is_open &= line.starts_with("|-");
+            continue;
+        };
+        let (first, rest) = cells.split_once(" | ").unwrap();
+        if first.starts_with("field") && rest.starts_with("type") {
+            is_open = true;
+            let title = if first == "field" { heading } else { first };
+            tables.push(Table { title: title.to_owned(), rows: Vec::new() });
+        } else if is_open {
+            tables.last_mut().unwrap().rows.push((quoted(first), rest.to_owned()));
+        }
+    }
+    tables
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn documentation_names_every_field_and_no_other() {
+    let types = types(&generated());
+    let mut documented: BTreeSet<(String, String)> = BTreeSet::new();
+    for table in tables(&fs::read_to_string(docs("exposure.md")).unwrap()) {
+        let known = TABLES.iter().chain([&IDENTITY]).find(|(title, _)| *title == table.title);
+        let (_, root) = known.unwrap_or_else(|| panic!("a table of an unknown type: {}", table.title));
+        for (names, rest) in table.rows {
+            for name in names {
+                let mut at = (*root).to_owned();
+                let mut parts = name.split('.').peekable();
+                while let Some(part) = parts.next() {
+                    let field = types[&at].get(part);
+                    let field = field.unwrap_or_else(|| panic!("{}: {at} has no field {part}", table.title));
+                    documented.insert((at.clone(), part.to_owned()));
+                    match (&field.of, parts.peek()) {
+                        (Some(of), _) => at.clone_from(of),
+                        (None, None) => {}
+                        (None, Some(inner)) => panic!("{}: {part} has no field {inner}", table.title),
+                    }
+                }
+                // An object without a table of its own: its fields are named in the description.
+                for inner in quoted(&rest) {
+                    if types.get(&at).is_some_and(|fields| at != *root && fields.contains_key(&inner)) {
+                        documented.insert((at.clone(), inner));
+                    }
+                }
+            }
+        }
+    }
+    let all =
+        types.iter().flat_map(|(name, fields)| fields.keys().map(|field| (name.clone(), field.clone())));
+    let missing: Vec<_> = all.filter(|field| !documented.contains(field)).collect();
+    assert!(missing.is_empty(), "docs/exposure.md does not name {missing:?}");
+}
