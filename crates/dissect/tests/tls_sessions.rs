@@ -282,7 +282,7 @@ fn authenticates_nothing_with_wrong_keys() {
 #[test]
 fn names_the_missing_secret() {
     let wire = converse(&Setup::usual());
-    for (label, direction, opened) in [
+    for (label, direction, decrypted) in [
         ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", CLIENT, 0),
         ("SERVER_HANDSHAKE_TRAFFIC_SECRET", SERVER, 0),
         ("CLIENT_TRAFFIC_SECRET_0", CLIENT, 1),
@@ -295,7 +295,7 @@ fn names_the_missing_secret() {
             .collect();
         let seen = watch(Session::new(Some(Arc::new(KeyLog::parse(keys.as_bytes())))), &wire.sent);
         let counters = seen.counters(direction);
-        assert_eq!(counters.authenticated, opened);
+        assert_eq!(counters.authenticated, decrypted);
         let Reason::NotDecrypted(NotDecrypted::SecretMissing(missing)) =
             counters.first_unexplained.unwrap().reason
         else {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::code::{CipherSuite, ContentType};
+use super::code::{CipherSuite, ContentType, ProtocolVersion};
 use super::counters::{NotDecrypted, Reason};
 use super::decrypt::{RecordDecrypter, Suite, TriedKey, strip_padding};
 use super::direction::{KeyChange, Phase};
@@ -64,7 +64,6 @@ impl Session {
 
     /// The secrets of this connection, and the suite that they are for.
     fn secrets(&self) -> Result<(&ClientSecrets, Suite), NotDecrypted> {
-        use super::code::ProtocolVersion;
         let offer = self.negotiation.offer().ok_or(NotDecrypted::NoClientHello)?;
         let choice = self.negotiation.choice().ok_or(NotDecrypted::NoServerHello)?;
         if choice.version != ProtocolVersion::TLS_1_3 {

@@ -441,15 +441,15 @@ mod tests {
 
     #[test]
     fn loses_only_the_record_with_the_gap() {
-        for (seen, hole) in [(5, 1), (5, 3), (6, 2), (7, 1)] {
+        for (seen, missing) in [(5, 1), (5, 3), (6, 2), (7, 1)] {
             let mut deframer = RecordDeframer::default();
             let mut assembled = Vec::new();
             assert_eq!(deframer.step(&DATA[..seen], &mut assembled).1, Step::NeedMore);
-            assert_eq!(deframer.gap(hole), AfterGap::InsideRecord);
-            let rest = [&DATA[seen + hole as usize..], &HELLO].concat();
+            assert_eq!(deframer.gap(missing), AfterGap::InsideRecord);
+            let rest = [&DATA[seen + missing as usize..], &HELLO].concat();
             let (taken, step) = deframer.step(&rest, &mut assembled);
             let Step::Record(framed) = step else { panic!("{step:?}") };
-            assert_eq!(framed.place, Place::Damaged { seen: 8 - hole });
+            assert_eq!(framed.place, Place::Damaged { seen: 8 - missing });
             assert_eq!(framed.range, 0..8);
             let (_, step) = deframer.step(&rest[taken..], &mut assembled);
             assert!(matches!(step, Step::Record(Framed { range: Range { start: 8, end: 17 }, .. })));

@@ -343,7 +343,7 @@ impl Session {
         self.in_the_clear(direction, header.content_type, range, fragment, &mut scratch.certificates).into()
     }
 
-    /// A record with a hole in it. Its sequence number is used up all the same.
+    /// A record of which a part is missing. Its sequence number is used up all the same.
     fn damaged(
         &mut self,
         direction: Direction,
