@@ -174,7 +174,7 @@ impl<O: Observer> Reader<O> for Http1<O> {
 
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         for direction in Direction::BOTH {
-            if let Some(Event::End { complete }) = self.connection.close(direction) {
+            if let Some(Event::End { complete }) = self.connection.finish(direction) {
                 self.end(direction, complete, source, cx);
             }
         }
