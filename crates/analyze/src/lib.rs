@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+mod arp;
 pub mod input;
 mod observe;
 pub mod output;
 mod pipeline;
 mod search;
+mod tcp_options;
 pub mod verdict;
 
 /// Lower-case hexadecimal digits.

@@ -1,8 +1,8 @@
 //! One frame, from the link layer down to the TCP or UDP payload.
 //!
-//! [`decode`] goes as far as it can. Where it cannot go on, [`Frame::stop`] says at which byte, why, and whether the
-//! capture, the sender or this program is to blame; what was decoded before stays in the frame. Nothing is copied and
-//! nothing is put together: payloads are slices of the captured bytes, IP fragments are named and left alone.
+//! [`decode`] goes as far as it can. Where it cannot go on, [`Frame::stop`] names the byte, the reason, and whether it is the
+//! fault of the capture, the sender or this crate; what was decoded before stays in the frame. Nothing is copied: payloads
+//! are slices of the captured bytes. IP fragments are recognised, not reassembled.
 //!
 //! ```
 //! use dissect::{frame, link::LinkType};
@@ -18,7 +18,7 @@
 use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
 use crate::ip::{self, Fragment, Ip, Protocol};
 use crate::link::{self, EtherType, Link, LinkType, VlanTags};
-use crate::tcp::{Flags, SackBlock, Segment};
+use crate::tcp::{Flags, Segment};
 
 /// A decoded frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl<'a> Frame<'a> {
 /// The network layer of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// The frame ends before, or the link layer could not be decoded.
+    /// The frame ends before it, or the link layer could not be decoded.
     Absent,
     /// IPv4 or IPv6.
     Ip(Ip),
@@ -87,69 +87,6 @@ pub enum Transport<'a> {
     Icmpv6,
     /// Another IP protocol.
     Other(Protocol),
-}
-
-/// The options of a TCP segment, where every one is one that stacks send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsualOptions<'a> {
-    sack: &'a [u8],
-}
-
-impl<'a> UsualOptions<'a> {
-    /// Reads the options of a segment with these flags. Usual are end of list, no-operation, and once each, with the
-    /// length they must have: timestamps; with SYN also MSS, window scale and SACK permitted; without it SACK, which
-    /// belongs to an acknowledgment (RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2 and §3). Behind the end of the
-    /// list only zeros may stand. Anything else could hold anything: `None`.
-    pub fn read(options: &'a [u8], flags: Flags) -> Option<Self> {
-        let mut usual = Self { sack: &[] };
-        let mut seen = 0_u16;
-        let mut rest = options;
-        loop {
-            let (kind, behind) = match rest {
-                [] => return Some(usual),
-                [0, padding @ ..] => return padding.iter().all(|byte| *byte == 0).then_some(usual),
-                [1, behind @ ..] => {
-                    rest = behind;
-                    continue;
-                }
-                [kind @ 2, 4, _, _, behind @ ..]
-                | [kind @ 3, 3, _, behind @ ..]
-                | [kind @ 4, 2, behind @ ..]
-                    if flags.syn() =>
-                {
-                    (kind, behind)
-                }
-                [kind @ 5, len @ (10 | 18 | 26 | 34), behind @ ..] if flags.ack() && !flags.syn() => {
-                    let (sack, behind) = behind.split_at_checked(usize::from(*len) - 2)?;
-                    usual.sack = sack;
-                    (kind, behind)
-                }
-                [kind @ 8, 10, behind @ ..] => (kind, behind.get(8..)?),
-                _ => return None,
-            };
-            let bit = 1 << kind;
-            if seen & bit != 0 {
-                return None;
-            }
-            seen |= bit;
-            rest = behind;
-        }
-    }
-
-    /// The blocks of its selective acknowledgment, in the order of the option.
-    pub fn sack_blocks(self) -> impl Iterator<Item = SackBlock> {
-        let (blocks, _) = self.sack.as_chunks();
-        blocks.iter().map(|[a, b, c, d, e, f, g, h]| SackBlock {
-            left: u32::from_be_bytes([*a, *b, *c, *d]),
-            right: u32::from_be_bytes([*e, *f, *g, *h]),
-        })
-    }
-
-    /// Whether there is no selective acknowledgment.
-    #[inline]
-    pub fn has_no_sack(self) -> bool {
-        self.sack.is_empty()
-    }
 }
 
 /// A UDP datagram (RFC 768).
@@ -334,54 +271,5 @@ impl<'a> Packet<'a> {
             StopReason::LengthBeyondFrame
         };
         Some(self.frame.stop(Layer::Payload, why, offset, self.end - offset))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
-
-    fn blocks(options: &[u8], flags: u8) -> Option<Vec<(u32, u32)>> {
-        let usual = UsualOptions::read(options, Flags(flags))?;
-        Some(usual.sack_blocks().map(|block| (block.left, block.right)).collect())
-    }
-
-    #[test]
-    fn what_stacks_send_is_usual() {
-        let (syn, ack) = (Flags::SYN.0, Flags::ACK.0);
-        let linux_syn = [&[2, 4, 5, 0xb4, 4, 2][..], &TIMESTAMPS[2..], &[1, 3, 3, 7]].concat();
-        assert_eq!(blocks(&linux_syn, syn), Some(vec![]));
-        assert_eq!(blocks(&linux_syn, syn | ack), Some(vec![]));
-        assert_eq!(blocks(&TIMESTAMPS, ack), Some(vec![]));
-        assert_eq!(blocks(&[1, 1, 1, 0], ack), Some(vec![]));
-        let sack =
-            [&[1, 1, 5, 18][..], &7_u32.to_be_bytes(), &8_u32.to_be_bytes(), &[0xff; 4], &[0; 4]].concat();
-        assert_eq!(blocks(&sack, ack), Some(vec![(7, 8), (u32::MAX, 0)]));
-        assert_eq!(blocks(&[&TIMESTAMPS[..], &sack].concat(), ack), Some(vec![(7, 8), (u32::MAX, 0)]));
-    }
-
-    #[test]
-    fn what_has_room_for_more_is_not() {
-        let (syn, ack) = (Flags::SYN.0, Flags::ACK.0);
-        let sack = [&[5, 10][..], &[0; 8]].concat();
-        for (options, flags) in [
-            (&[253, 4, 1, 2][..], ack),
-            (&[0, 0, 1, 0], ack),
-            (&[2, 4, 5, 0xb4], ack),
-            (&[3, 3, 7, 1], ack),
-            (&[4, 2, 1, 1], ack),
-            (&[2, 4, 5, 0xb4, 2, 4, 5, 0xb4], syn),
-            (&TIMESTAMPS.repeat(2), ack),
-            (&[8, 10, 0, 0], ack),
-            (&[5, 10, 0, 0], ack),
-            (&[5, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0], ack),
-            (&sack.repeat(2), ack),
-            (&sack, syn | ack),
-            (&sack, 0),
-        ] {
-            assert_eq!(blocks(options, flags), None, "{options:?}");
-        }
     }
 }

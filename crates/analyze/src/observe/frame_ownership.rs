@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use dissect::arp::Arp;
 use dissect::capture::Record;
 use dissect::frame::{Frame, Network, Transport};
 use dissect::link::LinkType;
 use exposure_schema::ForeignFrame;
 
+use crate::arp;
 use crate::input::isolation_record::UserTraffic;
 use crate::pipeline::frames::wire_len;
 
@@ -91,7 +91,7 @@ fn is_between_ends(link_type: LinkType, bytes: &[u8], traffic: &UserTraffic) -> 
         let ip = IpAddr::from(address);
         ip == traffic.server.ip() || traffic.clients.contains(&ip)
     };
-    Arp::alone_in(link_type, bytes).is_some_and(|arp| is_end(arp.sender) && is_end(arp.target))
+    arp::bare_packet(link_type, bytes).is_some_and(|arp| is_end(arp.sender) && is_end(arp.target))
 }
 
 fn describe(frame: &Frame<'_>) -> String {

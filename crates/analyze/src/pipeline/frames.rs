@@ -8,12 +8,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use dissect::arp::Arp;
 use dissect::capture::Record;
 use dissect::content::Decoder;
 use dissect::decode_stop::StopReason;
 use dissect::flow::{Arrival, Direction, FlowId, FlowSegment, FlowTable};
-use dissect::frame::{self, Frame, Network, Transport, UsualOptions};
+use dissect::frame::{self, Frame, Network, Transport};
 use dissect::ip::Ip;
 use dissect::keylog::KeyLog;
 use dissect::tcp::{Disposition, Segment};
@@ -24,7 +23,9 @@ use super::connection::{Connection, Shared};
 use super::fact::{At, Fact, FrameBytes, Observer, SegmentFact, Unexplained, UnexplainedFact};
 use super::protocol::{BodyNeeds, Decryption, Tools};
 use super::provenance::Location;
+use crate::arp;
 use crate::input::capture::Sink;
+use crate::tcp_options::UsualOptions;
 
 /// Bytes that may wait behind holes in all connections together. Beyond it the connection that pushed abandons its
 /// first gap.
@@ -221,7 +222,7 @@ impl<O: Observer> Pipeline<O> {
         self.observer.frame_bytes(&FrameBytes { record, stream: None, in_stream: None });
         self.carve(record, 0, record.bytes, None);
         let why = match (&frame.transport, &frame.network) {
-            (Transport::Absent, Network::Arp) => match Arp::alone_in(record.link_type, record.bytes) {
+            (Transport::Absent, Network::Arp) => match arp::bare_packet(record.link_type, record.bytes) {
                 Some(_) => return,
                 None => Unexplained::Arp,
             },
