@@ -2,6 +2,7 @@
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Coding {
     /// No coding at all.
     Identity,
@@ -13,7 +14,7 @@ pub enum Coding {
     Brotli,
     /// `zstd`
     Zstd,
-    /// A coding that is not known here: what it covers cannot be read.
+    /// Any other coding: what it covers cannot be read.
     Unknown,
 }
 
@@ -36,7 +37,7 @@ impl Coding {
         }
     }
 
-    /// The coding whose magic number stands at the start of `bytes`. Deflate and br have none.
+    /// The coding whose magic number `bytes` begin with. Deflate and br have none.
     pub fn from_magic(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, 0x08, ..] => Some(Self::Gzip),

@@ -1,4 +1,4 @@
-//! Content codings: what stands between the bytes of an HTTP body and its text, without any secret.
+//! Content codings: compression of HTTP bodies (RFC 9110 §8.4).
 //!
 //! gzip (RFC 1952), deflate (RFC 1950 and, as servers have always also sent it, RFC 1951), br (RFC 7932), zstd
 //! (RFC 8878). Decoding streams through one fixed buffer, so a compression bomb costs time within a bound and no
@@ -11,12 +11,13 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 pub use crate::coding::Coding;
 
-/// Most decoded bytes of one body. Tool-calls are far below; a bomb of 1:1000 stops here. When hit, decoding ends and
-/// says so.
+/// Most decoded bytes of one body. Tool-calls are far below; a bomb of 1:1000 stops here. When hit, decoding ends
+/// with [`Outcome::TooLarge`].
 pub const MAX_DECODED: u64 = 256 << 20;
 
 /// Most decoded bytes for each coded byte, above [`FREE_DECODED`]. JSON shrinks to a tenth, logs to a hundredth; only bombs
-/// go on. It bounds the time that a capture full of them can cost. When hit, decoding ends and says so.
+/// go on. It bounds the time that a capture full of them can cost. When hit, decoding ends with
+/// [`Outcome::TooLarge`].
 pub const MAX_RATIO: u64 = 128;
 
 /// Decoded bytes that any body may have, however short it is.
@@ -31,7 +32,7 @@ const PIECE: usize = 64 << 10;
 /// Largest window that a zstd frame may ask for: RFC 8878 §3.1.1.1.2 recommends decoders to support 8 MiB.
 const MAX_ZSTD_WINDOW: u64 = 8 << 20;
 
-/// How far decoding came.
+/// How decoding ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// To the end.
@@ -61,7 +62,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Takes `codings` off `coded`, outermost first, and hands the text on piece by piece.
+    /// Removes `codings` from `coded`, outermost first, and passes the text to `text` piece by piece.
     pub fn decode(&mut self, codings: &[Coding], coded: &[u8], mut text: impl FnMut(&[u8])) -> Outcome {
         if codings.contains(&Coding::Unknown) {
             return Outcome::Unsupported;
@@ -114,7 +115,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Inflates one bare stream and answers how many bytes of `data` it took.
+    /// Inflates one bare stream. Returns how many bytes of `data` it consumed.
     fn inflate(
         &mut self,
         data: &[u8],
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn every_coding_gives_the_text_back() {
+    fn decodes_every_coding() {
         for (codings, coded) in samples() {
             assert_eq!(
                 decode(&codings, &coded),
@@ -393,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_and_never_panics() {
+    fn reports_damage_without_panicking() {
         for (codings, coded) in samples().into_iter().skip(1) {
             for end in 0..coded.len() {
                 decode(&codings, &coded[..end]);
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_stops_at_the_bound() {
+    fn stops_a_bomb_at_the_bound() {
         let zeros = vec![0; 16 << 20];
         let bomb = gzip(&zeros);
         let mut total = 0;

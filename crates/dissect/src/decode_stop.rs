@@ -1,9 +1,10 @@
-//! Where the decoding of a frame ended before its payload, and whose fault that is.
+//! Where and why the decoding of a frame ended before its payload.
 
 use std::fmt;
 
 /// The part of a frame that could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Layer {
     /// Ethernet, Linux cooked, null or loopback header.
     Link,
@@ -37,6 +38,7 @@ impl fmt::Display for Layer {
 
 /// Why the decoding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StopReason {
     /// The wire carried more than the capture kept (snapshot length).
     CutByCapture,
@@ -54,23 +56,23 @@ pub enum StopReason {
     TooManyTags,
     /// More extension headers than [`crate::ip::MAX_EXTENSION_HEADERS`].
     TooManyExtensions,
-    /// A fragment of an IP packet: fragments are not put together.
+    /// A fragment of an IP packet: fragments are not reassembled.
     Fragment,
 }
 
-/// Who is to blame for a [`DecodeStop`].
+/// Whose fault a [`DecodeStop`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The capture kept too little.
+    /// The capture's: it kept too little.
     Capture,
-    /// The sender made no sense.
+    /// The sender's: the headers contradict themselves.
     Traffic,
-    /// We do not decode that.
+    /// This crate's: it does not decode that.
     Unsupported,
 }
 
 impl StopReason {
-    /// Who is to blame.
+    /// Whose fault it is.
     pub fn blame(self) -> Blame {
         match self {
             StopReason::CutByCapture => Blame::Capture,
@@ -107,18 +109,18 @@ impl fmt::Display for StopReason {
 pub struct DecodeStop {
     /// The layer that could not be decoded.
     pub layer: Layer,
-    /// Why.
+    /// Why the decoding ended.
     pub reason: StopReason,
     /// Where that layer begins in the frame, bytes.
     pub offset: u32,
-    /// Bytes it would have needed from `offset` on; 0 where length is not the matter.
+    /// Bytes needed from `offset` on; 0 where the length is not the reason.
     pub needed: u32,
     /// Bytes captured from `offset` on.
     pub available: u32,
 }
 
 impl DecodeStop {
-    /// Who is to blame.
+    /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         self.reason.blame()
     }

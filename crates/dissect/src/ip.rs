@@ -11,7 +11,7 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 
 /// An IP address of either version, cheap to compare and to hash.
 ///
-/// IPv4 stands in the last four bytes. The version is kept beside the bytes, so that an IPv6 packet from
+/// An IPv4 address occupies the last four bytes. The version is kept beside the bytes, so that an IPv6 packet from
 /// `::ffff:10.0.0.1` cannot slip into the flow of the IPv4 host 10.0.0.1.
 // Words rather than bytes: built by the byte, it cost half the time of decoding a frame.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,7 +166,7 @@ pub struct Ip {
     pub payload_len: u32,
 }
 
-/// Fails if the header is missing or senseless.
+/// Fails if the header is missing or contradicts itself.
 #[inline(always)]
 pub(crate) fn decode_v4(view: FrameBytes<'_>, offset: usize) -> Result<Ip, DecodeStop> {
     const MIN: usize = 20;
@@ -184,7 +184,7 @@ pub(crate) fn decode_v4(view: FrameBytes<'_>, offset: usize) -> Result<Ip, Decod
         return Err(view.short(Layer::Ip, offset, header_len));
     }
     let total = match usize::from(u16::from_be_bytes([len_a, len_b])) {
-        // Packets captured before hardware segments them say 0; their length is the frame's.
+        // 0 in packets captured before hardware segments them; their length is the frame's.
         0 => view.wire_len - offset,
         total => total,
     };
@@ -209,7 +209,7 @@ pub(crate) fn decode_v4(view: FrameBytes<'_>, offset: usize) -> Result<Ip, Decod
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 
-/// Fails if the header is missing or senseless. The stop beside the [`Ip`] tells of extension headers that hide what
+/// Fails if the header is missing or contradicts itself. A stop beside the [`Ip`] means that extension headers hide what
 /// the packet carries.
 #[inline]
 pub(crate) fn decode_v6(view: FrameBytes<'_>, offset: usize) -> Result<(Ip, Option<DecodeStop>), DecodeStop> {
@@ -235,7 +235,7 @@ pub(crate) fn decode_v6(view: FrameBytes<'_>, offset: usize) -> Result<(Ip, Opti
         payload_offset: start as u32,
         payload_len: payload_len as u32,
     };
-    // Told apart first, as nearly every packet has no extension header.
+    // Checked first: nearly every packet has no extension header.
     if ip.protocol == Protocol::TCP { Ok((ip, None)) } else { Ok(walk_extensions(view, ip)) }
 }
 
@@ -281,7 +281,7 @@ fn walk_extensions(view: FrameBytes<'_>, mut ip: Ip) -> (Ip, Option<DecodeStop>)
         ip.protocol = Protocol(next);
         ip.payload_offset = (at + length) as u32;
         ip.payload_len = (end - at - length) as u32;
-        // Behind the header of a later fragment stands the middle of something.
+        // A later fragment begins in the middle of the packet's payload.
         if matches!(ip.fragment, Fragment::Later { .. }) {
             break;
         }

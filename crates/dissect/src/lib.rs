@@ -1,8 +1,36 @@
-//! Bytes to facts.
+//! Captured bytes to facts.
 //!
-//! Every stage is a push-style state machine without files, sockets, clocks or threads inside: the caller brings the
-//! bytes and takes the results, so one path serves a file, a pipe and a capture that is still growing. Captured bytes
-//! are hostile: no panic is reachable from them, and every buffer has a named bound.
+//! ```text
+//!   file ──> capture ──> frame ──> flow ──> tcp ──┬──> http1 ──> content
+//!                       (link, ip)                └──> tls ──> plaintext, back to http1
+//! ```
+//!
+//! # The contract of a stage
+//!
+//! A stage is a state machine without files, sockets, clocks or threads: the caller brings bytes and takes results, so one
+//! path serves a file, a pipe and a capture that is still growing. The stages differ in who keeps the bytes.
+//!
+//! | stage | takes | gives | missing bytes | end of input |
+//! |---|---|---|---|---|
+//! | [`capture::Decoder`] | `step(input)` | one [`capture::Step`] | – | `finish(rest)` |
+//! | [`frame::decode`] | a frame | a [`frame::Frame`] with a stop | in the frame | – |
+//! | [`flow::FlowTable`] | `segment(frame)` | a [`flow::FlowSegment`] | – | – |
+//! | [`tcp::Reassembler`] | `push(segment, origin)` | a chunk, then `pop()` until `None` | found here: [`tcp::Ready::Gap`] | `finish()`, then `pop()` until `None` |
+//! | [`http1::Connection`] | `step(direction, input)` | one [`http1::Step`] | `gap(direction, len)` | `finish(direction)` |
+//! | [`websocket::Parser`] | `step(input)` | one [`websocket::Step`] | `gap(len)` | – |
+//! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
+//! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
+//!
+//! - **`step`** belongs to stages that read the caller's buffer. It answers what the front of the input is and how many
+//!   bytes of it are consumed; the caller drops these and calls again until the answer is `NeedMore`.
+//! - **`push`** and **`feed`** belong to stages that may hold bytes back. One call can release several results: the caller
+//!   drains them before it brings the next input.
+//! - **`gap`** says that bytes are missing from the capture at this place of the stream. A stage goes on behind a gap as
+//!   soon as its format allows, and never invents what was there.
+//! - **`finish`** says that no input will follow. What was held back is released, or reported as incomplete.
+//!
+//! Captured bytes are hostile: no panic is reachable from them, and every buffer has a named bound. Errors and stops name
+//! whose fault they are: the capture's, the traffic's, or a limit of this crate.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
 pub mod arp;
@@ -23,3 +51,7 @@ pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod websocket;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -65,7 +65,7 @@ impl fmt::Debug for LinkType {
     }
 }
 
-/// What the link layer says it carries (IEEE 802 EtherType).
+/// The protocol that the link layer carries (IEEE 802 EtherType).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EtherType(pub u16);
 

@@ -109,7 +109,7 @@ fn modern(first: Endian, second: Endian) -> Vec<u8> {
     writer.interface(113, 5, &options).unwrap();
     writer.simple(9, b"snapp").unwrap();
     writer.block(pcapng::INTERFACE_STATISTICS, &[0; 12]).unwrap();
-    writer.block(0x8000_0bad, b"a custom block of nobody").unwrap();
+    writer.block(0x8000_0bad, b"a custom block, unknown").unwrap();
     writer.enhanced(0, 1024 + 512, 1, b"z", &[]).unwrap();
     writer.into_inner()
 }
@@ -140,7 +140,7 @@ fn rows(read: &Read) -> Vec<Row<'_>> {
 }
 
 #[test]
-fn golden_classic() {
+fn reads_a_known_pcap_file() {
     for endian in [Endian::Little, Endian::Big] {
         let file = classic(endian, pcap::Resolution::Nanos);
         let whole = read(&file, file.len());
@@ -158,7 +158,7 @@ fn golden_classic() {
 }
 
 #[test]
-fn golden_modern() {
+fn reads_a_known_pcapng_file() {
     for (first, second) in [(Endian::Little, Endian::Big), (Endian::Big, Endian::Little)] {
         let file = modern(first, second);
         let whole = read(&file, file.len());
@@ -176,7 +176,7 @@ fn golden_modern() {
 }
 
 #[test]
-fn pieces_make_no_difference() {
+fn reads_the_same_frames_in_any_division() {
     for file in samples() {
         let whole = read(&file, file.len());
         for piece in [1, 2, 3, 7, 16, 33] {
@@ -186,7 +186,7 @@ fn pieces_make_no_difference() {
 }
 
 #[test]
-fn a_file_cut_at_any_length_is_read_up_to_there_and_says_so() {
+fn reads_a_truncated_file_up_to_its_end_and_reports_it() {
     for file in samples() {
         let whole = read(&file, file.len());
         // Where a block or record ends, the file may end.
@@ -222,7 +222,7 @@ fn a_file_cut_at_any_length_is_read_up_to_there_and_says_so() {
 }
 
 #[test]
-fn truncations_read_well() {
+fn displays_truncations() {
     let file = classic(Endian::Little, pcap::Resolution::Nanos);
     let say = |length: usize| read(&file[..length], 1_000).truncation.unwrap().to_string();
     assert_eq!(say(0), "the file is empty");
@@ -232,7 +232,7 @@ fn truncations_read_well() {
 }
 
 #[test]
-fn what_is_no_capture_is_named() {
+fn names_the_format_of_files_that_are_no_captures() {
     let say = |bytes: &[u8]| read(bytes, bytes.len()).error.unwrap().to_string();
     assert_eq!(say(b"{\"id\": 1}"), "not a pcap or pcapng file: it begins with 7b 22 69 64 (\"{\\\"id\")");
     assert_eq!(say(&[0; 100]), "not a pcap or pcapng file: it begins with 00 00 00 00");
@@ -248,7 +248,7 @@ fn what_is_no_capture_is_named() {
 }
 
 #[test]
-fn a_captured_length_beyond_reason_is_refused_before_it_is_buffered() {
+fn rejects_a_captured_length_above_the_bound_before_buffering() {
     for endian in [Endian::Little, Endian::Big] {
         let mut file = classic(endian, pcap::Resolution::Nanos);
         file[43 + 8..43 + 12].fill(0xff);
@@ -263,7 +263,7 @@ fn a_captured_length_beyond_reason_is_refused_before_it_is_buffered() {
 }
 
 #[test]
-fn the_largest_frame_is_read() {
+fn reads_the_largest_frame() {
     let bytes = vec![7; MAX_FRAME_LEN as usize];
     let mut writer = pcap::Writer::new(Vec::new(), 1, pcap::FULL_SNAPLEN).unwrap();
     writer.write(1, MAX_FRAME_LEN, &bytes).unwrap();
@@ -290,7 +290,7 @@ fn damaged(damage: impl FnOnce(&mut [u8])) -> CaptureError {
 }
 
 #[test]
-fn damaged_blocks_are_refused_by_field() {
+fn rejects_damaged_blocks_and_names_the_field() {
     let rule = |error| match error {
         CaptureError::Damaged { frame: 1, offset: 48, field, value, rule } => (field, value, rule),
         other => panic!("{other}"),
@@ -305,7 +305,7 @@ fn damaged_blocks_are_refused_by_field() {
 }
 
 #[test]
-fn blocks_of_no_interest_may_be_longer_than_any_buffer() {
+fn skips_unknown_blocks_of_any_length() {
     let mut writer = pcapng::Writer::new(Vec::new(), Endian::Big).unwrap();
     writer.interface(1, 0, &[]).unwrap();
     writer.block(0x0bad, &vec![1; 3 << 20]).unwrap();
@@ -328,7 +328,7 @@ fn blocks_of_no_interest_may_be_longer_than_any_buffer() {
 }
 
 #[test]
-fn interfaces_are_bounded() {
+fn rejects_more_interfaces_than_the_bound() {
     let mut writer = pcapng::Writer::new(Vec::new(), Endian::Little).unwrap();
     for _ in 0..=MAX_INTERFACES {
         writer.interface(1, 0, &[]).unwrap();
@@ -339,7 +339,7 @@ fn interfaces_are_bounded() {
 }
 
 #[test]
-fn every_clock() {
+fn reads_times_of_every_resolution() {
     // if_tsresol, time, nanoseconds
     let table: [(u8, u64, u64); 9] = [
         (0, 3, 3_000_000_000),
@@ -362,7 +362,7 @@ fn every_clock() {
 }
 
 #[test]
-fn a_packet_before_any_interface_is_refused() {
+fn rejects_a_packet_before_any_interface() {
     for simple in [false, true] {
         let mut writer = pcapng::Writer::new(Vec::new(), Endian::Little).unwrap();
         if simple {
@@ -396,9 +396,9 @@ proptest! {
     }
 }
 
-/// What each file says of dropped frames, whole and byte by byte.
+/// The drops that each file reports, read whole and byte by byte.
 #[test]
-fn a_capture_tells_of_its_own_drops() {
+fn counts_the_drops_that_a_capture_reports() {
     use pcapng::BlockOption;
     /// Options of packets on two interfaces, in turn; then statistics, by interface.
     fn told(
@@ -425,7 +425,7 @@ fn a_capture_tells_of_its_own_drops() {
             }
             writer.block(pcapng::INTERFACE_STATISTICS, &body).unwrap();
         }
-        // Another section numbers its interfaces anew; what was told before still counts.
+        // Another section numbers its interfaces anew; earlier drops still count.
         writer.section(endian).unwrap();
         let file = writer.into_inner();
         let whole = read(&file, file.len());
@@ -443,7 +443,7 @@ fn a_capture_tells_of_its_own_drops() {
         };
         assert_eq!(dropped(&[&[], &[(pcapng::COMMENT, b"no drops")]], &[(0, &[]), (1, &[])]), 0);
         assert_eq!(dropped(&[&[(4, &three)], &[(4, &four)], &[(2, &[0; 4]), (4, &three)]], &[]), 10);
-        // Both tell of the same packets; statistics go on counting. isb_filteraccept and isb_ifrecv are no drops.
+        // Both count the same packets; statistics go on counting. isb_filteraccept and isb_ifrecv are no drops.
         let counted: [(u32, &[BlockOption<'_>]); 3] = [
             (0, &[(5, &three)]),
             (0, &[(5, &three), (7, &four)]),
@@ -459,7 +459,7 @@ fn a_capture_tells_of_its_own_drops() {
             Some(CaptureError::Damaged { field: "the interface number", value: 2, .. })
         ));
     }
-    // An option that says that it is longer than the block.
+    // An option whose length exceeds the block.
     let mut writer = pcapng::Writer::new(Vec::new(), Endian::Little).unwrap();
     writer.interface(1, 0, &[]).unwrap();
     writer
@@ -470,7 +470,7 @@ fn a_capture_tells_of_its_own_drops() {
 }
 
 #[test]
-fn an_obsolete_packet_tells_of_drops_if_it_knows_them() {
+fn counts_the_drops_of_obsolete_packets_if_known() {
     for (drops, dropped) in [(0, 0), (7, 7), (u16::MAX, 0)] {
         let mut writer = pcapng::Writer::new(Vec::new(), Endian::Big).unwrap();
         writer.interface(1, 0, &[]).unwrap();

@@ -65,7 +65,7 @@ fn links() -> Vec<Link> {
 }
 
 #[test]
-fn every_link_type_leads_to_the_same_segment() {
+fn decodes_the_same_segment_behind_every_link_type() {
     for link in links() {
         for ip in [Ip::V4(v4()), Ip::V6(v6())] {
             let bytes = tcp(&link, &ip, b"payload");
@@ -92,7 +92,7 @@ fn every_link_type_leads_to_the_same_segment() {
 
 /// Cut by the capture: the capture is to blame, at every length. Cut on the wire: the sender is.
 #[test]
-fn a_frame_cut_at_any_length_says_who_is_to_blame() {
+fn a_frame_cut_at_any_length_names_the_fault() {
     for link in links() {
         let with_options = Ipv4 { options: vec![7, 4, 0, 0], ..v4() };
         let extended = Ipv6 { extensions: vec![Extension::hop_by_hop()], ..v6() };
@@ -126,7 +126,7 @@ fn a_frame_cut_at_any_length_says_who_is_to_blame() {
 }
 
 #[test]
-fn padding_is_no_payload() {
+fn excludes_padding_from_the_payload() {
     let link = Link::Ethernet(Ethernet { pad: true, ..Ethernet::default() });
     for payload in [&b""[..], b"abc"] {
         let bytes = tcp(&link, &Ip::V4(v4()), payload);
@@ -140,7 +140,7 @@ fn padding_is_no_payload() {
 }
 
 #[test]
-fn a_length_of_zero_is_the_length_of_the_frame() {
+fn takes_an_ip_length_of_zero_from_the_frame() {
     let payload = vec![b'x'; 70_000];
     for ip in [Ip::V4(v4()), Ip::V6(v6())] {
         let bytes = ethernet(&ip, &payload);
@@ -153,7 +153,7 @@ fn a_length_of_zero_is_the_length_of_the_frame() {
 }
 
 #[test]
-fn lengths_that_lie() {
+fn stops_at_lengths_that_contradict_the_frame() {
     let lie = |total| ethernet(&Ip::V4(Ipv4 { total_length: Some(total), ..v4() }), b"payload");
     let bytes = lie(100);
     let frame = decode(&bytes);
@@ -164,7 +164,7 @@ fn lengths_that_lie() {
 
     assert_eq!(why(&decode(&lie(19))), Some((Layer::Ip, StopReason::LengthBelowHeader)));
     assert_eq!(why(&decode(&lie(39))), Some((Layer::Tcp, StopReason::FrameTooShort)));
-    // A TCP header that says it is longer than its packet.
+    // A TCP header whose length exceeds its packet.
     let mut bytes = ethernet(&Ip::V4(v4()), b"");
     bytes[14 + 20 + 12] = 0xf0;
     assert_eq!(why(&decode(&bytes)), Some((Layer::Tcp, StopReason::FrameTooShort)));
@@ -182,7 +182,7 @@ fn lengths_that_lie() {
 }
 
 #[test]
-fn fragments_are_named() {
+fn recognises_fragments() {
     let first = Ipv4 { more_fragments: true, dont_fragment: false, ..v4() };
     let bytes = ethernet(&Ip::V4(first.clone()), b"half");
     let frame = decode(&bytes);
@@ -211,7 +211,7 @@ fn fragments_are_named() {
 }
 
 #[test]
-fn extension_headers_and_tags_are_bounded() {
+fn bounds_extension_headers_and_tags() {
     let chain = |count| Ip::V6(Ipv6 { extensions: vec![Extension::destination_options(); count], ..v6() });
     let bytes = ethernet(&chain(8), b"x");
     assert_eq!((decode(&bytes).tcp().unwrap().payload, decode(&bytes).stop), (&b"x"[..], None));
@@ -229,7 +229,7 @@ fn extension_headers_and_tags_are_bounded() {
 }
 
 #[test]
-fn an_extension_header_longer_than_its_packet() {
+fn stops_at_an_extension_header_longer_than_its_packet() {
     let long = Ipv6 { extensions: vec![Extension::destination_options()], ..v6() };
     let mut bytes = ethernet(&Ip::V6(long), b"x");
     bytes[14 + 40 + 1] = 200;
@@ -239,7 +239,7 @@ fn an_extension_header_longer_than_its_packet() {
 }
 
 #[test]
-fn what_is_not_tcp_is_told_apart() {
+fn decodes_protocols_other_than_tcp() {
     let link = Link::default();
     let mut bytes = Vec::new();
     make::udp(
@@ -301,7 +301,7 @@ fn what_is_not_tcp_is_told_apart() {
 }
 
 #[test]
-fn checksums_are_judged() {
+fn verifies_checksums() {
     for ip in [Ip::V4(v4()), Ip::V6(v6())] {
         let mut bytes = ethernet(&ip, b"odd");
         let transport = |bytes: &[u8]| checksum::verify(&decode(bytes), bytes).transport;
@@ -338,7 +338,7 @@ fn checksums_are_judged() {
 }
 
 #[test]
-fn addresses_of_different_versions_are_different() {
+fn distinguishes_addresses_of_different_versions() {
     let v4 = Address::from("10.0.0.1".parse::<IpAddr>().unwrap());
     let mapped = Address::from("::ffff:10.0.0.1".parse::<IpAddr>().unwrap());
     assert_ne!(v4, mapped);
@@ -349,7 +349,7 @@ fn addresses_of_different_versions_are_different() {
 }
 
 #[test]
-fn a_stop_reads_well() {
+fn displays_a_stop() {
     let bytes = ethernet(&Ip::V4(v4()), b"payload");
     let stop: DecodeStop = frame::decode(LinkType::ETHERNET, &bytes[..56], bytes.len() as u32).stop.unwrap();
     assert_eq!(

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Why a capture file cannot be read, or not further.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CaptureError {
     /// The first bytes are not those of a capture.
     #[error("not a pcap or pcapng file: it begins with {}", Hex(first))]
@@ -57,6 +58,7 @@ pub enum CaptureError {
 
 /// What a field of a capture file has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rule {
     /// No more than this.
     AtMost(u64),
@@ -68,7 +70,7 @@ pub enum Rule {
     MultipleOf(u64),
     /// Less than the number of interfaces described so far.
     BelowInterfaces(u64),
-    /// Something that can be parsed as the block it says it is.
+    /// A body that parses as a block of its type.
     Parsable,
 }
 

@@ -1,8 +1,8 @@
-//! Capture files: pcap and pcapng, told apart by their first bytes.
+//! Capture files: pcap and pcapng, distinguished by their first bytes.
 //!
 //! [`Decoder`] is pushed over the caller's buffer and borrows from it: no record is copied, none allocates. The caller
 //! reads a file, a pipe or a growing capture into a buffer, calls [`Decoder::step`] on what is not consumed yet, and
-//! reads more when told to.
+//! reads more on [`Step::NeedMore`].
 //!
 //! ```text
 //! buffer   | consumed | record header | frame bytes ... | next record ... | free |
@@ -89,14 +89,14 @@ impl Record<'_> {
         Origin { frame: self.frame, file_offset: self.file_offset + u64::from(offset) }
     }
 
-    /// True if the frame was longer on the wire.
+    /// Whether the frame was longer on the wire.
     #[inline]
     pub fn is_truncated(&self) -> bool {
         self.original_len as usize > self.bytes.len()
     }
 }
 
-/// What a step came to. `consumed` bytes of the input are done with, always at least one.
+/// The result of a step. `consumed` counts the bytes to drop from the input, always at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// A frame.
@@ -125,6 +125,19 @@ pub enum Step<'a> {
     },
 }
 
+impl Step<'_> {
+    /// Bytes to drop from the input; 0 where more is needed.
+    #[inline]
+    pub fn consumed(&self) -> usize {
+        match *self {
+            Self::Record { consumed, .. } | Self::Secrets { consumed, .. } | Self::Skipped { consumed } => {
+                consumed
+            }
+            Self::NeedMore { .. } => 0,
+        }
+    }
+}
+
 /// What the end of the file left unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfinished {
@@ -145,7 +158,7 @@ pub struct Truncation {
     pub file_offset: u64,
     /// Bytes left.
     pub available: u64,
-    /// Bytes needed, as far as can be told.
+    /// Bytes needed, as far as is known.
     pub needed: u64,
 }
 
@@ -181,7 +194,7 @@ enum Format {
     Pcapng(pcapng::Pcapng),
 }
 
-/// Where in the file a format's decoder stands.
+/// The position of a format's decoder in the file.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     /// Number of the next frame.
@@ -206,7 +219,7 @@ impl Decoder {
         self.position
     }
 
-    /// Frames that the file itself says were dropped: in pcapng, by the options epb_dropcount, isb_ifdrop and isb_osdrop
+    /// Frames that the file itself reports as dropped: in pcapng, by the options epb_dropcount, isb_ifdrop and isb_osdrop
     /// so far. pcap has no place for them.
     pub fn dropped(&self) -> u64 {
         match &self.format {
@@ -215,7 +228,7 @@ impl Decoder {
         }
     }
 
-    /// Takes the next thing off the front of `input`, which must begin where the last step stopped consuming.
+    /// Reads the record or block at the front of `input`, which must begin where the last step stopped consuming.
     ///
     /// After an error the decoder does not go on: each further step fails the same way.
     #[inline]
@@ -237,7 +250,7 @@ impl Decoder {
         Ok(step)
     }
 
-    /// Says whether the file ends where it may. `rest` is what was not consumed when the input ended.
+    /// Whether the file ends between records, or which record it cuts. `rest` is what was not consumed when the input ended.
     pub fn finish(&self, rest: &[u8]) -> Option<Truncation> {
         let next = self.frames + 1;
         let unfinished = match &self.format {
@@ -274,7 +287,7 @@ impl Decoder {
     }
 }
 
-/// Both formats begin with four bytes that tell what they are.
+/// Both formats begin with a magic number of four bytes.
 const MAGIC_LEN: usize = 4;
 
 fn header_needed(rest: &[u8]) -> u64 {

@@ -22,7 +22,7 @@ pub(super) struct Pcap {
 }
 
 impl Pcap {
-    /// Reads the file header; `None` if it is not there as a whole.
+    /// Reads the file header; `None` if the input ends inside it.
     pub(super) fn begin(input: &[u8]) -> Result<Option<Self>, CaptureError> {
         if let Some(magic) = input.first_chunk()
             && !matches!(u32::from_be_bytes(*magic), 0xa1b2_c3d4 | 0xd4c3_b2a1 | 0xa1b2_3c4d | 0x4d3c_b2a1)
@@ -38,7 +38,7 @@ impl Pcap {
         Ok(Some(Pcap {
             big_endian: header.is_bigendian(),
             unit: if header.is_nanosecond_precision() { 1 } else { 1_000 },
-            // The upper half tells about the frame check sequence, which the IP length cuts off anyway.
+            // The upper half describes the frame check sequence, which the IP length cuts off anyway.
             link_type: LinkType(header.network.0 as u16),
         }))
     }
@@ -68,7 +68,7 @@ impl Pcap {
         (!rest.is_empty()).then_some(RECORD_HEADER_LEN as u64 + u64::from(captured))
     }
 
-    /// The record is not there as a whole: ask for it, unless its length is a lie.
+    /// The input ends inside the record: asks for all of it, unless its length exceeds the bound.
     #[cold]
     fn more<'a>(&self, input: &[u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let captured = self.captured_len(input).unwrap_or(0);
@@ -95,7 +95,7 @@ fn too_long(captured: u32, place: Place) -> CaptureError {
     }
 }
 
-/// Names what a file is that is neither pcap nor pcapng.
+/// The error for a file that is neither pcap nor pcapng; it names the format if it is a known one.
 fn foreign(first: [u8; 4]) -> CaptureError {
     let compressed = |with, command| CaptureError::Compressed { with, command };
     let unsupported = |format| CaptureError::UnsupportedFormat { format };

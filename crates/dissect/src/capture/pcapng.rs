@@ -26,7 +26,7 @@ pub(super) const SECTION_HEADER_MIN: usize = 28;
 /// The packet block of older files (appendix A), which `pcap-parser` has no name for.
 const OBSOLETE_PACKET: u32 = 2;
 
-/// Block type and total length, which stand before every block's body.
+/// Block type and total length, before every block's body.
 const HEAD_LEN: usize = 8;
 /// The total length again, behind every block's body.
 const TAIL_LEN: usize = 4;
@@ -68,13 +68,13 @@ struct Interface {
 }
 
 impl Interface {
-    /// Both ways of telling mean the same packets.
+    /// Both count the same packets.
     fn dropped(&self) -> u64 {
         self.drops_told.max(self.drops_counted)
     }
 }
 
-/// A block of no interest that is passing by.
+/// A block of no interest that is being skipped.
 #[derive(Debug, Clone, Copy)]
 struct Skip {
     /// The length its head gave.
@@ -112,7 +112,7 @@ impl Pcapng {
         }
     }
 
-    /// Packets that were dropped, as the file itself says.
+    /// Packets that the file itself reports as dropped.
     pub(super) fn dropped(&self) -> u64 {
         let here = self.interfaces.iter().map(Interface::dropped);
         here.fold(self.dropped_before, u64::saturating_add)
@@ -340,7 +340,7 @@ impl Pcapng {
         })
     }
 
-    /// Lets a block of no interest pass, in as many pieces as it comes.
+    /// Skips a block of no interest, in as many pieces as the input has.
     #[cold]
     fn skip<'a>(&mut self, input: &[u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let Some(skip) = &mut self.skip else { return Ok(Step::NeedMore { at_least: HEAD_LEN }) };
@@ -361,8 +361,8 @@ impl Pcapng {
         Ok(Step::Skipped { consumed: TAIL_LEN })
     }
 
-    /// The body of the block at the front of `input`, its two lengths checked; `None` if it is not there as a whole.
-    /// It holds at least the `fields` bytes of fixed fields that its type asks for.
+    /// The body of the block at the front of `input`, its two lengths checked; `None` if the input ends inside it.
+    /// It holds at least the `fields` bytes of fixed fields that its type requires.
     #[inline]
     fn body<'a>(
         &self,
@@ -375,7 +375,7 @@ impl Pcapng {
         check_length(head.length, (HEAD_LEN + fields + TAIL_LEN) as u32, most, place)?;
         let parsed =
             if self.big_endian { parse_unknownblock_be(input) } else { parse_unknownblock_le(input) };
-        // A length that is too short was refused above: what is left is a block that is not there as a whole.
+        // A length that is too short was rejected above: the input ends inside the block.
         let Ok((_, block)) = parsed else { return Ok(None) };
         check_repeated(block.block_len2, head.length, place)?;
         Ok(Some(block.data))
@@ -469,7 +469,7 @@ struct Clock {
 enum Unit {
     /// So many nanoseconds each.
     Nanos(u64),
-    /// So many to a nanosecond; 0 stands for more than 64 bits can hold.
+    /// So many to a nanosecond; 0 means more than 64 bits can hold.
     PerNano(u64),
     /// Two to this power to a second.
     Binary(u32),

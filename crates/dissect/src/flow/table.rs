@@ -203,8 +203,8 @@ impl FlowTable {
         self.flows.get(flow.index()).map(Flow::endpoints)
     }
 
-    /// Tells the table that the flow's connection is over and that the caller has dropped its state: from now on every
-    /// SYN between its endpoints opens a new flow. Segments without SYN still belong to this one.
+    /// Ends a flow whose connection is over and whose state the caller has dropped: from now on every SYN between its
+    /// endpoints opens a new flow. Segments without SYN still belong to this one.
     pub fn retire(&mut self, flow: FlowId) {
         if let Some(flow) = self.flows.get_mut(flow.index()) {
             flow.retire();
@@ -325,7 +325,7 @@ impl End {
     }
 }
 
-/// Two endpoints in one order, whoever sends: the lower one first. Packed, because each flow keeps one.
+/// Two endpoints, the lower one first, so that both directions have the same pair. Packed, because each flow keeps one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pair {
     low: [u64; 2],
@@ -335,7 +335,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// The pair, and which end of it is `sender`. Both addresses stood in one IP header, so they are of one version.
+    /// The pair, and which end of it is `sender`. Both addresses come from one IP header, so they are of one version.
     #[inline]
     fn new(sender: Endpoint, receiver: Endpoint) -> (Self, End) {
         let (low, high, end) =
@@ -422,7 +422,7 @@ mod tests {
         Frame { vlan: VlanTags::default(), network, transport, stop: None::<DecodeStop> }
     }
 
-    /// Pushes a segment and answers with flow number, direction and arrival.
+    /// Pushes a segment. Returns flow number, direction and arrival.
     fn push(
         table: &mut FlowTable,
         (from, to): (&str, &str),

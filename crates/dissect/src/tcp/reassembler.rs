@@ -1,4 +1,4 @@
-//! One TCP connection, from segments in capture order to two streams of bytes (RFC 9293 §3.4 to §3.10).
+//! One direction of a TCP connection, from segments in capture order to a stream of bytes (RFC 9293 §3.4 to §3.10).
 //!
 //! ```text
 //!   segments (any order)          Reassembler                            chunks, in stream order
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A segment that continues the stream comes back as a borrowed chunk at once: no copy, no allocation. Only a segment
-//! that arrives early is copied and waits. Holes are data: they are told as [`Ready::Gap`], never filled. A segment that
-//! repeats bytes is compared with what was delivered, and the answer says same, different or no longer comparable.
+//! that arrives early is copied and waits. A hole is reported as [`Ready::Gap`], never filled. A segment that repeats
+//! bytes is compared with what was delivered: [`Disposition`] is the result.
 //!
 //! Knows nothing about addresses, links, files or what the bytes mean.
 
@@ -45,7 +45,7 @@ pub const HISTORY_BYTES: usize = 128 << 10;
 /// that window scaling allows (RFC 7323 §2.3). What lies outside is reported as [`Disposition::OutOfWindow`].
 pub const MAX_WINDOW: i64 = 1 << 30;
 
-/// Where in the capture the first byte of a piece of payload stands.
+/// Where in the capture a piece of payload begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Frame number, from 1 as Wireshark counts.
@@ -67,7 +67,7 @@ pub struct Chunk<'a> {
     pub stream_offset: u64,
     /// The bytes, all from one frame.
     pub bytes: &'a [u8],
-    /// Where they stand in the capture.
+    /// Where they begin in the capture.
     pub origin: Origin,
 }
 
@@ -87,6 +87,16 @@ pub enum Ready {
     Bytes(ReadyBytes),
     /// The next bytes of the stream are missing.
     Gap(Gap),
+}
+
+impl Ready {
+    /// The bytes, if there are any.
+    pub fn chunk(&self) -> Option<Chunk<'_>> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.chunk()),
+            Self::Gap(_) => None,
+        }
+    }
 }
 
 /// Bytes whose turn has come, owned because their frame is long gone.
@@ -117,7 +127,7 @@ pub enum Disposition {
     Repeated,
     /// It overlapped known bytes with other content: two versions of the stream exist.
     Conflict,
-    /// It repeated bytes that are no longer remembered, so nobody can say whether they were the same.
+    /// It repeated bytes that are no longer remembered: whether they were the same is unknown.
     Unverified,
     /// It lies outside any possible window, or before the first byte known of the stream.
     OutOfWindow,
@@ -131,7 +141,7 @@ impl Disposition {
     }
 }
 
-/// The answer to [`Reassembler::push`].
+/// The result of [`Reassembler::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pushed<'a> {
     /// What became of the payload.
@@ -194,9 +204,9 @@ pub struct Reassembler {
     syn_seen: bool,
     /// Next stream offset to deliver.
     next: u64,
-    /// Bytes from `next` on that the snaplen cut off: a gap that the next pop tells.
+    /// Bytes from `next` on that the snaplen cut off: a gap that the next pop returns.
     cut_off: u32,
-    /// Stream offset just behind the last byte, told by a FIN.
+    /// Stream offset just behind the last byte, known from a FIN.
     end: Option<u64>,
     /// Largest stream offset that the other side has acknowledged.
     acknowledged: u64,
@@ -215,7 +225,8 @@ pub struct Reassembler {
 }
 
 impl Reassembler {
-    /// Takes one segment of this direction. Call [`Reassembler::pop`] until it answers `None` before the next push.
+    /// Takes one segment of this direction, whose payload begins at `origin`. Call [`Reassembler::pop`] until it returns
+    /// `None` before the next push.
     #[inline]
     pub fn push<'a>(&mut self, segment: &Segment<'a>, origin: Origin) -> Pushed<'a> {
         let first_byte = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
@@ -269,7 +280,7 @@ impl Reassembler {
     /// Whether a selective acknowledgment that the other direction sent with this acknowledgment number can be true of
     /// what was captured of this one. Every block lies between the SYN and the last byte sent so far (its FIN counts as
     /// one) and is at most [`MAX_WINDOW`] long, since a receiver holds no more. The blocks lie apart and behind what is
-    /// acknowledged (RFC 2018 §3 and §4); only the first may tell of a repeated segment, below that or within the second
+    /// acknowledged (RFC 2018 §3 and §4); only the first may report a repeated segment, below that or within the second
     /// one (RFC 2883 §4).
     pub fn may_be_acknowledged(&self, ack: u32, blocks: impl Iterator<Item = SackBlock>) -> bool {
         let Some(base) = self.base else { return false };
@@ -333,7 +344,7 @@ impl Reassembler {
         Some(Ready::Bytes(ReadyBytes { stream_offset, bytes, origin: piece.origin.skip(known) }))
     }
 
-    /// No more segments will come: from now on [`Reassembler::pop`] tells every hole as a gap, also one at the end
+    /// No more segments will come: from now on [`Reassembler::pop`] returns every hole as a gap, also one at the end
     /// that only a FIN or the other side's acknowledgment gives away.
     pub fn finish(&mut self) {
         self.finished = true;
@@ -363,7 +374,7 @@ impl Reassembler {
         self.base.filter(|_| self.syn_seen)
     }
 
-    /// Whether a FIN told the end of the stream.
+    /// Whether a FIN has fixed the end of the stream.
     pub fn is_closed(&self) -> bool {
         self.end.is_some()
     }
@@ -566,7 +577,7 @@ mod tests {
 
     const ISN: u32 = u32::MAX - 5;
 
-    /// A segment whose first byte stands at `offset` of the stream; the ISN makes the numbers wrap early.
+    /// A segment whose first byte is at `offset` of the stream; the ISN makes the numbers wrap early.
     fn seg(offset: u32, payload: &[u8]) -> Segment<'_> {
         Segment {
             seq: ISN.wrapping_add(1).wrapping_add(offset),
@@ -641,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn in_order_across_the_sequence_wrap() {
+    fn delivers_in_order_across_the_sequence_wrap() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"hello ")).push(&seg(6, b"world"));
         assert_eq!(harness.last, Some(Disposition::Delivered));
@@ -649,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn early_segments_wait_and_the_origin_is_kept() {
+    fn early_segments_wait_and_keep_their_origin() {
         let mut reassembler = Reassembler::default();
         reassembler.push(&syn(), at(0));
         assert_eq!(reassembler.push(&seg(3, b"def"), at(7)).disposition, Disposition::Waiting);
@@ -663,7 +674,7 @@ mod tests {
 
     /// Blocks by stream offset, at an acknowledgment of offset 10. Of the stream 0 to 30 and 40 to 50 were captured.
     #[test]
-    fn only_what_was_sent_is_acknowledged_selectively() {
+    fn rejects_selective_acknowledgments_of_unsent_bytes() {
         let mut reassembler = Reassembler::default();
         let number = |offset: i64| ISN.wrapping_add(1).wrapping_add(offset as u32);
         let may = |reassembler: &Reassembler, blocks: &[(i64, i64)]| {
@@ -712,7 +723,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faithful_retransmission_is_told_from_a_conflict() {
+    fn distinguishes_retransmissions_from_conflicts() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"abc")).push(&seg(3, b"def"));
         harness.push(&seg(0, b"abcdef"));
@@ -744,7 +755,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_long_segments_are_bounded_and_the_oldest_go_first() {
+    fn forgets_the_bytes_of_the_oldest_long_segments() {
         let long = vec![b'x'; 60_000];
         let mut harness = Harness::opened();
         for i in 0..4u32 {
@@ -760,7 +771,7 @@ mod tests {
         for i in 0..HISTORY_SEGMENTS as u32 {
             harness.push(&seg(240_000 + i, b"y"));
         }
-        assert_eq!(harness.reassembler.history_bytes, 0, "what is forgotten is given back");
+        assert_eq!(harness.reassembler.history_bytes, 0, "forgotten bytes are freed");
     }
 
     #[test]
@@ -782,7 +793,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_told_at_the_end_and_never_filled() {
+    fn reports_holes_as_gaps_at_the_end() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab")).push(&seg(5, b"fg"));
         let (text, gaps, counters) = harness.finish();
@@ -792,7 +803,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_tail_is_given_away_by_fin_or_by_the_acknowledgment() {
+    fn reports_a_lost_tail_by_fin_or_acknowledgment() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab"));
         harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(6));
@@ -805,7 +816,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_snaplen_cut_off_is_a_gap() {
+    fn reports_bytes_cut_by_the_snaplen_as_a_gap() {
         let mut harness = Harness::opened();
         harness.push(&cut(3, seg(0, b"ab"))).push(&seg(5, b"fg"));
         let (text, gaps, counters) = harness.finish();
@@ -859,7 +870,7 @@ mod tests {
 
         /// Hostile numbers never panic, and the pending pieces stay within their bounds.
         #[test]
-        fn hostile_segments_are_survived(
+        fn any_segments_leave_nothing_pending_at_the_end(
             segments in prop::collection::vec((any::<u32>(), 0usize..50, any::<[bool; 3]>(), 0u32..9), 1..80),
         ) {
             let payload = [7u8; 50];

@@ -1,0 +1,301 @@
+//! Writes the corpus of the fuzz targets: `cargo run -p fuzz-targets --example make_corpus` from the top of the checkout.
+//!
+//! Everything is made here, by `craft` and by rustls with certificates of the moment. Only the files of `corpus/tls` and
+//! those with TLS in `corpus/capture` differ from run to run.
+
+#[path = "../../dissect/tests/tls_support/peer.rs"]
+#[expect(dead_code, reason = "the tests of dissect use the rest")]
+mod peer;
+#[path = "../../dissect/tests/tls_support/mod.rs"]
+mod tls_support;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use craft::Endian;
+use craft::conversation::{Connection, Frames, Settings, Side};
+use craft::frame::{self as make, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp, Udp, Vlan, flags};
+use craft::pcap::{self, Format, Resolution};
+use craft::pcapng;
+use dissect::flow::Direction;
+
+const REQUEST: &[u8] = b"POST /tools/search HTTP/1.1\r\nHost: agent-b\r\nContent-Type: application/json\r\n\
+    Content-Length: 24\r\n\r\n{\"query\":\"needle-123456\"}";
+const RESPONSE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+    9\r\n{\"hits\":[\r\n2;x=y\r\n]}\r\n0\r\nServer-Timing: t\r\n\r\n";
+
+fn main() -> io::Result<()> {
+    let corpus = Path::new("corpus");
+    let wire =
+        peer::Setup::usual().configs().talk().settle().client_says(REQUEST).server_says(RESPONSE).close();
+    captures(&corpus.join("capture"), &wire)?;
+    contents(&corpus.join("content"))?;
+    frames(&corpus.join("frame"))?;
+    http1(&corpus.join("http1"))?;
+    key_logs(&corpus.join("keylog"), &wire)?;
+    tcp(&corpus.join("tcp"))?;
+    tls(&corpus.join("tls"), &wire)?;
+    websocket(&corpus.join("websocket"))
+}
+
+fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join(name), bytes)
+}
+
+fn settings(client_port: u16) -> Settings {
+    let client = format!("10.0.0.1:{client_port}").parse().expect("an address");
+    let server = "10.0.0.2:8000".parse().expect("an address");
+    Settings { client_isn: 100, server_isn: u32::MAX - 20, ..Settings::new(client, server) }
+}
+
+/// A connection on which both sides send in turn.
+fn conversation(settings: Settings, turns: &[(Side, &[u8])]) -> Frames {
+    let mut connection = Connection::new(settings).expect("a connection");
+    let mut frames = Frames::default();
+    let mut at = 1_700_000_000_000_000_000;
+    let mut now = || {
+        at += 1_000_000;
+        at
+    };
+    connection.open(now(), &mut frames).expect("frames");
+    for (side, bytes) in turns {
+        connection.send(*side, bytes, now(), &mut frames).expect("frames");
+    }
+    connection.close(Side::Client, now(), &mut frames).expect("frames");
+    connection.close(Side::Server, now(), &mut frames).expect("frames");
+    frames
+}
+
+fn file(frames: &Frames, order: impl IntoIterator<Item = usize>) -> io::Result<Vec<u8>> {
+    let mut file = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN)?;
+    for index in order {
+        let frame = frames.frame(index).expect("a frame of the batch");
+        file.write(frame.at_ns, frame.bytes.len() as u32, frame.bytes)?;
+    }
+    Ok(file.into_inner())
+}
+
+fn captures(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
+    let turns = [(Side::Client, REQUEST), (Side::Server, RESPONSE)];
+    let http = conversation(Settings { mss: 60, ..settings(40_000) }, &turns);
+    write(directory, "http.pcap", &file(&http, 0..http.len())?)?;
+    write(directory, "http-reversed.pcap", &file(&http, (0..http.len()).rev())?)?;
+    write(directory, "http-repeated.pcap", &file(&http, (0..http.len()).flat_map(|index| [index; 2]))?)?;
+    write(directory, "http-every-third-missing.pcap", &file(&http, (0..http.len()).filter(|n| n % 3 > 0))?)?;
+
+    let side = |direction| match direction {
+        Direction::ClientToServer => Side::Client,
+        Direction::ServerToClient => Side::Server,
+    };
+    let turns: Vec<(Side, &[u8])> = wire.sent.iter().map(|(from, bytes)| (side(*from), &bytes[..])).collect();
+    let tls = conversation(settings(40_001), &turns);
+    write(directory, "https.pcap", &file(&tls, 0..tls.len())?)?;
+
+    let mut keyed = pcapng::Writer::new(Vec::new(), Endian::Little)?;
+    keyed.interface(craft::link_type::ETHERNET, 0, &[])?;
+    keyed.key_log(wire.keys.as_bytes())?;
+    for frame in tls.iter() {
+        keyed.enhanced(0, frame.at_ns / 1000, frame.bytes.len() as u32, frame.bytes, &[])?;
+    }
+    write(directory, "https-with-keys.pcapng", &keyed.into_inner())?;
+
+    let first = http.frame(0).expect("a frame");
+    let format = Format {
+        endian: Endian::Big,
+        resolution: Resolution::Micros,
+        snaplen: 40,
+        link_type: craft::link_type::ETHERNET,
+    };
+    let mut cut = pcap::Writer::with_format(Vec::new(), format)?;
+    cut.write(first.at_ns, first.bytes.len() as u32, first.bytes)?;
+    write(directory, "big-endian-snaplen-40.pcap", &cut.into_inner())?;
+
+    let mut blocks = pcapng::Writer::new(Vec::new(), Endian::Big)?;
+    blocks.interface(craft::link_type::ETHERNET, 0, &[])?;
+    blocks.name([10, 0, 0, 2], "agent-b")?;
+    blocks.obsolete(0, 3, 1, first.bytes.len() as u32, first.bytes)?;
+    blocks.simple(first.bytes.len() as u32, first.bytes)?;
+    blocks.section(Endian::Little)?;
+    blocks.interface(craft::link_type::RAW, 0, &[])?;
+    blocks.enhanced(0, 1, first.bytes.len() as u32 - 14, &first.bytes[14..], &[])?;
+    blocks.block(0x0bad, b"unknown!")?;
+    write(directory, "every-block.pcapng", &blocks.into_inner())?;
+
+    let mut frames = conversation(settings(40_002), &[(Side::Client, REQUEST)]);
+    let mut again =
+        Connection::new(Settings { client_isn: 9_000, ..settings(40_002) }).expect("a connection");
+    again.open(1_700_000_001_000_000_000, &mut frames).expect("frames");
+    again.reset(Side::Server, 1_700_000_001_000_001_000, &mut frames).expect("frames");
+    write(directory, "endpoints-used-twice.pcap", &file(&frames, 0..frames.len())?)
+}
+
+fn contents(directory: &Path) -> io::Result<()> {
+    let text = b"{\"text\":\"needle-123456 needle-123456 needle-123456\"}".repeat(3);
+    let level = flate2::Compression::best();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+    gzip.write_all(&text)?;
+    let gzip = gzip.finish()?;
+    write(directory, "text.gz", &gzip)?;
+    write(directory, "two-members.gz", &[&gzip[..], &gzip].concat())?;
+    write(directory, "wrong-checksum.gz", &[&gzip[..gzip.len() - 8], &[0; 8]].concat())?;
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+    zlib.write_all(&text)?;
+    write(directory, "text.zlib", &zlib.finish()?)?;
+    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), level);
+    deflate.write_all(&text)?;
+    write(directory, "text.deflate", &deflate.finish()?)?;
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), level);
+    bomb.write_all(&vec![0; 1 << 20])?;
+    write(directory, "bomb-1-mib.gz", &bomb.finish()?)?;
+    // RFC 8878 §3.1: magic number, a single-segment frame of 5 bytes, one raw block.
+    write(directory, "raw-block.zst", b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello")?;
+    // The same with a block of one byte that is repeated.
+    write(directory, "run-length-block.zst", b"\x28\xb5\x2f\xfd\x20\x05\x2b\x00\x00a")?;
+    // RFC 7932 §9.2: a window of 64 KiB, one uncompressed meta-block of 5 bytes, the empty last one.
+    write(directory, "uncompressed.br", b"\x08\x00\x40hello\x03")
+}
+
+/// Two bytes of link type before each frame.
+fn frames(directory: &Path) -> io::Result<()> {
+    let v4 = Ipv4::between([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+    let v6 =
+        Ipv6::between("2001:db8::1".parse().expect("an address"), "2001:db8::2".parse().expect("an address"));
+    let tcp = Tcp {
+        source_port: 40_000,
+        destination_port: 8_000,
+        sequence: 7,
+        flags: flags::ACK,
+        options: &[1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 9],
+        ..Tcp::default()
+    };
+    let tagged =
+        Link::Ethernet(Ethernet { vlan: vec![Vlan::service(7), Vlan::tag(8)], ..Ethernet::default() });
+    let extended =
+        Ipv6 { extensions: vec![Extension::hop_by_hop(), Extension::fragment(0, true, 9)], ..v6.clone() };
+    let put = |name: &str, link: &Link, frame: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = link.link_type().to_be_bytes().to_vec();
+        frame(&mut bytes);
+        write(directory, name, &bytes)
+    };
+    let ethernet = Link::default();
+    for (name, link, ip) in [
+        ("tcp-v4.bin", &ethernet, Ip::V4(v4.clone())),
+        ("tcp-v6.bin", &ethernet, Ip::V6(v6)),
+        ("tcp-v6-extensions.bin", &ethernet, Ip::V6(extended)),
+        ("tcp-two-tags.bin", &tagged, Ip::V4(v4.clone())),
+        ("tcp-null.bin", &Link::Null(Endian::Little), Ip::V4(v4.clone())),
+        ("tcp-raw.bin", &Link::RawIp, Ip::V4(v4.clone())),
+    ] {
+        put(name, link, &|out| make::tcp(out, link, &ip, &tcp, b"payload"))?;
+    }
+    let ip = Ip::V4(v4);
+    let udp = Udp { source_port: 53, destination_port: 40_000, ..Udp::default() };
+    put("udp.bin", &ethernet, &|out| make::udp(out, &ethernet, &ip, &udp, b"datagram"))?;
+    put("icmp.bin", &ethernet, &|out| make::ip(out, &ethernet, &ip, 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]))?;
+    put("arp.bin", &ethernet, &|out| {
+        make::arp(out, &ethernet, [2, 0, 0, 0, 0, 1], [10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+    })
+}
+
+fn http1(directory: &Path) -> io::Result<()> {
+    let put = |name: &str, requests: &[u8], responses: &[u8]| {
+        write(directory, name, &[requests, b"\n<<<<\n", responses].concat())
+    };
+    put("exchange.http", REQUEST, RESPONSE)?;
+    put(
+        "pipelined.http",
+        b"HEAD /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\n\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\
+          Content-Length: 2\r\n\r\nokHTTP/1.0 200 OK\r\n\r\nuntil the end",
+    )?;
+    put(
+        "websocket.http",
+        b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\x81\x82\0\0\0\0hi",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi",
+    )?;
+    put(
+        "connect.http",
+        b"CONNECT example.org:443 HTTP/1.1\r\n\r\n\x16\x03\x01",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\x16\x03\x03",
+    )?;
+    put(
+        "smuggling.http",
+        b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nPOST / HTTP/1.1\r\n\
+          Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    )?;
+    put(
+        "coded.http",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br\r\n\r\nbytes",
+    )
+}
+
+fn key_logs(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
+    write(directory, "session.txt", wire.keys.as_bytes())?;
+    let random = "ab".repeat(32);
+    let secret = "01".repeat(32);
+    let text = format!(
+        "# comment\r\nCLIENT_TRAFFIC_SECRET_0 {random} {secret}\rCLIENT_TRAFFIC_SECRET_0 {random} {}\n\
+         CLIENT_RANDOM {random} {}\nFUTURE_LABEL 00 11\nnot a line\nSERVER_TRAFFIC_SECRET_0 {random} 0g\n",
+        "02".repeat(32),
+        "5a".repeat(48),
+    );
+    write(directory, "every-kind-of-line.txt", text.as_bytes())
+}
+
+/// Six bytes for each operation: see the target `tcp`.
+fn tcp(directory: &Path) -> io::Result<()> {
+    let in_order = [[1, 0, 0, 0, 0, 0], [0, 0, 1, 9, 0, 0], [0, 0, 10, 9, 0, 0], [2, 0, 19, 0, 0, 0]];
+    write(directory, "in-order.bin", &in_order.concat())?;
+    let reordered = [[1, 0, 0, 0, 0, 0], [0, 0, 10, 9, 0, 0], [0, 0, 5, 9, 0, 0], [0, 0, 1, 9, 0, 0]];
+    write(directory, "reordered-and-overlapping.bin", &reordered.concat())?;
+    let across_the_wrap =
+        [[1, 0, 250, 0, 0, 0], [0, 1, 4, 99, 0, 0], [0, 0, 251, 9, 0, 0], [16, 1, 90, 9, 0, 99]];
+    write(directory, "across-the-sequence-wrap.bin", &across_the_wrap.concat())?;
+    let forged = [[1, 0, 0, 0, 0, 0], [0, 0, 1, 9, 0, 0], [4, 0, 1, 9, 0, 0], [8, 3, 1, 9, 0, 0]];
+    write(directory, "forged-and-far-away.bin", &forged.concat())?;
+    let lossy = [[1, 0, 0, 0, 0, 0], [0, 0, 1, 9, 5, 0], [0, 0, 40, 9, 0, 0], [32, 0, 80, 9, 0, 0]];
+    write(directory, "cut-and-lost.bin", &lossy.concat())
+}
+
+/// Pieces of both directions: see the target `tls_session`.
+fn tls(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
+    let pieces = |wire: &tls_support::Wire, with_keys: bool| {
+        let keys = wire.keys.as_bytes().chunks(u16::MAX.into()).filter(|_| with_keys).map(|text| (2, text));
+        let sent =
+            wire.sent.iter().map(|(from, bytes)| (u8::from(*from == Direction::ServerToClient), &bytes[..]));
+        let mut out = Vec::new();
+        for (kind, bytes) in keys.chain(sent) {
+            out.push(kind);
+            out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+            out.extend_from_slice(bytes);
+        }
+        out
+    };
+    write(directory, "session-with-keys.bin", &pieces(wire, true))?;
+    write(directory, "session-without-keys.bin", &pieces(wire, false))?;
+    write(directory, "session-in-pieces.bin", &pieces(&wire.chopped(700), true))?;
+    let early = peer::Setup { early_data: true, ..peer::Setup::usual() }.configs();
+    early.talk().settle().client_says(b"first").server_says(b"answer").close();
+    let resumed = early.talk().settle().client_says(REQUEST).server_says(RESPONSE).close();
+    write(directory, "session-resumed.bin", &pieces(&resumed, true))
+}
+
+/// RFC 6455 §5.7: a text message in two fragments with a ping between them, a binary message, a close.
+fn websocket(directory: &Path) -> io::Result<()> {
+    let masked = |first: u8, payload: &[u8]| {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        let body = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
+        [first, 0x80 | payload.len() as u8].into_iter().chain(key).chain(body).collect::<Vec<u8>>()
+    };
+    let plain = |first: u8, payload: &[u8]| [&[first, payload.len() as u8], payload].concat();
+    let client = [masked(0x01, b"Hel"), masked(0x89, b"ping"), masked(0x80, b"lo"), masked(0x88, &[3, 0xe8])];
+    write(directory, "frames-of-the-client.bin", &client.concat())?;
+    let long = [&[0x82, 126, 1, 0][..], &[7; 256]].concat();
+    let server = [plain(0x8a, b"ping"), plain(0x02, &[1, 2, 3]), plain(0x80, &[]), long, plain(0x88, &[])];
+    write(directory, "frames-of-the-server.bin", &server.concat())
+}

@@ -1,0 +1,94 @@
+use dissect::flow::Direction;
+use dissect::http1::{Connection, Event, MAX_HEAD};
+
+use crate::piece_size;
+
+/// Stands between what the client and what the server sends.
+const TURN: &[u8] = b"\n<<<<\n";
+
+/// HTTP/1: requests, a line `<<<<`, responses. Every division of the bytes gives the same messages, and events come in
+/// order. Then once more with gaps.
+pub fn http1(data: &[u8]) {
+    let split = data.windows(TURN.len()).position(|window| window == TURN);
+    let (requests, responses) = split.map_or((data, &[][..]), |at| (&data[..at], &data[at + TURN.len()..]));
+    let whole = read(requests, responses, usize::MAX, 0);
+    let size = piece_size(data, 40);
+    assert_eq!(read(requests, responses, size, 0), whole, "in pieces of {size} bytes");
+    read(requests, responses, size, 3);
+}
+
+/// A message: its head, its body, whether it is complete.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Message {
+    head: String,
+    body: Vec<u8>,
+    is_complete: Option<bool>,
+}
+
+/// Reads both streams in pieces of at most `size` bytes; of `gap_every` pieces one is missing.
+fn read(requests: &[u8], responses: &[u8], size: usize, gap_every: usize) -> Vec<Message> {
+    let mut connection = Connection::default();
+    let mut messages = Vec::new();
+    for (direction, stream) in [(Direction::ClientToServer, requests), (Direction::ServerToClient, responses)]
+    {
+        let mut open: Option<Message> = None;
+        let mut has_gap = false;
+        for (number, piece) in (1..).zip(stream.chunks(size)) {
+            if gap_every > 0 && number % gap_every == 0 {
+                connection.gap(direction, piece.len() as u64);
+                has_gap = true;
+                continue;
+            }
+            push(&mut connection, direction, piece, has_gap, &mut open, &mut messages);
+        }
+        if let Some(Event::End { complete }) = connection.finish(direction) {
+            end(&mut open, complete, &mut messages);
+        }
+        messages.extend(open);
+    }
+    messages
+}
+
+fn push(
+    connection: &mut Connection,
+    direction: Direction,
+    mut rest: &[u8],
+    has_gap: bool,
+    open: &mut Option<Message>,
+    messages: &mut Vec<Message>,
+) {
+    // Each step but the last consumes a byte or ends a message.
+    for _ in 0..2 * rest.len() + 2 {
+        let step = connection.step(direction, rest);
+        rest = &rest[step.consumed..];
+        assert!(connection.held_back(direction) <= MAX_HEAD);
+        match step.event {
+            Event::NeedMore => {
+                assert!(rest.is_empty());
+                return;
+            }
+            Event::Head => {
+                // A gap may take the end of a message; the next one then begins without it.
+                assert!(open.is_none() || has_gap, "a message follows the end of the one before");
+                messages.extend(open.take());
+                let head = format!("{:?}", connection.head(direction));
+                *open = Some(Message { head, ..Message::default() });
+            }
+            Event::Body { bytes, .. } => {
+                assert!(!bytes.is_empty());
+                open.as_mut().expect("a body follows its head").body.extend_from_slice(bytes);
+            }
+            Event::End { complete } => end(open, complete, messages),
+            Event::Opaque(bytes, _) => {
+                assert!(!bytes.is_empty());
+                messages.extend(open.take());
+            }
+        }
+    }
+    panic!("reading makes no progress");
+}
+
+fn end(open: &mut Option<Message>, complete: bool, messages: &mut Vec<Message>) {
+    let message = open.take().expect("an end follows its head");
+    messages.push(Message { is_complete: Some(complete), ..message });
+}

@@ -1,0 +1,59 @@
+//! The bodies of the fuzz targets: each takes arbitrary bytes and panics if a parser breaks a promise.
+//!
+//! `fuzz/` hands them to libFuzzer; `tests/corpus.rs` runs them over the committed corpus and over mutations of it with
+//! the stable compiler. A target checks more than "no panic": offsets that continue each other, the same answer for every
+//! division of the input, bounds that hold.
+#![forbid(unsafe_code)]
+
+mod capture;
+mod content;
+mod frame;
+mod http1;
+mod keylog;
+mod pipeline;
+mod tcp;
+mod tls;
+mod websocket;
+
+pub use capture::capture;
+pub use content::content;
+pub use frame::{arp, frame};
+pub use http1::http1;
+pub use keylog::keylog;
+pub use pipeline::pipeline;
+pub use tcp::{flow, tcp};
+pub use tls::{tls_handshake, tls_records, tls_session};
+pub use websocket::websocket;
+
+/// A fuzz target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name in `fuzz/fuzz_targets` and `fuzz/regressions`.
+    pub name: &'static str,
+    /// The folder of `corpus` whose files are input of the kind that it reads.
+    pub corpus: &'static str,
+    /// Panics if `data` shows a defect.
+    pub run: fn(data: &[u8]),
+}
+
+/// Every target.
+pub const TARGETS: [Target; 13] = [
+    Target { name: "arp", corpus: "frame", run: arp },
+    Target { name: "capture", corpus: "capture", run: capture },
+    Target { name: "content", corpus: "content", run: content },
+    Target { name: "flow", corpus: "capture", run: flow },
+    Target { name: "frame", corpus: "frame", run: frame },
+    Target { name: "http1", corpus: "http1", run: http1 },
+    Target { name: "keylog", corpus: "keylog", run: keylog },
+    Target { name: "pipeline", corpus: "capture", run: pipeline },
+    Target { name: "tcp", corpus: "tcp", run: tcp },
+    Target { name: "tls_handshake", corpus: "tls", run: tls_handshake },
+    Target { name: "tls_records", corpus: "tls", run: tls_records },
+    Target { name: "tls_session", corpus: "tls", run: tls_session },
+    Target { name: "websocket", corpus: "websocket", run: websocket },
+];
+
+/// A number that depends on the input, from 1 to `max`: where to cut, so that one input always takes the same way.
+fn piece_size(data: &[u8], max: usize) -> usize {
+    data.iter().fold(data.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % max + 1
+}
