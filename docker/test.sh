@@ -266,10 +266,10 @@ test_by_hand() {
                 local up=$!
                 # Most of the time is the build of the images, which is slow on a busy machine.
                 for _ in $(seq 1800); do
-                    grep -q 'answers, all right' "$work/up" && break
+                    grep -q 'answers, all correct' "$work/up" && break
                     sleep 0.1
                 done
-                grep -q 'answers, all right' "$work/up" || {
+                grep -q 'answers, all correct' "$work/up" || {
                     cat "$work/up"
                     $compose -f "docker-compose.$variant.yml" down -v
                     fail "$compose $variant: agent-a did not finish"

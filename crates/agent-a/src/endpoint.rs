@@ -1,4 +1,4 @@
-//! Where the server is: its URL, and the addresses that stand in for its name.
+//! The server's URL, and the addresses that `--resolve` sets for its name.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolving};
 
-/// `HOST=IP[:PORT]`: connect to this address instead of the one the name stands for. The name stays in the Host header
-/// and in what the certificate is checked against.
+/// `HOST=IP[:PORT]`: connect to this address instead of resolving the name. The name stays in the Host header and in the
+/// check of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolve {
     host: String,
@@ -18,7 +18,7 @@ pub struct Resolve {
     port: Option<u16>,
 }
 
-/// A text that is not `HOST=IP[:PORT]`.
+/// The text is not `HOST=IP[:PORT]`.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not HOST=IP or HOST=IP:PORT")]
 pub struct NotResolve(String);
@@ -45,29 +45,33 @@ impl FromStr for Resolve {
     }
 }
 
-/// The server.
+/// The server's URL with its address.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// What requests are built from. Its port is left out when `--resolve` sets another: the resolver then decides.
+    /// The URL of the requests. It has no port if `--resolve` sets an address, so that the resolver's port applies.
     pub(crate) url: Url,
-    /// The Host header, with the port of the URL that was given.
+    /// The Host header, with the port of the given URL.
     pub(crate) host_header: String,
     pub(crate) resolver: LabResolver,
     https: bool,
 }
 
 impl Endpoint {
-    /// The endpoint at `url`, reached by way of `resolve` where it names the URL's host.
+    /// The endpoint at `url`, with the address that `resolve` sets for the URL's host, if any.
     ///
     /// # Errors
-    /// When `url` is no `http` or `https` URL with a host.
+    /// If `url` is not an `http` or `https` URL with a host and without credentials.
     pub fn new(url: &str, resolve: &[Resolve]) -> Result<Self> {
         let named = || format!("SERVER_URL `{}`", agent_core::text::printable(url, 200));
         let mut parsed = Url::parse(url).with_context(named)?;
-        ensure!(matches!(parsed.scheme(), "http" | "https"), "{}: neither http nor https", named());
+        ensure!(
+            matches!(parsed.scheme(), "http" | "https"),
+            "{}: the scheme is neither http nor https",
+            named()
+        );
         ensure!(
             parsed.username().is_empty() && parsed.password().is_none(),
-            "{}: holds credentials",
+            "{}: the URL must not hold credentials",
             named()
         );
         let host = parsed.host_str().with_context(named)?.to_owned();
@@ -78,33 +82,33 @@ impl Endpoint {
         let mine = resolve.iter().find(|resolve| resolve.host == host);
         if let Some(other) = resolve.iter().find(|resolve| resolve.host != host) {
             tracing::warn!(
-                "--resolve {}=… does not concern {host}",
+                "--resolve {}=… has no effect: the host is {host}",
                 agent_core::text::printable(&other.host, 200)
             );
         }
         let port = parsed.port_or_known_default().unwrap_or(80);
         let target = mine.map(|mine| SocketAddr::new(mine.address, mine.port.unwrap_or(port)));
         if target.is_some() {
-            // A port in the URL would win over that of the resolver.
-            parsed.set_port(None).map_err(|()| anyhow::anyhow!("{}: takes no port", named()))?;
+            // A port in the URL would override the resolver's.
+            parsed.set_port(None).map_err(|()| anyhow::anyhow!("{}: the URL cannot have a port", named()))?;
         }
         let https = parsed.scheme() == "https";
         Ok(Self { url: parsed, host_header, resolver: LabResolver { target }, https })
     }
 
-    /// Whether it speaks TLS.
+    /// Whether the scheme is `https`.
     pub fn is_https(&self) -> bool {
         self.https
     }
 }
 
-/// Finds the server's address: the one that was given, else the system's answer.
+/// Resolves the server's name to the given address, or asks the system.
 #[derive(Clone, Debug)]
 pub(crate) struct LabResolver {
     target: Option<SocketAddr>,
 }
 
-/// The name has no address, or not yet.
+/// The system has no address for the name (yet).
 #[derive(Debug)]
 pub(crate) struct NameNotFound {
     name: String,
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn resolve_takes_every_form() {
+    fn resolve_accepts_every_documented_form() {
         assert_eq!(parts("agent-b=10.0.0.2"), ("agent-b".into(), "10.0.0.2".into(), None));
         assert_eq!(parts("Agent-B=10.0.0.2:81"), ("agent-b".into(), "10.0.0.2".into(), Some(81)));
         assert_eq!(parts("b=::1"), ("b".into(), "::1".into(), None));
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_that_are_none_are_refused() {
+    fn rejects_urls_with_another_scheme_without_host_or_with_credentials() {
         for url in ["", "agent-b:8000", "ftp://agent-b/tool", "http://", "http://u:p@agent-b/tool"] {
             assert!(Endpoint::new(url, &[]).is_err(), "{url}");
         }

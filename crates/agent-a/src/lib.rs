@@ -1,8 +1,8 @@
-//! agent-a, the client of the experiment: posts tool-calls, one after the other, and checks every answer in earnest.
+//! agent-a, the client of the experiment: posts tool calls one after the other, and checks every answer.
 //!
 //! One kept-alive connection on a current-thread runtime carries most of the messages (on a multi-thread runtime the
-//! client's pool sometimes opens a second one), some go over a connection of their own. Every message is in the journal
-//! before the first byte of it is on the wire. Knows nothing about captures or about who listens.
+//! client's pool sometimes opens a second one); some messages use a connection of their own. Every message is in the journal
+//! before its first byte is sent. The crate knows nothing about captures.
 #![forbid(unsafe_code)]
 
 pub mod endpoint;

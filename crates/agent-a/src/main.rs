@@ -17,27 +17,27 @@ use agent_core::tls::{self, TlsVersions};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-/// An answer is wrong or missing.
+/// Exit status: an answer is wrong or missing.
 const EXIT_WRONG: u8 = 1;
 
-/// Bad flags, settings or files.
+/// Exit status: invalid flags, settings or files.
 const EXIT_USAGE: u8 = 2;
 
-/// Posts tool-calls to agent-b and checks every answer.
+/// Posts tool calls to agent-b and checks every answer.
 ///
-/// Prints the id, the status and the answer of each. Exits with 1 when an answer is wrong or missing, with 2 when it was
-/// asked for something it cannot do. Never uses a proxy; over HTTPS it trusts the given authority and nobody else. The TLS
-/// secrets are written to the file that SSLKEYLOGFILE names, if it is set.
+/// Prints the id, the status and the answer of each message. Exits with 1 if an answer is wrong or missing, and with 2 on
+/// invalid flags or files. Never uses a proxy; over HTTPS it trusts only the given authority. Writes the TLS secrets to the
+/// file named by SSLKEYLOGFILE, if it is set.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to post.
+    /// URL to post to.
     #[arg(long, value_name = "URL", default_value = "http://agent-b:8000/tool", env = "SERVER_URL")]
     server_url: String,
-    /// For https: the certificate authority to trust.
+    /// Certificate authority to trust (PEM), for https.
     #[arg(long, value_name = "FILE", default_value = "certs/ca.pem", env = "CA_CERT")]
     ca: PathBuf,
-    /// Connect to this address instead of the one the name stands for; separate several by commas.
+    /// Connect to this address instead of resolving the host; separate several by commas.
     #[arg(long, value_name = "HOST=IP[:PORT]", value_delimiter = ',', env = "RESOLVE")]
     resolve: Vec<Resolve>,
     /// The HTTP version to speak; an answer in another version is wrong.
@@ -46,28 +46,28 @@ struct Args {
     /// TLS versions to offer: 1.3, 1.2 or 1.2,1.3.
     #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
     tls_versions: TlsVersions,
-    /// Send this message instead of the script.
+    /// File with a message to send instead of the script.
     #[arg(long, value_name = "FILE", env = "MESSAGE")]
     message: Option<PathBuf>,
-    /// How many messages: 12 of the script by default, or 1 with --message.
+    /// Number of messages; without the flag, the script's 12, or 1 with --message.
     #[arg(long, value_name = "N", env = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
-    /// Write every message down in this file.
+    /// Journal file for all messages.
     #[arg(long, value_name = "FILE", env = "JOURNAL")]
     journal: Option<PathBuf>,
-    /// The run the messages belong to, 32 hex digits; a fresh one by default.
+    /// The run id, 32 hex digits; without the flag, a fresh one.
     #[arg(long, value_name = "HEX", env = "RUN_ID")]
     run_id: Option<Hex128>,
-    /// Begin the journal and the key log anew instead of adding to what an earlier process left in them.
+    /// Truncate the journal and the key log instead of appending to them.
     #[arg(long, env = "OVERWRITE")]
     overwrite: bool,
-    /// How long to wait for the server.
+    /// How long to wait until the server accepts a connection.
     #[arg(long, value_name = "SECS", default_value_t = 30, env = "DEADLINE")]
     deadline: u32,
     /// Log more; twice for everything.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Log warnings only.
+    /// Log only warnings and errors.
     #[arg(short, long)]
     quiet: bool,
 }
@@ -79,20 +79,20 @@ fn main() -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return failed(EXIT_USAGE, &error),
     };
-    // One thread: on several, the client's pool sometimes opens a second connection for a sequence of requests.
+    // On several threads the client's pool sometimes opens a second connection for a sequence of requests.
     let tally = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start")
+        .context("cannot start the asynchronous runtime")
         .and_then(|runtime| runtime.block_on(run(&plan, &mut std::io::stdout())));
     match tally {
         Ok(tally) if tally.wrong == 0 => {
-            tracing::info!("{} answers, all right", tally.right);
+            tracing::info!("{} answers, all correct", tally.right);
             ExitCode::SUCCESS
         }
         Ok(tally) => {
             tracing::error!(
-                "{} answers right, {} wrong or missing, of {}",
+                "{} answers correct, {} wrong or missing, of {}",
                 tally.right,
                 tally.wrong,
                 plan.count
@@ -108,7 +108,7 @@ fn failed(status: u8, error: &anyhow::Error) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// What the flags and the files they name come to.
+/// Builds the run's plan from the flags and the files that they name.
 fn plan(args: &Args) -> Result<Plan> {
     let endpoint = Endpoint::new(&args.server_url, &args.resolve)?;
     if args.overwrite {
@@ -124,7 +124,7 @@ fn plan(args: &Args) -> Result<Plan> {
     let template = given(args.message.as_ref()).map(read_template).transpose()?;
     let run = match &args.run_id {
         Some(run) => run.clone(),
-        None => Hex128::fresh().context("no randomness for a run id")?,
+        None => Hex128::fresh().context("cannot draw a run id")?,
     };
     let journal = Arc::new(Journal::open_if(given(args.journal.as_ref()), run, "agent-a")?);
     let count = args.count.map_or(if template.is_some() { 1 } else { SCRIPT_LENGTH }, |count| count as usize);
@@ -145,7 +145,7 @@ fn read_template(path: &Path) -> Result<Template> {
     Template::parse(&bytes).with_context(named)
 }
 
-/// A path that was really given: Compose sets a variable without a value to the empty text.
+/// The path, unless it is empty: Compose sets a variable without value to the empty string.
 fn given(path: Option<&PathBuf>) -> Option<&Path> {
     path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
 }

@@ -1,4 +1,4 @@
-//! Learning which TCP connections a client opens: their real addresses, before anything is sent on them.
+//! Records the TCP connections that a client opens, with their addresses, before anything is sent on them.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,17 +9,17 @@ use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// The two ends of a TCP connection, seen from the client.
+/// The addresses of a TCP connection, seen from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// This side.
+    /// The client's address.
     pub local: SocketAddr,
-    /// The server, or who stands in for it.
+    /// The address that the client connected to: the server's, or a relay's.
     pub remote: SocketAddr,
 }
 
 impl Ends {
-    /// The ends of the connection that brought `response`.
+    /// The ends of the connection that carried `response`.
     pub fn of(response: &reqwest::Response) -> Option<Self> {
         response.extensions().get::<HttpInfo>().map(Self::from)
     }
@@ -38,13 +38,13 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// How many there were.
+    /// Number of connections.
     pub fn count(&self) -> usize {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The ends of the only connection there ever was: what a request of this client must run on. `None` when there was
-    /// none or more than one, for then nobody can say which before the answer is there.
+    /// The ends of the client's only connection, which its next request uses. `None` without connections or with several,
+    /// because the connection of a request is then unknown until its answer arrives.
     pub fn only(&self) -> Option<Ends> {
         match self.connections.lock().unwrap_or_else(PoisonError::into_inner).as_slice() {
             [only] => *only,
@@ -60,10 +60,10 @@ impl Opened {
     }
 }
 
-/// Watches a connector: every connection that it makes, TLS handshake included, is noted.
+/// A layer that records every connection of a connector, after its TLS handshake.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    /// What was noted.
+    /// The connections.
     pub opened: Opened,
 }
 
@@ -75,7 +75,7 @@ impl<S> Layer<S> for Watch {
     }
 }
 
-/// A connector under watch.
+/// A connector whose connections are recorded.
 #[derive(Clone, Debug)]
 pub struct Watched<S> {
     connector: S,

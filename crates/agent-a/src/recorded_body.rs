@@ -1,8 +1,8 @@
-//! A request body that writes itself into the journal at the last moment before it goes out.
+//! A request body that is recorded in the journal just before it is sent.
 //!
-//! The HTTP library asks for a body only when it has a connection for it, and flushes head and body together after that.
-//! So the journal line can name the connection's true addresses, and still stands before the first byte on the wire. If
-//! it cannot be written, the request is not sent.
+//! The HTTP library polls a body only when it has a connection for it, and then flushes head and body together. So the
+//! journal line holds the connection's addresses, and is written before the first byte is sent. If it cannot be written, the
+//! request is not sent.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::observe::Opened;
 
-/// See the module.
+/// A body that records itself; see the [module](self).
 #[derive(Debug)]
 pub struct RecordedBody {
     bytes: Option<Bytes>,
@@ -26,7 +26,7 @@ pub struct RecordedBody {
 }
 
 impl RecordedBody {
-    /// The body `bytes` of the message `id`, to go out on a connection out of `opened`.
+    /// The body `bytes` of the message `id`, to be sent on a connection in `opened`.
     pub fn new(bytes: Bytes, id: Option<String>, journal: Arc<Journal>, opened: Opened) -> Self {
         Self { bytes: Some(bytes), id, journal, opened }
     }

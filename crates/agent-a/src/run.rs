@@ -1,4 +1,4 @@
-//! A whole run: every message posted, every answer shown and checked.
+//! A whole run: posts the messages, prints and checks the answers.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,44 +15,44 @@ use crate::script::{self, Outgoing, Template};
 use crate::session::{Connections, Session};
 use crate::verify::Verifier;
 
-/// Longest part of an answer that is shown, in characters. The journal has the whole.
+/// Maximum number of characters printed of an answer. The journal holds the whole answer.
 const SHOWN_CHARACTERS: usize = 300;
 
-/// What a run needs.
+/// The settings of a run.
 #[derive(Debug)]
 pub struct Plan {
     /// The server.
     pub endpoint: Endpoint,
     /// The HTTP version that every answer must have.
     pub http_version: HttpVersion,
-    /// Whom to trust.
+    /// The TLS settings, with the authority to trust.
     pub tls: ClientConfig,
-    /// Where messages are written down.
+    /// The journal of all messages.
     pub journal: Arc<Journal>,
-    /// A message of the caller's, instead of the script.
+    /// The message to send instead of the script, if any.
     pub template: Option<Template>,
-    /// How many messages.
+    /// Number of messages.
     pub count: usize,
     /// How long to wait until the server accepts the first connection.
     pub server_wait: Duration,
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Answers that are right.
+    /// Number of correct answers.
     pub right: usize,
-    /// Answers that are wrong, and messages without one.
+    /// Number of wrong answers, plus messages without an answer.
     pub wrong: usize,
-    /// Connections that the kept-alive session opened; more than one says that the server or the client gave one up.
+    /// Connections that the kept-alive session opened; more than one means that the server or the client closed one early.
     pub kept_alive_connections: usize,
 }
 
-/// Posts the messages one after the other and writes a line for each to `out`. A message without an answer ends the run.
-/// All connections are closed when it returns.
+/// Posts the messages one after the other, and writes a line for each to `out`. A message without an answer ends the run.
+/// All connections are closed when the function returns.
 ///
 /// # Errors
-/// When no message can be made or `out` cannot be written; wrong and missing answers are counted instead.
+/// If a message cannot be created or `out` cannot be written. Wrong and missing answers are counted instead.
 pub async fn run(plan: &Plan, out: &mut impl Write) -> Result<Tally> {
     let session = |connections| Session::new(&plan.endpoint, &plan.tls, connections, &plan.journal);
     let kept_alive = session(Connections::KeptAlive)?;
@@ -63,9 +63,9 @@ pub async fn run(plan: &Plan, out: &mut impl Write) -> Result<Tally> {
         let message = plan.message(number)?;
         tracing::debug!("request {}: {}", message.id, printable_bytes(&message.body, SHOWN_CHARACTERS));
         let outcome = match message.connections {
-            // Once the first message was answered, the server is there.
+            // Once the server has answered the first message, later ones need not wait for it.
             Connections::KeptAlive if number == 0 => {
-                kept_alive.post_when_there(message.body.clone(), deadline).await
+                kept_alive.post_when_reachable(message.body.clone(), deadline).await
             }
             Connections::KeptAlive => kept_alive.post(message.body.clone()).await,
             Connections::Fresh => {
@@ -84,7 +84,8 @@ pub async fn run(plan: &Plan, out: &mut impl Write) -> Result<Tally> {
             }
         };
         let shown = printable_bytes(&reply.body, SHOWN_CHARACTERS);
-        writeln!(out, "{} {} {shown}", message.id, reply.status.as_u16()).context("stdout")?;
+        writeln!(out, "{} {} {shown}", message.id, reply.status.as_u16())
+            .context("cannot write to stdout")?;
         match verifier.check(&message, &reply) {
             Ok(()) => tally.right += 1,
             Err(error) => {
@@ -95,7 +96,7 @@ pub async fn run(plan: &Plan, out: &mut impl Write) -> Result<Tally> {
     }
     tally.kept_alive_connections = kept_alive.connections_opened();
     if tally.kept_alive_connections > 1 {
-        tracing::warn!("the kept-alive session took {} connections, not one", tally.kept_alive_connections);
+        tracing::warn!("the kept-alive session opened {} connections, not one", tally.kept_alive_connections);
     }
     kept_alive.close().await;
     Ok(tally)

@@ -1,4 +1,4 @@
-//! What agent-a says: the message of the lab first, then calls of every tool, from 100 bytes to 64 KiB.
+//! agent-a's messages: the message of the lab report first, then calls of every tool, from 100 bytes to 64 KiB.
 
 use agent_core::hex128::Hex128;
 use anyhow::{Context, Result, ensure};
@@ -8,33 +8,33 @@ use serde_json::{Map, Value, json};
 
 use crate::session::Connections;
 
-/// Messages in a whole script: what is sent unless `--count` says otherwise.
+/// Number of messages in the script.
 pub const SCRIPT_LENGTH: usize = 12;
 
-/// Largest message of the script in bytes, canary included: four TLS records, and forty-five segments of an Ethernet.
+/// Length of the script's largest message in bytes, canary included: four TLS records, 45 segments over Ethernet.
 pub const LARGEST_MESSAGE: usize = 64 * 1024;
 
-/// Text with everything in it that encoders get wrong.
+/// Text with characters that encoders often get wrong.
 const HARD_TEXT: &str = "안녕하세요, 평문은 누구나 읽습니다. 🦀🔐👩‍💻 \"double\" 'single' \\back\\slash/ <b>&amp;</b> \
 tab\tnewline\nreturn\rnull\u{0}bell\u{7}escape\u{1b}[31mdelete\u{7f} c1\u{85} nbsp\u{a0} line\u{2028} e\u{301} \u{10ffff} 끝";
 
-/// One message, ready to be sent.
+/// A message to send.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Its id.
+    /// The message id.
     pub id: String,
-    /// Its exact bytes.
+    /// The exact bytes of the body.
     pub body: Bytes,
-    /// The canary in it.
+    /// The canary in the body.
     pub canary: Hex128,
-    /// How it is to be sent.
+    /// The connection to send it on.
     pub connections: Connections,
 }
 
-/// The message `number` (from 0) of the script, which begins anew after [`SCRIPT_LENGTH`] messages, with new ids.
+/// The message `number` (from 0) of the script, which repeats after [`SCRIPT_LENGTH`] messages, with new ids.
 ///
 /// # Errors
-/// When the system has no randomness to give.
+/// If the operating system returns no random bytes.
 pub fn scripted(number: usize) -> Result<Outgoing> {
     use Connections::{Fresh, KeptAlive};
 
@@ -63,7 +63,7 @@ pub fn scripted(number: usize) -> Result<Outgoing> {
         _ => (Fresh, sized("uppercase", 1024)),
     };
     let (tool, arguments) = shape;
-    let canary = Hex128::fresh().context("no randomness for a canary")?;
+    let canary = Hex128::fresh().context("cannot draw a canary")?;
     let body = with_canary(&call(&id, tool, &arguments), &canary)?;
     Ok(Outgoing { id, body, canary, connections })
 }
@@ -99,15 +99,15 @@ fn filler(id: &str, operation: &str, size: usize) -> String {
 /// `,"canary":"…"`
 const CANARY_BYTES: usize = ",\"canary\":\"\"".len() + agent_core::hex128::HEX_DIGITS;
 
-/// The JSON object `message` with `canary` as its last key, otherwise byte for byte as it was.
+/// The JSON object `message` with `canary` as its last key, otherwise unchanged byte for byte.
 fn with_canary(message: &str, canary: &Hex128) -> Result<Bytes> {
-    let open = message.trim_end().strip_suffix('}').context("the message is no JSON object")?;
+    let open = message.trim_end().strip_suffix('}').context("the message is not a JSON object")?;
     let comma = if open.trim_end().ends_with('{') { "" } else { "," };
     Ok(format!("{open}{comma}\"canary\":\"{canary}\"}}").into())
 }
 
-/// Messages out of a file instead of the script: the first exactly as the file has it, but for the canary; from the second
-/// on with an id of its own.
+/// A message from a file, sent instead of the script. The first copy is unchanged except for the canary; further copies have
+/// ids of their own.
 #[derive(Clone, Debug)]
 pub struct Template {
     text: String,
@@ -115,25 +115,25 @@ pub struct Template {
 }
 
 impl Template {
-    /// Reads the message.
+    /// Parses the message.
     ///
     /// # Errors
-    /// When it is no JSON object, has no string `id`, or has a `canary` already.
+    /// If it is not a JSON object, has no string `id`, or already has a `canary`.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let raw: &RawValue = serde_json::from_slice(bytes).context("the message is not JSON")?;
         let object: Map<String, Value> =
-            serde_json::from_str(raw.get()).context("the message is no JSON object that can be read")?;
-        ensure!(object.get("id").is_some_and(Value::is_string), "the message has no `id` that is a string");
-        ensure!(!object.contains_key("canary"), "the message has a `canary`: agent-a adds one of its own");
+            serde_json::from_str(raw.get()).context("the message is not a JSON object")?;
+        ensure!(object.get("id").is_some_and(Value::is_string), "the message has no string `id`");
+        ensure!(!object.contains_key("canary"), "the message already has a `canary`, which agent-a adds");
         Ok(Self { text: raw.get().to_owned(), object })
     }
 
-    /// The message `number`, from 0.
+    /// The copy `number`, from 0.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
+    /// If the operating system returns no random bytes.
     pub fn message(&self, number: usize) -> Result<Outgoing> {
-        let canary = Hex128::fresh().context("no randomness for a canary")?;
+        let canary = Hex128::fresh().context("cannot draw a canary")?;
         let mut object = self.object.clone();
         let first = object["id"].as_str().unwrap_or_default().to_owned();
         let (id, text) = if number == 0 {
@@ -154,7 +154,7 @@ mod tests {
     const LAB: &str = r#"{"id":"call-0001","type":"tool_call","tool_name":"analyze_dependency","arguments":{"repo":"demo-repo","target":"libssl","depth":2}}"#;
 
     #[test]
-    fn the_first_message_is_that_of_the_lab() {
+    fn the_first_message_is_the_one_of_the_lab_report() {
         let message = scripted(0).unwrap();
         let expected = format!("{},\"canary\":\"{}\"}}", LAB.strip_suffix('}').unwrap(), message.canary);
         assert_eq!(message.body, expected);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_canaries_are_all_different() {
+    fn ids_and_canaries_are_distinct() {
         let messages: Vec<_> = (0..3 * SCRIPT_LENGTH).map(|number| scripted(number).unwrap()).collect();
         let ids: std::collections::HashSet<_> = messages.iter().map(|message| &message.id).collect();
         let canaries: std::collections::HashSet<_> = messages.iter().map(|message| &message.canary).collect();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_reach_from_a_hundred_bytes_to_64_kib_exactly() {
+    fn sizes_range_from_a_hundred_bytes_to_exactly_64_kib() {
         let sizes: Vec<_> = (0..SCRIPT_LENGTH).map(|number| scripted(number).unwrap().body.len()).collect();
         assert_eq!(sizes.iter().max(), Some(&LARGEST_MESSAGE));
         assert!(sizes.iter().any(|size| (100..200).contains(size)), "{sizes:?}");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_a_file_keeps_its_own_spelling() {
+    fn a_message_from_a_file_keeps_its_bytes() {
         let template = Template::parse(" {\"id\" : \"x\", \"n\": 1.50 }\n".as_bytes()).unwrap();
         let first = template.message(0).unwrap();
         assert_eq!(first.body, format!("{{\"id\" : \"x\", \"n\": 1.50 ,\"canary\":\"{}\"}}", first.canary));

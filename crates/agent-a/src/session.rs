@@ -1,4 +1,4 @@
-//! Posting messages, one at a time, and waiting for a server that is not there yet.
+//! Posts messages one at a time, and waits for a server that does not accept connections yet.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::endpoint::{Endpoint, NameNotFound};
 use crate::observe::{Ends, Opened, Watch};
 use crate::recorded_body::RecordedBody;
 
-/// Most bytes of an answer. The largest of the script has about 200 KiB: a request of 64 KiB, repeated and transformed.
+/// Maximum length of an answer. The script's largest has about 200 KiB: a request of 64 KiB, repeated and transformed.
 pub const ANSWER_LIMIT: usize = 1024 * 1024;
 
-/// Longest pause between two attempts to reach a server that is not there yet.
+/// Maximum pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// First pause; each further one is twice as long.
+/// First pause between attempts to connect; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// A client of one server, and where its messages are written down.
+/// A client of one server that records its messages in a journal.
 #[derive(Debug)]
 pub struct Session {
     client: reqwest::Client,
@@ -34,7 +34,7 @@ pub struct Session {
     journal: Arc<Journal>,
 }
 
-/// Whether connections are used again.
+/// Whether connections are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connections {
     /// One connection for all messages.
@@ -43,38 +43,38 @@ pub enum Connections {
     Fresh,
 }
 
-/// What came back.
+/// A whole answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The HTTP version of the answer.
     pub version: http::Version,
-    /// The status.
+    /// The status code.
     pub status: StatusCode,
-    /// The Content-Type.
+    /// The value of `Content-Type`.
     pub content_type: Option<String>,
-    /// The body, whole.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// Why nothing came back.
+/// Why a message has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// The server could not be reached, or broke off.
+    /// The connection to the server failed.
     #[error("{}", agent_core::error_chain::error_chain(.0))]
     Transport(#[from] reqwest::Error),
-    /// The answer does not end.
+    /// The answer is longer than [`ANSWER_LIMIT`].
     #[error("the answer has more than {ANSWER_LIMIT} bytes")]
     TooLong,
-    /// The answer cannot be written down.
+    /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] std::io::Error),
 }
 
 impl Session {
-    /// A client of `endpoint` that trusts what `tls` trusts. Opens no connection yet.
+    /// Creates a client of `endpoint` with the settings `tls`. Opens no connection yet.
     ///
     /// # Errors
-    /// When the settings do not make a client.
+    /// If the HTTP library refuses the settings.
     pub fn new(
         endpoint: &Endpoint,
         tls: &ClientConfig,
@@ -94,15 +94,15 @@ impl Session {
         Ok(Self { client, endpoint: endpoint.clone(), opened: watch.opened, journal: Arc::clone(journal) })
     }
 
-    /// How many connections this session has opened.
+    /// Number of connections that this session has opened.
     pub fn connections_opened(&self) -> usize {
         self.opened.count()
     }
 
-    /// Posts `body` and reads the answer. It is in the journal before it is on the wire, the answer when it is read whole.
+    /// Posts `body` and reads the answer. Records `body` in the journal before it is sent, and the answer once it is read.
     ///
     /// # Errors
-    /// When there is no whole answer, or it cannot be written down.
+    /// If the answer is incomplete or too long, or the journal cannot be written.
     pub async fn post(&self, body: Bytes) -> Result<Reply, PostError> {
         let id = message_id(&body);
         let recorded = RecordedBody::new(body, id, Arc::clone(&self.journal), self.opened.clone());
@@ -138,24 +138,24 @@ impl Session {
         Ok(Reply { version, status, content_type, body: body.into() })
     }
 
-    /// As [`Session::post`], but waits until `deadline` for a server that cannot be connected to yet.
+    /// Like [`Session::post`], but waits until `deadline` for a server that does not accept connections yet.
     ///
-    /// The message itself is what is tried again, and only as long as no connection came about: then nothing of it was
-    /// sent. No probe ever runs, so that the capture holds the experiment and nothing else; of a failed attempt it shows at
-    /// most a SYN and its refusal.
+    /// It repeats the request itself, and only while no connection was established, so nothing of the message has been sent.
+    /// It sends no probes, so that the capture holds only the experiment; of a failed attempt it shows at most a SYN and its
+    /// refusal.
     ///
     /// # Errors
     /// As [`Session::post`].
-    pub async fn post_when_there(&self, body: Bytes, deadline: Instant) -> Result<Reply, PostError> {
+    pub async fn post_when_reachable(&self, body: Bytes, deadline: Instant) -> Result<Reply, PostError> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.post(body.clone()).await {
                 Err(PostError::Transport(error))
-                    if is_not_there_yet(&error)
+                    if is_unreachable(&error)
                         && self.opened.count() == 0
                         && Instant::now() + pause < deadline =>
                 {
-                    tracing::debug!("not there yet: {}", agent_core::error_chain::error_chain(&error));
+                    tracing::debug!("not reachable yet: {}", agent_core::error_chain::error_chain(&error));
                     tokio::time::sleep(pause).await;
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }
@@ -164,18 +164,18 @@ impl Session {
         }
     }
 
-    /// Closes the session's connections, and returns when that is done: TLS has said close_notify and TCP its FIN.
+    /// Closes the session's connections, and returns once close_notify and FIN are sent.
     pub async fn close(self) {
         drop(self.client);
-        settle().await;
+        wait_for_tasks().await;
     }
 }
 
-/// Longest wait for connections to close. It takes a round trip of the runtime; this only ends what hangs.
+/// Maximum wait for connections to close, which takes milliseconds.
 const CLOSING_LIMIT: Duration = Duration::from_secs(2);
 
-/// Waits until no task of the runtime is left: a connection is one, and ends when it is closed.
-async fn settle() {
+/// Waits until the runtime has no tasks: each connection is a task that ends when the connection is closed.
+async fn wait_for_tasks() {
     let runtime = tokio::runtime::Handle::current();
     let limit = Instant::now() + CLOSING_LIMIT;
     while runtime.metrics().num_alive_tasks() > 0 && Instant::now() < limit {
@@ -183,9 +183,9 @@ async fn settle() {
     }
 }
 
-/// Whether the server's name, host or port is not there (yet). What goes wrong after TCP is connected, a certificate that
-/// is not trusted above all, does not get better by waiting.
-fn is_not_there_yet(error: &reqwest::Error) -> bool {
+/// Whether the server's name does not resolve or its port does not accept connections (yet). Errors after the TCP connection,
+/// such as an untrusted certificate, do not go away by waiting.
+fn is_unreachable(error: &reqwest::Error) -> bool {
     if !error.is_connect() {
         return false;
     }

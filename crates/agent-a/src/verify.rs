@@ -1,4 +1,4 @@
-//! Whether an answer is right. Nothing is taken from the server's code: each check states what a right answer is.
+//! Checks answers. The checks share no code with the server: each states what a correct answer is.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ impl Verifier {
     /// Checks the answer to `sent`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If the answer is wrong; the error describes how.
     pub fn check(&mut self, sent: &Outgoing, reply: &Reply) -> Result<()> {
         let expected = match self.http_version {
             HttpVersion::Http11 => http::Version::HTTP_11,
@@ -45,10 +45,10 @@ impl Verifier {
             reply.content_type
         );
         let answer: Map<String, Value> =
-            serde_json::from_slice(&reply.body).context("the body is no JSON object that can be read")?;
+            serde_json::from_slice(&reply.body).context("the body is not a JSON object")?;
         ensure!(answer.keys().eq(KEYS), "the keys are {:?}, not {KEYS:?}", answer.keys().collect::<Vec<_>>());
         let request: Map<String, Value> =
-            serde_json::from_slice(&sent.body).context("what was sent cannot be read")?;
+            serde_json::from_slice(&sent.body).context("the request is not a JSON object")?;
         same("id", &answer["id"], &request["id"])?;
         same("type", &answer["type"], &"tool_result".into())?;
         same("tool_name", &answer["tool_name"], request.get("tool_name").unwrap_or(&Value::Null))?;
@@ -66,16 +66,17 @@ impl Verifier {
         .context("result")
     }
 
-    /// Of the right form, not the request's, and new.
+    /// The canary must have the right form, and differ from the request's and from those of earlier answers.
     fn check_canary(&mut self, sent: &Outgoing, value: &Value) -> Result<()> {
-        let canary: Hex128 = value.as_str().context("canary: no string")?.parse().context("canary")?;
-        ensure!(canary != sent.canary, "canary: it is that of the request");
+        let canary: Hex128 =
+            value.as_str().context("canary: it is not a string")?.parse().context("canary")?;
+        ensure!(canary != sent.canary, "canary: it is the same as the request's");
         ensure!(self.canaries.insert(canary.to_string()), "canary: an earlier answer had the same");
         Ok(())
     }
 }
 
-/// The request must come back byte for byte as it was sent.
+/// The answer must repeat the request byte for byte.
 fn check_echo(sent: &Outgoing, reply: &Reply) -> Result<()> {
     #[derive(Deserialize)]
     struct Echo<'a> {
@@ -83,53 +84,53 @@ fn check_echo(sent: &Outgoing, reply: &Reply) -> Result<()> {
         request: &'a RawValue,
     }
     let echo: Echo<'_> = serde_json::from_slice(&reply.body).context("request")?;
-    ensure!(echo.request.get().as_bytes() == sent.body, "request: it is not what was sent");
+    ensure!(echo.request.get().as_bytes() == sent.body, "request: it differs from the request that was sent");
     Ok(())
 }
 
-/// Every dependent is there once, with a path that begins with it, ends at the target and is as long as its distance, which
-/// is within the depth; nearer ones stand first.
+/// Each dependent occurs once, with a path from itself to the target that is as long as its distance. Distances are within
+/// the depth and ascend.
 fn check_dependency(arguments: &Value, result: &Value) -> Result<()> {
     for key in ["repo", "target", "depth"] {
         same(key, &result[key], &arguments[key])?;
     }
-    let depth = arguments["depth"].as_u64().context("depth was no number")?;
-    let dependents = result["dependents"].as_array().context("dependents: no array")?;
+    let depth = arguments["depth"].as_u64().context("depth: the request's is not a number")?;
+    let dependents = result["dependents"].as_array().context("dependents: it is not an array")?;
     same("total", &result["total"], &dependents.len().into())?;
     let mut names = HashSet::new();
     let mut nearest = 1;
     for dependent in dependents {
-        let name = dependent["name"].as_str().context("dependents: no name")?;
+        let name = dependent["name"].as_str().context("dependents: one has no name")?;
         let distance = dependent["distance"].as_u64().with_context(|| format!("{name}: no distance"))?;
         let path = dependent["path"].as_array().with_context(|| format!("{name}: no path"))?;
-        ensure!(names.insert(name), "{name}: is there twice");
+        ensure!(names.insert(name), "{name}: it occurs twice");
         ensure!(
             (nearest..=depth).contains(&distance),
-            "{name}: distance {distance}, out of order or of depth"
+            "{name}: distance {distance} is out of order or beyond the depth"
         );
-        ensure!(path.len() as u64 == distance + 1, "{name}: a path of {} packages", path.len());
-        ensure!(path.first() == Some(&dependent["name"]), "{name}: the path begins elsewhere");
-        ensure!(path.last() == Some(&arguments["target"]), "{name}: the path ends elsewhere");
-        ensure!(path.iter().all(Value::is_string), "{name}: the path holds what is no name");
-        ensure!(path.iter().collect::<HashSet<_>>().len() == path.len(), "{name}: the path goes round");
+        ensure!(path.len() as u64 == distance + 1, "{name}: its path has {} packages", path.len());
+        ensure!(path.first() == Some(&dependent["name"]), "{name}: its path does not begin with it");
+        ensure!(path.last() == Some(&arguments["target"]), "{name}: its path does not end at the target");
+        ensure!(path.iter().all(Value::is_string), "{name}: its path holds a value that is not a name");
+        ensure!(path.iter().collect::<HashSet<_>>().len() == path.len(), "{name}: its path has a cycle");
         nearest = distance;
     }
     if arguments["repo"] == "demo-repo" && arguments["target"] == "libssl" && depth >= 2 {
-        ensure!(names.contains("demo-repo"), "demo-repo depends on libssl and is not there");
+        ensure!(names.contains("demo-repo"), "demo-repo: it depends on libssl but is missing");
     }
     Ok(())
 }
 
 fn check_text(arguments: &Value, result: &Value) -> Result<()> {
-    let text = arguments["text"].as_str().context("text was none")?;
+    let text = arguments["text"].as_str().context("text: the request's is not a string")?;
     let expected = match arguments["operation"].as_str() {
         Some("identity") => text.to_owned(),
         Some("reverse") => text.chars().rev().collect(),
         Some("uppercase") => text.chars().flat_map(char::to_uppercase).collect(),
-        other => bail!("operation {other:?} is not known"),
+        other => bail!("operation: {other:?} is unknown"),
     };
     same("operation", &result["operation"], &arguments["operation"])?;
-    ensure!(result["text"] == expected, "text: it is not the one that was sent, transformed");
+    ensure!(result["text"] == expected, "text: it is not the transformed text of the request");
     same("characters", &result["characters"], &text.chars().count().into())?;
     same("bytes", &result["bytes"], &text.len().into())
 }
@@ -137,9 +138,12 @@ fn check_text(arguments: &Value, result: &Value) -> Result<()> {
 fn check_document(arguments: &Value, result: &Value) -> Result<()> {
     same("bytes", &result["bytes"], &arguments["bytes"])?;
     same("seed", &result["seed"], &arguments["seed"])?;
-    let text = result["text"].as_str().context("text: none")?;
+    let text = result["text"].as_str().context("text: it is not a string")?;
     ensure!(Some(text.len() as u64) == arguments["bytes"].as_u64(), "text: it has {} bytes", text.len());
-    ensure!(text.is_ascii() && "The ".starts_with(&text[..text.len().min(4)]), "text: no sentences");
+    ensure!(
+        text.is_ascii() && "The ".starts_with(&text[..text.len().min(4)]),
+        "text: it does not consist of sentences"
+    );
     Ok(())
 }
 
@@ -155,7 +159,7 @@ mod tests {
     use crate::script;
     use serde_json::json;
 
-    /// A right answer to message `number` of the script, made without the server.
+    /// A correct answer to message `number` of the script, created without the server.
     fn right(number: usize) -> (Outgoing, Value) {
         let sent = script::scripted(number).unwrap();
         let request: Value = serde_json::from_slice(&sent.body).unwrap();
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn right_answers_pass() {
+    fn accepts_correct_answers() {
         for number in 0..script::SCRIPT_LENGTH {
             let (sent, answer) = right(number);
             check(&sent, &answer).unwrap();
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_answer_is_seen() {
+    fn rejects_every_wrong_answer() {
         let wrong: [(usize, &str, Value); 19] = [
             (0, "/id", json!("call-0002")),
             (0, "/type", json!("tool_call")),

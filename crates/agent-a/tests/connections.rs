@@ -1,4 +1,4 @@
-//! How many connections a session uses and how they end, seen by a server that does nothing but count.
+//! The number of connections of a session and how they end, counted by a server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use agent_core::hex128::Hex128;
 use agent_core::journal::Journal;
 use agent_core::tls;
 
-/// How a connection went: requests on it, and whether the client ended it with a FIN (not a reset).
+/// A closed connection: its number of requests, and whether the client closed it with a FIN (not a reset).
 type End = (usize, bool);
 
 /// Answers every request with 200 and reports every connection when it ends.
@@ -38,7 +38,7 @@ fn answer(mut stream: TcpStream) -> End {
             Ok(count) => pending.extend_from_slice(&buffer[..count]),
             Err(_) => return (requests, false),
         }
-        // Every body of these tests is `{}`, and nothing else holds an empty line before it.
+        // All bodies of these tests are `{}`, and only a body follows an empty line.
         while let Some(end) = pending.windows(6).position(|window| window == b"\r\n\r\n{}") {
             pending.drain(..end + 6);
             requests += 1;
@@ -67,8 +67,7 @@ fn sequence(address: SocketAddr, connections: Connections, requests: usize) -> u
     })
 }
 
-// Artefact 3 of the measurements: on a multi-thread runtime 4 or 5 of 100 runs of five sequential requests opened a second
-// connection.
+// Regression: on a multi-thread runtime 4 or 5 of 100 runs of five sequential requests opened a second connection.
 #[test]
 fn a_hundred_runs_of_five_requests_use_one_connection_each() {
     let (address, ends) = counting_server();
@@ -76,7 +75,7 @@ fn a_hundred_runs_of_five_requests_use_one_connection_each() {
         assert_eq!(sequence(address, Connections::KeptAlive, 5), 1, "run {run}");
         assert_eq!(ends.recv_timeout(Duration::from_secs(20)).unwrap(), (5, true), "run {run}");
     }
-    assert!(ends.try_recv().is_err(), "there was a connection more");
+    assert!(ends.try_recv().is_err(), "a run opened another connection");
 }
 
 #[test]

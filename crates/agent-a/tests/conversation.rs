@@ -15,7 +15,7 @@ use agent_core::tls::{self, TlsVersions};
 use axum_server::Handle;
 use serde_json::Value;
 
-/// agent-b on a thread of this process, listening on 127.0.0.1; stopped when dropped.
+/// agent-b on a thread of this process, listening on 127.0.0.1; stopped on drop.
 struct Lab {
     address: SocketAddr,
     folder: tempfile::TempDir,
@@ -50,7 +50,7 @@ impl Lab {
         self.folder.path().join(name)
     }
 
-    /// agent-a, sent to this server under the name agent-b.
+    /// agent-a with this server as agent-b.
     fn agent_a(&self, scheme: &str, flags: &[&str]) -> Command {
         let mut command = agent_a();
         command.args(["--server-url", &format!("{scheme}://agent-b:8000/tool")]);
@@ -72,7 +72,7 @@ impl Drop for Lab {
     }
 }
 
-/// The program, without settings from the environment.
+/// The program without settings from the environment.
 fn agent_a() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agent-a"));
     for variable in [
@@ -101,7 +101,7 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The script of twelve, and what must hold of its journals.
+/// Runs the whole script, and checks the journals.
 fn whole_script(scheme: &str, tls_versions: Option<&str>) {
     let lab = Lab::start(tls_versions);
     let run = "0123456789abcdef0123456789abcdef";
@@ -114,7 +114,7 @@ fn whole_script(scheme: &str, tls_versions: Option<&str>) {
         stdout.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
     let expected: Vec<_> = (1..=12).map(|number| format!("call-{number:04} 200")).collect();
     assert_eq!(shown, expected);
-    assert!(!stdout.chars().any(|c| c.is_control() && c != '\n'), "stdout carries control characters");
+    assert!(!stdout.chars().any(|c| c.is_control() && c != '\n'), "stdout holds control characters");
 
     let (of_a, of_b) = (lines(&lab.file("a.jsonl")), lines(&lab.file("b.jsonl")));
     assert_eq!((of_a.len(), of_b.len()), (24, 24));
@@ -128,7 +128,7 @@ fn whole_script(scheme: &str, tls_versions: Option<&str>) {
         }
     }
     for (a, b) in of_a.iter().zip(&of_b) {
-        // Both wrote down the same bytes, on the same connection.
+        // Both journals hold the same bytes, on the same connection.
         assert_eq!(a["body"], b["body"]);
         assert_eq!((&a["local"], &a["remote"]), (&b["remote"], &b["local"]));
         assert_eq!((&a["run"], &a["agent"]), (&run.into(), &"agent-a".into()));
@@ -146,29 +146,29 @@ fn whole_script(scheme: &str, tls_versions: Option<&str>) {
 }
 
 #[test]
-fn the_script_over_http() {
+fn runs_the_script_over_http() {
     whole_script("http", None);
 }
 
 #[test]
-fn the_script_over_https() {
+fn runs_the_script_over_tls_1_3() {
     whole_script("https", Some("1.3"));
 }
 
 #[test]
-fn the_script_over_tls_1_2() {
+fn runs_the_script_over_tls_1_2() {
     whole_script("https", Some("1.2"));
 }
 
 #[test]
-fn versions_that_do_not_meet_fail() {
+fn fails_without_a_common_tls_version() {
     let lab = Lab::start(Some("1.3"));
     let output = lab.run("https", &["--tls-versions", "1.2", "--deadline", "20"]);
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
-fn only_the_labs_authority_is_trusted() {
+fn trusts_only_the_given_authority() {
     let lab = Lab::start(Some("1.3"));
     let other = tempfile::tempdir().unwrap();
     certgen::ensure(&certgen::Request::new(other.path())).unwrap();
@@ -178,13 +178,13 @@ fn only_the_labs_authority_is_trusted() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("certificate"), "{stderr}");
-    assert!(started.elapsed() < Duration::from_secs(10), "it waited for a certificate to get better");
-    // Nothing was said to a server that is not trusted.
+    assert!(started.elapsed() < Duration::from_secs(10), "it kept trying despite an untrusted certificate");
+    // No message was sent to the untrusted server.
     assert!(lines(&lab.file("a.jsonl")).is_empty() && lines(&lab.file("b.jsonl")).is_empty());
 }
 
 #[test]
-fn the_name_in_the_certificate_counts() {
+fn rejects_a_certificate_for_another_name() {
     let lab = Lab::start(Some("1.3"));
     let output = agent_a()
         .args(["--server-url", "https://agent-c:8000/tool", "--ca", lab.file("ca.pem").to_str().unwrap()])
@@ -197,14 +197,14 @@ fn the_name_in_the_certificate_counts() {
 }
 
 #[test]
-fn keys_are_logged_only_when_asked_for() {
+fn writes_a_key_log_only_with_sslkeylogfile() {
     let lab = Lab::start(Some("1.3"));
     let keys = lab.file("run.keys");
     assert_success(&lab.run("https", &[]));
     assert!(!keys.exists());
     assert_success(&lab.agent_a("https", &[]).env("SSLKEYLOGFILE", &keys).output().unwrap());
     let text = fs::read_to_string(&keys).unwrap();
-    // Four whole handshakes: nothing is resumed.
+    // Four full handshakes: no session is resumed.
     assert_eq!(text.matches("CLIENT_TRAFFIC_SECRET_0 ").count(), 4, "{text}");
     assert_eq!(text.matches("SERVER_HANDSHAKE_TRAFFIC_SECRET ").count(), 4);
     #[cfg(unix)]
@@ -215,7 +215,7 @@ fn keys_are_logged_only_when_asked_for() {
 }
 
 #[test]
-fn a_proxy_in_the_environment_is_not_used() {
+fn ignores_proxies_in_the_environment() {
     let lab = Lab::start(None);
     let mut command = lab.agent_a("http", &["--count", "1"]);
     for variable in ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
@@ -224,7 +224,7 @@ fn a_proxy_in_the_environment_is_not_used() {
     assert_success(&command.output().unwrap());
 }
 
-// Artefact 1 of the measurements: answers that wait for a delayed acknowledgement take 40 ms, most of them over TLS.
+// Regression: answers that wait for a delayed acknowledgement take 40 ms, most of them over TLS.
 #[test]
 fn sequential_requests_do_not_stall() {
     for tls_versions in [None, Some("1.3")] {
@@ -243,7 +243,7 @@ fn sequential_requests_do_not_stall() {
 }
 
 #[test]
-fn count_goes_round_the_script_with_new_ids() {
+fn count_repeats_the_script_with_new_ids() {
     let lab = Lab::start(None);
     assert_success(&lab.run("http", &["--count", "30"]));
     let sent: Vec<_> =
@@ -253,7 +253,7 @@ fn count_goes_round_the_script_with_new_ids() {
 }
 
 #[test]
-fn a_message_of_a_file_is_sent_as_it_is() {
+fn sends_a_message_from_a_file_unchanged() {
     let lab = Lab::start(None);
     let file = lab.file("message.json");
     let text = "{ \"id\":\"mine\",\"type\":\"tool_call\", \"tool_name\":\"transform_text\",\n\"arguments\":{\"text\":\"\\ud55c\",\"operation\":\"reverse\"}";
@@ -267,7 +267,7 @@ fn a_message_of_a_file_is_sent_as_it_is() {
         journal[0]
     );
     assert_eq!((&journal[0]["message_id"], &journal[2]["message_id"]), (&"mine".into(), &"mine-2".into()));
-    // What the server refuses is a wrong answer.
+    // A refusal by the server counts as a wrong answer.
     fs::write(&file, "{\"id\":\"mine\",\"type\":\"tool_call\",\"tool_name\":\"none\",\"arguments\":{}}")
         .unwrap();
     let output = lab.run("http", &["--message", file.to_str().unwrap()]);
@@ -277,7 +277,7 @@ fn a_message_of_a_file_is_sent_as_it_is() {
 }
 
 #[test]
-fn the_flag_wins_over_the_environment() {
+fn a_flag_overrides_its_variable() {
     let lab = Lab::start(None);
     let mut command = lab.agent_a("http", &["--count", "1"]);
     assert_success(&command.env("SERVER_URL", "http://nowhere.invalid/tool").output().unwrap());
@@ -287,7 +287,7 @@ fn the_flag_wins_over_the_environment() {
 }
 
 #[test]
-fn a_server_that_comes_late_is_waited_for() {
+fn waits_for_a_server_that_starts_late() {
     let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reserved.local_addr().unwrap();
     drop(reserved);
@@ -314,14 +314,14 @@ fn a_server_that_comes_late_is_waited_for() {
         runtime.block_on(server.serve(router(service), None, stop)).unwrap();
     });
     assert_success(&waiting.wait_with_output().unwrap());
-    // The attempts before said nothing, and so wrote nothing down.
+    // The failed attempts sent nothing, and so recorded nothing.
     assert_eq!(lines(&journal_path).len(), 4);
     handle.shutdown();
     thread.join().unwrap();
 }
 
 #[test]
-fn a_server_that_never_comes_is_given_up() {
+fn gives_up_on_a_server_that_never_starts() {
     for url in ["http://127.0.0.1:1/tool", "http://agent-b.invalid:8000/tool"] {
         let started = std::time::Instant::now();
         let output = agent_a().args(["--server-url", url, "--deadline", "1"]).output().unwrap();
@@ -331,7 +331,7 @@ fn a_server_that_never_comes_is_given_up() {
 }
 
 #[test]
-fn what_cannot_be_done_leaves_with_2() {
+fn exits_with_2_on_invalid_flags_and_files() {
     let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("bad.json");
     fs::write(&bad, "[]").unwrap();
@@ -356,9 +356,9 @@ fn what_cannot_be_done_leaves_with_2() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_written_stops_the_message() {
+fn sends_nothing_if_the_journal_cannot_be_written() {
     if !Path::new("/dev/full").exists() {
-        return skip("there is no /dev/full");
+        return skip("this system has no /dev/full");
     }
     let lab = Lab::start(None);
     let output = agent_a()
@@ -367,7 +367,7 @@ fn a_journal_that_cannot_be_written_stops_the_message() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(lines(&lab.file("b.jsonl")).is_empty(), "a message went out that was not written down");
+    assert!(lines(&lab.file("b.jsonl")).is_empty(), "a message was sent but not recorded");
 }
 
 fn skip(reason: &str) {

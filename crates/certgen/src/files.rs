@@ -1,4 +1,4 @@
-//! A certificate and its key as two files that are replaced whole or not at all.
+//! The files of a certificate and its key, each replaced whole or not at all.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ pub(crate) struct Pair {
     key: PathBuf,
 }
 
-/// What the two files hold.
+/// The content of a pair.
 pub(crate) struct Pem {
     pub(crate) certificate: String,
     pub(crate) key: String,
@@ -27,7 +27,7 @@ impl Pair {
         &self.certificate
     }
 
-    /// Both files, or `None` when one of them is not there.
+    /// Reads both files; `None` if one of them is missing.
     pub(crate) fn read(&self) -> Result<Option<Pem>> {
         let (Some(certificate), Some(key)) = (read(&self.certificate)?, read(&self.key)?) else {
             return Ok(None);
@@ -35,20 +35,20 @@ impl Pair {
         Ok(Some(Pem { certificate, key }))
     }
 
-    /// Replaces both. The key goes first: a crash between the two leaves a pair that does not match, which the next run
-    /// sees and renews.
+    /// Replaces both files, the key first: a crash in between leaves a pair that does not match, which the next run renews.
     pub(crate) fn write(&self, certificate: &str, key: &str) -> Result<()> {
         replace(&self.key, key, 0o600)?;
         replace(&self.certificate, certificate, 0o644)
     }
 
-    /// Takes from others the right to read a key that is kept.
-    pub(crate) fn narrow_key(&self) -> Result<()> {
-        set_mode(&self.key, 0o600).with_context(|| format!("cannot narrow {}", self.key.display()))
+    /// Makes a kept key readable by its owner only.
+    pub(crate) fn restrict_key(&self) -> Result<()> {
+        set_mode(&self.key, 0o600)
+            .with_context(|| format!("cannot restrict the mode of {}", self.key.display()))
     }
 }
 
-/// The text of a file; bytes that are no text cannot be PEM, and what checks the text will say so.
+/// Reads a file; `None` if it is missing. Bytes that are not UTF-8 are replaced, and then rejected as PEM.
 fn read(path: &Path) -> Result<Option<String>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<Option<String>> {
 
 fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     let write = || -> std::io::Result<()> {
-        // A temporary file is made with mode 0600, so that a key is never readable by others, not even for a moment.
+        // A temporary file has mode 0600, so other users cannot read the key at any moment.
         let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
         file.write_all(text.as_bytes())?;
         set_mode(file.path(), mode)?;

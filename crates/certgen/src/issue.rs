@@ -1,4 +1,4 @@
-//! Making certificates with rcgen.
+//! Creates certificates, with rcgen.
 
 use anyhow::{Context, Result};
 use rcgen::{
@@ -9,16 +9,16 @@ use time::OffsetDateTime;
 
 use crate::{AUTHORITY_LIFE, CLOCK_SKEW, LEAF_LIFE};
 
-/// What a leaf is for (RFC 5280, section 4.2.1.12: extended key usage).
+/// The purpose of a leaf certificate (extended key usage, RFC 5280 §4.2.1.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaf {
-    /// A TLS server.
+    /// TLS server.
     Server,
-    /// A TLS client.
+    /// TLS client.
     Client,
 }
 
-/// A certificate authority that can sign.
+/// A certificate authority with its key.
 pub struct Authority {
     certificate_pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -26,14 +26,14 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A fresh one, good from `now` on. It may sign leaves only, no further authority.
+    /// Creates an authority that is valid from `now` on. It may sign leaf certificates, but no further authority.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
+    /// If the operating system returns no random bytes.
     pub fn new(now: OffsetDateTime) -> Result<Self> {
         let key = new_key()?;
         let mut params = CertificateParams::default();
-        // Each authority has a name of its own: with two of the same name in a trust store, a verifier may try the wrong one.
+        // A unique name: with two authorities of the same name in a trust store, a verifier may try the wrong one.
         let serial = format!("plainsight lab CA {}", now.unix_timestamp());
         params.distinguished_name.push(DnType::CommonName, serial);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -45,35 +45,36 @@ impl Authority {
         Ok(Self { certificate_pem, issuer: Issuer::new(params, key), not_after })
     }
 
-    /// The one that was made before.
+    /// Loads an existing authority.
     ///
     /// # Errors
-    /// When the certificate or the key cannot be read.
+    /// If the certificate or the key cannot be parsed.
     pub(crate) fn from_pem(certificate: &str, key: &str, not_after: OffsetDateTime) -> Result<Self> {
-        let key = KeyPair::from_pem(key).context("its key cannot be read")?;
-        let issuer = Issuer::from_ca_cert_pem(certificate, key).context("its certificate cannot be read")?;
+        let key = KeyPair::from_pem(key).context("its key cannot be parsed")?;
+        let issuer =
+            Issuer::from_ca_cert_pem(certificate, key).context("its certificate cannot be parsed")?;
         Ok(Self { certificate_pem: certificate.to_owned(), issuer, not_after })
     }
 
-    /// The certificate.
+    /// The certificate in PEM.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
 
-    /// The key, PKCS #8.
+    /// The key in PKCS #8 PEM.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// When it ends.
+    /// When the authority expires.
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// A leaf for `names` (DNS names and IP addresses): certificate, key and when it ends.
+    /// Issues a leaf certificate for `names`; returns the certificate and the key in PEM, and the time when it expires.
     ///
     /// # Errors
-    /// When one of the names is neither.
+    /// If a name is neither a DNS name nor an IP address.
     pub fn issue(
         &self,
         names: &[String],
@@ -82,7 +83,7 @@ impl Authority {
     ) -> Result<(String, String, OffsetDateTime)> {
         let key = new_key()?;
         let mut params = CertificateParams::new(names.to_vec())
-            .with_context(|| format!("cannot make a certificate for {}", names.join(", ")))?;
+            .with_context(|| format!("cannot create a certificate for {}", names.join(", ")))?;
         if let Some(first) = names.first() {
             params.distinguished_name.push(DnType::CommonName, first.as_str());
         }
@@ -101,5 +102,5 @@ impl Authority {
 }
 
 fn new_key() -> Result<KeyPair> {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot make a key")
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).context("cannot create a key")
 }

@@ -1,7 +1,7 @@
-//! The certificates of the lab: an authority of its own, a server leaf for agent-b and a client leaf.
+//! The certificates of the lab: a certificate authority, a server certificate for agent-b and a client certificate.
 //!
-//! Keys are ECDSA P-256 in PKCS #8, never shown and never committed. A second run keeps what is still good, judged the way
-//! agent-a and agent-b will judge it (rustls' own verifier), and renews the rest.
+//! Keys are ECDSA P-256 in PKCS #8, and never printed or committed. A second run keeps certificates that are still valid
+//! according to the verifier that agent-a and agent-b use (rustls' own), and renews the others.
 #![forbid(unsafe_code)]
 
 mod files;
@@ -16,54 +16,54 @@ use time::{Duration, OffsetDateTime};
 
 pub use issue::{Authority, Leaf};
 
-/// The names every server certificate stands for; `--san` adds to them.
+/// The names in every server certificate; `--san` adds to them.
 pub const SERVER_NAMES: [&str; 4] = ["agent-b", "localhost", "127.0.0.1", "::1"];
 
 /// The name in the client certificate.
 pub const CLIENT_NAME: &str = "agent-a";
 
-/// What has less than this to live is renewed, so that no run begins with a certificate that ends during it.
+/// Certificates that expire within this time are renewed, so that none expires during a run.
 pub const RENEW_WITHIN: Duration = Duration::days(1);
 
-/// How long an authority lives.
+/// Lifetime of an authority.
 pub const AUTHORITY_LIFE: Duration = Duration::days(3650);
 
-/// How long a leaf lives, but never longer than its authority.
+/// Lifetime of a server or client certificate, at most that of its authority.
 pub const LEAF_LIFE: Duration = Duration::days(365);
 
-/// Certificates count from an hour ago: the clocks of containers and machines differ.
+/// Certificates are valid from this long ago, because the clocks of machines differ.
 pub const CLOCK_SKEW: Duration = Duration::hours(1);
 
-/// What is asked for.
+/// A request for certificates.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The folder the files go into; made if it is not there.
+    /// Folder of the files; created if it is missing.
     pub out: PathBuf,
-    /// Names and addresses of the server beside [`SERVER_NAMES`].
+    /// Names and addresses of the server, in addition to [`SERVER_NAMES`].
     pub sans: Vec<String>,
-    /// Renew everything.
+    /// Whether to renew all certificates.
     pub force: bool,
-    /// The moment to judge by; [`Request::new`] takes the present one.
+    /// The time for which validity is checked; [`Request::new`] uses the current time.
     pub now: OffsetDateTime,
 }
 
 impl Request {
-    /// Certificates in `out`, as of now.
+    /// A request for certificates in `out` that are valid now.
     pub fn new(out: impl Into<PathBuf>) -> Self {
         Self { out: out.into(), sans: Vec::new(), force: false, now: OffsetDateTime::now_utc() }
     }
 }
 
-/// One certificate with its key, and what became of it.
+/// A certificate that was kept or renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// `ca`, `server` or `client`.
     pub name: &'static str,
-    /// The certificate file; the key stands beside it as `.key`.
+    /// The certificate file; the key is beside it, with the extension `.key`.
     pub certificate: PathBuf,
-    /// Why it was made anew; `None` when what was there is kept.
+    /// Why the certificate was renewed; `None` if it was kept.
     pub renewed_because: Option<String>,
-    /// When it ends.
+    /// When the certificate expires.
     pub not_after: OffsetDateTime,
 }
 
@@ -77,13 +77,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Makes what is missing or no longer good in `request.out`, keeps the rest, and says which is which.
+/// Keeps the valid certificates in `request.out`, creates or renews the others, and returns the outcome of each.
 ///
 /// # Errors
-/// When the folder or a file cannot be written, a file that is there cannot be read, or a name in `sans` is none.
+/// If the folder or a file cannot be written, a file cannot be read, or a name in `sans` is not valid.
 pub fn ensure(request: &Request) -> Result<Vec<Outcome>> {
     std::fs::create_dir_all(&request.out)
-        .with_context(|| format!("cannot make {}", request.out.display()))?;
+        .with_context(|| format!("cannot create the folder {}", request.out.display()))?;
     let pair = |name| files::Pair::in_folder(&request.out, name);
 
     let ca = pair("ca");
@@ -123,7 +123,7 @@ enum Kept<T> {
     No(String),
 }
 
-/// Whether the pair may stay: it is there, `check` has nothing against it, and nobody forces.
+/// Whether the pair is kept: it exists, `check` accepts it, and the request does not force a renewal.
 fn kept_or<T>(
     pair: &files::Pair,
     request: &Request,
@@ -132,10 +132,10 @@ fn kept_or<T>(
     if request.force {
         return Ok(Kept::No("--force".into()));
     }
-    let Some(pem) = pair.read()? else { return Ok(Kept::No("it was not there".into())) };
+    let Some(pem) = pair.read()? else { return Ok(Kept::No("it is missing".into())) };
     Ok(match check(&pem, request.now) {
         Ok((value, not_after)) => {
-            pair.narrow_key()?;
+            pair.restrict_key()?;
             Kept::Good(value, not_after)
         }
         Err(why) => Kept::No(format!("{why:#}")),

@@ -1,27 +1,27 @@
-//! `certgen`: makes the lab's certificates, keeps those that are still good.
+//! `certgen`: creates the lab's certificates, and keeps those that are still valid.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Makes a certificate authority, a server and a client certificate for the lab.
+/// Creates a certificate authority, a server certificate and a client certificate for the lab.
 ///
-/// What is there and still good is kept: signed by the authority that is there, for all the names asked for, with its own
-/// key, and valid for more than a day. Everything else is renewed.
+/// Keeps a certificate that is signed by the existing authority, holds all requested names, matches its key, and is valid for
+/// more than a day. Renews all others.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The folder for ca.pem, ca.key, server.pem, server.key, client.pem and client.key.
+    /// Folder for ca.pem, ca.key, server.pem, server.key, client.pem and client.key.
     #[arg(long, value_name = "FOLDER", default_value = "certs", env = "CERTS")]
     out: PathBuf,
-    /// One more DNS name or IP address of the server; may be repeated.
+    /// Additional DNS name or IP address of the server; may be repeated.
     #[arg(long = "san", value_name = "NAME")]
     sans: Vec<String>,
-    /// Renew everything, the authority too.
+    /// Renew all certificates, including the authority.
     #[arg(long)]
     force: bool,
-    /// Say only what goes wrong.
+    /// Print errors only.
     #[arg(short, long)]
     quiet: bool,
 }

@@ -1,4 +1,4 @@
-//! Whether certificates that are already there may be kept. An error is the reason why not.
+//! Checks whether existing certificates can be kept. An error is the reason to renew one.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::files::Pem;
 use crate::{Authority, Leaf, RENEW_WITHIN};
 
-/// The authority in `pem`, if it is one, lives long enough and its key is its own.
+/// The authority in `pem`, if it is valid long enough and matches its key.
 pub(crate) fn authority(pem: &Pem, now: OffsetDateTime) -> Result<(Authority, OffsetDateTime)> {
     let certificate = single(pem)?;
     key_matches(&certificate, pem)?;
-    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is no X.509 certificate")?;
-    ensure!(parsed.is_ca(), "it is no authority");
+    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is not an X.509 certificate")?;
+    ensure!(parsed.is_ca(), "it is not an authority");
     let not_after = lives(&parsed, now)?;
     Ok((Authority::from_pem(&pem.certificate, &pem.key, not_after)?, not_after))
 }
 
-/// The leaf in `pem`, if a verifier that trusts `authority` takes it for each of `names`, today and tomorrow.
+/// Checks that a verifier that trusts `authority` accepts the leaf in `pem` for each of `names`; returns when it expires.
 pub(crate) fn leaf(
     pem: &Pem,
     authority: &str,
@@ -37,7 +37,7 @@ pub(crate) fn leaf(
 ) -> Result<((), OffsetDateTime)> {
     let certificate = single(pem)?;
     key_matches(&certificate, pem)?;
-    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is no X.509 certificate")?;
+    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is not an X.509 certificate")?;
     let not_after = lives(&parsed, now)?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
@@ -47,34 +47,34 @@ pub(crate) fn leaf(
             let verifier =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
             for name in names {
-                let name =
-                    ServerName::try_from(name.as_str()).with_context(|| format!("`{name}` is no name"))?;
+                let name = ServerName::try_from(name.as_str())
+                    .with_context(|| format!("`{name}` is not a DNS name or IP address"))?;
                 verifier
                     .verify_server_cert(&certificate, &[], &name, &[], at)
-                    .with_context(|| format!("it does not stand for {}", name.to_str()))?;
+                    .with_context(|| format!("it is not valid for {}", name.to_str()))?;
             }
         }
         Leaf::Client => {
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
-            verifier.verify_client_cert(&certificate, &[], at).context("it is not good for a client")?;
+            verifier.verify_client_cert(&certificate, &[], at).context("it is not valid for a client")?;
         }
     }
     Ok(((), not_after))
 }
 
-/// The one certificate of the file: a leaf file that carries more than the leaf is not ours.
+/// The only certificate in the file. certgen writes no file with several, so such a file is renewed.
 fn single(pem: &Pem) -> Result<CertificateDer<'static>> {
     let mut all = CertificateDer::pem_slice_iter(pem.certificate.as_bytes());
-    let first = all.next().context("no certificate is in it")?.context("it cannot be read")?;
+    let first = all.next().context("it holds no certificate")?.context("it cannot be parsed")?;
     ensure!(all.next().is_none(), "it holds more than one certificate");
     Ok(first)
 }
 
 fn key_matches(certificate: &CertificateDer<'static>, pem: &Pem) -> Result<()> {
-    let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).context("its key cannot be read")?;
+    let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).context("its key cannot be parsed")?;
     let key = provider().key_provider.load_private_key(key).context("its key cannot be used")?;
-    CertifiedKey::new(vec![certificate.clone()], key).keys_match().context("its key is another's")
+    CertifiedKey::new(vec![certificate.clone()], key).keys_match().context("its key does not match")
 }
 
 fn lives(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {

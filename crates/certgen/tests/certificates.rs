@@ -1,4 +1,4 @@
-//! certgen by its program and by its library, on real files.
+//! certgen as a program and as a library, on real files.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn request(out: &Path) -> Request {
     Request::new(out)
 }
 
-/// Which of ca, server, client were renewed.
+/// The certificates of ca, server and client that were renewed.
 fn renewed(request: &Request) -> Vec<&'static str> {
     let outcomes = ensure(request).unwrap();
     outcomes.iter().filter(|outcome| outcome.renewed_because.is_some()).map(|outcome| outcome.name).collect()
@@ -25,7 +25,7 @@ const ALL: [&str; 3] = ["ca", "server", "client"];
 const NONE: [&str; 0] = [];
 
 #[test]
-fn the_program_makes_six_files_and_then_keeps_them() {
+fn creates_six_files_and_keeps_them_on_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/certs");
     let first = program(&["--out", out.to_str().unwrap()]);
@@ -49,7 +49,7 @@ fn the_program_makes_six_files_and_then_keeps_them() {
 
 #[cfg(unix)]
 #[test]
-fn keys_are_for_their_owner_only() {
+fn keys_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     ensure(&request(folder.path())).unwrap();
@@ -64,7 +64,7 @@ fn keys_are_for_their_owner_only() {
 }
 
 #[test]
-fn what_expires_within_a_day_is_renewed() {
+fn renews_what_expires_within_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let now = OffsetDateTime::now_utc();
     let at = |moment| Request { now: moment, ..request(folder.path()) };
@@ -73,12 +73,12 @@ fn what_expires_within_a_day_is_renewed() {
     assert_eq!(renewed(&at(leaf_end - Duration::hours(25))), NONE);
     assert_eq!(renewed(&at(leaf_end - Duration::hours(23))), ["server", "client"]);
     assert_eq!(renewed(&at(now + certgen::AUTHORITY_LIFE - Duration::hours(23))), ALL);
-    // Valid only from a later day on.
+    // All certificates are now valid only from a later day on.
     assert_eq!(renewed(&at(now)), ALL);
 }
 
 #[test]
-fn a_leaf_never_outlives_its_authority() {
+fn a_leaf_expires_no_later_than_its_authority() {
     let folder = tempfile::tempdir().unwrap();
     let now = OffsetDateTime::now_utc();
     ensure(&Request { now, ..request(folder.path()) }).unwrap();
@@ -89,18 +89,18 @@ fn a_leaf_never_outlives_its_authority() {
 }
 
 #[test]
-fn a_name_that_is_lacking_renews_the_server_only() {
+fn a_missing_name_renews_the_server_only() {
     let folder = tempfile::tempdir().unwrap();
     ensure(&request(folder.path())).unwrap();
     let more = Request { sans: vec!["lab.example".into(), "10.77.0.2".into()], ..request(folder.path()) };
     assert_eq!(renewed(&more), ["server"]);
     assert_eq!(renewed(&more), NONE);
-    // Names beyond those asked for do no harm.
+    // Additional names are accepted.
     assert_eq!(renewed(&request(folder.path())), NONE);
 }
 
 #[test]
-fn what_does_not_belong_together_is_renewed() {
+fn renews_certificates_that_do_not_match() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     ensure(&request(one.path())).unwrap();
     ensure(&request(other.path())).unwrap();
@@ -122,7 +122,7 @@ fn what_does_not_belong_together_is_renewed() {
 }
 
 #[test]
-fn damaged_files_are_renewed() {
+fn renews_damaged_files() {
     let folder = tempfile::tempdir().unwrap();
     ensure(&request(folder.path())).unwrap();
     fs::write(folder.path().join("client.pem"), b"\xff\x00 nothing").unwrap();
@@ -136,7 +136,7 @@ fn damaged_files_are_renewed() {
 }
 
 #[test]
-fn errors_name_the_file_and_leave_with_2() {
+fn exits_with_2_and_names_the_file_on_errors() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();

@@ -1,8 +1,8 @@
-//! A TCP connection as the frames a bystander would see.
+//! Builds the frames of a TCP connection.
 //!
-//! [`Connection`] is told what happened ("the client sent these bytes", "the server closed") and appends the frames
-//! that say so to a [`Frames`] batch: handshake, data cut by the MSS, acknowledgements, FIN or RST. It keeps sequence
-//! numbers, nothing else; payload is copied once, into the batch, and a cleared batch is reused without allocating.
+//! The methods of [`Connection`] are events, such as "the client sent these bytes" or "the server closed". Each appends the
+//! frames of the event to a [`Frames`] batch: handshake, data cut by the MSS, acknowledgements, FIN or RST. A connection
+//! stores sequence numbers but no payload; payload is copied once, into the batch, and a cleared batch reuses its memory.
 //!
 //! ```
 //! use craft::conversation::{Connection, Frames, Settings, Side};
@@ -26,24 +26,24 @@ use std::net::SocketAddr;
 
 use crate::frame::{self, Ip, Link, Tcp, flags};
 
-/// Payload of a full segment over Ethernet's 1500 bytes with IPv4 and TCP headers without options.
+/// Payload of a full segment over Ethernet: 1500 bytes less the IPv4 and TCP headers without options.
 pub const ETHERNET_MSS: u16 = 1460;
 
-/// Window scale both sides announce: 64240 becomes 8 MB, so that no recorded burst seems to exceed the window.
+/// Window scale of both sides: 64240 becomes 8 MB, so that no burst exceeds the window.
 const WINDOW_SCALE: u8 = 7;
 const WINDOW: u16 = 64240;
 
-/// One end of the connection.
+/// A side of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The end that opened it.
+    /// The side that opens the connection.
     Client,
-    /// The end that accepted it.
+    /// The side that accepts the connection.
     Server,
 }
 
 impl Side {
-    /// The opposite end.
+    /// The opposite side.
     pub fn other(self) -> Self {
         match self {
             Side::Client => Side::Server,
@@ -52,25 +52,25 @@ impl Side {
     }
 }
 
-/// What a connection is made of.
+/// The settings of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Address and port of the client.
     pub client: SocketAddr,
-    /// Address and port of the server; the same IP version.
+    /// Address and port of the server, of the same IP version.
     pub server: SocketAddr,
     /// Initial sequence number of the client.
     pub client_isn: u32,
     /// Initial sequence number of the server.
     pub server_isn: u32,
-    /// Maximum segment size both announce; options of a segment are taken off it, as stacks do.
+    /// Maximum segment size of both sides. Options reduce the payload of a segment, as in network stacks.
     pub mss: u16,
-    /// A pure ACK follows each `ack_every` segments and the end of each send; 0: data is acknowledged by the data and
-    /// the FIN of the other side alone.
+    /// An ACK without data follows each `ack_every` segments and the end of each send. With 0, only data and FIN of the
+    /// other side acknowledge data.
     pub ack_every: u32,
-    /// Put the timestamps option (RFC 7323) on every segment, in milliseconds of the caller's time.
+    /// Whether every segment has the timestamps option (RFC 7323), in milliseconds of the caller's time.
     pub timestamps: bool,
-    /// What is written before IP. Ethernet and cooked source addresses are swapped for the server's frames.
+    /// The link header of the client's frames. The server's frames have its addresses swapped.
     pub link: Link,
 }
 
@@ -90,7 +90,7 @@ impl Settings {
     }
 }
 
-/// Why a connection cannot do what it was asked to.
+/// An event that the connection cannot represent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConversationError {
     /// Client and server have addresses of different IP versions.
@@ -104,17 +104,17 @@ pub enum ConversationError {
     /// The MSS leaves no room for payload beside the options.
     #[error("an MSS of {mss} bytes leaves no room for payload")]
     MssTooSmall {
-        /// The MSS asked for.
+        /// The requested MSS.
         mss: u16,
     },
     /// The event does not fit the connection's state.
     #[error("{side:?} cannot {what}: the connection is {state}")]
     State {
-        /// The end that was to act.
+        /// The side of the event.
         side: Side,
-        /// What it was to do.
+        /// The event.
         what: &'static str,
-        /// The state that forbids it.
+        /// The connection's state.
         state: &'static str,
     },
 }
@@ -137,11 +137,11 @@ struct Entry {
 /// One frame of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltFrame<'a> {
-    /// The time its event was given, nanoseconds since the epoch.
+    /// The time of the event, ns since the Unix epoch.
     pub at_ns: u64,
-    /// Who sent it.
+    /// The side that sent the frame.
     pub from: Side,
-    /// Bytes of TCP payload, which are the last of the frame unless the link pads.
+    /// Length of the TCP payload, which ends the frame unless the link pads it.
     pub payload_len: u32,
     /// The whole frame.
     pub bytes: &'a [u8],
@@ -189,7 +189,7 @@ enum Phase {
     Reset,
 }
 
-/// One end's side of the story.
+/// The state of one side.
 #[derive(Debug, Clone)]
 struct End {
     port: u16,
@@ -199,13 +199,13 @@ struct End {
     next: u32,
     isn: u32,
     closed: bool,
-    /// Segments of the other side this end has not acknowledged yet.
+    /// Number of the other side's segments that this side has not acknowledged.
     owed: u32,
-    /// The latest timestamp seen from the other side, milliseconds.
+    /// The latest timestamp of the other side, milliseconds.
     echo: u32,
 }
 
-/// A TCP connection being told.
+/// A TCP connection whose frames are being built.
 #[derive(Debug, Clone)]
 pub struct Connection {
     client: End,
@@ -217,7 +217,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection nobody has opened yet. Fails on mixed IP versions and on an MSS without room for payload.
+    /// A connection that is not open yet. Fails on mixed IP versions and on an MSS without room for payload.
     pub fn new(settings: Settings) -> Result<Self, ConversationError> {
         let Settings { client, server, mss, .. } = settings;
         let mixed = || ConversationError::MixedVersions { client, server };
@@ -239,24 +239,24 @@ impl Connection {
         })
     }
 
-    /// The link type to declare for the frames of this connection.
+    /// The link type of the connection's frames.
     pub fn link_type(&self) -> u16 {
         self.client.link.link_type()
     }
 
-    /// True once both ends have closed or one has reset.
+    /// Whether both sides have closed the connection or one has reset it.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Reset || self.client.closed && self.server.closed
     }
 
-    /// Bytes `side` has sent so far.
+    /// Number of bytes that `side` has sent.
     pub fn sent(&self, side: Side) -> u32 {
         let end = self.end(side);
         let synchronised = u32::from(self.phase != Phase::Fresh);
         end.next.wrapping_sub(end.isn).wrapping_sub(synchronised + u32::from(end.closed))
     }
 
-    /// The handshake: SYN, SYN-ACK, ACK.
+    /// Appends the handshake: SYN, SYN-ACK, ACK.
     pub fn open(&mut self, at_ns: u64, frames: &mut Frames) -> Result<(), ConversationError> {
         self.expect_fresh(Side::Client, "open")?;
         self.control(Side::Client, flags::SYN, at_ns, frames);
@@ -266,7 +266,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A handshake the server refuses: SYN, RST-ACK.
+    /// Appends a handshake that the server refuses: SYN, RST-ACK.
     pub fn refuse(&mut self, at_ns: u64, frames: &mut Frames) -> Result<(), ConversationError> {
         self.expect_fresh(Side::Server, "refuse")?;
         self.control(Side::Client, flags::SYN, at_ns, frames);
@@ -275,7 +275,7 @@ impl Connection {
         Ok(())
     }
 
-    /// `from` sent `bytes`: segments of at most the MSS, PSH on the last, with the other side's acknowledgements.
+    /// Appends `bytes` from `from`: segments of at most the MSS, PSH on the last, with the other side's acknowledgements.
     pub fn send(
         &mut self,
         from: Side,
@@ -301,7 +301,7 @@ impl Connection {
         Ok(())
     }
 
-    /// `side` has nothing more to send: FIN, and the other side's ACK. The other side may go on sending.
+    /// Appends the FIN of `side` and the other side's ACK. The other side may still send.
     pub fn close(&mut self, side: Side, at_ns: u64, frames: &mut Frames) -> Result<(), ConversationError> {
         self.expect_open(side, "close")?;
         self.control(side, flags::FIN | flags::ACK, at_ns, frames);
@@ -310,7 +310,7 @@ impl Connection {
         Ok(())
     }
 
-    /// `side` tears the connection down: RST.
+    /// Appends an RST of `side`.
     pub fn reset(&mut self, side: Side, at_ns: u64, frames: &mut Frames) -> Result<(), ConversationError> {
         if self.phase != Phase::Open {
             return Err(self.refused(side, "reset"));
@@ -320,8 +320,8 @@ impl Connection {
         Ok(())
     }
 
-    /// A single segment at `stream_offset` (bytes after the SYN) outside the ordinary course: a retransmission, an
-    /// overlap, a hole, a keep-alive. Nothing in the connection changes.
+    /// Appends a single segment at `stream_offset` (bytes after the SYN), such as a retransmission, an overlap, a segment after
+    /// a hole, or a keep-alive. The state of the connection does not change.
     pub fn segment(
         &self,
         from: Side,
@@ -335,7 +335,7 @@ impl Connection {
         self.append(from, sequence, tcp_flags, payload, at_ns, frames);
     }
 
-    /// A segment without payload; SYN and FIN each take one sequence number.
+    /// Appends a segment without payload; SYN and FIN each consume one sequence number.
     fn control(&mut self, from: Side, tcp_flags: u8, at_ns: u64, frames: &mut Frames) {
         let sequence = self.end(from).next;
         self.emit(from, sequence, tcp_flags, &[], at_ns, frames);
@@ -392,7 +392,7 @@ impl Connection {
         });
     }
 
-    /// Options of a segment: on a SYN the MSS, SACK permitted and the window scale (RFC 9293 3.2, 2018, 7323).
+    /// The options of a segment; on a SYN, MSS, SACK permitted and window scale (RFC 9293 §3.2, RFC 2018, RFC 7323).
     fn options<'b>(&self, buffer: &'b mut [u8; 20], tcp_flags: u8, sender: &End, at_ns: u64) -> &'b [u8] {
         let mut length = 0;
         let mut put = |bytes: &[u8]| {
@@ -486,7 +486,7 @@ mod tests {
     }
 
     /// `C SA seq ack len` per frame, sequence numbers relative to the ISNs.
-    fn told(frames: &Frames) -> Vec<String> {
+    fn summary(frames: &Frames) -> Vec<String> {
         frames
             .iter()
             .map(|frame| {
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_conversation() {
+    fn builds_a_whole_conversation() {
         let mut c = connection(|s| s.mss = 112);
         let mut f = Frames::default();
         c.open(1, &mut f).unwrap();
@@ -525,7 +525,7 @@ mod tests {
         c.send(Side::Server, b"late", 5, &mut f).unwrap();
         c.close(Side::Server, 6, &mut f).unwrap();
         assert_eq!(
-            told(&f),
+            summary(&f),
             [
                 "C S 0 0 0",
                 "S SA 0 1 0",
@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgements_can_ride_on_data_alone() {
+    fn acknowledges_by_data_alone_with_ack_every_0() {
         let mut c = connection(|s| (s.ack_every, s.timestamps) = (0, false));
         let mut f = Frames::default();
         c.open(1, &mut f).unwrap();
@@ -558,13 +558,13 @@ mod tests {
         c.send(Side::Server, b"y", 2, &mut f).unwrap();
         c.reset(Side::Client, 3, &mut f).unwrap();
         assert_eq!(
-            told(&f)[3..],
+            summary(&f)[3..],
             ["C A 1 1 1460", "C PA 1461 1 1", "S PA 1 1462 1", "C RA 1462 2 0"].map(String::from)
         );
     }
 
     #[test]
-    fn what_cannot_happen_is_refused() {
+    fn rejects_events_that_do_not_fit_the_state() {
         let mut f = Frames::default();
         let mut c = connection(|_| ());
         assert!(c.send(Side::Client, b"x", 1, &mut f).is_err());
@@ -580,13 +580,13 @@ mod tests {
     }
 
     #[test]
-    fn segments_out_of_course_leave_the_state_alone() {
+    fn single_segments_do_not_change_the_state() {
         let mut c = connection(|_| ());
         let mut f = Frames::default();
         c.open(1, &mut f).unwrap();
         f.clear();
         c.segment(Side::Client, 10, flags::ACK, b"later", 2, &mut f);
         c.send(Side::Client, b"0123456789", 3, &mut f).unwrap();
-        assert_eq!(told(&f), ["C A 11 1 5", "C PA 1 1 10", "S A 1 11 0"]);
+        assert_eq!(summary(&f), ["C A 11 1 5", "C PA 1 1 10", "S A 1 11 0"]);
     }
 }

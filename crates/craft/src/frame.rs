@@ -1,4 +1,4 @@
-//! One frame: link layer, IP, TCP or UDP, payload; appended to the caller's buffer, lengths and checksums filled in.
+//! Builds a frame (link layer, IP, TCP or UDP, payload) in the caller's buffer, with correct lengths and checksums.
 //!
 //! ```
 //! use craft::frame::{self, Ip, Link, Tcp, flags};
@@ -30,9 +30,9 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 
-/// TCP flag bits (RFC 9293, section 3.1).
+/// TCP flag bits (RFC 9293 §3.1).
 pub mod flags {
-    /// No more data from the sender.
+    /// The sender has no more data.
     pub const FIN: u8 = 0x01;
     /// Synchronize sequence numbers.
     pub const SYN: u8 = 0x02;
@@ -40,26 +40,26 @@ pub mod flags {
     pub const RST: u8 = 0x04;
     /// Push.
     pub const PSH: u8 = 0x08;
-    /// The acknowledgment field counts.
+    /// The acknowledgment field is valid.
     pub const ACK: u8 = 0x10;
-    /// The urgent pointer counts.
+    /// The urgent pointer is valid.
     pub const URG: u8 = 0x20;
 }
 
-/// What stands before the IP header.
+/// The header before the IP header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
     /// Ethernet II with any number of VLAN tags.
     Ethernet(Ethernet),
-    /// Linux cooked capture v1, as of the `any` interface.
+    /// Linux cooked capture v1, as captured on the interface `any`.
     CookedV1(Cooked),
     /// Linux cooked capture v2.
     CookedV2(Cooked),
-    /// BSD loopback, family in the given byte order.
+    /// BSD loopback, with the family in the given byte order.
     Null(crate::Endian),
-    /// OpenBSD loopback, family in network order.
+    /// OpenBSD loopback, with the family in network byte order.
     Loop,
-    /// Nothing at all: the frame begins with the IP header.
+    /// None: the frame begins with the IP header.
     RawIp,
 }
 
@@ -92,7 +92,7 @@ pub struct Ethernet {
     pub destination: [u8; 6],
     /// Tags, outermost first.
     pub vlan: Vec<Vlan>,
-    /// Pad the frame with zeros to 60 bytes, as a sender's hardware does.
+    /// Whether to pad the frame with zeros to 60 bytes, as network cards do.
     pub pad: bool,
 }
 
@@ -129,10 +129,10 @@ impl Vlan {
     }
 }
 
-/// What a Linux cooked header tells beside the protocol.
+/// The fields of a Linux cooked header except the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cooked {
-    /// 0 to us, 1 broadcast, 2 multicast, 3 between others, 4 from us.
+    /// 0 to this host, 1 broadcast, 2 multicast, 3 between other hosts, 4 from this host.
     pub packet_type: u16,
     /// Sender's address.
     pub source: [u8; 6],
@@ -150,7 +150,7 @@ pub enum Ip {
 }
 
 impl Ip {
-    /// A plain header from `source` to `destination`; `None` if they are of different versions.
+    /// A header with default fields from `source` to `destination`; `None` if their versions differ.
     pub fn between(source: IpAddr, destination: IpAddr) -> Option<Self> {
         match (source, destination) {
             (IpAddr::V4(s), IpAddr::V4(d)) => Some(Ip::V4(Ipv4::between(s, d))),
@@ -166,7 +166,7 @@ impl Ip {
         }
     }
 
-    /// Sum of the pseudo header (RFC 9293, section 3.1; RFC 8200, section 8.1).
+    /// Sum of the pseudo header (RFC 9293 §3.1, RFC 8200 §8.1).
     fn pseudo(&self, protocol: u8, length: usize) -> Sum {
         let sum = Sum::default().add_u32(u32::from(protocol)).add_u32(length as u32);
         match self {
@@ -204,12 +204,12 @@ pub struct Ipv4 {
     pub tos: u8,
     /// Raw options; padded with zeros to a multiple of four, at most 40 bytes.
     pub options: Vec<u8>,
-    /// Instead of the true total length, e.g. 0 as segmentation offload leaves it.
+    /// A value to write instead of the correct total length, such as 0 for segmentation offload.
     pub total_length: Option<u16>,
 }
 
 impl Ipv4 {
-    /// A plain header: DF set, TTL 64, identification 0.
+    /// A header with DF set, TTL 64 and identification 0.
     pub fn between(source: Ipv4Addr, destination: Ipv4Addr) -> Self {
         Ipv4 {
             source,
@@ -226,10 +226,14 @@ impl Ipv4 {
     }
 
     fn append(&self, out: &mut Vec<u8>, protocol: u8, length: usize) {
-        assert!(self.options.len() <= 40, "IPv4 options of {} bytes, at most 40 fit", self.options.len());
+        assert!(
+            self.options.len() <= 40,
+            "IPv4 options have {} bytes, but at most 40 fit",
+            self.options.len()
+        );
         let start = out.len();
         let header = 20 + self.options.len().next_multiple_of(4);
-        // What does not fit is written as 0, which is what Linux does with packets it lets hardware segment.
+        // A length that does not fit is written as 0, as Linux does for packets that hardware segments.
         let total = self.total_length.unwrap_or_else(|| u16::try_from(header + length).unwrap_or(0));
         let fragment = (self.fragment_offset / 8)
             | (u16::from(self.dont_fragment) << 14)
@@ -268,19 +272,19 @@ pub struct Ipv6 {
 /// An IPv6 extension header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
-    /// Its number: 0 hop-by-hop, 43 routing, 44 fragment, 60 destination options …
+    /// The header's number: 0 hop-by-hop, 43 routing, 44 fragment, 60 destination options …
     pub kind: u8,
-    /// What follows the next-header and length bytes; padded with zeros to a multiple of eight together with them.
+    /// The bytes after the next-header and length fields; together with them padded with zeros to a multiple of eight.
     pub body: Vec<u8>,
 }
 
 impl Extension {
-    /// Hop-by-hop options holding only padding.
+    /// Hop-by-hop options with padding only.
     pub fn hop_by_hop() -> Self {
         Extension { kind: 0, body: vec![1, 4, 0, 0, 0, 0] }
     }
 
-    /// Destination options holding only padding.
+    /// Destination options with padding only.
     pub fn destination_options() -> Self {
         Extension { kind: 60, body: vec![1, 4, 0, 0, 0, 0] }
     }
@@ -299,7 +303,7 @@ impl Extension {
 }
 
 impl Ipv6 {
-    /// A plain header: hop limit 64, no extension.
+    /// A header with hop limit 64 and no extension headers.
     pub fn between(source: Ipv6Addr, destination: Ipv6Addr) -> Self {
         Ipv6 { source, destination, traffic_class: 0, flow_label: 0, hop_limit: 64, extensions: Vec::new() }
     }
@@ -308,7 +312,7 @@ impl Ipv6 {
         let total = length + self.extensions.iter().map(Extension::length).sum::<usize>();
         let first = (6 << 28) | (u32::from(self.traffic_class) << 20) | (self.flow_label & 0x000f_ffff);
         out.extend_from_slice(&first.to_be_bytes());
-        // Longer ones are written as 0, as Linux does with packets it lets hardware segment.
+        // A length that does not fit is written as 0, as Linux does for packets that hardware segments.
         out.extend_from_slice(&u16::try_from(total).unwrap_or(0).to_be_bytes());
         out.push(self.extensions.first().map_or(protocol, |e| e.kind));
         out.push(self.hop_limit);
@@ -318,7 +322,7 @@ impl Ipv6 {
             let start = out.len();
             let length = extension.length();
             out.push(self.extensions.get(i + 1).map_or(protocol, |e| e.kind));
-            // The fragment header has a fixed length and a reserved byte here (RFC 8200, section 4.5).
+            // The fragment header has a fixed length, and a reserved byte in this place (RFC 8200 §4.5).
             out.push(if extension.kind == 44 { 0 } else { (length / 8 - 1) as u8 });
             out.extend_from_slice(&extension.body);
             out.resize(start + length, 0);
@@ -326,19 +330,19 @@ impl Ipv6 {
     }
 }
 
-/// What goes into a transport checksum field.
+/// The value of a transport checksum field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Checksum {
-    /// The true one.
+    /// The correct checksum.
     #[default]
     True,
-    /// The sum of the pseudo header only, as a stack leaves it for hardware to finish.
+    /// The sum of the pseudo header only, which a network stack writes for hardware to complete.
     Unfinished,
     /// This value.
     Raw(u16),
 }
 
-/// A TCP header (RFC 9293, section 3.1).
+/// A TCP header (RFC 9293 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tcp<'a> {
     /// Sender's port.
@@ -390,7 +394,7 @@ pub struct Udp {
 
 /// Appends a frame with a TCP segment.
 pub fn tcp(out: &mut Vec<u8>, link: &Link, ip: &Ip, tcp: &Tcp<'_>, payload: &[u8]) {
-    assert!(tcp.options.len() <= 40, "TCP options of {} bytes, at most 40 fit", tcp.options.len());
+    assert!(tcp.options.len() <= 40, "TCP options have {} bytes, but at most 40 fit", tcp.options.len());
     let header = 20 + tcp.options.len().next_multiple_of(4);
     let length = header + payload.len();
     framed(out, link, ip.ethertype(), |out| {
@@ -430,7 +434,7 @@ pub fn udp(out: &mut Vec<u8>, link: &Link, ip: &Ip, udp: &Udp, payload: &[u8]) {
         out.extend_from_slice(payload);
         let pseudo = ip.pseudo(PROTOCOL_UDP, length);
         let checksum = match udp.checksum {
-            // A sum of zero is sent as all ones: zero means "none was computed" (RFC 768).
+            // A checksum of zero is sent as all ones, because zero means that none was computed (RFC 768).
             Checksum::True => {
                 Some(pseudo.add(&out[start..]).complement()).filter(|c| *c != 0).unwrap_or(0xffff)
             }
@@ -460,15 +464,15 @@ pub fn arp(out: &mut Vec<u8>, link: &Link, sender_mac: [u8; 6], sender: Ipv4Addr
     });
 }
 
-/// Appends the link header, then what `body` writes, then padding.
+/// Appends the link header, the bytes that `body` writes, and padding.
 ///
-/// For payloads that are none of the above: `ethertype` may be any number. Null and loopback links know address
-/// families only and write 0 for what is not IP.
+/// For payloads that the other functions do not build: `ethertype` may be any number. Null and loopback links have address
+/// families instead, and write 0 unless it is IP.
 pub fn framed(out: &mut Vec<u8>, link: &Link, ethertype: u16, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     let family: u32 = match ethertype {
         ETHERTYPE_IPV4 => 2,
-        // 30 is AF_INET6 of macOS, where such captures come from.
+        // AF_INET6 of macOS, which writes such captures.
         ETHERTYPE_IPV6 => 30,
         _ => 0,
     };
@@ -524,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn another_implementation_agrees_on_every_checksum() {
+    fn checksums_agree_with_another_implementation() {
         for ip in [v4(), v6()] {
             for length in [0usize, 1, 2, 3, 4, 5, 1000, 1001] {
                 let payload: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();
@@ -582,7 +586,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_extension_headers_are_read_back() {
+    fn another_implementation_parses_tags_and_extension_headers() {
         let Ip::V6(mut ip) = v6() else { unreachable!() };
         ip.extensions = vec![Extension::hop_by_hop(), Extension::destination_options()];
         let link =
@@ -595,7 +599,7 @@ mod tests {
     }
 
     #[test]
-    fn cooked_and_padded_frames_have_their_sizes() {
+    fn cooked_and_padded_frames_have_the_documented_sizes() {
         let mut out = Vec::new();
         tcp(&mut out, &Link::CookedV1(Cooked::default()), &v4(), &Tcp::default(), b"");
         assert_eq!((out.len(), &out[14..16]), (16 + 40, &[8, 0][..]));

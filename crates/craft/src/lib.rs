@@ -1,14 +1,14 @@
-//! Frames, TCP conversations and capture files, made rather than read.
+//! Builds frames, TCP conversations and capture files.
 //!
-//! The counterpart of `dissect`, and deliberately without a line in common with it: were both to share their idea of a
-//! header, one wrong idea would look right from both sides. `craft` serves the relay of the capturer (frames built from
-//! bytes that really crossed its sockets), the traffic generator of the benchmarks, and tests.
+//! The crate is the counterpart of `dissect` and shares no code with it: a wrong idea of a header, shared by both, would stay
+//! unnoticed. The capturer's relay uses it to build frames from the bytes that pass through its sockets; the benchmarks and
+//! tests use it to generate traffic.
 //!
-//! Everything appends to buffers of the caller; there is no clock, file, socket or source of chance in here: times,
-//! initial sequence numbers and identifiers come in as arguments.
+//! All functions append to the caller's buffers. The crate uses no clock, file, socket or random source: times, initial
+//! sequence numbers and identifiers are arguments.
 //!
-//! - [`frame`]: one frame, from the link layer to the payload, with true checksums.
-//! - [`conversation`]: a TCP connection as frames: handshake, data cut by MSS, acknowledgements, end.
+//! - [`frame`]: one frame, from the link layer to the payload, with correct checksums.
+//! - [`conversation`]: the frames of a TCP connection: handshake, data cut by MSS, acknowledgements, end.
 //! - [`pcap`], [`pcapng`]: capture file writers.
 #![forbid(unsafe_code)]
 
@@ -21,7 +21,7 @@ pub mod pcapng;
 /// Byte order of a capture file's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Endian {
-    /// Least significant byte first, what nearly every writer produces today.
+    /// Least significant byte first, as nearly all writers do today.
     #[default]
     Little,
     /// Most significant byte first.
@@ -44,16 +44,16 @@ impl Endian {
     }
 }
 
-/// Link types as the capture formats number them
+/// Link types of capture formats
 /// (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcaplinktype-04.html>).
 pub mod link_type {
-    /// BSD loopback: four bytes of address family in the order of the capturing host.
+    /// BSD loopback: four bytes of address family in the byte order of the capturing host.
     pub const NULL: u16 = 0;
     /// Ethernet II and 802.3.
     pub const ETHERNET: u16 = 1;
-    /// Raw IP, version told by the first nibble.
+    /// Raw IP of either version.
     pub const RAW: u16 = 101;
-    /// OpenBSD loopback: four bytes of address family in network order.
+    /// OpenBSD loopback: four bytes of address family in network byte order.
     pub const LOOP: u16 = 108;
     /// Linux cooked capture v1.
     pub const LINUX_SLL: u16 = 113;

@@ -1,15 +1,15 @@
-//! The classic pcap file (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>).
+//! Writes classic pcap files (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>).
 
 use std::io::{self, Write};
 
 use crate::Endian;
 
-/// The snapshot length tcpdump and Wireshark use: no frame is longer.
+/// The default snapshot length of tcpdump and Wireshark.
 pub const FULL_SNAPLEN: u32 = 262_144;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Unit of the fraction in a record's time.
+/// Unit of the fraction of a second in a record's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resolution {
     /// Magic 0xa1b2c3d4.
@@ -19,16 +19,16 @@ pub enum Resolution {
     Nanos,
 }
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
     /// Byte order of the headers.
     pub endian: Endian,
     /// Unit of the times.
     pub resolution: Resolution,
-    /// Longer frames are cut to this many bytes.
+    /// Snapshot length: longer frames are cut to this many bytes.
     pub snaplen: u32,
-    /// Link type of all frames, see [`crate::link_type`].
+    /// Link type of all frames; see [`crate::link_type`].
     pub link_type: u16,
 }
 
@@ -44,7 +44,7 @@ impl Default for Format {
     }
 }
 
-/// Writes a pcap file. Give it a [`io::BufWriter`]: each record is two writes.
+/// Writes a pcap file. Use a [`io::BufWriter`]: each record is two writes.
 #[derive(Debug)]
 pub struct Writer<W> {
     inner: W,
@@ -76,13 +76,13 @@ impl<W: Write> Writer<W> {
 
     /// Writes one frame captured at `ts_ns` (nanoseconds since the epoch) that was `original_len` bytes on the wire.
     ///
-    /// `bytes` beyond the snapshot length are left out. Fails with `InvalidInput` for a time after the year 2106, which
-    /// the format cannot hold, and with what the inner writer says.
+    /// Bytes beyond the snapshot length are left out. Fails with `InvalidInput` for a time after the year 2106, which the
+    /// format cannot hold, and with the errors of the inner writer.
     pub fn write(&mut self, ts_ns: u64, original_len: u32, bytes: &[u8]) -> io::Result<()> {
         let seconds = u32::try_from(ts_ns / NANOS_PER_SECOND).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("{ts_ns} ns is after 2106, pcap cannot hold it"),
+                format!("pcap cannot hold the time {ts_ns} ns, which is after 2106"),
             )
         })?;
         let nanos = (ts_ns % NANOS_PER_SECOND) as u32;
@@ -111,12 +111,12 @@ impl<W: Write> Writer<W> {
         &self.inner
     }
 
-    /// The inner writer, to sync or count.
+    /// The inner writer, mutably.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.inner
     }
 
-    /// Gives the inner writer back, unflushed.
+    /// Returns the inner writer without flushing it.
     pub fn into_inner(self) -> W {
         self.inner
     }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn golden_bytes_of_both_orders() {
+    fn writes_the_documented_bytes_in_both_byte_orders() {
         let mut writer = Writer::new(Vec::new(), 1, 4).unwrap();
         writer.write(1_700_000_000_123_456_789, 6, b"abcdef").unwrap();
         let little = [
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_does_not_fit_is_refused() {
+    fn rejects_a_time_after_2106() {
         let mut writer = Writer::new(Vec::new(), 1, FULL_SNAPLEN).unwrap();
         assert_eq!(writer.write(u64::MAX, 0, b"").unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }

@@ -1,6 +1,6 @@
-//! The pcapng file (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html>), as far as tests need it.
+//! Writes pcapng files (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html>), as far as tests need them.
 //!
-//! Nothing is checked: sections, interfaces and lengths may contradict each other, so that a reader can be tried with it.
+//! The writer checks nothing: sections, interfaces and lengths may contradict each other, to test readers.
 
 use std::io::{self, Write};
 
@@ -45,14 +45,14 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file with a section header in `endian` order.
+    /// Starts a file with a section header in the byte order `endian`.
     pub fn new(inner: W, endian: Endian) -> io::Result<Self> {
         let mut writer = Writer { inner, endian, body: Vec::new() };
         writer.section(endian)?;
         Ok(writer)
     }
 
-    /// Begins a further section; interfaces count from 0 again.
+    /// Starts another section; its interfaces are numbered from 0.
     pub fn section(&mut self, endian: Endian) -> io::Result<()> {
         self.endian = endian;
         self.u32(0x1a2b_3c4d);
@@ -62,7 +62,7 @@ impl<W: Write> Writer<W> {
         self.end(SECTION_HEADER)
     }
 
-    /// Describes the section's next interface.
+    /// Writes the description of the section's next interface.
     pub fn interface(&mut self, link_type: u16, snaplen: u32, options: &[BlockOption<'_>]) -> io::Result<()> {
         self.u16(link_type);
         self.u16(0);
@@ -71,7 +71,7 @@ impl<W: Write> Writer<W> {
         self.end(INTERFACE_DESCRIPTION)
     }
 
-    /// The value of [`IF_TSOFFSET`] for this section's byte order.
+    /// The value of [`IF_TSOFFSET`] in this section's byte order.
     pub fn tsoffset(&self, seconds: i64) -> [u8; 8] {
         match self.endian {
             Endian::Little => seconds.to_le_bytes(),
@@ -79,7 +79,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// An enhanced packet; `time` in units of its interface.
+    /// Writes an enhanced packet block; `time` is in units of its interface.
     pub fn enhanced(
         &mut self,
         interface: u32,
@@ -98,7 +98,7 @@ impl<W: Write> Writer<W> {
         self.end(ENHANCED_PACKET)
     }
 
-    /// An obsolete packet block; `time` in units of its interface.
+    /// Writes an obsolete packet block; `time` is in units of its interface.
     pub fn obsolete(
         &mut self,
         interface: u16,
@@ -117,14 +117,14 @@ impl<W: Write> Writer<W> {
         self.end(OBSOLETE_PACKET)
     }
 
-    /// A simple packet: no time, interface 0, cut by the caller to that interface's snapshot length.
+    /// Writes a simple packet block: no time, interface 0; the caller cuts `bytes` to that interface's snapshot length.
     pub fn simple(&mut self, original_len: u32, bytes: &[u8]) -> io::Result<()> {
         self.u32(original_len);
         self.padded(bytes);
         self.end(SIMPLE_PACKET)
     }
 
-    /// Decryption secrets of any type.
+    /// Writes decryption secrets of any type.
     pub fn secrets(&mut self, secrets_type: u32, data: &[u8]) -> io::Result<()> {
         self.u32(secrets_type);
         self.u32(data.len() as u32);
@@ -132,12 +132,12 @@ impl<W: Write> Writer<W> {
         self.end(DECRYPTION_SECRETS)
     }
 
-    /// Decryption secrets holding an NSS key log.
+    /// Writes an NSS key log as decryption secrets.
     pub fn key_log(&mut self, text: &[u8]) -> io::Result<()> {
         self.secrets(SECRETS_TLS_KEY_LOG, text)
     }
 
-    /// Name resolution with one IPv4 record.
+    /// Writes a name resolution block with one IPv4 record.
     pub fn name(&mut self, address: [u8; 4], name: &str) -> io::Result<()> {
         self.u16(1);
         self.u16(4 + name.len() as u16 + 1);
@@ -150,7 +150,7 @@ impl<W: Write> Writer<W> {
         self.end(NAME_RESOLUTION)
     }
 
-    /// A block of any type; `body` is padded to a multiple of four.
+    /// Writes a block of any type; `body` is padded to a multiple of four bytes.
     pub fn block(&mut self, block_type: u32, body: &[u8]) -> io::Result<()> {
         self.padded(body);
         self.end(block_type)
@@ -166,7 +166,7 @@ impl<W: Write> Writer<W> {
         &mut self.inner
     }
 
-    /// Gives the inner writer back, unflushed.
+    /// Returns the inner writer without flushing it.
     pub fn into_inner(self) -> W {
         self.inner
     }
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn golden_section_and_packet() {
+    fn writes_the_documented_bytes_of_a_section_and_a_packet() {
         let mut writer = Writer::new(Vec::new(), Endian::Big).unwrap();
         writer.enhanced(1, 0x0001_0002_0003_0004, 9, b"abc", &[(COMMENT, b"hi")]).unwrap();
         let expected = [
