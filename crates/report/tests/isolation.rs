@@ -1,4 +1,4 @@
-//! The boxes in the report: each verdict reads differently, in both languages, and what was captured is only shown.
+//! Sandboxes in the report: each verdict reads differently, in both languages, and what was captured is only shown.
 
 // For one large `json!`.
 #![recursion_limit = "256"]
@@ -60,7 +60,7 @@ fn report(runs: &[Value], lang: &str) -> (String, String) {
 }
 
 #[test]
-fn each_verdict_has_words_of_its_own() {
+fn each_verdict_reads_differently_in_both_languages() {
     let words = [
         ("isolated", "Isolated.", "격리됨."),
         ("leaked", "Leaked.", "누출됨."),
@@ -82,7 +82,7 @@ fn each_verdict_has_words_of_its_own() {
 }
 
 #[test]
-fn what_was_captured_is_shown_and_not_obeyed() {
+fn captured_text_is_escaped() {
     let (markdown, html) = report(&[run("isolated", &[])], "en");
     assert!(!html.contains("<script>alert"), "a script of somebody else");
     for text in [&markdown, &html] {
@@ -94,7 +94,7 @@ fn what_was_captured_is_shown_and_not_obeyed() {
 }
 
 #[test]
-fn without_such_a_run_nothing_is_said_of_boxes() {
+fn report_without_isolation_run_has_no_isolation_chapter() {
     let (markdown, _) = report(&[], "en");
-    assert!(!markdown.contains("left the boxes"));
+    assert!(!markdown.contains("left the sandboxes"));
 }

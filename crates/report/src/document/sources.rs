@@ -30,8 +30,12 @@ pub(crate) const COMPOSE_SERVER: Excerpt =
     excerpt!("docker-compose.http.yml", "yaml", "    environment:\n      LISTEN", "    volumes:");
 
 /// Where the capturer stands, and what it may.
-pub(crate) const COMPOSE_CAPTURER: Excerpt =
-    excerpt!("docker-compose.http.yml", "yaml", "    # agent-b's own network namespace", "    environment:");
+pub(crate) const COMPOSE_CAPTURER: Excerpt = excerpt!(
+    "docker-compose.http.yml",
+    "yaml",
+    "    # The capturer shares agent-b's network namespace",
+    "    environment:"
+);
 
 /// What TLS adds to the client.
 pub(crate) const COMPOSE_TLS_CLIENT: Excerpt =

@@ -14,7 +14,7 @@ sentence_texts! {
             "In the capture ", captured(plain), ", strings of the messages stand readable for anybody on the wire. In ",
             captured(sealed), ", the same search finds them only with the key log: without it, not one."],
         line!["평문 HTTP에서는 에이전트가 주고받은 말이 ", if is_all { "모두" } else { "일부" }, " 그대로 보이고, TLS에서는 하나도 보이지 않는다. ",
-            captured(plain), " 캡처에서는 메시지의 문자열을 회선 위의 누구나 읽을 수 있다. ",
+            captured(plain), " 캡처에서는 메시지의 문자열을 네트워크를 엿보는 누구나 읽을 수 있다. ",
             captured(sealed), " 캡처에서는 똑같은 검색이 키 로그가 있을 때만 문자열을 찾으며, 키 로그 없이는 하나도 찾지 못한다."];
     refuted_summary():
         line!["The experiment shows ", strong("the opposite of what was expected"),
@@ -58,7 +58,7 @@ sentence_texts! {
             strong("what can somebody on the wire read of what they say?"),
             " The same two agents hold the same conversation once over HTTP and once over HTTPS. Every packet is recorded, and each string of each message is looked for in the packets."],
         line!["두 프로그램 ", code("agent-a"), "와 ", code("agent-b"), "는 JSON 메시지로 도구를 호출한다. 이 실습은 한 가지 물음에 증거로 답한다. ",
-            strong("회선 위에 있는 사람은 그 대화에서 무엇을 읽을 수 있는가?"),
+            strong("네트워크를 엿보는 사람은 그 대화에서 무엇을 읽을 수 있는가?"),
             " 같은 두 에이전트가 같은 대화를 한 번은 HTTP로, 한 번은 HTTPS로 나눈다. 모든 패킷을 기록하고, 메시지에 담긴 문자열 하나하나를 패킷에서 찾는다."];
     aim_expected():
         line!["What is expected: over HTTP every string stands in plain text; over TLS there is only ciphertext, and no string can be read without the keys. “Not found” does not count as “not visible” by itself: controls have to show that the search would have found the strings (section 7)."],
@@ -146,7 +146,6 @@ sentence_texts! {
         line![captured(agent), " ", event, ", ", bytes, ", ", at, ", SHA-256 ", captured(sha256)],
         line![captured(agent), " ", event, ", ", bytes, ", ", at, ", SHA-256 ", captured(sha256)];
 
-
     shortened_note(shown: u64, total: u64):
         line!["The first ", shown, " of ", total, " bytes."],
         line![total, "바이트 중 처음 ", shown, "바이트이다."];
@@ -188,7 +187,7 @@ sentence_texts! {
             level_badge(Lang::Ko, held.level), ", 프레임 오프셋 ", held.offset, "부터 ", held.length, "바이트"];
     levels_text():
         line!["Every string and number of the messages has a level: what somebody on the wire must do to read it, cheapest first."],
-        line!["메시지의 문자열과 숫자마다 단계가 있다. 회선 위의 사람이 그것을 읽기 위해 해야 하는 일이며, 쉬운 것부터 적는다."];
+        line!["메시지의 문자열과 숫자마다 단계가 있다. 네트워크를 엿보는 사람이 그것을 읽기 위해 해야 하는 일이며, 쉬운 것부터 적는다."];
     levels_table():
         line!["Strings by level; each number with the frame of a first proof"],
         line!["단계별 문자열 수와 첫 증거 프레임"];
@@ -221,7 +220,7 @@ sentence_texts! {
     // 6.3
     still_text():
         line!["TLS hides what is said, not that something is said. This is what everybody on the wire sees all the same:"],
-        line!["TLS는 무슨 말을 하는지를 감추지만, 말을 한다는 사실까지 감추지는 않는다. 다음은 그래도 회선 위의 누구에게나 보이는 것이다."];
+        line!["TLS는 무슨 말을 하는지를 감추지만, 말을 한다는 사실까지 감추지는 않는다. 다음은 그래도 네트워크를 엿보는 누구에게나 보이는 것이다."];
     still_none():
         line!["No capture of this report holds TLS."],
         line!["이 보고서에는 TLS를 담은 캡처가 없다."];
@@ -317,7 +316,7 @@ sentence_texts! {
         line![strong("macOS에서의 캡처."), " Docker Desktop은 컨테이너를 가상 머신 안에서 돌린다. 그곳에서 세 번째 컨테이너가 ", code("any"), " 인터페이스를 들어도 다른 두 컨테이너 사이의 트래픽은 보이지 않는다. 그래서 캡처 프로그램은 agent-b의 네트워크 네임스페이스를 함께 쓴다(", code("network_mode: service:agent-b"), "). Docker가 없으면 ", code("relay"), " 백엔드가 어떤 운영체제에서든 기록한다."];
     environment_offload(checksums: u64, segments: u64):
         line![strong("Offloading."), " Kernels leave checksums and segmentation to the network card, so that a capture shows frames of 64 KiB that never cross a real wire. The lab switches this off where it may. In these captures ", checksums, " frames have an unfinished checksum and ", segments, " stand for several segments."],
-        line![strong("오프로드."), " 커널은 체크섬과 세그먼트 분할을 네트워크 카드에 맡기므로, 실제 회선에는 없는 64 KiB짜리 프레임이 캡처에 나타날 수 있다. 실습은 가능한 곳에서 이 기능을 끈다. 이 캡처에서 체크섬이 끝나지 않은 프레임은 ", checksums, "개, 여러 세그먼트를 대신하는 프레임은 ", segments, "개이다."];
+        line![strong("오프로드."), " 커널은 체크섬과 세그먼트 분할을 네트워크 카드에 맡기므로, 실제 회선에는 없는 64 KiB짜리 프레임이 캡처에 나타날 수 있다. 실습은 가능한 곳에서 이 기능을 끈다. 이 캡처에서 체크섬이 채워지지 않은 프레임은 ", checksums, "개, 여러 세그먼트를 대신하는 프레임은 ", segments, "개이다."];
     environment_loss(retransmissions: u64, out_of_order: u64, drops: u64):
         line![strong("Losses."), " Frames that the kernel dropped: ", drops, "; retransmissions: ", retransmissions, "; segments out of order: ", out_of_order, ". A capture with a hole in a stream or a dropped frame is never called sealed."],
         line![strong("손실."), " 커널이 버린 프레임 ", drops, "개, 재전송 ", retransmissions, "개, 순서가 바뀐 세그먼트 ", out_of_order, "개이다. 스트림에 빈 곳이 있거나 버려진 프레임이 있는 캡처는 봉인으로 판정하지 않는다."];
@@ -328,7 +327,7 @@ sentence_texts! {
     // 9
     conclusion_proven_text(readable: u64, plain_total: u64, sealed_total: u64):
         line!["Proven: of the ", plain_total, " strings said over HTTP, ", readable, " can be read by anybody on the wire. Of the ", sealed_total, " said over TLS, none can be read without the keys, and the same search finds all of them with the keys, in this very capture. Both captures are complete and no control failed. So it is TLS that hides them."],
-        line!["증명되었다. HTTP로 오간 문자열 ", plain_total, "개 중 ", readable, "개를 회선 위의 누구나 읽을 수 있다. TLS로 오간 문자열 ", sealed_total, "개는 키 없이는 하나도 읽을 수 없고, 키가 있으면 똑같은 검색이 바로 이 캡처에서 전부 찾아낸다. 두 캡처는 완전하며 실패한 대조 검사는 없다. 따라서 이 문자열을 감춘 것은 TLS이다."];
+        line!["증명되었다. HTTP로 오간 문자열 ", plain_total, "개 중 ", readable, "개를 네트워크를 엿보는 누구나 읽을 수 있다. TLS로 오간 문자열 ", sealed_total, "개는 키 없이는 하나도 읽을 수 없고, 키가 있으면 똑같은 검색이 바로 이 캡처에서 전부 찾아낸다. 두 캡처는 완전하며 실패한 대조 검사는 없다. 따라서 이 문자열을 감춘 것은 TLS이다."];
     conclusion_proven_limits():
         line!["What this does not say: it speaks of these strings in these captures. Addresses, the server's name, sizes and times stay visible (6.3), and no cipher was attacked."],
         line!["이 결론이 말하지 않는 것도 있다. 이 캡처의 이 문자열에 관한 결론이며, 주소, 서버 이름, 크기, 시각은 여전히 보인다(6.3). 암호 자체를 공격해 본 것도 아니다."];
