@@ -45,6 +45,10 @@ pub(crate) struct Flags {
     #[arg(long, env = "ANALYZE", value_name = "PROGRAM")]
     analyze: Option<PathBuf>,
 
+    /// An older analyzer to run in turn with it; prints the ratios of their time and memory
+    #[arg(long, value_name = "PROGRAM")]
+    baseline: Option<PathBuf>,
+
     /// Compare with ripgrep and tshark as well, once each; tshark takes minutes
     #[arg(long)]
     compare: bool,
@@ -52,6 +56,7 @@ pub(crate) struct Flags {
 
 /// The programs to compare with.
 struct Others {
+    baseline: Option<PathBuf>,
     cat: PathBuf,
     tcpdump: Option<PathBuf>,
     rg: Option<PathBuf>,
@@ -62,13 +67,13 @@ struct Others {
 pub(crate) fn run(flags: &Flags) -> Result<bool> {
     let analyze = programs::analyze(flags.analyze.as_deref())?;
     let folder = folder(flags.dir.as_deref())?;
-    let others = Others::find(flags.compare)?;
+    let others = Others::find(flags)?;
     if cfg!(debug_assertions) {
         eprintln!("bench: a debug build: the times say nothing about a release build");
     }
     warn_of_load();
     let shapes = if flags.shapes.is_empty() { &Shape::ALL[..] } else { &flags.shapes };
-    let mut table = Table::new(flags.compare);
+    let mut table = Table::new(flags.compare, others.baseline.is_some());
     let mut all_true = true;
     for &size in &flags.sizes {
         for &shape in shapes {
@@ -156,30 +161,49 @@ fn measure_capture(capture: &Capture, analyze: &Path, others: &Others) -> Result
     let tcpdump_arguments = tcpdump_arguments(&path);
     measure(&others.cat, &cat_arguments, None)?; // the file comes into the cache
     let (mut cat, mut tcpdump, mut own): (Option<Cost>, Option<Cost>, Option<Cost>) = (None, None, None);
+    let mut baseline: Option<Cost> = None;
     let mut differences = Vec::new();
     // In turn, so that a slow minute of the machine befalls all of them.
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         better(&mut cat, measure(&others.cat, &cat_arguments, None)?);
         if let Some(program) = &others.tcpdump {
             let cost = measure(program, &tcpdump_arguments, None)?;
             expect(program, &cost, 0)?;
             better(&mut tcpdump, cost);
         }
-        let cost = measure(analyze, &analyze_arguments, Some(&answer))?;
-        better(&mut own, cost);
-        if differences.is_empty() {
-            let expected = check::status(&capture.truth);
-            if cost.status != Some(expected) {
-                differences.push(format!("exit status {:?} instead of {expected}", cost.status));
+        let mut analyzers = vec![(analyze, &mut own, "")];
+        if let Some(program) = &others.baseline {
+            analyzers.push((program, &mut baseline, "the baseline: "));
+        }
+        // Each is the first in some round: what ran before leaves its mark on caches and clock rates.
+        if round % 2 == 1 {
+            analyzers.reverse();
+        }
+        for (program, best, who) in analyzers {
+            let cost = measure(program, &analyze_arguments, Some(&answer))?;
+            better(best, cost);
+            if differences.is_empty() {
+                let wrong = wrong_answers(capture, &cost, &fs::read(&answer)?);
+                differences.extend(wrong.into_iter().map(|difference| format!("{who}{difference}")));
             }
-            let said: Value = serde_json::from_slice(&fs::read(&answer)?).unwrap_or_default();
-            differences.extend(check::differences(&capture.truth, &said));
         }
     }
     let (cat, analyze) = cat.zip(own).context("no round was measured")?;
     let rg = others.rg.as_ref().map(|program| compare_rg(program, capture)).transpose()?;
     let tshark = others.tshark.as_ref().map(|program| compare_tshark(program, capture)).transpose()?;
-    Ok(Row { truth: capture.truth.clone(), cat, tcpdump, analyze, rg, tshark, differences })
+    Ok(Row { truth: capture.truth.clone(), cat, tcpdump, analyze, baseline, rg, tshark, differences })
+}
+
+/// What an analyzer answered that is not true of the capture.
+fn wrong_answers(capture: &Capture, cost: &Cost, answer: &[u8]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let expected = check::status(&capture.truth);
+    if cost.status != Some(expected) {
+        wrong.push(format!("exit status {:?} instead of {expected}", cost.status));
+    }
+    let result: Value = serde_json::from_slice(answer).unwrap_or_default();
+    wrong.extend(check::differences(&capture.truth, &result));
+    wrong
 }
 
 fn better(best: &mut Option<Cost>, cost: Cost) {
@@ -228,7 +252,8 @@ fn compare_tshark(program: &Path, capture: &Capture) -> Result<Cost> {
 }
 
 impl Others {
-    fn find(compare: bool) -> Result<Self> {
+    fn find(flags: &Flags) -> Result<Self> {
+        let compare = flags.compare;
         let wanted = |name: &str| {
             let found = programs::find(name);
             if found.is_none() {
@@ -236,7 +261,10 @@ impl Others {
             }
             found
         };
+        let baseline =
+            flags.baseline.as_deref().map(|program| programs::analyze(Some(program))).transpose()?;
         Ok(Self {
+            baseline,
             cat: programs::find("cat").context("there is no cat to compare with")?,
             tcpdump: wanted("tcpdump"),
             rg: if compare { wanted("rg") } else { None },

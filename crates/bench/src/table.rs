@@ -14,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) cat: Cost,
     pub(crate) tcpdump: Option<Cost>,
     pub(crate) analyze: Cost,
+    /// An older analyzer, in the same rounds.
+    pub(crate) baseline: Option<Cost>,
     pub(crate) rg: Option<Cost>,
     pub(crate) tshark: Option<Cost>,
     /// Where the analyzer was wrong.
@@ -24,10 +26,11 @@ pub(crate) struct Row {
 pub(crate) struct Table {
     table: comfy_table::Table,
     compares: bool,
+    has_baseline: bool,
 }
 
 impl Table {
-    pub(crate) fn new(compares: bool) -> Self {
+    pub(crate) fn new(compares: bool, has_baseline: bool) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         let mut header = vec![
@@ -46,6 +49,9 @@ impl Table {
             "peak MiB",
             "goal 32 MiB",
         ];
+        if has_baseline {
+            header.extend(["× baseline s", "× baseline CPU", "× baseline peak"]);
+        }
         if compares {
             header.extend(["rg s", "tshark s", "× faster than tshark"]);
         }
@@ -53,7 +59,7 @@ impl Table {
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        Self { table, compares }
+        Self { table, compares, has_baseline }
     }
 
     pub(crate) fn add(&mut self, row: &Row) {
@@ -85,6 +91,14 @@ impl Table {
             format!("{:.1}", own.peak_bytes as f64 / f64::from(1 << 20)),
             memory.to_owned(),
         ];
+        if self.has_baseline {
+            let ratio = |show: &dyn Fn(&Cost) -> f64| {
+                of(row.baseline.as_ref(), &|baseline| format!("{:.3}", show(own) / show(baseline)))
+            };
+            cells.push(ratio(&|cost| cost.seconds));
+            cells.push(ratio(&|cost| cost.cpu_seconds));
+            cells.push(ratio(&|cost| cost.peak_bytes as f64));
+        }
         if self.compares {
             cells.push(of(row.rg.as_ref(), &seconds));
             cells.push(of(row.tshark.as_ref(), &seconds));

@@ -61,6 +61,26 @@ fn every_planted_string_is_found_where_it_stands() {
     assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0, "nothing is left");
 }
 
+/// The same program as its own baseline: both are measured, and both answers are checked.
+#[test]
+fn baseline_is_measured_in_the_same_run() {
+    let analyze = analyze();
+    let analyze = analyze.to_str().expect("a path of text");
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |baseline: &str| {
+        let arguments =
+            ["run", "--sizes", "1MiB", "--shapes", "plain", "--analyze", analyze, "--baseline", baseline];
+        bench(&arguments, folder.path())
+    };
+    let output = run(analyze);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
+    assert!(stdout.contains("× baseline peak"), "{stdout}");
+    let wrong = run("/bin/true");
+    assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stdout));
+    assert!(text(&wrong.stderr).contains("WRONG: the baseline: "), "{}", text(&wrong.stderr));
+}
+
 /// A measurement that could not fail would prove nothing: here the answer is about another capture.
 #[test]
 fn a_wrong_answer_is_a_failure() {
