@@ -14,6 +14,7 @@ use agent_core::journal::{Journal, sha256_hex};
 use agent_core::tls::{self, TlsVersions};
 use axum_server::Handle;
 use serde_json::Value;
+use test_support::skip;
 
 /// agent-b on a thread of this process, listening on 127.0.0.1; stopped on drop.
 struct Lab {
@@ -368,9 +369,4 @@ fn sends_nothing_if_the_journal_cannot_be_written() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(lines(&lab.file("b.jsonl")).is_empty(), "a message was sent but not recorded");
-}
-
-fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "SKIP in CI: {reason}");
-    eprintln!("SKIP: {reason}");
 }

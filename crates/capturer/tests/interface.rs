@@ -22,7 +22,8 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, send, 
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 
-use common::{Capture, Capturer, DEADLINE, pattern, sent_by, skip, wait_until};
+use common::{Capture, Capturer, DEADLINE, pattern, sent_by, wait_until};
+use test_support::skip;
 
 const INSIDE: &str = "CAPTURER_TEST_INSIDE";
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use common::{Capture, Capturer, DEADLINE, Segment, is_reset, pattern, sent_by, skip, wait_until};
+use common::{Capture, Capturer, DEADLINE, Segment, is_reset, pattern, sent_by, wait_until};
+use test_support::skip;
 
 fn loopback() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()

@@ -10,12 +10,4 @@ pub mod programs;
 pub mod traces;
 
 pub use lab::{Lab, RunningLab, has_netns, run_lab};
-
-/// Ends a test that this machine cannot run. In CI that is a failure: a test that is never run proves nothing.
-///
-/// # Panics
-/// If the variable `CI` is set.
-pub fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {reason}");
-    eprintln!("SKIP: {reason}");
-}
+pub use test_support::skip;

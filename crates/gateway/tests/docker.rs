@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use common::{Gateway, Place, SCRIPTED_AGENT, post, skip, wait_until};
+use common::{Gateway, Place, SCRIPTED_AGENT, post, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use test_support::skip;
 
 /// An image with the scripted agent and its libraries, as a user would make one; removed in the end.
 struct Image(String);

@@ -9,10 +9,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use common::{Place, SCRIPTED_AGENT, skip, wait_until};
+use common::{Place, SCRIPTED_AGENT, wait_until};
 use gateway::store::firestore::Firestore;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use test_support::skip;
 
 /// Where the client looks for the emulator.
 const VARIABLE: &str = "FIRESTORE_EMULATOR_HOST";

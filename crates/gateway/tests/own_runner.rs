@@ -4,8 +4,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{Gateway, Place, skip};
+use common::{Gateway, Place};
 use serde_json::{Value, json};
+use test_support::skip;
 
 #[test]
 fn without_settings_the_projects_own_runner_answers() {

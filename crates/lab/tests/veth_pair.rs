@@ -6,6 +6,7 @@
 use std::process::Command;
 
 use serde_json::Value;
+use test_support::skip;
 
 /// Regression: a veth pair that is not up yet silently drops the first packet, and TCP sends it again a second later. 5 of
 /// 1400 runs had such a first request before the lab waited for `OperState::Up` on both ends.
@@ -30,9 +31,4 @@ fn probe() -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_lab")).arg("__probe").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {reason}");
-    eprintln!("SKIP: {reason}");
 }

@@ -9,10 +9,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Way, job, options, run, said, skip};
+use common::{Way, job, options, run, said};
 use sandbox::docker::Docker;
 use sandbox::namespace::Namespace;
 use sandbox::{Exit, Sandbox};
+use test_support::skip;
 
 /// Set for the copy of this program that is root in user and network namespaces of its own.
 const INSIDE: &str = "PLAINSIGHT_TEST_INSIDE";

@@ -17,12 +17,6 @@ use serde_json::Value;
 /// Longer than any operation here; only a hang reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Skips a test that this machine cannot run. In CI that is a failure.
-pub fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "cannot be skipped in CI: {reason}");
-    eprintln!("SKIP: {reason}");
-}
-
 /// A running capturer, killed if the test fails.
 pub struct Capturer {
     child: Child,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use test_support::skip;
 
 /// Longest wait for anything; reached only when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -377,9 +378,4 @@ pub(crate) fn certificates() -> (tempfile::TempDir, PathBuf) {
     certgen::ensure(&certgen::Request::new(folder.path())).unwrap();
     let path = folder.path().to_owned();
     (folder, path)
-}
-
-pub(crate) fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "SKIP in CI: {reason}");
-    let _ = writeln!(io::stderr(), "SKIP: {reason}");
 }

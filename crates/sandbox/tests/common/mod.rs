@@ -12,12 +12,6 @@ use sandbox::{Backend, Command, Error, Helper, Job, Limits, Options, Outcome, Sa
 /// The helper of the backends: a test has no `main` of its own.
 pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_box-init");
 
-/// A test that cannot run here says so; in CI that is a failure.
-pub(crate) fn skip(reason: &str) {
-    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {reason}");
-    eprintln!("SKIP: {reason}");
-}
-
 /// The program that tries to escape, built once for each test program.
 pub(crate) fn escapist() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -63,11 +57,8 @@ pub(crate) enum Way {
 pub(crate) async fn open(way: Way) -> Option<Arc<dyn Sandbox>> {
     match sandbox::open(backend(way), options(way, "test")).await {
         Ok(opened) => Some(opened.sandbox),
-        Err(error) if way == Way::Docker && std::env::var("PLAINSIGHT_DOCKER").as_deref() != Ok("1") => {
-            eprintln!("SKIP: {error} (with PLAINSIGHT_DOCKER=1 that is a failure)");
-            None
-        }
         Err(error) => {
+            let skip = if way == Way::Docker { test_support::skip_docker } else { test_support::skip };
             skip(&error.to_string());
             None
         }
