@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 /// Digits in the text form.
@@ -29,7 +30,7 @@ impl Hex128 {
     pub fn fresh() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; HEX_DIGITS / 2];
         getrandom::fill(&mut bytes)?;
-        Ok(Self(hex(&bytes)))
+        Ok(Self(HEXLOWER.encode(&bytes)))
     }
 
     /// The digits.
@@ -56,17 +57,6 @@ impl fmt::Display for Hex128 {
         out.write_str(&self.0)
     }
 }
-
-/// `bytes` as lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
-}
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {

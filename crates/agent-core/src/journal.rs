@@ -11,9 +11,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use crate::hex128::{Hex128, hex};
+use crate::hex128::Hex128;
 use crate::private_file;
 
 /// The `schema` of every line.
@@ -142,7 +143,7 @@ struct Line<'a> {
 
 /// The SHA-256 of `bytes` as 64 lower-case hex digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+    HEXLOWER.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
 }
 
 /// Nanoseconds since the Unix epoch; 0 for a clock set before it. 64 bits last until the year 2554.

@@ -4,16 +4,15 @@
 //! the same file, each line by one `write`.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
+use data_encoding::HEXLOWER;
 use rustls::KeyLog;
 
-use crate::hex128::hex;
 use crate::private_file;
 
 /// The environment variable that asks for a key log.
@@ -63,9 +62,7 @@ impl FileKeyLog {
 
 impl KeyLog for FileKeyLog {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        let mut line = String::with_capacity(label.len() + 2 * (client_random.len() + secret.len()) + 3);
-        // Writing to a String cannot fail.
-        let _ = writeln!(line, "{label} {} {}", hex(client_random), hex(secret));
+        let line = format!("{label} {} {}\n", HEXLOWER.encode(client_random), HEXLOWER.encode(secret));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(line.as_bytes()) {
             // The handshake must not fail for it; the analyzer will miss the secret and say so.

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use craft::pcap;
+use data_encoding::HEXLOWER;
 
 /// Memory that collects frames between flushes.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -72,7 +73,7 @@ impl CaptureFile {
         let Hashed { file, hash, bytes } =
             self.pcap.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        let sha256 = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = HEXLOWER.encode(hash.finish().as_ref());
         Ok(Closed { sha256, bytes, frames: self.frames, truncated_frames: self.truncated_frames })
     }
 }
@@ -115,8 +116,7 @@ mod tests {
         let closed = file.close().unwrap();
 
         let bytes = std::fs::read(&path).unwrap();
-        let hash: String =
-            digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = HEXLOWER.encode(digest(&SHA256, &bytes).as_ref());
         let expected = Closed { sha256: hash, bytes: bytes.len() as u64, frames: 3, truncated_frames: 2 };
         assert_eq!(closed, expected);
         assert_eq!(bytes.len(), 24 + 3 * 16 + 96 + 96 + 90);

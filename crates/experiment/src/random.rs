@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 /// Number of decoys in a manifest. A chance hit on 128 bits is practically impossible, so a few values that no program
@@ -26,7 +27,7 @@ pub fn decoys() -> io::Result<Vec<String>> {
 /// # Errors
 /// If the operating system returns no random bytes.
 pub fn hex128() -> io::Result<String> {
-    Ok(format!("{:032x}", u128::from_le_bytes(bytes()?)))
+    Ok(HEXLOWER.encode(&bytes::<16>()?))
 }
 
 /// `N` random bytes.

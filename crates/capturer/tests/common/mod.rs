@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_parser::pcap::{parse_pcap_frame, parse_pcap_header};
 use serde_json::Value;
@@ -96,8 +97,7 @@ impl Capturer {
         let in_order = capture.frames.is_sorted_by_key(|frame| frame.at_ns);
         assert!(in_order || manifest["vantage"] == "interface", "the frames are not in order of time");
 
-        let hash: String =
-            digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = HEXLOWER.encode(digest(&SHA256, &bytes).as_ref());
         let recorded = &manifest["capture"];
         assert_eq!(recorded["file"], "http.pcap");
         assert_eq!(recorded["sha256"], hash);

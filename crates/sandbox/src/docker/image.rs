@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{SHA256, digest};
 use bollard::body_full;
 use bollard::query_parameters::CreateImageOptionsBuilder;
+use data_encoding::HEXLOWER;
 use futures_util::TryStreamExt;
 use tokio::sync::Mutex;
 
@@ -94,7 +95,7 @@ impl Images {
 
 fn tag(name: &str, program: &[u8]) -> String {
     let parts = [LAYOUT, name.as_bytes(), b"\0", program].concat();
-    digest(&SHA256, &parts).as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&digest(&SHA256, &parts).as_ref()[..16])
 }
 
 /// One layer, sent as a whole: no builder is needed, and nothing is read but what is sent.
