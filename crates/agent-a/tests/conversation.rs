@@ -8,12 +8,11 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use agent_b::routes::{Service, router};
-use agent_b::server::Server;
 use agent_core::hex128::Hex128;
 use agent_core::journal::{Journal, sha256_hex};
 use agent_core::tls::{self, TlsVersions};
-use axum_server::Handle;
 use serde_json::Value;
+use serve::{ConnectionLimits, Handle, Server};
 use test_support::skip;
 
 /// agent-b on a thread of this process, listening on 127.0.0.1; stopped on drop.
@@ -37,7 +36,7 @@ impl Lab {
             Journal::open(&folder.path().join("b.jsonl"), Hex128::fresh().unwrap(), "agent-b").unwrap();
         let read_timeout = Duration::from_secs(10);
         let service = Service { body_limit: 256 * 1024, read_timeout, journal };
-        let server = Server::listen("127.0.0.1:0".parse().unwrap(), read_timeout).unwrap();
+        let server = Server::listen("127.0.0.1:0".parse().unwrap(), limits(read_timeout)).unwrap();
         let (address, handle) = (server.local(), Handle::new());
         let stop = handle.clone();
         let thread = std::thread::spawn(move || {
@@ -307,7 +306,7 @@ fn waits_for_a_server_that_starts_late() {
         read_timeout: Duration::from_secs(10),
         journal: Journal::disabled(Hex128::fresh().unwrap(), "agent-b"),
     };
-    let server = Server::listen(address, Duration::from_secs(10)).unwrap();
+    let server = Server::listen(address, limits(Duration::from_secs(10))).unwrap();
     let handle = Handle::new();
     let stop = handle.clone();
     let thread = std::thread::spawn(move || {
@@ -369,4 +368,8 @@ fn sends_nothing_if_the_journal_cannot_be_written() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(lines(&lab.file("b.jsonl")).is_empty(), "a message was sent but not recorded");
+}
+
+fn limits(read_timeout: Duration) -> ConnectionLimits {
+    ConnectionLimits { connections: agent_b::MAX_CONNECTIONS, read_timeout }
 }

@@ -5,8 +5,7 @@ use agent_core::tools::ToolError;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-
-use crate::body::BodyError;
+use serve::body::BodyError;
 
 /// Why a request is not answered with a result.
 #[derive(Debug, thiserror::Error)]

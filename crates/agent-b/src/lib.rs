@@ -1,13 +1,12 @@
 //! agent-b, the server of the experiment: `POST /tool` runs a tool and answers with a result that repeats the request.
 //!
-//! One program and one code path up to the listener: with a certificate it speaks TLS, without one plain HTTP/1.1, and
-//! nothing else about it differs. Knows nothing about captures or about who listens.
+//! One program and one code path: with a certificate it speaks TLS, without one plain HTTP/1.1, and nothing else differs.
+//! Knows nothing about captures.
 #![forbid(unsafe_code)]
 
 pub mod answer;
-pub mod body;
-pub mod connection;
-pub mod healthcheck;
-pub mod ready;
 pub mod routes;
-pub mod server;
+
+/// Most connections at one time. A run has a handful; each costs a file descriptor, of which a process commonly has 1024,
+/// and up to one body. The server closes one more as soon as it accepts it.
+pub const MAX_CONNECTIONS: usize = 256;

@@ -1,13 +1,12 @@
 //! `agent-b`: the server of the experiment.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use agent_b::MAX_CONNECTIONS;
 use agent_b::routes::{Service, router};
-use agent_b::server::{Server, ServerTls, stop_on_signal};
-use agent_b::{healthcheck, ready};
 use agent_core::error_chain::error_chain;
 use agent_core::hex128::Hex128;
 use agent_core::http_version::HttpVersion;
@@ -15,9 +14,11 @@ use agent_core::journal::Journal;
 use agent_core::key_log::FileKeyLog;
 use agent_core::logging;
 use agent_core::tls::{self, TlsVersions};
-use anyhow::{Context, Result, bail};
-use axum_server::Handle;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use serve::flags::{certificate_and_key, given, seconds};
+use serve::signal::stop_on_signal;
+use serve::{ConnectionLimits, Handle, Server, ServerConfig, healthcheck, ready_file};
 
 /// Most bytes of a request body, unless `--body-limit` says otherwise: four times the largest message of agent-a.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -131,7 +132,7 @@ fn failed(status: u8, why: &str) -> ExitCode {
 /// What the flags and the files they name come to.
 struct Prepared {
     service: Service,
-    tls: Option<ServerTls>,
+    tls: Option<ServerConfig>,
 }
 
 fn prepare(flags: &Serve) -> Result<Prepared> {
@@ -144,42 +145,29 @@ fn prepare(flags: &Serve) -> Result<Prepared> {
         FileKeyLog::begin_anew().context(agent_core::key_log::VARIABLE)?;
     }
     let journal = Journal::open_if(given(flags.journal.as_ref()), run, "agent-b")?;
-    let tls = match (given(flags.tls_cert.as_ref()), given(flags.tls_key.as_ref())) {
-        (None, None) => None,
-        (Some(cert), Some(key)) => {
+    let tls = match certificate_and_key(flags.tls_cert.as_ref(), flags.tls_key.as_ref())? {
+        Some((cert, key)) => {
             let key_log = FileKeyLog::from_env().context(agent_core::key_log::VARIABLE)?;
             Some(tls::server_config(cert, key, &flags.tls_versions, key_log)?)
         }
-        _ => bail!("a certificate needs its key: give both --tls-cert and --tls-key, or none"),
+        None => None,
     };
     let service = Service { body_limit: flags.body_limit, read_timeout: flags.read_timeout, journal };
     Ok(Prepared { service, tls })
 }
 
 async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
-    let server = Server::listen(flags.listen, flags.read_timeout)?;
+    let limits = ConnectionLimits { connections: MAX_CONNECTIONS, read_timeout: flags.read_timeout };
+    let server = Server::listen(flags.listen, limits)?;
     let handle = Handle::new();
-    // A request in flight may still take its whole time to arrive, and as long to be taken.
+    // A request in flight may take the whole timeout to arrive, and its answer the same again to be read.
     stop_on_signal(handle.clone(), 2 * flags.read_timeout).context("cannot catch signals")?;
     let local = server.local();
     let transport = if prepared.tls.is_some() { "TLS" } else { "plain" };
     tracing::info!("listening on {local}, {transport}, HTTP/{}", flags.http_version);
     if let Some(path) = &flags.ready_file {
-        ready::write(path, local)?;
+        ready_file::write(path, local)?;
     }
     server.serve(router(prepared.service), prepared.tls, handle).await?;
     Ok(())
-}
-
-/// A path that was really given: Compose sets a variable without a value to the empty text.
-fn given(path: Option<&PathBuf>) -> Option<&Path> {
-    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && seconds <= 3600.0 => Ok(duration),
-        _ => Err("not between 0 and 3600 seconds".to_owned()),
-    }
 }

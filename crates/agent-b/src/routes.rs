@@ -13,10 +13,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use serve::{ConnectionEnds, body};
 
 use crate::answer::{Answer, Refusal};
-use crate::body;
-use crate::connection::Ends;
 
 /// Longest part of a body that the log shows, in characters. The journal has the whole.
 const LOGGED_CHARACTERS: usize = 400;
@@ -32,7 +31,7 @@ pub struct Service {
     pub journal: Journal,
 }
 
-/// The routes. Requests must carry the [`Ends`] of their connection, which [`crate::connection::LabAcceptor`] adds.
+/// The routes. Requests must carry their [`ConnectionEnds`], which [`serve::Server`] adds.
 pub fn router(service: Service) -> Router {
     Router::new()
         .route("/tool", post(tool))
@@ -48,7 +47,7 @@ async fn health() -> Response {
 
 async fn tool(
     State(service): State<Arc<Service>>,
-    Extension(ends): Extension<Ends>,
+    Extension(ends): Extension<ConnectionEnds>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -120,7 +119,7 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
 fn message<'a>(
     event: Event,
     id: Option<&'a str>,
-    ends: Ends,
+    ends: ConnectionEnds,
     content_type: Option<&'a str>,
     body: &'a [u8],
 ) -> Message<'a> {

@@ -218,7 +218,7 @@ fn http2_is_not_spoken() {
 #[test]
 fn more_connections_than_the_bound_do_no_harm() {
     let agent = AgentB::start(&["--read-timeout", "1"]);
-    let held: Vec<_> = (0..agent_b::connection::MAX_CONNECTIONS + 20).map(|_| agent.connect()).collect();
+    let held: Vec<_> = (0..agent_b::MAX_CONNECTIONS + 20).map(|_| agent.connect()).collect();
     let refused = held.iter().filter(|stream| matches!((&**stream).read(&mut [0]), Ok(0) | Err(_))).count();
     assert!(refused >= 20, "{refused}");
     drop(held);

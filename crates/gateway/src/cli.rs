@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use experiment::RunId;
 use sandbox::{Backend, Command as Program, Limits as BoxLimits};
+use serve::flags::seconds;
 
 use crate::answer::{self, AnswerFormat};
 use crate::logging::LogFormat;
 use crate::prompt::PromptFormat;
 use crate::queue::Limits as QueueLimits;
-use crate::server::MAX_CONNECTIONS;
 
 /// The project's own program for boxes, looked for beside this one.
 const OWN_RUNNER: &str = "runner";
@@ -24,6 +24,11 @@ const OWN_ANSWER: &str = "/text";
 
 /// Seconds a client may take for a handshake, the head or the body of a request, unless `--read-timeout` says otherwise.
 const READ_TIMEOUT: &str = "10";
+
+/// Most connections at one time, each a file descriptor, of which a process commonly has 1024; the rest is for sandboxes and
+/// the store. The gateway closes one more as soon as it accepts it. More than may run and wait, so that further clients get
+/// a 429.
+pub const MAX_CONNECTIONS: usize = 640;
 
 /// Answers users in conversations, each request in a disposable box without network.
 ///
@@ -201,19 +206,12 @@ pub enum BackendName {
 }
 
 impl Serve {
-    /// The certificate and the key, both or none. Compose sets a variable without a value to the empty text.
+    /// The files of `--tls-cert` and `--tls-key`: both, or `None` for a gateway without TLS.
     ///
     /// # Errors
-    /// When one comes without the other.
+    /// When one is given without the other.
     pub fn certificate(&self) -> Result<Option<(&Path, &Path)>> {
-        fn given(path: Option<&PathBuf>) -> Option<&Path> {
-            path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
-        }
-        match (given(self.tls_cert.as_ref()), given(self.tls_key.as_ref())) {
-            (None, None) => Ok(None),
-            (Some(cert), Some(key)) => Ok(Some((cert, key))),
-            _ => bail!("a certificate needs its key: give both --tls-cert and --tls-key, or none"),
-        }
+        serve::flags::certificate_and_key(self.tls_cert.as_ref(), self.tls_key.as_ref())
     }
 
     /// Longest time that a request in flight may still take: to arrive, to wait, in its box, and to be taken.
@@ -320,12 +318,4 @@ fn variable(text: &str) -> Result<(String, String), String> {
         None => (text, std::env::var(text).map_err(|error| format!("{text}: {error}"))?),
     };
     if name.is_empty() { Err("a variable needs a name".into()) } else { Ok((name.to_owned(), value)) }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && seconds <= 3600.0 => Ok(duration),
-        _ => Err("not between 0 and 3600 seconds".to_owned()),
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use agent_b::body::BodyError;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serve::body::BodyError;
 
 use crate::api::{MAX_MESSAGE, MAX_PAGE};
 use crate::boxes::Failure;

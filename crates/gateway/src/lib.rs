@@ -23,6 +23,5 @@ pub mod openapi;
 pub mod prompt;
 pub mod queue;
 pub mod routes;
-pub mod server;
 pub mod store;
 pub mod user;

@@ -3,22 +3,20 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use agent_b::server::stop_on_signal;
-use agent_b::{healthcheck, ready};
 use agent_core::error_chain::error_chain;
 use agent_core::{key_log, key_log::FileKeyLog, tls};
 use anyhow::{Context, Result, ensure};
-use axum_server::Handle;
 use clap::Parser;
 use gateway::boxes::Boxes;
-use gateway::cli::{Cli, Command, Runner, Serve};
+use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, Serve};
 use gateway::journal::Journal;
 use gateway::logging;
 use gateway::queue::Queue;
 use gateway::routes::{Service, router};
-use gateway::server::Server;
 use gateway::store::{self, Store};
 use sandbox::{Command as Program, Options, Sandbox};
+use serve::signal::stop_on_signal;
+use serve::{ConnectionLimits, Handle, Server, ServerConfig, healthcheck, ready_file};
 
 /// Bad flags, settings or files.
 const EXIT_USAGE: u8 = 2;
@@ -58,7 +56,7 @@ async fn run(flags: &Serve) -> Result<(), (u8, anyhow::Error)> {
 }
 
 /// What the flags, and the files and programs they name, come to.
-async fn prepare(flags: &Serve) -> Result<(Service, Option<rustls::ServerConfig>)> {
+async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
     let tls = match flags.certificate()? {
         Some((cert, key)) => {
             let key_log = FileKeyLog::from_env().context(key_log::VARIABLE)?;
@@ -95,16 +93,18 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<rustls::ServerConfig>
     Ok((service, tls))
 }
 
-async fn serve(flags: &Serve, service: Service, tls: Option<rustls::ServerConfig>) -> Result<()> {
-    let server = Server::listen(flags.listen, flags.read_timeout)?;
+async fn serve(flags: &Serve, service: Service, tls: Option<ServerConfig>) -> Result<()> {
+    let limits = ConnectionLimits { connections: MAX_CONNECTIONS, read_timeout: flags.read_timeout };
+    let server = Server::listen(flags.listen, limits)?;
     let handle = Handle::new();
     stop_on_signal(handle.clone(), flags.grace()).context("cannot catch signals")?;
     let local = server.local();
     tracing::info!("listening on {local}, {}", if tls.is_some() { "TLS" } else { "plain" });
     if let Some(path) = &flags.ready_file {
-        ready::write(path, local)?;
+        ready_file::write(path, local)?;
     }
-    server.serve(router(service), tls, handle).await.context("the server broke down")
+    server.serve(router(service), tls, handle).await?;
+    Ok(())
 }
 
 async fn open_sandbox(runner: &Runner, program: &Program) -> Result<Arc<dyn Sandbox>> {

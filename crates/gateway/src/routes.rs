@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_b::body;
-use agent_b::connection::Ends;
 use agent_core::text::printable;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
@@ -14,6 +12,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use serve::{ConnectionEnds, body};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
@@ -46,7 +45,7 @@ pub struct Service {
 
 type Shared = State<Arc<Service>>;
 
-/// The routes, as `openapi.json` describes them. Requests must carry the [`Ends`] of their connection.
+/// The routes, as `openapi.json` describes them. Requests must carry the [`ConnectionEnds`].
 pub fn router(service: Service) -> Router {
     Router::new()
         .route("/api/conversation", post(ask))
@@ -84,7 +83,7 @@ async fn document() -> Response {
 
 async fn ask(
     State(service): Shared,
-    Extension(ends): Extension<Ends>,
+    Extension(ends): Extension<ConnectionEnds>,
     request: Request,
 ) -> Result<Json<Told>, Refusal> {
     let asked = heard(&service, request).await.inspect_err(Refusal::log)?;

@@ -58,7 +58,7 @@ pub(crate) const SERVER_ANSWER: Excerpt = excerpt!("crates/agent-b/src/routes.rs
 
 /// One code path for plain and TLS.
 pub(crate) const SERVER_TLS: Excerpt =
-    excerpt!("crates/agent-b/src/server.rs", "rust", "        match tls {", "        }");
+    excerpt!("crates/serve/src/server.rs", "rust", "        match tls {", "        }");
 
 impl Excerpt {
     /// Its text without common indentation, and the number of its first line in the file. `None` if the file changed so

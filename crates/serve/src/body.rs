@@ -6,34 +6,34 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
-/// How much of a body that is over the limit is still read and thrown away. A client that has sent all of a body this
-/// size gets to read the 413; closing with bytes unread would reset the connection under it (RFC 9112, section 9.6).
+/// How many bytes of a body over the limit the server still reads and discards, so that a client that has sent all of
+/// such a body can read the 413: closing with unread bytes would reset the connection (RFC 9112 §9.6).
 pub const DISCARD_LIMIT: usize = 1024 * 1024;
 
 /// Why a body was not read whole.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than the limit.
+    /// The body is longer than the limit.
     #[error("the body has more than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
     /// The client was too slow.
-    #[error("the body was not there within {} s", .limit.as_secs_f64())]
+    #[error("the body did not arrive within {} s", .limit.as_secs_f64())]
     TimedOut {
         /// The time for the whole body.
         limit: Duration,
     },
-    /// The client broke off, or its framing is not HTTP.
+    /// The connection ended within the body, or its framing is not HTTP.
     #[error("the body cannot be read: {0}")]
     Broken(String),
 }
 
-/// The whole of `body`, if it has at most `limit` bytes and arrives within `time`.
+/// Reads all of `body`, which must have at most `limit` bytes and arrive within `time`.
 ///
 /// # Errors
-/// Why it was not read whole.
+/// When the body is too long, too slow or broken.
 pub async fn read(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
     let read = async {
         if declared_length(headers).is_some_and(|length| length > limit as u64) {
@@ -60,7 +60,7 @@ async fn read_up_to(headers: &HeaderMap, mut body: Body, limit: usize) -> Result
 }
 
 async fn discard(headers: &HeaderMap, mut body: Body, already: usize) {
-    // Who asks first (RFC 9110, section 10.1.1) has sent nothing yet and shall send nothing.
+    // With `Expect: 100-continue` (RFC 9110 §10.1.1) the client has not sent the body yet, and shall not.
     if headers.contains_key(header::EXPECT)
         || declared_length(headers).is_some_and(|n| n > DISCARD_LIMIT as u64)
     {

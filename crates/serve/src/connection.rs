@@ -1,5 +1,5 @@
-//! One TCP connection: counted, without delay, its addresses known to what runs on it, and ended when the client no
-//! longer takes what it is sent.
+//! One TCP connection: counted, without delay, with its addresses passed to the routes, and closed when the client stops
+//! reading.
 
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
@@ -18,73 +18,73 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tower_layer::Layer;
 
-/// Most connections at one time. A run has at most a handful; each costs a file descriptor, of which a process
-/// commonly has 1024, and up to one body. One more is closed as soon as it is accepted.
-pub const MAX_CONNECTIONS: usize = 256;
-
 /// The two ends of the TCP connection that carries a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// This side: the very address the client connected to, also when the server listens on all.
+pub struct ConnectionEnds {
+    /// The address that the client connected to, also when the server listens on all addresses.
     pub local: SocketAddr,
-    /// The client.
+    /// The client's address.
     pub remote: SocketAddr,
 }
 
-/// Takes a connection in: sets `TCP_NODELAY` before a byte is written (else a delayed acknowledgement of 40 ms falls into
-/// some answers, mostly into TLS ones), counts it, and notes its ends.
+/// Accepts a connection: sets `TCP_NODELAY` before the first byte is written (otherwise delayed acknowledgements add 40 ms
+/// to some answers, mostly over TLS), counts the connection, and adds its [`ConnectionEnds`] to each request.
 #[derive(Clone, Debug)]
-pub struct LabAcceptor {
+pub struct LimitedAcceptor {
     free: Arc<Semaphore>,
     stall_limit: Duration,
 }
 
-impl LabAcceptor {
-    /// For at most `connections` at one time, each given up when nothing could be written for `stall_limit`.
+impl LimitedAcceptor {
+    /// Accepts at most `connections` at one time, and fails a connection's write after `stall_limit` without progress.
     pub fn new(connections: usize, stall_limit: Duration) -> Self {
         Self { free: Arc::new(Semaphore::new(connections)), stall_limit }
     }
 
-    fn admit<S>(&self, stream: TcpStream, service: S) -> io::Result<(Admitted, AddExtension<S, Ends>)> {
+    fn admit<S>(
+        &self,
+        stream: TcpStream,
+        service: S,
+    ) -> io::Result<(Connection, AddExtension<S, ConnectionEnds>)> {
         let permit = Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
-            tracing::warn!("too many connections: one more is closed");
+            tracing::warn!("too many connections: closing a new one");
             io::Error::other("too many connections")
         })?;
         let (stream, service) = NoDelayAcceptor::new().accept(stream, service).into_inner()?;
-        let ends = Ends { local: stream.local_addr()?, remote: stream.peer_addr()? };
+        let ends = ConnectionEnds { local: stream.local_addr()?, remote: stream.peer_addr()? };
         tracing::debug!("connection {} -> {}", ends.remote, ends.local);
-        let admitted = Admitted { stream, stall_limit: self.stall_limit, stalled: None, _permit: permit };
-        Ok((admitted, Extension(ends).layer(service)))
+        let connection = Connection { stream, stall_limit: self.stall_limit, stalled: None, _permit: permit };
+        Ok((connection, Extension(ends).layer(service)))
     }
 }
 
-impl<S> Accept<TcpStream, S> for LabAcceptor {
-    type Stream = Admitted;
-    type Service = AddExtension<S, Ends>;
-    type Future = Ready<io::Result<(Admitted, Self::Service)>>;
+impl<S> Accept<TcpStream, S> for LimitedAcceptor {
+    type Stream = Connection;
+    type Service = AddExtension<S, ConnectionEnds>;
+    type Future = Ready<io::Result<(Connection, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         ready(self.admit(stream, service))
     }
 }
 
-/// A connection that was taken in; its place is free again when it is dropped.
+/// An accepted connection; it counts until it is dropped.
 #[derive(Debug)]
-pub struct Admitted {
+pub struct Connection {
     stream: TcpStream,
     stall_limit: Duration,
-    /// Runs while the client does not take what is sent.
+    /// Runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Admitted {
-    /// The socket.
+impl Connection {
+    /// The socket, for its options.
     pub fn socket(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// Passes a write's outcome on, unless the connection has stalled for too long.
+    /// Returns a write's outcome, or an error once the connection has stalled for `stall_limit`.
     fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stalled = None;
@@ -99,7 +99,7 @@ impl Admitted {
     }
 }
 
-impl AsyncRead for Admitted {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -109,7 +109,7 @@ impl AsyncRead for Admitted {
     }
 }
 
-impl AsyncWrite for Admitted {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -155,19 +155,20 @@ mod tests {
         (client, listener.accept().await.unwrap().0)
     }
 
-    // Artefact 1 of the measurements, seen in the structure and not in times: the socket every request runs on.
+    // Artefact 1 of the measurements, checked by the socket's option instead of by times.
     #[tokio::test]
-    async fn a_connection_taken_in_is_without_delay() {
+    async fn sets_tcp_nodelay_on_an_accepted_connection() {
         let (client, server) = pair().await;
-        assert!(!server.nodelay().unwrap(), "the system's default hides what is tested");
-        let (admitted, _) = LabAcceptor::new(1, Duration::from_secs(1)).accept(server, ()).await.unwrap();
-        assert!(admitted.socket().nodelay().unwrap());
+        assert!(!server.nodelay().unwrap(), "the system sets it by default, so that the test proves nothing");
+        let (connection, _) =
+            LimitedAcceptor::new(1, Duration::from_secs(1)).accept(server, ()).await.unwrap();
+        assert!(connection.socket().nodelay().unwrap());
         drop(client);
     }
 
     #[tokio::test]
-    async fn one_too_many_is_closed_and_a_free_place_is_taken() {
-        let acceptor = LabAcceptor::new(1, Duration::from_secs(1));
+    async fn closes_a_connection_above_the_limit_and_accepts_one_after_another_ends() {
+        let acceptor = LimitedAcceptor::new(1, Duration::from_secs(1));
         let (_one, server) = pair().await;
         let (first, _) = acceptor.accept(server, ()).await.unwrap();
         let (mut two, server) = pair().await;
@@ -179,12 +180,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_is_given_up() {
+    async fn a_write_fails_when_the_client_does_not_read() {
         let (client, server) = pair().await;
-        let (mut admitted, _) =
-            LabAcceptor::new(1, Duration::from_millis(50)).accept(server, ()).await.unwrap();
+        let (mut connection, _) =
+            LimitedAcceptor::new(1, Duration::from_millis(50)).accept(server, ()).await.unwrap();
         let error = loop {
-            if let Err(error) = admitted.write_all(&[0; 1 << 16]).await {
+            if let Err(error) = connection.write_all(&[0; 1 << 16]).await {
                 break error;
             }
         };

@@ -1,4 +1,4 @@
-//! The ready file: tells whoever started agent-b where it listens, once it does.
+//! The ready file: names the address that a server listens on, once it does, for the program that started it.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

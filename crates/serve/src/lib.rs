@@ -1,0 +1,18 @@
+//! What agent-b and the gateway share as HTTP/1.1 servers: a listener that speaks plain HTTP or TLS over one code path,
+//! limits on connections and their pace, reading of request bodies, the ready file, the health check and the flags' values.
+//!
+//! Knows nothing about routes, messages, journals, users or captures.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod connection;
+pub mod flags;
+pub mod healthcheck;
+pub mod ready_file;
+pub mod server;
+pub mod signal;
+
+pub use axum_server::Handle;
+pub use connection::ConnectionEnds;
+pub use rustls::ServerConfig;
+pub use server::{ConnectionLimits, Server, ServerError};
