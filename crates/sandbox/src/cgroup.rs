@@ -38,25 +38,25 @@ enum Version {
 
 /// A directory of a cgroup file system that is in charge of some controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct CgroupPath {
     version: Version,
     directory: PathBuf,
 }
 
 /// For each controller the directory that is in charge of it, if there is one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Places {
-    memory: Option<Place>,
-    pids: Option<Place>,
-    cpu: Option<Place>,
+pub(crate) struct CgroupPaths {
+    memory: Option<CgroupPath>,
+    pids: Option<CgroupPath>,
+    cpu: Option<CgroupPath>,
     /// Only read, never limited with.
-    cpu_time: Option<Place>,
+    cpu_time: Option<CgroupPath>,
 }
 
 /// The length of a period of CPU time in microseconds: the kernel's default, and what Docker uses.
 const CPU_PERIOD_US: u64 = 100_000;
 
-impl Places {
+impl CgroupPaths {
     /// Where groups can be made for boxes: tried by making one. Nothing, where cgroups are not delegated.
     pub(crate) fn usable(label: &str) -> Self {
         let mut usable = Self::default();
@@ -67,30 +67,30 @@ impl Places {
         for controller in CONTROLLERS {
             let candidates = candidates(&mounts, &membership, controller);
             *usable.get_mut(controller) =
-                candidates.into_iter().find(|place| prepare(place) && try_out(place, controller, label));
+                candidates.into_iter().find(|cgroup| prepare(cgroup) && try_out(cgroup, controller, label));
         }
         usable
     }
 
     /// The directories that a process is in, by its `/proc/PID/cgroup`. Empty if they cannot be seen from here.
     pub(crate) fn of_membership(membership: &str) -> Self {
-        let mut places = Self::default();
-        let Ok(text) = fs::read_to_string("/proc/self/mountinfo") else { return places };
+        let mut paths = Self::default();
+        let Ok(text) = fs::read_to_string("/proc/self/mountinfo") else { return paths };
         let mounts = mounts(&text);
         for controller in CONTROLLERS {
-            *places.get_mut(controller) =
-                own(&mounts, membership, controller.name()).filter(|place| place.directory.is_dir());
+            *paths.get_mut(controller) =
+                own(&mounts, membership, controller.name()).filter(|cgroup| cgroup.directory.is_dir());
         }
         // Version 1 counts by a controller, version 2 always.
-        places.cpu_time = own(&mounts, membership, "cpuacct").or_else(|| places.cpu.clone());
-        places
+        paths.cpu_time = own(&mounts, membership, "cpuacct").or_else(|| paths.cpu.clone());
+        paths
     }
 
     pub(crate) fn has(&self, controller: Controller) -> bool {
         self.get(controller).is_some()
     }
 
-    fn get(&self, controller: Controller) -> Option<&Place> {
+    fn get(&self, controller: Controller) -> Option<&CgroupPath> {
         match controller {
             Controller::Memory => self.memory.as_ref(),
             Controller::Pids => self.pids.as_ref(),
@@ -98,7 +98,7 @@ impl Places {
         }
     }
 
-    fn get_mut(&mut self, controller: Controller) -> &mut Option<Place> {
+    fn get_mut(&mut self, controller: Controller) -> &mut Option<CgroupPath> {
         match controller {
             Controller::Memory => &mut self.memory,
             Controller::Pids => &mut self.pids,
@@ -109,41 +109,41 @@ impl Places {
     /// What the kernel says is in force there.
     pub(crate) fn in_force(&self) -> Vec<InForce> {
         let mut list = Vec::new();
-        let mut say = |name: &str, place: &Place, file: &str| {
-            if let Some(value) = read(place, file) {
-                list.push(InForce::new(name, mechanism(place.version, file), value));
+        let mut say = |name: &str, cgroup: &CgroupPath, file: &str| {
+            if let Some(value) = read(cgroup, file) {
+                list.push(InForce::new(name, mechanism(cgroup.version, file), value));
             }
         };
-        if let Some(place) = &self.memory {
-            match place.version {
+        if let Some(cgroup) = &self.memory {
+            match cgroup.version {
                 Version::One => {
-                    say("memory_bytes", place, "memory.limit_in_bytes");
-                    if place.directory.join("memory.memsw.limit_in_bytes").exists() {
-                        say("memory_and_swap_bytes", place, "memory.memsw.limit_in_bytes");
+                    say("memory_bytes", cgroup, "memory.limit_in_bytes");
+                    if cgroup.directory.join("memory.memsw.limit_in_bytes").exists() {
+                        say("memory_and_swap_bytes", cgroup, "memory.memsw.limit_in_bytes");
                     } else {
-                        say("swappiness", place, "memory.swappiness");
+                        say("swappiness", cgroup, "memory.swappiness");
                     }
                 }
                 Version::Two => {
-                    say("memory_bytes", place, "memory.max");
-                    say("swap_bytes", place, "memory.swap.max");
+                    say("memory_bytes", cgroup, "memory.max");
+                    say("swap_bytes", cgroup, "memory.swap.max");
                 }
             }
         }
-        if let Some(place) = &self.pids {
-            say("processes", place, "pids.max");
+        if let Some(cgroup) = &self.pids {
+            say("processes", cgroup, "pids.max");
         }
-        if let Some(place) = &self.cpu {
-            match place.version {
+        if let Some(cgroup) = &self.cpu {
+            match cgroup.version {
                 Version::One => {
                     if let (Some(quota), Some(period)) =
-                        (number(place, "cpu.cfs_quota_us"), number(place, "cpu.cfs_period_us"))
+                        (number(cgroup, "cpu.cfs_quota_us"), number(cgroup, "cpu.cfs_period_us"))
                     {
                         list.push(InForce::new("cpus", "cgroup v1 cpu.cfs_quota_us", share(quota, period)));
                     }
                 }
                 Version::Two => {
-                    if let Some(text) = read(place, "cpu.max") {
+                    if let Some(text) = read(cgroup, "cpu.max") {
                         let mut words = text.split(' ').map(str::parse);
                         if let (Some(Ok(quota)), Some(Ok(period))) = (words.next(), words.next()) {
                             list.push(InForce::new("cpus", "cgroup v2 cpu.max", share(quota, period)));
@@ -157,10 +157,10 @@ impl Places {
 
     /// The most memory that was charged at a time, in bytes.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
-        let place = self.memory.as_ref()?;
+        let cgroup = self.memory.as_ref()?;
         number(
-            place,
-            match place.version {
+            cgroup,
+            match cgroup.version {
                 Version::One => "memory.max_usage_in_bytes",
                 Version::Two => "memory.peak",
             },
@@ -169,11 +169,11 @@ impl Places {
 
     /// What CPU time was used, user and system.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
-        let place = self.cpu_time.as_ref()?;
-        match place.version {
-            Version::One => number(place, "cpuacct.usage").map(Duration::from_nanos),
+        let cgroup = self.cpu_time.as_ref()?;
+        match cgroup.version {
+            Version::One => number(cgroup, "cpuacct.usage").map(Duration::from_nanos),
             Version::Two => {
-                let text = read(place, "cpu.stat")?;
+                let text = read(cgroup, "cpu.stat")?;
                 let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
                 value.parse().ok().map(Duration::from_micros)
             }
@@ -182,10 +182,10 @@ impl Places {
 
     /// How many processes the kernel killed because the memory was used up.
     pub(crate) fn oom_kills(&self) -> u64 {
-        let count = |place: &Place| {
+        let count = |cgroup: &CgroupPath| {
             let text = read(
-                place,
-                match place.version {
+                cgroup,
+                match cgroup.version {
                     Version::One => "memory.oom_control",
                     Version::Two => "memory.events",
                 },
@@ -195,11 +195,11 @@ impl Places {
         self.memory.as_ref().and_then(count).unwrap_or(0)
     }
 
-    fn distinct(&self) -> Vec<&Place> {
-        let mut distinct: Vec<&Place> = Vec::new();
-        for place in [&self.memory, &self.pids, &self.cpu].into_iter().flatten() {
-            if !distinct.contains(&place) {
-                distinct.push(place);
+    fn distinct(&self) -> Vec<&CgroupPath> {
+        let mut distinct: Vec<&CgroupPath> = Vec::new();
+        for cgroup in [&self.memory, &self.pids, &self.cpu].into_iter().flatten() {
+            if !distinct.contains(&cgroup) {
+                distinct.push(cgroup);
             }
         }
         distinct
@@ -221,27 +221,27 @@ fn mechanism(version: Version, file: &str) -> String {
 /// The groups of one box. Removed when dropped, if nothing is in them any more.
 #[derive(Debug)]
 pub(crate) struct Group {
-    places: Places,
+    paths: CgroupPaths,
 }
 
 impl Group {
     /// Makes one for each hierarchy in `parents` and sets its limits.
-    pub(crate) fn create(parents: &Places, limits: &Limits, label: &str) -> io::Result<Self> {
+    pub(crate) fn create(parents: &CgroupPaths, limits: &Limits, label: &str) -> io::Result<Self> {
         let name = owner::box_name(label);
-        let mut places = Places::default();
+        let mut paths = CgroupPaths::default();
         for controller in CONTROLLERS {
             if let Some(parent) = parents.get(controller) {
                 let directory = parent.directory.join(&name);
-                *places.get_mut(controller) = Some(Place { version: parent.version, directory });
+                *paths.get_mut(controller) = Some(CgroupPath { version: parent.version, directory });
             }
         }
-        let group = Self { places };
-        for place in group.places.distinct() {
-            fs::create_dir(&place.directory).map_err(|error| naming(&place.directory, &error))?;
+        let group = Self { paths };
+        for cgroup in group.paths.distinct() {
+            fs::create_dir(&cgroup.directory).map_err(|error| naming(&cgroup.directory, &error))?;
         }
         for controller in CONTROLLERS {
-            if let Some(place) = group.places.get(controller) {
-                set(place, controller, limits)?;
+            if let Some(cgroup) = group.paths.get(controller) {
+                set(cgroup, controller, limits)?;
             }
         }
         Ok(group)
@@ -249,18 +249,18 @@ impl Group {
 
     /// The files into which the number of the box's first process has to be written.
     pub(crate) fn member_files(&self) -> Vec<PathBuf> {
-        self.places.distinct().iter().map(|place| place.directory.join("cgroup.procs")).collect()
+        self.paths.distinct().iter().map(|cgroup| cgroup.directory.join("cgroup.procs")).collect()
     }
 
-    pub(crate) fn places(&self) -> &Places {
-        &self.places
+    pub(crate) fn paths(&self) -> &CgroupPaths {
+        &self.paths
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         let mut left: Vec<PathBuf> =
-            self.places.distinct().iter().map(|place| place.directory.clone()).collect();
+            self.paths.distinct().iter().map(|cgroup| cgroup.directory.clone()).collect();
         left.retain(|directory| !is_removed(directory));
         if left.is_empty() {
             return;
@@ -292,7 +292,7 @@ fn is_removed(directory: &Path) -> bool {
 }
 
 /// Removes groups of this label whose owner is gone. Nobody is in them: a box dies with its owner.
-pub(crate) fn reap(parents: &Places, label: &str) -> io::Result<usize> {
+pub(crate) fn reap(parents: &CgroupPaths, label: &str) -> io::Result<usize> {
     let mut reaped = 0;
     for parent in parents.distinct() {
         for entry in fs::read_dir(&parent.directory)? {
@@ -310,42 +310,42 @@ pub(crate) fn reap(parents: &Places, label: &str) -> io::Result<usize> {
     Ok(reaped)
 }
 
-fn set(place: &Place, controller: Controller, limits: &Limits) -> io::Result<()> {
+fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Result<()> {
     let bytes = limits.memory_bytes.to_string();
     // Microseconds of CPU time in a period; at least the kernel's minimum of 1 ms.
     let quota = ((limits.cpus * CPU_PERIOD_US as f64).round() as u64).max(1000);
-    match (controller, place.version) {
+    match (controller, cgroup.version) {
         (Controller::Memory, Version::One) => {
-            write(place, "memory.limit_in_bytes", &bytes)?;
+            write(cgroup, "memory.limit_in_bytes", &bytes)?;
             // Without swap accounting there is no such file: then pages of this group are not to be swapped at all.
-            if write(place, "memory.memsw.limit_in_bytes", &bytes).is_err() {
-                write(place, "memory.swappiness", "0")?;
+            if write(cgroup, "memory.memsw.limit_in_bytes", &bytes).is_err() {
+                write(cgroup, "memory.swappiness", "0")?;
             }
             Ok(())
         }
         (Controller::Memory, Version::Two) => {
-            write(place, "memory.max", &bytes)?;
-            if place.directory.join("memory.swap.max").exists() {
-                write(place, "memory.swap.max", "0")?;
+            write(cgroup, "memory.max", &bytes)?;
+            if cgroup.directory.join("memory.swap.max").exists() {
+                write(cgroup, "memory.swap.max", "0")?;
             }
-            write(place, "memory.oom.group", "1")
+            write(cgroup, "memory.oom.group", "1")
         }
         // The box's first process is one of the group.
-        (Controller::Pids, _) => write(place, "pids.max", &(limits.processes + 1).to_string()),
+        (Controller::Pids, _) => write(cgroup, "pids.max", &(limits.processes + 1).to_string()),
         (Controller::Cpu, Version::One) => {
-            write(place, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
-            write(place, "cpu.cfs_quota_us", &quota.to_string())
+            write(cgroup, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+            write(cgroup, "cpu.cfs_quota_us", &quota.to_string())
         }
-        (Controller::Cpu, Version::Two) => write(place, "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
+        (Controller::Cpu, Version::Two) => write(cgroup, "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
     }
 }
 
 /// Whether a group can be made there, limited and entered.
-fn try_out(place: &Place, controller: Controller, label: &str) -> bool {
+fn try_out(cgroup: &CgroupPath, controller: Controller, label: &str) -> bool {
     let parents = {
-        let mut places = Places::default();
-        *places.get_mut(controller) = Some(place.clone());
-        places
+        let mut paths = CgroupPaths::default();
+        *paths.get_mut(controller) = Some(cgroup.clone());
+        paths
     };
     let Ok(group) = Group::create(&parents, &Limits::default(), label) else { return false };
     group.member_files().iter().all(|file| fs::OpenOptions::new().write(true).open(file).is_ok())
@@ -356,13 +356,13 @@ const HOST_GROUP: &str = "plainsight-host";
 
 /// Version 2 gives controllers to the groups below one only if no process is in it ("no internal processes"). A service
 /// with delegation is alone in its group and may step down into one of its own.
-fn prepare(place: &Place) -> bool {
-    if place.version == Version::One {
+fn prepare(cgroup: &CgroupPath) -> bool {
+    if cgroup.version == Version::One {
         return true;
     }
     let wanted = CONTROLLERS.map(Controller::name);
     let enabled = |file| {
-        read(place, file)
+        read(cgroup, file)
             .is_some_and(|text| wanted.iter().any(|name| text.split(' ').any(|word| word == *name)))
     };
     if enabled("cgroup.subtree_control") {
@@ -371,9 +371,10 @@ fn prepare(place: &Place) -> bool {
     if !enabled("cgroup.controllers") {
         return false;
     }
-    let alone = read(place, "cgroup.procs").is_some_and(|text| text.trim() == std::process::id().to_string());
+    let alone =
+        read(cgroup, "cgroup.procs").is_some_and(|text| text.trim() == std::process::id().to_string());
     if alone {
-        let below = Place { version: Version::Two, directory: place.directory.join(HOST_GROUP) };
+        let below = CgroupPath { version: Version::Two, directory: cgroup.directory.join(HOST_GROUP) };
         if fs::create_dir(&below.directory).is_err() && !below.directory.is_dir() {
             return false;
         }
@@ -383,13 +384,13 @@ fn prepare(place: &Place) -> bool {
     }
     let mut any = false;
     for name in wanted {
-        any |= write(place, "cgroup.subtree_control", &format!("+{name}")).is_ok();
+        any |= write(cgroup, "cgroup.subtree_control", &format!("+{name}")).is_ok();
     }
     any
 }
 
 /// Where groups for boxes might be made, best first: below our own, or at the top, where only root may.
-fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec<Place> {
+fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec<CgroupPath> {
     let Some(mut own) = own(mounts, membership, controller.name()) else { return Vec::new() };
     if own.directory.ends_with(HOST_GROUP) {
         own.directory.pop();
@@ -397,14 +398,14 @@ fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec
     let top = mounts
         .iter()
         .find(|mount| own.directory.starts_with(&mount.point))
-        .map(|mount| Place { version: own.version, directory: mount.point.clone() });
+        .map(|mount| CgroupPath { version: own.version, directory: mount.point.clone() });
     let mut candidates = vec![own];
     candidates.extend(top.filter(|top| *top != candidates[0]));
     candidates
 }
 
 /// The directory of a process, by its `/proc/PID/cgroup`, that is in charge of a controller.
-fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<Place> {
+fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<CgroupPath> {
     let mut unified = None;
     for line in membership.lines() {
         // "4:memory:/path", "0::/path" (cgroups(7)).
@@ -416,13 +417,13 @@ fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<Place> {
             let mount = mounts.iter().find(|mount| {
                 mount.version == Version::One && mount.controllers.iter().any(|name| name == controller)
             })?;
-            return Some(Place { version: Version::One, directory: mount.directory(path) });
+            return Some(CgroupPath { version: Version::One, directory: mount.directory(path) });
         }
     }
     let mount = mounts.iter().find(|mount| mount.version == Version::Two)?;
-    let place = Place { version: Version::Two, directory: mount.directory(unified?) };
+    let cgroup = CgroupPath { version: Version::Two, directory: mount.directory(unified?) };
     // Its own file says which controllers it may limit with; the top has the file too.
-    read(&place, "cgroup.controllers")?.split(' ').any(|name| name == controller).then_some(place)
+    read(&cgroup, "cgroup.controllers")?.split(' ').any(|name| name == controller).then_some(cgroup)
 }
 
 /// A mounted cgroup file system.
@@ -463,16 +464,16 @@ fn mounts(mountinfo: &str) -> Vec<Mount> {
         .collect()
 }
 
-fn read(place: &Place, file: &str) -> Option<String> {
-    fs::read_to_string(place.directory.join(file)).ok().map(|text| text.trim().to_owned())
+fn read(cgroup: &CgroupPath, file: &str) -> Option<String> {
+    fs::read_to_string(cgroup.directory.join(file)).ok().map(|text| text.trim().to_owned())
 }
 
-fn number(place: &Place, file: &str) -> Option<u64> {
-    read(place, file)?.parse().ok()
+fn number(cgroup: &CgroupPath, file: &str) -> Option<u64> {
+    read(cgroup, file)?.parse().ok()
 }
 
-fn write(place: &Place, file: &str, value: &str) -> io::Result<()> {
-    let path = place.directory.join(file);
+fn write(cgroup: &CgroupPath, file: &str, value: &str) -> io::Result<()> {
+    let path = cgroup.directory.join(file);
     // Never creates: what is no file of the kernel's is no limit.
     fs::OpenOptions::new()
         .write(true)
@@ -501,14 +502,15 @@ mod tests {
         let mounts = mounts(MOUNTINFO);
         assert_eq!(mounts.len(), 3);
         let membership = "4:memory:/user/me\n3:cpu,cpuacct:/docker/abc/x\n0::/user.slice\n";
-        let directory =
-            |controller: Controller| own(&mounts, membership, controller.name()).map(|place| place.directory);
+        let directory = |controller: Controller| {
+            own(&mounts, membership, controller.name()).map(|cgroup| cgroup.directory)
+        };
         assert_eq!(directory(Controller::Memory), Some("/sys/fs/cgroup/memory/user/me".into()));
         assert_eq!(directory(Controller::Cpu), Some("/sys/fs/cgroup/cpu,cpuacct/x".into()));
         assert_eq!(directory(Controller::Pids), None);
         let candidates: Vec<_> = candidates(&mounts, membership, Controller::Memory)
             .into_iter()
-            .map(|place| place.directory)
+            .map(|cgroup| cgroup.directory)
             .collect();
         assert_eq!(
             candidates,
@@ -520,46 +522,46 @@ mod tests {
     #[test]
     fn limits_of_version_two() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { version: Version::Two, directory: folder.path().into() };
-        let places = Places {
-            memory: Some(place.clone()),
-            pids: Some(place.clone()),
-            cpu: Some(place.clone()),
+        let cgroup = CgroupPath { version: Version::Two, directory: folder.path().into() };
+        let paths = CgroupPaths {
+            memory: Some(cgroup.clone()),
+            pids: Some(cgroup.clone()),
+            cpu: Some(cgroup.clone()),
             cpu_time: None,
         };
         let files = ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max"];
         let limits = Limits { cpus: 1.5, ..Limits::default() };
         for controller in CONTROLLERS {
-            assert!(set(&place, controller, &limits).is_err(), "there is no file yet");
+            assert!(set(&cgroup, controller, &limits).is_err(), "there is no file yet");
         }
         for file in files {
             fs::write(folder.path().join(file), "").unwrap();
         }
         for controller in CONTROLLERS {
-            set(&place, controller, &limits).unwrap();
+            set(&cgroup, controller, &limits).unwrap();
         }
-        let values: Vec<_> = places.in_force().into_iter().map(|entry| (entry.name, entry.value)).collect();
+        let values: Vec<_> = paths.in_force().into_iter().map(|entry| (entry.name, entry.value)).collect();
         let expected =
             [("memory_bytes", "1073741824"), ("swap_bytes", "0"), ("processes", "65"), ("cpus", "1.5")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(values, expected);
-        assert_eq!(read(&place, "memory.oom.group").unwrap(), "1");
+        assert_eq!(read(&cgroup, "memory.oom.group").unwrap(), "1");
         fs::write(folder.path().join("memory.events"), "low 0\noom 2\noom_kill 3\noom_group_kill 1\n")
             .unwrap();
         fs::write(folder.path().join("memory.peak"), "4096\n").unwrap();
-        assert_eq!((places.oom_kills(), places.peak_bytes()), (3, Some(4096)));
+        assert_eq!((paths.oom_kills(), paths.peak_bytes()), (3, Some(4096)));
     }
 
     /// Version 2 steps aside only when it is alone in its group.
     #[test]
     fn a_group_with_others_in_it_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { version: Version::Two, directory: folder.path().into() };
-        assert!(!prepare(&place));
+        let cgroup = CgroupPath { version: Version::Two, directory: folder.path().into() };
+        assert!(!prepare(&cgroup));
         fs::write(folder.path().join("cgroup.controllers"), "cpu memory pids\n").unwrap();
         fs::write(folder.path().join("cgroup.procs"), "1\n2\n").unwrap();
-        assert!(!prepare(&place));
+        assert!(!prepare(&cgroup));
         fs::write(folder.path().join("cgroup.subtree_control"), "memory pids\n").unwrap();
-        assert!(prepare(&place));
+        assert!(prepare(&cgroup));
     }
 }

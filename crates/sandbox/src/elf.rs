@@ -99,13 +99,13 @@ pub fn libraries_of(program: &Path) -> io::Result<Vec<PathBuf>> {
         Command::new(&interpreter).arg("--list").arg(program).stdin(Stdio::null()).env_clear().output()?;
     let listed = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() || listed.contains("not found") {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         return Err(io::Error::other(format!(
             "{} --list {} found not all libraries: {}{}",
             interpreter.display(),
             program.display(),
             listed.trim(),
-            said.trim()
+            stderr.trim()
         )));
     }
     let mut files: BTreeSet<PathBuf> = listed.lines().filter_map(listed_file).map(PathBuf::from).collect();

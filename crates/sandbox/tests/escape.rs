@@ -9,7 +9,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Way, escapist, job, run, said};
+use common::{Way, escapist, job, run, stdout};
 use sandbox::{Exit, Job, Limits, Outcome, Sandbox};
 
 /// Each test against each backend.
@@ -61,7 +61,7 @@ fn against<F: Future<Output = ()>>(way: Way, test: impl FnOnce(Arc<dyn Sandbox>,
 
 /// `NAME ok …` and `NAME errno N` by name.
 fn attempts(outcome: &Outcome) -> BTreeMap<String, Result<String, i32>> {
-    said(outcome)
+    stdout(outcome)
         .lines()
         .filter_map(|line| {
             if let Some((name, errno)) = line.rsplit_once(" errno ") {
@@ -96,7 +96,7 @@ async fn input_output_and_status_come_back(sandbox: Arc<dyn Sandbox>, _: Way) {
     // Arguments arrive as they are, whatever a shell would make of them.
     let odd = ["state", "$(id)", "a b", "", "'\"\\", "*"];
     let outcome = run(&sandbox, job(&odd)).await;
-    assert!(said(&outcome).contains(r#""$(id)", "a b", "", "'\"\\", "*"]"#), "{}", said(&outcome));
+    assert!(stdout(&outcome).contains(r#""$(id)", "a b", "", "'\"\\", "*"]"#), "{}", stdout(&outcome));
     let aborted = run(&sandbox, job(&["abort"])).await;
     assert!(matches!(aborted.exit, Exit::Signal(4..=11)), "{:?}", aborted.exit);
 }
@@ -105,7 +105,7 @@ async fn nothing_of_the_host_is_seen(sandbox: Arc<dyn Sandbox>, way: Way) {
     let mut job = job(&["state"]);
     job.command.environment = vec![("GIVEN".into(), "value".into())];
     let outcome = run(&sandbox, job).await;
-    let text = said(&outcome);
+    let text = stdout(&outcome);
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
     assert!(text.contains("folder /tmp\n"), "{text}");
     let variables: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("variable ")).collect();
@@ -178,15 +178,15 @@ async fn nothing_leaves_by_the_network(sandbox: Arc<dyn Sandbox>, _: Way) {
     for name in ["raw", "raw6", "packet", "vsock"] {
         assert_eq!(attempts[name], Err(1), "{name}");
     }
-    assert!(said(&outcome).contains("name failed"), "{}", said(&outcome));
-    assert!(said(&outcome).contains("interfaces lo\n"), "{}", said(&outcome));
+    assert!(stdout(&outcome).contains("name failed"), "{}", stdout(&outcome));
+    assert!(stdout(&outcome).contains("interfaces lo\n"), "{}", stdout(&outcome));
     assert!(listener.accept().is_err(), "somebody came");
     assert!(udp.recv(&mut [0; 16]).is_err(), "something came");
 }
 
 async fn a_fork_bomb_is_bounded(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, limited(&["fork-count"], |limits| limits.processes = 12)).await;
-    let text = said(&outcome);
+    let text = stdout(&outcome);
     assert!(text.contains("processes 12\n") && text.contains("more errno 11\n"), "{text}");
     let started = Instant::now();
     let outcome =
@@ -217,7 +217,7 @@ const OVERSHOOT: u64 = 128 << 20;
 async fn memory_is_bounded(sandbox: &Arc<dyn Sandbox>, kind: &str, memory_bytes: u64) {
     let outcome = run(sandbox, limited(&["memory", kind], |limits| limits.memory_bytes = memory_bytes)).await;
     assert_eq!(outcome.exit, Exit::OutOfMemory, "{outcome:?}");
-    assert!(said(&outcome).starts_with("filling\n"));
+    assert!(stdout(&outcome).starts_with("filling\n"));
     let peak = outcome.peak_memory_bytes.expect("a peak");
     assert!(peak <= memory_bytes + OVERSHOOT, "{} MiB", peak >> 20);
     assert!(peak >= memory_bytes / 2, "{} MiB", peak >> 20);
@@ -227,7 +227,7 @@ async fn the_disk_cannot_be_filled(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome =
         run(&sandbox, limited(&["memory", "scratch"], |limits| limits.scratch_bytes = 8 << 20)).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
-    let text = said(&outcome);
+    let text = stdout(&outcome);
     let number = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap()
     };
@@ -317,12 +317,12 @@ async fn signals_stay_inside(sandbox: Arc<dyn Sandbox>, way: Way) {
     for pid in [&victim_pid, &own_pid] {
         assert_eq!(attempts[&format!("kill {pid}")], Err(3), "there is no such process in the box");
     }
-    assert!(said(&outcome).ends_with("alive\n"), "{outcome:?}");
+    assert!(stdout(&outcome).ends_with("alive\n"), "{outcome:?}");
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
     assert!(victim.try_wait().unwrap().is_none(), "it was killed");
     victim.kill().unwrap();
     victim.wait().unwrap();
-    let seen = said(&run(&sandbox, job(&["processes"])).await);
+    let seen = stdout(&run(&sandbox, job(&["processes"])).await);
     assert_eq!(seen, if way == Way::Docker { "processes [1]\n" } else { "processes [1, 2]\n" });
 }
 
@@ -365,7 +365,7 @@ async fn rights_cannot_be_had_back(sandbox: Arc<dyn Sandbox>, _: Way) {
 async fn the_wall_clock_ends_it(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, limited(&["sleep"], |limits| limits.wall = Duration::from_millis(300))).await;
     assert_eq!(outcome.exit, Exit::TimedOut);
-    assert_eq!(said(&outcome), "sleeping\n", "what it said before is kept");
+    assert_eq!(stdout(&outcome), "sleeping\n", "what it stdout before is kept");
     assert!(
         outcome.duration >= Duration::from_millis(300) && outcome.duration < Duration::from_secs(15),
         "{outcome:?}"
@@ -385,7 +385,7 @@ async fn who_is_left_behind_dies(sandbox: Arc<dyn Sandbox>, _: Way) {
     let started = Instant::now();
     let outcome = run(&sandbox, job(&["leave"])).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
-    assert!(said(&outcome).contains("left\n"));
+    assert!(stdout(&outcome).contains("left\n"));
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 

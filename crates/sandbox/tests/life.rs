@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{TOKEN, Way, job, processes_with, said, sleep};
+use common::{TOKEN, Way, job, processes_with, sleep, stdout};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::{Backend, Exit, Job, Limits};
@@ -201,7 +201,7 @@ async fn many_at_once_do_not_meet(way: Way) {
                     .await
                     .unwrap();
                 assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
-                assert_eq!(said(&outcome), format!("found 0\n{text}"));
+                assert_eq!(stdout(&outcome), format!("found 0\n{text}"));
             });
             started += 1;
         }

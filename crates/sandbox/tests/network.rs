@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Way, job, options, run, said};
+use common::{Way, job, options, run, stdout};
 use sandbox::docker::Docker;
 use sandbox::namespace::Namespace;
 use sandbox::{Exit, Sandbox};
@@ -45,11 +45,11 @@ async fn joins() {
         let opened = Namespace::open_with_network(options(way, "test"), path.clone().into()).await.unwrap();
         let given: Arc<dyn Sandbox> = Arc::new(opened);
         let outcome = run(&given, job(&["namespace", "net"])).await;
-        assert_eq!(said(&outcome), format!("{ours}\n"));
+        assert_eq!(stdout(&outcome), format!("{ours}\n"));
         let told = outcome.in_force.iter().find(|entry| entry.name == "network").unwrap();
         assert_eq!(told.mechanism, "network namespace that was given");
         let cut_off: Arc<dyn Sandbox> = Arc::new(Namespace::open(options(way, "test")).await.unwrap());
-        assert_ne!(said(&run(&cut_off, job(&["namespace", "net"])).await), format!("{ours}\n"));
+        assert_ne!(stdout(&run(&cut_off, job(&["namespace", "net"])).await), format!("{ours}\n"));
         // In namespaces of its own this process has no network either.
         if std::env::var_os(INSIDE).is_none() {
             reaches(&given, "127.0.0.1").await;
@@ -119,7 +119,7 @@ async fn reaches(sandbox: &Arc<dyn Sandbox>, address: &str) {
     });
     let outcome = run(sandbox, job(&["network", "tcp", &target])).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
-    assert!(said(&outcome).contains(&format!("tcp {target} ok")), "{}", said(&outcome));
+    assert!(stdout(&outcome).contains(&format!("tcp {target} ok")), "{}", stdout(&outcome));
     heard.join().unwrap();
 }
 

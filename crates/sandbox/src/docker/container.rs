@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::guard::{self, GUARD_LABEL, LABEL, OWNER_LABEL};
 use super::profile::profile;
 use super::{status, words};
-use crate::cgroup::Places;
+use crate::cgroup::CgroupPaths;
 use crate::output::Allowance;
 use crate::owner::Owner;
 use crate::{Error, Exit, InForce, Job, Outcome};
@@ -197,10 +197,10 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
     let deadline = tokio::time::sleep(limits.wall);
     tokio::pin!(deadline);
     // Before it gets its input, so that a program that waits for one cannot be gone already.
-    let (places, in_force) = read_back(engine, plan).await?;
+    let (cgroups, in_force) = read_back(engine, plan).await?;
 
     let allowance = Allowance::new(limits.output_bytes);
-    let (mut said, mut complained) = (Vec::new(), Vec::new());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut costs = Costs::default();
     let mut looks = tokio::time::interval(LOOK);
     let mut killed = None;
@@ -220,8 +220,8 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
                 piece = output.next() => {
                     let Some(Ok(piece)) = piece else { break };
                     let (kept, bytes) = match piece {
-                        LogOutput::StdErr { message } => (&mut complained, message),
-                        LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => (&mut said, message),
+                        LogOutput::StdErr { message } => (&mut stderr, message),
+                        LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => (&mut stdout, message),
                     };
                     let granted = allowance.take(bytes.len());
                     kept.extend_from_slice(&bytes[..granted]);
@@ -231,7 +231,7 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
                     }
                 }
                 _ = looks.tick() => {
-                    costs.look(&places);
+                    costs.look(&cgroups);
                     // The kernel kills one process. The box is what has reached its limit, and goes as a whole.
                     if costs.oom_kills > 0 {
                         killed = Some(Exit::OutOfMemory);
@@ -255,7 +255,7 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
         }
     }
     // The streams close with the last process, a moment before the engine takes the cgroup away.
-    costs.look(&places);
+    costs.look(&cgroups);
     // What still waits to be read would keep the engine from ending a container that is killed.
     drop((output, input));
     let mut out_of_memory = costs.oom_kills > 0;
@@ -292,8 +292,8 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
         None => Exit::Code(status),
     };
     Ok(Outcome {
-        stdout: said,
-        stderr: complained,
+        stdout,
+        stderr,
         truncated: exit == Exit::TooMuchOutput,
         exit,
         peak_memory_bytes: costs.peak_bytes,
@@ -312,10 +312,10 @@ struct Costs {
 }
 
 impl Costs {
-    fn look(&mut self, places: &Places) {
-        self.peak_bytes = self.peak_bytes.max(places.peak_bytes());
-        self.cpu = self.cpu.max(places.cpu_time());
-        self.oom_kills = self.oom_kills.max(places.oom_kills());
+    fn look(&mut self, cgroups: &CgroupPaths) {
+        self.peak_bytes = self.peak_bytes.max(cgroups.peak_bytes());
+        self.cpu = self.cpu.max(cgroups.cpu_time());
+        self.oom_kills = self.oom_kills.max(cgroups.oom_kills());
     }
 }
 
@@ -386,7 +386,7 @@ async fn comes_out_of_memory(events: &mut Events) -> bool {
 // --- What is in force ----------------------------------------------------------------------------------------------
 
 /// Asks the kernel of the engine's machine, if that is this one and the box is still there; else the engine.
-async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(Places, Vec<InForce>), Error> {
+async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(CgroupPaths, Vec<InForce>), Error> {
     let inspected = match engine.inspect_container(&plan.name, None::<InspectContainerOptions>).await {
         Ok(inspected) => inspected,
         // It was that short.
@@ -396,10 +396,10 @@ async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(Places, Vec
     let id = inspected.id.clone().unwrap_or_default();
     let pid = inspected.state.as_ref().and_then(|state| state.pid).unwrap_or(0);
     let mut list = Vec::new();
-    let mut places = Places::default();
+    let mut cgroups = CgroupPaths::default();
     if let Some(groups) = groups(pid, &id) {
-        places = Places::of_membership(&groups);
-        list = places.in_force();
+        cgroups = CgroupPaths::of_membership(&groups);
+        list = cgroups.in_force();
         list.extend(of_process(pid));
     }
     // What nobody could read from the kernel is told by the engine: what it was asked for and accepted.
@@ -419,7 +419,7 @@ async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(Places, Vec
         "counted while reading, then SIGKILL to all",
         limits.output_bytes.to_string(),
     ));
-    Ok((places, list))
+    Ok((cgroups, list))
 }
 
 /// The cgroups of a container's process, if it is one of this machine: the engine may run in a virtual machine and count

@@ -21,7 +21,7 @@ use rustix::thread::{
     sched_getaffinity, sched_setaffinity, set_capabilities, set_no_new_privs,
 };
 
-use super::wire::{self, Order, Report};
+use super::protocol::{self, BoxSpec, Report};
 use super::{mounts, seccomp};
 use crate::error::At;
 use crate::{Exit, InForce, Refusal};
@@ -35,12 +35,13 @@ pub(super) fn main() {
     }
     // What needs no order is done before one comes.
     let prepared = prepare();
-    let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&helper), wire::receive_bytes(&helper)) else {
+    let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&helper), protocol::receive_bytes(&helper))
+    else {
         return;
     };
     let report =
-        prepared.and_then(|filters| run(&helper, &filters, &order, &stdin)).unwrap_or_else(Report::Refused);
-    let _ = wire::send(&helper, &report);
+        prepared.and_then(|filters| run(&helper, &filters, &spec, &stdin)).unwrap_or_else(Report::Refused);
+    let _ = protocol::send(&helper, &report);
 }
 
 fn prepare() -> Result<seccomp::Filters, Refusal> {
@@ -53,7 +54,7 @@ fn prepare() -> Result<seccomp::Filters, Refusal> {
 fn run(
     helper: &UnixStream,
     filters: &seccomp::Filters,
-    order: &Order,
+    spec: &BoxSpec,
     stdin: &[u8],
 ) -> Result<Report, Refusal> {
     mounts::mount_proc(Path::new("/tmp"))?;
@@ -61,23 +62,23 @@ fn run(
     // From here on the box's own groups are the root of what it can see of cgroups. Old kernels may lack them.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
     let stdin = sealed(stdin).at("keeping the standard input")?;
-    let pinned = order.pin_to_cpus.map(pin).transpose()?;
+    let pinned = spec.pin_to_cpus.map(pin).transpose()?;
     give_up_rights()?;
-    limit(order)?;
+    limit(spec)?;
     filters.apply()?;
 
-    let mut in_force = read_back(order)?;
+    let mut in_force = read_back(spec)?;
     in_force.extend(pinned);
-    let ready = || wire::send(helper, &Report::Ready(in_force.clone())).at("reporting to the helper");
-    let Some(program) = order.program_inside() else {
+    let ready = || protocol::send(helper, &Report::Ready(in_force.clone())).at("reporting to the helper");
+    let Some(program) = spec.program_inside() else {
         ready()?;
         return Ok(Report::Ended { exit: Exit::Code(0), cpu_ns: 0, peak_memory_bytes: 0 });
     };
     ready()?;
     let started = Command::new(&program)
-        .args(&order.arguments)
+        .args(&spec.arguments)
         .env_clear()
-        .envs(order.environment.iter().map(|(name, value)| (name, value)))
+        .envs(spec.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::from(stdin))
         .spawn();
     let command = match started {
@@ -168,23 +169,23 @@ const OWN_PROCESSES: u64 = 2;
 /// and the box would not be said to be out of memory.
 const DATA_SLACK: u64 = 64 << 20;
 
-fn limit(order: &Order) -> Result<(), Refusal> {
-    let seconds = order.wall_ns.div_ceil(1_000_000_000);
+fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
+    let seconds = spec.wall_ns.div_ceil(1_000_000_000);
     let mut limits = vec![
         (Resource::Core, 0),
         // Nowhere else can files grow. One page more, so that a full folder says so before a signal does.
-        (Resource::Fsize, order.scratch_bytes + 4096),
+        (Resource::Fsize, spec.scratch_bytes + 4096),
         (Resource::Memlock, LOCKED_BYTES),
         (Resource::Msgqueue, 0),
         (Resource::Nofile, OPEN_FILES),
         // Of one process with as many threads as it may have CPUs: a bound behind the timer.
-        (Resource::Cpu, (seconds + 1).saturating_mul(order.pin_to_cpus.unwrap_or(1024))),
+        (Resource::Cpu, (seconds + 1).saturating_mul(spec.pin_to_cpus.unwrap_or(1024))),
     ];
-    if order.watch_memory {
-        limits.push((Resource::Data, order.memory_bytes.saturating_add(DATA_SLACK)));
+    if spec.watch_memory {
+        limits.push((Resource::Data, spec.memory_bytes.saturating_add(DATA_SLACK)));
     }
-    if order.limit_processes {
-        limits.push((Resource::Nproc, order.processes + OWN_PROCESSES));
+    if spec.limit_processes {
+        limits.push((Resource::Nproc, spec.processes + OWN_PROCESSES));
     }
     for (resource, value) in limits {
         // Not more than there was: nobody can raise what is hard.
@@ -196,18 +197,18 @@ fn limit(order: &Order) -> Result<(), Refusal> {
 }
 
 /// What the kernel says of this process. The command inherits all of it.
-fn read_back(order: &Order) -> Result<Vec<InForce>, Refusal> {
+fn read_back(spec: &BoxSpec) -> Result<Vec<InForce>, Refusal> {
     let mut list = Vec::new();
     let hard =
         |resource| getrlimit(resource).maximum.map_or("unlimited".to_owned(), |value| value.to_string());
-    if order.limit_processes {
+    if spec.limit_processes {
         let value =
             getrlimit(Resource::Nproc).maximum.map_or(u64::MAX, |value| value.saturating_sub(OWN_PROCESSES));
         let mechanism =
             format!("RLIMIT_NPROC in the box's user namespace ({OWN_PROCESSES} more are the box's own)");
         list.push(InForce::new("processes", mechanism, value.to_string()));
     }
-    if order.watch_memory {
+    if spec.watch_memory {
         list.push(InForce::new("memory_bytes_per_process", "RLIMIT_DATA", hard(Resource::Data)));
     }
     list.push(InForce::new("file_bytes", "RLIMIT_FSIZE", hard(Resource::Fsize)));
@@ -247,7 +248,7 @@ fn read_back(order: &Order) -> Result<Vec<InForce>, Refusal> {
     let interfaces: Vec<_> =
         devices.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
     let mechanism =
-        if order.has_network { "network namespace that was given" } else { "network namespace of its own" };
+        if spec.has_network { "network namespace that was given" } else { "network namespace of its own" };
     list.push(InForce::new("network", mechanism, format!("interfaces: {}", interfaces.join(", "))));
     Ok(list)
 }

@@ -22,10 +22,10 @@
 mod init;
 mod mounts;
 mod outer;
+mod pool;
+mod protocol;
 mod seccomp;
-mod spares;
 mod watch;
-mod wire;
 
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -37,11 +37,11 @@ use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use crate::cgroup::{self, Controller, Group, Places};
+use crate::cgroup::{self, CgroupPaths, Controller, Group};
 use crate::output::{self, Allowance};
 use crate::{BoxFuture, Error, Exit, Helper, InForce, Job, Limits, Options, Outcome, Sandbox, elf, owner};
-use spares::Spares;
-use wire::{Order, Prelude, Report};
+use pool::Pool;
+use protocol::{BoxSpec, Prelude, Report};
 
 pub(crate) const OUTER_ROLE: &str = "__sandbox-helper";
 pub(crate) const INIT_ROLE: &str = "__sandbox-init";
@@ -51,14 +51,14 @@ pub(crate) const INIT_ROLE: &str = "__sandbox-init";
 pub struct Namespace {
     options: Options,
     helper: PathBuf,
-    places: Places,
+    cgroups: CgroupPaths,
     network: Option<PathBuf>,
-    spares: Spares<Running>,
+    pool: Pool<Running>,
 }
 
 /// Helpers that are started before they are needed. Starting a program is what a box takes longest for; two bridge the time
 /// that the next one takes. Each becomes one box and is never used again; until then it has seen nothing of anybody's.
-const SPARE_HELPERS: usize = 2;
+const POOLED_HELPERS: usize = 2;
 
 /// How much longer than its wall clock a box may take to be made and to be taken apart before something is broken.
 const GRACE: Duration = Duration::from_secs(20);
@@ -95,8 +95,9 @@ impl Namespace {
                 return Err(Error::Unavailable("main does not begin with sandbox::enter_if_asked()".into()));
             }
         };
-        let places = if options.cgroups { Places::usable(&options.label) } else { Places::default() };
-        let this = Self { options, helper, places, network, spares: Spares::new(SPARE_HELPERS) };
+        let cgroups =
+            if options.cgroups { CgroupPaths::usable(&options.label) } else { CgroupPaths::default() };
+        let this = Self { options, helper, cgroups, network, pool: Pool::new(POOLED_HELPERS) };
         this.make(None, &[], Limits { wall: Duration::from_secs(10), ..Limits::default() }).await?;
         Ok(this)
     }
@@ -105,7 +106,7 @@ impl Namespace {
     pub fn cgroup_controllers(&self) -> Vec<&'static str> {
         [(Controller::Memory, "memory"), (Controller::Pids, "pids"), (Controller::Cpu, "cpu")]
             .into_iter()
-            .filter_map(|(controller, name)| self.places.has(controller).then_some(name))
+            .filter_map(|(controller, name)| self.cgroups.has(controller).then_some(name))
             .collect()
     }
 
@@ -143,27 +144,27 @@ impl Namespace {
         limits: Limits,
     ) -> Result<Outcome, Error> {
         let started_at = Instant::now();
-        let order = self.order(command, &limits)?;
-        let group = Group::create(&self.places, &limits, &self.options.label)
+        let spec = self.spec(command, &limits)?;
+        let group = Group::create(&self.cgroups, &limits, &self.options.label)
             .map_err(Error::io("making the box's cgroup"))?;
-        let order = Order { member_files: group.member_files(), ..order };
+        let spec = BoxSpec { member_files: group.member_files(), ..spec };
         let mut running = self.helper()?;
-        let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        let (stdout_pipe, stderr_pipe) = (running.child.stdout.take(), running.child.stderr.take());
+        let (Some(stdout_pipe), Some(stderr_pipe)) = (stdout_pipe, stderr_pipe) else {
             return Err(Error::Broken("the helper has no standard output".into()));
         };
 
         let allowance = Allowance::new(limits.output_bytes);
-        let (mut said, mut complained) = (Vec::new(), Vec::new());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (mut truncated, mut out_of_memory) = (false, false);
         let (in_force, last) = {
             let hang_up = running.line_to_hang_up.take();
-            let out = output::read(stdout, &allowance, &mut said);
-            let err = output::read(stderr, &allowance, &mut complained);
+            let out = output::read(stdout_pipe, &allowance, &mut stdout);
+            let err = output::read(stderr_pipe, &allowance, &mut stderr);
             let talk = async {
-                running.tell(&order, stdin).await?;
+                running.tell(&spec, stdin).await?;
                 // While this box is made. If it fails, the box that would have needed it starts its own, or says why not.
-                let _ = self.spares.fill(|| Running::start(&self.helper, self.network.clone()));
+                let _ = self.pool.fill(|| Running::start(&self.helper, self.network.clone()));
                 running.hear().await
             };
             let deadline = tokio::time::sleep(limits.wall + GRACE);
@@ -187,7 +188,7 @@ impl Namespace {
                     }
                     // Version 1 of cgroups kills one process. The box is what has reached its limit, and goes as a whole.
                     _ = looks.tick(), if !out_of_memory => {
-                        out_of_memory = group.places().oom_kills() > 0;
+                        out_of_memory = group.paths().oom_kills() > 0;
                         if !out_of_memory {
                             continue;
                         }
@@ -218,12 +219,12 @@ impl Namespace {
         };
         let exit = if truncated {
             Exit::TooMuchOutput
-        } else if out_of_memory || group.places().oom_kills() > 0 {
+        } else if out_of_memory || group.paths().oom_kills() > 0 {
             Exit::OutOfMemory
         } else {
             exit
         };
-        let mut all_in_force = group.places().in_force();
+        let mut all_in_force = group.paths().in_force();
         for entry in &mut all_in_force {
             // The box's first process is in the group too.
             if entry.name == "processes"
@@ -239,11 +240,11 @@ impl Namespace {
             "counted while reading, then SIGKILL to all",
             limits.output_bytes.to_string(),
         ));
-        let peak_memory_bytes = group.places().peak_bytes().or((watched > 0).then_some(watched));
+        let peak_memory_bytes = group.paths().peak_bytes().or((watched > 0).then_some(watched));
         drop(group);
         Ok(Outcome {
-            stdout: said,
-            stderr: complained,
+            stdout,
+            stderr,
             truncated,
             exit,
             peak_memory_bytes,
@@ -255,7 +256,7 @@ impl Namespace {
 
     /// A helper that waits for an order, or a new one.
     fn helper(&self) -> Result<Running, Error> {
-        while let Some(mut running) = self.spares.take() {
+        while let Some(mut running) = self.pool.take() {
             // Somebody may have killed it.
             if matches!(running.child.try_wait(), Ok(None)) {
                 return Ok(running);
@@ -265,8 +266,8 @@ impl Namespace {
     }
 
     /// The order for a box, but for its cgroups; refused if a limit has no mechanism here.
-    fn order(&self, command: Option<&crate::Command>, limits: &Limits) -> Result<Order, Error> {
-        let pin_to_cpus = if self.places.has(Controller::Cpu) {
+    fn spec(&self, command: Option<&crate::Command>, limits: &Limits) -> Result<BoxSpec, Error> {
+        let pin_to_cpus = if self.cgroups.has(Controller::Cpu) {
             None
         } else if limits.cpus.fract() == 0.0 {
             // Up to 1024, by the job's own check.
@@ -280,7 +281,7 @@ impl Namespace {
                 ),
             });
         };
-        Ok(Order {
+        Ok(BoxSpec {
             program: command.map(|command| PathBuf::from(&command.program)),
             arguments: command.map_or_else(Vec::new, |command| command.arguments.clone()),
             environment: command.map_or_else(Vec::new, |command| command.environment.clone()),
@@ -291,8 +292,8 @@ impl Namespace {
             // Up to a day, by the job's own check.
             wall_ns: limits.wall.as_nanos() as u64,
             pin_to_cpus,
-            limit_processes: !self.places.has(Controller::Pids),
-            watch_memory: !self.places.has(Controller::Memory),
+            limit_processes: !self.cgroups.has(Controller::Pids),
+            watch_memory: !self.cgroups.has(Controller::Memory),
             member_files: Vec::new(),
             has_network: self.network.is_some(),
         })
@@ -311,7 +312,7 @@ impl Sandbox for Namespace {
     /// Boxes end with their host, whatever ends it; only cgroups can be left, and they are empty.
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>> {
         Box::pin(async {
-            cgroup::reap(&self.places, &self.options.label)
+            cgroup::reap(&self.cgroups, &self.options.label)
                 .map_err(Error::io("removing cgroups that were left"))
         })
     }
@@ -331,7 +332,7 @@ impl Running {
         let step = || Error::io(format!("starting the helper {}", helper.display()));
         let (ours, theirs) = StdUnixStream::pair().map_err(step())?;
         // A few bytes, which the socket takes at once.
-        wire::send(&ours, &Prelude { network }).map_err(step())?;
+        protocol::send(&ours, &Prelude { network }).map_err(step())?;
         ours.set_nonblocking(true).map_err(step())?;
         let line_to_hang_up = Some(ours.try_clone().map_err(step())?);
         let child = Command::new(helper)
@@ -349,17 +350,17 @@ impl Running {
         Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, line_to_hang_up })
     }
 
-    async fn tell(&mut self, order: &Order, stdin: &[u8]) -> Result<(), Error> {
+    async fn tell(&mut self, spec: &BoxSpec, stdin: &[u8]) -> Result<(), Error> {
         let broken = |error| Error::Broken(format!("the helper took no orders: {error}"));
-        wire::post(&mut self.socket, order).await.map_err(broken)?;
-        wire::post_bytes(&mut self.socket, stdin).await.map_err(broken)
+        protocol::send_async(&mut self.socket, spec).await.map_err(broken)?;
+        protocol::send_bytes_async(&mut self.socket, stdin).await.map_err(broken)
     }
 
     /// Listens until the end.
     async fn hear(&mut self) -> Result<(Vec<InForce>, Report), Error> {
         let mut in_force = Vec::new();
         loop {
-            match wire::collect(&mut self.socket).await {
+            match protocol::recv_async(&mut self.socket).await {
                 Ok(Report::Ready(list)) => in_force = list,
                 Ok(report) => return Ok((in_force, report)),
                 Err(error) => return Err(Error::Broken(format!("the helper died: {error}"))),

@@ -22,7 +22,7 @@ use rustix::mount::{
     mount_remount, move_mount, open_tree, unmount,
 };
 
-use super::wire::{Order, PROGRAM_FOLDER};
+use super::protocol::{BoxSpec, PROGRAM_FOLDER};
 use crate::Refusal;
 use crate::error::At;
 
@@ -48,7 +48,7 @@ struct Source {
 impl Sources {
     /// Takes them as whoever the calling process is now: root can take what the user that the box will run as could not even
     /// reach.
-    pub(super) fn take(order: &Order) -> Result<Self, Refusal> {
+    pub(super) fn take(spec: &BoxSpec) -> Result<Self, Refusal> {
         let mut sources = Vec::new();
         let mut take = |path: &Path, target: PathBuf| -> Result<(), Refusal> {
             let metadata = fs::metadata(path).at(&format!("looking at {}", path.display()))?;
@@ -64,7 +64,7 @@ impl Sources {
             take(&path, path.clone())?;
         }
         let mut folders: Vec<&Path> = Vec::new();
-        let mut paths: Vec<&Path> = order.read_only.iter().map(PathBuf::as_path).collect();
+        let mut paths: Vec<&Path> = spec.read_only.iter().map(PathBuf::as_path).collect();
         paths.sort_unstable();
         for path in paths {
             // What is below one that is taken is there already.
@@ -74,7 +74,7 @@ impl Sources {
             take(path, path.to_owned())?;
             folders.push(path);
         }
-        if let (Some(program), Some(inside)) = (&order.program, order.program_inside()) {
+        if let (Some(program), Some(inside)) = (&spec.program, spec.program_inside()) {
             take(program, inside)?;
         }
         Ok(Self(sources))

@@ -22,7 +22,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use super::wire::{self, Order, Prelude, Report};
+use super::protocol::{self, BoxSpec, Prelude, Report};
 use super::{INIT_ROLE, mounts, watch};
 use crate::error::At;
 use crate::{Exit, InForce, Refusal};
@@ -33,13 +33,15 @@ use crate::{Exit, InForce, Refusal};
 pub(super) fn main() {
     close_what_was_inherited();
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
-    let Ok(prelude) = wire::receive::<Prelude>(&host) else { return };
+    let Ok(prelude) = protocol::receive::<Prelude>(&host) else { return };
     // Root has to take what the box will see first, and thus to know what that is.
     let prepared = (!geteuid().is_root()).then(|| join_network(&prelude).and_then(|()| prepare(&prelude)));
-    let (Ok(order), Ok(stdin)) = (wire::receive::<Order>(&host), wire::receive_bytes(&host)) else { return };
-    let report = run(&host, &prelude, prepared, &order, &stdin).unwrap_or_else(Report::Refused);
+    let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&host), protocol::receive_bytes(&host)) else {
+        return;
+    };
+    let report = run(&host, &prelude, prepared, &spec, &stdin).unwrap_or_else(Report::Refused);
     // A host that is gone wants no report.
-    let _ = wire::send(&host, &report);
+    let _ = protocol::send(&host, &report);
 }
 
 /// Descriptors that the host was started with and nobody marked to be closed at `exec` would end up in the box.
@@ -70,27 +72,27 @@ fn run(
     host: &UnixStream,
     prelude: &Prelude,
     prepared: Option<Result<Prepared, Refusal>>,
-    order: &Order,
+    spec: &BoxSpec,
     stdin: &[u8],
 ) -> Result<Report, Refusal> {
-    let members = open_member_files(order)?;
+    let members = open_member_files(spec)?;
     let (prepared, sources) = match prepared {
-        Some(prepared) => (prepared?, mounts::Sources::take(order)?),
+        Some(prepared) => (prepared?, mounts::Sources::take(spec)?),
         None => {
             // Root of somebody's user namespace has no say about mounts yet, only in namespaces of its own.
-            let early = match mounts::Sources::take(order) {
+            let early = match mounts::Sources::take(spec) {
                 Err(refusal) if refusal.errno == Some(libc::EPERM) => None,
                 taken => Some(taken?),
             };
             join_network(prelude)?;
-            become_nobody_in_particular(order)?;
+            become_nobody_in_particular(spec)?;
             let prepared = prepare(prelude)?;
-            (prepared, early.map_or_else(|| mounts::Sources::take(order), Ok)?)
+            (prepared, early.map_or_else(|| mounts::Sources::take(spec), Ok)?)
         }
     };
     let Prepared { mut init, socket } = prepared;
-    mounts::build(sources, order.scratch_bytes)?;
-    let outcome = supervise(host, &socket, &mut init, order, stdin, &members);
+    mounts::build(sources, spec.scratch_bytes)?;
+    let outcome = supervise(host, &socket, &mut init, spec, stdin, &members);
     // Killing what has ended is no harm. Waiting returns when all others of the box are dead too.
     let _ = init.kill();
     let status = init.wait().at("waiting for the box's first process")?;
@@ -113,9 +115,9 @@ fn run(
 // --- Namespaces ----------------------------------------------------------------------------------------------------
 
 /// They may belong to root; who opened them decides about writing.
-fn open_member_files(order: &Order) -> Result<Vec<File>, Refusal> {
+fn open_member_files(spec: &BoxSpec) -> Result<Vec<File>, Refusal> {
     let open = |path| OpenOptions::new().write(true).open(path).at("opening the box's cgroup");
-    order.member_files.iter().map(open).collect()
+    spec.member_files.iter().map(open).collect()
 }
 
 fn join_network(prelude: &Prelude) -> Result<(), Refusal> {
@@ -133,7 +135,7 @@ const NOBODY: u32 = 65_534;
 
 /// Root gives up being root before anything else: the box shall not run as somebody who owns files of the host, and the
 /// kernel counts no processes of root's.
-fn become_nobody_in_particular(order: &Order) -> Result<(), Refusal> {
+fn become_nobody_in_particular(spec: &BoxSpec) -> Result<(), Refusal> {
     // A box of its own number, so that not even the host's view mixes two.
     let own = FIRST_USER + (std::process::id() & 0xffff);
     for id in [own, NOBODY] {
@@ -153,7 +155,7 @@ fn become_nobody_in_particular(order: &Order) -> Result<(), Refusal> {
         let mut fields = line.split_ascii_whitespace();
         fields.next() == Some("0") && fields.next() == Some("0")
     });
-    if is_real_root && order.limit_processes {
+    if is_real_root && spec.limit_processes {
         return Err(Refusal {
             step: "becoming an ordinary user".into(),
             errno: None,
@@ -237,7 +239,7 @@ fn supervise(
     host: &UnixStream,
     box_end: &UnixStream,
     init: &mut Child,
-    order: &Order,
+    spec: &BoxSpec,
     stdin: &[u8],
     members: &[File],
 ) -> Result<(Option<Report>, u64), Refusal> {
@@ -245,9 +247,9 @@ fn supervise(
         file.write_all(init.id().to_string().as_bytes()).at("entering the box's cgroup")?;
     }
     // If it is dead already, what it said last is still to be read.
-    let _ = wire::send(box_end, order).and_then(|()| wire::send_bytes(box_end, stdin));
+    let _ = protocol::send(box_end, spec).and_then(|()| protocol::send_bytes(box_end, stdin));
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC).at("making a timer")?;
-    let mut watch = Watch::new(order);
+    let mut watch = Watch::new(spec);
     loop {
         let mut events = [
             PollFd::new(host, PollFlags::IN),
@@ -262,14 +264,14 @@ fn supervise(
         let [from_host, from_box, from_timer] = events.map(|event| !event.revents().is_empty());
         let peak = watch.as_ref().map_or(0, |watch| watch.peak);
         if from_box {
-            match wire::receive(box_end) {
+            match protocol::receive(box_end) {
                 Ok(Report::Ready(mut in_force)) => {
-                    in_force.push(start_timer(&timer, order.wall_ns)?);
+                    in_force.push(start_timer(&timer, spec.wall_ns)?);
                     if let Some(watch) = &mut watch {
                         watch.started = true;
                         in_force.push(watch.in_force());
                     }
-                    if wire::send(host, &Report::Ready(in_force)).is_err() {
+                    if protocol::send(host, &Report::Ready(in_force)).is_err() {
                         return Ok((None, peak));
                     }
                 }
@@ -317,10 +319,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(order: &Order) -> Option<Self> {
-        let first = watch::next_look(0, order.memory_bytes);
-        order.watch_memory.then(|| Self {
-            limit: order.memory_bytes,
+    fn new(spec: &BoxSpec) -> Option<Self> {
+        let first = watch::next_look(0, spec.memory_bytes);
+        spec.watch_memory.then(|| Self {
+            limit: spec.memory_bytes,
             peak: 0,
             started: false,
             due: Instant::now() + first,

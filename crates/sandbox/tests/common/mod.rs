@@ -81,7 +81,7 @@ pub(crate) fn job(words: &[&str]) -> Job {
 }
 
 /// What it said, as text.
-pub(crate) fn said(outcome: &Outcome) -> String {
+pub(crate) fn stdout(outcome: &Outcome) -> String {
     String::from_utf8_lossy(&outcome.stdout).into_owned()
 }
 

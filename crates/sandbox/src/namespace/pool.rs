@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// At most so many things in wait, however many threads take and make them.
 #[derive(Debug)]
-pub(super) struct Spares<T> {
+pub(super) struct Pool<T> {
     most: usize,
     inner: Mutex<Inner<T>>,
 }
@@ -16,7 +16,7 @@ struct Inner<T> {
     on_the_way: usize,
 }
 
-impl<T> Spares<T> {
+impl<T> Pool<T> {
     pub(super) fn new(most: usize) -> Self {
         Self { most, inner: Mutex::new(Inner { waiting: Vec::new(), on_the_way: 0 }) }
     }
@@ -56,26 +56,25 @@ mod tests {
 
     #[test]
     fn what_is_on_its_way_counts_as_there() {
-        let spares = Spares::new(2);
+        let pool = Pool::new(2);
         let mut made = 0;
-        spares
-            .fill(|| {
-                made += 1;
-                // Somebody else comes while this one is being made: one more is missing, not two.
-                spares.fill(|| Ok::<_, Infallible>("theirs"))?;
-                Ok::<_, Infallible>("ours")
-            })
-            .unwrap();
+        pool.fill(|| {
+            made += 1;
+            // Somebody else comes while this one is being made: one more is missing, not two.
+            pool.fill(|| Ok::<_, Infallible>("theirs"))?;
+            Ok::<_, Infallible>("ours")
+        })
+        .unwrap();
         assert_eq!(made, 1);
-        let taken: Vec<_> = std::iter::from_fn(|| spares.take()).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
         assert_eq!(taken, ["ours", "theirs"]);
     }
 
     #[test]
     fn a_failure_leaves_room_for_the_next_try() {
-        let spares = Spares::new(1);
-        assert_eq!(spares.fill(|| Err::<u8, _>("no")), Err("no"));
-        assert_eq!(spares.fill(|| Ok::<_, &str>(1)), Ok(()));
-        assert_eq!((spares.take(), spares.take()), (Some(1), None));
+        let pool = Pool::new(1);
+        assert_eq!(pool.fill(|| Err::<u8, _>("no")), Err("no"));
+        assert_eq!(pool.fill(|| Ok::<_, &str>(1)), Ok(()));
+        assert_eq!((pool.take(), pool.take()), (Some(1), None));
     }
 }

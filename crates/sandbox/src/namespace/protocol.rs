@@ -22,7 +22,7 @@ pub(super) struct Prelude {
 
 /// Host to helper, helper to first process: how the box shall be. The standard input follows in a frame of its own.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Order {
+pub(super) struct BoxSpec {
     /// The program on the host; `None` for a box that is only to be tried out.
     pub(super) program: Option<PathBuf>,
     pub(super) arguments: Vec<String>,
@@ -44,7 +44,7 @@ pub(super) struct Order {
     pub(super) has_network: bool,
 }
 
-impl Order {
+impl BoxSpec {
     /// Where the program is in the box.
     pub(super) fn program_inside(&self) -> Option<PathBuf> {
         Some(PathBuf::from(PROGRAM_FOLDER).join(self.program.as_ref()?.file_name()?))
@@ -88,16 +88,16 @@ pub(super) fn receive_bytes(mut stream: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub(super) async fn post<T: Serialize>(stream: impl AsyncWrite + Unpin, message: &T) -> io::Result<()> {
-    post_bytes(stream, &serde_json::to_vec(message)?).await
+pub(super) async fn send_async<T: Serialize>(stream: impl AsyncWrite + Unpin, message: &T) -> io::Result<()> {
+    send_bytes_async(stream, &serde_json::to_vec(message)?).await
 }
 
-pub(super) async fn post_bytes(mut stream: impl AsyncWrite + Unpin, bytes: &[u8]) -> io::Result<()> {
+pub(super) async fn send_bytes_async(mut stream: impl AsyncWrite + Unpin, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(&length(bytes)?).await?;
     stream.write_all(bytes).await
 }
 
-pub(super) async fn collect<T: DeserializeOwned>(mut stream: impl AsyncRead + Unpin) -> io::Result<T> {
+pub(super) async fn recv_async<T: DeserializeOwned>(mut stream: impl AsyncRead + Unpin) -> io::Result<T> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
     let mut bytes = vec![0; checked(length)?];
