@@ -14,8 +14,11 @@
 //! Docker adds `PATH` and `HOSTNAME` to an environment, and what an image defines.
 
 mod container;
+mod events;
 mod guard;
 mod image;
+mod in_force;
+mod plan;
 mod profile;
 
 use std::path::PathBuf;
@@ -26,7 +29,7 @@ use bollard::models::SystemInfo;
 use tokio::process::{Child, Command};
 
 use crate::{BoxFuture, Error, Helper, Job, Limits, Options, Outcome, Sandbox, owner};
-use container::Network;
+use plan::{Network, Plan};
 
 pub(crate) const GUARD_ROLE: &str = "__sandbox-guard";
 pub(crate) use guard::become_guard;
@@ -96,7 +99,7 @@ impl Docker {
         };
         container::run(
             &self.engine,
-            container::Plan {
+            Plan {
                 name: owner::box_name(&self.options.label),
                 label: self.options.label.clone(),
                 guard: self.guard_name.clone(),

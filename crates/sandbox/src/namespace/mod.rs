@@ -19,6 +19,7 @@
 //! `RLIMIT_NPROC`, which counts per user namespace; CPUs by affinity, so only whole ones; memory by watching (see `watch.rs`)
 //! with `RLIMIT_DATA` behind it for each process. Which it was stands in [`crate::Outcome::in_force`].
 
+mod helper;
 mod init;
 mod mounts;
 mod outer;
@@ -27,21 +28,15 @@ mod protocol;
 mod seccomp;
 mod watch;
 
-use std::net::Shutdown;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
 
 use crate::cgroup::{self, CgroupPaths, Controller, Group};
 use crate::output::{self, Allowance};
 use crate::{BoxFuture, Error, Exit, Helper, InForce, Job, Limits, Options, Outcome, Sandbox, elf, owner};
+use helper::RunningHelper;
 use pool::Pool;
-use protocol::{BoxSpec, Prelude, Report};
+use protocol::{BoxSpec, Report};
 
 pub(crate) const OUTER_ROLE: &str = "__sandbox-helper";
 pub(crate) const INIT_ROLE: &str = "__sandbox-init";
@@ -53,18 +48,18 @@ pub struct Namespace {
     helper: PathBuf,
     cgroups: CgroupPaths,
     network: Option<PathBuf>,
-    pool: Pool<Running>,
+    pool: Pool<RunningHelper>,
 }
 
-/// Helpers that are started before they are needed. Starting a program is what a box takes longest for; two bridge the time
-/// that the next one takes. Each becomes one box and is never used again; until then it has seen nothing of anybody's.
+/// Helpers that are started before they are needed: starting a program is the longest part of making a box, and two bridge
+/// the time until the next one is ready. Each becomes one box and is never used again; until then it has no user's data.
 const POOLED_HELPERS: usize = 2;
 
-/// How much longer than its wall clock a box may take to be made and to be taken apart before something is broken.
+/// How much longer than its wall clock a box may take to be made and to be taken apart. Only a defect takes longer.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How often a box's memory cgroup is asked whether the kernel had to kill somebody.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often the host reads from a box's memory cgroup whether the kernel has killed a process.
+const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Namespace {
     /// Opens the backend and makes one box that runs nothing, to see that it works here.
@@ -137,6 +132,7 @@ impl Namespace {
         Ok(())
     }
 
+    /// Makes a box, runs the command in it (or nothing, to try it out), and takes it apart.
     async fn make(
         &self,
         command: Option<&crate::Command>,
@@ -148,34 +144,64 @@ impl Namespace {
         let group = Group::create(&self.cgroups, &limits, &self.options.label)
             .map_err(Error::io("making the box's cgroup"))?;
         let spec = BoxSpec { member_files: group.member_files(), ..spec };
-        let mut running = self.helper()?;
-        let (stdout_pipe, stderr_pipe) = (running.child.stdout.take(), running.child.stderr.take());
-        let (Some(stdout_pipe), Some(stderr_pipe)) = (stdout_pipe, stderr_pipe) else {
-            return Err(Error::Broken("the helper has no standard output".into()));
+        let mut helper = self.helper()?;
+        let life = self.attend(&mut helper, &spec, stdin, &limits, &group).await?;
+        helper.has_ended().await?;
+        let (exit, cpu_time, watched_bytes) = ending(life.report, command)?;
+        let exit = if life.too_much_output {
+            Exit::TooMuchOutput
+        } else if life.out_of_memory || group.paths().oom_kills() > 0 {
+            Exit::OutOfMemory
+        } else {
+            exit
         };
+        let peak_memory_bytes = group.paths().peak_bytes().or((watched_bytes > 0).then_some(watched_bytes));
+        let in_force = all_in_force(&group, life.in_force, &limits);
+        drop(group);
+        Ok(Outcome {
+            stdout: life.stdout,
+            stderr: life.stderr,
+            truncated: life.too_much_output,
+            exit,
+            peak_memory_bytes,
+            cpu_time: Some(cpu_time),
+            duration: started_at.elapsed(),
+            in_force,
+        })
+    }
 
+    /// Gives the helper its box, reads what the box writes, and enforces the limits that only the host sees, until the helper
+    /// has reported the end and the streams are closed.
+    async fn attend(
+        &self,
+        helper: &mut RunningHelper,
+        spec: &BoxSpec,
+        stdin: &[u8],
+        limits: &Limits,
+        group: &Group,
+    ) -> Result<Life, Error> {
+        let (stdout_pipe, stderr_pipe, hang_up) = helper.take_streams()?;
         let allowance = Allowance::new(limits.output_bytes);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let (mut truncated, mut out_of_memory) = (false, false);
-        let (in_force, last) = {
-            let hang_up = running.line_to_hang_up.take();
+        let (mut too_much_output, mut out_of_memory) = (false, false);
+        let (in_force, report) = {
             let out = output::read(stdout_pipe, &allowance, &mut stdout);
             let err = output::read(stderr_pipe, &allowance, &mut stderr);
-            let talk = async {
-                running.tell(&spec, stdin).await?;
-                // While this box is made. If it fails, the box that would have needed it starts its own, or says why not.
-                let _ = self.pool.fill(|| Running::start(&self.helper, self.network.clone()));
-                running.hear().await
+            let exchange = async {
+                helper.send(spec, stdin).await?;
+                // While this box is being made. If it fails, the box that needs the next helper starts one, or reports why not.
+                let _ = self.pool.fill(|| self.start_helper());
+                helper.receive_reports().await
             };
             let deadline = tokio::time::sleep(limits.wall + GRACE);
-            let mut looks = tokio::time::interval(LOOK);
-            tokio::pin!(out, err, talk, deadline);
+            let mut memory_checks = tokio::time::interval(MEMORY_CHECK_INTERVAL);
+            tokio::pin!(out, err, exchange, deadline);
             let (mut out_open, mut err_open, mut last) = (true, true, None);
-            // The helper reports, then it ends, and with it the last that holds the other ends of the pipes.
-            while last.is_none() || ((out_open || err_open) && !truncated) {
-                let too_much = tokio::select! {
-                    told = &mut talk, if last.is_none() => {
-                        last = Some(told?);
+            // The helper reports and ends; it holds the other ends of the pipes last.
+            while last.is_none() || ((out_open || err_open) && !too_much_output) {
+                let over_output = tokio::select! {
+                    reports = &mut exchange, if last.is_none() => {
+                        last = Some(reports?);
                         continue;
                     }
                     end = &mut out, if out_open => {
@@ -186,8 +212,8 @@ impl Namespace {
                         err_open = false;
                         end == output::End::TooMuch
                     }
-                    // Version 1 of cgroups kills one process. The box is what has reached its limit, and goes as a whole.
-                    _ = looks.tick(), if !out_of_memory => {
+                    // Version 1 of cgroups kills one process. The limit is the whole box's, so the whole box ends.
+                    _ = memory_checks.tick(), if !out_of_memory => {
                         out_of_memory = group.paths().oom_kills() > 0;
                         if !out_of_memory {
                             continue;
@@ -196,76 +222,31 @@ impl Namespace {
                     }
                     () = &mut deadline => return Err(Error::Broken("it did not end when it should have".into())),
                 };
-                truncated |= too_much;
-                // The helper ends the box and reports; for that, its own direction stays open.
-                if let Some(line) = hang_up.as_ref().filter(|_| too_much || out_of_memory) {
-                    line.shutdown(Shutdown::Write).map_err(Error::io("hanging up on the helper"))?;
+                too_much_output |= over_output;
+                if over_output || out_of_memory {
+                    hang_up.hang_up()?;
                 }
             }
             last.ok_or_else(|| Error::Broken("it ended without a report".into()))?
         };
-        running.child.wait().await.map_err(Error::io("waiting for the helper"))?;
-
-        let (exit, cpu_ns, watched) = match last {
-            Report::Ended { exit, cpu_ns, peak_memory_bytes } => (exit, cpu_ns, peak_memory_bytes),
-            Report::CannotStart(reason) => {
-                return Err(Error::CannotStart {
-                    program: command.map_or_else(String::new, |command| command.program.clone()),
-                    reason: explained(reason),
-                });
-            }
-            Report::Refused(refusal) => return Err(refusal.into()),
-            Report::Ready(_) => return Err(Error::Broken("it was ready twice".into())),
-        };
-        let exit = if truncated {
-            Exit::TooMuchOutput
-        } else if out_of_memory || group.paths().oom_kills() > 0 {
-            Exit::OutOfMemory
-        } else {
-            exit
-        };
-        let mut all_in_force = group.paths().in_force();
-        for entry in &mut all_in_force {
-            // The box's first process is in the group too.
-            if entry.name == "processes"
-                && let Ok(value) = entry.value.parse::<u64>()
-            {
-                entry.value = value.saturating_sub(1).to_string();
-                entry.mechanism += " (1 more is the box's own)";
-            }
-        }
-        all_in_force.extend(in_force);
-        all_in_force.push(InForce::new(
-            "output_bytes",
-            "counted while reading, then SIGKILL to all",
-            limits.output_bytes.to_string(),
-        ));
-        let peak_memory_bytes = group.paths().peak_bytes().or((watched > 0).then_some(watched));
-        drop(group);
-        Ok(Outcome {
-            stdout,
-            stderr,
-            truncated,
-            exit,
-            peak_memory_bytes,
-            cpu_time: Some(Duration::from_nanos(cpu_ns)),
-            duration: started_at.elapsed(),
-            in_force: all_in_force,
-        })
+        Ok(Life { stdout, stderr, too_much_output, out_of_memory, in_force, report })
     }
 
-    /// A helper that waits for an order, or a new one.
-    fn helper(&self) -> Result<Running, Error> {
-        while let Some(mut running) = self.pool.take() {
-            // Somebody may have killed it.
-            if matches!(running.child.try_wait(), Ok(None)) {
-                return Ok(running);
+    /// A helper from the pool, or a new one.
+    fn helper(&self) -> Result<RunningHelper, Error> {
+        while let Some(mut helper) = self.pool.take() {
+            if helper.is_running() {
+                return Ok(helper);
             }
         }
-        Running::start(&self.helper, self.network.clone())
+        self.start_helper()
     }
 
-    /// The order for a box, but for its cgroups; refused if a limit has no mechanism here.
+    fn start_helper(&self) -> Result<RunningHelper, Error> {
+        RunningHelper::start(&self.helper, self.network.clone())
+    }
+
+    /// The box that the helper shall make, without its cgroups. Fails if a limit has no mechanism on this machine.
     fn spec(&self, command: Option<&crate::Command>, limits: &Limits) -> Result<BoxSpec, Error> {
         let pin_to_cpus = if self.cgroups.has(Controller::Cpu) {
             None
@@ -318,58 +299,57 @@ impl Sandbox for Namespace {
     }
 }
 
-/// A helper that runs. Dropped, it is killed, and its box with it.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    socket: UnixStream,
-    /// The same socket, to be shut down while the other one is being read.
-    line_to_hang_up: Option<StdUnixStream>,
+/// What the host saw of a box.
+struct Life {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    too_much_output: bool,
+    /// The box's memory cgroup has killed a process.
+    out_of_memory: bool,
+    /// The limits that helper and first process read back.
+    in_force: Vec<InForce>,
+    /// The helper's last report.
+    report: Report,
 }
 
-impl Running {
-    fn start(helper: &Path, network: Option<PathBuf>) -> Result<Self, Error> {
-        let step = || Error::io(format!("starting the helper {}", helper.display()));
-        let (ours, theirs) = StdUnixStream::pair().map_err(step())?;
-        // A few bytes, which the socket takes at once.
-        protocol::send(&ours, &Prelude { network }).map_err(step())?;
-        ours.set_nonblocking(true).map_err(step())?;
-        let line_to_hang_up = Some(ours.try_clone().map_err(step())?);
-        let child = Command::new(helper)
-            .arg(OUTER_ROLE)
-            .env_clear()
-            .current_dir("/")
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C is the host's to handle.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(step())?;
-        Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, line_to_hang_up })
+/// How the command ended, by the helper's last report: exit, CPU time, and the most memory in bytes that the helper saw in
+/// use (0 where it did not watch).
+fn ending(report: Report, command: Option<&crate::Command>) -> Result<(Exit, Duration, u64), Error> {
+    match report {
+        Report::Ended { exit, cpu_ns, peak_memory_bytes } => {
+            Ok((exit, Duration::from_nanos(cpu_ns), peak_memory_bytes))
+        }
+        Report::CannotStart(reason) => Err(Error::CannotStart {
+            program: command.map_or_else(String::new, |command| command.program.clone()),
+            reason: explained(reason),
+        }),
+        Report::Refused(refusal) => Err(refusal.into()),
+        Report::Ready(_) => Err(Error::Broken("the helper reported twice that it was ready".into())),
     }
+}
 
-    async fn tell(&mut self, spec: &BoxSpec, stdin: &[u8]) -> Result<(), Error> {
-        let broken = |error| Error::Broken(format!("the helper took no orders: {error}"));
-        protocol::send_async(&mut self.socket, spec).await.map_err(broken)?;
-        protocol::send_bytes_async(&mut self.socket, stdin).await.map_err(broken)
-    }
-
-    /// Listens until the end.
-    async fn hear(&mut self) -> Result<(Vec<InForce>, Report), Error> {
-        let mut in_force = Vec::new();
-        loop {
-            match protocol::recv_async(&mut self.socket).await {
-                Ok(Report::Ready(list)) => in_force = list,
-                Ok(report) => return Ok((in_force, report)),
-                Err(error) => return Err(Error::Broken(format!("the helper died: {error}"))),
-            }
+/// All limits that were in force: the host's, then those that the helper and the first process read back.
+fn all_in_force(group: &Group, reported: Vec<InForce>, limits: &Limits) -> Vec<InForce> {
+    let mut all = group.paths().in_force();
+    for entry in &mut all {
+        // The box's first process is in the group too.
+        if entry.name == "processes"
+            && let Ok(value) = entry.value.parse::<u64>()
+        {
+            entry.value = value.saturating_sub(1).to_string();
+            entry.mechanism += " (1 more is the box's own)";
         }
     }
+    all.extend(reported);
+    all.push(InForce::new(
+        "output_bytes",
+        "counted while reading, then SIGKILL to all",
+        limits.output_bytes.to_string(),
+    ));
+    all
 }
 
-/// Some refusals have the same reason nearly always.
+/// Adds the usual cause to an error of the kernel.
 fn explained(reason: String) -> String {
     if reason.contains("Permission denied") {
         return format!(

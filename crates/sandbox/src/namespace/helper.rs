@@ -1,0 +1,93 @@
+//! A running helper, seen from the host: the process, its pipes, and the socket over which it gets a box and reports.
+
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use super::OUTER_ROLE;
+use super::protocol::{self, BoxSpec, Prelude, Report};
+use crate::{Error, InForce};
+
+/// A helper process. Dropping it kills the helper, and its box with it.
+#[derive(Debug)]
+pub(super) struct RunningHelper {
+    child: Child,
+    socket: UnixStream,
+    hang_up: Option<HangUp>,
+}
+
+/// Ends a box from the host's side, while the helper's reports are still being read.
+#[derive(Debug)]
+pub(super) struct HangUp(StdUnixStream);
+
+impl HangUp {
+    /// Closes the direction to the helper. The helper then ends the box and reports; the other direction stays open for that.
+    pub(super) fn hang_up(&self) -> Result<(), Error> {
+        self.0.shutdown(Shutdown::Write).map_err(Error::io("hanging up on the helper"))
+    }
+}
+
+impl RunningHelper {
+    pub(super) fn start(helper: &Path, network: Option<PathBuf>) -> Result<Self, Error> {
+        let step = || Error::io(format!("starting the helper {}", helper.display()));
+        let (ours, theirs) = StdUnixStream::pair().map_err(step())?;
+        // A few bytes, which the socket takes at once.
+        protocol::send(&ours, &Prelude { network }).map_err(step())?;
+        ours.set_nonblocking(true).map_err(step())?;
+        let hang_up = Some(HangUp(ours.try_clone().map_err(step())?));
+        let child = Command::new(helper)
+            .arg(OUTER_ROLE)
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is the host's to handle.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(step())?;
+        Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, hang_up })
+    }
+
+    /// Whether it still runs: other processes may have killed it while it waited.
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The box's output, and the means to end it. They can be taken once.
+    pub(super) fn take_streams(&mut self) -> Result<(ChildStdout, ChildStderr, HangUp), Error> {
+        match (self.child.stdout.take(), self.child.stderr.take(), self.hang_up.take()) {
+            (Some(stdout), Some(stderr), Some(hang_up)) => Ok((stdout, stderr, hang_up)),
+            _ => Err(Error::Broken("the helper has no standard output".into())),
+        }
+    }
+
+    pub(super) async fn send(&mut self, spec: &BoxSpec, stdin: &[u8]) -> Result<(), Error> {
+        let broken = |error| Error::Broken(format!("the helper did not take its box: {error}"));
+        protocol::send_async(&mut self.socket, spec).await.map_err(broken)?;
+        protocol::send_bytes_async(&mut self.socket, stdin).await.map_err(broken)
+    }
+
+    /// Receives reports until the last one; returns the limits in force and the last report.
+    pub(super) async fn receive_reports(&mut self) -> Result<(Vec<InForce>, Report), Error> {
+        let mut in_force = Vec::new();
+        loop {
+            match protocol::recv_async(&mut self.socket).await {
+                Ok(Report::Ready(list)) => in_force = list,
+                Ok(report) => return Ok((in_force, report)),
+                Err(error) => return Err(Error::Broken(format!("the helper died: {error}"))),
+            }
+        }
+    }
+
+    /// Waits for the end of the process.
+    pub(super) async fn has_ended(&mut self) -> Result<(), Error> {
+        self.child.wait().await.map(drop).map_err(Error::io("waiting for the helper"))
+    }
+}
