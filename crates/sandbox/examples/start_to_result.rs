@@ -1,12 +1,12 @@
-//! How long a box takes from start to result: p50 and p99, one at a time and several at once, for each backend that works
-//! here.
+//! Measures the time of a box from start to result: p50 and p99, one at a time and several at once, for each backend that works
+//! on this machine.
 //!
 //! ```text
 //! cargo run --release -p sandbox --example start_to_result -- [PROGRAM [RUNS [AT_ONCE]]]
 //! ```
 //!
 //! PROGRAM is a static program that copies its input to its output (default: this program, which does; the docker backend
-//! leaves it out, if it is not static). Every answer is compared before its time counts.
+//! leaves it out, if it is not static). A time counts only if the output is right.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use sandbox::{Backend, Command, Exit, Job, Limits, Options, Sandbox};
 const RUNS: u64 = 100;
 const AT_ONCE: u64 = 8;
 
-/// Boxes before those that count: images, caches.
+/// Boxes before the measured ones, which fill caches and make images.
 const WARM_UP: u64 = 3;
 
-/// With this argument the program is what runs in the box.
+/// With this argument the program runs in the box.
 const INSIDE: &str = "copy";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,40 +1,37 @@
-//! The system calls that a box may make: a list of what ordinary programs need. What is not on it fails with `EPERM`. Both
-//! backends have the same one: the namespace backend compiles it, the engine gets it as a profile.
+//! The system calls that a box may make: an allow-list of what ordinary programs need. Any other call fails with `EPERM`. Both
+//! backends use the same list: the namespace backend compiles it, the engine gets it as a profile.
 //!
-//! Left out are, among others, whatever makes or enters namespaces or mounts, `bpf`, `ptrace` and the memory of other
+//! Not on the list are, among others, calls that make or enter namespaces or mounts, `bpf`, `ptrace` and the memory of other
 //! processes, keys, kernel modules, `kexec`, clocks, `io_uring`, `userfaultfd`, `perf_event_open`, handles of files,
 //! `sched_setaffinity` (which would undo the limit on CPUs), and memory that belongs to no process (`memfd_create`,
-//! System V), which nothing would count without a memory cgroup. Sockets are of the Internet families (for which there is
-//! no network, but an honest error), Unix ones, and netlink's routes: no packet sockets, no `AF_VSOCK`, which would reach a
-//! hypervisor past every network namespace.
+//! System V), which nothing would count without a memory cgroup. Allowed sockets are those of the Internet families (without
+//! a network they fail with the usual error), Unix sockets and netlink's routes; not packet sockets, and not `AF_VSOCK`,
+//! which reaches a hypervisor past every network namespace.
 
 /// A system call that is allowed if all conditions on its arguments hold.
 pub(crate) struct Rule {
-    /// Its name, as in section 2 of the manual.
+    /// The name in section 2 of the manual.
     pub(crate) name: &'static str,
-    /// What must hold.
     pub(crate) conditions: &'static [Condition],
 }
 
 /// A condition on the low 32 bits of an argument.
 #[derive(Clone, Copy)]
 pub(crate) struct Condition {
-    /// Which argument, from 0.
+    /// Index of the argument, from 0.
     pub(crate) argument: u8,
-    /// How it is compared.
     pub(crate) comparison: Comparison,
-    /// With what.
     pub(crate) value: u32,
 }
 
-/// How an argument is compared.
+/// How an argument compares with the value.
 #[derive(Clone, Copy)]
 pub(crate) enum Comparison {
-    /// It is this value.
+    /// Equal.
     Is,
-    /// It is any other.
+    /// Not equal.
     IsNot,
-    /// It has none of these bits.
+    /// None of the value's bits is set.
     HasNone,
 }
 
@@ -42,8 +39,8 @@ const fn is(argument: u8, value: u32) -> Condition {
     Condition { argument, comparison: Comparison::Is, value }
 }
 
-// Constants of the kernel's interface, the same on every architecture that is supported here; written out because the engine
-// may be asked from a system that does not have them.
+// Constants of the kernel's interface, the same on every supported architecture; written out because a program on another
+// system than Linux can also send them to the engine.
 const AF_UNIX: u32 = 1;
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
@@ -55,7 +52,7 @@ const TIOCSTI: u32 = 0x5412;
 const NEW_NAMESPACES: u32 =
     0x0002_0000 | 0x0200_0000 | 0x0400_0000 | 0x0800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
 
-/// Those that depend on their arguments. One that stands here twice is allowed in both cases.
+/// Calls that are allowed with some arguments. A call with several entries is allowed if one of them matches.
 pub(crate) const CONDITIONAL: &[Rule] = &[
     // Processes and threads, but no namespaces. The flags are the first argument on x86-64, arm64 and RISC-V.
     Rule {
@@ -76,11 +73,11 @@ pub(crate) const CONDITIONAL: &[Rule] = &[
     Rule { name: "socketpair", conditions: &[is(0, AF_UNIX)] },
 ];
 
-/// `clone3` cannot be judged, since its flags are in memory. C libraries fall back to `clone` when the kernel does not have
-/// it, so it is said not to be there: `ENOSYS`.
+/// A filter cannot judge `clone3`, because its flags are in memory. It fails with `ENOSYS`, as on a kernel without it, so that
+/// C libraries fall back to `clone`.
 pub(crate) const ABSENT: &str = "clone3";
 
-/// Gives a list of system calls to a macro, so that names and numbers come from the same place.
+/// Passes the list of system calls to a macro, so that names and numbers come from one place.
 macro_rules! on_every_architecture {
     ($use:ident) => {
         $use! {
@@ -163,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_must_never_be_allowed_is_not_on_the_list() {
+    fn the_list_has_no_dangerous_call() {
         let never = [
             "acct",
             "add_key",

@@ -1,7 +1,7 @@
-//! Control groups of both versions: where this machine lets us make some, one for each box, and what the kernel says of them.
+//! Control groups of both versions: where this process can make them, one for each box, and what the kernel reports of them.
 //!
 //! Version 1 has a hierarchy for each controller, version 2 one for all; a machine can have both at once. So each
-//! controller is found, tried and used by itself, and what is missing has to be limited by other means.
+//! controller is found, tried and used separately. What has no controller must be limited by other means.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{InForce, Limits, owner};
 
-/// The controllers that a box is limited with.
+/// A controller that limits boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Controller {
     Memory,
@@ -36,20 +36,20 @@ enum Version {
     Two,
 }
 
-/// A directory of a cgroup file system that is in charge of some controller.
+/// A directory of a cgroup file system that a controller governs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct CgroupPath {
     version: Version,
     directory: PathBuf,
 }
 
-/// For each controller the directory that is in charge of it, if there is one.
+/// The directory of each controller, if there is one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CgroupPaths {
     memory: Option<CgroupPath>,
     pids: Option<CgroupPath>,
     cpu: Option<CgroupPath>,
-    /// Only read, never limited with.
+    /// Only read; sets no limit.
     cpu_time: Option<CgroupPath>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct CgroupPaths {
 const CPU_PERIOD_US: u64 = 100_000;
 
 impl CgroupPaths {
-    /// Where groups can be made for boxes: tried by making one. Nothing, where cgroups are not delegated.
+    /// Where this process can make groups for boxes, found by making one. Empty where cgroups are not delegated.
     pub(crate) fn usable(label: &str) -> Self {
         let mut usable = Self::default();
         let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo").map(|text| mounts(&text)) else {
@@ -72,7 +72,7 @@ impl CgroupPaths {
         usable
     }
 
-    /// The directories that a process is in, by its `/proc/PID/cgroup`. Empty if they cannot be seen from here.
+    /// The directories that a process is in, from its `/proc/PID/cgroup`. Empty if they are not visible here.
     pub(crate) fn of_membership(membership: &str) -> Self {
         let mut paths = Self::default();
         let Ok(text) = fs::read_to_string("/proc/self/mountinfo") else { return paths };
@@ -81,7 +81,7 @@ impl CgroupPaths {
             *paths.get_mut(controller) =
                 own(&mounts, membership, controller.name()).filter(|cgroup| cgroup.directory.is_dir());
         }
-        // Version 1 counts by a controller, version 2 always.
+        // Version 1 needs the controller cpuacct for it, version 2 always counts.
         paths.cpu_time = own(&mounts, membership, "cpuacct").or_else(|| paths.cpu.clone());
         paths
     }
@@ -106,7 +106,7 @@ impl CgroupPaths {
         }
     }
 
-    /// What the kernel says is in force there.
+    /// The limits in force, read from the kernel.
     pub(crate) fn in_force(&self) -> Vec<InForce> {
         let mut list = Vec::new();
         let mut say = |name: &str, cgroup: &CgroupPath, file: &str| {
@@ -155,7 +155,7 @@ impl CgroupPaths {
         list
     }
 
-    /// The most memory that was charged at a time, in bytes.
+    /// Peak of the charged memory in bytes.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let cgroup = self.memory.as_ref()?;
         number(
@@ -167,7 +167,7 @@ impl CgroupPaths {
         )
     }
 
-    /// What CPU time was used, user and system.
+    /// CPU time, user and system.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         let cgroup = self.cpu_time.as_ref()?;
         match cgroup.version {
@@ -180,7 +180,7 @@ impl CgroupPaths {
         }
     }
 
-    /// How many processes the kernel killed because the memory was used up.
+    /// How many processes the kernel has killed because the memory was used up.
     pub(crate) fn oom_kills(&self) -> u64 {
         let count = |cgroup: &CgroupPath| {
             let text = read(
@@ -218,14 +218,14 @@ fn mechanism(version: Version, file: &str) -> String {
     }
 }
 
-/// The groups of one box. Removed when dropped, if nothing is in them any more.
+/// The groups of one box. Dropping removes them once no process is in them.
 #[derive(Debug)]
 pub(crate) struct Group {
     paths: CgroupPaths,
 }
 
 impl Group {
-    /// Makes one for each hierarchy in `parents` and sets its limits.
+    /// Makes a group in each hierarchy of `parents` and sets its limits.
     pub(crate) fn create(parents: &CgroupPaths, limits: &Limits, label: &str) -> io::Result<Self> {
         let name = owner::box_name(label);
         let mut paths = CgroupPaths::default();
@@ -247,7 +247,7 @@ impl Group {
         Ok(group)
     }
 
-    /// The files into which the number of the box's first process has to be written.
+    /// The files that take the process number of the box's first process.
     pub(crate) fn member_files(&self) -> Vec<PathBuf> {
         self.paths.distinct().iter().map(|cgroup| cgroup.directory.join("cgroup.procs")).collect()
     }
@@ -265,7 +265,7 @@ impl Drop for Group {
         if left.is_empty() {
             return;
         }
-        // A box that was given up is still dying. Whoever gave it up shall not wait for that.
+        // A box that was given up may still be dying; dropping must not wait for that.
         let _ = std::thread::Builder::new().name("cgroup".into()).spawn(move || {
             for _ in 0..REMOVAL_TRIES {
                 std::thread::sleep(REMOVAL_PAUSE);
@@ -274,13 +274,13 @@ impl Drop for Group {
                     return;
                 }
             }
-            // The reaper's, when this process is gone.
+            // Left to the reaper of a later process.
         });
     }
 }
 
-/// How often and how long it is tried to remove the groups of a box that dies: ten seconds in all. A box is dead within
-/// milliseconds; only a stuck disk can delay it.
+/// Tries to remove the groups of a dying box, and the pause between two: ten seconds in all. A box dies within milliseconds;
+/// only a stuck disk can delay that.
 const REMOVAL_TRIES: u32 = 1000;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
@@ -291,7 +291,7 @@ fn is_removed(directory: &Path) -> bool {
     }
 }
 
-/// Removes groups of this label whose owner is gone. Nobody is in them: a box dies with its owner.
+/// Removes groups of this label whose owner is gone. They are empty: a box dies with its owner.
 pub(crate) fn reap(parents: &CgroupPaths, label: &str) -> io::Result<usize> {
     let mut reaped = 0;
     for parent in parents.distinct() {
@@ -317,7 +317,7 @@ fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Resu
     match (controller, cgroup.version) {
         (Controller::Memory, Version::One) => {
             write(cgroup, "memory.limit_in_bytes", &bytes)?;
-            // Without swap accounting there is no such file: then pages of this group are not to be swapped at all.
+            // Without swap accounting there is no such file. Then the kernel must not swap pages of this group.
             if write(cgroup, "memory.memsw.limit_in_bytes", &bytes).is_err() {
                 write(cgroup, "memory.swappiness", "0")?;
             }
@@ -330,7 +330,7 @@ fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Resu
             }
             write(cgroup, "memory.oom.group", "1")
         }
-        // The box's first process is one of the group.
+        // The box's first process counts too.
         (Controller::Pids, _) => write(cgroup, "pids.max", &(limits.processes + 1).to_string()),
         (Controller::Cpu, Version::One) => {
             write(cgroup, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
@@ -340,7 +340,7 @@ fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Resu
     }
 }
 
-/// Whether a group can be made there, limited and entered.
+/// Whether this process can make, limit and enter a group there.
 fn try_out(cgroup: &CgroupPath, controller: Controller, label: &str) -> bool {
     let parents = {
         let mut paths = CgroupPaths::default();
@@ -351,11 +351,11 @@ fn try_out(cgroup: &CgroupPath, controller: Controller, label: &str) -> bool {
     group.member_files().iter().all(|file| fs::OpenOptions::new().write(true).open(file).is_ok())
 }
 
-/// The group that this process moves to where version 2 wants its own to be empty.
+/// The group that this process moves into where version 2 requires its own to be empty.
 const HOST_GROUP: &str = "plainsight-host";
 
-/// Version 2 gives controllers to the groups below one only if no process is in it ("no internal processes"). A service
-/// with delegation is alone in its group and may step down into one of its own.
+/// Version 2 passes controllers to child groups only if no process is in the parent ("no internal processes"). A service
+/// with delegation is alone in its group and can move into a child group.
 fn prepare(cgroup: &CgroupPath) -> bool {
     if cgroup.version == Version::One {
         return true;
@@ -389,7 +389,7 @@ fn prepare(cgroup: &CgroupPath) -> bool {
     any
 }
 
-/// Where groups for boxes might be made, best first: below our own, or at the top, where only root may.
+/// Where groups for boxes could be made, best first: below the own group, or at the top, where only root can.
 fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec<CgroupPath> {
     let Some(mut own) = own(mounts, membership, controller.name()) else { return Vec::new() };
     if own.directory.ends_with(HOST_GROUP) {
@@ -404,7 +404,7 @@ fn candidates(mounts: &[Mount], membership: &str, controller: Controller) -> Vec
     candidates
 }
 
-/// The directory of a process, by its `/proc/PID/cgroup`, that is in charge of a controller.
+/// The directory of a controller for a process, from its `/proc/PID/cgroup`.
 fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<CgroupPath> {
     let mut unified = None;
     for line in membership.lines() {
@@ -422,7 +422,7 @@ fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<CgroupPat
     }
     let mount = mounts.iter().find(|mount| mount.version == Version::Two)?;
     let cgroup = CgroupPath { version: Version::Two, directory: mount.directory(unified?) };
-    // Its own file says which controllers it may limit with; the top has the file too.
+    // The group's own file lists the controllers available to it; the top has the file too.
     read(&cgroup, "cgroup.controllers")?.split(' ').any(|name| name == controller).then_some(cgroup)
 }
 
@@ -430,7 +430,7 @@ fn own(mounts: &[Mount], membership: &str, controller: &str) -> Option<CgroupPat
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     version: Version,
-    /// What of the hierarchy is mounted.
+    /// The part of the hierarchy that is mounted.
     root: String,
     point: PathBuf,
     controllers: Vec<String>,
@@ -474,7 +474,7 @@ fn number(cgroup: &CgroupPath, file: &str) -> Option<u64> {
 
 fn write(cgroup: &CgroupPath, file: &str, value: &str) -> io::Result<()> {
     let path = cgroup.directory.join(file);
-    // Never creates: what is no file of the kernel's is no limit.
+    // Never creates a file: only the kernel's own files set limits.
     fs::OpenOptions::new()
         .write(true)
         .open(&path)
@@ -498,7 +498,7 @@ mod tests {
 ";
 
     #[test]
-    fn each_controller_is_found_by_itself() {
+    fn finds_each_controller_separately() {
         let mounts = mounts(MOUNTINFO);
         assert_eq!(mounts.len(), 3);
         let membership = "4:memory:/user/me\n3:cpu,cpuacct:/docker/abc/x\n0::/user.slice\n";
@@ -518,9 +518,9 @@ mod tests {
         );
     }
 
-    /// The files of version 2 in an ordinary folder: which are written, with what, and how they are read back.
+    /// Uses an ordinary folder with the files of version 2.
     #[test]
-    fn limits_of_version_two() {
+    fn sets_and_reads_back_limits_of_version_2() {
         let folder = tempfile::tempdir().unwrap();
         let cgroup = CgroupPath { version: Version::Two, directory: folder.path().into() };
         let paths = CgroupPaths {
@@ -552,9 +552,8 @@ mod tests {
         assert_eq!((paths.oom_kills(), paths.peak_bytes()), (3, Some(4096)));
     }
 
-    /// Version 2 steps aside only when it is alone in its group.
     #[test]
-    fn a_group_with_others_in_it_is_not_taken() {
+    fn moves_out_of_a_group_of_version_2_only_if_alone_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let cgroup = CgroupPath { version: Version::Two, directory: folder.path().into() };
         assert!(!prepare(&cgroup));

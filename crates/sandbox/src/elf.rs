@@ -1,4 +1,4 @@
-//! What a program needs besides itself: the one question asked of an ELF file is whether it names an interpreter.
+//! Whether a program is statically linked: reads from an ELF file only whether it names an interpreter.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 /// Length of an ELF header of 64 bits (ELF-64 object file format, version 1.5, table 1).
 const HEADER: usize = 64;
-/// Offsets in it: class, byte order, place, size and number of the program headers.
+/// Offsets in the header: class, byte order, and the program headers' offset, size and number.
 const CLASS: usize = 4;
 const DATA: usize = 5;
 const PH_OFFSET: usize = 32;
@@ -28,18 +28,17 @@ const MAX_HEADERS: usize = 128;
 /// Longest name of an interpreter, `PATH_MAX`.
 const MAX_INTERPRETER: u64 = 4096;
 
-/// What kind of program a file is.
+/// How a program is loaded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It runs by itself.
+    /// Without an interpreter.
     Static,
-    /// It is loaded by this program, which loads its libraries.
+    /// By this interpreter, which also loads the libraries.
     Dynamic(PathBuf),
-    /// A script, or a program of another kind of machine.
+    /// A script, or a program for another kind of machine.
     Other,
 }
 
-/// Reads the kind of a program.
 pub(crate) fn kind(program: &Path) -> io::Result<Kind> {
     let mut file = File::open(program)?;
     let mut header = [0; HEADER];
@@ -50,7 +49,7 @@ pub(crate) fn kind(program: &Path) -> io::Result<Kind> {
             n => filled += n,
         }
     }
-    // 64 bits, little-endian: every machine that Rust's tier 1 has Linux for, 32 bits apart.
+    // 64 bits, little-endian: all of Rust's tier 1 targets with Linux, except those of 32 bits.
     if header[..4] != *b"\x7fELF" || header[CLASS] != 2 || header[DATA] != 1 {
         return Ok(Kind::Other);
     }
@@ -79,11 +78,10 @@ pub(crate) fn kind(program: &Path) -> io::Result<Kind> {
     Ok(Kind::Static)
 }
 
-/// The files that a dynamically linked program of this machine is loaded with: its interpreter and its libraries, as the
-/// interpreter itself lists them. Nothing for a static program. For [`crate::Options::read_only`], so that a box sees these
-/// few files instead of `/usr`.
+/// Interpreter and libraries of a dynamically linked program, as its interpreter lists them; empty for a static program. For
+/// [`crate::Options::read_only`], so that a box gets these few files instead of `/usr`.
 ///
-/// The interpreter that the program names is run to make the list: only for programs that are trusted.
+/// Runs the interpreter that the program names: call it for trusted programs only.
 ///
 /// # Errors
 /// When the program or one of its libraries is missing, or it is no ELF program of 64 bits.
@@ -101,7 +99,7 @@ pub fn libraries_of(program: &Path) -> io::Result<Vec<PathBuf>> {
     if !output.status.success() || listed.contains("not found") {
         let stderr = String::from_utf8_lossy(&output.stderr);
         return Err(io::Error::other(format!(
-            "{} --list {} found not all libraries: {}{}",
+            "{} --list {} did not find all libraries: {}{}",
             interpreter.display(),
             program.display(),
             listed.trim(),
@@ -113,7 +111,7 @@ pub fn libraries_of(program: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files.into_iter().collect())
 }
 
-/// The file in a line such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`. The kernel's own library has none.
+/// The file in a line such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`. The line of the kernel's own library names none.
 fn listed_file(line: &str) -> Option<&str> {
     let file = line.split_once("=> ").map_or(line, |(_, file)| file).trim();
     file.split(" (").next().filter(|file| file.starts_with('/'))

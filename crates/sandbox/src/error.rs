@@ -1,22 +1,22 @@
-//! Why there is no outcome.
+//! Errors of this crate.
 
 use std::io;
 
-/// Why a box could not be made or its command not started.
+/// Why a box was not made or its command not started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The backend does not work on this machine.
     #[error("{0}")]
     Unavailable(String),
-    /// The job itself is wrong: whoever made it must change it.
+    /// The job itself is wrong, for every backend and machine.
     #[error("the job is wrong: {0}")]
     BadJob(String),
-    /// A limit cannot be put in force here. Nothing was started.
+    /// This machine cannot enforce a limit. Nothing was started.
     #[error("cannot limit {limit}: {reason}")]
     NoMechanism {
         /// The field of [`crate::Limits`].
         limit: &'static str,
-        /// Why not, and what would help.
+        /// Why not, and the remedy.
         reason: String,
     },
     /// The kernel refused a step of making the box.
@@ -27,26 +27,26 @@ pub enum Error {
     CannotStart {
         /// The program.
         program: String,
-        /// The kernel's or the engine's words.
+        /// The reason of the kernel or the engine.
         reason: String,
     },
     /// The engine answered with an error.
     #[error("docker, {step}: {error}")]
     Engine {
-        /// What was asked of it.
+        /// The step that failed.
         step: &'static str,
-        /// What it said.
+        /// The engine's message.
         error: String,
     },
-    /// Something on this side of the wall failed.
+    /// A step on the host failed.
     #[error("{step}: {error}")]
     Io {
-        /// What was being done.
+        /// The step that failed.
         step: String,
-        /// What happened.
+        /// The system's error.
         error: io::Error,
     },
-    /// The helper or the first process of the box died before it could say why.
+    /// The helper or the first process of the box died without a report.
     #[error("the box broke: {0}")]
     Broken(String),
 }
@@ -58,17 +58,17 @@ impl Error {
     }
 }
 
-/// A step that the kernel refused, and what that usually means.
+/// A step that the kernel refused, and the usual cause.
 #[derive(Debug, Clone, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("making the box, {step}: {error}{}{hint}", if hint.is_empty() { "" } else { "; " })]
 pub struct Refusal {
-    /// What was being done.
+    /// The step that was refused.
     pub step: String,
     /// The kernel's error number, if it gave one.
     pub errno: Option<i32>,
-    /// In words.
+    /// The error as text.
     pub error: String,
-    /// What may be done about it; empty where nothing is known.
+    /// The usual cause or a remedy; empty if none is known.
     pub hint: String,
 }
 

@@ -1,20 +1,20 @@
-//! What is asked for: a command, what it reads, and its limits.
+//! A job: a command, its standard input, and its limits.
 
 use std::time::Duration;
 
 /// One command, to be run in a box of its own.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// What to run.
+    /// The program to run.
     pub command: Command,
-    /// What it reads on its standard input; at most [`Job::MAX_STDIN`] bytes.
+    /// The command's standard input, at most [`Job::MAX_STDIN`] bytes.
     pub stdin: Vec<u8>,
-    /// What it may use.
+    /// Limits of the box.
     pub limits: Limits,
 }
 
 impl Job {
-    /// Largest standard input in bytes. Conversations have kilobytes; it is held in memory on both sides of the wall.
+    /// Largest standard input in bytes. Conversations have kilobytes; host and box both hold it in memory.
     pub const MAX_STDIN: usize = 16 << 20;
 
     /// Most bytes of program, arguments and environment together. The kernel takes 128 KiB for one string and a quarter of
@@ -22,17 +22,17 @@ impl Job {
     pub const MAX_COMMAND: usize = 1 << 20;
 }
 
-/// A program with arguments and environment. It sees no variable but those named here.
+/// A program with arguments and environment. The program gets only the variables named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// Without an `image`: a file of this machine, by absolute path, that the box gets read-only (and the docker backend
-    /// makes an image of, for which it has to be statically linked). With one: a path in the image.
+    /// Without an `image`: the absolute path of a file of this machine, which the box gets read-only. The docker backend makes
+    /// an image of it, so it has to be statically linked. With an `image`: a path in the image.
     pub program: String,
-    /// Its arguments, without its name.
+    /// Arguments, without the program's name.
     pub arguments: Vec<String>,
-    /// Its whole environment.
+    /// The whole environment.
     pub environment: Vec<(String, String)>,
-    /// An image that the engine has. Only for the docker backend; never pulled.
+    /// An image that the engine already has; it is never pulled. Only for the docker backend.
     pub image: Option<String>,
 }
 
@@ -43,20 +43,20 @@ impl Command {
     }
 }
 
-/// What a box may use. Each of them is put in force or the job is refused.
+/// Limits of a box. A backend enforces all of them or refuses the job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Memory of all processes together, scratch included; no swap comes on top.
+    /// Memory of all processes together in bytes, scratch included. There is no swap in addition.
     pub memory_bytes: u64,
     /// CPUs at a time. Fractions need a cgroup.
     pub cpus: f64,
     /// Processes and threads at a time.
     pub processes: u64,
-    /// What fits into `/tmp`, the only place that can be written.
+    /// Size of `/tmp` in bytes, the only writable folder.
     pub scratch_bytes: u64,
-    /// What it may say on stdout and stderr together before it is killed.
+    /// Bytes on stdout and stderr together; above them the box is killed.
     pub output_bytes: u64,
-    /// How long it may take, from its start, before it is killed.
+    /// Time from the start until the box is killed.
     pub wall: Duration,
 }
 
@@ -74,23 +74,23 @@ impl Default for Limits {
     }
 }
 
-/// The least memory that a box is made with, in bytes: the engine takes no less than 6 MiB, and a process needs some to start.
+/// Least memory of a box in bytes: the engine accepts no less than 6 MiB, and a process needs some to start.
 const MIN_MEMORY: u64 = 8 << 20;
 
-/// The least scratch: one page.
+/// Least scratch in bytes: one page.
 const MIN_SCRATCH: u64 = 4096;
 
-/// The most processes: what a 16-bit process number allows for.
+/// Most processes: what a 16-bit process number allows.
 const MAX_PROCESSES: u64 = 32_768;
 
-/// The most output, in bytes: it is held in memory.
+/// Most output in bytes: the host holds it in memory.
 const MAX_OUTPUT: u64 = 1 << 30;
 
-/// The longest time a box may be given: a day.
+/// Longest time of a box: a day.
 const MAX_WALL: Duration = Duration::from_secs(24 * 3600);
 
 impl Job {
-    /// What is wrong with it, whatever the backend.
+    /// Rejects a job that is wrong for every backend; the error names the reason.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Self { command, stdin, limits } = self;
         if stdin.len() > Self::MAX_STDIN {

@@ -1,19 +1,19 @@
-//! Runs one command in a disposable box and gives back its output, how it ended, what it cost, and the limits that were
-//! *really* in force, read back from the kernel.
+//! Runs one command in a disposable sandbox, a *box* in this crate's names, and returns its output, how it ended, what it
+//! cost, and the limits that were in force, read back from the kernel.
 //!
 //! A box has no network, an empty read-only root, a small scratch folder at `/tmp`, no capabilities and no way to get any, and
-//! bounds on memory, CPUs, processes, scratch, output and time. It is made for one command and is gone afterwards. Two
-//! backends stand behind one trait, [`Sandbox`]:
+//! bounds on memory, CPUs, processes, scratch, output and time. It serves one command and is then removed. Two backends
+//! implement one trait, [`Sandbox`]:
 //!
 //! - `namespace`: Linux namespaces, seccomp and cgroups or rlimits; needs no root and no daemon. See [`namespace`].
-//! - `docker`: a container through the Engine API, for those who have an image. See [`docker`].
+//! - `docker`: a container through the Engine API; can run an image of your own. See [`docker`].
 //!
-//! **There is no unsandboxed fallback.** A limit that has no mechanism on this machine is refused with
-//! [`Error::NoMechanism`], never dropped silently; [`Outcome::in_force`] names the mechanism and the value of each.
+//! **There is no unsandboxed fallback.** A limit without a mechanism on this machine fails with
+//! [`Error::NoMechanism`] and is never dropped silently; [`Outcome::in_force`] names the mechanism and the value of each.
 //!
 //! Data flows one way: a [`Job`] goes in, an [`Outcome`] comes out. The crate knows nothing about what runs in the box, nor
-//! about conversations, users, captures or verdicts. The document that the project's own program for boxes reads, and the
-//! one it answers with, are described in the crate `runner`.
+//! about conversations, users, captures or verdicts. The crate `runner` describes the documents that the project's own program
+//! reads and writes in a box.
 //!
 //! # Use
 //!
@@ -21,7 +21,7 @@
 //! use sandbox::{Backend, Command, Job, Limits, Options};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // First of all, before threads or a runtime: this program is also the helper that becomes the box.
+//!     // Before threads or a runtime exist: this program is also the helper that becomes the box.
 //!     sandbox::enter_if_asked();
 //!     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
 //!         let opened = sandbox::open(Backend::Auto, Options::new("example")).await?;
@@ -37,7 +37,7 @@
 //! }
 //! ```
 //!
-//! Another program than the project's own is configuration. A coding agent's command line from an image of your own:
+//! Any other program can run in a box, such as a coding agent from an image of your own:
 //!
 //! ```
 //! use sandbox::Command;
@@ -51,8 +51,8 @@
 //! # assert!(command.image.is_some());
 //! ```
 //!
-//! The prompt goes in by stdin and never becomes part of a command line: no shell is involved anywhere. An agent that has to
-//! reach its provider cannot do so from a box without network; that is what the box is for.
+//! The prompt goes in by stdin and never becomes part of a command line; no shell is involved. An agent that has to reach its
+//! provider cannot: a box has no network.
 
 mod calls;
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the namespace backend makes groups"))]
@@ -77,35 +77,35 @@ pub use error::{Error, Refusal};
 pub use job::{Command, Job, Limits};
 pub use outcome::{Exit, InForce, Outcome};
 
-/// A future of a trait method.
+/// The future that a method of [`Sandbox`] returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Something that runs commands in boxes.
+/// A backend that runs commands in boxes.
 pub trait Sandbox: Send + Sync {
     /// `namespace` or `docker`.
     fn name(&self) -> &'static str;
 
-    /// Runs one command in a box of its own and returns when nothing of it runs any more.
+    /// Runs one command in a box of its own and returns when all processes of the box have ended.
     ///
-    /// Dropping the future ends the box: nothing of it runs on for longer than the kernel or the engine takes to kill it.
+    /// Dropping the future ends the box: its processes run only until the kernel or the engine has killed them.
     ///
     /// # Errors
-    /// When the box could not be made as asked for, or its command could not be started. How a command ended, be it by a
-    /// limit, is no error but [`Outcome::exit`].
+    /// When the box cannot be made as asked for, or its command cannot be started. An end by a limit is not an error; see
+    /// [`Outcome::exit`].
     fn run(&self, job: Job) -> BoxFuture<'_, Result<Outcome, Error>>;
 
-    /// Removes what boxes of the same label left behind whose owner is gone, and says how many pieces that were. [`open`]
+    /// Removes leftover containers or cgroups of boxes with the same label whose owner is gone, and returns how many. [`open`]
     /// does this once.
     ///
     /// # Errors
-    /// When what is there cannot be listed or removed.
+    /// When they cannot be listed or removed.
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>>;
 }
 
 /// Which backend to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// The first that works here: `namespace`, then `docker`.
+    /// The first that works on this machine: `namespace`, then `docker`.
     Auto,
     /// Containers through the Engine API.
     Docker,
@@ -113,23 +113,23 @@ pub enum Backend {
     Namespace,
 }
 
-/// What a backend is opened with. It cannot give a box a network: that takes a constructor of its own, for the isolation
+/// Options of a backend. None of them gives a box a network: that takes a separate constructor, for the isolation
 /// experiment's positive control ([`namespace::Namespace::open_with_network`], [`docker::Docker::open_with_network`]).
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whose boxes these are. [`Sandbox::reap`] removes only boxes of the same label whose owner is gone. Two programs that
-    /// use one engine from different containers cannot see each other's processes and need different labels. One to
+    /// Marks the boxes of one program. [`Sandbox::reap`] removes only boxes of the same label whose owner is gone. Programs
+    /// that use one engine from different containers cannot see each other's processes and need different labels. 1 to
     /// [`MAX_LABEL`] letters, digits, `-`, `_` or `.`.
     pub label: String,
-    /// What the namespace backend becomes a box with.
+    /// The program with which the namespace backend makes a box.
     pub helper: Helper,
     /// Files and folders of this machine that a box of the namespace backend sees, read-only, at the same path: the libraries
-    /// of a program that is not statically linked ([`libraries_of`]), or whatever else it needs. Symbolic links are followed.
-    /// Nothing below `/dev`, `/proc`, `/program` or `/tmp`, which are the box's own.
+    /// of a program that is not statically linked ([`libraries_of`]), or other files that it needs. Symbolic links are followed.
+    /// Not allowed below `/dev`, `/proc`, `/program` or `/tmp`, which belong to the box.
     pub read_only: Vec<PathBuf>,
     /// The engine's socket. `None`: `DOCKER_HOST` if that names a Unix socket, else `/var/run/docker.sock`.
     pub docker_socket: Option<PathBuf>,
-    /// cgroups are used where they can be; `false` makes the namespace backend do without them.
+    /// Whether the namespace backend uses cgroups where it can.
     pub cgroups: bool,
 }
 
@@ -137,7 +137,7 @@ pub struct Options {
 pub const MAX_LABEL: usize = 40;
 
 impl Options {
-    /// With this label, no read-only files, this very program as its helper, the usual engine, and cgroups where possible.
+    /// This label, no read-only files, this program as its own helper, the default engine, and cgroups where possible.
     pub fn new(label: impl Into<String>) -> Self {
         Self {
             label: label.into(),
@@ -154,25 +154,25 @@ impl Options {
 pub enum Helper {
     /// The program that uses this crate, started once more. Its `main` must begin with [`enter_if_asked`].
     ThisProgram,
-    /// The program `box-init` of this crate, for those who cannot change `main`, such as tests, or are so large that starting
-    /// them once more takes long.
+    /// The program `box-init` of this crate, for programs whose `main` cannot begin with [`enter_if_asked`], such as tests, or
+    /// that are so large that starting them once more takes long.
     At(PathBuf),
 }
 
-/// What [`open`] found.
+/// An opened backend.
 pub struct Opened {
-    /// The backend.
+    /// The backend, ready to run boxes.
     pub sandbox: Arc<dyn Sandbox>,
-    /// The ones that [`Backend::Auto`] would have taken first, and why they do not work here.
+    /// Backends that [`Backend::Auto`] tried before, and why they do not work on this machine.
     pub passed_over: Vec<(&'static str, Error)>,
-    /// How many pieces of boxes of an earlier life were removed.
+    /// How many containers or cgroups of an earlier, ended process were removed; see [`Sandbox::reap`].
     pub reaped: usize,
 }
 
-/// Opens a backend, tries it with a box that does nothing, and removes what an owner that is gone left behind.
+/// Opens a backend, tries it with a box that runs nothing, and removes what an ended process left behind.
 ///
 /// # Errors
-/// When the backend does not work here, and why; for [`Backend::Auto`], when none does.
+/// When the backend does not work on this machine; for [`Backend::Auto`], when none does.
 pub async fn open(backend: Backend, options: Options) -> Result<Opened, Error> {
     owner::check_label(&options.label)?;
     let mut passed_over = Vec::new();
@@ -209,10 +209,10 @@ async fn open_namespace(options: Options) -> Result<Arc<dyn Sandbox>, Error> {
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unused_async, reason = "the same shape as on Linux")]
 async fn open_namespace(_: Options) -> Result<Arc<dyn Sandbox>, Error> {
-    Err(Error::Unavailable("namespaces are a thing of Linux".into()))
+    Err(Error::Unavailable("namespaces exist on Linux only".into()))
 }
 
-/// Becomes the helper and never returns, if that is what this process was started for; otherwise does nothing.
+/// If this process was started as the helper or the guard, becomes it and never returns; otherwise does nothing.
 ///
 /// Must be the first thing in `main`: the helper has to be single-threaded. Needed with [`Helper::ThisProgram`], and for the
 /// guard of the docker backend, which removes containers when this process is killed.

@@ -1,4 +1,4 @@
-//! What comes back.
+//! The outcome of a job.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,18 +12,18 @@ pub struct Outcome {
     pub stdout: Vec<u8>,
     /// What it wrote to its standard error.
     pub stderr: Vec<u8>,
-    /// It said more than [`crate::Limits::output_bytes`]; what is above holds the first of it.
+    /// The command wrote more than [`crate::Limits::output_bytes`]; `stdout` and `stderr` hold the beginning.
     pub truncated: bool,
     /// How the command ended.
     pub exit: Exit,
-    /// The most memory that the box used at a time, as far as this backend can know; which way it knows is told by
-    /// `in_force`'s entry `memory_bytes`. `None` where nothing could be read.
+    /// Peak memory of the box in bytes, as far as the backend can measure it; the entry `memory_bytes` of `in_force` names how
+    /// it was measured. `None` where nothing could be read.
     pub peak_memory_bytes: Option<u64>,
     /// CPU time of all processes of the box, user and system.
     pub cpu_time: Option<Duration>,
-    /// From the call of [`crate::Sandbox::run`] until the box was gone.
+    /// From the call of [`crate::Sandbox::run`] to the end of the box.
     pub duration: Duration,
-    /// The limits that were in force, as the kernel (or where it says so, the engine) told them.
+    /// The limits that were in force, read back from the kernel, or from the engine where an entry says so.
     pub in_force: Vec<InForce>,
 }
 
@@ -31,19 +31,19 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// By itself, with this status.
+    /// It exited with this status.
     Code(i32),
-    /// By this signal, not sent from outside of the box.
+    /// A signal ended it that came from within the box.
     Signal(i32),
-    /// Killed: the box reached [`crate::Limits::memory_bytes`]. Also when the kernel killed only one of its processes.
+    /// Killed: the box reached [`crate::Limits::memory_bytes`]. Also if the kernel killed only one of its processes.
     OutOfMemory,
     /// Killed: it took longer than [`crate::Limits::wall`].
     TimedOut,
-    /// Killed: it said more than [`crate::Limits::output_bytes`].
+    /// Killed: it wrote more than [`crate::Limits::output_bytes`].
     TooMuchOutput,
 }
 
-/// As journals write it: `code 0` is how a command ends when all is well.
+/// The form in journals: `code 0` is a success.
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,9 +59,9 @@ impl fmt::Display for Exit {
 /// One limit that was in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
-    /// What it bounds, with its unit: `memory_bytes`, `processes`, `network`, …
+    /// The limit, with its unit: `memory_bytes`, `processes`, `network`, …
     pub name: String,
-    /// What puts it in force: `cgroup v2 memory.max`, `RLIMIT_NPROC`, …
+    /// What enforces it: `cgroup v2 memory.max`, `RLIMIT_NPROC`, …
     pub mechanism: String,
     /// Its value as read back.
     pub value: String,

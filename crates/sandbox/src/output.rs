@@ -1,10 +1,10 @@
-//! The two streams that a command writes to, read up to a bound that they share.
+//! Reads a command's two output streams up to a bound that they share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What both streams together may still say.
+/// Bytes that both streams together may still write.
 #[derive(Debug)]
 pub(crate) struct Allowance(AtomicU64);
 
@@ -13,13 +13,13 @@ impl Allowance {
         Self(AtomicU64::new(bytes))
     }
 
-    /// Takes up to `wanted` bytes out of it; less means that it is used up.
+    /// Takes up to `wanted` bytes; a smaller result means that the allowance is used up.
     pub(crate) fn take(&self, wanted: usize) -> usize {
         let mut left = self.0.load(Ordering::Relaxed);
         loop {
             let granted = left.min(wanted as u64);
             match self.0.compare_exchange_weak(left, left - granted, Ordering::Relaxed, Ordering::Relaxed) {
-                // Not more than `wanted`, so that it fits.
+                // At most `wanted`, a `usize`.
                 Ok(_) => return granted as usize,
                 Err(now) => left = now,
             }
@@ -30,16 +30,16 @@ impl Allowance {
 /// How reading a stream ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Nobody holds its other end any more.
+    /// All processes have closed the other end.
     Closed,
-    /// It said more than is allowed.
+    /// More was written than is allowed.
     TooMuch,
 }
 
-/// Bytes taken from a pipe at a time: what a pipe of Linux holds.
+/// Bytes read from a pipe at a time: the capacity of a pipe on Linux.
 const PIECE: usize = 64 << 10;
 
-/// Reads a stream into `kept` until it is closed or has said too much.
+/// Reads a stream into `kept` until it is closed or the allowance is used up.
 pub(crate) async fn read(
     mut stream: impl AsyncRead + Unpin,
     allowance: &Allowance,
@@ -48,7 +48,7 @@ pub(crate) async fn read(
     let mut piece = Vec::with_capacity(PIECE);
     loop {
         piece.clear();
-        // A pipe that cannot be read has nothing more to say.
+        // A read error on a pipe is an end of the stream too.
         if !matches!(stream.read_buf(&mut piece).await, Ok(1..)) {
             return End::Closed;
         }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn exactly_what_is_allowed_is_kept() {
+    async fn keeps_exactly_the_allowed_bytes() {
         for (allowed, end) in [(6, End::Closed), (5, End::TooMuch), (0, End::TooMuch)] {
             let allowance = Allowance::new(allowed);
             let mut kept = Vec::new();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_bound_is_shared() {
+    async fn both_streams_share_the_bound() {
         let allowance = Allowance::new(8);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         assert_eq!(read(&b"output"[..], &allowance, &mut first).await, End::Closed);

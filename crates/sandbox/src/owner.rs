@@ -1,14 +1,13 @@
-//! Who a box belongs to, so that a reaper knows which ones nobody waits for any more.
+//! The process that a box belongs to, so that the reaper recognises boxes whose process has ended.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{Error, MAX_LABEL};
 
-/// A process, named so that a later one with the same number is not taken for it.
+/// A process, identified so that a later process with the same number is not mistaken for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// The process number.
     pid: u32,
     /// Field 22 of `/proc/PID/stat`: clock ticks since boot. 0 where there is no `/proc`.
     started: u64,
@@ -17,18 +16,17 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// This process.
     pub(crate) fn this() -> Self {
         let pid = std::process::id();
         Self { pid, started: started(pid).unwrap_or(0), namespace: pid_namespace() }
     }
 
-    /// As one word of digits and `-`: part of names of cgroups, and a label of containers.
+    /// The owner as one word of digits and `-`, for names of cgroups and labels of containers.
     pub(crate) fn word(&self) -> String {
         format!("{}-{}-{}", self.namespace, self.pid, self.started)
     }
 
-    /// From such a word.
+    /// Parses what [`Owner::word`] wrote.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         let mut parts = word.split('-');
         let (namespace, pid, started) = (parts.next()?, parts.next()?, parts.next()?);
@@ -42,8 +40,8 @@ impl Owner {
         })
     }
 
-    /// Whether it is surely no more. Of a process in another PID namespace nothing can be seen: it is a container's, and
-    /// its label says that it was ours, so it is an earlier life of this program.
+    /// Whether the process has ended. A process in another PID namespace cannot be seen; since its boxes have this program's
+    /// label, it was an earlier container of this program, so it counts as ended.
     pub(crate) fn is_gone(&self) -> bool {
         self.namespace != pid_namespace() || started(self.pid).unwrap_or(0) != self.started
     }
@@ -53,7 +51,7 @@ fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses, and may hold any character.
     let (_, fields) = stat.rsplit_once(')')?;
-    // Field 3 comes first here. A zombie waits for its parent only.
+    // Field 3, the state, comes first here. A zombie has ended.
     let mut fields = fields.split_ascii_whitespace();
     if fields.next()? == "Z" {
         return None;
@@ -68,29 +66,29 @@ fn pid_namespace() -> u64 {
         .unwrap_or(0)
 }
 
-/// A name for a box that no other has: label, owner and a number.
+/// A unique name for a box: label, owner and a number.
 pub(crate) fn box_name(label: &str) -> String {
     format!("{}{}", name_prefix(label), unique())
 }
 
-/// A word that nothing else has: this process and a number.
+/// A unique word: this process and a number.
 pub(crate) fn unique() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     format!("{}.{}", Owner::this().word(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// What all names of boxes of a label begin with.
+/// The prefix of all names of boxes with this label.
 fn name_prefix(label: &str) -> String {
     format!("plainsight-box.{label}.")
 }
 
-/// The owner of a box of this label, by its name; `None` for what is no such name.
+/// The owner in the name of a box with this label; `None` for any other name.
 pub(crate) fn owner_of(name: &str, label: &str) -> Option<Owner> {
     let (owner, _) = name.strip_prefix(&name_prefix(label))?.split_once('.')?;
     Owner::parse(owner)
 }
 
-/// Whether a label can be part of a name everywhere.
+/// Rejects labels that cannot be part of a name of a container or cgroup.
 pub(crate) fn check_label(label: &str) -> Result<(), Error> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if label.is_empty() || label.len() > MAX_LABEL || !label.bytes().all(fits) {
@@ -117,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_there_and_another_life_of_it_is_not() {
+    fn an_owner_is_gone_if_start_time_or_namespace_differ() {
         let this = Owner::this();
         assert!(!this.is_gone());
         assert_eq!(Owner::parse(&this.word()), Some(this.clone()));
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_label_and_owner() {
+    fn names_contain_label_and_owner() {
         let name = box_name("a.b");
         assert_ne!(name, box_name("a.b"));
         assert_eq!(owner_of(&name, "a.b"), Some(Owner::this()));

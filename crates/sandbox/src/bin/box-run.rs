@@ -1,13 +1,13 @@
-//! Runs one command in a box: what it says goes to stdout and stderr, how it ended and which limits were in force to stderr as
-//! one line of JSON. Its standard input is the command's.
+//! Runs one command in a box. Passes the command's stdout and stderr on, and writes its exit and the limits in force to stderr
+//! as one line of JSON. The command reads this program's standard input.
 //!
 //! ```text
 //! box-run [--backend auto|namespace|docker] [--label LABEL] [--image IMAGE] [--no-cgroups] [--memory BYTES] [--cpus N]
 //!         [--processes N] [--scratch BYTES] [--output BYTES] [--wall-ms MS] [--env NAME=VALUE]… PROGRAM [ARGUMENT]…
 //! ```
 //!
-//! Exit status: that of the command; 128 and the signal's number for one that was killed; 124 for a limit that was hit; 2 for
-//! a box that could not be made.
+//! Exit status: the command's; 128 plus the signal's number if a signal ended it; 124 if it reached a limit; 2 if the box could
+//! not be made.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use sandbox::{Backend, Command, Error, Exit, Job, Limits, Options, Outcome};
 
-/// The box was killed for a limit, as `timeout(1)` has it.
+/// The box reached a limit; the same status as `timeout(1)`.
 const LIMIT_WAS_HIT: u8 = 124;
 
-/// No box was made.
+/// The box could not be made.
 const NO_BOX: u8 = 2;
 
 fn main() -> ExitCode {
@@ -110,7 +110,7 @@ async fn run(mut asked: Asked) -> Result<Outcome, Error> {
 }
 
 fn report(outcome: &Outcome) -> ExitCode {
-    // A reader that went away does not change how it ended.
+    // A closed stdout does not change the exit status.
     let _ = io::stdout().write_all(&outcome.stdout);
     let _ = io::stderr().write_all(&outcome.stderr);
     let told = serde_json::json!({

@@ -1,4 +1,4 @@
-//! Removing containers that nobody waits for any more: by label at the start, and by the guard when this process is gone.
+//! Removing containers whose owner is gone: by label at the start, and by the guard when this process ends.
 
 use std::collections::HashMap;
 use std::env::ArgsOs;
@@ -15,16 +15,16 @@ use crate::owner::Owner;
 /// The label whose value is [`crate::Options::label`].
 pub(super) const LABEL: &str = "plainsight.sandbox";
 
-/// The label that says which process the container belongs to.
+/// The label that names the process that the container belongs to.
 pub(super) const OWNER_LABEL: &str = "plainsight.sandbox.owner";
 
-/// The label that says which guard removes it: a process can have opened the backend several times, and each has its own.
+/// The label that names the container's guard: a process can open the backend several times, each with its own guard.
 pub(super) const GUARD_LABEL: &str = "plainsight.sandbox.guard";
 
-/// When the guard looks a second time: what the engine had been asked for when the owner died may be made a moment later.
+/// Pause before the guard's second removal: a container that the owner requested just before its death appears later.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// Removes the containers that have this value of a label and whose owner is `unwanted`, and says how many.
+/// Removes the containers that have this value of a label and whose owner is `unwanted`; returns how many.
 pub(super) async fn remove_boxes(
     engine: &bollard::Docker,
     label: &str,
@@ -38,7 +38,7 @@ pub(super) async fn remove_boxes(
     let mut removed = 0;
     for container in containers {
         let owner = container.labels.as_ref().and_then(|labels| Owner::parse(labels.get(OWNER_LABEL)?));
-        // Our label without an owner that can be read: nobody's.
+        // A container with the label but without a readable owner has no owner.
         if owner.as_ref().is_none_or(&unwanted)
             && let Some(id) = container.id
         {
@@ -49,7 +49,7 @@ pub(super) async fn remove_boxes(
     Ok(removed)
 }
 
-/// Kills and removes a container. One that is gone, or going, is as good.
+/// Kills and removes a container. Succeeds if the container is gone already or is being removed.
 pub(super) async fn remove(engine: &bollard::Docker, container: &str) -> Result<(), Error> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match engine.remove_container(container, Some(options)).await {
@@ -59,7 +59,7 @@ pub(super) async fn remove(engine: &bollard::Docker, container: &str) -> Result<
     }
 }
 
-/// The guard's whole life: waits until its owner is gone, however that came about, and removes what it left.
+/// The guard's main function: waits until its owner has ended in any way, and removes its containers.
 pub(crate) fn become_guard(mut arguments: ArgsOs) -> ! {
     let mut next = || Some(arguments.next()?.to_string_lossy().into_owned());
     let (Some(socket), Some(guard)) = (next(), next()) else { std::process::exit(2) };
@@ -67,10 +67,10 @@ pub(crate) fn become_guard(mut arguments: ArgsOs) -> ! {
         std::process::exit(1)
     };
     runtime.block_on(async {
-        // What ends a service is sent to all its processes at once. The guard ends after its owner, and soon.
+        // Service managers signal all processes of a service at once. The guard has to end after its owner.
         for kind in [tokio::signal::unix::SignalKind::terminate(), tokio::signal::unix::SignalKind::hangup()]
         {
-            // A handler that does nothing; without it the guard would die too early.
+            // Replaces the default action, which would end the guard too early.
             let _ = tokio::signal::unix::signal(kind);
         }
         let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;

@@ -1,4 +1,4 @@
-//! Images of one program each.
+//! Images with one program each.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -15,20 +15,20 @@ use tokio::sync::Mutex;
 use super::status;
 use crate::{Error, elf};
 
-/// The name of all these images; the tag is the content.
+/// The name of all these images; the tag is a hash of the content.
 const REPOSITORY: &str = "plainsight-box";
 
-/// Part of what a tag is made from: another layout of the image is another image.
+/// Hashed into the tag, so that another layout of the image has another tag.
 const LAYOUT: &[u8] = b"1: /program/NAME and /tmp\0";
 
-/// Largest program that an image is made of, in bytes: it is held in memory while it is sent.
+/// Largest program of an image in bytes: it is held in memory while it is sent.
 const MAX_PROGRAM: u64 = 512 << 20;
 
-/// The images that are known to be there.
+/// Images that the engine is known to have.
 #[derive(Debug, Default)]
 pub(super) struct Images(Mutex<HashMap<Key, String>>);
 
-/// A file as it was when its image was made.
+/// Identifies a version of a program file.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     path: PathBuf,
@@ -51,7 +51,7 @@ impl Key {
 }
 
 impl Images {
-    /// The image of a program of this machine, made if the engine does not have it, and the program's path in it.
+    /// The image of a program of this machine and the program's path in it. Makes the image if the engine does not have it.
     pub(super) async fn of_program(
         &self,
         engine: &bollard::Docker,
@@ -61,12 +61,12 @@ impl Images {
         let cannot = |reason: String| Error::CannotStart { program: program.into(), reason };
         let metadata = fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
         if !metadata.is_file() || metadata.len() > MAX_PROGRAM {
-            return Err(cannot(format!("it is no file of at most {MAX_PROGRAM} bytes")));
+            return Err(cannot(format!("it is not a file of at most {MAX_PROGRAM} bytes")));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let inside = format!("/program/{name}");
         let key = Key::new(path, &metadata);
-        // Held while the image is made, so that many boxes at once make it once.
+        // Held while the image is made, so that many boxes at once make only one.
         let mut known = self.0.lock().await;
         if let Some(image) = known.get(&key) {
             return Ok((image.clone(), inside));
@@ -79,7 +79,7 @@ impl Images {
                     interpreter.display()
                 )));
             }
-            elf::Kind::Other => return Err(cannot("it is no program of 64 bits".into())),
+            elf::Kind::Other => return Err(cannot("it is not a 64-bit ELF program".into())),
         }
         let bytes = fs::read(path).map_err(|error| cannot(error.to_string()))?;
         let image = format!("{REPOSITORY}:{}", tag(&name, &bytes));
@@ -98,7 +98,7 @@ fn tag(name: &str, program: &[u8]) -> String {
     HEXLOWER.encode(&digest(&SHA256, &parts).as_ref()[..16])
 }
 
-/// One layer, sent as a whole: no builder is needed, and nothing is read but what is sent.
+/// Imports one layer as an image, without a builder.
 async fn import(engine: &bollard::Docker, image: &str, name: &str, program: &[u8]) -> Result<(), Error> {
     let layer = layer(name, program).map_err(Error::io("packing the program's image"))?;
     let options = CreateImageOptionsBuilder::new()
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_is_the_content() {
+    fn the_tag_depends_on_name_and_content() {
         assert_eq!(tag("runner", b"a"), tag("runner", b"a"));
         assert_ne!(tag("runner", b"a"), tag("runner", b"b"));
         assert_ne!(tag("runner", b"a"), tag("other", b"a"));

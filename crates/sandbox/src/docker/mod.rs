@@ -1,17 +1,17 @@
-//! The `docker` backend: a box is a container, asked for through the Engine API.
+//! The `docker` backend: a box is a container, made through the Engine API.
 //!
-//! A program of this machine becomes an image of its own, `FROM scratch`: one layer with one file, named by its content, so
-//! that it is made once. Nothing is ever pulled. The container has no network, a read-only root, a limited tmpfs at `/tmp`,
-//! no capabilities, `no-new-privileges`, the same list of allowed system calls as the other
-//! backend, and limits on memory (no swap), CPUs, processes and
-//! open files. It keeps no log: what the command says is read from the attached streams, and counted.
+//! A program of this machine becomes an image of its own, `FROM scratch`: one layer with one file. The tag is a hash of the
+//! content, so that the image is made once. Images are never pulled. The container has no network, a read-only root, a limited
+//! tmpfs at `/tmp`, no capabilities, `no-new-privileges`, the same allow-list of system calls as the other backend, and limits
+//! on memory (no swap), CPUs, processes and open files. It keeps no log: the backend reads and counts the command's output from
+//! the attached streams.
 //!
-//! The engine removes a container when it ends (`AutoRemove`). How it ended is told by the engine's events, which it keeps
-//! for a while: they cannot be missed, however short a container lives. Should this process be killed, a guard, which is this
-//! program started once more, sees its pipe close and removes what is left; should the guard be killed too, the next
-//! start does so by label.
+//! The engine removes a container when it ends (`AutoRemove`). The engine's events report how it ended; the engine keeps them
+//! for a while, so that they are not missed however short a container lives. If this process is killed, a guard, which is this
+//! program started once more, sees its pipe close and removes the containers; if the guard is killed too, the next start
+//! removes them by label.
 //!
-//! Docker adds `PATH` and `HOSTNAME` to an environment, and what an image defines.
+//! Docker adds `PATH`, `HOSTNAME` and the variables of the image to an environment.
 
 mod container;
 mod events;
@@ -34,11 +34,10 @@ use plan::{Network, Plan};
 pub(crate) const GUARD_ROLE: &str = "__sandbox-guard";
 pub(crate) use guard::become_guard;
 
-/// How long the engine may take for an answer, in seconds. Making a container takes it milliseconds, under load some
-/// hundred.
+/// Longest wait for an answer of the engine, in seconds. Making a container takes milliseconds, under load some hundred.
 const ANSWER_SECONDS: u64 = 60;
 
-/// Where the engine listens, if nothing says otherwise.
+/// The engine's socket if neither options nor environment name one.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// Runs boxes as containers.
@@ -63,8 +62,8 @@ impl Docker {
         Self::open_in(options, Network::None).await
     }
 
-    /// The same, with boxes that are **not** cut off: they join this network of the engine. For the positive control of the
-    /// isolation experiment, in which an attempt has to be seen.
+    /// Like [`Docker::open`], but the boxes are **not** isolated: they join this network of the engine. For the isolation
+    /// experiment's positive control, in which the captures must show the attempts.
     ///
     /// # Errors
     /// As for [`Docker::open`].
@@ -76,7 +75,7 @@ impl Docker {
         owner::check_label(&options.label)?;
         let socket = socket(&options);
         let engine = connect(&socket).await?;
-        let info = engine.info().await.map_err(Error::engine("asking about the engine"))?;
+        let info = engine.info().await.map_err(Error::engine("asking for the engine's properties"))?;
         let guard_name = owner::unique();
         let guard = start_guard(&options, &socket, &guard_name)?;
         Ok(Self {
@@ -113,7 +112,7 @@ impl Docker {
         .await
     }
 
-    /// The engine says what its kernel can limit; what it cannot, it would leave out with a warning.
+    /// Rejects limits that the engine's kernel cannot enforce: the engine would drop them with a warning.
     fn check_limits(&self, limits: &Limits) -> Result<(), Error> {
         let cannot = |limit, what: &str| Error::NoMechanism {
             limit,
@@ -185,13 +184,13 @@ fn start_guard(options: &Options, socket: &std::path::Path, name: &str) -> Resul
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Ctrl-C ends this process; the guard has work to do then.
+        // Ctrl-C must not reach the guard: it has to outlive this process.
         .process_group(0)
         .spawn()
         .map_err(Error::io(format!("starting the guard {}", program.display())))
 }
 
-/// Only if this is surely so, and the engine is surely here: its first line is a heading.
+/// Whether `/proc/swaps` can be read and has only its heading.
 fn machine_has_no_swap() -> bool {
     std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1)
 }
@@ -202,7 +201,7 @@ impl Error {
     }
 }
 
-/// What the engine said, without the library's words around it.
+/// The engine's message, without the client library's text around it.
 fn words(error: &bollard::errors::Error) -> String {
     match error {
         bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
@@ -210,7 +209,7 @@ fn words(error: &bollard::errors::Error) -> String {
     }
 }
 
-/// The engine's status code, if it answered with one.
+/// The status code of the engine's answer, if there was an answer.
 fn status(error: &bollard::errors::Error) -> Option<u16> {
     match error {
         bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),

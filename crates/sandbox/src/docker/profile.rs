@@ -1,4 +1,4 @@
-//! The list of system calls in the form that the engine takes: a seccomp profile
+//! The allow-list of system calls as a seccomp profile for the engine
 //! (<https://docs.docker.com/engine/security/seccomp/>).
 
 use serde_json::{Value, json};
@@ -8,7 +8,6 @@ use crate::calls::{self, Comparison, Condition};
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 
-/// The profile as JSON.
 pub(super) fn profile() -> String {
     let always: Vec<&str> = calls::NAMES.iter().chain(calls::NAMES_ON_X86_64).copied().collect();
     let mut rules = vec![
@@ -19,7 +18,7 @@ pub(super) fn profile() -> String {
         let arguments: Vec<Value> = rule.conditions.iter().map(argument).collect();
         rules.push(json!({"names": [rule.name], "action": "SCMP_ACT_ALLOW", "args": arguments}));
     }
-    // Without a list of further architectures only the machine's own is let in.
+    // Without a list of architectures only the machine's own is allowed.
     json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": EPERM, "syscalls": rules}).to_string()
 }
 

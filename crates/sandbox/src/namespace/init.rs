@@ -1,7 +1,7 @@
-//! The first process of a box: finishes it from inside, gives up every right, starts the command, and waits.
+//! The first process of a box: completes the box from inside, drops all rights, starts the command, and waits for its end.
 //!
-//! It is process 1 of its PID namespace: when it ends, the kernel kills all others there. It cannot be signalled from inside
-//! the box, and not be traced either.
+//! It is process 1 of its PID namespace: when it ends, the kernel kills all others there. Processes of the box can neither
+//! signal nor trace it.
 
 use std::fs;
 use std::io::{self, Seek, Write};
@@ -29,11 +29,11 @@ use crate::{Exit, InForce, Refusal};
 /// Runs the first process to its end, which is the end of the box.
 pub(super) fn main() {
     let Ok(helper) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
-    // Before the first read: a helper that died earlier has closed the socket by then.
+    // Before the first read: if the helper has died before this call, the read fails.
     if set_parent_process_death_signal(Some(Signal::KILL)).is_err() {
         return;
     }
-    // What needs no order is done before one comes.
+    // Everything that does not depend on the box's description, in advance.
     let prepared = prepare();
     let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&helper), protocol::receive_bytes(&helper))
     else {
@@ -59,7 +59,7 @@ fn run(
 ) -> Result<Report, Refusal> {
     mounts::mount_proc(Path::new("/tmp"))?;
     mounts::enter(Path::new("/tmp"))?;
-    // From here on the box's own groups are the root of what it can see of cgroups. Old kernels may lack them.
+    // The box sees its own groups as the root of the cgroups. Old kernels may lack this namespace.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
     let stdin = sealed(stdin).at("keeping the standard input")?;
     let pinned = spec.pin_to_cpus.map(pin).transpose()?;
@@ -85,7 +85,7 @@ fn run(
         Ok(child) => child.id().cast_signed(),
         Err(error) => return Ok(Report::CannotStart(error.to_string())),
     };
-    // Whoever loses his parent in here becomes ours.
+    // Orphans of the box become children of this process.
     loop {
         let exit = match waitpid(None, None) {
             Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == command => Exit::Code(code),
@@ -99,7 +99,7 @@ fn run(
     }
 }
 
-/// The command's standard input: a file in memory that nobody can change any more, so that nobody has to feed a pipe.
+/// The command's standard input as a sealed file in memory: no process has to feed a pipe.
 fn sealed(bytes: &[u8]) -> io::Result<fs::File> {
     let mut file = fs::File::from(memfd_create("stdin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     file.write_all(bytes)?;
@@ -108,8 +108,8 @@ fn sealed(bytes: &[u8]) -> io::Result<fs::File> {
     Ok(file)
 }
 
-/// Keeps the box on so many of the CPUs that it may use. Which ones is drawn by its number among the host's processes, so
-/// that many boxes spread. The filter of system calls keeps it from changing that.
+/// Pins the box to `cpus` of the CPUs that it may use, from the current one on, so that boxes spread as the scheduler spreads
+/// them. The filter of system calls keeps the box from changing that.
 fn pin(cpus: u64) -> Result<InForce, Refusal> {
     let step = "pinning the box to its CPUs";
     let all = sched_getaffinity(None).at(step)?;
@@ -125,16 +125,16 @@ fn pin(cpus: u64) -> Result<InForce, Refusal> {
     Ok(InForce::new("cpus", "sched_setaffinity, which the box may not call", now.count().to_string()))
 }
 
-/// Where it happens to run: the scheduler put it onto an idle CPU, if there is one.
+/// The current CPU: the scheduler has chosen an idle one, if there was one.
 fn first_cpu() -> usize {
     rustix::thread::sched_getcpu()
 }
 
-/// Whatever is executed from here on has no more capabilities than those that are ambient.
+/// From here on, executed programs get no capabilities other than ambient ones.
 fn empty_bounding_set() -> Result<(), Refusal> {
     let step = "giving up capabilities";
     for capability in CapabilitySet::all().iter() {
-        // One that this kernel does not have is none.
+        // The kernel does not know this capability.
         match remove_capability_from_bounding_set(capability) {
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
             Err(error) => return Err(error).at(step),
@@ -143,7 +143,7 @@ fn empty_bounding_set() -> Result<(), Refusal> {
     Ok(())
 }
 
-/// No capability is left, none can come back, and no other process can look into this one.
+/// Drops all capabilities for good, and keeps other processes from tracing this one.
 fn give_up_rights() -> Result<(), Refusal> {
     let step = "giving up capabilities";
     clear_ambient_capability_set().at(step)?;
@@ -154,31 +154,30 @@ fn give_up_rights() -> Result<(), Refusal> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at("hiding the first process")
 }
 
-/// Open files of a process: enough for programs that keep many, few enough that what the kernel keeps for them stays
-/// small.
+/// Open files of a process: enough for programs that keep many, few enough to bound the kernel's memory for them.
 const OPEN_FILES: u64 = 256;
 
 /// Bytes that a process may lock into memory: the kernel's old default.
 const LOCKED_BYTES: u64 = 64 << 10;
 
-/// The helper and this process count too.
+/// The helper and this process, which `RLIMIT_NPROC` counts too.
 const OWN_PROCESSES: u64 = 2;
 
-/// What a single process may have of writable memory of its own beyond the box's limit. It is a hard bound behind the
-/// watching, not the limit itself: with less, a process that asks for too much would see its request refused and go on,
-/// and the box would not be said to be out of memory.
+/// Bytes of private writable memory that one process may have beyond the box's limit. `RLIMIT_DATA` is a hard bound behind the
+/// watching, not the limit itself: with less slack an allocation would fail, the process would run on, and the outcome would
+/// not be [`Exit::OutOfMemory`].
 const DATA_SLACK: u64 = 64 << 20;
 
 fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
     let seconds = spec.wall_ns.div_ceil(1_000_000_000);
     let mut limits = vec![
         (Resource::Core, 0),
-        // Nowhere else can files grow. One page more, so that a full folder says so before a signal does.
+        // Files can grow only in the scratch folder. One page more, so that ENOSPC comes before SIGXFSZ.
         (Resource::Fsize, spec.scratch_bytes + 4096),
         (Resource::Memlock, LOCKED_BYTES),
         (Resource::Msgqueue, 0),
         (Resource::Nofile, OPEN_FILES),
-        // Of one process with as many threads as it may have CPUs: a bound behind the timer.
+        // CPU time of one process with a thread on each of its CPUs: a bound behind the timer.
         (Resource::Cpu, (seconds + 1).saturating_mul(spec.pin_to_cpus.unwrap_or(1024))),
     ];
     if spec.watch_memory {
@@ -188,7 +187,7 @@ fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
         limits.push((Resource::Nproc, spec.processes + OWN_PROCESSES));
     }
     for (resource, value) in limits {
-        // Not more than there was: nobody can raise what is hard.
+        // A hard limit can only be lowered.
         let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
             .at(&format!("setting the limit {resource:?}"))?;

@@ -1,23 +1,23 @@
-//! The `namespace` backend: a box made of what the kernel gives to everybody.
+//! The `namespace` backend: a box made of Linux namespaces, which need no root and no daemon.
 //!
 //! ```text
 //!   host (any threads)                  knows the job, reads the output, holds the cgroups
 //!    └─ helper (one thread)             becomes root of a user namespace of its own; mount, PID, network, IPC, UTS
-//!        └─ first process (PID 1)       proc, pivot_root; gives up all; rlimits, seccomp
+//!        └─ first process (PID 1)       proc, pivot_root; drops all rights; rlimits, seccomp
 //!            └─ the command             and whatever it starts
 //! ```
 //!
-//! Each of the two in the middle is this crate's code in a process of its own ([`crate::Helper`]); they are tied together
-//! from both ends. A host that dies closes its socket, the helper kills the first process, and the kernel kills whatever
-//! else is in that PID namespace. Started by root, the box does not run as root but as a user number that nobody has.
+//! Helper and first process run this crate's code, each in a process of its own ([`crate::Helper`]). When the host dies, the
+//! kernel closes its socket, the helper kills the first process, and the kernel kills everything else in that PID namespace.
+//! Started by root, a box runs under an unused user number.
 //!
-//! Two helpers wait in advance, since starting a program is what takes longest. For an ordinary user their namespaces and
-//! first processes are made by then; started by root they wait for the order, since what the box will see has to be taken
-//! while they are still root. Each becomes one box.
+//! Two helpers are started in advance, because starting a program is the longest part of making a box. For an ordinary user
+//! they also make their namespaces and first processes in advance; started by root they wait for the box's description,
+//! because they have to take the box's files while they are still root. Each becomes one box.
 //!
-//! Memory, processes and CPUs are limited by cgroups where this process may make some, otherwise by other means: processes by
-//! `RLIMIT_NPROC`, which counts per user namespace; CPUs by affinity, so only whole ones; memory by watching (see `watch.rs`)
-//! with `RLIMIT_DATA` behind it for each process. Which it was stands in [`crate::Outcome::in_force`].
+//! Cgroups limit memory, processes and CPUs where this process can make some. Otherwise `RLIMIT_NPROC`, which counts per user
+//! namespace, limits processes; affinity limits CPUs, to whole ones; and the helper watches the memory (see `watch.rs`), with
+//! `RLIMIT_DATA` as a second bound for each process. [`crate::Outcome::in_force`] names the mechanism of each limit.
 
 mod helper;
 mod init;
@@ -62,17 +62,17 @@ const GRACE: Duration = Duration::from_secs(20);
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Namespace {
-    /// Opens the backend and makes one box that runs nothing, to see that it works here.
+    /// Opens the backend, and makes one box that runs nothing as a trial.
     ///
     /// # Errors
-    /// When it does not, and why.
+    /// When the backend does not work on this machine.
     pub async fn open(options: Options) -> Result<Self, Error> {
         Self::open_in(options, None).await
     }
 
-    /// The same, with boxes that are **not** cut off: they join the network namespace that `path` names (such as
-    /// `/proc/PID/ns/net`). For the positive control of the isolation experiment, in which an attempt has to be seen. The
-    /// calling process needs CAP_SYS_ADMIN in the user namespace that the network namespace belongs to.
+    /// Like [`Namespace::open`], but the boxes are **not** isolated: they join the network namespace at `path` (such as
+    /// `/proc/PID/ns/net`). For the isolation experiment's positive control, in which the captures must show the attempts. The
+    /// calling process needs CAP_SYS_ADMIN in the user namespace that owns the network namespace.
     ///
     /// # Errors
     /// As for [`Namespace::open`].
@@ -97,7 +97,7 @@ impl Namespace {
         Ok(this)
     }
 
-    /// What this process may use cgroups for here; the rest is limited by other means.
+    /// The cgroup controllers that this process can use; other limits have other mechanisms.
     pub fn cgroup_controllers(&self) -> Vec<&'static str> {
         [(Controller::Memory, "memory"), (Controller::Pids, "pids"), (Controller::Cpu, "cpu")]
             .into_iter()
@@ -114,7 +114,7 @@ impl Namespace {
         self.make(Some(&job.command), &job.stdin, job.limits).await
     }
 
-    /// What would otherwise end in an error that tells nobody anything: a program whose loader is not in the box.
+    /// Rejects a program whose loader is not in the box: the kernel's error for it names no file.
     fn check_program(&self, program: &Path) -> Result<(), Error> {
         let cannot = |reason: String| Error::CannotStart { program: program.display().to_string(), reason };
         if let elf::Kind::Dynamic(interpreter) =
@@ -220,7 +220,7 @@ impl Namespace {
                         }
                         false
                     }
-                    () = &mut deadline => return Err(Error::Broken("it did not end when it should have".into())),
+                    () = &mut deadline => return Err(Error::Broken("it did not end in time".into())),
                 };
                 too_much_output |= over_output;
                 if over_output || out_of_memory {
@@ -251,13 +251,13 @@ impl Namespace {
         let pin_to_cpus = if self.cgroups.has(Controller::Cpu) {
             None
         } else if limits.cpus.fract() == 0.0 {
-            // Up to 1024, by the job's own check.
+            // The job's check allows at most 1024.
             Some(limits.cpus as u64)
         } else {
             return Err(Error::NoMechanism {
                 limit: "cpus",
                 reason: format!(
-                    "{} CPUs need the cgroup controller `cpu`, which is not delegated here; affinity knows whole ones only",
+                    "{} CPUs need the cgroup controller `cpu`, which is not delegated here; affinity limits whole CPUs only",
                     limits.cpus
                 ),
             });
@@ -270,7 +270,7 @@ impl Namespace {
             memory_bytes: limits.memory_bytes,
             processes: limits.processes,
             scratch_bytes: limits.scratch_bytes,
-            // Up to a day, by the job's own check.
+            // The job's check allows at most a day.
             wall_ns: limits.wall.as_nanos() as u64,
             pin_to_cpus,
             limit_processes: !self.cgroups.has(Controller::Pids),
@@ -290,11 +290,10 @@ impl Sandbox for Namespace {
         Box::pin(self.run_job(job))
     }
 
-    /// Boxes end with their host, whatever ends it; only cgroups can be left, and they are empty.
+    /// Boxes end with their host in any case; only their empty cgroups can be left.
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>> {
         Box::pin(async {
-            cgroup::reap(&self.cgroups, &self.options.label)
-                .map_err(Error::io("removing cgroups that were left"))
+            cgroup::reap(&self.cgroups, &self.options.label).map_err(Error::io("removing leftover cgroups"))
         })
     }
 }
@@ -359,13 +358,13 @@ fn explained(reason: String) -> String {
     reason
 }
 
-/// The helper's whole life, if this process was started to be one.
+/// The main function of the helper.
 pub(crate) fn become_outer() -> ! {
     outer::main();
     std::process::exit(0)
 }
 
-/// The first process's whole life.
+/// The main function of a box's first process.
 pub(crate) fn become_init() -> ! {
     init::main();
     std::process::exit(0)

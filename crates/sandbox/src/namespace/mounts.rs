@@ -1,11 +1,11 @@
-//! The file system of a box: a root that holds what is named here and nothing else.
+//! The file system of a box. Its root holds only:
 //!
 //! ```text
 //!   /            tmpfs, read-only, a few kilobytes of folders
 //!   /program/    the program, one file, read-only
 //!   /dev/        null, zero, full, random, urandom, and links to /proc/self/fd
-//!   /proc        of the box's own processes and of nothing else (subset=pid), read-only
-//!   /tmp         tmpfs, the only place that can be written, limited in bytes and files
+//!   /proc        the box's own processes only (subset=pid), read-only
+//!   /tmp         tmpfs, the only writable folder, limited in bytes and files
 //!   …            what the configuration names, read-only, at the path that it has on the host
 //! ```
 
@@ -26,28 +26,27 @@ use super::protocol::{BoxSpec, PROGRAM_FOLDER};
 use crate::Refusal;
 use crate::error::At;
 
-/// Device nodes that programs cannot do without. None of them keeps anything.
+/// Device nodes that programs need. None of them stores data.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
-/// Room for the folders of the root: directory entries of a tmpfs cost memory, but none of its pages.
+/// Space for the folders of the root. A tmpfs counts no pages for directory entries.
 const ROOT_OPTIONS: &std::ffi::CStr = c"size=64k,nr_inodes=4096,mode=755";
 
 /// Paths that belong to the box itself.
 const RESERVED: [&str; 4] = [PROGRAM_FOLDER, "/dev", "/proc", "/tmp"];
 
-/// Copies of the mounts that a box will see, not yet attached anywhere.
+/// Detached copies of the mounts that a box will get.
 pub(super) struct Sources(Vec<Source>);
 
 struct Source {
     tree: OwnedFd,
-    /// Where it will be in the box.
+    /// Its path in the box.
     target: PathBuf,
     is_folder: bool,
 }
 
 impl Sources {
-    /// Takes them as whoever the calling process is now: root can take what the user that the box will run as could not even
-    /// reach.
+    /// Takes them with the rights of the calling process: root can take files that the box's user could not reach.
     pub(super) fn take(spec: &BoxSpec) -> Result<Self, Refusal> {
         let mut sources = Vec::new();
         let mut take = |path: &Path, target: PathBuf| -> Result<(), Refusal> {
@@ -67,7 +66,7 @@ impl Sources {
         let mut paths: Vec<&Path> = spec.read_only.iter().map(PathBuf::as_path).collect();
         paths.sort_unstable();
         for path in paths {
-            // What is below one that is taken is there already.
+            // A folder that is taken includes this path.
             if folders.iter().any(|folder| path.starts_with(folder)) {
                 continue;
             }
@@ -81,7 +80,7 @@ impl Sources {
     }
 }
 
-/// What is wrong with paths that a box shall see, if anything.
+/// Rejects paths that a box cannot get; the error names the reason.
 pub(super) fn check_read_only(paths: &[PathBuf]) -> Result<(), String> {
     for path in paths {
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
@@ -95,10 +94,10 @@ pub(super) fn check_read_only(paths: &[PathBuf]) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds the root over an existing folder of this mount namespace, which nobody else is in, and says where.
+/// Builds the root over an existing folder of this mount namespace, which has no other process.
 pub(super) fn build(sources: Sources, scratch_bytes: u64) -> Result<&'static Path, Refusal> {
     let root = Path::new("/tmp");
-    // What happens here stays here, and what happens outside stays outside.
+    // No mount propagates into or out of this namespace.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .at("keeping mounts private")?;
     mount(c"root", root, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, ROOT_OPTIONS)
@@ -132,21 +131,20 @@ pub(super) fn build(sources: Sources, scratch_bytes: u64) -> Result<&'static Pat
     Ok(root)
 }
 
-/// Files that the scratch folder may hold: one for each page, and some. An inode costs about a kilobyte of kernel memory,
-/// so that files of no length are bounded with the bytes.
+/// Files that the scratch folder may hold: one for each page, and some. An inode costs about a kilobyte of kernel memory, so
+/// empty files need a bound too.
 fn scratch_files(scratch_bytes: u64) -> u64 {
     scratch_bytes / 4096 + 64
 }
 
-/// Mounts the box's `/proc`. Only a process of the box's own PID namespace can, and only while the host's is still in sight:
-/// the kernel shows nobody in a user namespace more of it than he saw before.
+/// Mounts the box's `/proc`. Only a process of the box's own PID namespace can, and only while the host's `/proc` is still
+/// mounted: in a user namespace the kernel allows a new mount only if it reveals nothing more than an existing one.
 pub(super) fn mount_proc(root: &Path) -> Result<(), Refusal> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
     mount(c"proc", root.join("proc"), c"proc", flags, c"subset=pid").at("mounting /proc")
 }
 
-/// Makes it the root of everything in this mount namespace, lets go of the host's, and takes the right to write away
-/// everywhere but in `/tmp`.
+/// Makes it the root of this mount namespace, unmounts the host's root, and makes everything except `/tmp` read-only.
 pub(super) fn enter(root: &Path) -> Result<(), Refusal> {
     nix::unistd::chdir(root).at("entering the root")?;
     pivot_root(".", ".").at("changing the root")?;
@@ -163,7 +161,7 @@ pub(super) fn enter(root: &Path) -> Result<(), Refusal> {
     nix::unistd::chdir("/tmp").at("entering /tmp")
 }
 
-/// Mount point and flags in a line of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)). Flags that were set must stay: in a user
+/// Mount point and flags in a line of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)). A remount must repeat the flags: in a user
 /// namespace they are locked.
 fn mount_of(line: &str) -> Option<(String, MountFlags)> {
     let mut fields = line.split(' ').skip(4);
@@ -181,7 +179,7 @@ fn mount_of(line: &str) -> Option<(String, MountFlags)> {
     Some((unescaped(point), flags))
 }
 
-/// Undoes the octal escapes that the kernel writes for blanks and the like.
+/// Undoes the kernel's octal escapes of spaces and other characters.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

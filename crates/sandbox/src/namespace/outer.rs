@@ -1,9 +1,9 @@
-//! The helper: makes the namespaces and the root of a box, starts its first process, and watches it from outside until
-//! nothing of it is left.
+//! The helper: makes the namespaces and the root of a box, starts its first process, and watches it from outside until all
+//! processes of the box have ended.
 //!
-//! A process of its own, with one thread, since a user namespace can only be entered so and cannot be left again. It lives
-//! no longer than its host: the socket that it shares with it is closed by the kernel when the host dies, however it does.
-//! The box lives no longer than it: its first process asked to be killed with it, and takes all others along.
+//! A separate process with one thread, because only a single-threaded process can enter a user namespace, and it cannot leave
+//! it. The helper ends with its host: when the host dies in any way, the kernel closes the socket between them. The box ends
+//! with the helper: the kernel kills its first process when the helper dies, and all others with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -29,33 +29,33 @@ use crate::{Exit, InForce, Refusal};
 
 /// Runs the helper to its end.
 ///
-/// It may be started long before there is something to run, and does by then what can be done in advance; it is used once.
+/// It may be started long before there is a box to make, and prepares what it can in advance. It makes one box.
 pub(super) fn main() {
     close_what_was_inherited();
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
     let Ok(prelude) = protocol::receive::<Prelude>(&host) else { return };
-    // Root has to take what the box will see first, and thus to know what that is.
+    // Root first has to take the box's files, so it needs the description before it makes namespaces.
     let prepared = (!geteuid().is_root()).then(|| join_network(&prelude).and_then(|()| prepare(&prelude)));
     let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&host), protocol::receive_bytes(&host)) else {
         return;
     };
     let report = run(&host, &prelude, prepared, &spec, &stdin).unwrap_or_else(Report::Refused);
-    // A host that is gone wants no report.
+    // Fails if the host is gone, which then needs no report.
     let _ = protocol::send(&host, &report);
 }
 
-/// Descriptors that the host was started with and nobody marked to be closed at `exec` would end up in the box.
+/// The box would inherit descriptors of the host that lack the close-on-exec flag.
 fn close_what_was_inherited() {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    // The folder's own is closed already.
+    // The folder's own descriptor is closed already.
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
         let _ = nix::unistd::close(descriptor);
     }
 }
 
-/// A first process that waits for its order, and the socket that it waits at.
+/// A first process that waits for its box's description, and the socket to it.
 struct Prepared {
     init: Child,
     socket: UnixStream,
@@ -79,13 +79,13 @@ fn run(
     let (prepared, sources) = match prepared {
         Some(prepared) => (prepared?, mounts::Sources::take(spec)?),
         None => {
-            // Root of somebody's user namespace has no say about mounts yet, only in namespaces of its own.
+            // Root of a user namespace has no rights over the existing mounts, only over those of its own mount namespace.
             let early = match mounts::Sources::take(spec) {
                 Err(refusal) if refusal.errno == Some(libc::EPERM) => None,
                 taken => Some(taken?),
             };
             join_network(prelude)?;
-            become_nobody_in_particular(spec)?;
+            become_unused_user(spec)?;
             let prepared = prepare(prelude)?;
             (prepared, early.map_or_else(|| mounts::Sources::take(spec), Ok)?)
         }
@@ -93,7 +93,7 @@ fn run(
     let Prepared { mut init, socket } = prepared;
     mounts::build(sources, spec.scratch_bytes)?;
     let outcome = supervise(host, &socket, &mut init, spec, stdin, &members);
-    // Killing what has ended is no harm. Waiting returns when all others of the box are dead too.
+    // Fails harmlessly if it has ended. `wait` returns after all other processes of the box have ended.
     let _ = init.kill();
     let status = init.wait().at("waiting for the box's first process")?;
     let (reported, peak) = outcome?;
@@ -102,8 +102,8 @@ fn run(
             Ok(Report::Ended { exit, cpu_ns: cpu_ns(), peak_memory_bytes: peak.max(max_rss()) })
         }
         Some(report) => Ok(report),
-        // Killed from outside without a word: by the kernel, for want of memory. Whether it was the box's own limit, the host
-        // sees in the box's cgroup.
+        // Killed without a report: by the kernel because of the memory. The host reads from the box's cgroup whether the box's
+        // own limit was the reason.
         None => Ok(Report::Ended {
             exit: Exit::Signal(std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)),
             cpu_ns: cpu_ns(),
@@ -114,7 +114,7 @@ fn run(
 
 // --- Namespaces ----------------------------------------------------------------------------------------------------
 
-/// They may belong to root; who opened them decides about writing.
+/// Opens them before the rights to do so are dropped: the kernel checks the opener's rights at each write.
 fn open_member_files(spec: &BoxSpec) -> Result<Vec<File>, Refusal> {
     let open = |path| OpenOptions::new().write(true).open(path).at("opening the box's cgroup");
     spec.member_files.iter().map(open).collect()
@@ -126,30 +126,29 @@ fn join_network(prelude: &Prelude) -> Result<(), Refusal> {
     setns(namespace, CloneFlags::CLONE_NEWNET).at("entering the network namespace")
 }
 
-/// The first of 65,536 user numbers that boxes started by root run as: above all that systemd and container engines give
-/// away (systemd's UIDS-GIDS), below what some programs take for negative.
+/// The first of 65,536 user numbers for boxes started by root: above those that systemd and container engines assign
+/// (systemd's UIDS-GIDS), below those that some programs read as negative.
 const FIRST_USER: u32 = 0x7000_0000;
 
-/// The user that exists for those who are nobody, where numbers like the above are not mapped.
+/// The user `nobody`, for user namespaces that do not map the numbers above.
 const NOBODY: u32 = 65_534;
 
-/// Root gives up being root before anything else: the box shall not run as somebody who owns files of the host, and the
-/// kernel counts no processes of root's.
-fn become_nobody_in_particular(spec: &BoxSpec) -> Result<(), Refusal> {
-    // A box of its own number, so that not even the host's view mixes two.
+/// Root becomes a user without files on the host. The kernel also does not apply `RLIMIT_NPROC` to root.
+fn become_unused_user(spec: &BoxSpec) -> Result<(), Refusal> {
+    // A user number for each box, so that the host can tell boxes apart.
     let own = FIRST_USER + (std::process::id() & 0xffff);
     for id in [own, NOBODY] {
         let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
-        // In a user namespace that denies it nobody has groups to lose.
+        // A user namespace that denies it has no supplementary groups.
         let _ = setgroups(&[]);
         if setresgid(group, group, group).is_ok() {
             setresuid(user, user, user).at("becoming an ordinary user")?;
-            // Otherwise this process's own files in /proc belong to root from here on, and the id maps cannot be written.
+            // Otherwise this process's files in /proc belong to root from here on, and it cannot write the id maps.
             return rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
                 .at("becoming an ordinary user");
         }
     }
-    // Root of a user namespace without other users. Fine if it stands for an ordinary user.
+    // Root of a user namespace without other users: acceptable if it maps to an ordinary user.
     let map = fs::read_to_string("/proc/self/uid_map").at("reading the user namespace")?;
     let is_real_root = map.lines().any(|line| {
         let mut fields = line.split_ascii_whitespace();
@@ -166,11 +165,11 @@ fn become_nobody_in_particular(spec: &BoxSpec) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The user and group that a box sees itself as.
+/// User and group of a box as seen from inside.
 const INSIDE: u32 = 1000;
 
 fn enter_namespaces(prelude: &Prelude) -> Result<(), Refusal> {
-    // Read before the change: inside, until the maps are written, both are the overflow ids.
+    // Read before `unshare`: until the maps are written, both are the overflow ids.
     let (user, group) = (geteuid(), getegid());
     let mut flags = CloneFlags::CLONE_NEWUSER
         | CloneFlags::CLONE_NEWNS
@@ -190,7 +189,7 @@ fn enter_namespaces(prelude: &Prelude) -> Result<(), Refusal> {
         .at("mapping user and group into the user namespace")
 }
 
-/// What usually is behind a refusal to make namespaces.
+/// The usual cause of a refusal to make namespaces.
 fn hint(errno: Option<i32>) -> String {
     let sysctl = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     if errno == Some(libc::ENOSPC) || sysctl("/proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
@@ -210,8 +209,8 @@ fn hint(errno: Option<i32>) -> String {
 
 // --- The first process ---------------------------------------------------------------------------------------------
 
-/// What it needs to mount `/proc`, change the root, and give up everything. Ambient, since it is not root in its
-/// namespace.
+/// Capabilities with which the first process mounts `/proc`, changes the root and drops its rights. Ambient, because it is not
+/// root in its namespace.
 const CAPABILITIES: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP];
 
 fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
@@ -222,7 +221,7 @@ fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
     for capability in CAPABILITIES {
         configure_capability_in_ambient_set(capability, true).at(step)?;
     }
-    // Standard output and error are the command's already.
+    // It inherits standard output and error for the command.
     Command::new("/proc/self/exe")
         .arg(INIT_ROLE)
         .env_clear()
@@ -233,8 +232,8 @@ fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
 
 // --- While it runs -------------------------------------------------------------------------------------------------
 
-/// Feeds the first process and waits for its end or for a reason to end it. Gives back its last report, if it made one,
-/// and the most memory that was seen in use.
+/// Sends the first process its box, and waits until it ends, reaches a limit, or the host hangs up. Returns its last report, if
+/// it made one, and the peak of the watched memory in bytes.
 fn supervise(
     host: &UnixStream,
     box_end: &UnixStream,
@@ -246,7 +245,7 @@ fn supervise(
     for mut file in members {
         file.write_all(init.id().to_string().as_bytes()).at("entering the box's cgroup")?;
     }
-    // If it is dead already, what it said last is still to be read.
+    // If it has ended already, its last report can still be read.
     let _ = protocol::send(box_end, spec).and_then(|()| protocol::send_bytes(box_end, stdin));
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC).at("making a timer")?;
     let mut watch = Watch::new(spec);
@@ -276,13 +275,12 @@ fn supervise(
                     }
                 }
                 Ok(report) => {
-                    // What was in use when it ended is gone by now; small and short ones are never looked at in between.
                     return Ok((Some(report), peak));
                 }
                 Err(_) => return Ok((None, peak)),
             }
         } else if from_host {
-            // It hung up or died: the box is not wanted any more.
+            // The host hung up or died.
             return Ok((None, peak));
         } else if from_timer {
             return Ok((Some(ended(Exit::TimedOut)), peak));
@@ -298,19 +296,19 @@ fn ended(exit: Exit) -> Report {
     Report::Ended { exit, cpu_ns: 0, peak_memory_bytes: 0 }
 }
 
-/// Starts the time that the box has, and reads back how much that is.
+/// Starts the timer of the wall clock, and reads it back.
 fn start_timer(timer: &OwnedFd, wall_ns: u64) -> Result<InForce, Refusal> {
     let time =
         |ns: u64| Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 };
     let once = Itimerspec { it_interval: time(0), it_value: time(wall_ns) };
     timerfd_settime(timer, TimerfdTimerFlags::empty(), &once).at("starting the timer")?;
     let left = timerfd_gettime(timer).at("reading the timer")?.it_value;
-    // Of what is left a few microseconds have passed.
+    // A few microseconds have passed already.
     let milliseconds = (left.tv_sec as f64 * 1e3 + left.tv_nsec as f64 / 1e6).round();
     Ok(InForce::new("wall_ms", "timerfd, then SIGKILL to all", milliseconds.to_string()))
 }
 
-/// The memory of a box without a memory cgroup.
+/// Watches the memory of a box without a memory cgroup.
 struct Watch {
     limit: u64,
     peak: u64,
@@ -332,11 +330,11 @@ impl Watch {
     fn patience(&self) -> Timespec {
         let left = self.due.saturating_duration_since(Instant::now());
         let left = if self.started { left } else { left.max(Duration::from_millis(1)) };
-        // At most a twentieth of a second.
+        // At most `watch::LONGEST`, 50 ms.
         Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) }
     }
 
-    /// Counts, if it is time to, and says whether it is too much.
+    /// Measures the memory if a measurement is due; true if it is above the limit.
     fn look(&mut self) -> io::Result<bool> {
         if !self.started || Instant::now() < self.due {
             return Ok(false);
@@ -363,7 +361,7 @@ fn cpu_ns() -> u64 {
     })
 }
 
-/// The largest that one process of the box was, in bytes.
+/// Peak memory of the largest process of the box, in bytes.
 fn max_rss() -> u64 {
     getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024)
 }

@@ -1,8 +1,8 @@
-//! What is made before it is needed, and used once.
+//! A pool of values that are made in advance and used once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// At most so many things in wait, however many threads take and make them.
+/// At most `most` values, shared by threads that take and make them.
 #[derive(Debug)]
 pub(super) struct Pool<T> {
     most: usize,
@@ -12,33 +12,33 @@ pub(super) struct Pool<T> {
 #[derive(Debug)]
 struct Inner<T> {
     waiting: Vec<T>,
-    /// Being made by somebody, who does not hold the lock meanwhile.
-    on_the_way: usize,
+    /// Number of values being made, without the lock held.
+    being_made: usize,
 }
 
 impl<T> Pool<T> {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, inner: Mutex::new(Inner { waiting: Vec::new(), on_the_way: 0 }) }
+        Self { most, inner: Mutex::new(Inner { waiting: Vec::new(), being_made: 0 }) }
     }
 
-    /// One that waits, if there is one. It is the caller's alone from here on.
+    /// Removes a value from the pool.
     pub(super) fn take(&self) -> Option<T> {
         self.lock().waiting.pop()
     }
 
-    /// Makes what is missing, one after the other, until enough wait or one fails.
+    /// Makes the missing values one by one, until the pool is full or one fails.
     pub(super) fn fill<E>(&self, mut make: impl FnMut() -> Result<T, E>) -> Result<(), E> {
         loop {
             {
                 let mut inner = self.lock();
-                if inner.waiting.len() + inner.on_the_way >= self.most {
+                if inner.waiting.len() + inner.being_made >= self.most {
                     return Ok(());
                 }
-                inner.on_the_way += 1;
+                inner.being_made += 1;
             }
             let made = make();
             let mut inner = self.lock();
-            inner.on_the_way -= 1;
+            inner.being_made -= 1;
             inner.waiting.push(made?);
         }
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_on_its_way_counts_as_there() {
+    fn a_value_being_made_counts_as_present() {
         let pool = Pool::new(2);
         let mut made = 0;
         pool.fill(|| {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_room_for_the_next_try() {
+    fn after_a_failure_the_next_fill_tries_again() {
         let pool = Pool::new(1);
         assert_eq!(pool.fill(|| Err::<u8, _>("no")), Err("no"));
         assert_eq!(pool.fill(|| Ok::<_, &str>(1)), Ok(()));

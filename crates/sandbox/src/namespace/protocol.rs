@@ -1,5 +1,5 @@
-//! What host, helper and the box's first process say to each other: a length (32 bits, little-endian) and as many bytes, of
-//! JSON but for the standard input, over socket pairs that only they hold.
+//! Messages between host, helper and the box's first process, over socket pairs that only they hold: a length (32 bits,
+//! little-endian) and as many bytes. All messages are JSON except the standard input.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use crate::{Exit, InForce, Refusal};
 /// The longest frame in bytes: a command of [`crate::Job::MAX_COMMAND`], escaped, or an input of [`crate::Job::MAX_STDIN`].
 const MAX_FRAME: usize = 32 << 20;
 
-/// Host to helper, when it starts: what it needs to know before there is anything to run.
+/// Host to helper at its start, before there is a box to make.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Prelude {
     /// A network namespace to join instead of an empty one.
     pub(super) network: Option<PathBuf>,
 }
 
-/// Host to helper, helper to first process: how the box shall be. The standard input follows in a frame of its own.
+/// Host to helper, helper to first process: the box to make. The standard input follows in a frame of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BoxSpec {
-    /// The program on the host; `None` for a box that is only to be tried out.
+    /// The program's path on the host; `None` for a trial box that runs nothing.
     pub(super) program: Option<PathBuf>,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
@@ -32,20 +32,20 @@ pub(super) struct BoxSpec {
     pub(super) processes: u64,
     pub(super) scratch_bytes: u64,
     pub(super) wall_ns: u64,
-    /// How many CPUs the box is pinned to, if no cgroup limits them.
+    /// Number of CPUs to pin the box to, if no cgroup limits them.
     pub(super) pin_to_cpus: Option<u64>,
-    /// `RLIMIT_NPROC` has to bound the processes, since no cgroup does.
+    /// No cgroup limits the processes: `RLIMIT_NPROC` has to.
     pub(super) limit_processes: bool,
-    /// The helper has to watch the memory, since no cgroup does.
+    /// No cgroup limits the memory: the helper has to watch it.
     pub(super) watch_memory: bool,
-    /// Files of the box's cgroups that take its first process.
+    /// The files of the box's cgroups that take the number of its first process.
     pub(super) member_files: Vec<PathBuf>,
-    /// The box is in a network namespace that was given.
+    /// The box joined a given network namespace.
     pub(super) has_network: bool,
 }
 
 impl BoxSpec {
-    /// Where the program is in the box.
+    /// The program's path in the box.
     pub(super) fn program_inside(&self) -> Option<PathBuf> {
         Some(PathBuf::from(PROGRAM_FOLDER).join(self.program.as_ref()?.file_name()?))
     }
@@ -57,13 +57,13 @@ pub(super) const PROGRAM_FOLDER: &str = "/program";
 /// Helper to host, first process to helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// The box is made, and these limits are in force; what is asked to run in it starts now.
+    /// The box is made with these limits in force; its command starts now.
     Ready(Vec<InForce>),
-    /// A step was refused.
+    /// The kernel refused a step.
     Refused(Refusal),
     /// The command could not be started.
     CannotStart(String),
-    /// The command ended. From the first process, which knows neither costs nor causes, both are empty.
+    /// The command ended. The first process cannot measure and reports zeros.
     Ended { exit: Exit, cpu_ns: u64, peak_memory_bytes: u64 },
 }
 

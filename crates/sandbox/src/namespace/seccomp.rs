@@ -1,4 +1,4 @@
-//! The filter of system calls, compiled from the list in `calls.rs` and put in force.
+//! The seccomp filters, compiled from the list in `calls.rs`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +13,8 @@ use crate::Refusal;
 use crate::calls::{self, Comparison, Condition};
 use crate::error::At;
 
-/// The compiled filters.
 pub(super) struct Filters([BpfProgram; 2]);
 
-/// Compiles them.
 pub(super) fn compile() -> Result<Filters, Refusal> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)
         .map_err(io::Error::other)
@@ -24,12 +22,12 @@ pub(super) fn compile() -> Result<Filters, Refusal> {
     let compiled = |program: Result<_, BackendError>| {
         program.map_err(io::Error::other).at("compiling the filter of system calls")
     };
-    // In this order: under the second no filter can be set any more.
+    // In this order: the second filter forbids setting another one.
     Ok(Filters([compiled(absent(arch))?, compiled(allowed(arch))?]))
 }
 
 impl Filters {
-    /// Puts them in force for this process and all that it starts. Needs `no_new_privs`.
+    /// Applies them to this process and all that it starts. Needs `no_new_privs`.
     pub(super) fn apply(&self) -> Result<(), Refusal> {
         for program in &self.0 {
             seccompiler::apply_filter(program)
@@ -40,11 +38,11 @@ impl Filters {
     }
 }
 
-/// All but the list: `EPERM`.
+/// `EPERM` for all calls that are not on the list.
 fn allowed(arch: TargetArch) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         calls::NUMBERS.iter().chain(calls::OLDER_NUMBERS).map(|call| (*call, vec![])).collect();
-    // The other filter judges it.
+    // The other filter refuses it.
     rules.insert(libc::SYS_clone3, vec![]);
     for rule in calls::CONDITIONAL {
         let conditions = rule.conditions.iter().map(condition).collect::<Result<_, _>>()?;
@@ -69,7 +67,7 @@ fn condition(condition: &Condition) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(condition.argument, SeccompCmpArgLen::Dword, operator, value.into())
 }
 
-/// The number of a call that depends on its arguments.
+/// The number of a conditional call.
 fn number(name: &str) -> i64 {
     match name {
         "clone" => libc::SYS_clone,
@@ -78,7 +76,7 @@ fn number(name: &str) -> i64 {
         "personality" => libc::SYS_personality,
         "socket" => libc::SYS_socket,
         "socketpair" => libc::SYS_socketpair,
-        // A number that no call has, so that a rule without one allows nothing. A test sees to it that there is none.
+        // No call has this number, so that such a rule would allow nothing. A test checks that there is none.
         _ => -1,
     }
 }

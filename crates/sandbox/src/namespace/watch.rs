@@ -1,29 +1,29 @@
-//! The memory of a box without a memory cgroup: counted often enough that nobody can fill it in between.
+//! Measures the memory of a box without a memory cgroup, often enough that a box cannot exceed its limit in between.
 //!
-//! Counted is, for every process of the box, what is resident of its own (`RssAnon`) and of shared memory (`RssShmem`), as
-//! the kernel says; what lies in the scratch folder; and what Unix sockets can hold in the kernel. What two processes share
-//! counts for both: the sum errs upwards, never downwards. Pages of files of the host are not the box's. Other kinds of
-//! memory that no process has mapped cannot be had: the seccomp filter has no `memfd_create`, no System V memory.
+//! The sum counts the resident anonymous and shared memory of every process (`RssAnon`, `RssShmem`), the content of the scratch
+//! folder, and what Unix sockets can hold in the kernel. Memory shared by two processes counts twice: the sum errs upwards
+//! only. It leaves out pages of the host's files. A box cannot get other memory that no process has mapped, because the seccomp
+//! filter allows neither `memfd_create` nor System V memory.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::time::Duration;
 
-/// The fastest that memory is expected to be filled, in bytes per second: faster than two CPUs clear pages. With the
-/// headroom it decides when to look next.
+/// Expected fastest growth in bytes per second: faster than two CPUs clear pages. With the memory that is left it determines
+/// the next measurement.
 const FILL_RATE: u64 = 8 << 30;
 
-/// The shortest time between two looks: one costs some ten microseconds per process, which makes a percent of a CPU.
+/// Shortest time between two measurements: one costs some ten microseconds per process, so about a percent of a CPU.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The longest time between two looks.
+/// Longest time between two measurements.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// What one Unix socket can hold for its reader: `net.core.wmem_default`, which nobody without rights can raise above
-/// `wmem_max`; both are 208 KiB unless the machine was told otherwise.
+/// Bytes that one Unix socket can hold for its reader: `net.core.wmem_default`, which an unprivileged process cannot raise above
+/// `wmem_max`; the default of both is 208 KiB.
 const SOCKET_BYTES: u64 = 212_992;
 
-/// Counts the memory of the box whose `/proc` and `/tmp` are this process's.
+/// Measures the memory of the box whose `/proc` and `/tmp` this process sees.
 pub(super) fn used_bytes() -> io::Result<u64> {
     let mut used = 0;
     for entry in fs::read_dir("/proc")? {
@@ -37,7 +37,7 @@ pub(super) fn used_bytes() -> io::Result<u64> {
     }
     let scratch = rustix::fs::statvfs("/tmp")?;
     used += scratch.f_blocks.saturating_sub(scratch.f_bfree) * scratch.f_frsize;
-    // The first line is a heading; one socket is what this process and the first one of the box speak over.
+    // The first line is a heading; one socket connects this process with the box's first process.
     if let Ok(sockets) = fs::File::open("/proc/1/net/unix") {
         let count = BufReader::new(sockets).lines().count() as u64;
         used += count.saturating_sub(1) * SOCKET_BYTES;
@@ -45,8 +45,7 @@ pub(super) fn used_bytes() -> io::Result<u64> {
     Ok(used)
 }
 
-/// What one process holds; nothing if it has ended since. Its first thread may have ended while others go on: then only they
-/// tell.
+/// Memory of one process; 0 if it has ended. If its first thread has ended, another thread's status reports the memory.
 fn process_bytes(pid: u32) -> u64 {
     let of = |file: String| fs::read_to_string(file).ok().and_then(|status| resident_bytes(&status));
     if let Some(bytes) = of(format!("/proc/{pid}/status")) {
@@ -59,13 +58,13 @@ fn process_bytes(pid: u32) -> u64 {
         .unwrap_or(0)
 }
 
-/// When to look again: before what is left can be filled by `cpus` CPUs.
+/// Time until the next measurement: before the memory that is left can be filled.
 pub(super) fn next_look(used: u64, limit: u64) -> Duration {
     let left = limit.saturating_sub(used);
     Duration::from_nanos(left.saturating_mul(1_000_000_000) / FILL_RATE).clamp(SHORTEST, LONGEST)
 }
 
-/// The sum in a `/proc/PID/status`; `None` if it tells of no memory.
+/// The sum in a `/proc/PID/status`; `None` without memory fields.
 fn resident_bytes(status: &str) -> Option<u64> {
     let kilobytes = |line: &str| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok();
     let field = |name: &str| status.lines().find_map(|line| kilobytes(line.strip_prefix(name)?));
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_the_box_s_own_is_counted() {
+    fn counts_anonymous_and_shared_memory_only() {
         let status = "Name:\tx\nVmRSS:\t    9000 kB\nRssAnon:\t    1000 kB\nRssFile:\t    7000 kB\nRssShmem:\t     8 kB\n";
         assert_eq!(resident_bytes(status), Some(1008 * 1024));
         // A zombie has no memory.
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_come_closer_as_memory_runs_out() {
+    fn measurements_get_more_frequent_as_memory_runs_out() {
         let limit = 1 << 30;
         assert_eq!(next_look(0, limit), LONGEST);
         assert_eq!(next_look(limit - (80 << 20), limit), Duration::from_nanos(9_765_625));
