@@ -1,5 +1,5 @@
-//! A program for boxes that does what the prompt says: the gateway's tests run it, and it shows all that such a program
-//! has to do: read the prompt from stdin (`plainsight.prompt/1`, or text), answer on stdout, end with 0.
+//! A program for boxes that executes commands in the prompt, for the gateway's tests. It shows what such a program has to do:
+//! read the prompt from stdin (`plainsight.prompt/1`, or text), answer on stdout, and end with status 0.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn main() {
             eprint!("\u{1b}]0;stderr\u{7}");
             print!("\u{1b}[2J\u{202e}answer\r\n{{\"conversation\":\"forged\"}}");
         }
-        // As the command line of a coding agent does with `--output-format json`.
+        // The form of a coding agent's `--output-format json`.
         "agent" => {
             let failed = rest == "fail";
             println!("{}", json!({"type": "result", "is_error": failed, "result": rest, "num_turns": 1}));
@@ -45,7 +45,7 @@ fn main() {
     }
 }
 
-/// The prompt, and what was said before.
+/// The prompt, and the conversation before it.
 fn understood(stdin: Vec<u8>) -> (String, Value) {
     let document: Value = serde_json::from_slice(&stdin).unwrap_or_default();
     if document["schema"] == "plainsight.prompt/1" {

@@ -1,38 +1,38 @@
-//! From what a box wrote to what the user reads.
+//! Extracts the user's answer from a box's output.
 
 use serde_json::Value;
 
-/// Where the answer stands in what the program in the box writes on stdout.
+/// Where the program's stdout holds the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerFormat {
-    /// JSON pointer (RFC 6901) to the answer, a string; without it the whole of stdout is the answer.
+    /// JSON pointer (RFC 6901) to the answer, a string. Without it all of stdout is the answer.
     pub answer_pointer: Option<String>,
-    /// JSON pointer to what is `true` when the program says that it failed, although it ends with 0.
+    /// JSON pointer to a value that is `true` when the program failed although it ends with status 0.
     pub failure_pointer: Option<String>,
 }
 
-/// Why there is no answer in what the box wrote.
+/// Why a box's output holds no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// It is not text.
+    /// The output is not text.
     #[error("its output is not UTF-8")]
     NotText,
-    /// It should be JSON.
+    /// The output is not JSON.
     #[error("its output is not JSON: {0}")]
     NotJson(String),
-    /// Nothing, or no string, stands where the answer should be.
-    #[error("there is no text at {0} of its output")]
+    /// The output has no string at the pointer.
+    #[error("its output has no text at {0}")]
     NotThere(String),
-    /// The program says that it failed.
-    #[error("{0} of its output says that it failed")]
+    /// The program reports that it failed.
+    #[error("{0} in its output reports a failure")]
     Failed(String),
 }
 
 impl AnswerFormat {
-    /// The answer in `stdout`. The line end that programs put behind what they print is not part of it.
+    /// The answer in `stdout`, without the final line end.
     ///
     /// # Errors
-    /// When there is none.
+    /// When `stdout` holds no answer.
     pub fn answer(&self, stdout: &[u8]) -> Result<String, NoAnswer> {
         if self.answer_pointer.is_none() && self.failure_pointer.is_none() {
             return whole(stdout);
@@ -58,10 +58,10 @@ fn whole(stdout: &[u8]) -> Result<String, NoAnswer> {
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-/// Checks that `text` is a JSON pointer: empty, or `/` and names behind it, with `~` only as `~0` and `~1`.
+/// Checks that `text` is a JSON pointer: empty, or names after `/`, with `~` only as `~0` and `~1`.
 ///
 /// # Errors
-/// Words for a person when it is not.
+/// When it is not; the message is for the command line.
 pub fn pointer(text: &str) -> Result<String, String> {
     let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if (text.is_empty() || text.starts_with('/')) && escapes_are_whole {
@@ -75,7 +75,7 @@ pub fn pointer(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// What `claude --print --output-format json` writes, shortened.
+    /// Output of `claude --print --output-format json`, shortened.
     const AGENT: &[u8] =
         br#"{"type":"result","subtype":"success","is_error":false,"result":"four\n","usage":{"output_tokens":4}}"#;
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pointer_all_of_it_is_the_answer() {
+    fn without_a_pointer_all_of_stdout_is_the_answer() {
         let all = format(None, None);
         assert_eq!(all.answer("  한국어\n\n".as_bytes()).unwrap(), "  한국어\n");
         assert_eq!(all.answer(b"").unwrap(), "");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_finds_the_answer_of_an_agent() {
+    fn a_pointer_selects_the_answer() {
         assert_eq!(format(Some("/result"), Some("/is_error")).answer(AGENT).unwrap(), "four\n");
         let failed = String::from_utf8_lossy(AGENT).replace("false", "true");
         assert_eq!(
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_are_checked_before_they_are_needed() {
+    fn rejects_invalid_pointers() {
         for good in ["", "/result", "/a/0/b", "/a~1b/~0"] {
             assert!(pointer(good).is_ok(), "{good}");
         }

@@ -9,26 +9,25 @@ use uuid::Uuid;
 
 use crate::store::{Conversation, Place, Summary};
 
-/// Longest message in bytes: some twenty pages. More than that is a file, not a message.
+/// Longest message in bytes: some twenty pages.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// Most bytes of a request body: a message whose every byte is escaped as `\u0000`, and room for the rest.
+/// Most bytes of a request body: a message with every byte escaped as `\u0000`, and room for the other fields.
 pub const MAX_BODY: usize = 6 * MAX_MESSAGE + 1024;
 
 /// Most conversations on a page of the list.
 pub const MAX_PAGE: u32 = 100;
 
-/// Conversations on a page when the client does not say how many.
+/// Conversations on a page by default.
 pub const DEFAULT_PAGE: u32 = 20;
 
-/// `POST /api/conversation`. A field that is not known is refused: `conversationID` would begin a new conversation without
-/// a word.
+/// `POST /api/conversation`. Rejects unknown fields: with a misspelt `conversationID` it would begin a new conversation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Ask {
-    /// What the user says.
+    /// The user's message.
     pub message: String,
-    /// The conversation to go on with.
+    /// The conversation to continue; a new one without it.
     pub conversation_id: Option<String>,
 }
 
@@ -36,9 +35,9 @@ pub struct Ask {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Told {
-    /// The conversation it belongs to.
+    /// The conversation of the answer.
     pub conversation_id: Uuid,
-    /// What the box said.
+    /// The box's answer.
     pub text: String,
 }
 
@@ -46,9 +45,9 @@ pub struct Told {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// Most conversations to tell.
+    /// Most conversations on the page.
     pub limit: Option<u32>,
-    /// Where the page before ended.
+    /// The cursor of the previous page.
     pub cursor: Option<String>,
 }
 
@@ -57,7 +56,7 @@ pub struct PageQuery {
 #[serde(rename_all = "camelCase")]
 pub struct PageView {
     conversations: Vec<SummaryView>,
-    /// Where the next page begins; null on the last one.
+    /// Cursor of the next page; null on the last one.
     next_cursor: Option<String>,
 }
 
@@ -91,14 +90,14 @@ struct MessageView {
 pub struct Health {
     /// `ok`.
     pub status: &'static str,
-    /// Requests in a box.
+    /// Requests in boxes.
     pub running: usize,
-    /// Requests waiting for one.
+    /// Waiting requests.
     pub waiting: usize,
 }
 
 impl PageView {
-    /// The page of at most `limit` of `summaries`, of which there is one more if another page follows.
+    /// A page of at most `limit` of `summaries`, which hold one more if another page follows.
     pub fn new(mut summaries: Vec<Summary>, limit: u32) -> Self {
         let limit = limit as usize;
         let more = summaries.len() > limit;
@@ -131,7 +130,7 @@ impl From<Conversation> for ConversationView {
     }
 }
 
-/// `place` in a form that clients hand back and do not take apart. It holds nothing that the page before did not show.
+/// Encodes `place` as an opaque cursor. It holds only what the page shows.
 fn cursor(place: Place) -> String {
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&place.created_at_unix_ns.to_be_bytes());
@@ -139,19 +138,19 @@ fn cursor(place: Place) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The place that a cursor stands for; `None` when it is none of ours.
+/// The place that a cursor encodes; `None` for any other text.
 pub fn place(cursor: &str) -> Option<Place> {
     let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
     let (at, id) = bytes.split_first_chunk::<8>()?;
     Some(Place { created_at_unix_ns: i64::from_be_bytes(*at), id: Uuid::from_slice(id).ok()? })
 }
 
-/// A conversation's id in the form of RFC 9562: 36 characters, hyphens included.
+/// Parses a conversation's id: a UUID in the form of RFC 9562 §4, 36 characters with hyphens.
 pub fn conversation_id(text: &str) -> Option<Uuid> {
     if text.len() == uuid::fmt::Hyphenated::LENGTH { Uuid::try_parse(text).ok() } else { None }
 }
 
-/// A time as RFC 3339 has it, in UTC.
+/// A time in the form of RFC 3339, in UTC.
 fn rfc3339(at_unix_ns: i64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(at_unix_ns.into())
         .ok()
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_as_it_went() {
+    fn a_cursor_decodes_to_its_place() {
         let there = Place { created_at_unix_ns: 1_763_000_000_123_456_789, id: Uuid::new_v4() };
         assert_eq!(place(&cursor(there)), Some(there));
         for text in ["", "x", "AAAA", &"A".repeat(33), &"=".repeat(32), "../../etc"] {
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_one_form() {
+    fn accepts_ids_in_one_form_only() {
         let id = Uuid::new_v4();
         assert_eq!(conversation_id(&id.to_string()), Some(id));
         assert_eq!(conversation_id(&id.to_string().to_uppercase()), Some(id));
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_range_of_times_can_be_shown() {
+    fn formats_the_whole_range_of_times() {
         assert_eq!(rfc3339(1_000_000_007), "1970-01-01T00:00:01.000000007Z");
         assert!(rfc3339(i64::MIN).starts_with("1677-"));
         assert!(rfc3339(i64::MAX).starts_with("2262-"));

@@ -1,7 +1,6 @@
-//! One request, one box: the command that the operator configured, the conversation on its stdin, its answer or why there
-//! is none.
+//! One request, one box: runs the configured command with the conversation on its stdin, and returns its answer.
 //!
-//! The box has no network, and nothing here could give it one.
+//! The box has no network, and nothing in this crate can give it one.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,57 +14,57 @@ use crate::journal::{Journal, Owner};
 use crate::prompt::{PromptFormat, prompt};
 use crate::store::Turn;
 
-/// Longest part of a box's output that the log shows, in characters: a screen full. The store has the whole answer.
+/// Longest part of a box's output in the log, in characters: a screenful. The store has the whole answer.
 const LOGGED_CHARACTERS: usize = 2000;
 
-/// Makes boxes, all alike.
+/// Makes boxes with the same command and limits.
 #[derive(Clone)]
 pub struct Boxes {
-    /// What runs them.
+    /// The backend.
     pub sandbox: Arc<dyn Sandbox>,
-    /// What runs in them.
+    /// The command of each box.
     pub command: Command,
-    /// What each may use.
+    /// The limits of each box.
     pub limits: Limits,
-    /// How the conversation is written down for it.
+    /// The form of the conversation on the command's stdin.
     pub prompt_format: PromptFormat,
-    /// Where in its output the answer stands.
+    /// Where the command's output holds the answer.
     pub answer_format: AnswerFormat,
-    /// Where every box is written down, if anywhere.
+    /// Records every box, if set.
     pub journal: Option<Arc<Journal>>,
 }
 
 /// Why a box gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It was killed because its time was over.
-    #[error("the box was not done within {} s", .0.as_secs_f64())]
+    /// It was killed at its time limit.
+    #[error("the sandbox did not finish within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// It could not be made. Why is for the log: it speaks about the machine.
-    #[error("the box could not be started; the server's log says why")]
+    /// It could not be made. Only the log names the reason, because it describes the machine.
+    #[error("the sandbox could not be started; see the server's log")]
     NotStarted,
-    /// It was killed for its memory.
-    #[error("the box needed more than its {0} bytes of memory")]
+    /// It was killed at its memory limit.
+    #[error("the sandbox needed more than its {0} bytes of memory")]
     OutOfMemory(u64),
-    /// It was killed for its output.
-    #[error("the box wrote more than its {0} bytes of output")]
+    /// It was killed at its output limit.
+    #[error("the sandbox wrote more than its {0} bytes of output")]
     TooMuchOutput(u64),
-    /// Its program ended with an error.
-    #[error("the program in the box ended with status {0}")]
+    /// Its program ended with an error status.
+    #[error("the program in the sandbox ended with status {0}")]
     Status(i32),
-    /// Its program was killed.
-    #[error("the program in the box was ended by signal {0}")]
+    /// A signal ended its program.
+    #[error("signal {0} ended the program in the sandbox")]
     Signal(i32),
-    /// Its program ended well, but what it wrote is no answer.
-    #[error("the program in the box gave no answer: {0}")]
+    /// Its program succeeded, but its output is not an answer.
+    #[error("the program in the sandbox gave no answer: {0}")]
     NoAnswer(#[from] NoAnswer),
 }
 
 impl Boxes {
-    /// The answer to `message` after `turns`, from a box of its own that is `owner`'s. Dropping the future ends the box.
+    /// Answers `message` after `turns` with a box of its own for `owner`. Dropping the future ends the box.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// When the box gives no answer.
     pub async fn answer(&self, owner: Owner<'_>, turns: &[Turn], message: &str) -> Result<String, Failure> {
         let started = SystemTime::now();
         let stdin = prompt(self.prompt_format, turns, message);
@@ -80,7 +79,7 @@ impl Boxes {
                 self.answer_of(&outcome)
             }
             Err(error) => {
-                tracing::error!(error = %shown(error_chain(&error).as_bytes()), "no box");
+                tracing::error!(error = %shown(error_chain(&error).as_bytes()), "no sandbox");
                 Err(Failure::NotStarted)
             }
         }
@@ -111,7 +110,7 @@ fn log(outcome: &Outcome) {
     );
 }
 
-/// What strangers wrote, so that it can do nothing in a log but be read.
+/// Escapes untrusted output for the log.
 fn shown(bytes: &[u8]) -> String {
     printable_bytes(bytes, LOGGED_CHARACTERS)
 }

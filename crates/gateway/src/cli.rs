@@ -1,4 +1,4 @@
-//! The flags, and what they come to.
+//! The flags and their values.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use crate::logging::LogFormat;
 use crate::prompt::PromptFormat;
 use crate::queue::Limits as QueueLimits;
 
-/// The project's own program for boxes, looked for beside this one.
+/// The project's own program for boxes, expected beside this program.
 const OWN_RUNNER: &str = "runner";
 
-/// Where the project's own runner puts its answer.
+/// The pointer to the answer of the project's own runner.
 const OWN_ANSWER: &str = "/text";
 
-/// Seconds a client may take for a handshake, the head or the body of a request, unless `--read-timeout` says otherwise.
+/// Default of `--read-timeout` in seconds: for a handshake, the head and the body of a request each.
 const READ_TIMEOUT: &str = "10";
 
 /// Most connections at one time, each a file descriptor, of which a process commonly has 1024; the rest is for sandboxes and
@@ -30,27 +30,26 @@ const READ_TIMEOUT: &str = "10";
 /// a 429.
 pub const MAX_CONNECTIONS: usize = 640;
 
-/// Answers users in conversations, each request in a disposable box without network.
+/// Answers users in conversations, each request in a disposable sandbox without network.
 ///
-/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. Who a user is, is what the header X-User-Id claims:
-/// put something that checks it in front of this program, and TLS in front of that.
+/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. The header X-User-Id names the user and is not
+/// authenticated: put a proxy that authenticates users in front of this program, with TLS.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What else to do.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to serve.
+    /// The flags of the server.
     #[command(flatten)]
     pub serve: Serve,
 }
 
-/// What else there is to do.
+/// Other modes of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Asks a running gateway how it is: exit 0 when well, 1 when not.
+    /// Asks a running gateway for its health: exit 0 if it answers 200, else 1.
     Healthcheck {
-        /// What to ask.
+        /// The URL to request.
         #[arg(default_value = "http://127.0.0.1:8000/healthz")]
         url: String,
         /// For https: the certificate authority to trust.
@@ -65,7 +64,7 @@ pub struct Serve {
     /// The address to listen on; port 0 takes any free one.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", env = "LISTEN")]
     pub listen: SocketAddr,
-    /// The certificate chain to show, leaf first (PEM).
+    /// The certificate chain, leaf first (PEM).
     #[arg(long, value_name = "FILE", env = "TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
     /// The key of the certificate (PEM).
@@ -74,17 +73,17 @@ pub struct Serve {
     /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
     #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
     pub tls_versions: TlsVersions,
-    /// Where conversations are kept: a file, or firestore:PROJECT in a gateway built with that feature.
+    /// The store of the conversations: a file, or firestore:PROJECT in a gateway built with that feature.
     #[arg(long, value_name = "FILE", default_value = "conversations.sqlite", env = "STORE")]
     pub store: String,
     /// Time for a handshake, the head and the body of a request each.
     #[arg(long, value_name = "SECS", default_value = READ_TIMEOUT, value_parser = seconds)]
     pub read_timeout: Duration,
-    /// Write down every box: what it said, how it ended and what bounded it, a line of JSON each (plainsight.box/1). For
-    /// experiments: it holds what users said, and grows without end. What stands there already is replaced.
+    /// Record every sandbox in this file, a line of JSON each (plainsight.box/1): its output, exit and limits. For
+    /// experiments: it holds users' messages and grows without limit. Replaces an existing file.
     #[arg(long, value_name = "FILE", env = "BOX_JOURNAL")]
     pub journal: Option<PathBuf>,
-    /// 32 hex digits that every line of the journal carries [default: fresh].
+    /// 32 hex digits in every line of the journal [default: random].
     #[arg(long, value_name = "HEX", env = "RUN_ID", requires = "journal")]
     pub run_id: Option<RunId>,
     /// Write {"local":"ip:port"} to this file once listening.
@@ -99,56 +98,55 @@ pub struct Serve {
     /// Log warnings only.
     #[arg(short, long)]
     pub quiet: bool,
-    /// What runs in a box.
-    #[command(flatten, next_help_heading = "What runs in a box")]
+    /// The program in a sandbox.
+    #[command(flatten, next_help_heading = "The program in a sandbox")]
     pub runner: Runner,
-    /// What a box may use.
-    #[command(flatten, next_help_heading = "What a box may use (a network is not among it)")]
+    /// Limits of a sandbox.
+    #[command(flatten, next_help_heading = "Limits of a sandbox (it never has a network)")]
     pub limits: Limits,
-    /// Whose turn it is.
-    #[command(flatten, next_help_heading = "How many at once")]
+    /// The queue.
+    #[command(flatten, next_help_heading = "Queue")]
     pub queue: QueueFlags,
 }
 
-/// What runs in a box.
+/// The program in a sandbox.
 #[derive(Debug, Args)]
 pub struct Runner {
-    /// What makes the boxes; auto takes the first that works here and says which.
+    /// What makes the sandboxes; auto takes the first that works on this machine, and logs which.
     #[arg(long, value_name = "NAME", default_value = "auto", env = "BACKEND")]
     pub backend: BackendName,
-    /// The program, by absolute path: of this machine, or of the image. Without it the project's own, `runner`, beside
-    /// this program.
+    /// The program's absolute path on this machine or in the image [default: `runner` beside this program].
     #[arg(long, value_name = "PROGRAM", env = "RUNNER")]
     pub runner: Option<String>,
-    /// An argument of the program; once for each.
+    /// An argument of the program; may be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, requires = "runner")]
     pub runner_arg: Vec<String>,
-    /// A variable of the program's environment, which is empty otherwise: NAME=VALUE, or NAME alone to pass this
-    /// program's own on. Once for each.
+    /// A variable of the program's otherwise empty environment: NAME=VALUE, or NAME to pass on the gateway's own; may be
+    /// repeated.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     pub runner_env: Vec<(String, String)>,
-    /// The container image that the program is in (docker only; never pulled).
+    /// The container image that holds the program (docker only; never pulled).
     #[arg(long, value_name = "IMAGE", requires = "runner")]
     pub image: Option<String>,
-    /// A file or folder of this machine that the box sees, read-only, at the same path (namespace only). The libraries
-    /// of the program are found without it. Once for each.
+    /// A file or folder of this machine that the sandbox gets read-only at the same path (namespace only); may be repeated.
+    /// The gateway adds the program's libraries itself.
     #[arg(long, value_name = "PATH")]
     pub read_only: Vec<PathBuf>,
-    /// How the conversation stands on the program's stdin: json for the project's own, else text.
+    /// The form of the conversation on the program's stdin [default: json for the project's own program, else text].
     #[arg(long, value_name = "FORM")]
     pub prompt_format: Option<PromptFormat>,
-    /// The program's stdout is JSON, and this JSON pointer leads to the answer. Without it all of stdout is the answer.
+    /// JSON pointer to the answer in the program's stdout. Without it all of stdout is the answer.
     #[arg(long, value_name = "POINTER", value_parser = answer::pointer)]
     pub answer_pointer: Option<String>,
-    /// The program's stdout is JSON, and `true` where this JSON pointer leads to means that there is no answer.
+    /// JSON pointer into the program's stdout: `true` there means that there is no answer.
     #[arg(long, value_name = "POINTER", value_parser = answer::pointer)]
     pub failure_pointer: Option<String>,
-    /// Names the boxes of this gateway, so that only those are cleared away that an earlier life of it left behind.
+    /// Marks the sandboxes of this gateway, so that its next start removes only its own leftovers.
     #[arg(long, value_name = "TEXT", default_value = "gateway", env = "BOX_LABEL")]
     pub label: String,
 }
 
-/// What a box may use.
+/// Limits of a sandbox.
 #[derive(Debug, Args)]
 pub struct Limits {
     /// Seconds until it is killed.
@@ -163,7 +161,7 @@ pub struct Limits {
     /// Processes and threads at a time.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub box_processes: u64,
-    /// MiB in /tmp, the only place that can be written.
+    /// MiB in /tmp, the only writable folder.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub box_scratch: u64,
     /// KiB on stdout and stderr together.
@@ -171,30 +169,30 @@ pub struct Limits {
     pub box_output: u64,
 }
 
-/// Most output of a box: an answer has to fit into a document of Firestore (1 MiB) together with its question.
+/// Most output of a sandbox: a document of Firestore (1 MiB) has to hold the answer together with its question.
 const MAX_OUTPUT_KIB: u64 = 768;
 
-/// How many at once.
+/// The queue.
 #[derive(Debug, Args)]
 pub struct QueueFlags {
-    /// Boxes at a time; as many as this machine has CPUs by default.
+    /// Sandboxes at a time [default: as many as this machine has CPUs].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=128))]
     pub boxes: Option<u16>,
-    /// Requests that may wait.
+    /// Most waiting requests.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(..=MAX_QUEUE))]
     pub queue: u16,
-    /// Requests of one user that may wait.
+    /// Most waiting requests of one user.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(..=MAX_QUEUE))]
     pub queue_per_user: u16,
-    /// Seconds that a request waits.
+    /// Most seconds that a request waits.
     #[arg(long, value_name = "SECS", default_value = "60", value_parser = seconds)]
     pub queue_wait: Duration,
 }
 
-/// Longest queue: with the most boxes it leaves connections for those who are told that it is full.
+/// Longest queue: besides it and the most boxes, connections are left for clients that get a 429.
 const MAX_QUEUE: i64 = MAX_CONNECTIONS as i64 - 128 - 64;
 
-/// What makes the boxes.
+/// What makes the sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendName {
     /// The first that works: namespace, then docker; docker with an image.
@@ -214,17 +212,17 @@ impl Serve {
         serve::flags::certificate_and_key(self.tls_cert.as_ref(), self.tls_key.as_ref())
     }
 
-    /// Longest time that a request in flight may still take: to arrive, to wait, in its box, and to be taken.
+    /// Longest time of a request in flight: to arrive, to wait, to run, and to be read.
     pub fn grace(&self) -> Duration {
         2 * self.read_timeout + self.queue.queue_wait + self.limits.box_seconds
     }
 }
 
 impl Runner {
-    /// The backend to open. An image can only be had from Docker.
+    /// The backend to open. Only Docker has images.
     ///
     /// # Errors
-    /// When an image is asked of namespaces.
+    /// When an image is given for namespaces.
     pub fn backend(&self) -> Result<Backend> {
         match (self.backend, &self.image) {
             (BackendName::Namespace, Some(_)) => bail!("an image needs --backend docker"),
@@ -237,7 +235,7 @@ impl Runner {
     /// The program with its arguments and environment.
     ///
     /// # Errors
-    /// When the program is not there.
+    /// When the program does not exist.
     pub fn program(&self) -> Result<Program> {
         let program = match &self.runner {
             Some(program) => program.clone(),
@@ -256,13 +254,13 @@ impl Runner {
         })
     }
 
-    /// How the conversation is written down for the program.
+    /// The form of the conversation on the program's stdin.
     pub fn prompt_format(&self) -> PromptFormat {
         let usual = if self.runner.is_none() { PromptFormat::Json } else { PromptFormat::Text };
         self.prompt_format.unwrap_or(usual)
     }
 
-    /// Where the answer stands in what the program writes.
+    /// Where the program's stdout holds the answer.
     pub fn answer_format(&self) -> AnswerFormat {
         let usual = self.runner.is_none().then(|| OWN_ANSWER.to_owned());
         AnswerFormat {
@@ -273,7 +271,7 @@ impl Runner {
 }
 
 impl Limits {
-    /// In the sandbox's units.
+    /// The limits in the units of `sandbox`.
     pub fn of_a_box(&self) -> BoxLimits {
         BoxLimits {
             memory_bytes: self.box_memory << 20,
@@ -287,7 +285,7 @@ impl Limits {
 }
 
 impl QueueFlags {
-    /// For the queue.
+    /// The limits of the queue.
     pub fn limits(&self) -> QueueLimits {
         let cpus = || std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(128));
         QueueLimits {
@@ -299,11 +297,11 @@ impl QueueFlags {
 }
 
 fn own_runner() -> Result<String> {
-    let this = std::env::current_exe().context("where is this program?")?;
+    let this = std::env::current_exe().context("the path of this program is unknown")?;
     let runner = this.with_file_name(OWN_RUNNER);
     ensure!(
         runner.is_file(),
-        "{} is not there: build it (cargo build --bin {OWN_RUNNER}), or name another program with --runner",
+        "{} does not exist: build it (cargo build --bin {OWN_RUNNER}), or name another program with --runner",
         runner.display()
     );
     runner

@@ -1,4 +1,4 @@
-//! What a request that is not served is told: a status, and always a JSON body `{"error":{"code","message"}}`.
+//! The answer to a request that the gateway refuses: a status, and always a JSON body `{"error":{"code","message"}}`.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::queue::Busy;
 use crate::store::{MAX_CONVERSATION_BYTES, MAX_TURNS, StoreError};
 use crate::user::BadUser;
 
-/// Why a request is not served.
+/// Why the gateway refuses a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// It names no user.
+    /// The request names no user.
     #[error(transparent)]
     User(#[from] BadUser),
     /// The Content-Type is not `application/json`.
@@ -32,51 +32,51 @@ pub enum Refusal {
     /// The body is JSON of another shape.
     #[error("the body is not {{\"message\": string, \"conversationId\"?: string}}: {0}")]
     WrongShape(String),
-    /// The message says nothing.
+    /// The message is empty or only white space.
     #[error("the message is empty")]
     EmptyMessage,
     /// The message is too long.
     #[error("the message has more than {MAX_MESSAGE} bytes")]
     MessageTooLarge,
-    /// This cannot be the id of a conversation.
+    /// The id has not the form of a conversation's id.
     #[error("the conversation id is not a UUID of 36 characters")]
     ConversationId,
-    /// The page of the list is not asked for properly.
-    #[error("limit must be 1 to {MAX_PAGE}, cursor one that an earlier page gave; there is nothing else")]
+    /// The query of the list is invalid.
+    #[error("limit must be 1 to {MAX_PAGE}, cursor one of an earlier page; there are no other parameters")]
     Query,
-    /// The user has no such conversation; perhaps another one has.
+    /// The user has no such conversation. Another user may have it.
     #[error("there is no such conversation")]
     NoSuchConversation,
-    /// The conversation takes no more.
+    /// The conversation takes no further turn.
     #[error(
         "the conversation has reached {MAX_TURNS} turns or {MAX_CONVERSATION_BYTES} bytes: begin another one"
     )]
     ConversationFull,
-    /// Too many requests wait already.
-    #[error("too many requests at once: ask again in {} s", .0.retry_after_seconds)]
+    /// Too many requests are waiting.
+    #[error("too many requests: try again in {} s", .0.retry_after_seconds)]
     Busy(Busy),
-    /// The box gave no answer in its time.
-    #[error("the box was not done within {} s", .0.as_secs_f64())]
+    /// The box reached its time limit.
+    #[error("the sandbox did not finish within {} s", .0.as_secs_f64())]
     BoxTimedOut(Duration),
     /// The box gave no answer.
     #[error("{0}")]
     Box(Failure),
-    /// The store failed; its words are for the log.
-    #[error("the server cannot answer: its log says why")]
+    /// The store failed; only the log names the reason.
+    #[error("the server cannot answer; see its log")]
     Store(#[from] StoreError),
-    /// Something else of the server failed; the log says what.
-    #[error("the server cannot answer: its log says why")]
+    /// Another part of the server failed; only the log names the reason.
+    #[error("the server cannot answer; see its log")]
     Internal,
-    /// There is nothing at this path.
-    #[error("there is nothing here; GET /api/openapi.json says what there is")]
+    /// No route has this path.
+    #[error("no such path; see GET /api/openapi.json")]
     NoSuchPath,
-    /// The path takes another method.
-    #[error("this path does not take this method; GET /api/openapi.json says what there is")]
+    /// The path does not support the method.
+    #[error("this path does not support this method; see GET /api/openapi.json")]
     Method,
 }
 
 impl Refusal {
-    /// The status for HTTP (RFC 9110, section 15; RFC 6585 for 429) and the stable code for programs.
+    /// The status for HTTP (RFC 9110 §15; RFC 6585 for 429) and the stable code for programs.
     pub fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::User(BadUser::Missing) => (StatusCode::UNAUTHORIZED, "missing_user_id"),
@@ -102,7 +102,7 @@ impl Refusal {
         }
     }
 
-    /// Notes it in the log: what is the server's fault as an error, what is the client's for information.
+    /// Logs it: a fault of the server as an error, a fault of the client as information.
     pub fn log(&self) {
         let (status, code) = self.status_and_code();
         let status = status.as_u16();

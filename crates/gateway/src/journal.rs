@@ -1,4 +1,4 @@
-//! What every box said and what bounded it, written down for experiments.
+//! The journal for experiments: output and limits of every box.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,27 +9,27 @@ use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, LimitRecord, NO_N
 use sandbox::Outcome;
 use uuid::Uuid;
 
-/// The boxes of one life of the gateway, a line each.
+/// The boxes of one gateway process, a line each.
 #[derive(Debug)]
 pub struct Journal {
     file: Mutex<BoxJournal>,
     run: RunId,
 }
 
-/// For whom a box runs.
+/// The user and conversation that a box runs for.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
-    /// The user, as claimed.
+    /// The user that the request claims.
     pub user: &'a str,
     /// The conversation.
     pub conversation: Uuid,
 }
 
 impl Journal {
-    /// A new one at `path`; what stood there is gone.
+    /// Creates a journal at `path`, replacing an existing file.
     ///
     /// # Errors
-    /// The file cannot be made, or there is no randomness for a run id.
+    /// When the file cannot be created, or the system gives no randomness for a run id.
     pub fn create(path: &Path, run: Option<RunId>) -> anyhow::Result<Self> {
         let run = match run {
             Some(run) => run,
@@ -38,8 +38,8 @@ impl Journal {
         Ok(Self { file: Mutex::new(BoxJournal::create(path)?), run })
     }
 
-    /// Adds a box that is gone. The line is in the file when this returns. A journal that cannot be written is said in the
-    /// log and keeps no user from an answer.
+    /// Adds a box that has ended. The line is in the file when this returns. A write error is logged, and the user still gets
+    /// the answer.
     pub fn add(&self, owner: Owner<'_>, started: SystemTime, outcome: &Outcome) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let limit = |limit: &sandbox::InForce| LimitRecord {

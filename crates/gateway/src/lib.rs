@@ -1,15 +1,15 @@
-//! The gateway: users ask, each request is answered in a disposable box without network, and conversations are kept.
+//! The gateway: answers each user's request in a disposable sandbox without network, and stores the conversations.
 //!
 //! ```text
 //!  POST /api/conversation
 //!     │  user, message, conversation
 //!     v
-//!   queue ── whose turn ──> box (crate sandbox) ── answer ──> store ──> 200
-//!                            stdin: the conversation so far     SQLite or Firestore
+//!   queue ── the user's turn ──> box (crate sandbox) ── answer ──> store ──> 200
+//!                                stdin: the conversation so far    SQLite or Firestore
 //! ```
 //!
-//! An answer is in the store before it is sent. What a box is and cannot do is the affair of `sandbox`; what runs in it is
-//! configuration. Knows nothing about captures, packets or verdicts.
+//! An answer is in the store before it is sent. The crate `sandbox` makes the boxes; configuration decides which program runs
+//! in them. Knows nothing about captures, packets or verdicts.
 #![forbid(unsafe_code)]
 
 pub mod answer;

@@ -1,7 +1,7 @@
 //! Logs go to stderr, one line an event: for people, or as JSON for programs.
 //!
-//! Every line of a request stands within its span, which names the conversation. Text of users and boxes has been made
-//! harmless before it gets here (`agent_core::text`).
+//! Every line of a request carries its span, which names the conversation. Callers escape text of users and boxes before they
+//! log it (`agent_core::text`).
 
 use std::io::IsTerminal;
 
@@ -18,8 +18,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends the log to stderr: warnings only when `quiet`, else what happens, and with `verbose` (the number of `-v`)
-/// debugging and then everything. Call it once.
+/// Sends the log to stderr: warnings only when `quiet`, else information, and with `verbose` (the number of `-v`)
+/// debugging and then tracing. Call it once.
 pub fn init(format: LogFormat, verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::WARN,

@@ -21,11 +21,11 @@ use serve::{ConnectionLimits, Handle, Server, ServerConfig, healthcheck, ready_f
 /// Bad flags, settings or files.
 const EXIT_USAGE: u8 = 2;
 
-/// It broke down, or the address cannot be had.
+/// The gateway cannot listen, or it failed.
 const EXIT_BROKEN: u8 = 1;
 
 fn main() -> ExitCode {
-    // Before there are threads: this program is also what becomes a box.
+    // Before threads exist: this program is also the helper that makes a box.
     sandbox::enter_if_asked();
     let cli = Cli::parse();
     logging::init(cli.serve.log_format, cli.serve.verbose, cli.serve.quiet);
@@ -55,7 +55,7 @@ async fn run(flags: &Serve) -> Result<(), (u8, anyhow::Error)> {
     serve(flags, service, tls).await.map_err(|error| (EXIT_BROKEN, error))
 }
 
-/// What the flags, and the files and programs they name, come to.
+/// Opens and checks the files and programs that the flags name.
 async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
     let tls = match flags.certificate()? {
         Some((cert, key)) => {
@@ -65,13 +65,15 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
         None => None,
     };
     let program = flags.runner.program()?;
-    // First the store: whoever has it is the one gateway whose boxes there can be.
+    // The store first: its lock makes this gateway the only one, so that leftover boxes are not another gateway's.
     let store = open_store(&flags.store).await?;
     let sandbox = open_sandbox(&flags.runner, &program).await?;
     let journal = match &flags.journal {
         Some(path) => {
             let journal = Journal::create(path, flags.run_id.clone());
-            Some(Arc::new(journal.with_context(|| format!("the boxes' journal {}", path.display()))?))
+            Some(Arc::new(
+                journal.with_context(|| format!("the journal of the sandboxes {}", path.display()))?,
+            ))
         }
         None => None,
     };
@@ -116,21 +118,21 @@ async fn open_sandbox(runner: &Runner, program: &Program) -> Result<Arc<dyn Sand
             .with_context(|| format!("the libraries of {}", program.program))?;
         options.read_only.extend_from_slice(&libraries);
     }
-    let opened = sandbox::open(runner.backend()?, options).await.context("no boxes")?;
+    let opened = sandbox::open(runner.backend()?, options).await.context("no sandboxes")?;
     let name = opened.sandbox.name();
     for (passed_over, why) in &opened.passed_over {
-        tracing::warn!("no {passed_over} boxes: {}", error_chain(why));
+        tracing::warn!("no {passed_over} sandboxes: {}", error_chain(why));
     }
     ensure!(
         name != "docker" || libraries.is_empty(),
-        "{} is not statically linked, and a docker box has nothing but it: build it statically or name an --image",
+        "{} is not statically linked, and a docker sandbox holds only the program: build it statically or name an --image",
         program.program
     );
-    tracing::info!(backend = name, program = program.program, reaped = opened.reaped, "boxes");
+    tracing::info!(backend = name, program = program.program, reaped = opened.reaped, "sandboxes");
     Ok(opened.sandbox)
 }
 
-/// The store that `name` means: `firestore:PROJECT`, or a file of SQLite.
+/// Opens the store `firestore:PROJECT`, or the SQLite file of that name.
 async fn open_store(name: &str) -> Result<Arc<dyn Store>> {
     if let Some(project) = name.strip_prefix("firestore:") {
         return firestore(project).await;

@@ -1,11 +1,11 @@
-//! Who may start a box, and when: a limited number runs, the others wait, and users take turns.
+//! The queue of requests: a limited number of boxes runs, the other requests wait, and users take turns.
 //!
-//! - Among users: round robin. Who asks a hundred times gets every second place as soon as somebody else asks once.
-//! - Within a user: the order of asking, but for requests whose conversation has one running. Those wait for it, and are
-//!   passed by requests of other conversations.
-//! - The room to wait in is limited, for each user and for all. When it is full, whoever has the most in it gives up the
-//!   newest place to a user who has fewer, so that nobody can keep others out by filling it.
-//! - A request that goes away leaves its place at once.
+//! - Among users: round robin. A user with a hundred requests gets every second box as soon as another user sends one.
+//! - Within a user: in order of arrival. A request whose conversation already runs a box waits for it, and requests of other
+//!   conversations overtake it.
+//! - The number of waiting requests is limited, for each user and in total. When the queue is full, the user with the most
+//!   places gives up the newest one to a user with fewer, so that no user can keep others out by filling it.
+//! - A request whose client disconnects leaves the queue at once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -17,21 +17,21 @@ use uuid::Uuid;
 
 use crate::user::UserId;
 
-/// Longest advice to a client when to ask again: who stays away for longer leaves free boxes unused.
+/// Longest `Retry-After` in seconds: with a longer one, boxes would stay idle.
 const MAX_RETRY_AFTER_SECONDS: u64 = 60;
 
-/// How many requests may run and wait.
+/// Limits of running and waiting requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Boxes at one time.
+    /// Boxes at a time.
     pub running: usize,
-    /// Requests waiting, of all users.
+    /// Waiting requests of all users.
     pub waiting: usize,
-    /// Requests waiting, of one user.
+    /// Waiting requests of one user.
     pub waiting_per_user: usize,
 }
 
-/// The queue; clones are the same queue.
+/// The queue. Clones share it.
 #[derive(Clone)]
 pub struct Queue(Arc<Shared>);
 
@@ -42,44 +42,44 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Conversations with a request in a box; there are as many boxes.
+    /// Conversations with a request in a box, one for each box.
     running: HashSet<Uuid>,
-    /// Users with waiting requests, the one whose turn it is first.
+    /// Users with waiting requests; the first has the next turn.
     turns: VecDeque<UserId>,
-    /// Their requests, oldest first. As many entries as `turns`.
+    /// Their requests, oldest first; one entry for each user in `turns`.
     lines: HashMap<UserId, VecDeque<Waiting>>,
     waiting: usize,
     next_ticket: u64,
-    /// How long boxes ran lately: each new one counts a quarter.
+    /// Moving average of the boxes' running times; a new one weighs a quarter.
     mean: Option<Duration>,
 }
 
 struct Waiting {
     ticket: u64,
     conversation: Uuid,
-    /// Dropped without a word when the place is given to somebody else.
+    /// Dropped when another user gets the place.
     admit: oneshot::Sender<Permit>,
 }
 
-/// There is no room to wait in.
+/// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy {
-    /// When it may be worth asking again.
+    /// Estimated seconds until a place is free.
     pub retry_after_seconds: u64,
 }
 
 /// How full the queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Requests in a box.
+    /// Requests in boxes.
     pub running: usize,
-    /// Requests waiting for one.
+    /// Waiting requests.
     pub waiting: usize,
 }
 
 /// The right to run a box for one conversation, until it is dropped.
 pub struct Permit {
-    /// Until it is given back, which must happen once: the conversation may be another permit's right after.
+    /// `None` once given back. It must be given back once only: another permit may have the conversation right after.
     shared: Option<Arc<Shared>>,
     conversation: Uuid,
     since: Instant,
@@ -95,7 +95,7 @@ impl Queue {
     /// Waits for the user's turn, at most `patience`. Dropping the future gives the place up.
     ///
     /// # Errors
-    /// When there is no room to wait, the place was given to somebody with fewer of them, or patience is over.
+    /// When the queue is full, the place goes to a user with fewer places, or `patience` is over.
     pub async fn enter(&self, user: &UserId, conversation: Uuid, patience: Duration) -> Result<Permit, Busy> {
         let (place, admitted) = self.line_up(user, conversation)?;
         match tokio::time::timeout(patience, admitted).await {
@@ -107,7 +107,7 @@ impl Queue {
         }
     }
 
-    /// How full it is.
+    /// The current load.
     pub fn load(&self) -> Load {
         let state = self.0.state();
         Load { running: state.running.len(), waiting: state.waiting }
@@ -142,10 +142,10 @@ impl Queue {
 }
 
 impl Limits {
-    /// Whether one more of `user` can be taken in; makes room for it where it has a better right to it.
+    /// Whether one more request of `user` can wait. Removes another user's newest request for it if that user has more.
     fn has_room(&self, state: &mut State, user: &UserId, conversation: Uuid) -> bool {
         if state.running.len() < self.running && !state.running.contains(&conversation) {
-            // Nobody who could run is waiting while there is a free box: this one will not wait either.
+            // While a box is free, no request that could run is waiting: this one will run at once.
             return true;
         }
         let own = state.lines.get(user).map_or(0, VecDeque::len);
@@ -155,7 +155,7 @@ impl Limits {
         if state.waiting < self.waiting {
             return true;
         }
-        // Among equals it is the newest place.
+        // Among users with equally many it is the newest request.
         let newest = |line: &VecDeque<Waiting>| line.back().map(|waiting| waiting.ticket);
         let longest = state.lines.iter().max_by_key(|(_, line)| (line.len(), newest(line)));
         match longest.map(|(user, line)| (user.clone(), line.len())) {
@@ -184,7 +184,7 @@ impl State {
         }
     }
 
-    /// Takes the request at `index` out of the user's line.
+    /// Removes the request at `index` from the user's requests.
     fn remove(&mut self, user: &UserId, index: usize) -> Option<Waiting> {
         let line = self.lines.get_mut(user)?;
         let waiting = line.remove(index)?;
@@ -200,7 +200,7 @@ impl State {
         self.mean = Some(self.mean.map_or(ran_for, |mean| (mean * 3 + ran_for) / 4));
     }
 
-    /// The request whose turn it is; its user goes to the end of the round.
+    /// Removes the request with the next turn; its user moves to the end of the round.
     fn next(&mut self) -> Option<Waiting> {
         let (user, index) = self.turns.iter().find_map(|user| {
             let line = self.lines.get(user)?;
@@ -222,7 +222,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts whoever may start.
+    /// Admits requests while boxes are free.
     fn admit(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
@@ -238,7 +238,7 @@ impl Shared {
                 since: Instant::now(),
             };
             if let Err(mut unwanted) = waiting.admit.send(permit) {
-                // Whoever waited has just gone. It is given back here, and not by its drop, which would come back in.
+                // The receiver is gone. Gives the place back here: the permit's drop would lock the queue again.
                 unwanted.give_back();
             }
         }
@@ -268,7 +268,7 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// A place in the line, given up when dropped before it was taken.
+/// A place in the queue. Dropping it before admission gives it up.
 struct Place<'a> {
     queue: &'a Queue,
     user: UserId,
@@ -304,12 +304,12 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    /// Someone who entered, and is polled by hand: nothing here depends on a clock or a scheduler.
+    /// A request in the queue that the test polls by hand, so that no clock or scheduler decides.
     type Entering<'a> = Pin<Box<dyn Future<Output = Result<Permit, Busy>> + 'a>>;
 
     fn enter<'a>(queue: &'a Queue, user: &'a UserId, conversation: Uuid) -> Entering<'a> {
         let mut entering: Entering<'a> = Box::pin(queue.enter(user, conversation, LONG));
-        // The first poll lines up; what it would give is kept for the next one.
+        // The first poll enters the queue; its result is kept for the next one.
         if let Poll::Ready(result) = poll(&mut entering) {
             entering = Box::pin(std::future::ready(result));
         }
@@ -340,7 +340,7 @@ mod tests {
         (running, waiting)
     }
 
-    /// Lets one box run and end after the other, and says whose they were.
+    /// Runs one box after the other, and returns their users.
     fn order(entering: &mut Vec<(&'static str, Entering<'_>)>, mut current: Permit) -> Vec<&'static str> {
         let mut order = Vec::new();
         while !entering.is_empty() {
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn users_take_turns_and_within_one_the_order_stays() {
+    async fn users_take_turns_and_each_keeps_the_order_of_arrival() {
         let queue = queue(1, 100, 100);
         let (a, b, c) = (user("a"), user("b"), user("c"));
         let first = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_conversation_runs_one_request_at_a_time_and_others_pass_it() {
+    async fn a_conversation_runs_one_request_at_a_time_and_others_overtake_it() {
         let queue = queue(2, 100, 100);
         let a = user("a");
         let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_goes_away_leaves_the_place() {
+    async fn a_dropped_request_leaves_the_queue() {
         let queue = queue(1, 1, 1);
         let (a, b) = (user("a"), user("b"));
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_goes_away_when_admitted_gives_the_box_to_the_next() {
+    async fn a_request_dropped_on_admission_passes_the_box_on() {
         let queue = queue(1, 10, 10);
         let a = user("a");
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_user_cannot_fill_the_room() {
+    async fn one_user_cannot_fill_the_queue() {
         let queue = queue(1, 4, 4);
         let (a, b, c) = (user("a"), user("b"), user("c"));
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -431,7 +431,7 @@ mod tests {
         assert!(matches!(poll(&mut enter(&queue, &a, Uuid::new_v4())), Poll::Ready(Err(_))));
         let mut b1 = enter(&queue, &b, Uuid::new_v4());
         let mut b2 = enter(&queue, &b, Uuid::new_v4());
-        // a, who had four, has given up the two newest; two and two is fair.
+        // User a had four places and has given up the two newest: now two each.
         assert!(matches!(poll(&mut of_a[3]), Poll::Ready(Err(_))));
         assert!(matches!(poll(&mut of_a[2]), Poll::Ready(Err(_))));
         assert!(matches!(poll(&mut enter(&queue, &b, Uuid::new_v4())), Poll::Ready(Err(_))));
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends_and_the_place_is_free() {
+    async fn a_request_that_waited_too_long_frees_its_place() {
         let queue = queue(1, 10, 10);
         let a = user("a");
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ten_thousand_requests_of_many_users_all_end() {
+    async fn ten_thousand_requests_of_many_users_all_complete() {
         let queue = queue(3, 20_000, 20_000);
         let tasks: Vec<_> = (0..10_000_u64)
             .map(|number| {

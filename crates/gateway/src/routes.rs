@@ -1,5 +1,4 @@
-//! What the gateway answers, and the order of things for a message: who asks, what, whose turn it is, the box, the store,
-//! and only then the answer.
+//! The routes. A message passes these steps in order: user, body, queue, box, store, answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,26 +25,26 @@ use crate::queue::{Permit, Queue};
 use crate::store::{Added, Store, To, Turn, now_unix_ns};
 use crate::user::UserId;
 
-/// Longest part of a message that the log shows, in characters.
+/// Longest part of a message in the log, in characters.
 const LOGGED_CHARACTERS: usize = 400;
 
-/// What the routes work with.
+/// What the routes use.
 pub struct Service {
-    /// Where conversations are kept.
+    /// Stores the conversations.
     pub store: Arc<dyn Store>,
-    /// What answers.
+    /// Answers the messages.
     pub boxes: Boxes,
-    /// Whose turn it is.
+    /// Bounds the boxes that run at a time.
     pub queue: Queue,
-    /// Most time for a request body to arrive.
+    /// Longest time for a request body to arrive.
     pub read_timeout: Duration,
-    /// Most time in the queue.
+    /// Longest time in the queue.
     pub patience: Duration,
 }
 
 type Shared = State<Arc<Service>>;
 
-/// The routes, as `openapi.json` describes them. Requests must carry the [`ConnectionEnds`].
+/// The routes of `openapi.json`. Requests must carry the [`ConnectionEnds`].
 pub fn router(service: Service) -> Router {
     Router::new()
         .route("/api/conversation", post(ask))
@@ -64,7 +63,7 @@ fn refused(refusal: Refusal) -> Refusal {
     refusal
 }
 
-/// No cache may keep what one user said for another who asks the same.
+/// Caches must not serve one user's answers to another user.
 async fn never_stored(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -86,7 +85,7 @@ async fn ask(
     Extension(ends): Extension<ConnectionEnds>,
     request: Request,
 ) -> Result<Json<Told>, Refusal> {
-    let asked = heard(&service, request).await.inspect_err(Refusal::log)?;
+    let asked = validate(&service, request).await.inspect_err(Refusal::log)?;
     let span = span("ask", &asked.user, asked.id);
     let told = async {
         tracing::info!(
@@ -101,7 +100,7 @@ async fn ask(
     unless_abandoned(told, span).await.map(Json)
 }
 
-/// A message that is fit to be answered.
+/// A validated message.
 struct Asked {
     user: UserId,
     id: Uuid,
@@ -110,9 +109,9 @@ struct Asked {
     at_unix_ns: i64,
 }
 
-async fn heard(service: &Service, request: Request) -> Result<Asked, Refusal> {
+async fn validate(service: &Service, request: Request) -> Result<Asked, Refusal> {
     let (head, body) = request.into_parts();
-    // The body is read whatever the head is worth: closing with bytes unread would take the refusal with it.
+    // Reads the body even if the head is invalid: closing with unread bytes would lose the refusal (RFC 9112 §9.6).
     let body = body::read(&head.headers, body, MAX_BODY, service.read_timeout).await;
     let user = UserId::of(&head.headers)?;
     if !is_json(&head.headers) {
@@ -135,7 +134,7 @@ async fn heard(service: &Service, request: Request) -> Result<Asked, Refusal> {
 async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
     let Asked { user, id, to, message, at_unix_ns } = asked;
     if to == To::Existing {
-        // Before a place in the queue is taken for something that is not there.
+        // Before it takes a place in the queue.
         let summary = service.store.summary(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
         if summary.is_full() {
             return Err(Refusal::ConversationFull);
@@ -145,7 +144,7 @@ async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
     let turns = match to {
         To::New => Vec::new(),
         To::Existing => {
-            // Now that nobody else adds to it.
+            // The permit keeps other requests from adding turns.
             let all = service.store.conversation(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
             if all.summary.is_full() {
                 return Err(Refusal::ConversationFull);
@@ -169,8 +168,8 @@ async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
     Ok(Told { conversation_id: id, text: answer })
 }
 
-/// Puts the turn into the store before anybody hears of it. Done in a task of its own: if the client goes away now, the
-/// conversation must not be free for the next request while the turn is still on its way to the disk.
+/// Stores the turn before it is sent. A task of its own holds the permit until the turn is stored: if the client disconnects,
+/// the conversation must not be free for the next request while the turn is being written.
 async fn keep(
     service: &Service,
     permit: Permit,
@@ -190,7 +189,7 @@ async fn keep(
         Ok(Ok(Added::Gone)) => Err(Refusal::NoSuchConversation),
         Ok(Err(error)) => Err(error.into()),
         Err(error) => {
-            tracing::error!(%error, "keeping the answer broke off");
+            tracing::error!(%error, "storing the answer failed");
             Err(Refusal::Internal)
         }
     }
@@ -254,14 +253,14 @@ async fn list(
             Some(cursor) => Some(api::place(&cursor).ok_or(Refusal::Query)?),
             None => None,
         };
-        // One more than asked for tells whether another page follows.
+        // One more than the page holds shows whether another page follows.
         let summaries = service.store.list(&user, after, limit + 1).await?;
         Ok(Json(PageView::new(summaries, limit)))
     };
     page.await.inspect_err(Refusal::log)
 }
 
-/// Who asks, and for which conversation.
+/// The user and the conversation that a request names.
 fn named(headers: &HeaderMap, id: Result<Path<String>, PathRejection>) -> Result<(UserId, Uuid), Refusal> {
     let user = UserId::of(headers)?;
     let Path(id) = id.map_err(|_| Refusal::ConversationId)?;
@@ -271,31 +270,31 @@ fn named(headers: &HeaderMap, id: Result<Path<String>, PathRejection>) -> Result
 fn parse(body: &[u8]) -> Result<Ask, Refusal> {
     use serde_json::error::Category;
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        // The shape's words quote the body.
+        // This message quotes the body.
         Category::Data => Refusal::WrongShape(printable(&error.to_string(), LOGGED_CHARACTERS)),
         Category::Io | Category::Syntax | Category::Eof => Refusal::NotJson(error.to_string()),
     })
 }
 
-/// Whether the Content-Type is `application/json`, whatever its parameters (RFC 9110, section 8.3.1).
+/// Whether the Content-Type is `application/json`, whatever its parameters (RFC 9110 §8.3.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|value| value.split(';').next());
     media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// What all lines of a request carry.
+/// The span of all log lines of a request.
 fn span(what: &'static str, user: &UserId, conversation: Uuid) -> Span {
     tracing::info_span!("request", what, %conversation, %user)
 }
 
-/// Runs `future` within `span`, and says so in the log if nobody waits for its end any more.
+/// Runs `future` within `span`, and logs if it is dropped because the client disconnected.
 async fn unless_abandoned<T>(future: impl Future<Output = T>, span: Span) -> T {
     struct Abandoned(Option<Span>);
     impl Drop for Abandoned {
         fn drop(&mut self) {
             if let Some(span) = &self.0 {
-                span.in_scope(|| tracing::info!("abandoned: the client went away"));
+                span.in_scope(|| tracing::info!("abandoned: the client disconnected"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! From a prompt to its answer.
+//! Answers a prompt.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::attempt::Attempt;
 use crate::listen::Listener;
 
-/// Most attempts of one prompt. Each may wait for seconds, and a box has a wall clock.
+/// Most attempts of one prompt: each can wait for seconds, and a box has a time limit.
 const MAX_ATTEMPTS: usize = 32;
 
-/// The answer to `prompt`, which is the message after `earlier` others of the same user.
+/// Answers `prompt`, which follows `earlier` messages of the same user.
 pub(crate) fn answer(prompt: &str, earlier: usize) -> String {
     let mut parts = Vec::new();
     let mut words = Vec::new();
@@ -44,7 +44,7 @@ pub(crate) fn answer(prompt: &str, earlier: usize) -> String {
             },
         }
     }
-    // Others may only now try to reach this box.
+    // Waits for the attempts of other boxes.
     drop(listeners);
     let words = words.join("\n");
     if !words.trim().is_empty() || parts.is_empty() {
@@ -53,7 +53,7 @@ pub(crate) fn answer(prompt: &str, earlier: usize) -> String {
     parts.join("\n")
 }
 
-/// The result of a tool, as JSON; `None` where the line is no call of one.
+/// The result of a tool as JSON; `None` if the line is not a call of a tool.
 fn tool(name: &str, arguments: &str) -> Option<String> {
     let arguments: Value = serde_json::from_str(arguments).ok().filter(Value::is_object)?;
     Some(match tools::run(name, &arguments) {
@@ -73,13 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_answered_in_words() {
+    fn answers_a_message_in_words() {
         assert_eq!(answer("hello there", 0), "This is your message number 1, of 2 words: hello there");
         assert_eq!(answer("안녕하세요", 4), "This is your message number 5, of 1 word: 안녕하세요");
     }
 
     #[test]
-    fn a_tool_is_called_and_its_error_told() {
+    fn calls_a_tool_and_reports_its_error() {
         let result = answer(r#"transform_text {"text":"straße","operation":"uppercase"}"#, 0);
         assert!(result.starts_with("transform_text: ") && result.contains("STRASSE"), "{result}");
         let unknown = answer(r#"no_such_tool {"a":1}"#, 0);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_command_is_words() {
+    fn answers_malformed_commands_in_words() {
         for message in ["listen to me", "attempt the impossible", "attempt", "{\"a\":1}"] {
             assert!(answer(message, 0).ends_with(message), "{message}");
         }

@@ -1,11 +1,11 @@
-//! One try to get out of the box, really made, and told as it went.
+//! Makes one escape attempt and reports its outcome.
 //!
-//! | kind | target | what is tried |
+//! | kind | target | attempt |
 //! |---|---|---|
 //! | `tcp` | `IP:PORT` | connect, and send the canary |
-//! | `neighbour` | `IP:PORT` | the same to another box, which may begin to listen a moment later |
+//! | `neighbour` | `IP:PORT` | the same to another box, which may start to listen later |
 //! | `udp`, `ipv6` | `IP:PORT` | send the canary in a datagram |
-//! | `dns` | `IP:PORT` | ask that server for a name that holds the canary |
+//! | `dns` | `IP:PORT` | query that server for a name that contains the canary |
 //! | `raw` | `IP` | open a raw IP socket, and send the canary in a packet of an experimental protocol |
 //! | `file` | a path | read the file |
 
@@ -20,27 +20,27 @@ use serde::Serialize;
 
 const SCHEMA: &str = "plainsight.attempt/1";
 
-/// How long a TCP connection may take, and an answer by UDP: what works at all works at once here.
+/// Longest wait for a TCP connection and for an answer by UDP: on one machine both take milliseconds.
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_millis(200);
 
-/// How long another box may take until it listens.
+/// Longest wait until another box listens.
 const NEIGHBOUR: Duration = Duration::from_secs(2);
 
-/// Between two tries to reach it.
+/// Pause between two connections to it.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Most bytes of a file that are read. What somebody confided a moment ago is in the first ones of a young store.
+/// Most bytes read of a file: a young store has recent messages in its first bytes.
 const MOST: u64 = 1 << 20;
 
-/// The shortest text in a file that is worth telling.
+/// Shortest text in a file to report, in characters.
 const SHORTEST: usize = 8;
 
-/// An IP protocol for experiments (RFC 3692, 2.1): nobody takes the packet for something else.
+/// An IP protocol number for experiments (RFC 3692 §2.1), which no other protocol uses.
 #[cfg(target_os = "linux")]
 const EXPERIMENT: u32 = 253;
 
-/// What is to be tried.
+/// An escape attempt.
 pub(crate) struct Attempt<'a> {
     kind: &'a str,
     target: Target<'a>,
@@ -52,7 +52,7 @@ enum Target<'a> {
     Path(&'a str),
 }
 
-/// What came of it.
+/// The outcome of an attempt.
 #[derive(Serialize)]
 struct Report<'a> {
     schema: &'static str,
@@ -66,7 +66,7 @@ struct Report<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// `KIND TARGET`; `None` for anything else.
+    /// Parses `KIND TARGET`; `None` for any other text.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (kind, target) = text.split_once(' ')?;
         let target = match kind {
@@ -78,7 +78,7 @@ impl<'a> Attempt<'a> {
         Some(Self { kind, target })
     }
 
-    /// Makes it, tells stderr everything, and returns what may be told outside.
+    /// Makes the attempt, writes the whole report to stderr, and returns the part that may leave the box.
     pub(crate) fn make(&self) -> String {
         let canary = match Hex128::fresh() {
             Ok(canary) => canary.to_string(),
@@ -103,13 +103,13 @@ impl<'a> Attempt<'a> {
             Ok(Done { outcome, data }) => (true, outcome, data),
             Err(error) => (false, error.to_string(), String::new()),
         };
-        let told = format!("{} {target}: {outcome}", self.kind);
+        let public = format!("{} {target}: {outcome}", self.kind);
         let carries = matches!(self.target, Target::Socket(_) | Target::Address(_));
         let canary = carries.then_some(canary.as_str());
         let report = Report { schema: SCHEMA, kind: self.kind, target, canary, succeeded, outcome, data };
         let line = serde_json::to_string(&report).unwrap_or_default();
         let _ = writeln!(io::stderr(), "{line}");
-        told
+        public
     }
 }
 
@@ -119,7 +119,7 @@ struct Done {
 }
 
 impl Done {
-    fn said(outcome: impl Into<String>) -> Self {
+    fn sent(outcome: impl Into<String>) -> Self {
         Self { outcome: outcome.into(), data: String::new() }
     }
 }
@@ -135,7 +135,7 @@ fn tcp(target: SocketAddr, canary: &str, patience: Duration) -> io::Result<Done>
         }
     };
     stream.write_all(format!("{canary}\n").as_bytes())?;
-    Ok(Done::said("connected and sent"))
+    Ok(Done::sent("connected and sent"))
 }
 
 fn datagram(target: SocketAddr, bytes: &[u8]) -> io::Result<Done> {
@@ -147,10 +147,10 @@ fn datagram(target: SocketAddr, bytes: &[u8]) -> io::Result<Done> {
     socket.send_to(bytes, target)?;
     socket.set_read_timeout(Some(ANSWER))?;
     let answered = socket.recv(&mut [0; 512]).is_ok();
-    Ok(Done::said(if answered { "sent and answered" } else { "sent, no answer" }))
+    Ok(Done::sent(if answered { "sent and answered" } else { "sent, no answer" }))
 }
 
-/// A question for `CANARY.plainsight.invalid`, type A (RFC 1035, 4.1).
+/// A query for `CANARY.plainsight.invalid`, type A (RFC 1035 §4.1).
 fn query(canary: &str) -> Vec<u8> {
     let mut message = vec![0x70, 0x73, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in [canary, "plainsight", "invalid"] {
@@ -169,7 +169,7 @@ fn raw(target: IpAddr, canary: &str) -> io::Result<Done> {
     let number = RawProtocol::new(EXPERIMENT).map(Protocol::from_raw);
     let socket = socket(family, SocketType::RAW, number)?;
     sendto(&socket, canary.as_bytes(), SendFlags::empty(), &SocketAddr::new(target, 0))?;
-    Ok(Done::said("sent"))
+    Ok(Done::sent("sent"))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -183,7 +183,7 @@ fn read(path: &str) -> io::Result<Done> {
     Ok(Done { outcome: format!("read {} bytes", bytes.len()), data: texts(&bytes) })
 }
 
-/// What a reader makes out in a file that is not all text: its texts, a line each.
+/// The readable texts in a file, a line each.
 fn texts(bytes: &[u8]) -> String {
     let all = String::from_utf8_lossy(bytes);
     let is_noise = |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_made_out_between_noise() {
+    fn extracts_readable_texts_from_binary_data() {
         let file =
             b"SQLite format 3\0\x10\0\x01short\0\xffKeep this for me: 0123\x80\xec\x95\x88\xeb\x85\x95 12345";
         assert_eq!(texts(file), "SQLite format 3\nKeep this for me: 0123\n안녕 12345");

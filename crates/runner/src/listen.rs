@@ -1,17 +1,17 @@
-//! Somebody whom another box could reach, if boxes could reach each other.
+//! A TCP listener that another box could reach if boxes were not isolated from each other.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long it listens at least: until boxes that were started at the same time have had their try.
+/// Shortest time of listening: until boxes that started at the same time have made their attempts.
 const LISTEN: Duration = Duration::from_secs(3);
 
-/// Bytes taken from whoever connects.
+/// Bytes read from a connection.
 const TAKEN: u64 = 4096;
 
-/// Listens until it is dropped, and no shorter than [`LISTEN`].
+/// Listens until it is dropped, for at least [`LISTEN`].
 pub(crate) struct Listener {
     opened: Instant,
 }

@@ -1,19 +1,20 @@
-//! `runner`: what runs in a box when nothing else is configured.
+//! `runner`: the default program in a sandbox.
 //!
 //! It reads one document from stdin (`plainsight.prompt/1`: `conversation`, an array of `role` and `text`, and `prompt`),
-//! writes one to stdout (`plainsight.answer/1`: `text`), and keeps nothing. It is a small deterministic agent. Of a prompt,
-//! line by line, it understands
+//! writes one to stdout (`plainsight.answer/1`: `text`), and stores nothing. It is a small deterministic agent. It executes
+//! these lines of a prompt:
 //!
 //! ```text
 //! transform_text {"text":"…","operation":"uppercase"}    a tool of the project with its arguments
-//! attempt KIND TARGET                                    one try to get out of the box; see `attempt.rs`
-//! listen IP:PORT                                         be somebody whom another box could reach
+//! attempt KIND TARGET                                    one escape attempt; see `attempt.rs`
+//! listen IP:PORT                                         listen, so that another box could connect
 //! ```
 //!
-//! and whatever else it is told it answers in plain words. What came of each attempt goes to stderr as a line of JSON
-//! (`plainsight.attempt/1`), with the canary that it carried: the answer must not hold that, since it leaves the box.
+//! and answers all other lines in words. It writes the outcome of each attempt to stderr as a line of JSON
+//! (`plainsight.attempt/1`), with the canary that the attempt carried. The answer must not contain the canary, because the
+//! answer leaves the box.
 //!
-//! Exit status: 0 answered, 2 the document on stdin is not what it should be.
+//! Exit status: 0 answered, 2 the document on stdin is invalid.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -28,10 +29,10 @@ use serde::{Deserialize, Serialize};
 const PROMPT: &str = "plainsight.prompt/1";
 const ANSWER: &str = "plainsight.answer/1";
 
-/// Most bytes of a prompt: what a box takes on its stdin.
+/// Most bytes of a prompt: the largest stdin of a box.
 const MAX_PROMPT: u64 = 16 << 20;
 
-/// No prompt to answer.
+/// The document on stdin is invalid.
 const BAD_PROMPT: u8 = 2;
 
 #[derive(Deserialize)]
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         Ok(prompt) => {
             let earlier = prompt.conversation.iter().filter(|message| message.role == "user").count();
             let text = answer::answer(&prompt.prompt, earlier);
-            say(&text)
+            write_answer(&text)
         }
         Err(why) => {
             let _ = writeln!(io::stderr(), "runner: {why}");
@@ -78,14 +79,14 @@ fn read(stdin: impl Read) -> Result<Prompt, String> {
         return Err(format!("stdin has more than {MAX_PROMPT} bytes"));
     }
     let prompt: Prompt =
-        serde_json::from_slice(&bytes).map_err(|error| format!("stdin is no {PROMPT}: {error}"))?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("stdin is not a {PROMPT}: {error}"))?;
     if prompt.schema != PROMPT {
         return Err(format!("the schema on stdin is {:?}, not {PROMPT:?}", prompt.schema));
     }
     Ok(prompt)
 }
 
-fn say(text: &str) -> ExitCode {
+fn write_answer(text: &str) -> ExitCode {
     let answer = serde_json::to_string(&Answer { schema: ANSWER, text }).unwrap_or_default();
     match writeln!(io::stdout(), "{answer}") {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,12 @@
-//! The store in Google's Firestore, or in its emulator where `FIRESTORE_EMULATOR_HOST` says so.
+//! The store in Google's Firestore, or in its emulator at `FIRESTORE_EMULATOR_HOST`.
 //!
 //! ```text
-//!  users/{user}/conversations/{id}                 what is known without the text, and the place in the list
+//!  users/{user}/conversations/{id}                 summary, and the place in the list
 //!  users/{user}/conversations/{id}/turns/{number}  a question and its answer, from 000001 on
 //! ```
 //!
-//! A turn and the count of its conversation change in one transaction, so nobody sees one without the other. The list is
-//! ordered by one field, for which Firestore has an index by itself.
+//! A turn and the count of its conversation change in one transaction, so that readers see both or neither. The list is ordered
+//! by one field, which Firestore indexes by default.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const USERS: &str = "users";
 const CONVERSATIONS: &str = "conversations";
 const TURNS: &str = "turns";
 
-/// Longest wait for an answer of Firestore, each time it is asked.
+/// Longest wait for one answer of Firestore.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Conversations in a project's default database.
@@ -54,13 +54,12 @@ struct TurnDocument {
 }
 
 impl Firestore {
-    /// Connects to the default database of `project` with the credentials of the environment, and asks it whether it is
-    /// there.
+    /// Connects to the default database of `project` with the credentials of the environment, and sends a first request.
     ///
     /// # Errors
-    /// When there are no credentials, or it does not answer.
+    /// When there are no credentials, or the database does not answer.
     pub async fn open(project: &str) -> Result<Self, StoreError> {
-        // The client has no provider of its own. Somebody else's is as good.
+        // The client has no cryptography provider. One that is installed already serves too.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let options = FirestoreDbOptions::new(project.to_owned()).with_request_timeout(ANSWER_TIMEOUT);
         let connect = async {
@@ -78,8 +77,8 @@ impl Store for Firestore {
         answer("read a conversation", async move {
             let Some(head) = head(&database, &user, id).await? else { return Ok(None) };
             let mut turns = turns(&database, &user, id).await?;
-            // Turns are only added: the first ones, as many as there were, are those of that moment. Fewer of them means
-            // that the conversation was deleted in between.
+            // Turns are only added: the first `turns` ones are those of the summary's moment. Fewer mean that the
+            // conversation was deleted in between.
             let there = head.turns as usize;
             if turns.len() < there {
                 return Ok(None);
@@ -148,7 +147,7 @@ fn answer<T>(
     asking.map(move |result| result.map_err(|error| StoreError::new(action, error))).boxed()
 }
 
-/// One attempt of a transaction, in the form that the client repeats.
+/// One attempt of a transaction, which the client may repeat.
 fn within<'a, T>(
     attempt: impl Future<Output = FirestoreResult<T>> + Send + 'a,
 ) -> BoxFuture<'a, Result<T, BackoffError<FirestoreError>>> {
@@ -240,8 +239,8 @@ async fn turns(database: &FirestoreDb, user: &UserId, id: Uuid) -> FirestoreResu
         .await
 }
 
-/// The document of a conversation, under which its turns are. A user id begins with a letter or a digit and holds no slash:
-/// it is a name that Firestore takes.
+/// The path of a conversation's document; its turns are below it. A user id begins with a letter or digit and has no slash, so
+/// it is a valid name in Firestore.
 fn document_of(database: &FirestoreDb, user: &UserId, id: Uuid) -> FirestoreResult<ParentPathBuilder> {
     database.parent_path(USERS, user.as_str())?.at(CONVERSATIONS, id.to_string())
 }
@@ -250,7 +249,7 @@ fn turn_id(number: u32) -> String {
     format!("{number:06}")
 }
 
-/// A text that is ordered as places are: the time, moved so that it is never negative, in 20 digits, and the id.
+/// A text with the order of places: the time, shifted so that it is never negative, in 20 digits, and the id.
 fn place(place: Place) -> String {
     let moved = place.created_at_unix_ns.cast_unsigned() ^ (1 << 63);
     format!("{moved:020}-{}", place.id)
@@ -267,7 +266,7 @@ impl Head {
         }
     }
 
-    /// Behind the time in its place stands the id; `None` in a document that this program did not write.
+    /// The id after the time in its place; `None` in a document of another program.
     fn id(&self) -> Option<Uuid> {
         Uuid::try_parse(self.place.split_once('-')?.1).ok()
     }
@@ -292,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_places_are_ordered_as_the_places_are() {
+    fn texts_have_the_order_of_their_places() {
         let at = |created_at_unix_ns, id| Place { created_at_unix_ns, id };
         let mut places: Vec<_> = [i64::MIN, -1, 0, 1, 9, 10, i64::MAX]
             .into_iter()

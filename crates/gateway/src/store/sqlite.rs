@@ -1,5 +1,5 @@
-//! The store in one SQLite file, in write-ahead mode. A kept turn has been synced to the disk (`synchronous=FULL`), and what
-//! is deleted is overwritten (`secure_delete`).
+//! The store in one SQLite file, in write-ahead mode. A stored turn is synced to the disk (`synchronous=FULL`), and deleted data
+//! is overwritten (`secure_delete`).
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -17,13 +17,13 @@ use crate::user::UserId;
 /// The layout this program reads and writes, in `user_version`.
 pub const LAYOUT_VERSION: i64 = 1;
 
-/// Says in the file's header (`application_id`) whose file it is: "plns".
+/// Marks the file as this program's in its header (`application_id`): "plns".
 pub const APPLICATION_ID: i64 = 0x706c_6e73;
 
-/// How long a write waits for another process that has the file, such as a backup.
+/// Longest wait of a write for another process that locks the file, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long opening waits for a gateway that is just ending: the processes of a killed one are gone within milliseconds.
+/// Longest wait of opening for a gateway that is ending: the processes of a killed one end within milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 const LAYOUT: &str = "
@@ -48,11 +48,11 @@ const LAYOUT: &str = "
 
 const SUMMARY: &str = "SELECT id, created_at_unix_ns, updated_at_unix_ns, turns, bytes FROM conversation";
 
-/// Conversations in a file. One process at a time has it.
+/// Conversations in a file, which one process at a time can open.
 #[derive(Debug)]
 pub struct Sqlite {
     writer: Arc<Mutex<Connection>>,
-    /// Apart from the writer, so that nobody who reads waits for a disk to sync.
+    /// Separate from the writer, so that reads do not wait for a sync of the disk.
     reader: Arc<Mutex<Connection>>,
     /// Held as long as the store is open.
     _lock: File,
@@ -61,14 +61,14 @@ pub struct Sqlite {
 /// Why a file is not opened as a store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It cannot be read, made or locked.
+    /// The file cannot be read, made or locked.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Another gateway works on it.
+    /// Another gateway uses it.
     #[error("{0} is in use by another gateway")]
     InUse(PathBuf),
     /// It belongs to another program.
-    #[error("{0} is a database, but not of this program")]
+    #[error("{0} is a database of another program")]
     Foreign(PathBuf),
     /// A newer version of this program wrote it.
     #[error(
@@ -77,10 +77,10 @@ pub enum OpenError {
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its layout.
+        /// The version of its layout.
         found: i64,
     },
-    /// SQLite refuses it.
+    /// SQLite rejects it.
     #[error("{path}: {source}")]
     Sqlite {
         /// The file.
@@ -91,10 +91,10 @@ pub enum OpenError {
 }
 
 impl Sqlite {
-    /// Opens the store at `path`, made with mode 0600 if it is not there. `path.lock` beside it says that it is in use.
+    /// Opens the store at `path`; creates it with mode 0600 if it is missing. Locks the file `path.lock` beside it.
     ///
     /// # Errors
-    /// When it cannot be opened, is in use, or is not a store this version knows; nothing is changed then.
+    /// When it cannot be opened, is in use, or is not a store of this version; the file stays unchanged then.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         drop(private_file::append(path)?);
@@ -109,7 +109,7 @@ impl Sqlite {
     }
 }
 
-/// Keeps other gateways off. Two on one file would end each other's boxes and answer one conversation twice at a time.
+/// Locks other gateways out. Two with one file would end each other's boxes and run one conversation twice at a time.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -127,7 +127,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Checks whose file it is before anything is changed in it, and gives an empty one its layout.
+/// Checks that the file is this program's before changing it, and creates the layout in an empty one.
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let number = |connection: &Connection, pragma: &str| {
@@ -168,7 +168,7 @@ impl Store for Sqlite {
     fn conversation(&self, user: &UserId, id: Uuid) -> Answer<Option<Conversation>> {
         let user = user.clone();
         run(&self.reader, "read a conversation", move |connection| {
-            // One moment for both queries.
+            // Both queries see the same state.
             let transaction = connection.transaction()?;
             let Some(summary) = summary(&transaction, &user, id)? else { return Ok(None) };
             let turns = turns(&transaction, id)?;
@@ -183,7 +183,7 @@ impl Store for Sqlite {
 
     fn list(&self, user: &UserId, after: Option<Place>, limit: u32) -> Answer<Vec<Summary>> {
         let user = user.clone();
-        // What stands before every conversation: the greatest time and the greatest id.
+        // Greater than every conversation: the greatest time and id.
         let after = after.unwrap_or(Place { created_at_unix_ns: i64::MAX, id: Uuid::max() });
         run(&self.reader, "list conversations", move |connection| {
             let mut query = connection.prepare_cached(&format!(
@@ -226,7 +226,7 @@ impl Store for Sqlite {
     }
 }
 
-/// Runs `query` on a thread that may wait for a disk.
+/// Runs `query` on a thread that may block on the disk.
 fn run<T: Send + 'static>(
     connection: &Arc<Mutex<Connection>>,
     action: &'static str,
@@ -235,7 +235,7 @@ fn run<T: Send + 'static>(
     let connection = Arc::clone(connection);
     Box::pin(async move {
         let blocking = tokio::task::spawn_blocking(move || {
-            // A transaction that a panic broke off was rolled back: the connection is as good as new.
+            // SQLite rolled back the transaction of a panicking thread: the connection is usable.
             query(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
         });
         match blocking.await {
@@ -245,7 +245,7 @@ fn run<T: Send + 'static>(
     })
 }
 
-/// Makes the conversation, or counts one turn more in it; the new turn's number, from 1.
+/// Creates the conversation or increments its count; returns the new turn's number, from 1.
 fn grow(
     transaction: &Transaction<'_>,
     user: &UserId,

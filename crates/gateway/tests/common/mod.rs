@@ -92,7 +92,7 @@ impl Gateway {
             assert!(started.elapsed() < PATIENCE, "no ready file");
             if let Some(status) = child.try_wait().unwrap() {
                 let log = fs::read_to_string(&log).unwrap();
-                assert!(log.contains("no boxes"), "the gateway ended: {status}: {log}");
+                assert!(log.contains("no sandboxes"), "the gateway ended: {status}: {log}");
                 skip(&log);
                 return None;
             }
