@@ -1,4 +1,4 @@
-//! What a bad request is told: a status, and always a JSON body `{"error":{"code","message"}}`.
+//! The answer to a bad request: a status, and always a JSON body `{"error":{"code","message"}}`.
 
 use agent_core::message::{BadCall, CONTENT_TYPE, ErrorBody};
 use agent_core::tools::ToolError;
@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serve::body::BodyError;
 
-/// Why a request is not answered with a result.
+/// Why a request gets no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The body could not be read.
@@ -16,25 +16,25 @@ pub enum Refusal {
     /// The Content-Type is not `application/json`.
     #[error("the Content-Type must be application/json")]
     ContentType,
-    /// The body is no tool call.
+    /// The body is not a tool call.
     #[error(transparent)]
     Call(#[from] BadCall),
-    /// The tool gave no result.
+    /// The tool has no result.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// There is nothing at this path.
-    #[error("there is nothing here; there are POST /tool and GET /healthz")]
+    /// No route has this path.
+    #[error("no such path; there are POST /tool and GET /healthz")]
     NoSuchPath,
-    /// The path takes another method.
-    #[error("this path does not take this method; there are POST /tool and GET /healthz")]
+    /// The path does not support the method.
+    #[error("this path does not support this method; there are POST /tool and GET /healthz")]
     Method,
-    /// Something on the server's side failed; the log says what.
-    #[error("the server cannot answer: its log says why")]
+    /// The server failed; only the log names the reason.
+    #[error("the server cannot answer; see its log")]
     Internal,
 }
 
 impl Refusal {
-    /// The status for HTTP (RFC 9110, section 15) and the stable code for programs.
+    /// The status for HTTP (RFC 9110 §15) and the stable code for programs.
     pub fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
@@ -51,7 +51,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the connection cannot go on: part of the request is still unread on it.
+    /// Whether the connection must end: it still has unread bytes of the request.
     fn ends_connection(&self) -> bool {
         matches!(self, Self::Body(_))
     }
@@ -70,7 +70,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An answer whose body is known byte for byte before it is sent.
+/// An answer with its exact body, which the journal records before it is sent.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status.

@@ -20,19 +20,19 @@ use serve::flags::{certificate_and_key, given, seconds};
 use serve::signal::stop_on_signal;
 use serve::{ConnectionLimits, Handle, Server, ServerConfig, healthcheck, ready_file};
 
-/// Most bytes of a request body, unless `--body-limit` says otherwise: four times the largest message of agent-a.
+/// Default of `--body-limit` in bytes: four times the largest message of agent-a.
 const BODY_LIMIT: usize = 256 * 1024;
 
-/// Seconds a client may take for a handshake, the head or the body of a request, unless `--read-timeout` says otherwise.
+/// Default of `--read-timeout` in seconds: for a handshake, the head and the body of a request each.
 const READ_TIMEOUT: &str = "10";
 
 /// Bad flags, settings or files.
 const EXIT_USAGE: u8 = 2;
 
-/// Runs tools for whoever posts a tool-call to /tool.
+/// Runs a tool for each tool call posted to /tool.
 ///
-/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. The TLS secrets are written to the file that
-/// SSLKEYLOGFILE names, if it is set.
+/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. Writes the TLS secrets to the file that SSLKEYLOGFILE
+/// names, if it is set.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -44,9 +44,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Asks a running agent-b how it is: exit 0 when well, 1 when not.
+    /// Asks a running agent-b for its health: exit 0 if it answers 200, else 1.
     Healthcheck {
-        /// What to ask.
+        /// The URL to request.
         #[arg(default_value = "http://127.0.0.1:8000/healthz")]
         url: String,
         /// For https: the certificate authority to trust.
@@ -60,7 +60,7 @@ struct Serve {
     /// The address to listen on; port 0 takes any free one.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:8000", env = "LISTEN")]
     listen: SocketAddr,
-    /// The certificate chain to show, leaf first (PEM).
+    /// The certificate chain, leaf first (PEM).
     #[arg(long, value_name = "FILE", env = "TLS_CERT")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate (PEM).
@@ -72,13 +72,13 @@ struct Serve {
     /// HTTP version to speak; only 1.1 is supported.
     #[arg(long, value_name = "VERSION", default_value_t, env = "HTTP_VERSION")]
     http_version: HttpVersion,
-    /// Write every message down in this file.
+    /// Record every message in this file.
     #[arg(long, value_name = "FILE", env = "JOURNAL")]
     journal: Option<PathBuf>,
-    /// The run the messages belong to, 32 hex digits; a fresh one by default.
+    /// The run of the messages, 32 hex digits [default: random].
     #[arg(long, value_name = "HEX", env = "RUN_ID")]
     run_id: Option<Hex128>,
-    /// Begin the journal and the key log anew instead of adding to what an earlier process left in them.
+    /// Replace an existing journal and key log instead of appending to them.
     #[arg(long, env = "OVERWRITE")]
     overwrite: bool,
     /// Write {"local":"ip:port"} to this file once listening.
@@ -101,7 +101,7 @@ struct Serve {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::init(cli.serve.verbose, cli.serve.quiet);
-    // One thread is enough for tools that take microseconds, and leaves the other core to what is measured.
+    // One thread suffices for tools that take microseconds, and leaves the other core to the measured programs.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(1, &format!("cannot start: {error}")),
@@ -129,7 +129,7 @@ fn failed(status: u8, why: &str) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// What the flags and the files they name come to.
+/// The service and the TLS settings that the flags and their files describe.
 struct Prepared {
     service: Service,
     tls: Option<ServerConfig>,

@@ -1,4 +1,4 @@
-//! What agent-b answers: `POST /tool`, `GET /healthz`, and a JSON error for everything else.
+//! The routes: `POST /tool`, `GET /healthz`, and a JSON error for everything else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use serve::{ConnectionEnds, body};
 
 use crate::answer::{Answer, Refusal};
 
-/// Longest part of a body that the log shows, in characters. The journal has the whole.
+/// Longest part of a body in the log, in characters. The journal has the whole body.
 const LOGGED_CHARACTERS: usize = 400;
 
-/// What a request may cost, and where its messages are written down.
+/// Limits of a request, and the journal.
 #[derive(Debug)]
 pub struct Service {
     /// Most bytes of a request body.
     pub body_limit: usize,
-    /// Most time for a request body to arrive.
+    /// Longest time for a request body to arrive.
     pub read_timeout: Duration,
-    /// Where messages are written down.
+    /// Records all messages.
     pub journal: Journal,
 }
 
@@ -80,7 +80,7 @@ async fn tool(
         answer.body.len(),
         printable_bytes(&answer.body, LOGGED_CHARACTERS)
     );
-    // Written down before it can reach the wire. What cannot be written down is not sent, but for the bare fact.
+    // Recorded before it can reach the wire. If that fails, agent-b sends only an error answer.
     let sent = message(Event::Sent, id.as_deref(), ends, Some(CONTENT_TYPE), &answer.body);
     match service.journal.record(&sent) {
         Ok(()) => answer.into_response(),
@@ -106,7 +106,7 @@ fn answer(headers: &HeaderMap, body: &[u8]) -> Result<Answer, Refusal> {
     Ok(Answer { status: StatusCode::OK, body: body.into(), close: false })
 }
 
-/// Whether the Content-Type is `application/json`, whatever its parameters (RFC 9110, section 8.3.1).
+/// Whether the Content-Type is `application/json`, whatever its parameters (RFC 9110 §8.3.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = content_type(headers).and_then(|value| value.split(';').next());
     media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(CONTENT_TYPE))

@@ -14,7 +14,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn wrong_settings_leave_with_2_and_name_what_is_wrong() {
+fn invalid_settings_exit_with_2_and_name_the_setting() {
     let (_folder, certs) = certificates();
     let path = |name: &str| certs.join(name).to_str().unwrap().to_owned();
     let garbage = path("garbage.pem");
@@ -51,7 +51,7 @@ fn speaks_the_http_version_that_it_is_given() {
 }
 
 #[test]
-fn an_address_in_use_leaves_with_1() {
+fn an_address_in_use_exits_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = run(&["--listen", &address]);
@@ -60,7 +60,7 @@ fn an_address_in_use_leaves_with_1() {
 }
 
 #[test]
-fn the_health_check_tells_well_from_not() {
+fn the_health_check_succeeds_only_on_200_from_a_trusted_server() {
     let (_folder, certs) = certificates();
     let path = |name: &str| certs.join(name).to_str().unwrap().to_owned();
     let plain = AgentB::start(&[]);
@@ -74,24 +74,24 @@ fn the_health_check_tells_well_from_not() {
     assert_eq!(status(&[&https, "--ca", other.join("ca.pem").to_str().unwrap()]), Some(1));
     assert_eq!(status(&[&https, "--ca", "/nowhere/ca.pem"]), Some(1));
     assert_eq!(status(&["http://127.0.0.1:1/healthz"]), Some(1));
-    // A health check is no message of the experiment.
+    // The journal does not record health checks.
     assert!(plain.journal().is_empty() && tls.journal().is_empty());
 }
 
 #[test]
-fn a_client_that_is_slow_to_shake_hands_is_cut_off() {
+fn disconnects_a_client_with_a_slow_handshake() {
     let (_folder, certs) = certificates();
     let path = |name: &str| certs.join(name).to_str().unwrap().to_owned();
     let flags =
         ["--tls-cert", &path("server.pem"), "--tls-key", &path("server.key"), "--read-timeout", "0.3"];
     let agent = AgentB::start(&flags);
-    // The beginning of a ClientHello, and what is no TLS at all.
+    // Nothing, the beginning of a ClientHello, and bytes that are not TLS.
     for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n"] {
         let mut stream = agent.connect();
         stream.write_all(bytes).unwrap();
         let started = Instant::now();
         let _ = stream.read_to_end(&mut Vec::new());
-        assert!(started.elapsed() < PATIENCE / 2, "{bytes:?}: not cut off");
+        assert!(started.elapsed() < PATIENCE / 2, "{bytes:?}: not disconnected");
     }
     let https = format!("https://localhost:{}/healthz", agent.address.port());
     assert!(run(&["healthcheck", &https, "--ca", &path("ca.pem")]).status.success());
@@ -99,7 +99,7 @@ fn a_client_that_is_slow_to_shake_hands_is_cut_off() {
 
 #[cfg(unix)]
 #[test]
-fn keys_are_logged_only_when_asked_for() {
+fn logs_keys_only_if_the_variable_names_a_file() {
     use std::os::unix::fs::PermissionsExt;
     let (folder, certs) = certificates();
     let path = |name: &str| certs.join(name).to_str().unwrap().to_owned();

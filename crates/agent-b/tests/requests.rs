@@ -1,4 +1,4 @@
-//! What agent-b answers to good and to bad requests, over real sockets.
+//! agent-b's answers to valid and invalid requests, over real sockets.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn raw(agent: &AgentB, request: &[u8]) -> (u16, Value) {
 }
 
 #[test]
-fn the_message_of_the_lab_is_answered_with_its_request() {
+fn answers_the_call_of_the_lab_and_repeats_it() {
     let agent = AgentB::start(&["--run-id", "00112233445566778899aabbccddeeff"]);
     let (status, answer) = agent.exchange(&post(LAB.as_bytes(), "application/json; charset=utf-8"));
     let answer = String::from_utf8(answer).unwrap();
@@ -58,7 +58,7 @@ fn the_message_of_the_lab_is_answered_with_its_request() {
 }
 
 #[test]
-fn bad_requests_get_json_errors_and_the_server_lives_on() {
+fn bad_requests_get_json_errors_and_the_server_keeps_running() {
     let agent = AgentB::start(&["--body-limit", "2000"]);
     let change = |from: &str, to: &str| LAB.replace(from, to);
     for (body, status, code) in [
@@ -105,20 +105,20 @@ fn bad_requests_get_json_errors_and_the_server_lives_on() {
     assert_eq!(agent.post(LAB.as_bytes()).0, 200);
     let journal = agent.journal();
     assert!(journal.iter().any(|line| line["body"].is_null() && line["body_base64"] == "//4="));
-    assert!(journal.iter().all(|line| line["body"] != "{\"status\":\"ok\"}"), "/healthz is no message");
+    assert!(journal.iter().all(|line| line["body"] != "{\"status\":\"ok\"}"), "/healthz is not a message");
     let log = agent.log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(!log.chars().any(|c| c.is_control() && c != '\n'), "the log carries control characters");
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_before_it_is_sent() {
+fn rejects_a_body_over_the_limit_before_it_is_sent() {
     let agent = AgentB::start(&["--body-limit", "1000"]);
     let head = "POST /tool HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n";
     assert_error(raw(&agent, head.as_bytes()), 413, "body_too_large");
     let asking = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n").replace("999999999", "5000");
     assert_error(raw(&agent, asking.as_bytes()), 413, "body_too_large");
-    // Sent whole at once, it is taken off the wire, so that the answer can be read.
+    // Sent at once, the server discards it, so that the client can read the answer.
     for size in [1001, 100_000, 900_000] {
         assert_error(agent.post(&vec![b' '; size]), 413, "body_too_large");
     }
@@ -126,7 +126,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn text_survives_byte_for_byte() {
+fn returns_text_byte_for_byte() {
     let agent = AgentB::start(&[]);
     let text = "한국어 \u{1100}\u{1161} 🦀👩‍💻 \"q\" 'q' \\ / \u{0}\u{1}\u{1b}\u{7f}\u{85}\u{2028}\u{feff}\u{fffd}\u{10ffff} e\u{301}\t\r\n";
     // As an encoder writes it, and with every character escaped.
@@ -152,7 +152,7 @@ fn text_survives_byte_for_byte() {
 }
 
 #[test]
-fn slow_clients_are_cut_off() {
+fn disconnects_slow_clients() {
     let agent = AgentB::start(&["--read-timeout", "0.3"]);
     let cases: [(&str, &[u8], Option<&str>); 4] = [
         ("sends nothing", b"", None),
@@ -178,9 +178,9 @@ fn slow_clients_are_cut_off() {
         }
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
-        assert!(started.elapsed() < PATIENCE / 2, "{what}: not cut off");
+        assert!(started.elapsed() < PATIENCE / 2, "{what}: not disconnected");
     }
-    // A trickle is no way round: the time is for the whole head and for the whole body.
+    // The timeout is for the whole head and the whole body, so a trickle does not extend it.
     for start in
         ["POST /tool HTTP/1.1\r\nX: ", "POST /tool HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"]
     {
@@ -199,13 +199,13 @@ fn slow_clients_are_cut_off() {
                 _ => (),
             }
         };
-        assert!(ended, "a trickle is never cut off: {start}");
+        assert!(ended, "a trickle is never disconnected: {start}");
     }
     assert_eq!(agent.post(LAB.as_bytes()).0, 200);
 }
 
 #[test]
-fn http2_is_not_spoken() {
+fn rejects_http2_prior_knowledge() {
     let agent = AgentB::start(&[]);
     let mut stream = agent.connect();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
@@ -216,7 +216,7 @@ fn http2_is_not_spoken() {
 }
 
 #[test]
-fn more_connections_than_the_bound_do_no_harm() {
+fn closes_connections_above_the_limit() {
     let agent = AgentB::start(&["--read-timeout", "1"]);
     let held: Vec<_> = (0..agent_b::MAX_CONNECTIONS + 20).map(|_| agent.connect()).collect();
     let refused = held.iter().filter(|stream| matches!((&**stream).read(&mut [0]), Ok(0) | Err(_))).count();
@@ -227,7 +227,7 @@ fn more_connections_than_the_bound_do_no_harm() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_lets_what_is_in_flight_finish() {
+fn a_signal_lets_requests_in_flight_finish() {
     use nix::sys::signal::Signal;
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut agent = AgentB::start(&[]);
@@ -238,10 +238,10 @@ fn a_signal_lets_what_is_in_flight_finish() {
         let request = post(LAB.as_bytes(), "application/json");
         let (first, second) = request.split_at(request.len() - 20);
         busy.write_all(first).unwrap();
-        // The head must have been read, or there is nothing in flight yet.
+        // agent-b must have read the head; before, no request is in flight.
         std::thread::sleep(Duration::from_millis(200));
         agent.signal(signal);
-        // The idle connection ends, and nobody new is let in; the busy one is waited for.
+        // The idle connection ends, new ones are refused, and agent-b waits for the busy one.
         assert_eq!(idle.read(&mut [0]).unwrap(), 0);
         let started = Instant::now();
         while std::net::TcpStream::connect(agent.address).is_ok() && started.elapsed() < PATIENCE {

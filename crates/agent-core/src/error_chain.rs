@@ -1,7 +1,7 @@
 //! An error with all its causes on one line.
 
-/// `error` and every source below it, outermost first, joined by `: `. A cause whose words are already part of what
-/// stands before it is not repeated.
+/// `error` and every source below it, outermost first, joined by `: `. A cause whose text
+/// the line already contains is left out.
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

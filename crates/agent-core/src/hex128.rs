@@ -11,8 +11,8 @@ pub const HEX_DIGITS: usize = 32;
 
 /// 128 bits, written as 32 lower-case hex digits.
 ///
-/// As a *canary* it makes each message unlike every other, so that finding it in a capture cannot be chance: a capture
-/// of 1 GiB holds a given one by accident with a probability of about 2^-220.
+/// As a *canary* it makes each message unique, so that a match in a capture is not chance: a capture of 1 GiB holds a given
+/// value by accident with a probability of about 2^-220.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Hex128(String);
@@ -26,7 +26,7 @@ impl Hex128 {
     /// A fresh value from the operating system's generator.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
+    /// When the system gives no randomness.
     pub fn fresh() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; HEX_DIGITS / 2];
         getrandom::fill(&mut bytes)?;
@@ -63,14 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fresh_values_have_the_form_and_differ() {
+    fn fresh_values_are_well_formed_and_differ() {
         let (one, two) = (Hex128::fresh().unwrap(), Hex128::fresh().unwrap());
         assert_ne!(one, two);
         assert_eq!(one.as_str().parse::<Hex128>().unwrap(), one);
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn rejects_other_forms() {
         for text in
             ["", "0", &"0".repeat(31), &"0".repeat(33), &"A".repeat(32), &"g".repeat(32), &"한".repeat(11)]
         {

@@ -1,7 +1,7 @@
 //! The journal (`plainsight.journal/1`): one JSON line for every message an agent sends or receives.
 //!
-//! It is the only word the observer takes about what was said, so it may never lack what the wire carries: a `sent` line
-//! is written to the file, in one `write`, before the message is handed to the transport.
+//! The observer takes the messages' content from it alone, so it must never lack a message that is on the wire: the journal
+//! writes a `sent` line to the file, in one `write`, before the agent passes the message to the transport.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,7 +20,7 @@ use crate::private_file;
 /// The `schema` of every line.
 pub const SCHEMA: &str = "plainsight.journal/1";
 
-/// Where the messages of one agent in one run are written down. May be shared between threads.
+/// The journal of one agent in one run. Threads can share it.
 #[derive(Debug)]
 pub struct Journal {
     run: Hex128,
@@ -28,35 +28,35 @@ pub struct Journal {
     file: Option<(PathBuf, Mutex<File>)>,
 }
 
-/// Which way the message went, seen from the agent that writes.
+/// The direction of a message, seen from the agent that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// About to be put on the wire.
+    /// Passed to the transport next.
     Sent,
-    /// Read whole from the wire.
+    /// Received completely.
     Received,
 }
 
-/// One message as it crosses the wire.
+/// One message on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Which way it goes.
+    /// Sent or received.
     pub event: Event,
-    /// The `id` in it, if it has one.
+    /// The `id` in the body, if it has one.
     pub id: Option<&'a str>,
-    /// This side of the TCP connection that carries it; `None` (written `null`) when it is not known for certain.
+    /// The own address of the TCP connection; `None` (written `null`) if it is unknown.
     pub local: Option<SocketAddr>,
-    /// The other side.
+    /// The peer's address of the connection.
     pub remote: Option<SocketAddr>,
-    /// Its Content-Type.
+    /// The Content-Type.
     pub content_type: Option<&'a str>,
-    /// Its body before any transfer or content coding.
+    /// The body without transfer and content codings.
     pub body: &'a [u8],
 }
 
 impl Journal {
-    /// Appends to the journal at `path` (mode 0600). A last line that an earlier process left unfinished is ended first.
+    /// Appends to the journal at `path` (mode 0600). First ends an unfinished last line of an earlier process.
     ///
     /// # Errors
     /// When the file cannot be opened, read or written.
@@ -68,7 +68,7 @@ impl Journal {
         Ok(Self { run, agent, file: Some((path.to_owned(), Mutex::new(file))) })
     }
 
-    /// Removes the journal that an earlier process left at `path`, if there is one.
+    /// Removes the journal of an earlier process at `path`, if there is one.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -76,7 +76,7 @@ impl Journal {
         path.map_or(Ok(()), private_file::begin_anew)
     }
 
-    /// A journal that nobody asked for: nothing is written.
+    /// A journal that writes nothing.
     pub fn disabled(run: Hex128, agent: &'static str) -> Self {
         Self { run, agent, file: None }
     }
@@ -84,7 +84,7 @@ impl Journal {
     /// [`Journal::open`] when there is a path, else [`Journal::disabled`].
     ///
     /// # Errors
-    /// As [`Journal::open`].
+    /// As for [`Journal::open`].
     pub fn open_if(path: Option<&Path>, run: Hex128, agent: &'static str) -> io::Result<Self> {
         match path {
             Some(path) => Self::open(path, run, agent),
@@ -92,10 +92,10 @@ impl Journal {
         }
     }
 
-    /// Writes `message` down, and returns when the line is with the kernel.
+    /// Records `message`. The kernel has the line when this returns.
     ///
     /// # Errors
-    /// When the file cannot be written; the message must then not be sent.
+    /// When the file cannot be written; the caller must then not send the message.
     pub fn record(&self, message: &Message<'_>) -> io::Result<()> {
         let Some((path, file)) = &self.file else { return Ok(()) };
         let text = std::str::from_utf8(message.body).ok();
@@ -117,7 +117,7 @@ impl Journal {
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
-        // A poisoned lock only says that another thread died while it wrote; its line is at worst cut.
+        // A poisoned lock means that another thread panicked while it wrote; at worst its line is incomplete.
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(&bytes)
             .map_err(|error| io::Error::new(error.kind(), format!("journal {}: {error}", path.display())))
@@ -146,7 +146,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
 }
 
-/// Nanoseconds since the Unix epoch; 0 for a clock set before it. 64 bits last until the year 2554.
+/// Nanoseconds since the Unix epoch; 0 for a clock before it. 64 bits last until the year 2554.
 fn unix_ns() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -154,7 +154,7 @@ fn unix_ns() -> u64 {
 }
 
 fn ends_within_a_line(path: &Path) -> io::Result<bool> {
-    // Only what can be read back can be looked at; a pipe or a device has no last line.
+    // Only a regular file has a last line; pipes and devices do not.
     if !std::fs::metadata(path)?.is_file() {
         return Ok(false);
     }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_keys_of_the_format_in_its_order() {
+    fn a_line_has_the_documented_keys_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let journal = Journal::open(&path, RUN.parse().unwrap(), "agent-a").unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_text_is_kept_as_base64() {
+    fn writes_a_body_that_is_not_text_as_base64() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let journal = Journal::open(&path, RUN.parse().unwrap(), "agent-b").unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_is_ended_and_never_joined() {
+    fn ends_an_unfinished_line_before_appending() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         std::fs::write(&path, "{\"cut").unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_many_threads_stay_whole() {
+    fn threads_do_not_mix_their_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let journal = Journal::open(&path, RUN.parse().unwrap(), "agent-a").unwrap();
@@ -265,7 +265,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_the_owner_may_read_it() {
+    fn only_the_owner_can_read_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");

@@ -1,7 +1,7 @@
 //! The TLS secrets of a run in the NSS key log format, written only when `SSLKEYLOGFILE` names a file.
 //!
-//! The variable is read here once and the file is given to the TLS configurations explicitly; both agents may append to
-//! the same file, each line by one `write`.
+//! This module reads the variable and passes the file to the TLS configurations explicitly. Both agents can append to the same
+//! file, each line by one `write`.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -15,7 +15,7 @@ use rustls::KeyLog;
 
 use crate::private_file;
 
-/// The environment variable that asks for a key log.
+/// The environment variable that names the key log.
 pub const VARIABLE: &str = "SSLKEYLOGFILE";
 
 /// A key log in a file of mode 0600.
@@ -25,15 +25,15 @@ pub struct FileKeyLog {
 }
 
 impl FileKeyLog {
-    /// The key log that the environment asks for; `None` when `SSLKEYLOGFILE` is unset or empty.
+    /// Opens the key log that `SSLKEYLOGFILE` names; `None` if it is unset or empty.
     ///
     /// # Errors
-    /// When the file cannot be opened: secrets that were asked for must not silently be lost.
+    /// When the file cannot be opened: a requested key log must not silently be missing.
     pub fn from_env() -> io::Result<Option<Arc<Self>>> {
         Self::from_value(std::env::var_os(VARIABLE).as_deref())
     }
 
-    /// Begins the key log that the environment asks for anew, instead of adding to what is there.
+    /// Removes the key log that `SSLKEYLOGFILE` names, so that the next one begins empty.
     ///
     /// # Errors
     /// When the earlier file cannot be removed.
@@ -65,7 +65,7 @@ impl KeyLog for FileKeyLog {
         let line = format!("{label} {} {}\n", HEXLOWER.encode(client_random), HEXLOWER.encode(secret));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(line.as_bytes()) {
-            // The handshake must not fail for it; the analyzer will miss the secret and say so.
+            // The handshake goes on; the analyzer reports the missing secret.
             tracing::error!("key log: {label} is lost: {error}");
         }
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_in_the_nss_format() {
+    fn writes_lines_in_the_nss_format() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.keys");
         FileKeyLog::append_to(&path).unwrap().log("CLIENT_TRAFFIC_SECRET_0", &[0x0a; 2], &[0xff]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_nothing_written() {
+    fn an_unset_variable_gives_no_key_log() {
         assert!(FileKeyLog::from_value(None).unwrap().is_none());
         assert!(FileKeyLog::from_value(Some(OsStr::new(""))).unwrap().is_none());
         assert!(FileKeyLog::from_value(Some(OsStr::new("/nowhere/at/all/x.keys"))).is_err());

@@ -1,7 +1,7 @@
-//! What plainsight's two agents share: the tool-call messages, the tools behind them, the journal that says what was
-//! said, canaries, the key log, and the transport settings under which a plain and a TLS run can be compared.
+//! What plainsight's two agents share: tool-call messages, tools, the journal of all messages, canaries, the key log, and the
+//! transport settings under which a plain and a TLS run are comparable.
 //!
-//! Knows nothing about captures, packets or verdicts: what was said crosses to the observer as text only.
+//! Knows nothing about captures, packets or verdicts: the observer gets the messages as text only.
 #![forbid(unsafe_code)]
 
 pub mod error_chain;

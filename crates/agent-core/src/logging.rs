@@ -2,8 +2,8 @@
 
 use tracing::level_filters::LevelFilter;
 
-/// Sends the program's log to stderr: warnings only when `quiet`, else what happens, and with `verbose` (the number of
-/// `-v`) debugging and then everything. Call it once.
+/// Sends the program's log to stderr: warnings only when `quiet`, else information, and with `verbose` (the number of
+/// `-v`) debugging and then tracing. Call it once.
 pub fn init(verbose: u8, quiet: bool) {
     use std::io::IsTerminal;
 

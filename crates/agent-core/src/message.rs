@@ -12,44 +12,44 @@ pub const CONTENT_TYPE: &str = "application/json";
 /// Longest `id` in bytes. Ids are copied into answers, logs and journals; the agents' own have nine.
 pub const ID_LIMIT: usize = 128;
 
-/// Longest part of a text of the other side that an error message quotes, in characters.
+/// Longest quotation of the peer's text in an error message, in characters.
 const QUOTE_LIMIT: usize = 200;
 
-/// A tool call: `{"id","type":"tool_call","tool_name","arguments":{…}}`. Further keys, the canary among them, are let be.
+/// A tool call: `{"id","type":"tool_call","tool_name","arguments":{…}}`. Other keys, such as the canary, are ignored.
 #[derive(Debug)]
 pub struct ToolCall<'a> {
-    /// Names the call; the answer carries it back.
+    /// Identifies the call; the answer repeats it.
     pub id: String,
-    /// Which tool to run.
+    /// The tool to run.
     pub tool_name: String,
-    /// What to run it with: a JSON object.
+    /// The tool's arguments, a JSON object.
     pub arguments: Value,
-    /// The message as it was received, without white space around it.
+    /// The message as received, without surrounding white space.
     pub received: &'a RawValue,
 }
 
-/// Why a body is no tool call.
+/// Why a body is not a tool call.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCall {
-    /// It is not JSON (RFC 8259).
+    /// The body is not JSON (RFC 8259).
     #[error("the body is not JSON: {0}")]
     NotJson(String),
-    /// It is JSON, but not a tool call.
-    #[error("the message is no tool call: {0}")]
+    /// The body is JSON, but not a tool call.
+    #[error("the message is not a tool call: {0}")]
     WrongShape(String),
 }
 
 impl<'a> ToolCall<'a> {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// When the body is not a tool call; the error names what is wrong and where.
     pub fn parse(body: &'a [u8]) -> Result<Self, BadCall> {
-        // The whole body is checked to be JSON before its shape is looked at, so that the two errors never depend on
-        // which of them comes first in the text.
+        // Checks the whole body to be JSON before its shape, so that the kind of error does not depend on which comes first in
+        // the text.
         let received: &RawValue =
             serde_json::from_slice(body).map_err(|error| BadCall::NotJson(quoted(&error)))?;
-        // A struct could also be read from an array.
+        // serde would accept an array for a struct.
         if !received.get().starts_with('{') {
             return Err(BadCall::WrongShape("it is not an object".into()));
         }
@@ -83,20 +83,20 @@ struct WireCall {
     arguments: Value,
 }
 
-/// The `id` of any JSON body that has one as a string: for the journal, which also keeps what is no tool call.
+/// The `id` of any JSON body that has one as a string. For the journal, which also records bodies that are not tool calls.
 pub fn message_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Identified {
         id: String,
     }
-    // A struct could also be read from an array.
+    // serde would accept an array for a struct.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
     serde_json::from_slice::<Identified>(body).ok().map(|message| message.id)
 }
 
-/// The answer to a tool call that succeeded. Its keys stand on the wire in the order of the fields.
+/// The answer to a successful tool call. Keys are serialised in the order of the fields.
 #[derive(Debug, Serialize)]
 pub struct ToolResult<'a> {
     id: &'a str,
@@ -110,7 +110,7 @@ pub struct ToolResult<'a> {
 }
 
 impl<'a> ToolResult<'a> {
-    /// The answer `result` to `call`, which it repeats as it was received.
+    /// The answer with `result` to `call`; it repeats the call as received.
     pub fn ok(call: &'a ToolCall<'_>, result: &'a Value, canary: &'a Hex128) -> Self {
         Self {
             id: &call.id,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_and_what_is_no_call_are_told_apart() {
+    fn distinguishes_invalid_json_from_a_wrong_shape() {
         let not_json: [&[u8]; 9] = [
             b"",
             b" ",
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_found_in_whatever_has_one() {
+    fn finds_the_id_of_any_json_object() {
         assert_eq!(message_id(LAB.as_bytes()).as_deref(), Some("call-0001"));
         assert_eq!(message_id(br#"{"id":"x","other":[1]}"#).as_deref(), Some("x"));
         for body in ["", "{}", "{\"id\":1}", "[\"id\"]"] {

@@ -1,12 +1,12 @@
-//! Files that hold what was said or what can decrypt it: readable by their owner only.
+//! Files with messages or with secrets that decrypt them: only their owner can read them.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Opens `path` to append, made with mode 0600 when it is not there.
+/// Opens `path` to append; creates it with mode 0600 if it is missing.
 ///
-/// A regular file that is already there and that others may read is narrowed to 0600 before anything is added to it.
+/// Narrows the mode of an existing regular file to 0600 before it returns.
 ///
 /// # Errors
 /// When it cannot be opened, made or narrowed; the error names the path.
@@ -14,8 +14,8 @@ pub fn append(path: &Path) -> io::Result<File> {
     open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Removes what an earlier process left at `path`, so that [`append`] begins a new file. What is neither a regular file nor
-/// a link to something, such as a terminal, stays.
+/// Removes the file of an earlier process at `path`, so that [`append`] creates a new one. Leaves anything but a regular file
+/// or a link in place, such as a terminal.
 ///
 /// # Errors
 /// When it cannot be removed; the error names the path.
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anew_is_another_file() {
+    fn after_removal_append_creates_a_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         begin_anew(&path).unwrap();

@@ -1,5 +1,5 @@
-//! TLS as the experiment needs it: aws-lc-rs named explicitly, versions by setting, ALPN pinned to `http/1.1`, and
-//! verification that cannot be switched off.
+//! The experiment's TLS settings: aws-lc-rs named explicitly, versions by flag, ALPN pinned to `http/1.1`, and verification that
+//! cannot be disabled.
 
 use std::fmt;
 use std::path::Path;
@@ -14,27 +14,27 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion
 
 use crate::key_log::FileKeyLog;
 
-/// The only protocol either side offers (RFC 7301). Without it TLS would negotiate HTTP/2 while the plain run stays with
-/// HTTP/1.1, and the comparison would be of two things at once.
+/// The only protocol that either side offers (RFC 7301). Without it TLS would negotiate HTTP/2 while the plain run uses
+/// HTTP/1.1, and the comparison would mix two effects.
 pub const ALPN: &[u8] = b"http/1.1";
 
 /// Why a TLS configuration cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A PEM file cannot be read, or what it should hold is not in it.
+    /// A PEM file cannot be read, or lacks the expected item.
     #[error("{path}: {reason}")]
     File {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         reason: String,
     },
-    /// rustls refuses the settings.
+    /// rustls rejects the settings.
     #[error("TLS settings: {0}")]
     Settings(#[from] rustls::Error),
 }
 
-/// The TLS versions a side may use; by default 1.3 only.
+/// The TLS versions that a side offers; by default 1.3 only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsVersions {
     tls12: bool,
@@ -91,14 +91,14 @@ impl TlsVersions {
     }
 }
 
-/// The cryptography both agents use.
+/// The cryptography provider of both agents.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// A client that trusts the certificates in `ca` (PEM) and nothing else.
 ///
-/// Sessions are never resumed, so that every fresh connection shows a whole handshake.
+/// It never resumes a session, so that every connection shows a whole handshake.
 ///
 /// # Errors
 /// When `ca` cannot be read or holds no certificate.
@@ -114,7 +114,7 @@ pub fn client_config(
     client_config_from(roots, versions, key_log)
 }
 
-/// A client that trusts nobody: for runs without TLS, where a certificate must not even be looked for.
+/// A client that trusts no certificate: for runs without TLS, which must not need a certificate file.
 ///
 /// # Errors
 /// Never with the versions this crate knows; the type is that of [`client_config`].
@@ -139,10 +139,10 @@ fn client_config_from(
     Ok(config)
 }
 
-/// A server that shows the chain in `cert` (PEM, leaf first) with the key in `key` (PEM).
+/// A server with the chain in `cert` (PEM, leaf first) with the key in `key` (PEM).
 ///
 /// # Errors
-/// When a file cannot be read, holds nothing of the kind, or the key is not that of the leaf.
+/// When a file cannot be read, lacks a certificate or key, or the key does not match the leaf.
 pub fn server_config(
     cert: &Path,
     key: &Path,
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_and_written() {
+    fn parses_and_prints_versions() {
         for text in ["1.3", "1.2", "1.2,1.3"] {
             assert_eq!(text.parse::<TlsVersions>().unwrap().to_string(), text);
         }
@@ -208,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn only_http_1_1_is_offered() {
+    fn offers_only_http_1_1() {
         assert_eq!(client_config_without_trust().unwrap().alpn_protocols, [b"http/1.1"]);
     }
 
-    // Artefact 2 of the measurements: with aws-lc's jitter entropy every process pays about 35 ms at its first random byte,
-    // which a TLS run would be charged for. `.cargo/config.toml` switches it off at build time.
+    // Artefact 2 of the measurements: with aws-lc's jitter entropy every process needs about 35 ms for its first random byte,
+    // which would count as a cost of TLS. `.cargo/config.toml` switches it off at build time.
     #[test]
     fn the_jitter_entropy_source_is_not_linked() {
         assert_eq!(
@@ -221,10 +221,10 @@ mod tests {
             Some("1"),
             ".cargo/config.toml is not in effect"
         );
-        // What is linked is asked too: the test program itself holds the symbols of what it links.
+        // Checks what is linked too: the test program holds the symbols of its libraries.
         provider().secure_random.fill(&mut [0; 16]).unwrap();
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        // The names are put together here, for the program must not find its own constants.
+        // Joined at run time, so that the search does not find its own constants.
         let contains = |parts: [&str; 2]| {
             let name = parts.join("_");
             program.windows(name.len()).any(|window| window == name.as_bytes())

@@ -1,4 +1,4 @@
-//! Conversations over real sockets with real boxes: who may see what, what is kept, every way to be refused.
+//! Conversations over real sockets with real boxes: access, storage, and every refusal.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn path(id: &str) -> String {
 }
 
 #[test]
-fn a_conversation_is_begun_continued_read_and_deleted() {
+fn creates_continues_reads_and_deletes_a_conversation() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let (id, text) = gateway.say("alice", "hello, 세계 $(id) `id` \" ' \\ \n;").told();
@@ -60,7 +60,7 @@ fn a_conversation_is_begun_continued_read_and_deleted() {
 }
 
 #[test]
-fn what_is_another_users_is_not_there() {
+fn hides_other_users_conversations() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "a secret").told();
@@ -71,7 +71,7 @@ fn what_is_another_users_is_not_there() {
         gateway.say_in(user, &id, "history").assert_error(404, "no_such_conversation");
         assert_eq!(gateway.get(user, "/api/conversations").json()["conversations"], json!([]));
     }
-    // Not even the words differ from those for what nobody has.
+    // The answer is the same as for a conversation that does not exist.
     let foreign = gateway.get("bob", &path(&id));
     let unknown = gateway.get("bob", &path(&uuid::Uuid::new_v4().to_string()));
     assert_eq!(foreign.body, unknown.body);
@@ -79,7 +79,7 @@ fn what_is_another_users_is_not_there() {
 }
 
 #[test]
-fn a_request_must_name_its_user_once_and_well() {
+fn rejects_a_missing_repeated_or_malformed_user() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").told();
@@ -189,7 +189,7 @@ fn bad_requests_get_json_errors() {
         assert_eq!(answer.header("allow").is_some(), status == 405, "{answer:?}");
     }
 
-    // A body that does not come: told so, and the connection ends.
+    // A body that does not arrive: an error, and the connection ends.
     let mut slow = gateway.connect();
     slow.write_all(&post("alice", b"{\"message\":\"a\"}")[..130]).unwrap();
     let late = Response::read(&mut slow).unwrap();
@@ -203,7 +203,7 @@ fn bad_requests_get_json_errors() {
 }
 
 #[test]
-fn boxes_that_fail_are_told_apart_and_leave_nothing() {
+fn distinguishes_failures_of_boxes_and_stores_nothing() {
     let place = Place::new();
     let flags = ["--box-seconds", "2", "--box-memory", "64", "--box-scratch", "1", "--box-output", "16"];
     let Some(gateway) = place.gateway(&flags) else { return };
@@ -233,7 +233,7 @@ fn boxes_that_fail_are_told_apart_and_leave_nothing() {
 }
 
 #[test]
-fn an_agents_json_is_mapped_to_the_answer() {
+fn extracts_the_answer_from_an_agents_json() {
     let place = Place::new();
     let flags = ["--prompt-format", "text", "--answer-pointer", "/result", "--failure-pointer", "/is_error"];
     let Some(gateway) = place.gateway(&flags) else { return };
@@ -250,7 +250,7 @@ fn an_agents_json_is_mapped_to_the_answer() {
 }
 
 #[test]
-fn pages_follow_each_other_without_a_hole() {
+fn pages_list_all_conversations_once() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let mut ids: Vec<_> = (0..7).map(|number| gateway.say("alice", &format!("{number}")).told().0).collect();
@@ -284,7 +284,7 @@ fn pages_follow_each_other_without_a_hole() {
 }
 
 #[test]
-fn a_conversation_is_answered_one_request_at_a_time() {
+fn a_conversation_runs_one_request_at_a_time() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&["--boxes", "8"]) else { return };
     let (id, _) = gateway.say("alice", "hello").told();
@@ -296,14 +296,14 @@ fn a_conversation_is_answered_one_request_at_a_time() {
         let threads: Vec<_> = (0..10).map(|number| scope.spawn(move || one(number))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    // Each saw all answers before it: nobody ran beside another.
+    // Each saw all answers before it: no two ran at the same time.
     let counts: HashSet<_> = counts.into_iter().collect();
     assert_eq!(counts, (1..=10).map(|turns| 2 * turns).collect());
     assert_eq!(gateway.get("alice", &path(&id)).json()["turns"], 11);
 }
 
 #[test]
-fn a_conversation_deleted_while_it_is_answered_stays_deleted() {
+fn a_conversation_deleted_during_a_request_stays_deleted() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").told();
@@ -317,7 +317,7 @@ fn a_conversation_deleted_while_it_is_answered_stays_deleted() {
 }
 
 #[test]
-fn the_log_names_the_conversation_on_every_line_and_obeys_nobody() {
+fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&["--box-seconds", "1"]) else { return };
     let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\n{\"conversation\":\"forged\"}").told();
@@ -357,7 +357,7 @@ fn the_log_names_the_conversation_on_every_line_and_obeys_nobody() {
 }
 
 #[test]
-fn a_full_conversation_takes_no_more() {
+fn rejects_a_turn_in_a_full_conversation() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").told();
@@ -373,7 +373,7 @@ fn a_full_conversation_takes_no_more() {
 }
 
 #[test]
-fn a_store_that_fails_is_an_error_and_no_answer() {
+fn a_failing_store_gives_an_error_instead_of_an_answer() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").told();
@@ -387,7 +387,7 @@ fn a_store_that_fails_is_an_error_and_no_answer() {
 }
 
 #[test]
-fn connections_are_kept_for_more_than_one_request() {
+fn keeps_connections_alive() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let mut stream = gateway.connect();

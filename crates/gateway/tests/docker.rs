@@ -1,4 +1,4 @@
-//! The gateway with boxes of a Docker engine, where one answers: an image of a user's own, many at once, a violent end.
+//! The gateway with boxes of a Docker engine: an image of one's own, many boxes at once, and a killed gateway.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -44,7 +44,7 @@ impl Drop for Image {
     }
 }
 
-fn an_engine_answers() -> bool {
+fn engine_answers() -> bool {
     let asked = Command::new("docker").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     asked.is_ok_and(|status| status.success())
 }
@@ -59,8 +59,8 @@ fn containers(label: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_image_of_ones_own_answers_in_containers_that_are_gone_afterwards() {
-    if !an_engine_answers() {
+fn runs_a_custom_image_and_removes_its_containers() {
+    if !engine_answers() {
         return skip("no Docker engine answers");
     }
     let image = Image::make();
@@ -122,8 +122,8 @@ fn an_image_of_ones_own_answers_in_containers_that_are_gone_afterwards() {
 }
 
 #[test]
-fn a_program_that_needs_libraries_is_refused_without_an_image() {
-    if !an_engine_answers() {
+fn rejects_a_dynamic_program_without_an_image() {
+    if !engine_answers() {
         return skip("no Docker engine answers");
     }
     let place = Place::new();

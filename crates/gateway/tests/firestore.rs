@@ -1,4 +1,4 @@
-//! The store in Firestore, against the official emulator: the suite of all stores, and a gateway that works with it.
+//! The store in Firestore, against the official emulator: the suite of all stores, and a gateway with it.
 #![cfg(feature = "firestore")]
 
 mod common;
@@ -65,7 +65,7 @@ impl Drop for Emulator {
 }
 
 #[test]
-fn the_suite_of_all_stores() {
+fn passes_the_suite_of_all_stores() {
     if std::env::var_os(VARIABLE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -84,7 +84,7 @@ fn the_suite_of_all_stores() {
 }
 
 #[test]
-fn a_gateway_keeps_its_conversations_there() {
+fn a_gateway_stores_its_conversations_in_firestore() {
     let Some(emulator) = Emulator::start() else { return };
     let place = Place::new();
     let start = || {

@@ -1,4 +1,4 @@
-//! The process: settings, TLS, its ordinary end, its violent end, and what is there afterwards.
+//! The gateway as a process: settings, TLS, shutdown, being killed, and its files afterwards.
 
 mod common;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use std::io::Write;
 
 #[test]
-fn wrong_settings_leave_with_2_and_name_what_is_wrong() {
+fn invalid_settings_exit_with_2_and_name_the_setting() {
     let place = Place::new();
     let in_place = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
     let (_folder, certs) = certificates();
@@ -54,7 +54,7 @@ fn wrong_settings_leave_with_2_and_name_what_is_wrong() {
 }
 
 #[test]
-fn an_address_in_use_leaves_with_1() {
+fn an_address_in_use_exits_with_1() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let other = Place::new();
@@ -87,7 +87,7 @@ fn conversations_survive_a_restart() {
 }
 
 #[test]
-fn one_gateway_at_a_time_has_a_store() {
+fn a_store_has_one_gateway_at_a_time() {
     let place = Place::new();
     let Some(_gateway) = place.gateway(&[]) else { return };
     let store = place.store();
@@ -97,7 +97,7 @@ fn one_gateway_at_a_time_has_a_store() {
 }
 
 #[test]
-fn sigterm_lets_what_is_in_flight_end() {
+fn sigterm_lets_requests_in_flight_finish() {
     let place = Place::new();
     let Some(mut gateway) = place.gateway(&["--boxes", "1"]) else { return };
     let (running, waiting) = std::thread::scope(|scope| {
@@ -114,7 +114,7 @@ fn sigterm_lets_what_is_in_flight_end() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_and_the_boxes_with_it() {
+fn a_second_signal_ends_gateway_and_boxes_at_once() {
     let place = Place::new();
     let Some(mut gateway) = place.gateway(&[]) else { return };
     let mut stream = gateway.connect();
@@ -132,7 +132,7 @@ fn a_second_signal_ends_at_once_and_the_boxes_with_it() {
 
 // The processes of a killed gateway end with it, and what it answered is there.
 #[test]
-fn a_gateway_killed_in_mid_request_leaves_no_orphan_and_a_whole_store() {
+fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
     let place = Place::new();
     for round in 0..3 {
         let Some(mut gateway) = place.gateway(&["--boxes", "4"]) else { return };
@@ -182,7 +182,7 @@ fn a_gateway_killed_in_mid_request_leaves_no_orphan_and_a_whole_store() {
 }
 
 #[test]
-fn over_tls_it_is_the_same_and_only_the_right_authority_is_trusted() {
+fn serves_over_tls_and_health_check_trusts_only_the_given_authority() {
     let (_folder, certs) = certificates();
     let (_other_folder, other) = certificates();
     let path = |folder: &Path, name: &str| folder.join(name).to_str().unwrap().to_owned();
@@ -213,7 +213,7 @@ fn over_tls_it_is_the_same_and_only_the_right_authority_is_trusted() {
 }
 
 #[test]
-fn the_health_check_tells_well_from_not() {
+fn the_health_check_succeeds_only_on_200() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let status =
@@ -224,7 +224,7 @@ fn the_health_check_tells_well_from_not() {
 }
 
 #[test]
-fn the_store_is_for_its_owner_alone() {
+fn only_the_owner_can_read_the_store() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };

@@ -1,4 +1,4 @@
-//! Many at once: no answer crosses, nothing is lost, nobody is starved, and whoever goes away leaves nothing behind.
+//! Many requests at once: answers reach the right user, none is lost, no user starves, and dropped requests leave nothing.
 
 mod common;
 
@@ -33,7 +33,7 @@ fn assert_kept(messages: &Value, said: &str, told: &str) {
 }
 
 #[test]
-fn two_users_with_fifty_requests_each_never_meet() {
+fn two_users_with_fifty_requests_each_get_their_own_answers() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let told = Mutex::new(HashMap::new());
@@ -67,7 +67,7 @@ fn two_users_with_fifty_requests_each_never_meet() {
 }
 
 #[test]
-fn two_hundred_at_once_are_answered_or_told_to_come_back() {
+fn two_hundred_requests_at_once_get_an_answer_or_429() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&["--queue", "40", "--queue-per-user", "20"]) else { return };
     let answers = Mutex::new(Vec::new());
@@ -109,13 +109,13 @@ fn two_hundred_at_once_are_answered_or_told_to_come_back() {
     let kept: usize = (0..7).map(|user| all(&gateway, &format!("user-{user}")).len()).sum();
     assert_eq!(kept, told, "what was answered is kept, and nothing else");
     gateway.assert_no_box_left();
-    // Whoever comes back is served.
+    // A retry gets an answer.
     assert_eq!(gateway.say("user-0", "hello").status, 200);
     gateway.stop();
 }
 
 #[test]
-fn a_user_with_many_requests_does_not_keep_another_waiting() {
+fn a_user_with_many_requests_does_not_delay_another() {
     let place = Place::new();
     let flags = ["--boxes", "1", "--queue", "30", "--queue-per-user", "30"];
     let Some(gateway) = place.gateway(&flags) else { return };
@@ -147,7 +147,7 @@ fn a_user_with_many_requests_does_not_keep_another_waiting() {
 }
 
 #[test]
-fn who_goes_away_frees_the_place_and_the_box() {
+fn a_disconnect_frees_the_place_and_the_box() {
     let place = Place::new();
     let flags = ["--boxes", "1", "--queue", "1", "--queue-per-user", "1", "--box-seconds", "50"];
     let Some(gateway) = place.gateway(&flags) else { return };
@@ -176,7 +176,7 @@ fn who_goes_away_frees_the_place_and_the_box() {
 }
 
 #[test]
-fn nobody_waits_for_ever() {
+fn a_request_waits_at_most_the_queue_wait() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&["--boxes", "1", "--queue-wait", "0.2"]) else { return };
     std::thread::scope(|scope| {

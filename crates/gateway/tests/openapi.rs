@@ -1,5 +1,5 @@
-//! The document says the truth: each of its paths, methods and statuses is produced by the running server, and every real
-//! answer is of the shape that it promises.
+//! The document matches the running server: the server produces each of its paths, methods and statuses, and every real answer
+//! has the documented shape.
 
 mod common;
 
@@ -19,7 +19,7 @@ const ONE: &str = "/api/conversation/{id}";
 const LIST: &str = "/api/conversations";
 
 #[test]
-fn every_status_of_the_document_is_real_and_every_answer_has_its_shape() {
+fn the_server_produces_every_documented_status_and_shape() {
     let place = Place::new();
     let flags = ["--boxes", "1", "--queue", "0", "--box-seconds", "1", "--read-timeout", "1"];
     let Some(gateway) = place.gateway(&flags) else { return };
@@ -136,7 +136,7 @@ fn validator(document: &Value, schema: &Value) -> Validator {
 }
 
 #[test]
-fn what_the_schemas_take_is_what_the_server_takes() {
+fn the_schemas_accept_what_the_server_accepts() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let document = gateway.get("nobody", "/api/openapi.json").json();
@@ -179,7 +179,7 @@ fn what_the_schemas_take_is_what_the_server_takes() {
 }
 
 #[test]
-fn there_are_no_methods_but_those_of_the_document() {
+fn the_server_has_no_undocumented_methods() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
     let document = gateway.get("nobody", "/api/openapi.json").json();
@@ -192,7 +192,7 @@ fn there_are_no_methods_but_those_of_the_document() {
             .filter(|name| *name != "parameters")
             .map(|name| name.to_uppercase())
             .collect();
-        // Whoever answers GET answers HEAD (RFC 9110, section 9.3.2).
+        // A route for GET also answers HEAD (RFC 9110 §9.3.2).
         if documented.contains("GET") {
             documented.insert("HEAD".into());
         }

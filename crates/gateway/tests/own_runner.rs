@@ -1,4 +1,4 @@
-//! The gateway as it comes: the project's own runner, found beside it, in boxes of namespaces.
+//! The gateway with default settings: the project's own runner in boxes of namespaces.
 
 mod common;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use test_support::skip;
 
 #[test]
-fn without_settings_the_projects_own_runner_answers() {
+fn the_projects_own_runner_answers_by_default() {
     let runner = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name("runner");
     if !runner.is_file() {
         return skip("runner is not built: cargo build --bin runner");
@@ -29,7 +29,7 @@ fn without_settings_the_projects_own_runner_answers() {
     let call = "transform_text {\"text\":\"straße\",\"operation\":\"uppercase\"}";
     assert!(gateway.say("alice", call).told().1.contains("STRASSE"));
 
-    // It may try to get out, and what came of it is told: nothing did. The canary that it carried stays in the log.
+    // An escape attempt fails and its outcome is reported; its canary appears in the log only.
     let (_, text) = gateway.say("bob", "attempt tcp 192.0.2.1:80").told();
     assert!(text.contains("192.0.2.1:80"), "{text}");
     let tried: Vec<Value> = gateway

@@ -1,4 +1,4 @@
-//! The store in a file: the suite of all stores, and what is true of the file.
+//! The store in a file: the suite of all stores, and properties of the file.
 
 mod store_suite;
 
@@ -10,13 +10,13 @@ use store_suite::{suite, turn, user};
 use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite() {
+async fn passes_the_suite_of_all_stores() {
     let folder = tempfile::tempdir().unwrap();
     suite(Arc::new(Sqlite::open(&folder.path().join("store")).unwrap())).await;
 }
 
 #[tokio::test]
-async fn a_sqlite_store_is_durable_and_opened_again() {
+async fn a_reopened_store_has_its_conversations() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let (id, alice) = (Uuid::new_v4(), user("alice"));
@@ -37,7 +37,7 @@ async fn a_sqlite_store_is_durable_and_opened_again() {
 }
 
 #[test]
-fn other_files_are_refused_and_stay_as_they_are() {
+fn rejects_other_files_and_leaves_them_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let database = |name: &str, sql: &str| {

@@ -1,4 +1,4 @@
-//! The runner as a box starts it: a document on stdin, one on stdout, attempts told on stderr.
+//! The runner as a box starts it: a document on stdin, one on stdout, attempts on stderr.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -31,7 +31,7 @@ fn ask(prompt: &str) -> (String, Vec<Value>) {
 }
 
 #[test]
-fn it_counts_the_users_messages() {
+fn counts_the_users_messages() {
     let document = json!({
         "schema": "plainsight.prompt/1",
         "omitted_turns": 0,
@@ -43,9 +43,9 @@ fn it_counts_the_users_messages() {
     assert_eq!(answer["text"], "This is your message number 2, of 1 word: two");
 }
 
-/// What an attempt carries really arrives, and its canary is told to nobody but stderr.
+/// The canary of an attempt arrives at the target, and is reported on stderr only.
 #[test]
-fn attempts_are_really_made_where_there_is_a_network() {
+fn attempts_succeed_where_there_is_a_network() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -63,18 +63,18 @@ fn attempts_are_really_made_where_there_is_a_network() {
     let read = udp.recv(&mut datagram).unwrap();
     assert_eq!(&datagram[..read], canary(1).as_bytes());
     let read = udp.recv(&mut datagram).unwrap();
-    // Header, the length of the first label, the label (RFC 1035, 4.1).
+    // Header, the length of the first label, the label (RFC 1035 §4.1).
     assert_eq!((datagram[12], &datagram[13..45]), (32, canary(2).as_bytes()), "{read} bytes");
     assert_eq!(attempts[3]["canary"], Value::Null);
     assert!(attempts[3]["data"].as_str().unwrap().contains("Linux"));
     for index in 0..3 {
         assert!(!text.contains(&canary(index)), "{text}");
     }
-    assert!(!text.contains("Linux"), "what was read stays inside: {text}");
+    assert!(!text.contains("Linux"), "the answer holds the file's content: {text}");
 }
 
 #[test]
-fn an_attempt_that_fails_says_so() {
+fn reports_a_failed_attempt() {
     let closed: SocketAddr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (text, attempts) = ask(&format!("attempt tcp {closed}\nattempt file /no/such/file"));
     assert!(attempts.iter().all(|attempt| attempt["succeeded"] == false), "{attempts:?}");
@@ -82,7 +82,7 @@ fn an_attempt_that_fails_says_so() {
 }
 
 #[test]
-fn two_runners_reach_each_other_where_nothing_keeps_them_apart() {
+fn two_runners_without_isolation_reach_each_other() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (one, two) = (free(), free());
     let other = std::thread::spawn(move || ask(&format!("listen {one}\nattempt neighbour {two}")));
@@ -92,7 +92,7 @@ fn two_runners_reach_each_other_where_nothing_keeps_them_apart() {
 }
 
 #[test]
-fn what_is_no_prompt_is_refused() {
+fn rejects_an_invalid_prompt() {
     for stdin in [&b""[..], b"no JSON", b"{}", br#"{"schema":"plainsight.prompt/9","prompt":"x"}"#] {
         let output = run(stdin);
         assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -1,4 +1,4 @@
-//! What must not be possible from inside a box, tried by a program that really tries, against each backend.
+//! Escape attempts from inside a box, against each backend.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::{Way, escapist, job, run, stdout};
 use sandbox::{Exit, Job, Limits, Outcome, Sandbox};
 
-/// Each test against each backend.
+/// Runs each test against each backend.
 macro_rules! against_each_backend {
     ($($test:ident),* $(,)?) => {
         mod namespace {
@@ -28,26 +28,26 @@ macro_rules! against_each_backend {
 }
 
 against_each_backend! {
-    input_output_and_status_come_back,
-    nothing_of_the_host_is_seen,
-    nothing_leaves_by_the_network,
-    a_fork_bomb_is_bounded,
-    a_memory_bomb_is_killed,
-    shared_memory_counts,
-    many_processes_count_together,
-    memory_of_other_threads_counts,
-    the_disk_cannot_be_filled,
-    a_flood_of_output_is_stopped,
-    links_lead_nowhere,
-    the_hosts_files_are_not_there,
-    signals_stay_inside,
-    proc_and_sys_cannot_be_written,
-    rights_cannot_be_had_back,
-    the_wall_clock_ends_it,
-    the_processors_are_limited,
-    who_is_left_behind_dies,
-    each_limit_says_what_is_in_force,
-    a_program_that_is_not_there_is_an_error,
+    returns_output_and_status,
+    sees_nothing_of_the_host,
+    no_packet_leaves_the_box,
+    limits_a_fork_bomb,
+    kills_a_box_over_its_memory,
+    counts_shared_memory,
+    counts_memory_of_all_processes,
+    counts_memory_after_the_first_thread_ended,
+    limits_bytes_and_files_in_tmp,
+    kills_a_box_over_its_output,
+    links_cannot_reach_files_of_the_host,
+    files_of_the_host_are_absent,
+    signals_do_not_reach_the_host,
+    proc_and_sys_are_read_only,
+    cannot_regain_rights,
+    kills_a_box_over_its_time,
+    limits_cpu_time,
+    kills_processes_that_outlive_the_command,
+    reports_the_limits_in_force,
+    a_missing_program_is_an_error,
 }
 
 fn against<F: Future<Output = ()>>(way: Way, test: impl FnOnce(Arc<dyn Sandbox>, Way) -> F) {
@@ -79,7 +79,7 @@ fn limited(words: &[&str], change: impl FnOnce(&mut Limits)) -> Job {
     job
 }
 
-async fn input_output_and_status_come_back(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn returns_output_and_status(sandbox: Arc<dyn Sandbox>, _: Way) {
     for input in [
         b"".to_vec(),
         b"hello".to_vec(),
@@ -93,7 +93,7 @@ async fn input_output_and_status_come_back(sandbox: Arc<dyn Sandbox>, _: Way) {
         assert!(!outcome.truncated);
     }
     assert_eq!(run(&sandbox, job(&["exit", "7"])).await.exit, Exit::Code(7));
-    // Arguments arrive as they are, whatever a shell would make of them.
+    // Arguments arrive unchanged: no shell interprets them.
     let odd = ["state", "$(id)", "a b", "", "'\"\\", "*"];
     let outcome = run(&sandbox, job(&odd)).await;
     assert!(stdout(&outcome).contains(r#""$(id)", "a b", "", "'\"\\", "*"]"#), "{}", stdout(&outcome));
@@ -101,7 +101,7 @@ async fn input_output_and_status_come_back(sandbox: Arc<dyn Sandbox>, _: Way) {
     assert!(matches!(aborted.exit, Exit::Signal(4..=11)), "{:?}", aborted.exit);
 }
 
-async fn nothing_of_the_host_is_seen(sandbox: Arc<dyn Sandbox>, way: Way) {
+async fn sees_nothing_of_the_host(sandbox: Arc<dyn Sandbox>, way: Way) {
     let mut job = job(&["state"]);
     job.command.environment = vec![("GIVEN".into(), "value".into())];
     let outcome = run(&sandbox, job).await;
@@ -135,8 +135,8 @@ async fn nothing_of_the_host_is_seen(sandbox: Arc<dyn Sandbox>, way: Way) {
     }
 }
 
-async fn nothing_leaves_by_the_network(sandbox: Arc<dyn Sandbox>, _: Way) {
-    // Somebody listens on the host, who must hear nothing.
+async fn no_packet_leaves_the_box(sandbox: Arc<dyn Sandbox>, _: Way) {
+    // Sockets of the host that must receive nothing.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -169,7 +169,7 @@ async fn nothing_leaves_by_the_network(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, job(&words.each_ref().map(String::as_str))).await;
     let attempts = attempts(&outcome);
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
-    // A datagram to the box's own loopback is no success: nobody outside is there.
+    // A datagram to the box's own loopback does not leave the box.
     let own_loopback = format!("udp {udp_here}");
     for (name, result) in &attempts {
         assert!(result.is_err() || *name == own_loopback, "{name} {result:?}");
@@ -180,11 +180,11 @@ async fn nothing_leaves_by_the_network(sandbox: Arc<dyn Sandbox>, _: Way) {
     }
     assert!(stdout(&outcome).contains("name failed"), "{}", stdout(&outcome));
     assert!(stdout(&outcome).contains("interfaces lo\n"), "{}", stdout(&outcome));
-    assert!(listener.accept().is_err(), "somebody came");
-    assert!(udp.recv(&mut [0; 16]).is_err(), "something came");
+    assert!(listener.accept().is_err(), "a connection arrived");
+    assert!(udp.recv(&mut [0; 16]).is_err(), "a datagram arrived");
 }
 
-async fn a_fork_bomb_is_bounded(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn limits_a_fork_bomb(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, limited(&["fork-count"], |limits| limits.processes = 12)).await;
     let text = stdout(&outcome);
     assert!(text.contains("processes 12\n") && text.contains("more errno 11\n"), "{text}");
@@ -195,23 +195,23 @@ async fn a_fork_bomb_is_bounded(sandbox: Arc<dyn Sandbox>, _: Way) {
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
-async fn a_memory_bomb_is_killed(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn kills_a_box_over_its_memory(sandbox: Arc<dyn Sandbox>, _: Way) {
     memory_is_bounded(&sandbox, "own", 1 << 30).await;
 }
 
-async fn shared_memory_counts(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn counts_shared_memory(sandbox: Arc<dyn Sandbox>, _: Way) {
     memory_is_bounded(&sandbox, "shared", 256 << 20).await;
 }
 
-async fn many_processes_count_together(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn counts_memory_of_all_processes(sandbox: Arc<dyn Sandbox>, _: Way) {
     memory_is_bounded(&sandbox, "many", 1 << 30).await;
 }
 
-async fn memory_of_other_threads_counts(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn counts_memory_after_the_first_thread_ended(sandbox: Arc<dyn Sandbox>, _: Way) {
     memory_is_bounded(&sandbox, "thread", 256 << 20).await;
 }
 
-/// Watched memory may be overshot by what is filled between two looks.
+/// Watched memory can exceed the limit by what a box fills between two measurements.
 const OVERSHOOT: u64 = 128 << 20;
 
 async fn memory_is_bounded(sandbox: &Arc<dyn Sandbox>, kind: &str, memory_bytes: u64) {
@@ -223,7 +223,7 @@ async fn memory_is_bounded(sandbox: &Arc<dyn Sandbox>, kind: &str, memory_bytes:
     assert!(peak >= memory_bytes / 2, "{} MiB", peak >> 20);
 }
 
-async fn the_disk_cannot_be_filled(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn limits_bytes_and_files_in_tmp(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome =
         run(&sandbox, limited(&["memory", "scratch"], |limits| limits.scratch_bytes = 8 << 20)).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
@@ -238,7 +238,7 @@ async fn the_disk_cannot_be_filled(sandbox: Arc<dyn Sandbox>, _: Way) {
     }
 }
 
-async fn a_flood_of_output_is_stopped(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn kills_a_box_over_its_output(sandbox: Arc<dyn Sandbox>, _: Way) {
     for output_bytes in [1, 1 << 20] {
         let outcome = run(&sandbox, limited(&["flood"], |limits| limits.output_bytes = output_bytes)).await;
         assert_eq!(outcome.exit, Exit::TooMuchOutput);
@@ -247,7 +247,7 @@ async fn a_flood_of_output_is_stopped(sandbox: Arc<dyn Sandbox>, _: Way) {
     }
 }
 
-async fn links_lead_nowhere(sandbox: Arc<dyn Sandbox>, way: Way) {
+async fn links_cannot_reach_files_of_the_host(sandbox: Arc<dyn Sandbox>, way: Way) {
     let victim = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::write(victim.path(), "of the host").unwrap();
     let outcome = run(&sandbox, job(&["links", &victim.path().to_string_lossy()])).await;
@@ -255,9 +255,9 @@ async fn links_lead_nowhere(sandbox: Arc<dyn Sandbox>, way: Way) {
     for (name, result) in attempts(&outcome) {
         match name.as_str() {
             "output" => assert!(result.unwrap().starts_with("pipe:")),
-            // A pipe of its own, which nobody reads twice.
+            // A pipe of its own.
             "input" if way == Way::Docker => {}
-            // Process 1 is the program itself there.
+            // Process 1 is the program itself.
             "memory of 1" if way == Way::Docker => {}
             _ => assert!(result.is_err(), "{name} {result:?}"),
         }
@@ -265,7 +265,7 @@ async fn links_lead_nowhere(sandbox: Arc<dyn Sandbox>, way: Way) {
     assert_eq!(fs::read(victim.path()).unwrap(), b"of the host");
 }
 
-async fn the_hosts_files_are_not_there(sandbox: Arc<dyn Sandbox>, way: Way) {
+async fn files_of_the_host_are_absent(sandbox: Arc<dyn Sandbox>, way: Way) {
     let own = std::env::current_exe().unwrap();
     let own = own.to_string_lossy();
     let mut words = vec![
@@ -305,7 +305,7 @@ async fn the_hosts_files_are_not_there(sandbox: Arc<dyn Sandbox>, way: Way) {
     }
 }
 
-async fn signals_stay_inside(sandbox: Arc<dyn Sandbox>, way: Way) {
+async fn signals_do_not_reach_the_host(sandbox: Arc<dyn Sandbox>, way: Way) {
     let mut victim = std::process::Command::new(escapist())
         .arg("sleep")
         .stdout(std::process::Stdio::null())
@@ -319,14 +319,14 @@ async fn signals_stay_inside(sandbox: Arc<dyn Sandbox>, way: Way) {
     }
     assert!(stdout(&outcome).ends_with("alive\n"), "{outcome:?}");
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
-    assert!(victim.try_wait().unwrap().is_none(), "it was killed");
+    assert!(victim.try_wait().unwrap().is_none(), "the process on the host was killed");
     victim.kill().unwrap();
     victim.wait().unwrap();
     let seen = stdout(&run(&sandbox, job(&["processes"])).await);
     assert_eq!(seen, if way == Way::Docker { "processes [1]\n" } else { "processes [1, 2]\n" });
 }
 
-async fn proc_and_sys_cannot_be_written(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn proc_and_sys_are_read_only(sandbox: Arc<dyn Sandbox>, _: Way) {
     let words = [
         "write",
         "/proc/sys/kernel/core_pattern",
@@ -352,7 +352,7 @@ async fn proc_and_sys_cannot_be_written(sandbox: Arc<dyn Sandbox>, _: Way) {
     }
 }
 
-async fn rights_cannot_be_had_back(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn cannot_regain_rights(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, job(&["calls"])).await;
     let attempts = attempts(&outcome);
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
@@ -362,26 +362,26 @@ async fn rights_cannot_be_had_back(sandbox: Arc<dyn Sandbox>, _: Way) {
     }
 }
 
-async fn the_wall_clock_ends_it(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn kills_a_box_over_its_time(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, limited(&["sleep"], |limits| limits.wall = Duration::from_millis(300))).await;
     assert_eq!(outcome.exit, Exit::TimedOut);
-    assert_eq!(stdout(&outcome), "sleeping\n", "what it stdout before is kept");
+    assert_eq!(stdout(&outcome), "sleeping\n", "the output before the end is kept");
     assert!(
         outcome.duration >= Duration::from_millis(300) && outcome.duration < Duration::from_secs(15),
         "{outcome:?}"
     );
 }
 
-/// Four threads that want all of the CPU time for half a second get as much as one CPU gives.
-async fn the_processors_are_limited(sandbox: Arc<dyn Sandbox>, _: Way) {
+/// Four busy threads get the time of one CPU in half a second.
+async fn limits_cpu_time(sandbox: Arc<dyn Sandbox>, _: Way) {
     let outcome = run(&sandbox, job(&["spin"])).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
     let (cpu, wall) = (outcome.cpu_time.expect("CPU time"), outcome.duration);
-    // A period of the kernel's accounting more or less.
+    // Tolerates one period of the kernel's accounting.
     assert!(cpu <= wall + Duration::from_millis(200), "{cpu:?} in {wall:?}");
 }
 
-async fn who_is_left_behind_dies(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn kills_processes_that_outlive_the_command(sandbox: Arc<dyn Sandbox>, _: Way) {
     let started = Instant::now();
     let outcome = run(&sandbox, job(&["leave"])).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
@@ -389,7 +389,7 @@ async fn who_is_left_behind_dies(sandbox: Arc<dyn Sandbox>, _: Way) {
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
-async fn each_limit_says_what_is_in_force(sandbox: Arc<dyn Sandbox>, way: Way) {
+async fn reports_the_limits_in_force(sandbox: Arc<dyn Sandbox>, way: Way) {
     let outcome = run(
         &sandbox,
         limited(&["copy"], |limits| {
@@ -428,7 +428,7 @@ async fn each_limit_says_what_is_in_force(sandbox: Arc<dyn Sandbox>, way: Way) {
         assert!(mechanism("memory_bytes").starts_with("watched"));
         assert!(mechanism("processes").starts_with("RLIMIT_NPROC"));
         assert!(mechanism("cpus").starts_with("sched_setaffinity"));
-        // What has no mechanism is refused.
+        // The backend refuses a limit without a mechanism.
         let error = sandbox.run(limited(&["copy"], |limits| limits.cpus = 0.5)).await.unwrap_err();
         assert!(matches!(error, sandbox::Error::NoMechanism { limit: "cpus", .. }), "{error}");
     } else if way == Way::Docker {
@@ -441,7 +441,7 @@ async fn each_limit_says_what_is_in_force(sandbox: Arc<dyn Sandbox>, way: Way) {
     }
 }
 
-async fn a_program_that_is_not_there_is_an_error(sandbox: Arc<dyn Sandbox>, _: Way) {
+async fn a_missing_program_is_an_error(sandbox: Arc<dyn Sandbox>, _: Way) {
     let mut missing = job(&["copy"]);
     missing.command.program = "/nowhere/program".into();
     let error = sandbox.run(missing).await.unwrap_err();

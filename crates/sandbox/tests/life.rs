@@ -1,4 +1,4 @@
-//! However a box's owner ends, nothing of the box stays: given up, killed, interrupted. And many at once never meet.
+//! A box ends with its owner: given up, killed or interrupted. Boxes that run at the same time share nothing.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -27,12 +27,17 @@ macro_rules! for_each_way {
 }
 
 #[test]
-fn the_box_dies_with_its_helper() {
+fn killing_the_helper_ends_the_box() {
     with_runtime(its_helper_killed(Way::Namespace));
     with_runtime(its_helper_killed(Way::WithoutCgroups));
 }
 
-for_each_way! { given_up, its_owner_killed, its_owner_interrupted, many_at_once_do_not_meet }
+for_each_way! {
+    dropping_the_future_ends_the_box,
+    killing_the_owner_ends_the_box,
+    interrupting_the_owner_ends_the_box,
+    boxes_at_the_same_time_share_nothing,
+}
 
 fn with_runtime(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread()
@@ -43,7 +48,7 @@ fn with_runtime(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
-/// Far longer than the kernel or the engine takes; only a defect makes a test wait so long.
+/// Far longer than the kernel or the engine takes; only a defect takes so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
@@ -54,9 +59,9 @@ async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-async fn given_up(way: Way) {
+async fn dropping_the_future_ends_the_box(way: Way) {
     let Some(sandbox) = common::open(way).await else { return };
-    // Before anything was started, while it starts, and while it runs.
+    // Before the box starts, while it starts, and while it runs.
     for pause in [0, 1, 3, 10, 40, 150] {
         let token = common::token();
         let mut job = job(&sleep(&token).each_ref().map(String::as_str));
@@ -83,11 +88,11 @@ async fn given_up(way: Way) {
     }
 }
 
-async fn its_owner_killed(way: Way) {
+async fn killing_the_owner_ends_the_box(way: Way) {
     ended_by(way, Signal::SIGKILL, "killed").await;
 }
 
-async fn its_owner_interrupted(way: Way) {
+async fn interrupting_the_owner_ends_the_box(way: Way) {
     ended_by(way, Signal::SIGINT, "interrupted").await;
 }
 
@@ -98,7 +103,7 @@ async fn ended_by(way: Way, signal: Signal, label: &str) {
     let label = format!("{label}-{}", std::process::id());
     let token = common::token();
     let mut owner = owner(way, &label, &token);
-    // Its own group, as a shell would: what is sent to the group reaches all of it.
+    // A process group of its own, as a shell makes it: the signal reaches the whole group.
     eventually("the box does not start", || !processes_with(&token).is_empty()).await;
     kill(Pid::from_raw(-owner.id().cast_signed()), signal).unwrap();
     owner.wait().unwrap();
@@ -106,7 +111,7 @@ async fn ended_by(way: Way, signal: Signal, label: &str) {
     if way == Way::Docker {
         eventually("a container stays", || containers(&label, owner.id()) == 0).await;
     } else {
-        // Its cgroups are empty and stay until somebody of the same label comes.
+        // Its empty cgroups stay until the next start with the same label.
         let opened = sandbox::open(Backend::Namespace, common::options(way, &label)).await.unwrap();
         assert_eq!(groups_of(owner.id()), 0, "{} reaped", opened.reaped);
     }
@@ -129,9 +134,9 @@ async fn its_helper_killed(way: Way) {
     eventually("the box runs on", || processes_with(&token).is_empty()).await;
 }
 
-/// A program of its own that runs a box, and is the leader of its process group.
+/// Starts a program that runs a box and leads its own process group.
 fn owner(way: Way, label: &str, token: &str) -> Child {
-    // Tests that are started in the background of a script ignore SIGINT, and so would whoever they start.
+    // Background jobs of a script ignore SIGINT, and so would their children.
     let mut command = Command::new("env");
     command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_box-run")]);
     command.args(["--backend", if way == Way::Docker { "docker" } else { "namespace" }, "--label", label]);
@@ -143,7 +148,7 @@ fn owner(way: Way, label: &str, token: &str) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// The cgroups of boxes that a process has made.
+/// Number of cgroups of boxes that a process has made.
 fn groups_of(pid: u32) -> usize {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let points =
@@ -164,7 +169,7 @@ fn groups_below(folder: &std::path::Path, owner: &str) -> usize {
         .sum()
 }
 
-/// The containers of a label that a process has made, running or not.
+/// Number of containers of a label that a process has made, running or not.
 fn containers(label: &str, pid: u32) -> usize {
     let output = Command::new("docker")
         .args([
@@ -184,8 +189,8 @@ fn containers(label: &str, pid: u32) -> usize {
         .count()
 }
 
-/// Every box answers what it was asked, and what one leaves in its scratch folder no other finds.
-async fn many_at_once_do_not_meet(way: Way) {
+/// Every box returns its own input, and finds no file of another box in its scratch folder.
+async fn boxes_at_the_same_time_share_nothing(way: Way) {
     let Some(sandbox) = common::open(way).await else { return };
     let (boxes, at_once) = if way == Way::Docker { (16, 4) } else { (100, 16) };
     let mut running = tokio::task::JoinSet::new();

@@ -1,4 +1,4 @@
-//! The positive control of every test that finds no network: the same attempts from a box that was given one.
+//! The positive control of the tests without network: the same attempts from a box that was given one.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -18,7 +18,7 @@ use test_support::skip;
 /// Set for the copy of this program that is root in user and network namespaces of its own.
 const INSIDE: &str = "PLAINSIGHT_TEST_INSIDE";
 
-/// Joining a network namespace takes rights over it: root has them, anybody else in a user namespace of his own.
+/// Joining a network namespace needs rights over it: root has them, and any user in a user namespace of their own.
 #[test]
 fn a_box_joins_the_network_namespace_that_it_is_given() {
     if nix::unistd::geteuid().is_root() {
@@ -46,11 +46,11 @@ async fn joins() {
         let given: Arc<dyn Sandbox> = Arc::new(opened);
         let outcome = run(&given, job(&["namespace", "net"])).await;
         assert_eq!(stdout(&outcome), format!("{ours}\n"));
-        let told = outcome.in_force.iter().find(|entry| entry.name == "network").unwrap();
-        assert_eq!(told.mechanism, "network namespace that was given");
-        let cut_off: Arc<dyn Sandbox> = Arc::new(Namespace::open(options(way, "test")).await.unwrap());
-        assert_ne!(stdout(&run(&cut_off, job(&["namespace", "net"])).await), format!("{ours}\n"));
-        // In namespaces of its own this process has no network either.
+        let network = outcome.in_force.iter().find(|entry| entry.name == "network").unwrap();
+        assert_eq!(network.mechanism, "network namespace that was given");
+        let isolated: Arc<dyn Sandbox> = Arc::new(Namespace::open(options(way, "test")).await.unwrap());
+        assert_ne!(stdout(&run(&isolated, job(&["namespace", "net"])).await), format!("{ours}\n"));
+        // Inside `unshare` this process has no network itself.
         if std::env::var_os(INSIDE).is_none() {
             reaches(&given, "127.0.0.1").await;
         }
@@ -108,11 +108,11 @@ fn docker(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A box of it reaches somebody who listens at this address of the host.
+/// A box of `sandbox` connects to a listener at this address of the host.
 async fn reaches(sandbox: &Arc<dyn Sandbox>, address: &str) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let target = listener.local_addr().unwrap().to_string();
-    let heard = std::thread::spawn(move || {
+    let listening = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.read_to_end(&mut Vec::new()).unwrap();
@@ -120,7 +120,7 @@ async fn reaches(sandbox: &Arc<dyn Sandbox>, address: &str) {
     let outcome = run(sandbox, job(&["network", "tcp", &target])).await;
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
     assert!(stdout(&outcome).contains(&format!("tcp {target} ok")), "{}", stdout(&outcome));
-    heard.join().unwrap();
+    listening.join().unwrap();
 }
 
 fn runtime() -> tokio::runtime::Runtime {

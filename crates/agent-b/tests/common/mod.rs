@@ -1,4 +1,4 @@
-//! agent-b as a process, and HTTP written by hand, so that a test can say exactly what is on the wire.
+//! agent-b as a process, and HTTP written by hand, so that a test controls every byte on the wire.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
@@ -120,7 +120,7 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        assert!(started.elapsed() < PATIENCE, "it does not end");
+        assert!(started.elapsed() < PATIENCE, "the process does not end");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! `analyze_dependency`: who depends on a package, directly or through others, and by which path.
+//! `analyze_dependency`: the packages that depend on a package, directly or indirectly, and the path of each.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::LazyLock;
@@ -11,10 +11,10 @@ use crate::text::printable;
 
 pub(super) const NAME: &str = "analyze_dependency";
 
-/// Greatest `depth`. The longest path of the shipped graph has nine packages, so that nothing is out of reach.
+/// Greatest `depth`. The longest path of the included graph has nine packages.
 pub const MAX_DEPTH: u32 = 16;
 
-/// The graphs that come with the project, by repository.
+/// The included graphs, by repository.
 const DATA: &str = include_str!("../../data/dependencies.json");
 
 pub(super) fn run(value: &Value) -> Result<Value, ToolError> {
@@ -69,7 +69,7 @@ struct Data {
     repos: BTreeMap<String, Graph>,
 }
 
-/// Packages and what each needs. May hold cycles, as real ones do.
+/// Packages and their dependencies. Can hold cycles, as real graphs do.
 #[derive(Deserialize)]
 struct Graph {
     packages: BTreeMap<String, Package>,
@@ -81,7 +81,7 @@ struct Package {
     dependencies: BTreeSet<String>,
 }
 
-/// A package that needs the target, and the shortest path that shows it: `[dependent, …, target]`.
+/// A package that depends on the target, and the shortest path: `[dependent, …, target]`.
 #[derive(Debug, PartialEq, Eq)]
 struct Dependent<'a> {
     path: Vec<&'a str>,
@@ -99,8 +99,8 @@ impl Dependent<'_> {
 }
 
 impl Graph {
-    /// Everybody who depends on `target`, nearest first, then by name. Each package is visited once, so that a cycle ends
-    /// and the work is bounded by the graph; of equally short paths the one through the first names is taken.
+    /// All packages that depend on `target`, nearest first, then by name. Visits each package once, so that cycles end and the
+    /// graph bounds the work. Among equally short paths it takes the one through the first names.
     fn dependents<'a>(&'a self, target: &'a str) -> Vec<Dependent<'a>> {
         let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, package) in &self.packages {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_goes_against_the_arrows_by_the_shortest_path() {
+    fn finds_dependents_by_the_shortest_path() {
         let graph = graph(&[
             ("app", &["web", "tls"]),
             ("web", &["tls"]),
@@ -158,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn cycles_end() {
+    fn terminates_on_cycles() {
         let graph = graph(&[("a", &["b"]), ("b", &["c"]), ("c", &["a", "c"])]);
         assert_eq!(paths(&graph, "a"), ["c>a", "b>c>a"]);
     }
 
     #[test]
-    fn the_shipped_graph_is_whole() {
+    fn every_dependency_of_the_included_graph_is_a_package_of_it() {
         let data: Data = serde_json::from_str(DATA).unwrap();
         let graph = &data.repos["demo-repo"];
         assert!(graph.packages.len() >= 30, "{}", graph.packages.len());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_call_of_the_lab() {
+    fn answers_the_call_of_the_lab() {
         let result = run(&json!({"repo": "demo-repo", "target": "libssl", "depth": 2})).unwrap();
         let dependents = result["dependents"].as_array().unwrap();
         assert_eq!(result["total"], dependents.len());
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn reports_unknown_repositories_and_packages() {
         let error = run(&json!({"repo": "demo-repo", "target": "libnothing", "depth": 2})).unwrap_err();
         assert_eq!(error, ToolError::UnknownTarget("libnothing".into()));
         let error = run(&json!({"repo": "other", "target": "libssl", "depth": 2})).unwrap_err();

@@ -1,4 +1,4 @@
-//! `generate_document`: a text of exactly the size asked for, always the same for the same seed.
+//! `generate_document`: a text of exactly the requested size, the same for the same seed.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use super::{ToolError, arguments, bad};
 
 pub(super) const NAME: &str = "generate_document";
 
-/// Largest document in bytes. 64 KiB is more than one TLS record (16 KiB) and than forty segments carry, which is what a
-/// large answer is for; more would only make runs longer.
+/// Largest document in bytes: 64 KiB fill several TLS records (16 KiB each) and more than forty segments, the purpose of a
+/// large answer.
 pub const MAX_DOCUMENT_BYTES: u32 = 64 * 1024;
 
 pub(super) fn run(value: &Value) -> Result<Value, ToolError> {
@@ -26,7 +26,7 @@ struct Arguments {
     seed: u64,
 }
 
-/// `length` bytes of ASCII sentences in paragraphs; the last sentence is cut where the document ends.
+/// `length` bytes of ASCII sentences in paragraphs; the end of the document cuts the last sentence.
 fn document(length: usize, seed: u64) -> String {
     let mut dice = Dice(seed);
     let mut text = String::with_capacity(length + 128);
@@ -52,7 +52,7 @@ fn document(length: usize, seed: u64) -> String {
     text
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): eight lines, and the same on every machine.
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same on every machine.
 struct Dice(u64);
 
 impl Dice {
@@ -62,7 +62,7 @@ impl Dice {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^= bits >> 31;
-        // The remainder is below `limit`, so that it fits again.
+        // The remainder is below `limit`, a `usize`.
         (bits % limit as u64) as usize
     }
 
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_size_is_exact() {
+    fn documents_have_exactly_the_requested_size() {
         for bytes in (1..600).chain([4096, 65_535, MAX_DOCUMENT_BYTES]) {
             let result = run(&json!({"bytes": bytes, "seed": 7})).unwrap();
             assert_eq!(result["text"].as_str().unwrap().len(), bytes as usize);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides() {
+    fn the_seed_determines_the_text() {
         assert_eq!(document(2000, 1), document(2000, 1));
         assert_ne!(document(2000, 1), document(2000, 2));
         assert!(document(2000, 1).starts_with(&document(100, 1)));

@@ -10,24 +10,24 @@ use serde_json::Value;
 pub use dependency::MAX_DEPTH;
 pub use document::MAX_DOCUMENT_BYTES;
 
-/// Longest part of a text of the other side that an error message quotes, in characters.
+/// Longest quotation of the peer's text in an error message, in characters.
 const QUOTE_LIMIT: usize = 200;
 
-/// Why a tool gave no result.
+/// Why a tool has no result.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ToolError {
     /// There is no such tool.
     #[error("there is no tool `{0}`; there are analyze_dependency, transform_text and generate_document")]
     UnknownTool(String),
-    /// The arguments have not the shape or the range the tool asks for.
+    /// The arguments are missing, of the wrong type or out of range.
     #[error("arguments of {tool}: {reason}")]
     BadArguments {
         /// The tool.
         tool: &'static str,
-        /// What is wrong.
+        /// What is wrong with the arguments.
         reason: String,
     },
-    /// `repo` is not in the data that comes with the project.
+    /// `repo` is not in the included data.
     #[error("there is no repository `{0}` in the dependency data")]
     UnknownRepo(String),
     /// `target` is not a package of the repository.
@@ -50,7 +50,7 @@ impl ToolError {
 /// Runs the tool `name`.
 ///
 /// # Errors
-/// When there is no such tool, or it cannot work with `arguments`.
+/// When there is no such tool, or its `arguments` are invalid.
 pub fn run(name: &str, arguments: &Value) -> Result<Value, ToolError> {
     match name {
         dependency::NAME => dependency::run(arguments),
@@ -74,14 +74,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_unknown_tool_is_named_harmlessly() {
+    fn escapes_the_name_of_an_unknown_tool() {
         let error = run("rm\u{1b}[2J", &json!({})).unwrap_err();
         assert_eq!(error.code(), "unknown_tool");
         assert!(error.to_string().contains("rm\\u{1b}[2J"), "{error}");
     }
 
     #[test]
-    fn arguments_of_the_wrong_shape_are_refused_by_every_tool() {
+    fn every_tool_rejects_arguments_of_the_wrong_shape() {
         let wrong = [
             ("analyze_dependency", json!({})),
             ("analyze_dependency", json!({"repo": "demo-repo", "target": "libssl", "depth": "2"})),

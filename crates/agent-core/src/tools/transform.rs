@@ -1,4 +1,4 @@
-//! `transform_text`: takes text and returns text. What goes in comes out byte for byte, whatever characters it is made of.
+//! `transform_text`: takes text of any characters and returns text; `echo` returns it byte for byte.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,11 +32,11 @@ struct Arguments {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Operation {
-    /// The text as it is.
+    /// The unchanged text.
     Identity,
     /// Its characters (Unicode scalar values) from the last to the first.
     Reverse,
-    /// In capitals, by Unicode's rules that need no language.
+    /// In capitals, by Unicode's language-independent rules.
     Uppercase,
 }
 
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn operations() {
+    fn each_operation_transforms_the_text() {
         assert_eq!(transform("한국어 \"é\"\u{0}", "reverse"), "\u{0}\"é\" 어국한");
         assert_eq!(transform("straße ῾ 한 i", "uppercase"), "STRASSE ῾ 한 I");
         assert_eq!(transform("", "identity"), "");

@@ -1,4 +1,4 @@
-//! The gateway as a process with real boxes, and HTTP written by hand, so that a test can say exactly what is sent.
+//! The gateway as a process with real boxes, and HTTP written by hand, so that a test controls every byte.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
@@ -33,7 +33,7 @@ pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
     folder: PathBuf,
-    /// Stands on the command line of everything that runs in its boxes.
+    /// Part of the command line of all programs in its boxes.
     pub(crate) mark: String,
     life: u32,
 }
@@ -54,7 +54,7 @@ impl Place {
         self.path().join("store.sqlite")
     }
 
-    /// A gateway here with boxes of namespaces; `None` where there are none, which is then said.
+    /// Starts a gateway with boxes of namespaces here; `None`, and a skip, on a machine without them.
     pub(crate) fn gateway(&self, flags: &[&str]) -> Option<Gateway> {
         Gateway::start(self.path(), &[&["--backend", "namespace"], flags].concat(), &SCRIPTED_AGENT)
     }
@@ -74,7 +74,7 @@ impl Gateway {
         })
     }
 
-    /// Starts a gateway with the settings that `more` gives it; what runs in its boxes should bear the mark.
+    /// Starts a gateway with the settings of `more`; the programs in its boxes should have the mark as an argument.
     pub(crate) fn launch(folder: &Path, more: impl FnOnce(&mut Command, &str)) -> Option<Self> {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
@@ -117,12 +117,12 @@ impl Gateway {
         Response::read(&mut stream).expect("an answer")
     }
 
-    /// Says something in a new conversation.
+    /// Sends a message in a new conversation.
     pub(crate) fn say(&self, user: &str, message: &str) -> Response {
         self.post(user, &json!({"message": message}))
     }
 
-    /// Says something in a conversation.
+    /// Sends a message in a conversation.
     pub(crate) fn say_in(&self, user: &str, id: &str, message: &str) -> Response {
         self.post(user, &json!({"message": message, "conversationId": id}))
     }
@@ -203,7 +203,7 @@ impl Gateway {
         wait_until(|| self.child.try_wait().unwrap())
     }
 
-    /// Ends it the ordinary way.
+    /// Ends it by SIGTERM.
     pub(crate) fn stop(mut self) {
         self.signal(Signal::SIGTERM);
         assert!(self.wait().success());
@@ -322,12 +322,12 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     gateway().args(arguments).output().unwrap()
 }
 
-/// A process that runs or sleeps; what is dead and only waits for its parent to notice is none.
+/// A process that runs or sleeps; zombies do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     parent: u32,
-    /// Tells it from a later process of the same number.
+    /// Distinguishes it from a later process with the same number.
     started: u64,
     pub(crate) line: String,
 }
@@ -340,7 +340,7 @@ impl Process {
 
     fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Behind the name, which may hold anything: state, parent, …, and 18 fields later the start.
+        // After the name, which can hold any character: state, parent, …, and 18 fields later the start.
         let fields: Vec<_> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         if fields[0] == "Z" {
             return None;
@@ -360,7 +360,7 @@ impl Process {
     }
 }
 
-/// What `probe` finds, as soon as it finds something.
+/// Waits until `probe` returns a value.
 #[track_caller]
 pub(crate) fn wait_until<T>(mut probe: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -368,7 +368,7 @@ pub(crate) fn wait_until<T>(mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "it does not happen");
+        assert!(started.elapsed() < PATIENCE, "the condition does not become true");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! What every store must do: one suite, run against each.
+//! The test suite of all stores.
 
 use std::sync::Arc;
 
@@ -22,15 +22,15 @@ pub(crate) fn turn(message: &str, at: i64) -> Turn {
 /// The whole suite. Users are fresh, so that a store may hold what it likes.
 pub(crate) async fn suite(store: Arc<dyn Store>) {
     let fresh = |name: &str| user(&format!("{name}-{}", Uuid::new_v4()));
-    turns_come_back_as_they_went(&*store, &fresh("a")).await;
-    users_are_apart(&*store, &fresh("a"), &fresh("b")).await;
-    the_list_is_ordered_and_paged(&*store, &fresh("a")).await;
-    what_is_deleted_is_gone(&*store, &fresh("a")).await;
-    turns_added_at_once_are_all_kept(&store, &fresh("a")).await;
-    the_largest_conversation_fits(&*store, &fresh("a")).await;
+    returns_turns_unchanged(&*store, &fresh("a")).await;
+    separates_users(&*store, &fresh("a"), &fresh("b")).await;
+    lists_in_order_and_by_page(&*store, &fresh("a")).await;
+    deletes_conversations(&*store, &fresh("a")).await;
+    keeps_all_turns_added_at_once(&store, &fresh("a")).await;
+    stores_the_largest_conversation(&*store, &fresh("a")).await;
 }
 
-async fn turns_come_back_as_they_went(store: &dyn Store, user: &UserId) {
+async fn returns_turns_unchanged(store: &dyn Store, user: &UserId) {
     let id = Uuid::new_v4();
     let odd = "null \0, bell \u{7}, '\"\\`, $(x), 한국어, \u{1f469}\u{200d}\u{1f4bb}, \u{10ffff}, \r\n";
     let turns = [turn(odd, i64::MAX - 9), turn("", 5), turn(&"x".repeat(64 * 1024), 7)];
@@ -51,7 +51,7 @@ async fn turns_come_back_as_they_went(store: &dyn Store, user: &UserId) {
     assert_eq!(store.summary(user, id).await.unwrap(), Some(expected));
 }
 
-async fn users_are_apart(store: &dyn Store, one: &UserId, other: &UserId) {
+async fn separates_users(store: &dyn Store, one: &UserId, other: &UserId) {
     let id = Uuid::new_v4();
     store.add(one, id, To::New, turn("mine", 1)).await.unwrap();
     assert_eq!(store.conversation(other, id).await.unwrap(), None);
@@ -62,7 +62,7 @@ async fn users_are_apart(store: &dyn Store, one: &UserId, other: &UserId) {
     assert_eq!(store.conversation(one, id).await.unwrap().unwrap().turns, [turn("mine", 1)]);
 }
 
-async fn the_list_is_ordered_and_paged(store: &dyn Store, user: &UserId) {
+async fn lists_in_order_and_by_page(store: &dyn Store, user: &UserId) {
     assert_eq!(store.list(user, None, 10).await.unwrap(), []);
     let mut ids: Vec<_> = (0..9).map(|_| Uuid::new_v4()).collect();
     ids.sort();
@@ -71,7 +71,7 @@ async fn the_list_is_ordered_and_paged(store: &dyn Store, user: &UserId) {
         let at = i64::try_from(index).unwrap().max(2) * 1_000_000_000_000_000_000;
         store.add(user, *id, To::New, turn("hello", at)).await.unwrap();
     }
-    // Going on moves nothing.
+    // Adding a turn does not change the order.
     store.add(user, ids[0], To::Existing, turn("more", i64::MAX - 1)).await.unwrap();
     ids.reverse();
     let all = store.list(user, None, 10).await.unwrap();
@@ -83,14 +83,14 @@ async fn the_list_is_ordered_and_paged(store: &dyn Store, user: &UserId) {
         let page = store.list(user, after, 2).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.place());
-        // The place stays one when what stood there goes away.
+        // The place stays valid when its conversation is deleted.
         assert!(store.delete(user, last.id).await.unwrap());
         paged.extend(page);
     }
     assert_eq!(paged, all);
 }
 
-async fn what_is_deleted_is_gone(store: &dyn Store, user: &UserId) {
+async fn deletes_conversations(store: &dyn Store, user: &UserId) {
     let (id, other) = (Uuid::new_v4(), Uuid::new_v4());
     assert!(!store.delete(user, id).await.unwrap());
     store.add(user, other, To::New, turn("stays", 1)).await.unwrap();
@@ -101,12 +101,12 @@ async fn what_is_deleted_is_gone(store: &dyn Store, user: &UserId) {
     assert_eq!(store.conversation(user, id).await.unwrap(), None);
     assert_eq!(store.add(user, id, To::Existing, turn("three", 3)).await.unwrap(), Added::Gone);
     assert_eq!(store.list(user, None, 10).await.unwrap().len(), 1);
-    // Nor do its turns come back when the name does.
+    // A new conversation with the same id does not have the old turns.
     store.add(user, id, To::New, turn("anew", 4)).await.unwrap();
     assert_eq!(store.conversation(user, id).await.unwrap().unwrap().turns, [turn("anew", 4)]);
 }
 
-async fn turns_added_at_once_are_all_kept(store: &Arc<dyn Store>, user: &UserId) {
+async fn keeps_all_turns_added_at_once(store: &Arc<dyn Store>, user: &UserId) {
     let id = Uuid::new_v4();
     store.add(user, id, To::New, turn("first", 0)).await.unwrap();
     let adding: Vec<_> = (0..8)
@@ -127,7 +127,7 @@ async fn turns_added_at_once_are_all_kept(store: &Arc<dyn Store>, user: &UserId)
     assert_eq!(said, (0..8).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-async fn the_largest_conversation_fits(store: &dyn Store, user: &UserId) {
+async fn stores_the_largest_conversation(store: &dyn Store, user: &UserId) {
     let id = Uuid::new_v4();
     let longest = Turn { answer: "y".repeat(768 * 1024), ..turn(&"x".repeat(64 * 1024), 1) };
     store.add(user, id, To::New, longest.clone()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the tests of the boxes share: the program that runs in them, and each backend that works here.
+//! Shared by the tests: the program that runs in the boxes, and the backends.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use sandbox::{Backend, Command, Error, Helper, Job, Limits, Options, Outcome, Sandbox};
 
-/// The helper of the backends: a test has no `main` of its own.
+/// The helper program: a test has no `main` of its own.
 pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_box-init");
 
-/// The program that tries to escape, built once for each test program.
+/// Builds the program that tries to escape, once for each process.
 pub(crate) fn escapist() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        // Others may be building it too: each its own, moved into place when done.
+        // Other processes may build it too: each builds its own file and renames it.
         let (ours, place) =
             (folder.join(format!("escapist-{}", std::process::id())), folder.join("escapist"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/escapist.rs");
@@ -45,7 +45,7 @@ pub(crate) fn escapist() -> &'static Path {
 /// A way to make boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// By namespaces, with whatever cgroups there are.
+    /// By namespaces, with the cgroups of this machine.
     Namespace,
     /// By namespaces, without cgroups: as for an ordinary user where none are delegated.
     WithoutCgroups,
@@ -53,7 +53,7 @@ pub(crate) enum Way {
     Docker,
 }
 
-/// Opens a backend, or says why the test cannot run here.
+/// Opens a backend, or skips the test.
 pub(crate) async fn open(way: Way) -> Option<Arc<dyn Sandbox>> {
     match sandbox::open(backend(way), options(way, "test")).await {
         Ok(opened) => Some(opened.sandbox),
@@ -80,43 +80,43 @@ pub(crate) fn job(words: &[&str]) -> Job {
     Job { command, stdin: Vec::new(), limits: Limits { wall: Duration::from_secs(20), ..Limits::default() } }
 }
 
-/// What it said, as text.
+/// The standard output as text.
 pub(crate) fn stdout(outcome: &Outcome) -> String {
     String::from_utf8_lossy(&outcome.stdout).into_owned()
 }
 
-/// The variable by which the processes of one box are known on the host.
+/// The variable that marks the processes of one box for the host.
 pub(crate) const TOKEN: &str = "BOX_TOKEN";
 
-/// A value for it that no other box has.
+/// A unique value for [`TOKEN`].
 pub(crate) fn token() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Runs a job that shall have an outcome, and sees that nothing of it runs on.
+/// Runs a job that must have an outcome, and checks that all of its processes have ended.
 pub(crate) async fn run(sandbox: &Arc<dyn Sandbox>, mut job: Job) -> Outcome {
     let token = token();
     job.command.environment.push((TOKEN.into(), token.clone()));
     let outcome = sandbox.run(job).await.unwrap_or_else(|error: Error| panic!("no box: {error}"));
-    assert_eq!(processes_with(&token), Vec::<u32>::new(), "they run on: {outcome:?}");
+    assert_eq!(processes_with(&token), Vec::<u32>::new(), "still running: {outcome:?}");
     outcome
 }
 
-/// The words that make a box sleep until it is killed. Its environment is closed to an ordinary user if it is a container's,
-/// its arguments are not, so that they hold the token as well.
+/// The arguments that make a box sleep until it is killed. They hold the token too: an ordinary user cannot read the
+/// environment of a container's process, but its arguments.
 pub(crate) fn sleep(token: &str) -> [String; 2] {
     ["sleep".to_owned(), format!("{TOKEN}={token}")]
 }
 
-/// The processes of this machine that have a box's token.
+/// The processes of this machine with a box's token.
 pub(crate) fn processes_with(token: &str) -> Vec<u32> {
     let wanted = format!("{TOKEN}={token}");
     let has = |pid: &u32| {
         let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let environment = read("environ");
         let arguments = read("cmdline");
-        // Whoever asked for the box has these words among others.
+        // The program that asked for the box has more arguments than these.
         let sleeps = arguments.split(|byte| *byte == 0).skip(1).eq([b"sleep", wanted.as_bytes(), b""]);
         sleeps || environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };

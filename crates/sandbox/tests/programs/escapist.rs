@@ -1,5 +1,5 @@
-//! What runs in the boxes of the tests: it really tries what a box must not let it do, and says how that went, one line for
-//! each attempt: `NAME ok …` or `NAME errno N`.
+//! Runs in the boxes of the tests, attempts what a box must prevent, and prints a line for each attempt: `NAME ok …` or
+//! `NAME errno N`.
 //!
 //! Compiled by the tests with `rustc` alone into a static program, so that both backends run the same one.
 
@@ -47,7 +47,7 @@ fn main() {
         "links" => links(&rest[0]),
         "read" => rest
             .iter()
-            .for_each(|path| tell(path, fs::read(path).map(|bytes| format!("{} bytes", bytes.len())))),
+            .for_each(|path| report(path, fs::read(path).map(|bytes| format!("{} bytes", bytes.len())))),
         "signals" => signals(rest),
         "write" => rest.iter().for_each(|path| write(path)),
         "calls" => calls(),
@@ -59,7 +59,7 @@ fn main() {
     }
 }
 
-fn tell(name: &str, result: io::Result<String>) {
+fn report(name: &str, result: io::Result<String>) {
     match result {
         Ok(what) => println!("{name} ok {what}"),
         Err(error) => match error.raw_os_error() {
@@ -69,7 +69,7 @@ fn tell(name: &str, result: io::Result<String>) {
     }
 }
 
-/// Of a call that gives -1 when it fails.
+/// The result of a call that returns -1 on failure.
 fn called(result: impl Into<i64>) -> io::Result<String> {
     match result.into() {
         -1 => Err(io::Error::last_os_error()),
@@ -84,7 +84,7 @@ fn copy() {
     eprint!("{} bytes", input.len());
 }
 
-/// Says what others left in the scratch folder, and leaves something there.
+/// Prints the number of files in the scratch folder, and leaves one there.
 fn keep() {
     println!("found {}", fs::read_dir("/tmp").unwrap().count());
     io::stdout().flush().unwrap();
@@ -94,7 +94,7 @@ fn keep() {
     io::stdout().write_all(&input).unwrap();
 }
 
-/// What it sees of where it is.
+/// Prints what it sees of its environment.
 fn state() {
     println!("user {}", unsafe { getuid() });
     println!("folder {}", env::current_dir().unwrap().display());
@@ -122,7 +122,7 @@ fn network(pairs: &[String]) {
     for pair in pairs.chunks(2) {
         let (kind, address) = (&pair[0], &pair[1]);
         let target = address.parse().unwrap();
-        tell(
+        report(
             &format!("{kind} {address}"),
             match kind.as_str() {
                 "tcp" => TcpStream::connect_timeout(&target, wait).map(|_| String::new()),
@@ -132,22 +132,22 @@ fn network(pairs: &[String]) {
             },
         );
     }
-    tell("name", "example.org:80".to_socket_addrs().map(|_| String::new()));
+    report("name", "example.org:80".to_socket_addrs().map(|_| String::new()));
     const AF_INET: c_int = 2;
     const AF_INET6: c_int = 10;
     const AF_PACKET: c_int = 17;
     const AF_VSOCK: c_int = 40;
-    tell("raw", called(unsafe { socket(AF_INET, 3, 1) }));
-    tell("raw6", called(unsafe { socket(AF_INET6, 3, 58) }));
-    tell("packet", called(unsafe { socket(AF_PACKET, 3, 0x0300) }));
-    tell("vsock", called(unsafe { socket(AF_VSOCK, 1, 0) }));
+    report("raw", called(unsafe { socket(AF_INET, 3, 1) }));
+    report("raw6", called(unsafe { socket(AF_INET6, 3, 58) }));
+    report("packet", called(unsafe { socket(AF_PACKET, 3, 0x0300) }));
+    report("vsock", called(unsafe { socket(AF_VSOCK, 1, 0) }));
     let devices = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let names: Vec<_> =
         devices.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
     println!("interfaces {}", names.join(" "));
 }
 
-/// Every process starts others for as long as it can, and none ends.
+/// Every process starts others as long as it can, and none ends.
 fn fork_bomb() {
     println!("bomb");
     io::stdout().flush().unwrap();
@@ -164,7 +164,7 @@ fn fork_bomb() {
     }
 }
 
-/// How many processes there can be, this one among them.
+/// Prints how many processes there can be, including this one.
 fn fork_count() {
     let mut children = Vec::new();
     loop {
@@ -172,7 +172,7 @@ fn fork_count() {
             Ok(child) => children.push(child),
             Err(error) => {
                 println!("processes {}", children.len() + 1);
-                tell("more", Err(error));
+                report("more", Err(error));
                 break;
             }
         }
@@ -203,7 +203,7 @@ fn memory(kind: &str) {
             fill_memory(MAP_PRIVATE, 256 << 20);
             sleep();
         }
-        // The first thread ends; another one goes on. Not before it has its input, which is when limits have been read back.
+        // The first thread ends and another one runs on. Waits for the input, after which the limits have been read back.
         "thread" => {
             io::stdin().read_to_end(&mut Vec::new()).unwrap();
             std::thread::spawn(|| {
@@ -213,7 +213,7 @@ fn memory(kind: &str) {
             let exit = if cfg!(target_arch = "x86_64") { 60 } else { 93 };
             unsafe { syscall(exit, 0) };
         }
-        // Files in memory that belong to nobody.
+        // Files in memory that no process has mapped.
         "scratch" => fill(),
         other => panic!("no memory is called {other}"),
     }
@@ -225,7 +225,7 @@ fn fill_memory(flags: c_int, most: usize) {
         let piece =
             unsafe { mmap(std::ptr::null_mut(), PIECE, PROT_READ_WRITE, flags | MAP_ANONYMOUS, -1, 0) };
         if piece as isize == -1 {
-            tell("mmap", Err(io::Error::last_os_error()));
+            report("mmap", Err(io::Error::last_os_error()));
             std::process::exit(9);
         }
         for page in (0..PIECE).step_by(4096) {
@@ -235,7 +235,7 @@ fn fill_memory(flags: c_int, most: usize) {
     }
 }
 
-/// The scratch folder, with bytes and then with empty files; and whatever else there might be.
+/// Fills the scratch folder with bytes, then with empty files, and tries other folders.
 fn fill() {
     let mut total = 0_u64;
     let piece = vec![7; 1 << 20];
@@ -245,7 +245,7 @@ fn fill() {
             Ok(bytes) => total += bytes as u64,
             Err(error) => {
                 println!("filled {total}");
-                tell("more", Err(error));
+                report("more", Err(error));
                 break;
             }
         }
@@ -254,7 +254,7 @@ fn fill() {
     for number in 0..10_000_000_u64 {
         if let Err(error) = File::create(format!("/tmp/{number}")) {
             println!("files {number}");
-            tell("another", Err(error));
+            report("another", Err(error));
             break;
         }
     }
@@ -270,7 +270,7 @@ fn fill() {
         "/run/x",
         "/home/x",
     ] {
-        tell(path, File::create(path).map(|_| String::new()));
+        report(path, File::create(path).map(|_| String::new()));
     }
 }
 
@@ -282,12 +282,12 @@ fn flood() {
     }
 }
 
-/// Leads a reader or writer of what looks like its output to a file of the host.
+/// Replaces its output by links to a file of the host.
 fn links(victim: &str) {
     for link in ["/tmp/output.json", "/tmp/stdout"] {
         symlink(victim, link).unwrap();
-        tell("through a link", fs::read(link).map(|_| String::new()));
-        tell("write through a link", OpenOptions::new().write(true).open(link).map(|_| String::new()));
+        report("through a link", fs::read(link).map(|_| String::new()));
+        report("write through a link", OpenOptions::new().write(true).open(link).map(|_| String::new()));
     }
     for way in [
         "/proc/self/root",
@@ -297,10 +297,10 @@ fn links(victim: &str) {
         "/proc/self/fd/0/..",
         "/dev/fd/3",
     ] {
-        tell(way, fs::read(format!("{way}{victim}")).map(|_| String::new()));
+        report(way, fs::read(format!("{way}{victim}")).map(|_| String::new()));
     }
     // Its own input cannot be changed, and its output is a pipe.
-    tell(
+    report(
         "input",
         OpenOptions::new()
             .write(true)
@@ -308,21 +308,21 @@ fn links(victim: &str) {
             .and_then(|mut file| file.write(b"x"))
             .map(|_| String::new()),
     );
-    tell("memory of 1", OpenOptions::new().write(true).open("/proc/1/mem").map(|_| String::new()));
-    tell("output", fs::read_link("/proc/self/fd/1").map(|path| path.display().to_string()));
+    report("memory of 1", OpenOptions::new().write(true).open("/proc/1/mem").map(|_| String::new()));
+    report("output", fs::read_link("/proc/self/fd/1").map(|path| path.display().to_string()));
 }
 
 fn signals(pids: &[String]) {
     for pid in pids {
-        tell(&format!("kill {pid}"), called(unsafe { kill(pid.parse().unwrap(), 9) }));
+        report(&format!("kill {pid}"), called(unsafe { kill(pid.parse().unwrap(), 9) }));
     }
-    // All that it may: everybody in its box but itself, and process 1.
-    tell("kill all", called(unsafe { kill(-1, 9) }));
+    // All processes of the box except itself, and process 1.
+    report("kill all", called(unsafe { kill(-1, 9) }));
     println!("alive");
 }
 
 fn write(path: &str) {
-    tell(
+    report(
         path,
         OpenOptions::new()
             .write(true)
@@ -332,13 +332,13 @@ fn write(path: &str) {
     );
 }
 
-/// System calls that have no place in a box.
+/// System calls that a box must not allow.
 fn calls() {
     let unshare = if cfg!(target_arch = "x86_64") { 272 } else { 97 };
     for (name, flag) in
         [("user", 0x1000_0000), ("mount", 0x2_0000), ("net", 0x4000_0000), ("pid", 0x2000_0000)]
     {
-        tell(&format!("unshare {name}"), called(unsafe { syscall(unshare, flag as c_long) }));
+        report(&format!("unshare {name}"), called(unsafe { syscall(unshare, flag as c_long) }));
     }
     let numbers: &[(&str, c_long)] = if cfg!(target_arch = "x86_64") {
         &[
@@ -383,19 +383,19 @@ fn calls() {
     for (name, number) in numbers {
         let path = CString::new("/").unwrap();
         let zero = std::ptr::null::<c_char>();
-        tell(name, called(unsafe { syscall(*number, path.as_ptr(), path.as_ptr(), zero, 0_usize, zero) }));
+        report(name, called(unsafe { syscall(*number, path.as_ptr(), path.as_ptr(), zero, 0_usize, zero) }));
     }
     let (setaffinity, clone) = if cfg!(target_arch = "x86_64") { (203, 56) } else { (122, 220) };
     let mask = [u64::MAX; 16];
-    tell("sched_setaffinity", called(unsafe { syscall(setaffinity, 0 as c_long, 128_usize, mask.as_ptr()) }));
-    tell(
+    report("sched_setaffinity", called(unsafe { syscall(setaffinity, 0 as c_long, 128_usize, mask.as_ptr()) }));
+    report(
         "clone with a user namespace",
         called(unsafe { syscall(clone, 0x1000_0000_u64 | 17, 0_usize, 0_usize, 0_usize, 0_usize) }),
     );
-    tell("raising a limit", raise());
+    report("raising a limit", raise());
 }
 
-/// A hard limit, which only those with rights can raise.
+/// Raises a hard limit, which needs rights.
 fn raise() -> io::Result<String> {
     let prlimit = if cfg!(target_arch = "x86_64") { 302 } else { 261 };
     const RLIMIT_NOFILE: c_long = 7;
@@ -413,7 +413,7 @@ fn processes() {
     println!("processes {pids:?}");
 }
 
-/// Longer than anybody waits, whatever it is sent.
+/// Sleeps longer than any test waits, and ignores signals.
 fn sleep() {
     const SIGTERM: c_int = 15;
     const SIG_IGN: usize = 1;
@@ -423,14 +423,14 @@ fn sleep() {
     std::thread::sleep(Duration::from_secs(600));
 }
 
-/// As much CPU time as four threads get in half a second.
+/// Prints the CPU time of four threads in half a second.
 fn spin() {
     let end = Instant::now() + Duration::from_millis(500);
     let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(move || while Instant::now() < end {})).collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// Ends, and leaves others behind that hold its output open.
+/// Ends, and leaves processes behind that hold its output open.
 fn leave() {
     for _ in 0..3 {
         Command::new("/proc/self/exe").arg("sleep").spawn().unwrap();
