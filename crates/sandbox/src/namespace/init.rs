@@ -195,11 +195,19 @@ fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What the kernel says of this process. The command inherits all of it.
+/// The limits in force, read back from the kernel. The command inherits all of them.
 fn read_back(spec: &BoxSpec) -> Result<Vec<InForce>, Refusal> {
-    let mut list = Vec::new();
+    let mut list = rlimits(spec);
+    list.extend(file_system()?);
+    list.extend(rights()?);
+    list.push(network(spec)?);
+    Ok(list)
+}
+
+fn rlimits(spec: &BoxSpec) -> Vec<InForce> {
     let hard =
         |resource| getrlimit(resource).maximum.map_or("unlimited".to_owned(), |value| value.to_string());
+    let mut list = Vec::new();
     if spec.limit_processes {
         let value =
             getrlimit(Resource::Nproc).maximum.map_or(u64::MAX, |value| value.saturating_sub(OWN_PROCESSES));
@@ -214,40 +222,41 @@ fn read_back(spec: &BoxSpec) -> Result<Vec<InForce>, Refusal> {
     list.push(InForce::new("open_files_per_process", "RLIMIT_NOFILE", hard(Resource::Nofile)));
     list.push(InForce::new("cpu_seconds_per_process", "RLIMIT_CPU", hard(Resource::Cpu)));
     list.push(InForce::new("core_bytes", "RLIMIT_CORE", hard(Resource::Core)));
+    list
+}
 
+fn file_system() -> Result<[InForce; 3], Refusal> {
     let scratch = rustix::fs::statvfs("/tmp").at("reading the size of /tmp")?;
-    list.push(InForce::new("scratch_bytes", "tmpfs size", (scratch.f_blocks * scratch.f_frsize).to_string()));
-    list.push(InForce::new("scratch_files", "tmpfs nr_inodes", scratch.f_files.to_string()));
     let root = rustix::fs::statvfs("/").at("reading the state of the root")?;
-    let writable = !root.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
-    list.push(InForce::new(
-        "root",
-        "tmpfs of the box's own",
-        if writable { "writable" } else { "read-only" },
-    ));
+    let state =
+        if root.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) { "read-only" } else { "writable" };
+    Ok([
+        InForce::new("scratch_bytes", "tmpfs size", (scratch.f_blocks * scratch.f_frsize).to_string()),
+        InForce::new("scratch_files", "tmpfs nr_inodes", scratch.f_files.to_string()),
+        InForce::new("root", "tmpfs of the box's own", state),
+    ])
+}
 
+fn rights() -> Result<[InForce; 3], Refusal> {
     let status = fs::read_to_string("/proc/self/status").at("reading the state of the process")?;
     let field = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         value.map_or("unknown".to_owned(), |value| value.trim().to_owned())
     };
-    list.push(InForce::new(
-        "capabilities",
-        "effective and bounding set",
-        format!("{} {}", field("CapEff"), field("CapBnd")),
-    ));
-    list.push(InForce::new("no_new_privs", "prctl", field("NoNewPrivs")));
-    list.push(InForce::new(
-        "seccomp",
-        "filter of system calls (mode, filters)",
-        format!("{} {}", field("Seccomp"), field("Seccomp_filters")),
-    ));
+    let capabilities = format!("{} {}", field("CapEff"), field("CapBnd"));
+    let seccomp = format!("{} {}", field("Seccomp"), field("Seccomp_filters"));
+    Ok([
+        InForce::new("capabilities", "effective and bounding set", capabilities),
+        InForce::new("no_new_privs", "prctl", field("NoNewPrivs")),
+        InForce::new("seccomp", "filter of system calls (mode, filters)", seccomp),
+    ])
+}
 
+fn network(spec: &BoxSpec) -> Result<InForce, Refusal> {
     let devices = fs::read_to_string("/proc/self/net/dev").at("reading the box's interfaces")?;
     let interfaces: Vec<_> =
         devices.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
     let mechanism =
         if spec.has_network { "network namespace that was given" } else { "network namespace of its own" };
-    list.push(InForce::new("network", mechanism, format!("interfaces: {}", interfaces.join(", "))));
-    Ok(list)
+    Ok(InForce::new("network", mechanism, format!("interfaces: {}", interfaces.join(", "))))
 }

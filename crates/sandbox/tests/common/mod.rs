@@ -12,7 +12,7 @@ use sandbox::{Backend, Command, Error, Helper, Job, Limits, Options, Outcome, Sa
 /// The helper program: a test has no `main` of its own.
 pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_box-init");
 
-/// Builds the program that tries to escape, once for each process.
+/// The program that tries to escape, built if it is missing or older than its source.
 pub(crate) fn escapist() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -21,6 +21,10 @@ pub(crate) fn escapist() -> &'static Path {
         let (ours, place) =
             (folder.join(format!("escapist-{}", std::process::id())), folder.join("escapist"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/escapist.rs");
+        let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        if modified(&place).is_some_and(|built| modified(&source).is_some_and(|source| source < built)) {
+            return place;
+        }
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let status = StdCommand::new(rustc)
             .args([
