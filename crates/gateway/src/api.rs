@@ -34,7 +34,7 @@ pub struct Ask {
 /// The answer to [`Ask`].
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
+pub struct Answer {
     /// The conversation of the answer.
     pub conversation_id: Uuid,
     /// The box's answer.

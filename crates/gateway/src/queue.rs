@@ -350,7 +350,7 @@ mod tests {
                     Poll::Ready(Ok(permit)) => Some((index, permit)),
                     _ => None,
                 });
-            let (index, permit) = ready.expect("somebody is admitted");
+            let (index, permit) = ready.expect("a request is admitted");
             order.push(entering.remove(index).0);
             current = permit;
         }

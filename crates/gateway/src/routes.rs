@@ -16,7 +16,7 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::api::{self, Ask, ConversationView, DEFAULT_PAGE, Health, MAX_BODY, MAX_MESSAGE, MAX_PAGE};
-use crate::api::{PageQuery, PageView, Told};
+use crate::api::{Answer, PageQuery, PageView};
 use crate::boxes::{Boxes, Failure};
 use crate::error::Refusal;
 use crate::journal::Owner;
@@ -84,10 +84,10 @@ async fn ask(
     State(service): Shared,
     Extension(ends): Extension<ConnectionEnds>,
     request: Request,
-) -> Result<Json<Told>, Refusal> {
+) -> Result<Json<Answer>, Refusal> {
     let asked = validate(&service, request).await.inspect_err(Refusal::log)?;
     let span = span("ask", &asked.user, asked.id);
-    let told = async {
+    let answer = async {
         tracing::info!(
             from = %ends.remote,
             new = asked.to == To::New,
@@ -97,7 +97,7 @@ async fn ask(
         );
         converse(&service, asked).await.inspect_err(Refusal::log)
     };
-    unless_abandoned(told, span).await.map(Json)
+    unless_abandoned(answer, span).await.map(Json)
 }
 
 /// A validated message.
@@ -131,7 +131,7 @@ async fn validate(service: &Service, request: Request) -> Result<Asked, Refusal>
     Ok(Asked { user, id, to, message, at_unix_ns: now_unix_ns() })
 }
 
-async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
+async fn converse(service: &Service, asked: Asked) -> Result<Answer, Refusal> {
     let Asked { user, id, to, message, at_unix_ns } = asked;
     if to == To::Existing {
         // Before it takes a place in the queue.
@@ -165,7 +165,7 @@ async fn converse(service: &Service, asked: Asked) -> Result<Told, Refusal> {
     };
     keep(service, permit, &user, id, to, turn).await?;
     tracing::info!(bytes = answer.len(), "done");
-    Ok(Told { conversation_id: id, text: answer })
+    Ok(Answer { conversation_id: id, text: answer })
 }
 
 /// Stores the turn before it is sent. A task of its own holds the permit until the turn is stored: if the client disconnects,

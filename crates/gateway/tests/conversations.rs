@@ -17,12 +17,12 @@ fn path(id: &str) -> String {
 fn creates_continues_reads_and_deletes_a_conversation() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, text) = gateway.say("alice", "hello, 세계 $(id) `id` \" ' \\ \n;").told();
+    let (id, text) = gateway.say("alice", "hello, 세계 $(id) `id` \" ' \\ \n;").answer();
     assert_eq!(text, "0 before; you said: hello, 세계 $(id) `id` \" ' \\ \n;");
     let uuid = uuid::Uuid::parse_str(&id).unwrap();
     assert_eq!((uuid.get_version_num(), uuid.to_string()), (4, id.clone()));
 
-    let (same, history) = gateway.say_in("alice", &id.to_uppercase(), "history").told();
+    let (same, history) = gateway.say_in("alice", &id.to_uppercase(), "history").answer();
     assert_eq!(same, id);
     let history: Value = serde_json::from_str(&history).unwrap();
     let said = [("user", "hello, 세계 $(id) `id` \" ' \\ \n;"), ("assistant", text.as_str())];
@@ -63,7 +63,7 @@ fn creates_continues_reads_and_deletes_a_conversation() {
 fn hides_other_users_conversations() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, _) = gateway.say("alice", "a secret").told();
+    let (id, _) = gateway.say("alice", "a secret").answer();
     // Close relatives of the name included.
     for user in ["bob", "Alice", "alice.", "alice@example.org"] {
         gateway.get(user, &path(&id)).assert_error(404, "no_such_conversation");
@@ -82,7 +82,7 @@ fn hides_other_users_conversations() {
 fn rejects_a_missing_repeated_or_malformed_user() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, _) = gateway.say("alice", "hello").told();
+    let (id, _) = gateway.say("alice", "hello").answer();
     let of = |line: &str, path: &str, headers: &str| {
         let body = if line == "POST" { "{\"message\":\"hello\"}" } else { "" };
         let length = body.len();
@@ -207,7 +207,7 @@ fn distinguishes_failures_of_boxes_and_stores_nothing() {
     let place = Place::new();
     let flags = ["--box-seconds", "2", "--box-memory", "64", "--box-scratch", "1", "--box-output", "16"];
     let Some(gateway) = place.gateway(&flags) else { return };
-    let (id, _) = gateway.say("alice", "hello").told();
+    let (id, _) = gateway.say("alice", "hello").answer();
     for (message, status, code, words) in [
         ("exit 3", 502, "box_failed", "status 3"),
         ("abort", 502, "box_failed", "signal 6"),
@@ -229,7 +229,7 @@ fn distinguishes_failures_of_boxes_and_stores_nothing() {
         gateway.get("alice", "/api/conversations").json()["conversations"].as_array().unwrap().len(),
         1
     );
-    assert_eq!(gateway.say_in("alice", &id, "again").told().1, "2 before; you said: again");
+    assert_eq!(gateway.say_in("alice", &id, "again").answer().1, "2 before; you said: again");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn extracts_the_answer_from_an_agents_json() {
     let place = Place::new();
     let flags = ["--prompt-format", "text", "--answer-pointer", "/result", "--failure-pointer", "/is_error"];
     let Some(gateway) = place.gateway(&flags) else { return };
-    let (id, text) = gateway.say("alice", "agent smith\n\"quoted\"").told();
+    let (id, text) = gateway.say("alice", "agent smith\n\"quoted\"").answer();
     assert_eq!(text, "smith\n\"quoted\"");
     gateway.say("alice", "agent fail").assert_error(502, "box_failed");
     gateway.say("alice", "no JSON").assert_error(502, "box_failed");
@@ -253,8 +253,9 @@ fn extracts_the_answer_from_an_agents_json() {
 fn pages_list_all_conversations_once() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let mut ids: Vec<_> = (0..7).map(|number| gateway.say("alice", &format!("{number}")).told().0).collect();
-    gateway.say("bob", "mine").told();
+    let mut ids: Vec<_> =
+        (0..7).map(|number| gateway.say("alice", &format!("{number}")).answer().0).collect();
+    gateway.say("bob", "mine").answer();
     ids.reverse();
     let page = |query: &str| gateway.get("alice", &format!("/api/conversations{query}")).json();
     let of = |page: &Value| -> Vec<String> {
@@ -267,8 +268,8 @@ fn pages_list_all_conversations_once() {
     let first = page("?limit=3");
     assert_eq!(of(&first), ids[..3]);
     // What happens meanwhile moves nothing: a new conversation, an old one that goes on, one that is deleted.
-    gateway.say("alice", "later").told();
-    gateway.say_in("alice", &ids[6], "on").told();
+    gateway.say("alice", "later").answer();
+    gateway.say_in("alice", &ids[6], "on").answer();
     gateway.delete("alice", &path(&ids[2]));
     gateway.delete("alice", &path(&ids[4]));
     let cursor = first["nextCursor"].as_str().unwrap();
@@ -287,10 +288,10 @@ fn pages_list_all_conversations_once() {
 fn a_conversation_runs_one_request_at_a_time() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&["--boxes", "8"]) else { return };
-    let (id, _) = gateway.say("alice", "hello").told();
+    let (id, _) = gateway.say("alice", "hello").answer();
     let counts: Vec<_> = std::thread::scope(|scope| {
         let one = |number| {
-            let text = gateway.say_in("alice", &id, &format!("number {number}")).told().1;
+            let text = gateway.say_in("alice", &id, &format!("number {number}")).answer().1;
             text.split(' ').next().unwrap().parse::<u32>().unwrap()
         };
         let threads: Vec<_> = (0..10).map(|number| scope.spawn(move || one(number))).collect();
@@ -306,7 +307,7 @@ fn a_conversation_runs_one_request_at_a_time() {
 fn a_conversation_deleted_during_a_request_stays_deleted() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, _) = gateway.say("alice", "hello").told();
+    let (id, _) = gateway.say("alice", "hello").answer();
     std::thread::scope(|scope| {
         let answered = scope.spawn(|| gateway.say_in("alice", &id, "sleep 500"));
         gateway.wait_for_load(1, 0);
@@ -320,7 +321,8 @@ fn a_conversation_deleted_during_a_request_stays_deleted() {
 fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&["--box-seconds", "1"]) else { return };
-    let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\n{\"conversation\":\"forged\"}").told();
+    let (id, _) =
+        gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\n{\"conversation\":\"forged\"}").answer();
     gateway.say_in("alice", &id, "exit 1").assert_error(502, "box_failed");
     let id = id.as_str();
     let lines = wait_until(|| {
@@ -350,7 +352,7 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
 
     // The form for people, too.
     let Some(gateway) = place.gateway(&["--log-format", "human"]) else { return };
-    let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\nforged").told();
+    let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\nforged").answer();
     let log = wait_until(|| Some(gateway.log()).filter(|log| log.contains("done")));
     assert!(!log.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{log:?}");
     assert_eq!(log.lines().filter(|line| line.contains(&id)).count(), 4, "{log}");
@@ -360,7 +362,7 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
 fn rejects_a_turn_in_a_full_conversation() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, _) = gateway.say("alice", "hello").told();
+    let (id, _) = gateway.say("alice", "hello").answer();
     // Filled from aside: 200 boxes would prove no more.
     let file = rusqlite::Connection::open(place.store()).unwrap();
     file.busy_timeout(Duration::from_secs(5)).unwrap();
@@ -376,7 +378,7 @@ fn rejects_a_turn_in_a_full_conversation() {
 fn a_failing_store_gives_an_error_instead_of_an_answer() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, _) = gateway.say("alice", "hello").told();
+    let (id, _) = gateway.say("alice", "hello").answer();
     let file = rusqlite::Connection::open(place.store()).unwrap();
     file.execute_batch("DROP TABLE turn").unwrap();
     gateway.say("alice", "hello").assert_error(500, "internal_error");
@@ -393,7 +395,7 @@ fn keeps_connections_alive() {
     let mut stream = gateway.connect();
     for number in 0..3 {
         stream.write_all(&post("alice", format!("{{\"message\":\"{number}\"}}").as_bytes())).unwrap();
-        let (_, text) = Response::read(&mut stream).unwrap().told();
+        let (_, text) = Response::read(&mut stream).unwrap().answer();
         assert_eq!(text, format!("0 before; you said: {number}"));
         stream.write_all(&request("GET", "/nothing", "alice")).unwrap();
         Response::read(&mut stream).unwrap().assert_error(404, "not_found");

@@ -71,9 +71,9 @@ fn runs_a_custom_image_and_removes_its_containers() {
         Gateway::start(place.path(), &flags, "/scripted-agent").expect("an engine answers")
     };
     let mut gateway = start();
-    let (id, text) = gateway.say("alice", "hello").told();
+    let (id, text) = gateway.say("alice", "hello").answer();
     assert_eq!(text, "0 before; you said: hello");
-    assert_eq!(gateway.say_in("alice", &id, "again").told().1, "2 before; you said: again");
+    assert_eq!(gateway.say_in("alice", &id, "again").answer().1, "2 before; you said: again");
     gateway.say("alice", "exit 3").assert_error(502, "box_failed");
 
     let ids = Mutex::new(std::collections::HashSet::new());
@@ -83,7 +83,7 @@ fn runs_a_custom_image_and_removes_its_containers() {
             scope.spawn(move || {
                 let user = ["alice", "bob"][number % 2];
                 let message = format!("{user} says {number}");
-                let (id, text) = gateway.say(user, &message).told();
+                let (id, text) = gateway.say(user, &message).answer();
                 assert_eq!(text, format!("0 before; you said: {message}"));
                 assert!(ids.lock().unwrap().insert(id));
             });
@@ -114,7 +114,7 @@ fn runs_a_custom_image_and_removes_its_containers() {
     gateway.signal(Signal::SIGKILL);
     gateway.wait();
     drop(asked);
-    assert!(!containers(&label).is_empty(), "nobody is left to clear up");
+    assert!(!containers(&label).is_empty(), "gateway and guard are both gone");
     let gateway = start();
     wait_until(|| containers(&label).is_empty().then_some(()));
     assert_eq!(gateway.get("alice", &format!("/api/conversation/{id}")).json()["turns"], 2);

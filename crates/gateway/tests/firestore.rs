@@ -97,22 +97,22 @@ fn a_gateway_stores_its_conversations_in_firestore() {
         })
     };
     let Some(gateway) = start() else { return };
-    let told: Vec<_> = std::thread::scope(|scope| {
+    let answered: Vec<_> = std::thread::scope(|scope| {
         let gateway = &gateway;
         let ask = |number: usize| {
             let user = ["alice", "bob"][number % 2];
-            (user, gateway.say(user, &format!("{user} says {number}")).told())
+            (user, gateway.say(user, &format!("{user} says {number}")).answer())
         };
         let threads: Vec<_> = (0..20).map(|number| scope.spawn(move || ask(number))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let (id, _) = gateway.say("alice", "hello").told();
-    assert_eq!(gateway.say_in("alice", &id, "again").told().1, "2 before; you said: again");
+    let (id, _) = gateway.say("alice", "hello").answer();
+    assert_eq!(gateway.say_in("alice", &id, "again").answer().1, "2 before; you said: again");
     gateway.stop();
     let Some(gateway) = start() else { return };
     let read = |user: &str, id: &str| gateway.get(user, &format!("/api/conversation/{id}"));
     assert_eq!(read("alice", &id).json()["turns"], 2);
-    for (user, (id, text)) in &told {
+    for (user, (id, text)) in &answered {
         assert_eq!(read(user, id).json()["messages"][1]["text"], *text);
         let other = if *user == "alice" { "bob" } else { "alice" };
         read(other, id).assert_error(404, "no_such_conversation");

@@ -78,12 +78,12 @@ fn an_address_in_use_exits_with_1() {
 fn conversations_survive_a_restart() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let (id, text) = gateway.say("alice", "hello").told();
+    let (id, text) = gateway.say("alice", "hello").answer();
     gateway.stop();
     let Some(gateway) = place.gateway(&[]) else { return };
     let read = gateway.get("alice", &format!("/api/conversation/{id}")).json();
     assert_eq!(read["messages"][1]["text"], text);
-    assert_eq!(gateway.say_in("alice", &id, "again").told(), (id, "2 before; you said: again".into()));
+    assert_eq!(gateway.say_in("alice", &id, "again").answer(), (id, "2 before; you said: again".into()));
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn sigterm_lets_requests_in_flight_finish() {
         gateway.signal(Signal::SIGTERM);
         (running.join().unwrap(), waiting.join().unwrap())
     });
-    assert_eq!(running.told().1, "slept");
-    assert_eq!(waiting.told().1, "0 before; you said: hello");
+    assert_eq!(running.answer().1, "slept");
+    assert_eq!(waiting.answer().1, "0 before; you said: hello");
     assert!(gateway.wait().success());
 }
 
@@ -137,7 +137,7 @@ fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
     for round in 0..3 {
         let Some(mut gateway) = place.gateway(&["--boxes", "4"]) else { return };
         let kept: Vec<_> =
-            (0..3).map(|number| gateway.say("alice", &format!("{round} {number}")).told().0).collect();
+            (0..3).map(|number| gateway.say("alice", &format!("{round} {number}")).answer().0).collect();
         // Some in their box, some waiting, some about to be kept.
         let streams: Vec<_> = (0..12)
             .map(|number| {
@@ -155,7 +155,7 @@ fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
         let answered: Vec<_> = streams
             .into_iter()
             .filter_map(|mut stream| Response::read(&mut stream))
-            .map(|answer| answer.told().0)
+            .map(|answer| answer.answer().0)
             .collect();
         wait_until(|| family.iter().all(|process| !process.is_there()).then_some(()));
         gateway.assert_no_box_left();
@@ -228,7 +228,7 @@ fn only_the_owner_can_read_the_store() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    gateway.say("alice", "hello").told();
+    gateway.say("alice", "hello").answer();
     let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let files: Vec<_> = names.iter().filter(|name| name.to_str().unwrap().contains("store.sqlite")).collect();
     assert!(files.len() >= 3, "{names:?}");

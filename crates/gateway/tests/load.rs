@@ -18,7 +18,7 @@ fn all(gateway: &Gateway, user: &str) -> HashMap<String, Value> {
         for entry in page["conversations"].as_array().unwrap() {
             let id = entry["conversationId"].as_str().unwrap().to_owned();
             let whole = gateway.get(user, &format!("/api/conversation/{id}")).json();
-            assert!(found.insert(id, whole["messages"].clone()).is_none(), "told twice");
+            assert!(found.insert(id, whole["messages"].clone()).is_none(), "listed twice");
         }
         match page["nextCursor"].as_str() {
             Some(cursor) => query = format!("?limit=100&cursor={cursor}"),
@@ -27,8 +27,8 @@ fn all(gateway: &Gateway, user: &str) -> HashMap<String, Value> {
     }
 }
 
-fn assert_kept(messages: &Value, said: &str, told: &str) {
-    assert_eq!((&messages[0]["text"], &messages[1]["text"]), (&json!(said), &json!(told)));
+fn assert_kept(messages: &Value, said: &str, answered: &str) {
+    assert_eq!((&messages[0]["text"], &messages[1]["text"]), (&json!(said), &json!(answered)));
     assert_eq!(messages.as_array().unwrap().len(), 2);
 }
 
@@ -36,27 +36,27 @@ fn assert_kept(messages: &Value, said: &str, told: &str) {
 fn two_users_with_fifty_requests_each_get_their_own_answers() {
     let place = Place::new();
     let Some(gateway) = place.gateway(&[]) else { return };
-    let told = Mutex::new(HashMap::new());
+    let answered = Mutex::new(HashMap::new());
     std::thread::scope(|scope| {
         for number in 0..100 {
-            let (gateway, told) = (&gateway, &told);
+            let (gateway, answered) = (&gateway, &answered);
             scope.spawn(move || {
                 let user = ["alice", "bob"][number % 2];
                 let message = format!("{user} says {number} {}", uuid::Uuid::new_v4());
-                let (id, text) = gateway.say(user, &message).told();
+                let (id, text) = gateway.say(user, &message).answer();
                 assert_eq!(text, format!("0 before; you said: {message}"));
-                let other = told.lock().unwrap().insert(id, (user, message, text));
+                let other = answered.lock().unwrap().insert(id, (user, message, text));
                 assert!(other.is_none(), "one id for two conversations");
             });
         }
     });
-    let told = told.into_inner().unwrap();
-    assert_eq!(told.len(), 100);
+    let answered = answered.into_inner().unwrap();
+    assert_eq!(answered.len(), 100);
     for user in ["alice", "bob"] {
         let kept = all(&gateway, user);
         assert_eq!(kept.len(), 50);
         for (id, messages) in kept {
-            let (of, said, text) = &told[&id];
+            let (of, said, text) = &answered[&id];
             assert_eq!(*of, user);
             assert_kept(&messages, said, text);
         }
@@ -92,22 +92,22 @@ fn two_hundred_requests_at_once_get_an_answer_or_429() {
     });
     let answers = answers.into_inner().unwrap();
     assert_eq!(answers.len(), 200);
-    let mut told = 0;
+    let mut answered = 0;
     for (user, answer) in &answers {
         if answer.status == 429 {
             answer.assert_error(429, "too_many_requests");
             let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
             assert!((1..=60).contains(&after));
         } else {
-            let (id, text) = answer.told();
+            let (id, text) = answer.answer();
             assert_eq!(text, "slept");
             assert_eq!(gateway.get(user, &format!("/api/conversation/{id}")).json()["turns"], 1);
-            told += 1;
+            answered += 1;
         }
     }
-    assert!((42..200).contains(&told), "{told} were answered");
+    assert!((42..200).contains(&answered), "{answered} were answered");
     let kept: usize = (0..7).map(|user| all(&gateway, &format!("user-{user}")).len()).sum();
-    assert_eq!(kept, told, "what was answered is kept, and nothing else");
+    assert_eq!(kept, answered, "the store holds the answered requests only");
     gateway.assert_no_box_left();
     // A retry gets an answer.
     assert_eq!(gateway.say("user-0", "hello").status, 200);
@@ -168,7 +168,7 @@ fn a_disconnect_frees_the_place_and_the_box() {
     gateway.wait_for_load(0, 0);
     gateway.assert_no_box_left();
     assert_eq!(gateway.say("alice", "hello").status, 200);
-    assert_eq!(all(&gateway, "alice").len(), 1, "what nobody waited for is not kept");
+    assert_eq!(all(&gateway, "alice").len(), 1, "an abandoned request is not stored");
     let lines = gateway.log_lines();
     let abandoned = |line: &&Value| line["message"].as_str().unwrap().starts_with("abandoned");
     assert_eq!(lines.iter().filter(abandoned).count(), 2);

@@ -30,15 +30,15 @@ fn the_server_produces_every_documented_status_and_shape() {
         assert!(seen.insert(case, response).is_none(), "{case:?} twice");
     };
 
-    let told = gateway.say("alice", "hello");
-    let id = told.told().0;
+    let first = gateway.say("alice", "hello");
+    let id = first.answer().0;
     let one = |id: &str| format!("{ASK}/{id}");
     let unknown = one(&uuid::Uuid::new_v4().to_string());
     let no_user = |method: &str, path: &str| {
         let asked = String::from_utf8(request(method, path, "alice")).unwrap();
         gateway.exchange(asked.replace("X-User-Id: alice\r\n", "").as_bytes())
     };
-    answered(("post", ASK, 200), told);
+    answered(("post", ASK, 200), first);
     answered(("post", ASK, 400), gateway.say("alice", ""));
     answered(("post", ASK, 401), no_user("POST", ASK));
     answered(("post", ASK, 404), gateway.say_in("bob", &id, "hello"));
@@ -65,7 +65,7 @@ fn the_server_produces_every_documented_status_and_shape() {
     answered(("get", LIST, 401), no_user("GET", LIST));
     answered(("get", "/api/openapi.json", 200), gateway.get("nobody", "/api/openapi.json"));
     answered(("get", "/healthz", 200), gateway.get("nobody", "/healthz"));
-    let other = gateway.say("alice", "hello").told().0;
+    let other = gateway.say("alice", "hello").answer().0;
     answered(("delete", ONE, 204), gateway.delete("alice", &one(&other)));
     answered(("delete", ONE, 400), gateway.delete("alice", &one("x")));
     answered(("delete", ONE, 401), no_user("DELETE", &one(&id)));

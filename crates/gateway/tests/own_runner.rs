@@ -22,15 +22,15 @@ fn the_projects_own_runner_answers_by_default() {
     }) else {
         return;
     };
-    let (id, text) = gateway.say("alice", "hello there").told();
+    let (id, text) = gateway.say("alice", "hello there").answer();
     assert_eq!(text, "This is your message number 1, of 2 words: hello there");
-    let (_, text) = gateway.say_in("alice", &id, "and again").told();
+    let (_, text) = gateway.say_in("alice", &id, "and again").answer();
     assert!(text.starts_with("This is your message number 2,"), "{text}");
     let call = "transform_text {\"text\":\"straße\",\"operation\":\"uppercase\"}";
-    assert!(gateway.say("alice", call).told().1.contains("STRASSE"));
+    assert!(gateway.say("alice", call).answer().1.contains("STRASSE"));
 
     // An escape attempt fails and its outcome is reported; its canary appears in the log only.
-    let (_, text) = gateway.say("bob", "attempt tcp 192.0.2.1:80").told();
+    let (_, text) = gateway.say("bob", "attempt tcp 192.0.2.1:80").answer();
     assert!(text.contains("192.0.2.1:80"), "{text}");
     let tried: Vec<Value> = gateway
         .log_lines()

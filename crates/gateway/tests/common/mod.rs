@@ -261,7 +261,7 @@ impl Response {
     }
 
     /// Asserts that it is an answer of a box: the conversation and the text.
-    pub(crate) fn told(&self) -> (String, String) {
+    pub(crate) fn answer(&self) -> (String, String) {
         let body = self.json();
         assert_eq!(self.status, 200, "{body}");
         assert_eq!(body.as_object().unwrap().len(), 2, "{body}");

@@ -113,7 +113,7 @@ fn report(outcome: &Outcome) -> ExitCode {
     // A closed stdout does not change the exit status.
     let _ = io::stdout().write_all(&outcome.stdout);
     let _ = io::stderr().write_all(&outcome.stderr);
-    let told = serde_json::json!({
+    let report = serde_json::json!({
         "exit": outcome.exit,
         "truncated": outcome.truncated,
         "duration_us": micros(outcome.duration),
@@ -121,7 +121,7 @@ fn report(outcome: &Outcome) -> ExitCode {
         "peak_memory_bytes": outcome.peak_memory_bytes,
         "in_force": outcome.in_force,
     });
-    eprintln!("{told}");
+    eprintln!("{report}");
     match outcome.exit {
         Exit::Code(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Exit::Signal(signal) => ExitCode::from(128_u8.saturating_add(u8::try_from(signal).unwrap_or(0))),

@@ -352,7 +352,7 @@ fn all_in_force(group: &Group, reported: Vec<InForce>, limits: &Limits) -> Vec<I
 fn explained(reason: String) -> String {
     if reason.contains("Permission denied") {
         return format!(
-            "{reason}; it has to be executable by others, since the box runs as nobody in particular"
+            "{reason}; it must be executable by other users, because the box runs under an unused user number"
         );
     }
     reason

@@ -60,7 +60,7 @@ mod tests {
         let mut made = 0;
         pool.fill(|| {
             made += 1;
-            // Somebody else comes while this one is being made: one more is missing, not two.
+            // Another caller fills the pool while this value is being made: one more is missing, not two.
             pool.fill(|| Ok::<_, Infallible>("theirs"))?;
             Ok::<_, Infallible>("ours")
         })
