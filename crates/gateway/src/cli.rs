@@ -37,6 +37,7 @@ pub const MAX_CONNECTIONS: usize = 640;
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// A mode other than serving.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags of the server.
