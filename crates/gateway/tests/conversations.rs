@@ -339,10 +339,10 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     assert_eq!(of_it[0]["said"], "terminal \\u{1b}[2J\\u{202e}\\r\\n{\"conversation\":\"forged\"}");
     assert_eq!(of_it[2]["stdout"], "\\u{1b}[2J\\u{202e}answer\\r\\n{\"conversation\":\"forged\"}");
     assert_eq!((&of_it[7]["status"], &of_it[7]["code"]), (&json!(502), &json!("box_failed")));
-    // Lines without a conversation speak of the program only.
+    // Lines without a conversation concern the program only.
     let others: Vec<_> = lines.iter().filter(|line| line["span"].is_null()).collect();
     assert!(
-        others.iter().all(|line| ["boxes"].contains(&line["message"].as_str().unwrap())
+        others.iter().all(|line| line["message"] == "sandboxes"
             || line["message"].as_str().unwrap().starts_with("listening")),
         "{others:?}"
     );
@@ -350,7 +350,7 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     assert!(!log.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{log:?}");
     drop(gateway);
 
-    // The form for people, too.
+    // The form for people escapes it too.
     let Some(gateway) = place.gateway(&["--log-format", "human"]) else { return };
     let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\nforged").answer();
     let log = wait_until(|| Some(gateway.log()).filter(|log| log.contains("done")));
