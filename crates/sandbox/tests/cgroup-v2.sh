@@ -1,6 +1,6 @@
 #!/bin/bash
-# The limits of boxes by cgroups of version 2, on a real kernel: a small virtual machine that has nothing but these, since
-# a machine has one version in charge of a controller and it may be the other. Nothing of this machine is changed.
+# Tests the limits of boxes by cgroups of version 2 in a small virtual machine with a real kernel: on a machine, one version
+# governs a controller, and it may be version 1. Changes nothing on this machine.
 #
 #   crates/sandbox/tests/cgroup-v2.sh
 #
@@ -57,7 +57,7 @@ kernel() {
 make_root() {
     mkdir -p "$work/root"/{bin,proc,sys,dev,tmp,new}
     cp "$(command -v busybox)" "$work/box-run" "$work/escapist" "$work/root/bin/"
-    # A box changes its root, which the kernel does not allow in the one that it starts with.
+    # A box changes its root, which the kernel does not allow in the initial root file system.
     cat >"$work/root/init" <<'EOF'
 #!/bin/busybox sh
 B=/bin/busybox
@@ -76,11 +76,11 @@ export PATH=/bin
 mount -t proc none /proc; mount -t sysfs none /sys; mount -t devtmpfs none /dev
 mount -t cgroup2 none /sys/fs/cgroup
 cd /sys/fs/cgroup
-# What the machine's firmware said has no end of line.
+# The firmware's output has no line end.
 echo
 echo "+memory +pids +cpu" >cgroup.subtree_control
 
-# Each run is a service with a group of its own, as systemd has it with Delegate=yes.
+# Each run is a service with a group of its own, as systemd makes it with Delegate=yes.
 root() { echo 0 >cgroup.procs; "$@"; }
 delegated() {
     mkdir "service-$name"
@@ -118,7 +118,7 @@ boot() {
         -append "console=ttyS0 quiet loglevel=0 rdinit=/init panic=-1" </dev/null 2>&1 | tr -d '\r' >"$work/console"
 }
 
-# What a case said must have these words in it.
+# The output of a case must contain these words.
 check() {
     local name=$1 words
     shift
@@ -148,7 +148,7 @@ judge() {
         check $who-shared '"exit":"out_of_memory"'
         check $who-forks 'processes 20' 'more errno 11'
         check $who-bomb '"exit":"timed_out"'
-        # A second of a quarter of a CPU; a period more where it begins and ends.
+        # A quarter of a CPU for a second, with a tolerance of one period at both ends.
         check $who-spin '"cpu_us":[1-4][0-9]\{5\},'
     done
     check plain-limits '"exit":{"code":0}' '"processes","mechanism":"RLIMIT_NPROC' '"memory_bytes","mechanism":"watched from outside'
