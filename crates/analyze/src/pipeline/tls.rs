@@ -52,7 +52,8 @@ pub(crate) struct Tls<O: Observer, R> {
 struct Side<O: Observer> {
     /// Decrypted application data; none until there are any.
     plaintext: Option<Box<Plaintext<O>>>,
-    clear: ClearHandshake<O>,
+    /// Handshake messages in the clear; none until the first is complete: many hellos never are.
+    clear: Option<Box<ClearHandshake<O>>>,
     alerts: u32,
     /// Stream offset behind the last record.
     record_end: u64,
@@ -188,7 +189,7 @@ impl<O: Observer> Default for Side<O> {
     fn default() -> Self {
         Self {
             plaintext: None,
-            clear: ClearHandshake::default(),
+            clear: None,
             alerts: 0,
             record_end: 0,
             dead_from: None,
@@ -236,7 +237,9 @@ fn take_record<O: Observer>(
             let (offset, bytes) = (decrypted.application_offset, decrypted.plaintext);
             take_plaintext(direction, offset, bytes, sides, within, source, cx);
         }
-        Content::Handshake(bytes) => side.clear.take(direction, &record.range, bytes, source, cx),
+        Content::Handshake(bytes) => {
+            side.clear.get_or_insert_default().take(direction, &record.range, bytes, source, cx);
+        }
         Content::Alert(_) => {
             side.alerts += 1;
             if side.alerts > MAX_CLEAR_ALERTS {
