@@ -237,12 +237,12 @@ impl<'k> Hits<'k> {
 
 #[cfg(test)]
 mod tests {
-    use dissect::flow;
+    use dissect::flow::{self, PerDirection};
     use exposure_schema::{Direction, Event};
 
     use super::*;
     use crate::input::journal::Message;
-    use crate::pipeline::provenance::FrameMap;
+    use crate::pipeline::provenance::{FrameMap, StreamFrames};
 
     /// Bytes of a string that overlaps with itself at each of them, which can just be followed: `MAX_OPEN` anchors.
     const FITS: usize = 4096 + 31;
@@ -267,7 +267,8 @@ mod tests {
     /// Whether a search of these decrypted records hits a bound.
     fn overflows(known: &KnownStrings, records: &[&str]) -> bool {
         let (mut hits, mut scanner) = (Hits::new(known), Scanner::default());
-        let frames = FrameMap::new(0, flow::Direction::ClientToServer);
+        let maps = PerDirection::<FrameMap>::default();
+        let frames = StreamFrames { stream: 0, maps: &maps }.of(flow::Direction::ClientToServer);
         for record in records {
             let bytes = Bytes {
                 bytes: record.as_bytes(),

@@ -34,7 +34,7 @@ impl UnexplainedBytes {
         self.total += fact.bytes;
         if let Some(last) = self.runs.last_mut()
             && is_same_stream(last.at, fact.at)
-            && last.why == fact.why
+            && last.why.reads_like(&fact.why)
         {
             last.bytes += fact.bytes;
         } else if self.runs.len() < MAX_UNEXPLAINED {

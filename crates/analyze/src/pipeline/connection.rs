@@ -6,7 +6,7 @@ use dissect::tcp::{Chunk, Disposition, Gap, Origin, Ready, Reassembler, SackBloc
 use super::carve::{Carver, carve};
 use super::fact::{Bytes, ConnectionEnd, ConnectionSummary, Fact, Observer, Sequence, Spoken};
 use super::protocol::{Context, Decryption, Reader, Tools};
-use super::provenance::{DecodeChain, FrameMap, StreamFrames};
+use super::provenance::{DecodeChain, FrameMap, Provenance, StreamFrames};
 use super::stack::Stack;
 
 /// One connection.
@@ -16,7 +16,6 @@ pub(crate) struct Connection<O: Observer> {
     syn_seen: PerDirection<bool>,
     end: Option<ConnectionEnd>,
     reassemblers: PerDirection<Reassembler>,
-    wire_payload: PerDirection<u64>,
     /// What it carries; none until it carries anything.
     content: Option<Box<Content<O>>>,
 }
@@ -24,9 +23,12 @@ pub(crate) struct Connection<O: Observer> {
 /// The bytes of a connection, and what reads them.
 #[derive(Debug)]
 struct Content<O: Observer> {
-    memories: PerDirection<O::Memory>,
-    frames: StreamFrames,
-    carvers: PerDirection<Carver>,
+    wire_payload: PerDirection<u64>,
+    /// Of each direction that sent anything.
+    memories: PerDirection<Option<Box<O::Memory>>>,
+    frames: PerDirection<FrameMap>,
+    /// Unexplained bytes; none until there are any.
+    carvers: Option<Box<PerDirection<Carver>>>,
     stack: Stack<O>,
 }
 
@@ -48,7 +50,6 @@ impl<O: Observer> Connection<O> {
             syn_seen: PerDirection::default(),
             end: None,
             reassemblers: PerDirection::default(),
-            wire_payload: PerDirection::default(),
             content: None,
         }
     }
@@ -99,7 +100,6 @@ impl<O: Observer> Connection<O> {
         wire_payload: u64,
         shared: &mut Shared<'_, O>,
     ) -> Disposition {
-        self.wire_payload[direction] += wire_payload;
         self.syn_seen[direction] |= segment.flags.syn();
         if let Some(ack) = segment.acknowledgment() {
             self.reassemblers[direction.opposite()].acknowledge(ack);
@@ -114,7 +114,8 @@ impl<O: Observer> Connection<O> {
         }
         if pushed.disposition != Disposition::Empty {
             let is_midstream = !self.syn_seen.client_to_server && !self.syn_seen.server_to_client;
-            let content = self.content.get_or_insert_with(|| Box::new(Content::new(self.flow.number())));
+            let content = self.content.get_or_insert_with(|| Box::new(Content::new()));
+            content.wire_payload[direction] += wire_payload;
             if let Some(chunk) = pushed.chunk {
                 content.chunk(self.flow.number(), is_midstream, direction, &chunk, shared);
             }
@@ -143,6 +144,7 @@ impl<O: Observer> Connection<O> {
             self.drain(direction, shared);
         }
         let has_data = self.content.is_some();
+        let wire_payload = self.content.as_ref().map(|content| content.wire_payload).unwrap_or_default();
         let stream = self.flow.number();
         let spoken = self.content.map_or(Spoken::Unknown, |content| (*content).finish(stream, shared));
         ConnectionSummary {
@@ -151,7 +153,7 @@ impl<O: Observer> Connection<O> {
             handshake_seen: self.syn_seen.client_to_server && self.syn_seen.server_to_client,
             has_data,
             end: self.end,
-            wire_payload: self.wire_payload,
+            wire_payload,
             tcp: self.reassemblers.map(|reassembler| *reassembler.counters()),
             spoken,
         }
@@ -172,11 +174,12 @@ impl<O: Observer> Connection<O> {
 }
 
 impl<O: Observer> Content<O> {
-    fn new(stream: u32) -> Self {
+    fn new() -> Self {
         Self {
+            wire_payload: PerDirection::default(),
             memories: PerDirection::default(),
-            frames: PerDirection::from_fn(|direction| FrameMap::new(stream, direction)),
-            carvers: PerDirection::default(),
+            frames: PerDirection::default(),
+            carvers: None,
             stack: Stack::new(),
         }
     }
@@ -197,32 +200,38 @@ impl<O: Observer> Content<O> {
             chain: DecodeChain::default(),
             needs_secret: false,
         };
-        shared.observer.bytes(&mut self.memories[direction], &bytes, &self.frames[direction]);
+        let memory = self.memories[direction].get_or_insert_default();
+        let frames = StreamFrames { stream, maps: &self.frames };
+        shared.observer.bytes(memory, &bytes, &frames.of(direction));
         let mut cx = Self::context(stream, is_midstream, &mut self.carvers, shared);
-        self.stack.push(direction, chunk.stream_offset, chunk.bytes, &self.frames, &mut cx);
-        let mut keep = shared.observer.keep_from(&self.memories[direction]);
+        self.stack.push(direction, chunk.stream_offset, chunk.bytes, &frames, &mut cx);
+        let memory = self.memories[direction].get_or_insert_default();
+        let mut keep = shared.observer.keep_from(memory);
         keep = keep.min(self.stack.keep_from(direction, shared.observer));
-        if let Some(carved) = self.carvers[direction].keep_from() {
+        if let Some(carvers) = &self.carvers
+            && let Some(carved) = carvers[direction].keep_from()
+        {
             keep = keep.min(carved);
         }
         self.frames[direction].forget_before(keep);
     }
 
     fn gap(&mut self, stream: u32, direction: Direction, gap: Gap, shared: &mut Shared<'_, O>) {
-        shared.observer.gap(&mut self.memories[direction], gap.len);
+        shared.observer.gap(self.memories[direction].get_or_insert_default(), gap.len);
         let mut cx = Self::context(stream, false, &mut self.carvers, shared);
-        self.stack.gap(direction, gap.stream_offset, gap.len, &self.frames, &mut cx);
+        let frames = StreamFrames { stream, maps: &self.frames };
+        self.stack.gap(direction, gap.stream_offset, gap.len, &frames, &mut cx);
     }
 
     fn finish(mut self, stream: u32, shared: &mut Shared<'_, O>) -> Spoken {
         let mut cx = Self::context(stream, false, &mut self.carvers, shared);
-        let spoken = self.stack.finish(&self.frames, &mut cx);
-        for direction in Direction::BOTH {
-            let (from, bytes) = self.carvers[direction].take();
-            let frames = &self.frames[direction];
+        let frames = StreamFrames { stream, maps: &self.frames };
+        let spoken = self.stack.finish(&frames, &mut cx);
+        for (direction, mut carver) in self.carvers.map(|carvers| *carvers).into_iter().flatten() {
+            let (from, bytes) = carver.take();
             let Tools { decoder, carve_budget, .. } = &mut *shared.tools;
             carve(&bytes, shared.observer, decoder, carve_budget, |start, end| {
-                frames.location(from + start as u64..from + end as u64)
+                frames.of(direction).locate(from + start as u64..from + end as u64)
             });
         }
         spoken
@@ -231,7 +240,7 @@ impl<O: Observer> Content<O> {
     fn context<'c>(
         stream: u32,
         is_midstream: bool,
-        carvers: &'c mut PerDirection<Carver>,
+        carvers: &'c mut Option<Box<PerDirection<Carver>>>,
         shared: &'c mut Shared<'_, O>,
     ) -> Context<'c, O> {
         let Shared { observer, tools, decryption: Decryption { keys, workspace } } = shared;

@@ -280,6 +280,16 @@ pub(crate) enum Unexplained {
     UnknownExtension(ExtensionType),
 }
 
+impl Unexplained {
+    /// Whether both have the same text. Where decoding stopped, they may differ in more than that.
+    pub(crate) fn reads_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Undecoded(_), Self::Undecoded(_)) => self.to_string() == other.to_string(),
+            _ => self == other,
+        }
+    }
+}
+
 impl fmt::Display for Unexplained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

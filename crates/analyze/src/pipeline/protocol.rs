@@ -100,7 +100,7 @@ pub(crate) struct Context<'c, O: Observer> {
     /// Whether the capture began when the connection was open already.
     pub is_midstream: bool,
     /// Where unexplained bytes of the wire are kept; `None` inside TLS.
-    pub carvers: Option<&'c mut PerDirection<Carver>>,
+    pub carvers: Option<&'c mut Option<Box<PerDirection<Carver>>>>,
     /// `None` inside TLS.
     pub decryption: Option<Decryption<'c>>,
 }
@@ -154,7 +154,7 @@ impl<O: Observer> Context<'_, O> {
     /// Keeps unexplained bytes of the wire to be carved.
     pub(crate) fn keep_to_carve(&mut self, direction: Direction, offset: u64, bytes: &[u8]) {
         if let Some(carvers) = &mut self.carvers {
-            carvers[direction].push(offset, bytes);
+            carvers.get_or_insert_default()[direction].push(offset, bytes);
         }
     }
 }

@@ -157,22 +157,18 @@ struct Entry {
 }
 
 /// Which frame carried which part of one direction of a stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FrameMap {
-    stream: u32,
-    direction: Direction,
     entries: VecDeque<Entry>,
 }
 
 impl FrameMap {
-    /// The empty map of one direction of a stream.
-    pub(crate) fn new(stream: u32, direction: Direction) -> Self {
-        Self { stream, direction, entries: VecDeque::new() }
-    }
-
     /// Adds the frame of a chunk.
     #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) {
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(1); // many connections send one segment each way, and stay open
+        }
         if self.entries.len() == MAX_SEGMENTS {
             self.entries.pop_front();
         }
@@ -191,13 +187,13 @@ impl FrameMap {
     }
 
     /// Where a range of the stream is.
-    pub(crate) fn location(&self, range: Range<u64>) -> Location {
+    fn location(&self, stream: u32, direction: Direction, range: Range<u64>) -> Location {
         let Range { start, end } = range;
         let mut location = Location {
             frames: Vec::new(),
             file_offset: 0,
-            stream: Some(self.stream),
-            direction: Some(self.direction),
+            stream: Some(stream),
+            direction: Some(direction),
             stream_offset: Some(start),
             wire_len: end.saturating_sub(start),
             ciphertext: None,
@@ -234,24 +230,45 @@ impl FrameMap {
     }
 }
 
-impl Provenance for FrameMap {
+/// One direction of a TCP connection, as it crossed the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DirectionFrames<'a> {
+    stream: u32,
+    direction: Direction,
+    map: &'a FrameMap,
+}
+
+impl Provenance for DirectionFrames<'_> {
     fn locate(&self, range: Range<u64>) -> Location {
-        self.location(range)
+        self.map.location(self.stream, self.direction, range)
     }
 
     fn is_in_one_frame(&self, range: Range<u64>) -> bool {
-        self.entries.get(self.index(range.start)).is_some_and(|entry| {
+        self.map.entries.get(self.map.index(range.start)).is_some_and(|entry| {
             entry.stream_offset <= range.start && entry.stream_offset + u64::from(entry.len) >= range.end
         })
     }
 }
 
 /// Both directions of a TCP connection, as they crossed the wire.
-pub(crate) type StreamFrames = PerDirection<FrameMap>;
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamFrames<'a> {
+    /// Number of the connection.
+    pub stream: u32,
+    /// The frames of each direction.
+    pub maps: &'a PerDirection<FrameMap>,
+}
 
-impl Source for StreamFrames {
+impl<'a> StreamFrames<'a> {
+    /// One direction of it.
+    pub(crate) fn of(&self, direction: Direction) -> DirectionFrames<'a> {
+        DirectionFrames { stream: self.stream, direction, map: &self.maps[direction] }
+    }
+}
+
+impl Source for StreamFrames<'_> {
     fn locate(&self, direction: Direction, range: Range<u64>) -> Location {
-        self[direction].location(range)
+        self.of(direction).locate(range)
     }
 
     fn stream_offset(&self, _direction: Direction, offset: u64) -> u64 {
@@ -259,15 +276,15 @@ impl Source for StreamFrames {
     }
 
     fn visible_frame(&self, direction: Direction, offset: u64) -> Option<u64> {
-        self[direction].frame_at(offset)
+        self.maps[direction].frame_at(offset)
     }
 
     fn frame_before(&self, direction: Direction, end: u64) -> u64 {
-        self[direction].frame_before(end)
+        self.maps[direction].frame_before(end)
     }
 
     fn is_in_one_frame(&self, direction: Direction, range: Range<u64>) -> bool {
-        Provenance::is_in_one_frame(&self[direction], range)
+        self.of(direction).is_in_one_frame(range)
     }
 
     fn chain(&self) -> DecodeChain {

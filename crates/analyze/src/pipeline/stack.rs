@@ -22,7 +22,8 @@ pub(crate) struct Stack<O: Observer> {
 
 #[derive(Debug)]
 enum Layer<O: Observer> {
-    Detecting(Detector),
+    /// None held until the first bytes come: what is within TLS often never does.
+    Detecting(Option<Box<Detector>>),
     Http1(Box<Http1<O>>),
     WebSocket(Box<WebSocket<O>>),
     Tls(Box<Tls<O, Stack<O>>>),
@@ -45,7 +46,7 @@ impl<O: Observer> Layer<O> {
 impl<O: Observer> Stack<O> {
     /// A stream of which nothing was read yet.
     pub(crate) fn new() -> Self {
-        Self { layer: Layer::Detecting(Detector::default()) }
+        Self { layer: Layer::Detecting(None) }
     }
 }
 
@@ -67,8 +68,9 @@ impl<O: Observer> Reader<O> for Stack<O> {
                 None
             }
             Layer::Detecting(detector) => {
+                let detector = detector.get_or_insert_default();
                 if let Some(protocol) = detector.push(direction, offset, bytes) {
-                    let held = std::mem::take(detector).into_held();
+                    let held = std::mem::take(&mut **detector).into_held();
                     self.layer = Layer::new(protocol, cx);
                     for (direction, held) in held {
                         if !held.bytes.is_empty() {
@@ -109,7 +111,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::WebSocket(websocket) => websocket.finish(source, cx),
             Layer::Tls(tls) => tls.finish(source, cx),
             Layer::Detecting(detector) => {
-                for (direction, held) in detector.into_held() {
+                for (direction, held) in detector.map(|detector| detector.into_held()).into_iter().flatten() {
                     cx.unexplained(direction, held.offset, &held.bytes, Unexplained::UnknownProtocol, source);
                 }
                 Spoken::Unknown
@@ -123,7 +125,9 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http1(http) => http.keep_from(direction, observer),
             Layer::WebSocket(websocket) => websocket.keep_from(direction, observer),
             Layer::Tls(tls) => tls.keep_from(direction, observer),
-            Layer::Detecting(detector) => detector.keep_from(direction).unwrap_or(u64::MAX),
+            Layer::Detecting(detector) => {
+                detector.as_ref().and_then(|detector| detector.keep_from(direction)).unwrap_or(u64::MAX)
+            }
             Layer::Opaque => u64::MAX,
         }
     }

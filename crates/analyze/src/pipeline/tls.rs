@@ -43,7 +43,8 @@ pub(crate) const MAX_CLEAR_RECORDS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Tls<O: Observer, R> {
     session: Session,
-    sides: PerDirection<Side<O>>,
+    /// None until the first record is complete: many hellos never are.
+    sides: Option<Box<PerDirection<Side<O>>>>,
     within: R,
 }
 
@@ -82,11 +83,7 @@ struct ClearHandshake<O: Observer> {
 impl<O: Observer, R: Reader<O>> Tls<O, R> {
     /// A connection at its beginning.
     pub(crate) fn new(keys: Option<&Arc<KeyLog>>, within: R) -> Self {
-        Self {
-            session: Session::new(keys.map(Arc::clone)),
-            sides: PerDirection::from_fn(|_| Side::default()),
-            within,
-        }
+        Self { session: Session::new(keys.map(Arc::clone)), sides: None, within }
     }
 
     /// Hands the session its input, and takes what it finds.
@@ -108,6 +105,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
             decryption: None,
         };
         while let Some(event) = feed.next_event() {
+            let sides = sides.get_or_insert_default();
             match event {
                 Event::Record(record) => take_record(&record, sides, within, source, &mut cx),
                 Event::Handshake(handshake) => take_handshake(&handshake, source, &mut cx),
@@ -142,7 +140,7 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
         cx: &mut Context<'_, O>,
     ) -> Option<Handover> {
         self.feed(Input::Bytes(direction, offset, bytes), source, cx);
-        if let Some(from) = self.sides[direction].dead_from {
+        if let Some(from) = self.sides.as_ref().and_then(|sides| sides[direction].dead_from) {
             let explained = from.saturating_sub(offset).min(bytes.len() as u64) as usize;
             cx.keep_to_carve(direction, offset + explained as u64, &bytes[explained..]);
         }
@@ -163,6 +161,7 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         self.feed(Input::End, source, cx);
         let Self { session, sides, within } = self;
+        let sides = sides.unwrap_or_default();
         within.finish(&Decrypted { sides: &sides, source }, &mut cx.within_tls());
         let directions = PerDirection::from_fn(|direction| {
             let counters = session.counters(direction).clone();
@@ -177,7 +176,8 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
     }
 
     fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
-        let Side { plaintext, record_end, .. } = &self.sides[direction];
+        let Some(sides) = &self.sides else { return 0 };
+        let Side { plaintext, record_end, .. } = &sides[direction];
         let Some(plaintext) = plaintext else { return *record_end };
         let keep = plaintext.keep_from(direction, &self.within, observer);
         let record = plaintext.map.locate(keep..u64::MAX).next().map(|located| located.record.start);

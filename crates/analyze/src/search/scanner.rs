@@ -64,7 +64,7 @@ struct Open {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scanner {
     carry: [u8; CARRY],
-    carry_len: usize,
+    carry_len: u8,
     /// Offset of the next byte.
     offset: u64,
     open: Vec<Open>,
@@ -85,7 +85,7 @@ impl Scanner {
         }
         if self.carry_len > 0 {
             // Only what crosses the border: the rest is found in the bytes themselves, or was found before.
-            let border = self.carry_len;
+            let border = usize::from(self.carry_len);
             let mut seam = [0; 2 * CARRY];
             let ahead = bytes.len().min(CARRY);
             seam[..border].copy_from_slice(&self.carry[..border]);
@@ -123,7 +123,7 @@ impl Scanner {
 
     /// The lowest offset at which a match may still begin that has not been told: what lies before it can be forgotten.
     pub(crate) fn keep_from(&self) -> u64 {
-        let carry = self.offset - self.carry_len as u64;
+        let carry = self.offset - u64::from(self.carry_len);
         self.open.iter().map(|open| open.start).fold(carry, u64::min)
     }
 
@@ -185,13 +185,14 @@ impl Scanner {
     fn remember(&mut self, bytes: &[u8]) {
         if bytes.len() >= CARRY {
             self.carry.copy_from_slice(&bytes[bytes.len() - CARRY..]);
-            self.carry_len = CARRY;
+            self.carry_len = CARRY as u8;
             return;
         }
-        let kept = self.carry_len.min(CARRY - bytes.len());
-        self.carry.copy_within(self.carry_len - kept..self.carry_len, 0);
+        let carried = usize::from(self.carry_len);
+        let kept = carried.min(CARRY - bytes.len());
+        self.carry.copy_within(carried - kept..carried, 0);
         self.carry[kept..kept + bytes.len()].copy_from_slice(bytes);
-        self.carry_len = kept + bytes.len();
+        self.carry_len = (kept + bytes.len()) as u8; // at most CARRY
     }
 }
 

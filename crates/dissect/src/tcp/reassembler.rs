@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
+use std::num::NonZeroU64;
 
 use foldhash::quality::RandomState;
 
@@ -196,24 +197,32 @@ impl Seen {
     }
 }
 
-/// One direction of a connection.
+/// One direction of a connection. Small as long as it carries nothing: a capture can hold any number of connections that
+/// were never answered.
 #[derive(Debug, Default)]
 pub struct Reassembler {
     /// Sequence number of stream offset 0, once known.
     base: Option<u32>,
     syn_seen: bool,
+    finished: bool,
     /// Next stream offset to deliver.
     next: u64,
-    /// Bytes from `next` on that the snaplen cut off: a gap that the next pop returns.
-    cut_off: u32,
-    /// Stream offset just behind the last byte, known from a FIN.
-    end: Option<u64>,
+    /// Stream offset just behind the FIN, which counts as one.
+    fin_end: Option<NonZeroU64>,
     /// Largest stream offset that the other side has acknowledged.
     acknowledged: u64,
+    /// What payload and gaps leave behind; none until there are any.
+    data: Option<Box<Data>>,
+}
+
+/// What a direction that carries something remembers.
+#[derive(Debug, Default)]
+struct Data {
+    /// Bytes from `next` on that the snaplen cut off: a gap that the next pop returns.
+    cut_off: u32,
     /// Disjoint pieces beyond `next`, by stream offset.
     pending: BTreeMap<u64, Waiting>,
     pending_bytes: usize,
-    finished: bool,
     /// What was delivered last, oldest first. The hash is keyed at random: a collision cannot be prepared.
     history: VecDeque<Seen>,
     /// Bytes of long segments in `history`.
@@ -224,13 +233,26 @@ pub struct Reassembler {
     counters: Counters,
 }
 
+/// The counters of a direction that carries nothing.
+const NO_COUNTERS: &Counters = &Counters {
+    delivered_bytes: 0,
+    gaps: 0,
+    gap_bytes: 0,
+    repeated: 0,
+    conflicts: 0,
+    unverified: 0,
+    out_of_window: 0,
+    truncated: 0,
+    early: 0,
+};
+
 impl Reassembler {
     /// Takes one segment of this direction, whose payload begins at `origin`. Call [`Reassembler::pop`] until it returns
     /// `None` before the next push.
     #[inline]
     pub fn push<'a>(&mut self, segment: &Segment<'a>, origin: Origin) -> Pushed<'a> {
         let first_byte = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
-        if segment.flags.syn() && !self.syn_seen && self.next == 0 && self.pending.is_empty() {
+        if segment.flags.syn() && !self.syn_seen && self.next == 0 && !self.has_pending() {
             self.base = Some(first_byte);
             self.syn_seen = true;
         }
@@ -244,19 +266,21 @@ impl Reassembler {
         if let Some(offset) = offset
             && segment.flags.fin()
         {
-            self.end = Some(self.end.map_or(offset + len, |known| known.max(offset + len)));
+            self.fin_end = self.fin_end.max(NonZeroU64::new(offset + len + 1));
         }
         if len == 0 {
             return Pushed { disposition: Disposition::Empty, chunk: None };
         }
-        self.counters.truncated += u32::from(missing > 0);
+        let has_pending = self.has_pending();
+        let data = self.data();
+        data.counters.truncated += u32::from(missing > 0);
         let Some(offset) = offset else {
-            self.counters.out_of_window += 1;
+            data.counters.out_of_window += 1;
             return Pushed { disposition: Disposition::OutOfWindow, chunk: None };
         };
-        if distance == 0 && self.pending.is_empty() {
+        if distance == 0 && !has_pending {
+            data.cut_off = missing;
             self.deliver(offset, segment.payload);
-            self.cut_off = missing;
             let chunk = (!segment.payload.is_empty()).then_some(Chunk {
                 stream_offset: offset,
                 bytes: segment.payload,
@@ -310,32 +334,36 @@ impl Reassembler {
 
     /// Stream offset behind everything that was sent as far as the capture shows; a FIN counts as one.
     fn sent(&self) -> u64 {
-        let waiting = self
-            .pending
-            .last_key_value()
-            .map_or(0, |(offset, piece)| offset + piece.bytes.len() as u64 + u64::from(piece.missing));
-        let delivered = self.next + u64::from(self.cut_off);
-        delivered.max(waiting).max(self.end.map_or(0, |end| end + 1))
+        let (mut waiting, mut cut_off) = (0, 0);
+        if let Some(data) = &self.data {
+            let last = data.pending.last_key_value();
+            waiting = last
+                .map_or(0, |(offset, piece)| offset + piece.bytes.len() as u64 + u64::from(piece.missing));
+            cut_off = data.cut_off;
+        }
+        let delivered = self.next + u64::from(cut_off);
+        delivered.max(waiting).max(self.fin_end.map_or(0, NonZeroU64::get))
     }
 
     /// The next bytes whose turn has come, or a gap: where the snaplen cut, where too much waits behind a hole, and
     /// after [`Reassembler::finish`] wherever something is missing.
     pub fn pop(&mut self) -> Option<Ready> {
-        if self.cut_off > 0 {
-            let len = u64::from(std::mem::take(&mut self.cut_off));
+        let Some(data) = &mut self.data else { return self.tail() };
+        if data.cut_off > 0 {
+            let len = u64::from(std::mem::take(&mut data.cut_off));
             return Some(self.skip(len));
         }
-        let Some((&offset, _)) = self.pending.first_key_value() else { return self.tail() };
+        let Some((&offset, _)) = data.pending.first_key_value() else { return self.tail() };
         if offset > self.next {
-            let full = self.pending_bytes > MAX_PENDING_BYTES || self.pending.len() > MAX_PENDING_SEGMENTS;
+            let full = data.pending_bytes > MAX_PENDING_BYTES || data.pending.len() > MAX_PENDING_SEGMENTS;
             return (full || self.finished).then(|| self.skip(offset - self.next));
         }
-        let (offset, piece) = self.pending.pop_first()?;
-        self.pending_bytes -= piece.bytes.len();
+        let (offset, piece) = data.pending.pop_first()?;
+        data.pending_bytes -= piece.bytes.len();
         // Only bytes that the snaplen cut off in one segment and that another brought can lie before `next`.
         let known = (self.next - offset).min(piece.bytes.len() as u64) as usize;
         let bytes: Box<[u8]> = if known == 0 { piece.bytes } else { piece.bytes.get(known..)?.into() };
-        self.cut_off = piece.missing;
+        data.cut_off = piece.missing;
         if bytes.is_empty() {
             return self.pop();
         }
@@ -352,7 +380,7 @@ impl Reassembler {
 
     /// Gives up on the first hole, to free memory that is needed elsewhere.
     pub fn abandon_gap(&mut self) -> Option<Gap> {
-        let (&offset, _) = self.pending.first_key_value()?;
+        let (&offset, _) = self.data.as_ref()?.pending.first_key_value()?;
         match self.skip(offset.saturating_sub(self.next)) {
             Ready::Gap(gap) if gap.len > 0 => Some(gap),
             _ => None,
@@ -360,8 +388,9 @@ impl Reassembler {
     }
 
     /// Bytes held back behind a hole.
+    #[inline]
     pub fn pending_bytes(&self) -> usize {
-        self.pending_bytes
+        self.data.as_ref().map_or(0, |data| data.pending_bytes)
     }
 
     /// The next stream offset to be delivered.
@@ -376,18 +405,30 @@ impl Reassembler {
 
     /// Whether a FIN has fixed the end of the stream.
     pub fn is_closed(&self) -> bool {
-        self.end.is_some()
+        self.fin_end.is_some()
     }
 
     /// The account of this direction.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        self.data.as_ref().map_or(NO_COUNTERS, |data| &data.counters)
+    }
+
+    #[inline]
+    fn data(&mut self) -> &mut Data {
+        self.data.get_or_insert_default()
+    }
+
+    #[inline]
+    fn has_pending(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| !data.pending.is_empty())
     }
 
     /// Forgets what only an open connection needs.
     pub fn release(&mut self) {
-        self.history = VecDeque::new();
-        self.history_bytes = 0;
+        if let Some(data) = &mut self.data {
+            data.history = VecDeque::new();
+            data.history_bytes = 0;
+        }
     }
 
     /// The hole at the very end, behind which nothing was captured.
@@ -396,48 +437,26 @@ impl Reassembler {
             return None;
         }
         // The acknowledgment of a FIN counts one past the last byte (RFC 9293 §3.4).
-        let acknowledged = self.end.map_or(self.acknowledged, |end| self.acknowledged.min(end));
-        let end = self.end.unwrap_or(0).max(acknowledged);
+        let fin = self.fin_end.map(|end| end.get() - 1);
+        let acknowledged = fin.map_or(self.acknowledged, |fin| self.acknowledged.min(fin));
+        let end = fin.unwrap_or(0).max(acknowledged);
         (end > self.next).then(|| self.skip(end - self.next))
     }
 
     fn skip(&mut self, len: u64) -> Ready {
         let gap = Gap { stream_offset: self.next, len };
         self.next += len;
-        self.last_byte = None;
-        self.counters.gaps += u32::from(len > 0);
-        self.counters.gap_bytes += len;
+        let data = self.data();
+        data.last_byte = None;
+        data.counters.gaps += u32::from(len > 0);
+        data.counters.gap_bytes += len;
         Ready::Gap(gap)
     }
 
     #[inline]
     fn deliver(&mut self, offset: u64, bytes: &[u8]) {
         self.next = offset + bytes.len() as u64;
-        self.counters.delivered_bytes += bytes.len() as u64;
-        if self.history.len() == HISTORY_SEGMENTS
-            && let Some(Seen { bytes: Some(bytes), .. }) = self.history.pop_front()
-        {
-            self.history_bytes -= bytes.len();
-        }
-        let hash = self.hasher.hash_one(bytes);
-        let kept = if bytes.len() > LONG_SEGMENT { self.keep(bytes) } else { None };
-        self.history.push_back(Seen { stream_offset: offset, len: bytes.len() as u32, hash, bytes: kept });
-        self.last_byte = bytes.last().copied();
-    }
-
-    /// A copy of a long segment, for which older ones make room.
-    #[cold]
-    fn keep(&mut self, bytes: &[u8]) -> Option<Box<[u8]>> {
-        for old in &mut self.history {
-            if self.history_bytes + bytes.len() <= HISTORY_BYTES {
-                break;
-            }
-            self.history_bytes -= old.bytes.take().map_or(0, |bytes| bytes.len());
-        }
-        (self.history_bytes + bytes.len() <= HISTORY_BYTES).then(|| {
-            self.history_bytes += bytes.len();
-            bytes.into()
-        })
+        self.data().remember(offset, bytes);
     }
 
     /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
@@ -468,8 +487,9 @@ impl Reassembler {
         }
         // Between the pending pieces, which are disjoint, lie the parts that are new.
         let mut fresh: Vec<(u64, u64)> = Vec::new();
-        let start = self.pending.range(..=at).next_back().map_or(at, |(&offset, _)| offset);
-        for (&piece_offset, piece) in self.pending.range(start..end.max(start)) {
+        let data = self.data();
+        let start = data.pending.range(..=at).next_back().map_or(at, |(&offset, _)| offset);
+        for (&piece_offset, piece) in data.pending.range(start..end.max(start)) {
             let piece_end = piece_offset + piece.bytes.len() as u64;
             if piece_end <= at || at >= end {
                 continue;
@@ -498,22 +518,24 @@ impl Reassembler {
 
         for (from, to) in fresh {
             let missing = if to == end { segment.missing() } else { 0 };
-            if from == self.next && self.cut_off == 0 {
+            if from == self.next && self.data().cut_off == 0 {
                 self.deliver(from, part(from, to));
-                self.cut_off = missing;
+                self.data().cut_off = missing;
                 chunk = Some(Chunk { stream_offset: from, bytes: part(from, to), origin: origin_at(from) });
             } else {
                 let bytes: Box<[u8]> = part(from, to).into();
-                self.pending_bytes += bytes.len();
-                self.pending.insert(from, Waiting { bytes, missing, origin: origin_at(from) });
+                let data = self.data();
+                data.pending_bytes += bytes.len();
+                data.pending.insert(from, Waiting { bytes, missing, origin: origin_at(from) });
                 waiting = true;
             }
         }
 
-        self.counters.early += u32::from(waiting);
-        self.counters.repeated += u32::from(same);
-        self.counters.conflicts += u32::from(conflict);
-        self.counters.unverified += u32::from(unverified);
+        let counters = &mut self.data().counters;
+        counters.early += u32::from(waiting);
+        counters.repeated += u32::from(same);
+        counters.conflicts += u32::from(conflict);
+        counters.unverified += u32::from(unverified);
         let disposition = if conflict {
             Disposition::Conflict
         } else if unverified {
@@ -530,15 +552,16 @@ impl Reassembler {
 
     /// Compares bytes that begin at `offset` and end at or before `next` with what is remembered.
     fn compare_delivered(&self, offset: u64, bytes: &[u8]) -> Comparison {
+        let Some(data) = &self.data else { return Comparison::Forgotten };
         let end = offset + bytes.len() as u64;
-        if let ([byte], Some(last)) = (bytes, self.last_byte)
+        if let ([byte], Some(last)) = (bytes, data.last_byte)
             && end == self.next
         {
             return if *byte == last { Comparison::Same } else { Comparison::Different };
         }
         let mut covered = offset;
         let mut forgotten = false;
-        for seen in self.history.iter().filter(|seen| seen.end() > offset) {
+        for seen in data.history.iter().filter(|seen| seen.end() > offset) {
             if seen.stream_offset >= end {
                 break;
             }
@@ -550,7 +573,7 @@ impl Reassembler {
                 Some(kept) if kept.get(known) != Some(repeated) => return Comparison::Different,
                 Some(_) => {}
                 None if repeated.len() as u32 == seen.len => {
-                    if self.hasher.hash_one(repeated) != seen.hash {
+                    if data.hasher.hash_one(repeated) != seen.hash {
                         return Comparison::Different;
                     }
                 }
@@ -567,6 +590,40 @@ enum Comparison {
     Same,
     Different,
     Forgotten,
+}
+
+impl Data {
+    #[inline]
+    fn remember(&mut self, offset: u64, bytes: &[u8]) {
+        self.counters.delivered_bytes += bytes.len() as u64;
+        if self.history.len() == HISTORY_SEGMENTS
+            && let Some(Seen { bytes: Some(bytes), .. }) = self.history.pop_front()
+        {
+            self.history_bytes -= bytes.len();
+        }
+        if self.history.capacity() == 0 {
+            self.history.reserve_exact(1); // many connections send one segment each way, and stay open
+        }
+        let hash = self.hasher.hash_one(bytes);
+        let kept = if bytes.len() > LONG_SEGMENT { self.keep(bytes) } else { None };
+        self.history.push_back(Seen { stream_offset: offset, len: bytes.len() as u32, hash, bytes: kept });
+        self.last_byte = bytes.last().copied();
+    }
+
+    /// A copy of a long segment, for which older ones make room.
+    #[cold]
+    fn keep(&mut self, bytes: &[u8]) -> Option<Box<[u8]>> {
+        for old in &mut self.history {
+            if self.history_bytes + bytes.len() <= HISTORY_BYTES {
+                break;
+            }
+            self.history_bytes -= old.bytes.take().map_or(0, |bytes| bytes.len());
+        }
+        (self.history_bytes + bytes.len() <= HISTORY_BYTES).then(|| {
+            self.history_bytes += bytes.len();
+            bytes.into()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -760,7 +817,7 @@ mod tests {
         let mut harness = Harness::opened();
         for i in 0..4u32 {
             harness.push(&seg(i * 60_000, &long));
-            assert!(harness.reassembler.history_bytes <= HISTORY_BYTES);
+            assert!(harness.reassembler.data().history_bytes <= HISTORY_BYTES);
         }
         harness.push(&seg(10, &long[10..20]));
         assert_eq!(harness.last, Some(Disposition::Unverified), "only its hash is left");
@@ -771,7 +828,7 @@ mod tests {
         for i in 0..HISTORY_SEGMENTS as u32 {
             harness.push(&seg(240_000 + i, b"y"));
         }
-        assert_eq!(harness.reassembler.history_bytes, 0, "forgotten bytes are freed");
+        assert_eq!(harness.reassembler.data().history_bytes, 0, "forgotten bytes are freed");
     }
 
     #[test]

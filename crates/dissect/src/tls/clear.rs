@@ -89,9 +89,9 @@ impl Session {
             state.unfinished.from = range.start;
         }
         state.unfinished.bytes += fragment.len() as u64;
-        let mut deframer = std::mem::take(&mut state.handshake_deframer);
+        let mut deframer = state.handshake_deframer.take().unwrap_or_default();
         deframer.push(fragment, range, |deframed| self.clear_message(direction, &deframed, certificates));
-        self.state_mut(direction).handshake_deframer = deframer;
+        self.state_mut(direction).handshake_deframer = Some(deframer);
         JudgedContent::Handshake
     }
 

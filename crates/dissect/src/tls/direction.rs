@@ -43,7 +43,8 @@ use super::record::RecordDeframer;
 pub(super) struct DirectionState {
     pub(super) framing: Framing,
     pub(super) phase: Phase,
-    pub(super) handshake_deframer: HandshakeDeframer,
+    /// `None` until a record holds handshake messages.
+    pub(super) handshake_deframer: Option<Box<HandshakeDeframer>>,
     pub(super) unfinished: UnfinishedMessage,
     /// `None` while no record waits.
     pub(super) held: Option<Box<HeldRecords>>,

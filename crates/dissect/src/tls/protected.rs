@@ -190,7 +190,7 @@ impl Session {
         scratch: &mut Scratch,
     ) {
         let Scratch { plaintext, certificates } = scratch;
-        let mut deframer = std::mem::take(&mut self.state_mut(direction).handshake_deframer);
+        let mut deframer = self.state_mut(direction).handshake_deframer.take().unwrap_or_default();
         let mut change = None;
         deframer.push(plaintext.get(..length).unwrap_or_default(), range, |deframed| {
             let message = Message::read(&deframed, true, certificates);
@@ -208,7 +208,7 @@ impl Session {
             }));
         });
         let state = self.state_mut(direction);
-        state.handshake_deframer = deframer;
+        state.handshake_deframer = Some(deframer);
         if let Some(change) = change {
             state.phase.change_keys(change);
         }

@@ -18,7 +18,6 @@ use super::counters::{NotDecrypted, Reason, RecordCounters};
 use super::decrypt::TriedKey;
 use super::direction::{DirectionState, Framing, Phase};
 use super::event::{Anomaly, Epoch, Handshake};
-use super::handshake_deframer::HandshakeDeframer;
 use super::held::HeldRecord;
 use super::negotiation::Negotiation;
 use super::record::{AfterGap, Framed, HEADER_LEN, Header, Place};
@@ -211,7 +210,7 @@ impl Session {
     /// The rest of an unfinished handshake message will not come.
     pub(super) fn drop_unfinished_message(&mut self, direction: Direction, end: u64) {
         let state = self.state_mut(direction);
-        state.handshake_deframer = HandshakeDeframer::default();
+        state.handshake_deframer = None;
         let unfinished = std::mem::take(&mut state.unfinished);
         if unfinished.bytes > 0 {
             let range = unfinished.from..end;
