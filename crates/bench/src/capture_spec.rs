@@ -18,7 +18,7 @@ const TINY_CONNECTIONS_PER_GIB: u64 = 200_000;
 /// Payload of a full segment: Ethernet's 1500 bytes without IPv4, TCP and the timestamps option.
 pub(crate) const SEGMENT: usize = 1448;
 
-/// Longest plaintext of a TLS record (RFC 8446, section 5.1).
+/// Longest plaintext of a TLS record (RFC 9846, section 5.1).
 pub(crate) const RECORD: usize = 1 << 14;
 
 /// Largest capture that is made.

@@ -32,7 +32,7 @@ use crate::wire::BEGIN;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Bytes of a record that are no plaintext: header, content type, tag (RFC 8446, section 5.2).
+/// Bytes of a record that are no plaintext: header, content type, tag (RFC 9846, section 5.2).
 const RECORD_HEADER: usize = 5;
 const RECORD_TRAILER: usize = 1 + 16;
 
@@ -146,7 +146,7 @@ impl Session {
         self.take(side)
     }
 
-    /// The alert with which `side` says that it is done (RFC 8446, section 6.1).
+    /// The alert with which `side` says that it is done (RFC 9846, section 6.1).
     pub(crate) fn close(&mut self, side: Side) -> Result<Vec<u8>> {
         self.end(side).send_close_notify();
         self.take(side)

@@ -972,7 +972,7 @@ fn record(content_type: u8, bytes: &[u8]) -> Vec<u8> {
     [&[content_type, 3, 3, high, low], bytes].concat()
 }
 
-/// A ClientHello (RFC 8446 §4.1.2) that asks for `name` and carries one more extension.
+/// A ClientHello (RFC 9846 §4.1.2) that asks for `name` and carries one more extension.
 fn client_hello(name: &[u8], extension: &[u8]) -> Vec<u8> {
     let with_length = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
     let server_name = with_length(&[&[0][..], &with_length(name)].concat());
@@ -1209,7 +1209,7 @@ fn split_over_the_tcp_options_of_two_segments() {
     });
 }
 
-/// A ClientHello may be cut into several records (RFC 8446 §5.1), and tools that evade filters do so. The joined
+/// A ClientHello may be cut into several records (RFC 9846 §5.1), and tools that evade filters do so. The joined
 /// handshake messages are not searched, only the stream, in which five bytes of a record header stand within the name.
 #[test]
 fn in_a_server_name_split_over_two_records() {
