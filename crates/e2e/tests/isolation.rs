@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// The captures, as the experiment's file names them.
 const INTERFACES: [&str; 3] = ["veth-front", "veth-back", "lo"];
 
-/// Every way out of a box that is tried.
+/// Every kind of escape attempt.
 const KINDS: [&str; 7] = ["dns", "file", "ipv6", "neighbour", "raw", "tcp", "udp"];
 
 /// One run for all tests.
@@ -52,17 +52,28 @@ impl Isolation {
         self.entry()["reasons"].to_string()
     }
 
-    fn is(&self, verdict: &str, status: i32, reason: &str) {
-        assert_eq!(self.entry()["verdict"], verdict, "{}", self.reasons());
-        assert_eq!(self.0.status, status, "{}", self.reasons());
-        assert!(self.reasons().contains(reason), "{reason}: {}", self.reasons());
+    /// The texts of the leaks and doubts with this code.
+    fn with_code(&self, code: &str) -> Vec<&str> {
+        let lists = ["leaks", "doubts"].map(|list| self.entry()[list].as_array().expect("a list"));
+        let entries = lists.into_iter().flatten().filter(|entry| entry["code"] == code);
+        entries.map(|entry| entry["text"].as_str().expect("a text")).collect()
     }
 
-    /// For a reason among others.
-    fn is_not_isolated(&self, reason: &str) {
+    fn has(&self, code: &str, text: &str) -> bool {
+        self.with_code(code).iter().any(|given| given.contains(text))
+    }
+
+    fn is(&self, verdict: &str, status: i32, (code, text): (&str, &str)) {
+        assert_eq!(self.entry()["verdict"], verdict, "{}", self.reasons());
+        assert_eq!(self.0.status, status, "{}", self.reasons());
+        assert!(self.has(code, text), "{code}: {text}: {}", self.reasons());
+    }
+
+    /// For a leak or doubt among others.
+    fn is_not_isolated(&self, code: &str) {
         assert_ne!(self.entry()["verdict"], "isolated");
         assert_ne!(self.0.status, 0);
-        assert!(self.reasons().contains(reason), "{reason}: {}", self.reasons());
+        assert!(self.has(code, ""), "{code}: {}", self.reasons());
     }
 }
 
@@ -75,8 +86,16 @@ fn phase<'r>(record: &'r mut Value, name: &str) -> &'r mut Value {
 fn a_run_is_isolated() {
     with_run(|lab| {
         let isolation = judged(lab, |_, _| {});
-        isolation.is("isolated", 0, "[]");
         let entry = isolation.entry();
+        assert_eq!(
+            (&entry["verdict"], isolation.0.status),
+            (&json!("isolated"), 0),
+            "{}",
+            isolation.reasons()
+        );
+        for list in ["reasons", "leaks", "doubts"] {
+            assert_eq!(entry[list], json!([]));
+        }
         assert_eq!(
             (&entry["box_frames"], &entry["box_canaries"], &entry["secrets_crossed"]),
             (&json!(0), &json!(0), &json!(0))
@@ -130,13 +149,15 @@ fn the_terminal_says_it_in_a_table() {
         let output = analyze_with(&[&lab.captures().join("isolation.json")], &["--no-output"]);
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{text}");
-        for words in ["Isolation: isolated", "What left the boxes", "veth-back", "neighbour", "is a claim"] {
+        for words in
+            ["Isolation: isolated", "What left the sandboxes", "veth-back", "neighbour", "is a claim"]
+        {
             assert!(text.contains(words), "{words}: {text}");
         }
     });
 }
 
-/// The captures of the control are what captures look like when boxes have a network.
+/// The captures of the control show what sandboxes with a network send.
 #[test]
 fn boxes_that_were_given_a_network_have_leaked() {
     with_run(|lab| {
@@ -144,20 +165,24 @@ fn boxes_that_were_given_a_network_have_leaked() {
             for interface in INTERFACES {
                 exchange(record, interface);
             }
-            // Their journal says that they had none: the packets know better.
+            // Their journal says that they had none; the packets show otherwise.
             let boxes = String::from_utf8(copied.read("isolation.control.boxes.jsonl")).unwrap();
             copied.write("isolation.isolated.boxes.jsonl", boxes.replace("the host's", "none"));
         });
-        all.is("leaked", 1, "is on the wire");
-        assert!(all.reasons().contains("not of the users' talk"));
+        all.is("leaked", 1, ("leak.canary-on-wire", ""));
+        assert!(all.has("leak.foreign-frames", ""), "{}", all.reasons());
 
         for interface in ["veth-back", "lo"] {
-            judged(lab, |_, record| exchange(record, interface)).is("leaked", 1, "not of the users' talk");
+            judged(lab, |_, record| exchange(record, interface)).is(
+                "leaked",
+                1,
+                ("leak.foreign-frames", interface),
+            );
         }
     });
 }
 
-/// What was captured of an interface while boxes had a network stands for the other time, and the other way round.
+/// Exchanges the captures of an interface between the two phases.
 fn exchange(record: &mut Value, interface: &str) {
     for (of, from) in [("isolated", "control"), ("control", "isolated")] {
         let captures = phase(record, of)["captures"].as_array_mut().unwrap();
@@ -166,7 +191,7 @@ fn exchange(record: &mut Value, interface: &str) {
     }
 }
 
-/// A box that sends after its time is over is seen in the control's captures.
+/// A sandbox that sends late is seen in the control's captures.
 #[test]
 fn a_late_canary_is_a_leak() {
     with_run(|lab| {
@@ -182,13 +207,13 @@ fn a_late_canary_is_a_leak() {
             copied.write_records(name, 1, &records);
             copied.vouch(name);
         });
-        isolation.is("leaked", 1, "is on the wire on veth-back");
+        isolation.is("leaked", 1, ("leak.canary-on-wire", "is on veth-back"));
     });
 }
 
-/// The users' talk is read to its last byte, or a box could hide in it.
+/// A sandbox could hide in any part of the users' traffic that was not read.
 #[test]
-fn a_talk_that_is_not_read_proves_nothing() {
+fn users_traffic_that_is_not_read_proves_nothing() {
     with_run(|lab| {
         let name = "isolation.isolated.veth-front";
         type Damage = fn(&mut Vec<Record>);
@@ -199,10 +224,10 @@ fn a_talk_that_is_not_read_proves_nothing() {
                     let longest = (0..records.len()).max_by_key(|at| records[*at].bytes.len()).unwrap();
                     records.remove(longest);
                 },
-                "TCP streams are not whole",
+                "stream.not-whole",
             ),
             // Bytes behind a packet.
-            (|records| records[5].bytes.extend(b"half of a canary"), "bytes that no parser explains"),
+            (|records| records[5].bytes.extend(b"half of a canary"), "bytes.unexplained"),
             // Another protocol between the same two.
             (
                 |records| {
@@ -212,7 +237,7 @@ fn a_talk_that_is_not_read_proves_nothing() {
                         }
                     }
                 },
-                "TCP streams are no HTTP in the clear",
+                "stream.not-http",
             ),
         ];
         for (damage, reason) in damages {
@@ -229,17 +254,17 @@ fn a_talk_that_is_not_read_proves_nothing() {
     });
 }
 
-/// What one user told is in an answer to another.
+/// The secret of one user is in an answer to another.
 #[test]
-fn a_secret_in_another_users_talk_is_a_leak() {
+fn secret_in_the_traffic_of_another_user_is_a_leak() {
     with_run(|lab| {
         let isolation = judged(lab, |_, record| {
-            // As if the first user's talk had been the other's.
+            // Each user's traffic counts as the other's.
             let [first, second] = [0, 1].map(|user| record["users"][user]["address"].clone());
             record["users"][0]["address"] = second;
             record["users"][1]["address"] = first;
         });
-        isolation.is("leaked", 1, "for somebody else");
+        isolation.is("leaked", 1, ("leak.secret-in-traffic", ""));
     });
 }
 
@@ -253,13 +278,13 @@ fn a_single_strange_frame_is_a_leak() {
             copied.write_records(name, 1, &records);
             copied.vouch(name);
         });
-        isolation.is("leaked", 1, "192.0.2.1:50000 to 192.0.2.2:9000");
+        isolation.is("leaked", 1, ("leak.foreign-frames", "192.0.2.1:50000 to 192.0.2.2:9000"));
     });
 }
 
-/// A box's canary in the users' own talk: every frame is of the talk, and yet it got out.
+/// Every frame is the users' traffic, and yet a canary left its sandbox in it.
 #[test]
-fn a_canary_in_the_users_talk_is_a_leak() {
+fn canary_in_the_users_traffic_is_a_leak() {
     with_run(|lab| {
         let isolation = judged(lab, |copied, _| {
             let journal = String::from_utf8(copied.read("isolation.isolated.boxes.jsonl")).unwrap();
@@ -273,7 +298,7 @@ fn a_canary_in_the_users_talk_is_a_leak() {
             copied.write_records(name, 1, &records);
             copied.vouch(name);
         });
-        isolation.is("leaked", 1, "is on the wire on veth-front");
+        isolation.is("leaked", 1, ("leak.canary-on-wire", "is on veth-front"));
     });
 }
 
@@ -292,7 +317,7 @@ fn a_secret_in_another_users_box_is_a_leak() {
             line["stdout"] = format!("{} {}", line["stdout"], first["secret"].as_str().unwrap()).into();
             copied.write(name, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         });
-        isolation.is("leaked", 1, "only user");
+        isolation.is("leaked", 1, ("leak.secret-in-output", ""));
     });
 }
 
@@ -302,16 +327,16 @@ fn no_positive_control_proves_nothing() {
         judged(lab, |_, record| {
             record["phases"].as_array_mut().unwrap().truncate(1);
         })
-        .is("inconclusive", 3, "no positive control");
+        .is("inconclusive", 3, ("control.escape-not-seen", ""));
         judged(lab, |copied, _| copied.write("isolation.control.boxes.jsonl", "")).is(
             "inconclusive",
             3,
-            "no positive control",
+            ("control.escape-not-seen", ""),
         );
     });
 }
 
-/// Whoever reads a file that holds nobody's secret has not shown that there was one to read.
+/// Reading a file without any secret does not show that there was one to read.
 #[test]
 fn a_control_that_found_no_secret_proves_nothing() {
     with_run(|lab| {
@@ -325,7 +350,7 @@ fn a_control_that_found_no_secret_proves_nothing() {
             }
             copied.write(name, journal);
         })
-        .is("inconclusive", 3, "file: no positive control");
+        .is("inconclusive", 3, ("control.escape-not-seen", "file: no positive control"));
     });
 }
 
@@ -337,9 +362,9 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
                 let captures = phase(record, "isolated")["captures"].as_array_mut().unwrap();
                 captures.retain(|name| !name.as_str().unwrap().contains(interface));
             });
-            kept_in_one.is("inconclusive", 3, &format!("{interface} was captured for the control only"));
+            kept_in_one.is("inconclusive", 3, ("isolation.interface-only-in-control", interface));
         }
-        // In both: then the control does not see what went by the interface that nobody looked at.
+        // In both: the control does not show what passed the interface that was not captured.
         for interface in ["veth-back", "lo"] {
             let in_none = judged(lab, |_, record| {
                 for name in ["isolated", "control"] {
@@ -347,14 +372,14 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
                     captures.retain(|name| !name.as_str().unwrap().contains(interface));
                 }
             });
-            in_none.is("inconclusive", 3, "no positive control");
+            in_none.is("inconclusive", 3, ("control.escape-not-seen", ""));
         }
         let renamed = judged(lab, |copied, _| {
             copied.edit_manifest("isolation.isolated.veth-back", |manifest| {
                 manifest["interface"] = "eth9".into();
             });
         });
-        renamed.is("inconclusive", 3, "eth9 was captured while the boxes ran, but not for the control");
+        renamed.is("inconclusive", 3, ("isolation.interface-only-isolated", "eth9"));
     });
 }
 
@@ -362,14 +387,14 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
 fn captures_that_are_not_whole_prove_nothing() {
     with_run(|lab| {
         type Damage = fn(&Copied);
-        let damages: [(Damage, &str); 8] = [
+        let damages: [(Damage, (&str, &str)); 8] = [
             (
                 |copied| {
                     copied.edit_manifest("isolation.isolated.veth-back", |m| {
                         m["started_at_unix_ns"] = m["ended_at_unix_ns"].clone();
                     });
                 },
-                "it was not captured all the time that box",
+                ("capture.lifetime-not-covered", "isolation.isolated.veth-back.pcap"),
             ),
             (
                 |copied| {
@@ -381,7 +406,7 @@ fn captures_that_are_not_whole_prove_nothing() {
                         }
                     });
                 },
-                "isolation.isolated.lo.pcap: it was not captured all the time that box",
+                ("capture.lifetime-not-covered", "isolation.isolated.lo.pcap"),
             ),
             (
                 |copied| {
@@ -390,7 +415,7 @@ fn captures_that_are_not_whole_prove_nothing() {
                     records.remove(2);
                     copied.write_records(name, 1, &records);
                 },
-                "its SHA-256 differs",
+                ("capture.hash-differs", "isolation.isolated.veth-front.pcap"),
             ),
             (
                 |copied| {
@@ -398,11 +423,11 @@ fn captures_that_are_not_whole_prove_nothing() {
                         m["capture"]["kernel_drops"] = 1.into();
                     });
                 },
-                "the kernel dropped 1 frame(s)",
+                ("capture.kernel-drops", "dropped 1 frame(s)"),
             ),
             (
                 |copied| copied.edit_manifest("isolation.isolated.lo", |m| m["finished"] = false.into()),
-                "the capture broke off",
+                ("capture.not-finished", ""),
             ),
             (
                 |copied| {
@@ -410,16 +435,19 @@ fn captures_that_are_not_whole_prove_nothing() {
                         m["capture"]["filter"] = "tcp port 9".into();
                     });
                 },
-                "it was filtered",
+                ("capture.filtered", ""),
             ),
             (
                 |copied| {
                     let other = "ffffffffffffffffffffffffffffffff";
                     copied.edit_manifest("isolation.isolated.veth-back", |m| m["run_id"] = other.into());
                 },
-                "it is of run ffff",
+                ("capture.other-run", "run ffff"),
             ),
-            (|copied| copied.remove("isolation.isolated.lo.manifest.json"), "nobody vouches for this file"),
+            (
+                |copied| copied.remove("isolation.isolated.lo.manifest.json"),
+                ("manifest.missing", "isolation.isolated.lo.pcap"),
+            ),
         ];
         for (damage, reason) in damages {
             judged(lab, |copied, _| damage(copied)).is("inconclusive", 3, reason);
@@ -433,12 +461,12 @@ fn boxes_that_tried_nothing_prove_nothing() {
         judged(lab, |copied, _| copied.write("isolation.isolated.boxes.jsonl", "")).is(
             "inconclusive",
             3,
-            "no box without network tried tcp",
+            ("sandbox.kind-not-tried", "tcp"),
         );
         judged(lab, |_, record| record["finished"] = false.into()).is(
             "inconclusive",
             3,
-            "did not come to its end",
+            ("isolation.not-finished", ""),
         );
     });
 }

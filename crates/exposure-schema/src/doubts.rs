@@ -1,10 +1,10 @@
-//! Doubts: what keeps a capture from proving something.
+//! Doubts: what keeps a capture, or an isolation run, from proving something. Leaks of a run have the same form.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
 
-/// One doubt.
+/// One doubt, or one leak of an isolation run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DoubtEntry {
@@ -12,7 +12,7 @@ pub struct DoubtEntry {
     pub code: Name,
     /// What it is about.
     pub scope: DoubtScope,
-    /// The doubt for people. The text may change from version to version.
+    /// The text for people. It may change from version to version.
     pub text: String,
 }
 
@@ -29,4 +29,8 @@ pub enum DoubtScope {
     Frame,
     /// One or more messages.
     Message,
+    /// A sandbox of an isolation run, or an escape attempt.
+    Sandbox,
+    /// An isolation run as a whole.
+    Run,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::controls::DecoyControl;
+use crate::doubts::DoubtEntry;
 use crate::strings::Location;
 
 /// One isolation run.
@@ -19,6 +20,12 @@ pub struct Isolation {
     pub verdict: IsolationVerdict,
     /// Every leak, then every doubt; empty for `isolated`.
     pub reasons: Vec<String>,
+    /// Every leak with its code and scope, in the order of `reasons`.
+    #[serde(default)]
+    pub leaks: Vec<DoubtEntry>,
+    /// Every doubt with its code and scope, in the order of `reasons`, where the doubts follow the leaks.
+    #[serde(default)]
+    pub doubts: Vec<DoubtEntry>,
     /// Frames that came from boxes without network: every frame that is not of the users' talk. 0 expected.
     pub box_frames: u64,
     /// Attempts of boxes without network whose canary is on a wire. 0 expected.

@@ -323,10 +323,14 @@ impl fmt::Display for Doubt {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// Every string that looks like a code, in the source above the tests.
+    /// The sources that define codes.
+    const SOURCES: [&str; 3] =
+        [include_str!("doubt.rs"), include_str!("isolation/doubt.rs"), include_str!("isolation/leak.rs")];
+
+    /// Every string that looks like a code, in the sources above their tests.
     fn codes_of_the_source() -> BTreeSet<&'static str> {
-        let source = include_str!("doubt.rs").split("#[cfg(test)]").next().unwrap();
-        let arms = source.lines().filter_map(|line| line.trim().strip_suffix("\","));
+        let sources = SOURCES.iter().filter_map(|source| source.split("#[cfg(test)]").next());
+        let arms = sources.flat_map(str::lines).filter_map(|line| line.trim().strip_suffix("\","));
         arms.filter_map(|arm| Some(arm.rsplit_once("=> \"")?.1)).filter(|code| code.contains('.')).collect()
     }
 

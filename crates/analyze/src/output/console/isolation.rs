@@ -9,10 +9,10 @@ use exposure_schema::{Identity, Isolation, IsolationVerdict, Occurrence, PhaseNa
 use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
 
 pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
-    heading(out, "What left the boxes")?;
+    heading(out, "What left the sandboxes")?;
     writeln!(
         out,
-        "  {FAINT}{} ({}, {} boxes){FAINT:#}",
+        "  {FAINT}{} ({}, {} sandboxes){FAINT:#}",
         safe(&run.file),
         safe(&run.backend),
         run.boxes_total
@@ -24,9 +24,10 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     if let Some(identity) = &run.identity {
         lesson(out, identity)?;
     }
-    for reason in run.reasons.iter().take(MAX_ROWS) {
-        let word = if run.verdict == IsolationVerdict::Leaked { "leak" } else { "doubt" };
-        writeln!(out, "    {}  {}", styled(AnsiColor::Yellow, word), safe(reason))?;
+    let leaks = run.leaks.iter().map(|leak| ("leak", leak));
+    let findings = leaks.chain(run.doubts.iter().map(|doubt| ("doubt", doubt)));
+    for (word, finding) in findings.take(MAX_ROWS) {
+        writeln!(out, "    {}  {}", styled(AnsiColor::Yellow, word), safe(&finding.text))?;
     }
     if run.reasons.len() > MAX_ROWS {
         writeln!(out, "    … and {} more", run.reasons.len() - MAX_ROWS)?;
@@ -34,9 +35,9 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     let (colour, meaning) = match run.verdict {
         IsolationVerdict::Isolated => (
             AnsiColor::Green,
-            "nothing of any box reached a wire or another user, and it would have been seen",
+            "nothing of any sandbox reached a wire or another user, and it would have been seen",
         ),
-        IsolationVerdict::Leaked => (AnsiColor::Red, "something of a box reached a wire or another user"),
+        IsolationVerdict::Leaked => (AnsiColor::Red, "something of a sandbox reached a wire or another user"),
         IsolationVerdict::Inconclusive => (AnsiColor::Yellow, "nothing is proved while there is doubt"),
     };
     writeln!(out, "Isolation: {}: {meaning}", styled(colour, run.verdict.name()))
@@ -57,10 +58,10 @@ fn plain(count: u64) -> Cell {
     Cell::new(count).set_alignment(CellAlignment::Right)
 }
 
-/// Each way out: without a network nothing is seen, with one it is.
+/// Each kind of escape attempt, without and with a network.
 fn ways(run: &Isolation) -> Table {
     let mut table = table();
-    table.set_header(["way out", "tried in a box", "seen", "tried with a network", "seen", "control"]);
+    table.set_header(["attempt", "tried in a sandbox", "seen", "tried with a network", "seen", "control"]);
     for kind in &run.kinds {
         let control = match kind.control_passed {
             true => Cell::new("passed").fg(CellColor::Green),
@@ -80,10 +81,10 @@ fn ways(run: &Isolation) -> Table {
 
 fn interfaces(run: &Isolation) -> Table {
     let mut table = table();
-    table.set_header(["phase", "interface", "frames", "users' talk", "of boxes", "dropped"]);
+    table.set_header(["phase", "interface", "frames", "users' traffic", "of sandboxes", "dropped"]);
     for interface in &run.interfaces {
         let (phase, colour) = match interface.phase {
-            PhaseName::Isolated => ("boxes without network", CellColor::Red),
+            PhaseName::Isolated => ("sandboxes without network", CellColor::Red),
             PhaseName::Control => ("control, with network", CellColor::Green),
         };
         table.add_row([
@@ -98,10 +99,10 @@ fn interfaces(run: &Isolation) -> Table {
     table
 }
 
-/// What bounded the first box; all are made alike.
+/// The limits of the first sandbox; all are made alike.
 fn limits(out: &mut String, run: &Isolation) -> Result {
     let Some(first) = run.boxes.iter().find(|one| one.phase == PhaseName::Isolated) else { return Ok(()) };
-    heading(out, "What bounds a box, read back from the kernel")?;
+    heading(out, "What limits a sandbox, read back from the kernel")?;
     for limit in &first.limits {
         let (value, mechanism) = (shortened(&limit.value, 24), shortened(&limit.mechanism, 46));
         writeln!(out, "  {:<24} {value:<24} {FAINT}{mechanism}{FAINT:#}", shortened(&limit.name, 24))?;
@@ -118,7 +119,7 @@ fn lesson(out: &mut String, identity: &Identity) -> Result {
         }
         None => "not seen".to_owned(),
     };
-    let from = |from: &Option<String>| safe(from.as_deref().unwrap_or("nobody"));
+    let from = |from: &Option<String>| safe(from.as_deref().unwrap_or("no client"));
     let user = safe(&identity.user);
     writeln!(
         out,
@@ -128,5 +129,5 @@ fn lesson(out: &mut String, identity: &Identity) -> Result {
     )?;
     let replayed = place(&identity.replayed);
     writeln!(out, "  replayed  by {}, {replayed}", from(&identity.replayed_from))?;
-    writeln!(out, "  answered  with what only {user} had told, {}\n", place(&identity.answered))
+    writeln!(out, "  answered  with the secret of {user}, {}\n", place(&identity.answered))
 }

@@ -1,13 +1,15 @@
 //! Another tenant's data in a sandbox's output: another user's secret, another sandbox's canary, in every encoding that
 //! the search knows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use dissect::content::Decoder;
-use exposure_schema::PhaseName;
 
-use super::judge::Boxes;
+use super::boxes::{self, Boxes};
+use super::doubt::IsolationDoubt;
+use super::findings::Findings;
+use super::leak::Leak;
 use crate::input::isolation_record::{BoxRun, Experiment};
 use crate::observe::CaptureObserver;
 use crate::pipeline::carve::{CarveBudget, carve};
@@ -15,63 +17,68 @@ use crate::pipeline::fact::{Bytes, Observer, Sequence};
 use crate::pipeline::provenance::{DecodeChain, LocateBy, Location};
 use crate::search::Scanner;
 use crate::search::needles::KnownStrings;
-
-/// Another tenant's data in a sandbox's output.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Crossing {
-    /// The sandbox that has it.
-    pub(crate) name: String,
-    /// The tenant that owns it.
-    pub(crate) of: Owner,
-}
+use crate::verdict::doubt::Doubt;
 
 /// The tenant that owns a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// What this user sent, by id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    /// A user, by id: the value is the user's secret.
     User(String),
-    /// What another sandbox drew, by name.
-    Box(String),
+    /// A sandbox, by name: the value is a canary that it drew.
+    Sandbox(String),
 }
 
 /// Searches the output of the sandboxes without network. Where the search could not follow everything, that is a doubt.
-pub(crate) fn crossings(experiment: &Experiment, boxes: &[Boxes], doubts: &mut Vec<String>) -> Vec<Crossing> {
-    let mut owners: HashMap<String, Owner> = HashMap::new();
+pub(super) fn judge(experiment: &Experiment, boxes: &[Boxes]) -> Findings {
+    let owners = owners(experiment, boxes);
+    let known = KnownStrings::values(owners.keys().map(String::as_str), &[]);
+    let mut findings = Findings::default();
+    for run in boxes::isolated(boxes) {
+        findings.append(judge_output(run, &owners, &known));
+    }
+    findings
+}
+
+/// The owner of every secret and canary, sorted by value: the order of the needles, and so of all that is found.
+fn owners(experiment: &Experiment, boxes: &[Boxes]) -> BTreeMap<String, Owner> {
+    let mut owners = BTreeMap::new();
     for run in boxes.iter().flat_map(|boxes| &boxes.runs) {
         for canary in run.attempts().into_iter().filter_map(|attempt| attempt.canary) {
-            owners.insert(canary, Owner::Box(run.name.clone()));
+            owners.insert(canary, Owner::Sandbox(run.name.clone()));
         }
     }
     for user in &experiment.users {
         owners.insert(user.secret.clone(), Owner::User(user.id.clone()));
     }
-    let known = KnownStrings::values(owners.keys().map(String::as_str), &[]);
+    owners
+}
 
-    let mut crossings = Vec::new();
-    let isolated = boxes.iter().filter(|boxes| boxes.phase == PhaseName::Isolated);
-    for run in isolated.flat_map(|boxes| &boxes.runs) {
-        let mut observer = CaptureObserver::new(&known);
-        let (mut decoder, mut budget) = (Decoder::default(), CarveBudget::default());
-        for text in texts_of(run) {
-            search(&mut observer, &mut decoder, &mut budget, text.as_bytes());
-        }
-        let bounds = observer.bounds.iter().map(ToString::to_string);
-        let overflows = observer.hits.overflows.iter().map(ToString::to_string);
-        let bounds: BTreeSet<String> = bounds.chain(overflows).collect();
-        doubts.extend(bounds.into_iter().map(|bound| format!("the output of {}: {bound}", run.name)));
-        for (index, needle) in known.needles.iter().enumerate() {
-            let value = std::str::from_utf8(&needle.bytes).unwrap_or_default();
-            let Some(owner) = owners.get(value) else { continue };
-            let is_its_own = match owner {
-                Owner::User(id) => run.user.as_ref() == Some(id),
-                Owner::Box(name) => *name == run.name,
-            };
-            if !is_its_own && observer.hits.of(index as u32).total() > 0 {
-                crossings.push(Crossing { name: run.name.clone(), of: owner.clone() });
-            }
-        }
+/// One sandbox's output: a leak for each other tenant, by name, of which it holds a value.
+fn judge_output(run: &BoxRun, owners: &BTreeMap<String, Owner>, known: &KnownStrings) -> Findings {
+    let mut observer = CaptureObserver::new(known);
+    let (mut decoder, mut budget) = (Decoder::default(), CarveBudget::default());
+    for text in texts_of(run) {
+        search(&mut observer, &mut decoder, &mut budget, text.as_bytes());
     }
-    crossings
+    let bounds = observer.bounds.iter().map(|bound| Doubt::Bound(*bound));
+    let overflows = observer.hits.overflows.iter().map(|overflow| Doubt::Overflow(*overflow));
+    let sandbox = || run.name.clone();
+    let doubts = bounds.chain(overflows).map(|doubt| IsolationDoubt::Output { sandbox: sandbox(), doubt });
+
+    let is_found = |index: usize| observer.hits.of(index as u32).total() > 0;
+    let needles = known.needles.iter().enumerate().filter(|(index, _)| is_found(*index));
+    let values = needles.filter_map(|(_, needle)| std::str::from_utf8(&needle.bytes).ok());
+    let is_own = |owner: &Owner| match owner {
+        Owner::User(id) => run.user.as_ref() == Some(id),
+        Owner::Sandbox(name) => *name == run.name,
+    };
+    let others: BTreeSet<&Owner> =
+        values.filter_map(|value| owners.get(value)).filter(|owner| !is_own(owner)).collect();
+    let leaks = others.into_iter().cloned().map(|owner| match owner {
+        Owner::User(user) => Leak::SecretInOutput { sandbox: sandbox(), user },
+        Owner::Sandbox(owner) => Leak::CanaryInOutput { sandbox: sandbox(), owner },
+    });
+    Findings { leaks: leaks.collect(), doubts: doubts.collect() }
 }
 
 /// The output as it was written, and without the JSON around it: a string can have every letter escaped there.

@@ -1,399 +1,94 @@
-//! What may be said of an isolation run. Pure: from what was read to the entry in the result.
+//! The verdict on an isolation run, from what was read of it.
 //!
-//! *leaked*: something of a box without network is on a wire, or in another user's hands. *isolated*: nothing is, every
-//! way out was tried, and of every way it was shown that these captures would have seen it. Anything else is
-//! *inconclusive*, with every reason.
+//! *leaked*: there is a leak. *isolated*: there is none and no doubt either; every escape attempt was made, and the
+//! captures would have shown it. *inconclusive*: there is no leak, but a doubt.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry};
 
-use exposure_schema::{
-    AttemptEntry, BoxEntry, DecoyControl, Identity, InterfaceEntry, Isolation, IsolationControls,
-    IsolationVerdict, KindControl, KindEntry, Occurrence, PhaseName,
-};
+use super::boxes::Boxes;
+use super::captures::{self, Captured};
+use super::doubt::IsolationDoubt;
+use super::findings::Findings;
+use super::leak::Leak;
+use super::{attempts, cross_tenant, positive_control, preconditions};
+use crate::input::isolation_record::Experiment;
 
-use super::cross_tenant::{self, Owner};
-use super::preconditions::{self, UNBOXED};
-use crate::input::isolation_record::{Attempt, BoxRun, Experiment, KINDS, READS};
-use crate::observe::frame_ownership::FrameOwnership;
-
-/// Boxes and attempts that are listed one by one; all are judged.
-pub(crate) const MAX_LISTED: usize = 1000;
-
-/// One capture, read.
+/// The verdict on a run, and what it rests on.
 #[derive(Debug)]
-pub(crate) struct Captured {
-    /// The phase it ran in.
-    pub phase: PhaseName,
-    /// Its facts for the result.
-    pub entry: InterfaceEntry,
-    /// Whose frames it holds.
-    pub ownership: FrameOwnership,
-    /// What of one user's is in another one's talk.
-    pub leaks: Vec<String>,
-    /// From when to when it was captured, nanoseconds since the epoch, as its manifest says.
-    pub window: Option<RangeInclusive<u64>>,
-    /// What keeps it from proving that something is absent.
-    pub doubts: Vec<String>,
-    /// Where each value that was looked for stands: by value, how often and where first.
-    pub sightings: BTreeMap<String, (u64, Occurrence)>,
-    /// Decoys that were looked for, and found.
-    pub decoys: (u64, u64),
+pub(crate) struct Judgement {
+    pub verdict: IsolationVerdict,
+    pub leaks: Vec<Leak>,
+    pub doubts: Vec<IsolationDoubt>,
+    pub attempts: Vec<AttemptEntry>,
+    pub kinds: Vec<KindEntry>,
+    pub decoys: DecoyControl,
 }
 
-/// What a box refuses for other reasons than its network, so that it has to be shown without one.
-const NEEDS_NO_BOX: [&str; 2] = ["raw", "file"];
-
-/// The boxes of one phase.
-#[derive(Debug)]
-pub(crate) struct Boxes {
-    /// The phase they ran in.
-    pub phase: PhaseName,
-    /// What they did.
-    pub runs: Vec<BoxRun>,
-}
-
-/// Puts everything together.
+/// Applies every rule. `identity_shown`: a capture shows a user id read and replayed.
+///
+/// The order of leaks and doubts follows the rules, then the input: the same run gives the same lists.
 pub(crate) fn judge(
     experiment: &Experiment,
-    file: String,
-    captures: Vec<Captured>,
     boxes: &[Boxes],
-    identity: Option<Identity>,
-    mut doubts: Vec<String>,
-) -> Isolation {
-    let mut leaks = Vec::new();
-    if !experiment.finished {
-        doubts.push("the run did not come to its end".to_owned());
+    captures: &[Captured],
+    identity_shown: bool,
+) -> Judgement {
+    let mut all = Findings { leaks: Vec::new(), doubts: preconditions::doubts(experiment, boxes) };
+    let (attempts, of_attempts) = attempts::judge(experiment, boxes, captures);
+    all.append(of_attempts);
+    let (kinds, no_control) = positive_control::judge(&attempts, boxes);
+    all.doubts.extend(no_control);
+    all.append(captures::judge_all(experiment, captures, boxes));
+    all.append(cross_tenant::judge(experiment, boxes));
+    if experiment.replay.is_some() && !identity_shown {
+        all.doubts.push(IsolationDoubt::IdentityNotShown);
     }
-    let attempts = attempts(experiment, boxes, &captures, &mut leaks, &mut doubts);
-    doubts.extend(preconditions::doubts(experiment, boxes));
-    let kinds = kinds(&attempts, boxes, &mut doubts);
-    judge_captures(experiment, &captures, &mut leaks, &mut doubts);
-    let secrets_crossed = judge_crossings(experiment, boxes, &mut leaks, &mut doubts);
-    judge_times(&captures, boxes, &mut doubts);
-
-    // In each of them, or one could be of a search that finds nothing.
-    let searched = captures.iter().map(|capture| capture.decoys.0).min().unwrap_or(0);
-    let found = captures.iter().map(|capture| capture.decoys.1).sum();
-    for capture in captures.iter().filter(|capture| capture.decoys.0 == 0) {
-        doubts.push(format!("{}: there are no decoys to look for", capture.entry.file));
-    }
-    let decoys = DecoyControl { passed: searched > 0 && found == 0, searched, found };
-    if found > 0 {
-        doubts.push(format!("{found} decoy(s) were found: the search finds what is not there"));
-    }
-    let positive = kinds.iter().filter(|kind| kind.control_passed).count() as u64;
+    let Findings { leaks, doubts } = all;
     let verdict = match (leaks.is_empty(), doubts.is_empty()) {
         (false, _) => IsolationVerdict::Leaked,
         (true, true) => IsolationVerdict::Isolated,
         (true, false) => IsolationVerdict::Inconclusive,
     };
-    let isolated = || captures.iter().filter(|capture| capture.phase == PhaseName::Isolated);
-    Isolation {
-        file,
-        run_id: experiment.run_id.clone(),
-        backend: experiment.backend.clone(),
-        verdict,
-        reasons: leaks.into_iter().chain(doubts).collect(),
-        box_frames: isolated().map(|capture| capture.ownership.foreign).sum(),
-        box_canaries: attempts.iter().filter(|attempt| is_isolated(attempt) && attempt.seen > 0).count()
-            as u64,
-        secrets_crossed,
-        controls: IsolationControls {
-            positive: KindControl {
-                passed: positive == kinds.len() as u64 && positive > 0,
-                kinds: kinds.len() as u64,
-                seen: positive,
-            },
-            decoys,
-        },
-        kinds,
-        boxes_total: boxes.iter().map(|boxes| boxes.runs.len() as u64).sum(),
-        boxes: boxes
-            .iter()
-            .flat_map(|boxes| boxes.runs.iter().map(|run| box_entry(boxes.phase, run)))
-            .take(MAX_LISTED)
-            .collect(),
-        attempts_total: attempts.len() as u64,
-        attempts: attempts.into_iter().take(MAX_LISTED).collect(),
-        interfaces: captures.into_iter().map(|capture| capture.entry).collect(),
-        identity,
-    }
+    Judgement { verdict, leaks, doubts, attempts, kinds, decoys: decoys(captures) }
 }
 
-fn box_entry(phase: PhaseName, run: &BoxRun) -> BoxEntry {
-    BoxEntry {
-        phase,
-        name: run.name.clone(),
-        user: run.user.clone(),
-        network: run.network.clone(),
-        exit: run.exit.clone(),
-        limits: run.limits.clone(),
-    }
-}
-
-/// Every attempt of every box, with what was seen of it.
-fn attempts(
-    experiment: &Experiment,
-    boxes: &[Boxes],
-    captures: &[Captured],
-    leaks: &mut Vec<String>,
-    doubts: &mut Vec<String>,
-) -> Vec<AttemptEntry> {
-    let mut entries = Vec::new();
-    for (boxes, run) in boxes.iter().flat_map(|boxes| boxes.runs.iter().map(move |run| (boxes, run))) {
-        for attempt in run.attempts() {
-            let (seen, first) = seen(&attempt, boxes.phase, captures);
-            let reads = attempt.reads();
-            let others = experiment.users.iter().filter(|user| run.user.as_deref() != Some(&user.id));
-            let secrets = others.filter(|user| attempt.data.contains(&user.secret)).count() as u64;
-            let Attempt { kind, target, canary, succeeded, outcome, .. } = attempt;
-            let entry = AttemptEntry {
-                phase: boxes.phase,
-                name: run.name.clone(),
-                kind,
-                target,
-                canary,
-                succeeded,
-                outcome,
-                secrets,
-                seen,
-                first,
-            };
-            if is_isolated(&entry) && seen > 0 {
-                let place = entry.first.as_ref().map_or_else(String::new, |first| {
-                    format!(" on {}, frame {:?}", first.interface, first.location.frames)
-                });
-                leaks.push(format!(
-                    "{}: its {} to {} is on the wire{place}",
-                    run.name, entry.kind, entry.target
-                ));
-            }
-            if is_isolated(&entry) && reads && (entry.succeeded || secrets > 0) {
-                leaks
-                    .push(format!("{}: its {} of {} got what it wanted", run.name, entry.kind, entry.target));
-            }
-            // Whoever says that it got out must be seen, or the captures do not see everything.
-            if !reads && entry.succeeded && seen == 0 {
-                let (name, kind, target) = (&entry.name, &entry.kind, &entry.target);
-                doubts.push(format!(
-                    "{name} says that its {kind} to {target} got through, and no capture shows it"
-                ));
-            }
-            entries.push(entry);
-        }
-    }
-    entries
-}
-
-fn seen(attempt: &Attempt, phase: PhaseName, captures: &[Captured]) -> (u64, Option<Occurrence>) {
-    let Some(canary) = &attempt.canary else { return (0, None) };
-    // Of a box without network nothing may be anywhere, also when it is late.
-    let places = captures.iter().filter(|capture| phase == PhaseName::Isolated || capture.phase == phase);
-    let places = places.filter_map(|capture| capture.sightings.get(canary));
-    places.fold((0, None), |(times, first), (more, place)| {
-        (times + more, first.or_else(|| Some(place.clone())))
-    })
-}
-
-fn is_isolated(attempt: &AttemptEntry) -> bool {
-    attempt.phase == PhaseName::Isolated
-}
-
-/// Every way out that was tried, and whether the same way, with a network, is seen.
-///
-/// The same way is the same kind and the same target, by a box that differs in its network alone. Without any box only
-/// those count that a box refuses for other reasons.
-fn kinds(attempts: &[AttemptEntry], boxes: &[Boxes], doubts: &mut Vec<String>) -> Vec<KindEntry> {
-    let unboxed: BTreeSet<&str> = boxes
-        .iter()
-        .flat_map(|boxes| &boxes.runs)
-        .filter(|run| run.network == UNBOXED)
-        .map(|run| run.name.as_str())
-        .collect();
-    let mut kinds: BTreeMap<&str, KindEntry> =
-        KINDS.into_iter().map(|kind| (kind, kind_entry(kind))).collect();
-    // By kind and target: whether it is seen with a network.
-    let mut ways: BTreeMap<(&str, &str), bool> = attempts
-        .iter()
-        .filter(|attempt| is_isolated(attempt))
-        .map(|attempt| ((attempt.kind.as_str(), attempt.target.as_str()), false))
-        .collect();
-    for attempt in attempts {
-        let entry = kinds.entry(&attempt.kind).or_insert_with(|| kind_entry(&attempt.kind));
-        let on_a_wire = attempt.seen > 0;
-        // What only reads is seen by what it got, not by packets. That it got anything is too much for a box without
-        // network; what shows that there was something to get is a user's secret.
-        let reads = attempt.kind == READS;
-        match attempt.phase {
-            PhaseName::Isolated => {
-                entry.tried += 1;
-                entry.seen += u64::from(if reads { attempt.succeeded } else { on_a_wire });
-            }
-            PhaseName::Control => {
-                if unboxed.contains(attempt.name.as_str()) && !NEEDS_NO_BOX.contains(&attempt.kind.as_str()) {
-                    continue;
-                }
-                entry.control_tried += 1;
-                let Some(way) = ways.get_mut(&(attempt.kind.as_str(), attempt.target.as_str())) else {
-                    continue;
-                };
-                let is_seen = if reads { attempt.secrets > 0 } else { on_a_wire };
-                entry.control_seen += u64::from(is_seen);
-                *way |= is_seen;
-            }
-        }
-    }
-    let mut kinds: Vec<_> = kinds.into_values().collect();
-    for kind in &mut kinds {
-        let mut of_kind =
-            ways.iter().filter(|((name, _), _)| *name == kind.kind).map(|(_, is_seen)| *is_seen);
-        // Another's data are in one of several places; every other way has to be seen.
-        kind.control_passed = if kind.kind == READS {
-            of_kind.any(|seen| seen)
-        } else {
-            kind.tried > 0 && of_kind.all(|seen| seen)
-        };
-        if kind.tried == 0 {
-            doubts.push(format!("no box without network tried {}", kind.kind));
-        } else if !kind.control_passed {
-            doubts.push(format!(
-                "{}: no positive control: of {} attempt(s) with a network {} were seen to get through, not every way",
-                kind.kind, kind.control_tried, kind.control_seen
-            ));
-        }
-    }
-    kinds
-}
-
-fn kind_entry(kind: &str) -> KindEntry {
-    let kind = kind.to_owned();
-    KindEntry { kind, tried: 0, seen: 0, control_tried: 0, control_seen: 0, control_passed: false }
-}
-
-fn judge_captures(
-    experiment: &Experiment,
-    captures: &[Captured],
-    leaks: &mut Vec<String>,
-    doubts: &mut Vec<String>,
-) {
-    for Captured { phase, entry, ownership, leaks: own_leaks, doubts: own, .. } in captures {
-        leaks.extend(own_leaks.iter().cloned());
-        doubts.extend(own.iter().map(|doubt| format!("{}: {doubt}", entry.file)));
-        if *phase == PhaseName::Isolated && ownership.foreign > 0 {
-            let first = ownership.described.first().map_or_else(String::new, |first| {
-                format!(", the first is frame {}: {}", first.frame, first.what)
-            });
-            leaks.push(format!(
-                "{}: {} frame(s) that are not of the users' talk{first}",
-                entry.interface.as_deref().unwrap_or("?"),
-                ownership.foreign
-            ));
-        }
-    }
-    let interfaces = |phase| -> BTreeSet<&str> {
-        let of_phase = captures.iter().filter(move |capture| capture.phase == phase);
-        of_phase.filter_map(|capture| capture.entry.interface.as_deref()).collect()
-    };
-    for phase in [PhaseName::Isolated, PhaseName::Control] {
-        let mut seen = BTreeSet::new();
-        let of_phase = || captures.iter().filter(move |capture| capture.phase == phase);
-        for interface in of_phase().filter_map(|capture| capture.entry.interface.as_deref()) {
-            if !seen.insert(interface) {
-                doubts.push(format!(
-                    "{interface} was captured twice at once: one of the two is something else"
-                ));
-            }
-        }
-        for interface in experiment.interfaces.iter().filter(|name| !seen.contains(name.as_str())) {
-            doubts.push(format!("{interface} was not captured in every part of the run"));
-        }
-        let talking: Vec<_> = of_phase().filter(|capture| capture.ownership.of_users > 0).collect();
-        if let [first, second, ..] = talking.as_slice() {
-            let name = |capture: &Captured| capture.entry.interface.clone().unwrap_or_default();
-            doubts.push(format!("the users' talk is on {} and on {}", name(first), name(second)));
-        }
-    }
-    let (isolated, control) = (interfaces(PhaseName::Isolated), interfaces(PhaseName::Control));
-    if isolated.is_empty() {
-        doubts.push("nothing was captured while the boxes ran".to_owned());
-    }
-    for interface in control.difference(&isolated) {
-        doubts.push(format!("{interface} was captured for the control only, not while the boxes ran"));
-    }
-    for interface in isolated.difference(&control) {
-        doubts.push(format!("{interface} was captured while the boxes ran, but not for the control"));
-    }
-}
-
-/// What a box without network has of somebody else's. Returns how many times it is a user's secret.
-fn judge_crossings(
-    experiment: &Experiment,
-    boxes: &[Boxes],
-    leaks: &mut Vec<String>,
-    doubts: &mut Vec<String>,
-) -> u64 {
-    let mut secrets = 0;
-    for crossing in cross_tenant::crossings(experiment, boxes, doubts) {
-        match crossing.of {
-            Owner::User(id) => {
-                leaks.push(format!("{}: it has what only user {id} told", crossing.name));
-                secrets += 1;
-            }
-            Owner::Box(name) => leaks.push(format!("{}: it has the canary of {name}", crossing.name)),
-        }
-    }
-    secrets
-}
-
-/// Who did not listen while a box ran has not seen that it was silent.
-fn judge_times(captures: &[Captured], boxes: &[Boxes], doubts: &mut Vec<String>) {
-    for capture in captures {
-        let runs = boxes.iter().filter(|boxes| boxes.phase == capture.phase).flat_map(|boxes| &boxes.runs);
-        let file = &capture.entry.file;
-        match &capture.window {
-            None => {
-                doubts.push(format!("{file}: its manifest does not say from when to when it was captured"));
-            }
-            Some(window) => {
-                let is_covered = |run: &&BoxRun| {
-                    window.contains(&run.started_at_unix_ns) && window.contains(&run.ended_at_unix_ns)
-                };
-                if let Some(run) = runs.into_iter().find(|run| !is_covered(run)) {
-                    doubts.push(format!("{file}: it was not captured all the time that {} ran", run.name));
-                }
-            }
-        }
-    }
-    let mut isolated = captures.iter().filter(|capture| capture.phase == PhaseName::Isolated).peekable();
-    if isolated.peek().is_some() && isolated.all(|capture| capture.ownership.of_users == 0) {
-        doubts.push(
-            "the users' talk with the gateway is in no capture: none of them was where it passes".to_owned(),
-        );
-    }
+/// The decoys of all captures. One capture without any could be one of which the search finds nothing.
+fn decoys(captures: &[Captured]) -> DecoyControl {
+    let searched = captures.iter().map(|capture| capture.decoys_searched).min().unwrap_or(0);
+    let found = captures.iter().map(|capture| capture.decoys_found).sum();
+    DecoyControl { passed: searched > 0 && found == 0, searched, found }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use exposure_schema::{DoubtScope, ForeignFrame, Isolation, Location, Occurrence, PhaseName};
     use serde_json::{Value, json};
 
     use super::*;
-    use exposure_schema::ForeignFrame;
-    use exposure_schema::Location;
+    use crate::input::isolation_record::{BoxRun, KINDS, READS};
+    use crate::observe::frame_ownership::FrameOwnership;
+    use crate::output::isolation::entry;
+    use crate::pipeline::fact::Bound;
+    use crate::verdict::doubt::Doubt;
+    use crate::verdict::isolation::boxes::{AttemptName, UNBOXED};
+    use crate::verdict::isolation::captures::Sighting;
+    use crate::verdict::isolation::doubt::CaptureDoubt;
+    use crate::verdict::isolation::leak::WirePlace;
 
     const RUN: &str = "00112233445566778899aabbccddeeff";
     const USERS: [&str; 2] = ["alice-1234", "bob-5678"];
     const SECRETS: [&str; 2] = ["alices-secret", "bobs-secret"];
 
-    /// A run in which all is as it should be: both users' boxes try every way, and with a network each is seen.
+    /// A run without leak or doubt: the sandboxes of both users try everything, and with a network each attempt is seen.
     struct Run {
         experiment: Experiment,
         captures: Vec<Captured>,
         boxes: Vec<Boxes>,
     }
 
-    /// Where a user's box listens, and where the other one's does.
+    /// Where the sandbox of a user listens, and where that of the other user does.
     fn neighbours(user: usize) -> (String, String) {
         (format!("127.0.0.1:{}", 7001 + user), format!("127.0.0.1:{}", 7002 - user))
     }
@@ -407,7 +102,7 @@ mod tests {
         KINDS.into_iter().map(|kind| (kind, target(kind))).collect()
     }
 
-    /// Another one for every box and every way.
+    /// Distinct for every sandbox and kind of attempt.
     fn canary(place: usize, kind: usize) -> String {
         format!("{:032x}", 0xabcd_0000 + place * 100 + kind)
     }
@@ -417,7 +112,7 @@ mod tests {
                 "succeeded": succeeded, "outcome": "Network is unreachable (os error 101)", "data": data })
     }
 
-    /// `place` tells the boxes apart; `through` are the ways that get through.
+    /// `place` is the number of the sandbox; attempts of the kinds in `through` succeed.
     fn box_run(place: usize, user: Option<usize>, network: &str, through: &[&str]) -> BoxRun {
         let of = user.unwrap_or_default();
         let stderr: String = asked(of)
@@ -440,7 +135,7 @@ mod tests {
         serde_json::from_value(run).unwrap()
     }
 
-    /// The ways that a box gets through by once it has a network.
+    /// The kinds of attempts that succeed with a network.
     const BY_NETWORK: [&str; 5] = ["dns", "ipv6", "neighbour", "tcp", "udp"];
 
     fn run() -> Run {
@@ -451,9 +146,10 @@ mod tests {
                 .collect();
             json!({ "id": USERS[index], "secret": SECRETS[index], "address": "10.78.0.2", "attempts": attempts })
         };
+        let phase = |name: &str| json!({ "name": name, "boxes": "boxes.jsonl", "captures": ["back.pcap"] });
         let experiment = json!({
             "schema": "plainsight.isolation/1", "run_id": RUN, "backend": "namespace", "finished": true,
-            "phases": [], "interfaces": ["veth-back"],
+            "phases": [phase("isolated"), phase("control")], "interfaces": ["veth-back"],
             "talk": { "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] },
             "users": [user(0), user(1)], "replay": null,
         });
@@ -489,279 +185,419 @@ mod tests {
             filter: "frame.number == 3".to_owned(),
             excerpt: None,
         };
-        let sighting =
-            Occurrence { file: "back.pcap".to_owned(), interface: "veth-back".to_owned(), location };
+        let first = Occurrence { file: "back.pcap".to_owned(), interface: "veth-back".to_owned(), location };
+        let sighting = Sighting { count: 1, first: Some(first) };
         let traffic = json!({ "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] });
         let mut ownership = FrameOwnership::new(serde_json::from_value(traffic).unwrap());
         ownership.of_users = 10;
         Captured {
             phase,
-            entry: InterfaceEntry {
-                phase,
-                interface: Some("veth-back".to_owned()),
-                file: "back.pcap".to_owned(),
-                sha256: "0".repeat(64),
-                frames: 0,
-                talk_frames: 0,
-                arp_frames: 0,
-                box_frames: 0,
-                box_frames_listed: Vec::new(),
-                kernel_drops: Some(0),
-            },
+            file: "back.pcap".to_owned(),
+            sha256: "0".repeat(64),
+            interface: Some("veth-back".to_owned()),
+            frames: 10,
+            kernel_drops: Some(0),
             ownership,
             leaks: Vec::new(),
-            window: Some(10..=40),
             doubts: Vec::new(),
-            sightings: seen.iter().map(|canary| (canary.clone(), (1, sighting.clone()))).collect(),
-            decoys: (8, 0),
+            window: Some(10..=40),
+            sightings: seen.iter().map(|canary| (canary.clone(), sighting.clone())).collect(),
+            decoys_searched: 8,
+            decoys_found: 0,
         }
     }
 
-    fn verdict(run: Run) -> (IsolationVerdict, String) {
-        let judged =
-            judge(&run.experiment, "isolation.json".to_owned(), run.captures, &run.boxes, None, Vec::new());
-        (judged.verdict, judged.reasons.join("; "))
+    fn judged(run: &Run) -> Judgement {
+        judge(&run.experiment, &run.boxes, &run.captures, false)
+    }
+
+    fn entered(run: Run) -> Isolation {
+        let judgement = judged(&run);
+        entry("isolation.json".to_owned(), &run.experiment, &run.boxes, run.captures, None, judgement)
     }
 
     type Damage = fn(&mut Run);
 
-    fn assert_all(expected: IsolationVerdict, damages: &[(Damage, &str)]) {
-        for (damage, reason) in damages {
+    fn assert_leaks(cases: Vec<(Damage, Leak)>) {
+        for (damage, leak) in cases {
             let mut damaged = run();
             damage(&mut damaged);
-            let (verdict, reasons) = verdict(damaged);
-            assert_eq!(verdict, expected, "{reason}: {reasons}");
-            assert!(reasons.contains(reason), "{reason}: {reasons}");
+            let judgement = judged(&damaged);
+            assert_eq!(judgement.verdict, IsolationVerdict::Leaked, "{leak}: {judgement:?}");
+            assert!(judgement.leaks.contains(&leak), "{leak:?}: {:?}", judgement.leaks);
         }
     }
 
-    /// Of which phase, and of which box in it.
+    fn assert_doubts(cases: Vec<(Damage, IsolationDoubt)>) {
+        for (damage, doubt) in cases {
+            let mut damaged = run();
+            damage(&mut damaged);
+            let judgement = judged(&damaged);
+            assert_eq!(judgement.verdict, IsolationVerdict::Inconclusive, "{doubt}: {judgement:?}");
+            assert!(judgement.doubts.contains(&doubt), "{doubt:?}: {:?}", judgement.doubts);
+        }
+    }
+
     fn one(run: &mut Run, phase: usize, number: usize) -> &mut BoxRun {
         &mut run.boxes[phase].runs[number]
     }
 
+    /// Puts a canary into the control's capture.
     fn remember(run: &mut Run, canary: String) {
         let sighting = captured(PhaseName::Control, std::slice::from_ref(&canary)).sightings.remove(&canary);
         run.captures[1].sightings.insert(canary, sighting.unwrap());
     }
 
-    #[test]
-    fn a_clean_run_is_isolated() {
-        assert_eq!(verdict(run()), (IsolationVerdict::Isolated, String::new()));
+    fn sandbox(number: usize) -> String {
+        format!("box {number}")
+    }
+
+    fn name(number: usize, kind: &str, target: &str) -> AttemptName {
+        AttemptName { sandbox: sandbox(number), kind: kind.to_owned(), target: target.to_owned() }
+    }
+
+    fn on_wire(number: usize, kind: &str) -> Leak {
+        let first = WirePlace { interface: "veth-back".to_owned(), frames: vec![3] };
+        Leak::CanaryOnWire { attempt: name(number, kind, "10.79.0.2:8000"), first: Some(first) }
+    }
+
+    fn of_capture(doubt: impl Into<CaptureDoubt>) -> IsolationDoubt {
+        IsolationDoubt::Capture { file: "back.pcap".to_owned(), doubt: doubt.into() }
+    }
+
+    fn not_seen(kind: &str, tried: u64, seen: u64) -> IsolationDoubt {
+        IsolationDoubt::EscapeNotSeen { kind: kind.to_owned(), tried, seen }
     }
 
     #[test]
-    fn every_leak_is_one() {
-        assert_all(
-            IsolationVerdict::Leaked,
-            &[
-                (
-                    |run| run.captures[0] = captured(PhaseName::Isolated, &[canary(0, 5)]),
-                    "box 0: its tcp to 10.79.0.2:8000 is on the wire",
-                ),
-                // Late: in a capture of the control.
-                (|run| remember(run, canary(1, 6)), "box 1: its udp to 10.79.0.2:8000 is on the wire"),
-                (
-                    |run| {
-                        run.captures[0].ownership.foreign = 2;
-                        let what = "ICMPv6 :: to ff02::16".to_owned();
-                        let frame = ForeignFrame { frame: 1, at_unix_ns: 0, wire_bytes: 90, what };
-                        run.captures[0].ownership.described.push(frame);
-                    },
-                    "2 frame(s) that are not of the users' talk, the first is frame 1: ICMPv6",
-                ),
-                (
-                    |run| {
-                        run.captures[0].leaks.push("what only user bob-5678 told is on veth-back".to_owned());
-                    },
-                    "told is on veth-back",
-                ),
-                (
-                    |run| one(run, 0, 0).stdout.push_str("bobs-secret"),
-                    "box 0: it has what only user bob-5678 told",
-                ),
-                // As hex digits, and as JSON in which every letter is escaped.
-                (
-                    |run| one(run, 0, 0).stdout.push_str("626f62732d736563726574"),
-                    "box 0: it has what only user bob-5678 told",
-                ),
-                (
-                    |run| {
-                        let escaped: String =
-                            "bobs-secret".bytes().map(|byte| format!("\\u{byte:04x}")).collect();
-                        one(run, 0, 0).stderr.push_str(&format!("{{\"text\":\"{escaped}\"}}\n"));
-                    },
-                    "box 0: it has what only user bob-5678 told",
-                ),
-                (|run| one(run, 0, 1).stdout.push_str(&canary(0, 3)), "box 1: it has the canary of box 0"),
-                (
-                    |run| {
-                        let read = attempt("file", "/etc/shadow", None, true, "");
-                        one(run, 0, 0).stderr.push_str(&format!("{read}\n"));
-                    },
-                    "box 0: its file of /etc/shadow got what it wanted",
-                ),
-            ],
-        );
+    fn run_without_leak_or_doubt_is_isolated() {
+        let judgement = judged(&run());
+        assert_eq!(judgement.verdict, IsolationVerdict::Isolated, "{judgement:?}");
+        assert!(judgement.leaks.is_empty() && judgement.doubts.is_empty());
     }
 
     #[test]
-    fn every_doubt_keeps_it_from_being_isolated() {
-        assert_all(
-            IsolationVerdict::Inconclusive,
-            &[
-                (|run| run.experiment.finished = false, "did not come to its end"),
-                (|run| drop(run.captures.remove(0)), "veth-back was captured for the control only"),
-                (|run| drop(run.captures.remove(1)), "but not for the control"),
-                (
-                    |run| run.captures[1].entry.interface = Some("eth9".to_owned()),
-                    "eth9 was captured for the control only",
-                ),
-                (
-                    |run| run.experiment.interfaces.push("lo".to_owned()),
-                    "lo was not captured in every part of the run",
-                ),
-                (
-                    |run| run.captures.push(captured(PhaseName::Isolated, &[])),
-                    "veth-back was captured twice at once",
-                ),
-                (
-                    |run| {
-                        let mut second = captured(PhaseName::Isolated, &[]);
-                        second.entry.interface = Some("lo".to_owned());
-                        run.captures.push(second);
-                    },
-                    "the users' talk is on veth-back and on lo",
-                ),
-                (
-                    |run| run.captures[0].doubts.push("the kernel dropped 1 frame(s)".to_owned()),
-                    "the kernel dropped 1",
-                ),
-                (|run| run.captures[0].decoys = (8, 1), "1 decoy(s) were found"),
-                (|run| run.captures[0].decoys = (0, 0), "back.pcap: there are no decoys to look for"),
-                (|run| run.captures[0].window = None, "does not say from when to when"),
-                (|run| run.captures[0].window = Some(21..=40), "not captured all the time that box 0 ran"),
-                (|run| run.captures[1].window = Some(10..=29), "not captured all the time that box 2 ran"),
-                (|run| run.captures[0].ownership.of_users = 0, "talk with the gateway is in no capture"),
-            ],
-        );
+    fn canaries_and_foreign_frames_on_a_wire_are_leaks() {
+        assert_leaks(vec![
+            (|run| run.captures[0] = captured(PhaseName::Isolated, &[canary(0, 5)]), on_wire(0, "tcp")),
+            // Late: in a capture of the control.
+            (|run| remember(run, canary(1, 6)), on_wire(1, "udp")),
+            // Counted, but without a location.
+            (
+                |run| {
+                    let nowhere = Sighting { count: 1, first: None };
+                    run.captures[0].sightings.insert(canary(0, 5), nowhere);
+                },
+                Leak::CanaryOnWire { attempt: name(0, "tcp", "10.79.0.2:8000"), first: None },
+            ),
+            (
+                |run| {
+                    run.captures[0].ownership.foreign = 2;
+                    run.captures[0].ownership.described.push(foreign_frame());
+                },
+                Leak::ForeignFrames {
+                    interface: Some("veth-back".to_owned()),
+                    count: 2,
+                    first: Some(foreign_frame()),
+                },
+            ),
+            (|run| run.captures[0].leaks.push(secret_in_traffic()), secret_in_traffic()),
+        ]);
     }
 
-    /// What only reads has to find what a user told; every other way has to be seen, to the same target, by a box.
-    #[test]
-    fn a_control_that_passes_for_another_reason_does_not() {
-        assert_all(
-            IsolationVerdict::Inconclusive,
-            &[
-                (|run| run.captures[1].sightings.clear(), "no capture shows it"),
-                (|run| run.boxes[1].runs.clear(), "tcp: no positive control: of 0 attempt(s)"),
-                (
-                    |run| {
-                        for number in [0, 1] {
-                            *one(run, 1, number) = box_run(2 + number, Some(number), "host", &[]);
-                        }
-                        run.captures[1].sightings.clear();
-                        remember(run, canary(4, 4));
-                        // A process without any box gets out by every way: that is no control of a box.
-                        *one(run, 1, 2) = box_run(4, None, UNBOXED, &KINDS);
-                        for kind in 0..KINDS.len() {
-                            remember(run, canary(4, kind));
-                        }
-                    },
-                    "tcp: no positive control: of 2 attempt(s) with a network 0",
-                ),
-                (
-                    |run| {
-                        for number in [0, 1] {
-                            let other = one(run, 1, number).stderr.replace("10.79.0.2", "10.79.0.9");
-                            one(run, 1, number).stderr = other;
-                        }
-                    },
-                    "udp: no positive control",
-                ),
-                (
-                    |run| {
-                        let silent = box_run(3, Some(1), "host", &["dns", "ipv6", "tcp", "udp"]);
-                        *one(run, 1, 1) = silent;
-                        let canary = canary(3, 3);
-                        run.captures[1].sightings.remove(&canary);
-                    },
-                    "neighbour: no positive control: of 2 attempt(s) with a network 1",
-                ),
-                (
-                    |run| {
-                        let nothing = one(run, 1, 2).stderr.replace("secret", "nothing");
-                        one(run, 1, 2).stderr = nothing;
-                    },
-                    "file: no positive control",
-                ),
-                (
-                    |run| one(run, 1, 0).network = "none".to_owned(),
-                    "box 2 is the control's, and had no network",
-                ),
-            ],
-        );
+    fn foreign_frame() -> ForeignFrame {
+        ForeignFrame { frame: 1, at_unix_ns: 0, wire_bytes: 90, what: "ICMPv6 :: to ff02::16".to_owned() }
+    }
+
+    fn secret_in_traffic() -> Leak {
+        Leak::SecretInTraffic { interface: Some("veth-back".to_owned()), frame: 7, user: USERS[1].to_owned() }
     }
 
     #[test]
-    fn what_was_asked_for_has_to_be_done() {
-        assert_all(
-            IsolationVerdict::Inconclusive,
-            &[
-                (|run| run.boxes.clear(), "no box without network tried tcp"),
-                (|run| drop(run.boxes[0].runs.pop()), "no box of user bob-5678 tried dns"),
-                (|run| run.experiment.users.truncate(1), "nobody to be kept apart from"),
-                (
-                    |run| run.experiment.users[1].attempts.truncate(3),
-                    "no box of user bob-5678 was asked to try neighbour",
-                ),
-                (
-                    |run| run.experiment.user_traffic.clients.push("10.78.0.9".parse().unwrap()),
-                    "10.78.0.9 may talk to the gateway, and is nobody's address",
-                ),
-                (
-                    |run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.replacen("{", "x{", 1),
-                    "box 0: 1 line(s) on attempts cannot be read",
-                ),
-                (
-                    |run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.replacen("attempt/1", "attempt/2", 1),
-                    "box 0: 1 line(s) on attempts cannot be read",
-                ),
-                (
-                    |run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.trim_end().to_owned(),
-                    "box 0: 1 line(s) on attempts cannot be read",
-                ),
-                (
-                    |run| {
-                        let canary = format!("\"{}\"", canary(0, 5));
-                        one(run, 0, 0).stderr = one(run, 0, 0).stderr.replace(&canary, "null");
-                    },
-                    "box 0: its tcp to 10.79.0.2:8000 tells no canary",
-                ),
-                (
-                    |run| one(run, 0, 1).stdout.clear(),
-                    "box 0: no box of another user listened at 127.0.0.1:7002",
-                ),
-                (
-                    |run| {
-                        one(run, 0, 1).started_at_unix_ns = 30;
-                        one(run, 0, 1).ended_at_unix_ns = 40;
-                    },
-                    "box 0: no box of another user listened at 127.0.0.1:7002",
-                ),
-                (|run| one(run, 0, 0).ended_at_unix_ns = 20, "box 0 ended before it began"),
-                (|run| one(run, 0, 0).network = "host".to_owned(), "was given the network host"),
-                (|run| one(run, 0, 0).limits.clear(), "box 0: nobody read back that it had no network"),
-                (
-                    |run| one(run, 0, 0).limits[0].value = "interfaces: lo, eth0".to_owned(),
-                    "box 0: nobody read back that it had no network",
-                ),
-                (|run| one(run, 0, 0).user = Some("carol".to_owned()), "box 0 ran for nobody of this run"),
-                (|run| one(run, 0, 0).exit = "signal 9".to_owned(), "ended with signal 9"),
-                (|run| one(run, 0, 0).run = "another".to_owned(), "is of run another"),
-                // Feints of compressed data, more than are tried.
-                (|run| one(run, 0, 0).stdout.push_str(&"x^".repeat(400)), "the output of box 0: "),
-            ],
-        );
+    fn data_of_another_tenant_in_a_sandbox_is_a_leak() {
+        let secret = || Leak::SecretInOutput { sandbox: sandbox(0), user: USERS[1].to_owned() };
+        assert_leaks(vec![
+            (|run| one(run, 0, 0).stdout.push_str("bobs-secret"), secret()),
+            // As hex digits, and as JSON in which every letter is escaped.
+            (|run| one(run, 0, 0).stdout.push_str("626f62732d736563726574"), secret()),
+            (
+                |run| {
+                    let escaped: String =
+                        "bobs-secret".bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+                    one(run, 0, 0).stderr.push_str(&format!("{{\"text\":\"{escaped}\"}}\n"));
+                },
+                secret(),
+            ),
+            (
+                |run| one(run, 0, 1).stdout.push_str(&canary(0, 3)),
+                Leak::CanaryInOutput { sandbox: sandbox(1), owner: sandbox(0) },
+            ),
+            (
+                |run| {
+                    let read = attempt("file", "/etc/shadow", None, true, "");
+                    one(run, 0, 0).stderr.push_str(&format!("{read}\n"));
+                },
+                Leak::ReadSucceeded(name(0, "file", "/etc/shadow")),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn captures_that_miss_an_interface_are_doubts() {
+        let veth_back = || "veth-back".to_owned();
+        let eth9 = || "eth9".to_owned();
+        assert_doubts(vec![
+            (
+                |run| drop(run.captures.remove(0)),
+                IsolationDoubt::InterfaceOnlyInControl { interface: veth_back() },
+            ),
+            (|run| drop(run.captures.remove(0)), IsolationDoubt::NothingCaptured),
+            (
+                |run| drop(run.captures.remove(1)),
+                IsolationDoubt::InterfaceOnlyIsolated { interface: veth_back() },
+            ),
+            (
+                |run| run.captures[1].interface = Some("eth9".to_owned()),
+                IsolationDoubt::InterfaceOnlyInControl { interface: eth9() },
+            ),
+            (
+                |run| run.experiment.interfaces.push("lo".to_owned()),
+                IsolationDoubt::InterfaceMissing { interface: "lo".to_owned() },
+            ),
+            (
+                |run| run.captures.push(captured(PhaseName::Isolated, &[])),
+                IsolationDoubt::InterfaceTwice { interface: veth_back() },
+            ),
+            (
+                |run| {
+                    let mut second = captured(PhaseName::Isolated, &[]);
+                    second.interface = Some("lo".to_owned());
+                    run.captures.push(second);
+                },
+                IsolationDoubt::TrafficOnTwoInterfaces { interfaces: [veth_back(), "lo".to_owned()] },
+            ),
+            (|run| run.captures[0].ownership.of_users = 0, IsolationDoubt::NoUserTraffic),
+        ]);
+    }
+
+    #[test]
+    fn captures_that_prove_no_absence_are_doubts() {
+        let uncovered = |number| CaptureDoubt::LifetimeNotCovered { sandbox: sandbox(number) };
+        assert_doubts(vec![
+            (|run| run.experiment.finished = false, IsolationDoubt::NotFinished),
+            (
+                |run| run.captures[0].doubts.push(Doubt::KernelDrops(1).into()),
+                of_capture(Doubt::KernelDrops(1)),
+            ),
+            (|run| run.captures[0].decoys_found = 1, of_capture(Doubt::DecoysFound(1))),
+            (|run| run.captures[0].decoys_searched = 0, of_capture(Doubt::NoDecoys)),
+            (|run| run.captures[0].window = None, of_capture(CaptureDoubt::NoTimes)),
+            (|run| run.captures[0].window = Some(21..=40), of_capture(uncovered(0))),
+            (|run| run.captures[1].window = Some(10..=29), of_capture(uncovered(2))),
+        ]);
+    }
+
+    /// An attempt that reads has to find the secret of a user; any other has to be seen, to the same target, by a sandbox.
+    #[test]
+    fn control_that_does_not_show_an_attempt_is_a_doubt() {
+        assert_doubts(vec![
+            (
+                |run| run.captures[1].sightings.clear(),
+                IsolationDoubt::SuccessNotCaptured(name(2, "tcp", "10.79.0.2:8000")),
+            ),
+            (|run| run.boxes[1].runs.clear(), not_seen("tcp", 0, 0)),
+            (
+                |run| {
+                    for number in [0, 1] {
+                        *one(run, 1, number) = box_run(2 + number, Some(number), "host", &[]);
+                    }
+                    run.captures[1].sightings.clear();
+                    remember(run, canary(4, 4));
+                    // A process without any sandbox succeeds in everything: that is no control of a sandbox.
+                    *one(run, 1, 2) = box_run(4, None, UNBOXED, &KINDS);
+                    for kind in 0..KINDS.len() {
+                        remember(run, canary(4, kind));
+                    }
+                },
+                not_seen("tcp", 2, 0),
+            ),
+            (
+                |run| {
+                    for number in [0, 1] {
+                        let other = one(run, 1, number).stderr.replace("10.79.0.2", "10.79.0.9");
+                        one(run, 1, number).stderr = other;
+                    }
+                },
+                not_seen("udp", 2, 0),
+            ),
+            (
+                |run| {
+                    let silent = box_run(3, Some(1), "host", &["dns", "ipv6", "tcp", "udp"]);
+                    *one(run, 1, 1) = silent;
+                    let canary = canary(3, 3);
+                    run.captures[1].sightings.remove(&canary);
+                },
+                not_seen("neighbour", 2, 1),
+            ),
+            (
+                |run| {
+                    let nothing = one(run, 1, 2).stderr.replace("secret", "nothing");
+                    one(run, 1, 2).stderr = nothing;
+                },
+                not_seen("file", 3, 0),
+            ),
+            (
+                |run| one(run, 1, 0).network = "none".to_owned(),
+                IsolationDoubt::ControlWithoutNetwork { sandbox: sandbox(2) },
+            ),
+        ]);
+    }
+
+    #[test]
+    fn attempts_that_were_not_made_are_doubts() {
+        let not_made = |user: usize, kind: &str| IsolationDoubt::AttemptNotMade {
+            user: USERS[user].to_owned(),
+            kind: kind.to_owned(),
+            target: "10.79.0.2:8000".to_owned(),
+        };
+        let no_neighbour =
+            || IsolationDoubt::NeighbourMissing { sandbox: sandbox(0), target: "127.0.0.1:7002".to_owned() };
+        let unreadable = || IsolationDoubt::AttemptsUnreadable { sandbox: sandbox(0), lines: 1 };
+        assert_doubts(vec![
+            (|run| run.boxes.clear(), IsolationDoubt::KindNotTried("tcp".to_owned())),
+            (|run| drop(run.boxes[0].runs.pop()), not_made(1, "dns")),
+            (
+                |run| run.experiment.users[1].attempts.truncate(3),
+                IsolationDoubt::AttemptNotRequested { user: USERS[1].to_owned(), kind: "neighbour" },
+            ),
+            (|run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.replacen("{", "x{", 1), unreadable()),
+            (
+                |run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.replacen("attempt/1", "attempt/2", 1),
+                unreadable(),
+            ),
+            (|run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.trim_end().to_owned(), unreadable()),
+            (
+                |run| {
+                    let canary = format!("\"{}\"", canary(0, 5));
+                    one(run, 0, 0).stderr = one(run, 0, 0).stderr.replace(&canary, "null");
+                },
+                IsolationDoubt::CanaryUnsearchable(name(0, "tcp", "10.79.0.2:8000")),
+            ),
+            (|run| one(run, 0, 1).stdout.clear(), no_neighbour()),
+            (
+                |run| {
+                    one(run, 0, 1).started_at_unix_ns = 30;
+                    one(run, 0, 1).ended_at_unix_ns = 40;
+                },
+                no_neighbour(),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn users_that_cannot_be_told_apart_are_doubts() {
+        assert_doubts(vec![
+            (|run| run.experiment.users.truncate(1), IsolationDoubt::TooFewUsers(1)),
+            (
+                |run| run.experiment.user_traffic.clients.push("10.78.0.9".parse().unwrap()),
+                IsolationDoubt::UnknownClient(IpAddr::from([10, 78, 0, 9])),
+            ),
+            (|run| run.experiment.users[0].id = USERS[1].to_owned(), IsolationDoubt::ValueNotUnique),
+            (
+                |run| run.experiment.users[0].secret = "short".to_owned(),
+                IsolationDoubt::ValueTooShort("short".to_owned()),
+            ),
+            (|run| drop(run.experiment.phases.remove(0)), IsolationDoubt::IsolatedPhases(0)),
+            (
+                |run| {
+                    let replay = json!({ "user": USERS[0], "client": "10.78.0.4" });
+                    run.experiment.replay = Some(serde_json::from_value(replay).unwrap());
+                },
+                IsolationDoubt::IdentityNotShown,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn sandboxes_that_ran_otherwise_than_asked_are_doubts() {
+        let not_read_back =
+            |limits: Vec<String>| IsolationDoubt::NetworkNotReadBack { sandbox: sandbox(0), limits };
+        assert_doubts(vec![
+            (
+                |run| one(run, 0, 0).ended_at_unix_ns = 20,
+                IsolationDoubt::TimesReversed { sandbox: sandbox(0) },
+            ),
+            (
+                |run| one(run, 0, 0).network = "host".to_owned(),
+                IsolationDoubt::HasNetwork { sandbox: sandbox(0), network: "host".to_owned() },
+            ),
+            (|run| one(run, 0, 0).limits.clear(), not_read_back(Vec::new())),
+            (
+                |run| one(run, 0, 0).limits[0].value = "interfaces: lo, eth0".to_owned(),
+                not_read_back(vec!["interfaces: lo, eth0".to_owned()]),
+            ),
+            (
+                |run| one(run, 0, 0).user = Some("carol".to_owned()),
+                IsolationDoubt::UnknownUser { sandbox: sandbox(0) },
+            ),
+            (
+                |run| one(run, 0, 0).exit = "signal 9".to_owned(),
+                IsolationDoubt::SandboxFailed { sandbox: sandbox(0), exit: "signal 9".to_owned() },
+            ),
+            (
+                |run| one(run, 0, 0).run = "another".to_owned(),
+                IsolationDoubt::SandboxOfOtherRun {
+                    sandbox: sandbox(0),
+                    run: "another".to_owned(),
+                    expected: RUN.to_owned(),
+                },
+            ),
+            // Magic numbers of compressed data, more than are tried.
+            (
+                |run| one(run, 0, 0).stdout.push_str(&"x^".repeat(400)),
+                IsolationDoubt::Output { sandbox: sandbox(0), doubt: Doubt::Bound(Bound::CarveAttempts) },
+            ),
+        ]);
+    }
+
+    /// Leaks and doubts of every kind, many of each.
+    fn damaged_run() -> Run {
+        let mut run = run();
+        run.experiment.interfaces.extend((0..20).map(|number| format!("eth{number}")));
+        for number in 0..20 {
+            let mut more = box_run(10 + number, Some(number % 2), "host", &["tcp", "file"]);
+            let others: Vec<_> = (10..30).map(|other| canary(other, 5)).collect();
+            more.stdout = format!("{} {}", SECRETS.join(" "), others.join(" "));
+            run.boxes[0].runs.push(more);
+            let mut capture = captured(PhaseName::Isolated, &[canary(10 + number, 6)]);
+            capture.interface = Some(format!("veth{number}"));
+            capture.doubts = vec![Doubt::KernelDrops(1).into(), CaptureDoubt::Filtered];
+            run.captures.push(capture);
+        }
+        run
+    }
+
+    #[test]
+    fn same_run_gives_the_same_bytes() {
+        let json = || serde_json::to_string(&entered(damaged_run())).unwrap();
+        let first = json();
+        for _ in 0..3 {
+            assert!(first == json(), "the lists have another order");
+        }
+    }
+
+    #[test]
+    fn entry_lists_leaks_and_doubts_in_the_order_of_its_reasons() {
+        let entered = entered(damaged_run());
+        assert!(entered.leaks.len() > 400 && entered.doubts.len() > 100, "{:?}", entered.reasons);
+        let texts: Vec<_> =
+            entered.leaks.iter().chain(&entered.doubts).map(|entry| entry.text.clone()).collect();
+        assert_eq!(texts, entered.reasons);
+        assert!(entered.leaks.iter().all(|leak| leak.code.starts_with("leak.")));
+        assert!(entered.doubts.iter().all(|doubt| !doubt.code.starts_with("leak.")));
+        assert_eq!(entered.secrets_crossed, 20, "each of the 20 sandboxes has the secret of the other user");
+        let dropped = entered.doubts.iter().find(|doubt| *doubt.code == *"capture.kernel-drops").unwrap();
+        assert_eq!(dropped.scope, DoubtScope::Capture);
+        assert_eq!(dropped.text, "back.pcap: the kernel dropped 1 frame(s)");
     }
 }

@@ -1,5 +1,28 @@
-//! The verdict on an isolation run.
+//! The verdict on an isolation run: did anything of a sandbox without network reach a wire, or another user?
+//!
+//! ```text
+//! isolation.json, journals ──> preconditions      was everything tried that had to be tried?
+//! captures ──────────────────> captures           do they cover the run, and whose are their frames?
+//!                              user_traffic       does a user receive the secret of another one?
+//!                              identity           can a claimed user id be replayed?
+//! both ──────────────────────> attempts           is the canary of an escape attempt on a wire?
+//!                              positive_control   would these captures have shown it?
+//! journals ──────────────────> cross_tenant       does a sandbox have another tenant's data?
+//!                                   │
+//!                                   v
+//!                              judge              leaks and doubts ──> verdict
+//! ```
+//! All of it is pure: no file is read here.
 
-pub(crate) mod cross_tenant;
+pub(crate) mod attempts;
+pub(crate) mod boxes;
+pub(crate) mod captures;
+mod cross_tenant;
+pub(crate) mod doubt;
+pub(crate) mod findings;
+pub(crate) mod identity;
 pub(crate) mod judge;
-pub(crate) mod preconditions;
+pub(crate) mod leak;
+mod positive_control;
+mod preconditions;
+mod user_traffic;

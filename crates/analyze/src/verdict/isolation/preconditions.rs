@@ -1,104 +1,133 @@
-//! Whether what was asked for was done: an attempt that nobody made proves nothing.
+//! Whether everything was tried that had to be tried: an attempt that no sandbox made proves nothing.
 
 use std::collections::BTreeSet;
 
 use exposure_schema::PhaseName;
 
-use super::judge::Boxes;
+use super::boxes::{self, AttemptName, Boxes, FEWEST_USERS, MIN_VALUE, NO_NETWORK};
+use super::doubt::IsolationDoubt;
 use crate::input::isolation_record::{Asked, BoxRun, Experiment, KINDS, User};
-
-/// Fewer users have nobody to be kept apart from.
-const FEWEST_USERS: usize = 2;
-
-/// The network of a box that has none, and of a process without any box.
-pub(crate) const NO_NETWORK: &str = "none";
-pub(crate) const UNBOXED: &str = "unboxed";
 
 /// What the kernel puts into every network namespace by itself: the loopback, and where such modules are loaded the ends
 /// of tunnels, which are down and lead nowhere (`net.core.fb_tunnels_only_for_init_net`).
 const OF_EVERY_NAMESPACE: [&str; 10] =
     ["lo", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"];
 
-/// Everything that keeps the boxes from having tried all.
-pub(crate) fn doubts(experiment: &Experiment, boxes: &[Boxes]) -> Vec<String> {
-    let mut doubts = Vec::new();
-    judge_users(experiment, &mut doubts);
+/// Every reason why the run did not try what it had to try.
+pub(super) fn doubts(experiment: &Experiment, boxes: &[Boxes]) -> Vec<IsolationDoubt> {
+    let mut doubts = run_doubts(experiment);
+    doubts.extend(value_doubts(&boxes::searched_values(experiment, boxes)));
+    doubts.extend(user_doubts(experiment));
     for boxes in boxes {
         for run in &boxes.runs {
-            judge_box(experiment, boxes.phase, run, &mut doubts);
+            doubts.extend(sandbox_doubts(experiment, run));
+            doubts.extend(network_doubts(experiment, boxes.phase, run));
         }
     }
-    for user in &experiment.users {
-        judge_attempts(user, boxes, &mut doubts);
+    doubts.extend(experiment.users.iter().flat_map(|user| attempt_doubts(user, boxes)));
+    doubts
+}
+
+fn run_doubts(experiment: &Experiment) -> Vec<IsolationDoubt> {
+    let mut doubts = Vec::new();
+    if !experiment.finished {
+        doubts.push(IsolationDoubt::NotFinished);
+    }
+    // The control may have two: processes without any sandbox are in a journal of their own.
+    let isolated = experiment.phases.iter().filter(|phase| phase.name == PhaseName::Isolated).count();
+    if isolated != 1 {
+        doubts.push(IsolationDoubt::IsolatedPhases(isolated));
     }
     doubts
 }
 
-fn judge_users(experiment: &Experiment, doubts: &mut Vec<String>) {
+/// `values` are sorted.
+fn value_doubts(values: &[String]) -> Vec<IsolationDoubt> {
+    let mut doubts = Vec::new();
+    if values.windows(2).any(|pair| pair[0] == pair[1]) {
+        doubts.push(IsolationDoubt::ValueNotUnique);
+    }
+    if let Some(short) = values.iter().find(|value| value.len() < MIN_VALUE) {
+        doubts.push(IsolationDoubt::ValueTooShort(short.clone()));
+    }
+    doubts
+}
+
+fn user_doubts(experiment: &Experiment) -> Vec<IsolationDoubt> {
     let Experiment { users, user_traffic, replay, .. } = experiment;
+    let mut doubts = Vec::new();
     let distinct: BTreeSet<_> = users.iter().map(|user| &user.id).collect();
     if distinct.len() < FEWEST_USERS {
-        doubts.push(format!("{} user(s): there is nobody to be kept apart from", distinct.len()));
+        doubts.push(IsolationDoubt::TooFewUsers(distinct.len()));
     }
     for user in users {
         for kind in KINDS {
             if !user.attempts.iter().any(|asked| asked.kind == kind) {
-                doubts.push(format!("no box of user {} was asked to try {kind}", user.id));
+                doubts.push(IsolationDoubt::AttemptNotRequested { user: user.id.clone(), kind });
             }
         }
     }
-    let is_somebody = |client| {
+    let is_known = |client| {
         users.iter().any(|user| user.address == client)
             || replay.as_ref().is_some_and(|replay| replay.client == client)
     };
-    if let Some(stranger) = user_traffic.clients.iter().find(|client| !is_somebody(**client)) {
-        doubts.push(format!("{stranger} may talk to the gateway, and is nobody's address"));
+    if let Some(unknown) = user_traffic.clients.iter().find(|client| !is_known(**client)) {
+        doubts.push(IsolationDoubt::UnknownClient(*unknown));
     }
+    doubts
 }
 
-fn judge_box(experiment: &Experiment, phase: PhaseName, run: &BoxRun, doubts: &mut Vec<String>) {
-    let name = &run.name;
+/// What any sandbox can lack, with a network or without.
+fn sandbox_doubts(experiment: &Experiment, run: &BoxRun) -> Vec<IsolationDoubt> {
+    let mut doubts = Vec::new();
+    let sandbox = || run.name.clone();
     if run.run != experiment.run_id {
-        doubts.push(format!("{name} is of run {}, not of {}", run.run, experiment.run_id));
+        let (run, expected) = (run.run.clone(), experiment.run_id.clone());
+        doubts.push(IsolationDoubt::SandboxOfOtherRun { sandbox: sandbox(), run, expected });
     }
     if run.exit != "code 0" {
-        doubts.push(format!("{name} ended with {}: nobody knows what it would have tried", run.exit));
+        doubts.push(IsolationDoubt::SandboxFailed { sandbox: sandbox(), exit: run.exit.clone() });
     }
     if run.started_at_unix_ns >= run.ended_at_unix_ns {
-        doubts.push(format!("{name} ended before it began"));
+        doubts.push(IsolationDoubt::TimesReversed { sandbox: sandbox() });
     }
-    match run.unreadable_attempts() {
-        0 => {}
-        count => doubts.push(format!("{name}: {count} line(s) on attempts cannot be read")),
+    let lines = run.unreadable_attempts();
+    if lines > 0 {
+        doubts.push(IsolationDoubt::AttemptsUnreadable { sandbox: sandbox(), lines });
     }
     for attempt in run.attempts().iter().filter(|attempt| !attempt.can_be_told()) {
-        doubts.push(format!(
-            "{name}: its {} to {} tells no canary of 32 hex digits: nobody can look for it",
-            attempt.kind, attempt.target
-        ));
+        doubts.push(IsolationDoubt::CanaryUnsearchable(AttemptName::new(run, attempt)));
     }
+    doubts
+}
+
+/// Whether a sandbox had the network of its phase.
+fn network_doubts(experiment: &Experiment, phase: PhaseName, run: &BoxRun) -> Vec<IsolationDoubt> {
+    let mut doubts = Vec::new();
+    let sandbox = || run.name.clone();
     match phase {
         PhaseName::Isolated => {
             if run.network != NO_NETWORK {
-                doubts.push(format!("{name} was given the network {}", run.network));
+                doubts.push(IsolationDoubt::HasNetwork { sandbox: sandbox(), network: run.network.clone() });
             }
             let of_network = run.limits.iter().filter(|limit| limit.name == "network");
-            let read_back: Vec<&str> = of_network.map(|limit| limit.value.as_str()).collect();
-            if read_back.is_empty() || !read_back.iter().all(|value| is_no_network(value)) {
-                doubts.push(format!("{name}: nobody read back that it had no network: {read_back:?}"));
+            let limits: Vec<String> = of_network.map(|limit| limit.value.clone()).collect();
+            if limits.is_empty() || !limits.iter().all(|value| is_no_network(value)) {
+                doubts.push(IsolationDoubt::NetworkNotReadBack { sandbox: sandbox(), limits });
             }
             if !experiment.users.iter().any(|user| run.user.as_deref() == Some(&user.id)) {
-                doubts.push(format!("{name} ran for nobody of this run"));
+                doubts.push(IsolationDoubt::UnknownUser { sandbox: sandbox() });
             }
         }
         PhaseName::Control if run.network == NO_NETWORK => {
-            doubts.push(format!("{name} is the control's, and had no network"));
+            doubts.push(IsolationDoubt::ControlWithoutNetwork { sandbox: sandbox() });
         }
         PhaseName::Control => {}
     }
+    doubts
 }
 
-/// What is read back of a box's network: the interfaces in its namespace, or what an engine says.
+/// Whether the network of a sandbox, as read back, is none: the interfaces in its namespace, or the engine's own word.
 fn is_no_network(read_back: &str) -> bool {
     match read_back.strip_prefix("interfaces:") {
         Some(names) => {
@@ -109,29 +138,27 @@ fn is_no_network(read_back: &str) -> bool {
     }
 }
 
-/// Every way out has to be tried by a box of this user's, and a box that tries to reach another one has to have one there.
-fn judge_attempts(user: &User, boxes: &[Boxes], doubts: &mut Vec<String>) {
-    let isolated = || {
-        let isolated = boxes.iter().filter(|boxes| boxes.phase == PhaseName::Isolated);
-        isolated.flat_map(|boxes| &boxes.runs)
-    };
+/// A sandbox of the user has to make every attempt that was asked for. One to a neighbour counts only if a sandbox of
+/// another user listened there meanwhile.
+fn attempt_doubts(user: &User, boxes: &[Boxes]) -> Vec<IsolationDoubt> {
+    let mut doubts = Vec::new();
     let own = |run: &&BoxRun| run.user.as_deref() == Some(&user.id);
     for Asked { kind, target } in &user.attempts {
         let tried = |run: &&BoxRun| {
             run.attempts().iter().any(|attempt| attempt.kind == *kind && attempt.target == *target)
         };
-        let Some(run) = isolated().filter(own).find(tried) else {
-            doubts.push(format!("no box of user {} tried {kind} to {target}", user.id));
+        let Some(run) = boxes::isolated(boxes).filter(own).find(tried) else {
+            let (user, kind, target) = (user.id.clone(), kind.clone(), target.clone());
+            doubts.push(IsolationDoubt::AttemptNotMade { user, kind, target });
             continue;
         };
-        if kind == "neighbour" {
-            let mut others = isolated().filter(|other| !own(other));
-            if !others.any(|other| other.overlaps(run) && other.listened_at(target)) {
-                doubts
-                    .push(format!("{}: no box of another user listened at {target} while it ran", run.name));
-            }
+        let mut others = boxes::isolated(boxes).filter(|other| !own(other));
+        if kind == "neighbour" && !others.any(|other| other.overlaps(run) && other.listened_at(target)) {
+            let (sandbox, target) = (run.name.clone(), target.clone());
+            doubts.push(IsolationDoubt::NeighbourMissing { sandbox, target });
         }
     }
+    doubts
 }
 
 #[cfg(test)]
@@ -139,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_network_is_what_every_namespace_has() {
+    fn no_network_means_only_interfaces_of_every_namespace() {
         for none in ["none", "interfaces: lo", "interfaces:", "interfaces: lo, sit0, tunl0"] {
             assert!(is_no_network(none), "{none}");
         }

@@ -1,0 +1,54 @@
+//! The sandboxes of a run, and the values by which the search recognises them and their users.
+
+use exposure_schema::PhaseName;
+
+use crate::input::isolation_record::{Attempt, BoxRun, Experiment};
+
+/// With fewer users there is no other tenant to be isolated from.
+pub(crate) const FEWEST_USERS: usize = 2;
+
+/// Shortest value that is searched, in bytes. A shorter one occurs by chance.
+pub(crate) const MIN_VALUE: usize = 8;
+
+/// The network of a sandbox that has none, and of a process without any sandbox.
+pub(crate) const NO_NETWORK: &str = "none";
+pub(crate) const UNBOXED: &str = "unboxed";
+
+/// The sandboxes of one phase.
+#[derive(Debug)]
+pub(crate) struct Boxes {
+    pub phase: PhaseName,
+    pub runs: Vec<BoxRun>,
+}
+
+/// One escape attempt among those of all sandboxes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AttemptName {
+    pub sandbox: String,
+    pub kind: String,
+    pub target: String,
+}
+
+impl AttemptName {
+    pub(crate) fn new(run: &BoxRun, attempt: &Attempt) -> Self {
+        let (kind, target) = (attempt.kind.clone(), attempt.target.clone());
+        Self { sandbox: run.name.clone(), kind, target }
+    }
+}
+
+/// The sandboxes that have to be isolated.
+pub(crate) fn isolated(boxes: &[Boxes]) -> impl Iterator<Item = &BoxRun> {
+    let isolated = boxes.iter().filter(|boxes| boxes.phase == PhaseName::Isolated);
+    isolated.flat_map(|boxes| &boxes.runs)
+}
+
+/// Every value to be searched in every capture, sorted: canaries of the attempts, ids and secrets of the users. A value
+/// that two of them share is in the list twice.
+pub(crate) fn searched_values(experiment: &Experiment, boxes: &[Boxes]) -> Vec<String> {
+    let runs = boxes.iter().flat_map(|boxes| &boxes.runs);
+    let canaries = runs.flat_map(BoxRun::attempts).filter_map(|attempt| attempt.canary);
+    let of_users = experiment.users.iter().flat_map(|user| [user.id.clone(), user.secret.clone()]);
+    let mut values: Vec<String> = canaries.chain(of_users).collect();
+    values.sort();
+    values
+}

@@ -1,0 +1,274 @@
+//! The captures of a run: what of each can be relied on, and whether they cover every interface and sandbox.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use exposure_schema::{Occurrence, PhaseName};
+
+use super::boxes::Boxes;
+use super::doubt::{CaptureDoubt, IsolationDoubt};
+use super::findings::Findings;
+use super::leak::Leak;
+use super::user_traffic;
+use crate::input::discover::CompanionProblem;
+use crate::input::isolation_record::{BoxRun, Experiment};
+use crate::observe::connections::Connections;
+use crate::observe::frame_ownership::FrameOwnership;
+use crate::observe::hits::{Hit, Hits, NeedleHits};
+use crate::search::needles::KnownStrings;
+use crate::verdict::doubt::Doubt;
+use crate::verdict::report::CaptureReport;
+use crate::verdict::{completeness, integrity};
+
+/// One capture of the run, judged by itself.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    pub phase: PhaseName,
+    pub file: String,
+    pub sha256: String,
+    pub interface: Option<String>,
+    pub frames: u64,
+    pub kernel_drops: Option<u64>,
+    pub ownership: FrameOwnership,
+    /// Secrets in the traffic of another user.
+    pub leaks: Vec<Leak>,
+    /// Why it does not prove that something is absent.
+    pub doubts: Vec<CaptureDoubt>,
+    /// When it started and ended by its manifest, nanoseconds since the epoch.
+    pub window: Option<RangeInclusive<u64>>,
+    /// The searched values that it holds.
+    pub sightings: BTreeMap<String, Sighting>,
+    pub decoys_searched: u64,
+    pub decoys_found: u64,
+}
+
+/// The occurrences of one value in one capture.
+#[derive(Clone, Debug)]
+pub(crate) struct Sighting {
+    pub count: u64,
+    /// The first of them; `None` where the search remembers no location of it.
+    pub first: Option<Occurrence>,
+}
+
+/// The occurrences of the searched values in one capture, by value.
+pub(crate) struct ValueHits<'r>(BTreeMap<&'r [u8], &'r NeedleHits>);
+
+impl<'r> ValueHits<'r> {
+    pub(crate) fn new(known: &'r KnownStrings, hits: &'r Hits<'r>) -> Self {
+        let needles = known.needles.iter().enumerate();
+        Self(needles.map(|(index, needle)| (&*needle.bytes, hits.of(index as u32))).collect())
+    }
+
+    pub(crate) fn of(&self, value: &str) -> Option<&'r NeedleHits> {
+        self.0.get(value.as_bytes()).copied()
+    }
+
+    /// The first occurrence that begins in a wanted frame.
+    pub(crate) fn first(&self, value: &str, wanted: impl Fn(u64) -> bool) -> Option<(u64, &'r Hit)> {
+        let framed = self.of(value)?.hits.iter().filter_map(|hit| Some((*hit.location.frames.first()?, hit)));
+        framed.into_iter().find(|(frame, _)| wanted(*frame))
+    }
+}
+
+/// Judges one capture. `render` turns an occurrence into what the result shows of it.
+pub(crate) fn judge(
+    experiment: &Experiment,
+    phase: PhaseName,
+    file: String,
+    report: &CaptureReport<'_>,
+    companion_problems: &[CompanionProblem],
+    ownership: FrameOwnership,
+    sightings: BTreeMap<String, Sighting>,
+) -> Captured {
+    let manifest = report.manifest;
+    let interface = manifest.and_then(|manifest| manifest.interface.clone());
+    let mut doubts: Vec<CaptureDoubt> =
+        companion_problems.iter().cloned().map(|problem| Doubt::Companion(problem).into()).collect();
+    doubts.extend(file_doubts(report));
+    doubts.extend(manifest_doubts(experiment, report));
+    if phase == PhaseName::Isolated {
+        doubts.extend(traffic_doubts(report, &ownership));
+    }
+    let hits = ValueHits::new(report.known, &report.observed.hits);
+    let (leaks, unsettled) = user_traffic::judge(experiment, &hits, &ownership, interface.as_deref());
+    doubts.extend(unsettled);
+
+    let decoys = || report.known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
+    let is_found = |(index, _): &(usize, _)| report.observed.hits.of(*index as u32).total() > 0;
+    Captured {
+        phase,
+        file,
+        sha256: report.sha256.clone(),
+        interface,
+        frames: report.observed.frames.total,
+        kernel_drops: manifest.and_then(|manifest| manifest.capture.kernel_drops),
+        ownership,
+        leaks,
+        doubts,
+        window: manifest.and_then(|manifest| Some(manifest.started_at_unix_ns?..=manifest.ended_at_unix_ns?)),
+        sightings,
+        decoys_searched: report.known.decoys() as u64,
+        decoys_found: decoys().filter(is_found).count() as u64,
+    }
+}
+
+/// Whether every byte of the file was read and searched.
+fn file_doubts(report: &CaptureReport<'_>) -> Vec<CaptureDoubt> {
+    let mut doubts = report.input_doubts.clone();
+    if report.dropped_frames > 0 {
+        doubts.push(Doubt::DroppedFrames(report.dropped_frames));
+    }
+    if report.observed.frames.truncated > 0 {
+        doubts.push(Doubt::FramesTruncated(report.observed.frames.truncated));
+    }
+    doubts.extend(completeness::bounds(report));
+    let short_decoys = report.known.short_decoys();
+    if short_decoys > 0 {
+        doubts.push(Doubt::DecoysTooShort(short_decoys));
+    }
+    doubts.into_iter().map(CaptureDoubt::from).collect()
+}
+
+/// Whether the manifest vouches for this file as one of this run that holds every frame of its interface.
+fn manifest_doubts(experiment: &Experiment, report: &CaptureReport<'_>) -> Vec<CaptureDoubt> {
+    let Some(manifest) = report.manifest else { return vec![Doubt::NoManifest.into()] };
+    let mut doubts = Vec::new();
+    if manifest.run_id != experiment.run_id {
+        let (run, expected) = (manifest.run_id.clone(), experiment.run_id.clone());
+        doubts.push(CaptureDoubt::OtherRun { run, expected });
+    }
+    let integrity = integrity::doubts(manifest, &report.sha256, &report.observed.frames);
+    doubts.extend(integrity.into_iter().map(CaptureDoubt::from));
+    if manifest.capture.kernel_drops.is_none() {
+        doubts.push(Doubt::KernelNotAsked.into());
+    }
+    if manifest.capture.filter.as_deref() != Some("") {
+        doubts.push(CaptureDoubt::Filtered);
+    }
+    if manifest.interface.is_none() {
+        doubts.push(CaptureDoubt::NoInterface);
+    }
+    doubts
+}
+
+/// A sandbox could hide in the users' traffic wherever that was not read to its last byte.
+fn traffic_doubts(report: &CaptureReport<'_>, ownership: &FrameOwnership) -> Vec<CaptureDoubt> {
+    let Connections { with_data, whole, cleartext, ref troubled, .. } = report.observed.connections;
+    let unexplained = &report.observed.unexplained;
+    let mut doubts = Vec::new();
+    if whole < with_data {
+        let first = troubled.first().map(|connection| (connection.stream, connection.troubles.clone()));
+        doubts.push(Doubt::StreamsNotWhole { count: with_data - whole, with_data, first }.into());
+    }
+    if cleartext < with_data {
+        doubts.push(CaptureDoubt::NotHttp { count: with_data - cleartext, with_data });
+    }
+    if unexplained.total > 0 {
+        let first = unexplained.runs.first().map(|run| run.why.clone());
+        doubts.push(Doubt::Unexplained { bytes: unexplained.total, first }.into());
+    }
+    if ownership.has_forgotten() {
+        doubts.push(CaptureDoubt::TrafficFrames);
+    }
+    doubts
+}
+
+/// Judges the captures together: by themselves, by their interfaces and by their times.
+pub(super) fn judge_all(experiment: &Experiment, captures: &[Captured], boxes: &[Boxes]) -> Findings {
+    let mut findings = Findings::default();
+    for capture in captures {
+        findings.append(own_findings(capture));
+    }
+    for phase in [PhaseName::Isolated, PhaseName::Control] {
+        findings.doubts.extend(phase_doubts(experiment, captures, phase));
+    }
+    findings.doubts.extend(pairing_doubts(captures));
+    findings.doubts.extend(captures.iter().filter_map(|capture| time_doubt(capture, boxes)));
+    let mut isolated = captures.iter().filter(|capture| capture.phase == PhaseName::Isolated).peekable();
+    if isolated.peek().is_some() && isolated.all(|capture| capture.ownership.of_users == 0) {
+        findings.doubts.push(IsolationDoubt::NoUserTraffic);
+    }
+    findings
+}
+
+/// The leaks and doubts of one capture. Its decoys show that the search of it finds what is there and nothing else.
+fn own_findings(capture: &Captured) -> Findings {
+    let mut leaks = capture.leaks.clone();
+    let ownership = &capture.ownership;
+    if capture.phase == PhaseName::Isolated && ownership.foreign > 0 {
+        leaks.push(Leak::ForeignFrames {
+            interface: capture.interface.clone(),
+            count: ownership.foreign,
+            first: ownership.described.first().cloned(),
+        });
+    }
+    let mut own = capture.doubts.clone();
+    if capture.decoys_searched == 0 {
+        own.push(Doubt::NoDecoys.into());
+    }
+    if capture.decoys_found > 0 {
+        own.push(Doubt::DecoysFound(capture.decoys_found).into());
+    }
+    let with_file = |doubt| IsolationDoubt::Capture { file: capture.file.clone(), doubt };
+    Findings { leaks, doubts: own.into_iter().map(with_file).collect() }
+}
+
+/// Whether the captures of one phase are of distinct interfaces, and of all that the run names.
+fn phase_doubts(experiment: &Experiment, captures: &[Captured], phase: PhaseName) -> Vec<IsolationDoubt> {
+    let mut doubts = Vec::new();
+    let mut seen = BTreeSet::new();
+    let of_phase = || captures.iter().filter(move |capture| capture.phase == phase);
+    for interface in of_phase().filter_map(|capture| capture.interface.as_deref()) {
+        if !seen.insert(interface) {
+            doubts.push(IsolationDoubt::InterfaceTwice { interface: interface.to_owned() });
+        }
+    }
+    for interface in experiment.interfaces.iter().filter(|name| !seen.contains(name.as_str())) {
+        doubts.push(IsolationDoubt::InterfaceMissing { interface: interface.clone() });
+    }
+    let carrying: Vec<_> = of_phase().filter(|capture| capture.ownership.of_users > 0).collect();
+    if let [first, second, ..] = carrying.as_slice() {
+        let interfaces = [first, second].map(|capture| capture.interface.clone().unwrap_or_default());
+        doubts.push(IsolationDoubt::TrafficOnTwoInterfaces { interfaces });
+    }
+    doubts
+}
+
+/// Whether both phases were captured on the same interfaces.
+fn pairing_doubts(captures: &[Captured]) -> Vec<IsolationDoubt> {
+    let interfaces = |phase| -> BTreeSet<&str> {
+        let of_phase = captures.iter().filter(move |capture| capture.phase == phase);
+        of_phase.filter_map(|capture| capture.interface.as_deref()).collect()
+    };
+    let (isolated, control) = (interfaces(PhaseName::Isolated), interfaces(PhaseName::Control));
+    let mut doubts = Vec::new();
+    if isolated.is_empty() {
+        doubts.push(IsolationDoubt::NothingCaptured);
+    }
+    let owned = |name: &&str| (*name).to_owned();
+    doubts.extend(control.difference(&isolated).map(|name| {
+        let interface = owned(name);
+        IsolationDoubt::InterfaceOnlyInControl { interface }
+    }));
+    doubts.extend(isolated.difference(&control).map(|name| {
+        let interface = owned(name);
+        IsolationDoubt::InterfaceOnlyIsolated { interface }
+    }));
+    doubts
+}
+
+/// A capture proves silence only if it covers the whole lifetime of every sandbox of its phase.
+fn time_doubt(capture: &Captured, boxes: &[Boxes]) -> Option<IsolationDoubt> {
+    let doubt = match &capture.window {
+        None => CaptureDoubt::NoTimes,
+        Some(window) => {
+            let is_covered = |run: &&BoxRun| {
+                window.contains(&run.started_at_unix_ns) && window.contains(&run.ended_at_unix_ns)
+            };
+            let of_phase = boxes.iter().filter(|boxes| boxes.phase == capture.phase);
+            let run = of_phase.flat_map(|boxes| &boxes.runs).find(|run| !is_covered(run))?;
+            CaptureDoubt::LifetimeNotCovered { sandbox: run.name.clone() }
+        }
+    };
+    Some(IsolationDoubt::Capture { file: capture.file.clone(), doubt })
+}

@@ -1,0 +1,111 @@
+//! Leaks as data: what of a sandbox without network, or of one user, is where it must not be.
+//!
+//! Codes and scopes as in [`crate::verdict::doubt`]; docs/doubts.md lists them.
+
+use std::fmt;
+
+use exposure_schema::{DoubtEntry, DoubtScope, ForeignFrame};
+
+use super::boxes::AttemptName;
+
+/// One leak.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Leak {
+    /// The canary of an escape attempt is on a wire.
+    CanaryOnWire {
+        attempt: AttemptName,
+        /// Where it is first; `None` where the search counted it without remembering a location.
+        first: Option<WirePlace>,
+    },
+    /// An attempt that only reads got data.
+    ReadSucceeded(AttemptName),
+    /// Frames that are not the users' traffic.
+    ForeignFrames { interface: Option<String>, count: u64, first: Option<ForeignFrame> },
+    /// The traffic of one user holds the secret of another one.
+    SecretInTraffic { interface: Option<String>, frame: u64, user: String },
+    /// The output of a sandbox holds the secret of a user for whom it did not run.
+    SecretInOutput { sandbox: String, user: String },
+    /// The output of a sandbox holds the canary of another sandbox.
+    CanaryInOutput { sandbox: String, owner: String },
+}
+
+/// Frames of one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WirePlace {
+    pub interface: String,
+    pub frames: Vec<u64>,
+}
+
+impl Leak {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::CanaryOnWire { .. } => "leak.canary-on-wire",
+            Self::ReadSucceeded(_) => "leak.read-succeeded",
+            Self::ForeignFrames { .. } => "leak.foreign-frames",
+            Self::SecretInTraffic { .. } => "leak.secret-in-traffic",
+            Self::SecretInOutput { .. } => "leak.secret-in-output",
+            Self::CanaryInOutput { .. } => "leak.canary-in-output",
+        }
+    }
+
+    pub(crate) fn scope(&self) -> DoubtScope {
+        match self {
+            Self::CanaryOnWire { .. }
+            | Self::ReadSucceeded(_)
+            | Self::SecretInOutput { .. }
+            | Self::CanaryInOutput { .. } => DoubtScope::Sandbox,
+            Self::ForeignFrames { .. } | Self::SecretInTraffic { .. } => DoubtScope::Frame,
+        }
+    }
+
+    /// The leak as it enters the result.
+    pub(crate) fn entry(&self) -> DoubtEntry {
+        DoubtEntry { code: self.code().into(), scope: self.scope(), text: self.to_string() }
+    }
+}
+
+impl fmt::Display for Leak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CanaryOnWire { attempt: AttemptName { sandbox, kind, target }, first } => {
+                write!(f, "{sandbox}: the canary of its {kind} attempt to {target} is on ")?;
+                match first {
+                    Some(first) => write!(f, "{first}"),
+                    None => f.write_str("a wire"),
+                }
+            }
+            Self::ReadSucceeded(AttemptName { sandbox, kind, target }) => {
+                write!(f, "{sandbox}: its {kind} attempt read {target}")
+            }
+            Self::ForeignFrames { interface, count, first } => {
+                let interface = interface.as_deref().unwrap_or("?");
+                write!(f, "{interface}: {count} frame(s) are not the users' traffic")?;
+                match first {
+                    Some(first) => write!(f, "; first: frame {}, {}", first.frame, first.what),
+                    None => Ok(()),
+                }
+            }
+            Self::SecretInTraffic { interface, frame, user } => {
+                let interface = interface.as_deref().unwrap_or("?");
+                write!(
+                    f,
+                    "{interface}: frame {frame} carries the secret of user {user} to or from another client"
+                )
+            }
+            Self::SecretInOutput { sandbox, user } => {
+                write!(f, "{sandbox}: its output holds the secret of user {user}")
+            }
+            Self::CanaryInOutput { sandbox, owner } => {
+                write!(f, "{sandbox}: its output holds a canary of {owner}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for WirePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let frames: Vec<_> = self.frames.iter().map(u64::to_string).collect();
+        let word = if frames.len() == 1 { "frame" } else { "frames" };
+        write!(f, "{}, {word} {}", self.interface, frames.join(", "))
+    }
+}

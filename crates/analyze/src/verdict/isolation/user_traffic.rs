@@ -1,0 +1,38 @@
+//! Whether the traffic of one user carries the secret of another one.
+
+use std::net::IpAddr;
+
+use super::captures::ValueHits;
+use super::doubt::CaptureDoubt;
+use super::leak::Leak;
+use crate::input::isolation_record::Experiment;
+use crate::observe::frame_ownership::FrameOwnership;
+
+/// A secret may cross between the gateway and its owner only. The replay of the owner's id is the one exception: that is
+/// what it demonstrates.
+pub(super) fn judge(
+    experiment: &Experiment,
+    hits: &ValueHits<'_>,
+    ownership: &FrameOwnership,
+    interface: Option<&str>,
+) -> (Vec<Leak>, Vec<CaptureDoubt>) {
+    let (mut leaks, mut doubts) = (Vec::new(), Vec::new());
+    let server = experiment.user_traffic.server;
+    for owner in &experiment.users {
+        let replay = experiment.replay.as_ref().filter(|replay| replay.user == owner.id);
+        let is_allowed = |ip: IpAddr| ip == owner.address || replay.is_some_and(|replay| ip == replay.client);
+        let is_of_another = |frame| {
+            let client = |(from, to)| if from == server { to } else { from };
+            ownership.ends(frame).map(client).is_some_and(|client| !is_allowed(client.ip()))
+        };
+        if let Some((frame, _)) = hits.first(&owner.secret, is_of_another) {
+            let (interface, user) = (interface.map(str::to_owned), owner.id.clone());
+            leaks.push(Leak::SecretInTraffic { interface, frame, user });
+        }
+        let is_cut = hits.of(&owner.secret).is_some_and(|found| found.total() > found.hits.len() as u64);
+        if is_cut {
+            doubts.push(CaptureDoubt::SecretLocations { user: owner.id.clone() });
+        }
+    }
+    (leaks, doubts)
+}
