@@ -117,13 +117,13 @@ fn analyze_all(flags: &Flags) -> Exposure {
 }
 
 /// What the paths mean.
-struct NeedleHits {
+struct Inputs {
     captures: Vec<Input>,
     /// Descriptions of isolation runs, which speak for captures of their own.
     experiments: Vec<PathBuf>,
 }
 
-fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> NeedleHits {
+fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Inputs {
     let mut captures = Vec::new();
     let mut experiments = Vec::new();
     for path in &flags.paths {
@@ -147,7 +147,7 @@ fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> NeedleHits {
             }
         }
     }
-    NeedleHits { captures, experiments }
+    Inputs { captures, experiments }
 }
 
 /// A bar for large files, on a terminal only.

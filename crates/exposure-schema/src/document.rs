@@ -15,7 +15,7 @@ use crate::strings::StringEntry;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Exposure"))]
 pub struct Exposure<Strings = Vec<StringEntry>> {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`](crate::SCHEMA).
     pub schema: Name,
     /// The program that wrote it.
     pub program: Program,
