@@ -195,7 +195,7 @@ fn the_same_inputs_give_the_same_bytes() {
 }
 
 #[test]
-fn standard_input_has_no_exhibit_and_the_same_packets() {
+fn standard_input_gives_the_same_exhibit_packets_and_connections() {
     let copied = Copied::of(run_lab("relay"));
     let file = std::fs::File::open(copied.path("http.pcap")).expect("the capture");
     let journal = copied.path("http.agent-a.jsonl");
@@ -208,7 +208,9 @@ fn standard_input_has_no_exhibit_and_the_same_packets() {
         .expect("analyze starts");
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let (piped, known) = (&document["captures"][0], copied.analyze());
-    assert!(piped["exhibit"].is_null() && piped["manifest"].is_null());
+    assert!(piped["manifest"].is_null());
+    assert!(piped["exhibit"].is_object(), "the first exchange is kept while the capture is read");
+    assert_eq!(piped["exhibit"], known.capture("http")["exhibit"]);
     assert_eq!(piped["packets"], known.capture("http")["packets"]);
     assert_eq!(piped["connections"], known.capture("http")["connections"]);
 }

@@ -13,9 +13,10 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 26] = [
+const TABLES: [(&str, &str); 27] = [
     ("The document", "Exposure"),
     ("Capture", "Capture"),
+    ("Doubt", "DoubtEntry"),
     ("Completeness", "Completeness"),
     ("field of `unexplained[]`", "UnexplainedEntry"),
     ("Controls", "Controls"),
