@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     match run(&flags) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            // What is said after stdout was closed reaches nobody.
+            // After stdout and stderr were closed there is nowhere left to report to.
             let _ = writeln!(io::stderr(), "analyze: {error:#}");
             ExitCode::from(exit::INPUT)
         }
@@ -191,7 +191,7 @@ fn print(format: Format, exposure: &Exposure) -> Result<()> {
         }
     };
     match printed {
-        // Whoever reads may have seen enough.
+        // The reader may have seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to stdout"),
     }

@@ -67,7 +67,7 @@ pub struct TroubledStream {
     pub reasons: Vec<String>,
 }
 
-/// Bytes that nobody can explain.
+/// Bytes that no parser explains.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnexplainedEntry {

@@ -241,7 +241,7 @@ pub struct Occurrence {
     pub location: Location,
 }
 
-/// A user id in a header is a claim: over HTTP everybody reads it, and everybody can repeat it.
+/// A user id in a header is a claim: over HTTP an eavesdropper reads it, and can repeat it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Identity {
@@ -253,7 +253,7 @@ pub struct Identity {
     /// Who sent that request.
     #[serde(deserialize_with = "crate::nullable")]
     pub read_from: Option<String>,
-    /// Where somebody else repeated it.
+    /// The location at which another client repeated it.
     #[serde(deserialize_with = "crate::nullable")]
     pub replayed: Option<Occurrence>,
     /// Who that was.

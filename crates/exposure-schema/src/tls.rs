@@ -1,4 +1,4 @@
-//! TLS connections: what everybody sees of them, and what only the key log shows.
+//! TLS connections: what an eavesdropper sees of them, and what only the key log shows.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,13 +40,13 @@ pub struct TlsSession {
     pub client: String,
     /// Server's address and port.
     pub server: String,
-    /// What everybody on the wire sees.
+    /// What an eavesdropper sees.
     pub visible: TlsVisible,
     /// What only the key log shows.
     pub hidden: TlsHidden,
 }
 
-/// What everybody on the wire sees of a TLS connection.
+/// What an eavesdropper sees of a TLS connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsVisible {

@@ -63,7 +63,7 @@ pub(crate) struct Experiment {
     pub user_traffic: UserTraffic,
     /// Who talked.
     pub users: Vec<User>,
-    /// Who claimed to be somebody else.
+    /// The request in another user's name, if there was one.
     pub replay: Option<Replay>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct UserTraffic {
 pub(crate) struct User {
     /// What the header `X-User-Id` says.
     pub id: String,
-    /// What this user told the gateway, and nobody else may get.
+    /// What this user sent to the gateway, and no other user may get.
     pub secret: String,
     /// Where this user talks from.
     pub address: IpAddr,

@@ -43,7 +43,7 @@ pub struct Manifest {
     pub journals: Vec<String>,
     /// Key log file, relative to the manifest.
     pub key_log: Option<String>,
-    /// Values of the canaries' form that nobody ever sent.
+    /// Values of the canaries' form that were never sent.
     pub decoys: Vec<String>,
     /// What the capture should prove.
     pub expected_verdict: Expected,

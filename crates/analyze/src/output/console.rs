@@ -266,7 +266,7 @@ fn completeness_line(completeness: &exposure_schema::Completeness) -> Completene
     }
 }
 
-/// A capture of which nobody knows what was said.
+/// A capture whose content no journal names.
 fn without_journal(out: &mut String, capture: &Capture) -> std::fmt::Result {
     heading(out, &format!("{}: what is readable", safe(&capture.file)))?;
     let completeness = &capture.completeness;

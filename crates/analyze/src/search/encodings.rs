@@ -1,4 +1,4 @@
-//! The encodings in which a string can stand in the open without being itself: whoever reads them needs no secret.
+//! The encodings in which a string can cross readable for everyone without being its own bytes.
 //!
 //! Instead of decoding whatever in the traffic might be an encoding, each known string is encoded and searched as one
 //! more pattern. So a string inside an unknown format, at any offset of a longer encoded text, is found all the same.
