@@ -77,14 +77,58 @@ class Reworded:
         return text, new, text != old
 
 
-# Every difference between the two programs that is meant.
+# Texts with the same meaning in plainer words: a pattern of the old text, and what it reads as now.
+REWORDED = [
+    ("so nobody knows what was said", "so what was sent is unknown"),
+    ("a protected record could not be opened", "a protected record could not be decrypted"),
+    ("is no file beside it", "is not the name of a file beside it"),
+    ("ARP that says more than addresses", "an ARP packet that contains more than addresses"),
+    ("acknowledgment of what was not sent", "acknowledgment of bytes that were not sent"),
+    ("one alert after the other", "more alerts in the clear than end a connection"),
+    ("an extension that is not known here", "an unknown extension"),
+    (
+        "more long strings under way in one stream than are followed",
+        "more long strings begin in one stream than are followed",
+    ),
+    (
+        "more strings that overlap each other than are told apart",
+        "more overlapping matches in one stream than are reported",
+    ),
+    ("a journal is of run (.*), the capture of run", r"a journal belongs to run \1, the capture to run"),
+    ("are no JSON: their", "are not JSON: their"),
+    ("nest deeper", "are nested deeper"),
+    ("the journals hold more strings", "the journals contain more strings"),
+    ("the journals hold no string to look for", "the journals contain no string to search for"),
+    ("there is no manifest: nothing vouches for this file", "there is no manifest, so this file cannot be verified"),
+    ("the file holds", "the file contains"),
+    ("the manifest does not say how many", "the manifest does not state how many"),
+    (
+        "are of another time than the manifest says that the capture took",
+        "lie outside the time that the manifest states",
+    ),
+    (
+        r"the capture itself says that (.*) frame\(s\) were dropped",
+        r"the capture file itself counts \1 dropped frame(s)",
+    ),
+    ("to look behind TLS", "to decrypt TLS"),
+    ("does not open both sides of", "does not decrypt both directions of"),
+    ("speak HTTP in the clear", "contain HTTP in the clear"),
+    ("that they are not found shows nothing", "not finding them proves nothing"),
+    ("so nothing can be said of it", "so it cannot be judged"),
+    (
+        "two captures of one phase are of (.*): one of them is of something else",
+        r"two captures of one phase name the interface \1",
+    ),
+    (": none was taken where it passes", ", so its interface was not captured"),
+    ("it holds more frames", "it contains more frames"),
+]
+
+# Every intended difference between the two programs.
 EXPLAINED = [
     Added("captures[].doubts", "doubts with a stable code and scope beside `reasons`"),
     Added("isolation[].doubts", "doubts with a stable code and scope beside `reasons`"),
     Ordered("isolation[].reasons", "the doubts of an isolation run came in hash order"),
-    Reworded("so nobody knows what was said", "so what was sent is unknown", "plain words"),
-    Reworded("a protected record could not be opened", "a protected record could not be decrypted", "plain words"),
-]
+] + [Reworded(pattern, now, "plain words") for pattern, now in REWORDED]
 
 
 def main():

@@ -6,8 +6,8 @@
 //! padding   zeros
 //! ```
 //!
-//! A frame with an ARP EtherType can hold anything. [`bare_packet`] accepts those that hold a question or an answer and
-//! nothing else. Even then the sender chooses the IPv4 addresses freely.
+//! A frame with an ARP EtherType can hold anything. [`bare_packet`] accepts only frames that hold a request or a reply
+//! and nothing else. Even then the sender chooses the IPv4 addresses freely.
 
 use dissect::arp::{self, Arp, Hardware, Operation};
 use dissect::frame::{self, Network};
@@ -45,9 +45,9 @@ pub(crate) fn bare_packet(link_type: LinkType, bytes: &[u8]) -> Option<Arp> {
     (is_ordinary(&packet, *source, *destination) && is_alone).then_some(packet)
 }
 
-/// Whether it is a request or a reply whose hardware addresses add nothing to those of the Ethernet header around it: the
-/// sender is the source of the frame; the target is unknown, everyone, the destination of the frame, or in an announcement
-/// the sender itself (RFC 826; RFC 5227 §1.1 and §3; RFC 5944 §4.6).
+/// Whether the packet is a request or a reply whose hardware addresses add nothing to those of the Ethernet header
+/// around it: the sender is the source of the frame; the target is unknown, the broadcast address, the destination of
+/// the frame, or in an announcement the sender itself (RFC 826; RFC 5227 §1.1 and §3; RFC 5944 §4.6).
 fn is_ordinary(packet: &Arp, source: Hardware, destination: Hardware) -> bool {
     matches!(packet.operation, Operation::REQUEST | Operation::REPLY)
         && packet.sender_hardware == source

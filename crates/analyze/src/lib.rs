@@ -1,6 +1,7 @@
-//! Says with proof which of the agents' strings stand in a capture.
+//! Finds which of the agents' strings can be read in a capture, and proves it.
 //!
-//! Knows nothing about the programs that made the capture: what was said crosses as text, in journals and manifests.
+//! Knows nothing about the programs that made the capture: what they sent reaches it as text, in journals and
+//! manifests.
 #![forbid(unsafe_code)]
 
 pub mod analysis;

@@ -1,4 +1,4 @@
-//! `analyze`: reads captures with what was said, and says what of it stands on the wire.
+//! `analyze`: searches captures for the strings that the agents sent, and gives verdicts.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -14,13 +14,13 @@ use clap::{Parser, ValueEnum};
 use exposure_schema::{Exposure, Program, SCHEMA};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Says with proof which of the agents' strings stand in a capture: exposed, sealed or inconclusive.
+/// Find out which of the agents' strings can be read in a capture, and prove it: exposed, sealed or inconclusive.
 ///
-/// Reads each capture with its manifest, journals and key log, looks for every string that was said at every level
-/// (in one frame, across segments, behind encodings, with the key log), and checks by controls that "not found" means
+/// Reads each capture with its manifest, journals and key log, searches for every string that the agents sent, at every
+/// level (in one frame, across segments, in encodings, with the key log), and checks by controls that "not found" means
 /// "not there".
 ///
-/// Exit status: 0 every verdict is the expected one, 1 one is not, 2 usage or input error, 3 inconclusive.
+/// Exit status: 0 every verdict is the expected one, 1 one is not, 2 wrong usage or unusable input, 3 inconclusive.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Flags {
@@ -32,7 +32,7 @@ struct Flags {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
-    /// Where the result is written as JSON as well
+    /// File for the result as JSON
     #[arg(long, value_name = "FILE", default_value = "analysis/exposure.json")]
     output: PathBuf,
 
@@ -40,7 +40,7 @@ struct Flags {
     #[arg(long, conflicts_with = "output")]
     no_output: bool,
 
-    /// A journal of what was said, for captures without a manifest
+    /// A journal of what was sent, for captures without a manifest
     #[arg(long = "journal", value_name = "FILE")]
     journals: Vec<PathBuf>,
 
@@ -48,18 +48,18 @@ struct Flags {
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 
-    /// Show values that look like secrets in captures without journals
+    /// Show values whose name marks them as secrets, in captures without journals
     #[arg(long)]
     show_secrets: bool,
 
-    /// No progress on stderr
+    /// Print no progress on stderr
     #[arg(short, long)]
     quiet: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
-    /// For people
+    /// Text for people
     Text,
     /// The document plainsight.exposure/1
     Json,
@@ -116,10 +116,10 @@ fn analyze_all(flags: &Flags) -> Exposure {
     Exposure { schema: SCHEMA.into(), program, captures, conclusion, reasons, isolation, errors }
 }
 
-/// What the paths mean.
+/// The inputs that the paths stand for.
 struct Inputs {
     captures: Vec<Input>,
-    /// Descriptions of isolation runs, which speak for captures of their own.
+    /// Files that describe isolation runs, each with captures of its own.
     experiments: Vec<PathBuf>,
 }
 
@@ -150,7 +150,7 @@ fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Inputs {
     Inputs { captures, experiments }
 }
 
-/// A bar for large files, on a terminal only.
+/// A progress bar for large files, on a terminal only.
 fn progress(flags: &Flags, input: &Input) -> ProgressBar {
     let length =
         input.capture.as_ref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len());
@@ -164,7 +164,7 @@ fn progress(flags: &Flags, input: &Input) -> ProgressBar {
     bar
 }
 
-/// Writes to a temporary file first, so that an earlier result stays whole until the new one is.
+/// Writes to a temporary file first, so that an earlier result stays intact until the new one is complete.
 fn write_result(path: &Path, exposure: &Exposure) -> Result<()> {
     let what = || format!("cannot write {}", path.display());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -191,7 +191,7 @@ fn print(format: Format, exposure: &Exposure) -> Result<()> {
         }
     };
     match printed {
-        // The reader may have seen enough.
+        // The reader may have closed the pipe early.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to stdout"),
     }

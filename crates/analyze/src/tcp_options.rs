@@ -1,4 +1,4 @@
-//! Which TCP options leave no room for hidden data.
+//! Recognises TCP options that leave no room for hidden data.
 
 use dissect::tcp::{Flags, SackBlock};
 
@@ -9,10 +9,10 @@ pub(crate) struct UsualOptions<'a> {
 }
 
 impl<'a> UsualOptions<'a> {
-    /// Reads the options of a segment with these flags. Usual are end of list, no-operation, and once each, with the
-    /// length that they must have: timestamps; with SYN also MSS, window scale and SACK permitted; without it SACK, which
-    /// belongs to an acknowledgment (RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC 2018 §2 and §3). Only zeros may follow the
-    /// end of the list. Anything else could hold hidden data: `None`.
+    /// Reads the options of a segment with these flags. Common stacks send end of list, no-operation, and each of the
+    /// following once, with the length that it must have: timestamps; with SYN also MSS, window scale and SACK
+    /// permitted; without SYN a SACK, which belongs to an acknowledgment (RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC
+    /// 2018 §2 and §3). Only zeros may follow the end of the list. Anything else could contain hidden data: `None`.
     pub(crate) fn read(options: &'a [u8], flags: Flags) -> Option<Self> {
         let mut usual = Self { sack: &[] };
         let mut seen = 0_u16;

@@ -1,5 +1,5 @@
-//! A string is found wherever the network cut it: at every split point of two and three segments, in any order, with
-//! duplicates, with exactly the frames that carry it.
+//! The search finds a string wherever segments divide it: at every split point of two and three segments, in any order,
+//! with duplicates. It names exactly the frames that carry the string.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -84,7 +84,7 @@ fn string_of(capture: &Capture) -> &StringEntry {
     capture.strings.iter().find(|string| string.value == STRING).expect("the journal holds the string")
 }
 
-/// What must be said of a string that these pieces carry in this order.
+/// Checks the result for the string, after these pieces in this order.
 fn check(capture: &Capture, request: &[u8], pieces: &[Piece]) {
     let start =
         request.windows(STRING.len()).position(|window| window == STRING.as_bytes()).expect("it is there");
@@ -115,7 +115,7 @@ fn check(capture: &Capture, request: &[u8], pieces: &[Piece]) {
 }
 
 #[test]
-fn every_split_point_of_two_segments_in_both_orders() {
+fn finds_a_string_at_every_split_point_of_two_segments() {
     let bench = Bench::new();
     let request = request();
     for split in 1..request.len() {
@@ -129,9 +129,9 @@ fn every_split_point_of_two_segments_in_both_orders() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// The splits lie around the string, where they matter; the order and the duplicates are any.
+    /// The splits lie around the string; order and duplicates are random.
     #[test]
-    fn three_segments_in_any_order_with_duplicates(
+    fn finds_a_string_in_three_segments_in_any_order_with_duplicates(
         splits in (0usize..40, 0usize..40),
         order in Just([0usize, 1, 2]).prop_shuffle(),
         again in prop::collection::vec((any::<Index>(), any::<Index>()), 0..4),

@@ -4,7 +4,7 @@ mod support;
 
 use craft::conversation::Side;
 use exposure_schema::{Capture, Level, StringEntry};
-use support::{Bench, Line, Talk};
+use support::{Bench, Conversation, Line};
 
 const REQUEST: &str = r#"{"id":"call-0001","type":"tool_call","text":"a string that was asked"}"#;
 const ANSWER: &str = r#"{"id":"call-0001","type":"tool_result","text":"a string in the answer"}"#;
@@ -19,7 +19,7 @@ const CONTINUATION: u8 = 0x0;
 const PING: u8 = 0x9;
 const LAST: u8 = 0x80;
 
-/// A frame with a short payload, masked as a client must.
+/// A frame with a short payload, masked as a client must mask it.
 fn masked(opcode: u8, payload: &str) -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];
     let body = payload.bytes().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
@@ -30,14 +30,14 @@ fn unmasked(opcode: u8, payload: &str) -> Vec<u8> {
     [&[opcode, payload.len() as u8], payload.as_bytes()].concat()
 }
 
-fn upgraded() -> Talk {
-    Talk::open().says(Side::Client, UPGRADE.as_bytes()).says(Side::Server, SWITCHING.as_bytes())
+fn upgraded() -> Conversation {
+    Conversation::open().sends(Side::Client, UPGRADE.as_bytes()).sends(Side::Server, SWITCHING.as_bytes())
 }
 
-fn analyze(talk: &Talk) -> Capture {
-    let asked = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
-    let told = Line { agent: "agent-a", event: "received", at: 2, body: ANSWER };
-    Bench::new(&[asked, told]).analyze(&talk.made())
+fn analyze(conversation: &Conversation) -> Capture {
+    let sent = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
+    let received = Line { agent: "agent-a", event: "received", at: 2, body: ANSWER };
+    Bench::new(&[sent, received]).analyze(&conversation.made())
 }
 
 fn string<'c>(capture: &'c Capture, value: &str) -> &'c StringEntry {
@@ -54,10 +54,10 @@ fn levels(capture: &Capture) -> [(Level, Vec<&str>); 2] {
 
 #[test]
 fn masked_requests_are_decoded_and_unmasked_answers_are_verbatim() {
-    let talk = upgraded()
-        .says(Side::Client, &masked(LAST | TEXT, REQUEST))
-        .says(Side::Server, &unmasked(LAST | TEXT, ANSWER));
-    let capture = analyze(&talk);
+    let conversation = upgraded()
+        .sends(Side::Client, &masked(LAST | TEXT, REQUEST))
+        .sends(Side::Server, &unmasked(LAST | TEXT, ANSWER));
+    let capture = analyze(&conversation);
     assert_eq!(levels(&capture), [(Level::Decoded, vec!["websocket", "mask"]), (Level::Verbatim, vec![])]);
     let read: Vec<_> = capture.http.iter().map(|message| (message.body_bytes, message.complete)).collect();
     assert_eq!(read[2..], [(REQUEST.len() as u64, true), (ANSWER.len() as u64, true)]);
@@ -67,22 +67,22 @@ fn masked_requests_are_decoded_and_unmasked_answers_are_verbatim() {
 }
 
 /// A masked request in fragments around a ping, and an answer in fragments.
-fn fragmented() -> Talk {
+fn fragmented() -> Conversation {
     let (head, tail) = ANSWER.split_at(ANSWER.find("in the").expect("a part of the answer"));
     upgraded()
-        .says(Side::Client, &masked(TEXT, &REQUEST[..20]))
-        .says(Side::Client, &masked(LAST | PING, "still there?"))
-        .says(Side::Client, &masked(LAST | CONTINUATION, &REQUEST[20..]))
-        .says(Side::Server, &[unmasked(BINARY, head), unmasked(LAST | CONTINUATION, tail)].concat())
+        .sends(Side::Client, &masked(TEXT, &REQUEST[..20]))
+        .sends(Side::Client, &masked(LAST | PING, "still there?"))
+        .sends(Side::Client, &masked(LAST | CONTINUATION, &REQUEST[20..]))
+        .sends(Side::Server, &[unmasked(BINARY, head), unmasked(LAST | CONTINUATION, tail)].concat())
 }
 
-/// `RENEW_CORPUS=1` writes the file anew.
+/// `RENEW_CORPUS=1` writes the file again.
 #[test]
-fn the_corpus_is_what_its_test_makes_and_is_read() {
+fn reads_the_corpus_file_that_this_test_makes() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../corpus/websocket/masked-and-fragmented.pcap");
-    let asked = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
-    let bench = Bench::new(&[asked]);
+    let sent = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
+    let bench = Bench::new(&[sent]);
     bench.analyze(&fragmented().made());
     let made = std::fs::read(bench.path()).expect("the capture");
     if std::env::var_os("RENEW_CORPUS").is_some() {
@@ -95,9 +95,9 @@ fn the_corpus_is_what_its_test_makes_and_is_read() {
 }
 
 #[test]
-fn strings_across_fragments_and_control_frames_are_found() {
-    let talk = fragmented();
-    let capture = analyze(&talk);
+fn finds_strings_across_fragments_and_control_frames() {
+    let conversation = fragmented();
+    let capture = analyze(&conversation);
     let fragments = (Level::Decoded, vec!["websocket", "fragments"]);
     assert_eq!(levels(&capture), [(Level::Decoded, vec!["websocket", "mask"]), fragments]);
     assert_eq!(capture.completeness.messages_accounted, 2);
@@ -105,9 +105,9 @@ fn strings_across_fragments_and_control_frames_are_found() {
 }
 
 #[test]
-fn a_masked_control_frame_is_searched() {
-    let talk = upgraded().says(Side::Client, &masked(LAST | PING, "a string that was asked"));
-    let capture = analyze(&talk);
+fn searches_masked_control_frames() {
+    let conversation = upgraded().sends(Side::Client, &masked(LAST | PING, "a string that was asked"));
+    let capture = analyze(&conversation);
     assert_eq!(levels(&capture)[0], (Level::Decoded, vec!["websocket", "mask"]));
 }
 
@@ -115,17 +115,17 @@ fn a_masked_control_frame_is_searched() {
 fn every_division_into_segments_gives_the_same_result() {
     let client = [masked(TEXT, &REQUEST[..20]), masked(LAST | CONTINUATION, &REQUEST[20..])].concat();
     for at in 1..client.len() {
-        let talk = upgraded().says(Side::Client, &client[..at]).says(Side::Client, &client[at..]);
-        let capture = analyze(&talk);
+        let conversation = upgraded().sends(Side::Client, &client[..at]).sends(Side::Client, &client[at..]);
+        let capture = analyze(&conversation);
         assert_eq!(levels(&capture)[0].0, Level::Decoded, "split at {at}");
         assert_eq!(capture.completeness.messages_accounted, 1, "split at {at}");
     }
 }
 
 #[test]
-fn what_is_no_websocket_is_unexplained() {
-    let talk = upgraded().says(Side::Client, &unmasked(LAST | TEXT, "no mask"));
-    let unexplained = analyze(&talk).completeness.unexplained;
+fn invalid_websocket_is_unexplained() {
+    let conversation = upgraded().sends(Side::Client, &unmasked(LAST | TEXT, "no mask"));
+    let unexplained = analyze(&conversation).completeness.unexplained;
     assert_eq!(
         unexplained[0].reason,
         "not read as WebSocket: a WebSocket frame with the mask of the other side"

@@ -1,4 +1,5 @@
-//! The wire as data: packets, connections, bytes by kind and the exhibit, on captures made for the purpose.
+//! The parts of the result that describe traffic: packets, connections, bytes by kind and the exhibit. The captures are
+//! made for each test.
 
 mod support;
 
@@ -9,7 +10,7 @@ use craft::frame::{self, Ethernet, Ip, Link, Udp};
 use craft::pcap;
 use exposure_schema::{ByKind, Capture, Ended, Exhibit};
 use proptest::prelude::*;
-use support::{Line, Made, Talk, record, whole};
+use support::{Conversation, Line, Made, record, whole};
 
 const REQUEST: &str = r#"{"id":"call-0001","type":"tool_call","text":"a string to be found"}"#;
 const ANSWER: &str = r#"{"id":"call-0001","type":"tool_result","text":"a string to be found"}"#;
@@ -17,14 +18,14 @@ const ANSWER: &str = r#"{"id":"call-0001","type":"tool_result","text":"a string 
 /// Link, IP and TCP headers with the timestamps option.
 const HEADERS: u64 = 14 + 20 + 32;
 
-/// Captures with the one exchange in the journal.
+/// Analyzes captures with a journal of one exchange.
 struct Bench(support::Bench);
 
 impl Bench {
     fn new() -> Self {
-        let asked = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
-        let told = Line { agent: "agent-a", event: "received", at: 2, body: ANSWER };
-        Self(support::Bench::new(&[asked, told]))
+        let sent = Line { agent: "agent-a", event: "sent", at: 1, body: REQUEST };
+        let received = Line { agent: "agent-a", event: "received", at: 2, body: ANSWER };
+        Self(support::Bench::new(&[sent, received]))
     }
 
     fn analyze(&self, made: &[Made]) -> Capture {
@@ -40,7 +41,7 @@ impl Bench {
     }
 }
 
-/// What holds of every capture.
+/// Checks the sums that hold for every capture.
 fn assert_adds_up(capture: &Capture) {
     let ByKind { headers, clear, tls_clear, ciphertext, other } = capture.traffic.by_kind;
     assert_eq!(headers + clear + tls_clear + ciphertext + other, capture.traffic.wire_bytes);
@@ -65,9 +66,9 @@ fn answer() -> Vec<u8> {
 }
 
 /// The lab's first exchange in plaintext.
-fn exchange() -> Talk {
-    let talk = Talk::open().says(Side::Client, &request()).says(Side::Server, &answer());
-    talk.closes(Side::Client).closes(Side::Server)
+fn exchange() -> Conversation {
+    let conversation = Conversation::open().sends(Side::Client, &request()).sends(Side::Server, &answer());
+    conversation.closes(Side::Client).closes(Side::Server)
 }
 
 fn kinds(capture: &Capture) -> (u64, u64, u64) {
@@ -95,7 +96,7 @@ fn an_exchange_in_plaintext_frame_by_frame() {
             (packet.at_unix_ns, packet.flags.join("+"), packet.sequence, packet.payload_bytes, holds)
         })
         .collect();
-    let (asked, told) = (request().len() as u32, answer().len() as u32);
+    let (request_len, answer_len) = (request().len() as u32, answer().len() as u32);
     let row = |at: u64, flags: &str, sequence: u32, payload: u32, holds: &str| {
         (at * 1000, flags.to_owned(), Some(sequence), u64::from(payload), holds.to_owned())
     };
@@ -103,12 +104,12 @@ fn an_exchange_in_plaintext_frame_by_frame() {
         row(1, "SYN", 0, 0, ""),
         row(2, "SYN+ACK", 0, 0, ""),
         row(3, "ACK", 1, 0, ""),
-        row(4, "PSH+ACK", 1, asked, "POST /tool"),
-        row(5, "PSH+ACK", 1, told, "200 OK"),
-        row(6, "FIN+ACK", 1 + asked, 0, ""),
-        row(7, "ACK", 1 + told, 0, ""),
-        row(8, "FIN+ACK", 1 + told, 0, ""),
-        row(9, "ACK", 2 + asked, 0, ""),
+        row(4, "PSH+ACK", 1, request_len, "POST /tool"),
+        row(5, "PSH+ACK", 1, answer_len, "200 OK"),
+        row(6, "FIN+ACK", 1 + request_len, 0, ""),
+        row(7, "ACK", 1 + answer_len, 0, ""),
+        row(8, "FIN+ACK", 1 + answer_len, 0, ""),
+        row(9, "ACK", 2 + request_len, 0, ""),
     ];
     assert_eq!(rows, expected);
     let packet = &capture.packets[3];
@@ -118,27 +119,27 @@ fn an_exchange_in_plaintext_frame_by_frame() {
     );
     assert_eq!(
         (packet.protocol.as_str(), packet.stream, packet.wire_bytes),
-        ("TCP", Some(0), HEADERS + u64::from(asked))
+        ("TCP", Some(0), HEADERS + u64::from(request_len))
     );
 
     let [connection] = &capture.connections[..] else { panic!("one connection") };
     assert_eq!((connection.client.as_str(), connection.server.as_str()), ("10.0.0.1:40000", "10.0.0.2:8000"));
     assert_eq!((connection.first_frame, connection.last_frame, connection.frames), (1, 9, 9));
     assert_eq!((connection.first_frame_at_unix_ns, connection.last_frame_at_unix_ns), (1000, 9000));
-    assert_eq!(connection.payload_bytes, [u64::from(asked), u64::from(told)]);
+    assert_eq!(connection.payload_bytes, [u64::from(request_len), u64::from(answer_len)]);
     assert_eq!(connection.round_trips_before_first_answer, Some(2));
     assert_eq!(connection.ended, Ended::Fin);
 
     let times: Vec<_> =
         capture.http.iter().map(|message| (message.first_at_unix_ns, message.last_at_unix_ns)).collect();
     assert_eq!(times, [(Some(4000), Some(4000)), (Some(5000), Some(5000))]);
-    assert_eq!(kinds(&capture), (u64::from(asked + told), 0, 0));
-    assert_eq!(capture.traffic.payload_bytes_sampled, u64::from(asked + told));
-    assert_eq!(capture.traffic.payload_printable_bytes, u64::from(asked + told));
+    assert_eq!(kinds(&capture), (u64::from(request_len + answer_len), 0, 0));
+    assert_eq!(capture.traffic.payload_bytes_sampled, u64::from(request_len + answer_len));
+    assert_eq!(capture.traffic.payload_printable_bytes, u64::from(request_len + answer_len));
 }
 
 #[test]
-fn frames_without_tcp_are_of_another_kind() {
+fn counts_frames_without_tcp_as_other() {
     let (link, mut udp, mut arp) = (Link::Ethernet(Ethernet::default()), Vec::new(), Vec::new());
     let ip = Ip::between([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).expect("one IP version");
     let ports = Udp { source_port: 53, destination_port: 5353, ..Udp::default() };
@@ -167,15 +168,15 @@ fn frames_without_tcp_are_of_another_kind() {
 }
 
 #[test]
-fn tls_records_are_told_apart_by_who_can_read_them() {
+fn distinguishes_clear_and_protected_tls_records() {
     let handshake = record(22, b"\x01\0\0\0");
     let sealed = record(23, &[0x5a; 100]);
-    let talk = Talk::open()
-        .says(Side::Client, &[handshake.clone(), record(20, b"\x01")].concat())
-        .says(Side::Server, &sealed)
-        .says(Side::Client, &[sealed.clone(), sealed.clone()].concat())
-        .says(Side::Server, &record(21, b"\x01\0"));
-    let capture = Bench::new().analyze(&talk.made());
+    let conversation = Conversation::open()
+        .sends(Side::Client, &[handshake.clone(), record(20, b"\x01")].concat())
+        .sends(Side::Server, &sealed)
+        .sends(Side::Client, &[sealed.clone(), sealed.clone()].concat())
+        .sends(Side::Server, &record(21, b"\x01\0"));
+    let capture = Bench::new().analyze(&conversation.made());
     assert_eq!(kinds(&capture), (0, 9 + 6 + 3 * 5 + 7, 300));
     let expected = [
         (4, "ClientHello"),
@@ -185,18 +186,18 @@ fn tls_records_are_told_apart_by_who_can_read_them() {
         (6, "Application Data"),
         (7, "Alert"),
     ];
-    let mut told = holds(&capture);
-    told.sort_by_key(|(frame, _)| *frame);
-    assert_eq!(told, expected);
+    let mut held = holds(&capture);
+    held.sort_by_key(|(frame, _)| *frame);
+    assert_eq!(held, expected);
 
-    // A repeated segment is of the kind that its side sends; the server's bytes that are no record are clear.
-    let capture =
-        Bench::new().analyze(&talk.repeats(Side::Server, 0, &sealed).says(Side::Server, b"no TLS").made());
+    // A retransmitted segment counts with the bytes that its side sends; bytes that are not a record are in the clear.
+    let capture = Bench::new()
+        .analyze(&conversation.repeats(Side::Server, 0, &sealed).sends(Side::Server, b"no TLS").made());
     assert_eq!(kinds(&capture), (105 + 6, 37, 300), "the server stopped speaking TLS");
 }
 
 #[test]
-fn what_the_snaplen_cut_still_crossed() {
+fn counts_bytes_that_the_snaplen_cut() {
     let mut made = exchange().made();
     made[3].bytes.truncate(HEADERS as usize + 10);
     let capture = Bench::new().analyze(&made);
@@ -208,35 +209,36 @@ fn what_the_snaplen_cut_still_crossed() {
 
 #[test]
 fn connections_end_in_three_ways() {
-    let ended = |talk: Talk| Bench::new().analyze(&talk.made()).connections[0].ended;
-    let said = || Talk::open().says(Side::Client, &request());
-    assert_eq!(ended(said()), Ended::Open);
-    assert_eq!(ended(said().closes(Side::Client)), Ended::Open, "half closed");
-    assert_eq!(ended(said().resets(Side::Server)), Ended::Rst);
-    assert_eq!(ended(said().closes(Side::Client).resets(Side::Server)), Ended::Rst);
-    assert_eq!(ended(said().closes(Side::Client).closes(Side::Server)), Ended::Fin);
+    let ended = |conversation: Conversation| Bench::new().analyze(&conversation.made()).connections[0].ended;
+    let open = || Conversation::open().sends(Side::Client, &request());
+    assert_eq!(ended(open()), Ended::Open);
+    assert_eq!(ended(open().closes(Side::Client)), Ended::Open, "half closed");
+    assert_eq!(ended(open().resets(Side::Server)), Ended::Rst);
+    assert_eq!(ended(open().closes(Side::Client).resets(Side::Server)), Ended::Rst);
+    assert_eq!(ended(open().closes(Side::Client).closes(Side::Server)), Ended::Fin);
 }
 
 #[test]
-fn the_client_waits_for_answers_and_for_nothing_else() {
-    let waited =
-        |talk: Talk| Bench::new().analyze(&talk.made()).connections[0].round_trips_before_first_answer;
+fn counts_round_trips_before_the_first_answer() {
+    let waited = |conversation: Conversation| {
+        Bench::new().analyze(&conversation.made()).connections[0].round_trips_before_first_answer
+    };
     let request = request();
     let (first, second) = request.split_at(30);
-    assert_eq!(waited(Talk::open().says(Side::Client, &request)), None, "no answer");
-    let in_parts = Talk::open().says(Side::Client, first).says(Side::Client, second);
-    assert_eq!(waited(in_parts.says(Side::Server, &answer())), Some(2), "two segments are one flight");
-    let interim = Talk::open()
-        .says(Side::Client, first)
-        .says(Side::Server, b"HTTP/1.1 100 Continue\r\n\r\n")
-        .says(Side::Client, second)
-        .says(Side::Server, &answer());
+    assert_eq!(waited(Conversation::open().sends(Side::Client, &request)), None, "no answer");
+    let in_parts = Conversation::open().sends(Side::Client, first).sends(Side::Client, second);
+    assert_eq!(waited(in_parts.sends(Side::Server, &answer())), Some(2), "two segments are one flight");
+    let interim = Conversation::open()
+        .sends(Side::Client, first)
+        .sends(Side::Server, b"HTTP/1.1 100 Continue\r\n\r\n")
+        .sends(Side::Client, second)
+        .sends(Side::Server, &answer());
     assert_eq!(waited(interim), Some(3), "an interim answer is waited for, and is not the answer");
-    let repeated = Talk::open()
-        .says(Side::Client, first)
+    let repeated = Conversation::open()
+        .sends(Side::Client, first)
         .repeats(Side::Client, 0, first)
-        .says(Side::Client, second)
-        .says(Side::Server, &answer());
+        .sends(Side::Client, second)
+        .sends(Side::Server, &answer());
     assert_eq!(waited(repeated), Some(2));
     let mut made = exchange().made();
     made.remove(1);
@@ -244,8 +246,8 @@ fn the_client_waits_for_answers_and_for_nothing_else() {
     assert_eq!(capture.connections[0].round_trips_before_first_answer, None, "no SYN-ACK");
 }
 
-/// Bytes of the file at the frames that the exhibit names must be what it shows.
-fn assert_stands_in(exhibit: &Exhibit, file: &[u8], capture: &Capture) {
+/// The exhibit must show the bytes of the file at the frames that it names.
+fn assert_shows_file_bytes(exhibit: &Exhibit, file: &[u8], capture: &Capture) {
     let mut shown = 0;
     for turn in &exhibit.turns {
         let bytes = STANDARD.decode(&turn.bytes).expect("base64");
@@ -267,26 +269,26 @@ fn the_exhibit_is_the_first_exchange() {
     let bench = Bench::new();
     let (first, second) = (request(), answer());
     let (one, two) = first.split_at(100);
-    // Another connection before it, the second half of the request before the first, another exchange behind it.
-    let mut strangers = Talk::open().says(Side::Client, b"hello").made();
-    for (at, made) in strangers.iter_mut().enumerate() {
+    // Before it another connection; its request with the second half first; behind it another exchange.
+    let mut other_connection = Conversation::open().sends(Side::Client, b"hello").made();
+    for (at, made) in other_connection.iter_mut().enumerate() {
         made.bytes[if at == 1 { 14 + 19 } else { 14 + 15 }] = 99; // another client: 10.0.0.99
     }
-    let talk = Talk::open()
+    let conversation = Conversation::open()
         .repeats(Side::Client, 100, two)
         .repeats(Side::Client, 0, one)
         .repeats(Side::Server, 0, &second)
         .repeats(Side::Client, first.len() as u32, &first);
-    let capture = bench.analyze(&[strangers, talk.made()].concat());
+    let capture = bench.analyze(&[other_connection, conversation.made()].concat());
     let exhibit = capture.exhibit.as_ref().expect("the exchange was read");
     assert_eq!((exhibit.message_id.as_deref(), exhibit.stream), (Some("call-0001"), 1));
     assert_eq!((exhibit.client_bytes, exhibit.server_bytes), (first.len() as u64, second.len() as u64));
-    let [asked, told] = &exhibit.turns[..] else { panic!("two turns") };
-    assert_eq!(STANDARD.decode(&asked.bytes).expect("base64"), first);
-    assert_eq!(STANDARD.decode(&told.bytes).expect("base64"), second);
-    assert_eq!((asked.frames.as_slice(), told.frames.as_slice()), (&[9, 8][..], &[10][..]));
-    assert_eq!((asked.stream_offset, told.stream_offset), (0, 0));
-    assert_stands_in(exhibit, &std::fs::read(bench.0.path()).expect("the capture"), &capture);
+    let [first_turn, second_turn] = &exhibit.turns[..] else { panic!("two turns") };
+    assert_eq!(STANDARD.decode(&first_turn.bytes).expect("base64"), first);
+    assert_eq!(STANDARD.decode(&second_turn.bytes).expect("base64"), second);
+    assert_eq!((first_turn.frames.as_slice(), second_turn.frames.as_slice()), (&[9, 8][..], &[10][..]));
+    assert_eq!((first_turn.stream_offset, second_turn.stream_offset), (0, 0));
+    assert_shows_file_bytes(exhibit, &std::fs::read(bench.0.path()).expect("the capture"), &capture);
 
     let frame = exhibit.frame.as_ref().expect("a frame with a string");
     assert_eq!((frame.path.as_str(), frame.level.name(), frame.frame), ("$.id", "verbatim", 9));
@@ -296,17 +298,16 @@ fn the_exhibit_is_the_first_exchange() {
 }
 
 #[test]
-fn a_string_that_two_frames_share_is_shown_in_the_first() {
-    let (asked, told) = (request(), answer());
+fn shows_a_string_across_two_frames_in_the_first() {
     let split = |text: &[u8]| {
         let at = text.windows(9).position(|window| window == b"call-0001").expect("it is there") + 4;
         let (one, two) = text.split_at(at);
         (one.to_vec(), two.to_vec())
     };
-    let (asked, told) = (split(&asked), split(&told));
-    let talk = Talk::open().says(Side::Client, &asked.0).says(Side::Client, &asked.1);
-    let talk = talk.says(Side::Server, &told.0).says(Side::Server, &told.1);
-    let capture = Bench::new().analyze(&talk.made());
+    let (request, answer) = (split(&request()), split(&answer()));
+    let conversation = Conversation::open().sends(Side::Client, &request.0).sends(Side::Client, &request.1);
+    let conversation = conversation.sends(Side::Server, &answer.0).sends(Side::Server, &answer.1);
+    let capture = Bench::new().analyze(&conversation.made());
     let frame = capture.exhibit.and_then(|exhibit| exhibit.frame).expect("a frame with a string");
     assert_eq!((frame.frame, frame.level.name(), frame.length), (4, "reassembled", 4));
     let bytes = STANDARD.decode(&frame.bytes).expect("base64");
@@ -314,17 +315,18 @@ fn a_string_that_two_frames_share_is_shown_in_the_first() {
 }
 
 #[test]
-fn long_directions_are_cut_and_unseen_exchanges_not_shown() {
+fn cuts_long_directions_and_omits_incomplete_exchanges() {
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
-    let talk =
-        Talk::open().says(Side::Client, long.as_bytes()).says(Side::Server, b"HTTP/1.1 204 No\r\n\r\n");
-    let talk = talk.says(Side::Client, &request()).says(Side::Server, &answer());
-    let capture = Bench::new().analyze(&talk.made());
+    let conversation = Conversation::open()
+        .sends(Side::Client, long.as_bytes())
+        .sends(Side::Server, b"HTTP/1.1 204 No\r\n\r\n");
+    let conversation = conversation.sends(Side::Client, &request()).sends(Side::Server, &answer());
+    let capture = Bench::new().analyze(&conversation.made());
     let exhibit = capture.exhibit.as_ref().expect("the exchange was read");
     assert_eq!(exhibit.client_bytes, (long.len() + request().len()) as u64);
     assert_eq!(exhibit.bytes_shown, 8192 + exhibit.server_bytes);
     assert_eq!(capture.packets[3].holds[0].chars().count(), 128, "names are cut as well");
-    let capture = Bench::new().analyze(&Talk::open().says(Side::Client, &request()).made());
+    let capture = Bench::new().analyze(&Conversation::open().sends(Side::Client, &request()).made());
     assert!(capture.exhibit.is_none(), "there is no answer");
 }
 
@@ -332,7 +334,7 @@ fn long_directions_are_cut_and_unseen_exchanges_not_shown() {
 fn lists_end_at_their_bounds() {
     let mut made = Vec::new();
     for host in 0..300_u16 {
-        let mut one = Talk::open().says(Side::Client, b"?").made();
+        let mut one = Conversation::open().sends(Side::Client, b"?").made();
         let [high, low] = (1024 + host).to_be_bytes();
         for (at, made) in one.iter_mut().enumerate() {
             let port = if at == 1 { 36 } else { 34 };
@@ -345,27 +347,27 @@ fn lists_end_at_their_bounds() {
     assert_eq!((capture.packets.len(), capture.frames), (200, 1200));
     assert!(capture.connections.iter().zip(0..).all(|(connection, index)| connection.stream == index));
     let tiny = record(23, b"").repeat(200);
-    let capture = Bench::new().analyze(&Talk::open().says(Side::Client, &tiny).made());
+    let capture = Bench::new().analyze(&Conversation::open().sends(Side::Client, &tiny).made());
     assert_eq!(capture.packets[3].holds.len(), 16);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// Whatever stands in the frames and in their lengths: no panic, the kinds add up, and the result is the same twice.
+    /// For any content of the frames and their lengths: no panic, the kinds add up, and two runs give the same result.
     #[test]
     fn damaged_files_add_up(
         hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         tls in any::<bool>(),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut talk = exchange();
+        let mut conversation = exchange();
         if tls {
             let sealed = record(23, &[0x5a; 60]);
-            talk = Talk::open().says(Side::Client, &record(22, b"\x01\0\0\0")).says(Side::Server, &sealed).says(Side::Client, &sealed);
+            conversation = Conversation::open().sends(Side::Client, &record(22, b"\x01\0\0\0")).sends(Side::Server, &sealed).sends(Side::Client, &sealed);
         }
         let mut writer = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN).expect("a vector");
-        for made in talk.made() {
+        for made in conversation.made() {
             writer.write(0, made.original_len, &made.bytes).expect("a vector");
         }
         let mut file = writer.into_inner();

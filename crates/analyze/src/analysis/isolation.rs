@@ -3,10 +3,11 @@
 //! ```text
 //! isolation.json ──> phases: captures and sandboxes' journals
 //!    journals ──> canaries of every attempt ─┐
-//!    captures ──> each searched for all of them, and each frame attributed ──> verdict::isolation
+//!    captures ──> each searched for all of them, each frame assigned to an owner ──> verdict::isolation
 //! ```
-//! The search that proves TLS captures sealed looks for the canaries here, in every encoding. Besides, every frame counts
-//! that is not the users' traffic with the gateway: that finds a sandbox that sent something else than its canary.
+//! The same search that proves TLS captures sealed looks for the canaries here, in every encoding. In addition, every
+//! frame other than the users' traffic with the gateway counts as a sandbox's: this finds data that a sandbox sent in
+//! any other form.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,15 +60,15 @@ pub fn analyze(path: &Path) -> Result<Isolation> {
     Ok(entry(path.display().to_string(), &experiment, &boxes, captures, identity, judgement))
 }
 
-/// Accepts plain names only: the record is input too, and has no say over other directories.
+/// Accepts plain file names only: the record is input too, and must not lead to other directories.
 fn beside(record: &Path, name: &str) -> Result<PathBuf> {
     if Path::new(name).file_name().is_none_or(|file| file != name) {
-        bail!("it names {name:?}, which is no file beside it");
+        bail!("it names {name:?}, which is not the name of a file beside it");
     }
     Ok(record.parent().unwrap_or(Path::new("")).join(name))
 }
 
-/// Passes one capture through the pipeline and judges it; also what it shows of a replayed user id.
+/// Passes one capture through the pipeline and judges it. Also returns what it shows of a replayed user id.
 fn read_capture(
     path: &Path,
     experiment: &Experiment,

@@ -1,4 +1,4 @@
-//! Where input, pipeline, observers and verdict are put together.
+//! Puts input, pipeline, observers, verdict and output together.
 
 mod capture_pass;
 pub mod isolation;
@@ -24,10 +24,10 @@ use crate::search::needles::KnownStrings;
 use crate::verdict;
 use crate::verdict::doubt::Doubt;
 
-/// What an analysis may show.
+/// Options of an analysis.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Show readable values whose name says that they are secrets.
+    /// Show readable values whose name marks them as secrets.
     pub show_secrets: bool,
 }
 

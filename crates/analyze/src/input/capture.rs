@@ -10,23 +10,23 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_lc_rs::digest;
 use dissect::capture::{Decoder, Record, Step};
 
-/// How much is read at once. Between 64 KiB and 1 MiB the speed is the same; a map of the file would cost more in page
-/// faults than the copy does.
+/// Bytes read at once. Between 64 KiB and 1 MiB the speed is the same; mapping the file would cost more in page faults
+/// than the copy does.
 const BUFFER: usize = 256 << 10;
 
-/// What takes the frames.
+/// Receives the frames of a capture.
 pub(crate) trait Sink {
-    /// Takes the next frame.
+    /// The next frame.
     fn record(&mut self, record: &Record<'_>);
 
-    /// Takes a key log that is in the capture itself.
+    /// A key log that is in the capture itself.
     fn secrets(&mut self, key_log: &[u8]);
 
-    /// Takes the number of frames that the capture itself counts as dropped, once, at its end.
+    /// The number of frames that the capture itself counts as dropped; called once, at its end.
     fn dropped(&mut self, frames: u64);
 }
 
-/// How reading ended, when it did not at the end of the last record.
+/// How reading ended, if not at the end of the last record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CaptureEnd {
     /// The file is damaged; the frames before the damage were read.
@@ -54,8 +54,8 @@ pub(crate) struct ReadCapture {
     pub bytes: u64,
 }
 
-/// Reads a capture file, or standard input where there is none, and hands its frames to `sink`. `progress` is called
-/// with the number of bytes read so far.
+/// Reads a capture file, or standard input if there is no file, and hands its frames to `sink`. Calls `progress` with
+/// the number of bytes read so far.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn read_standard_input(sink: &mut impl Sink) -> Result<ReadCapture> {
     Ok(ReadCapture { end, sha256: crate::hex(&finish(context)), bytes })
 }
 
-/// How reading ended, where the file is a capture at all.
+/// Returns how reading ended, or the error if the file is not a capture.
 fn usable(ended: Option<Ended>, name: impl fmt::Display) -> Result<Option<CaptureEnd>> {
     match ended {
         None => Ok(None),
@@ -109,7 +109,7 @@ enum Ended {
     Early(CaptureEnd),
 }
 
-/// Reads the frames into `sink`. `each_buffer` is handed what was read, in order.
+/// Reads the frames into `sink`. Calls `each_buffer` with the bytes read, in order.
 fn read_frames(
     input: impl Read,
     sink: &mut impl Sink,

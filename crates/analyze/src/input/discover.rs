@@ -1,4 +1,4 @@
-//! Which captures there are, and what belongs to each.
+//! Finds captures, and the files that belong to each.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::isolation_record;
 use super::manifest::Manifest;
 
-/// Deepest directory below a given one that is still walked, so that a link in a circle ends.
+/// Deepest directory below a given one that is still walked, so that a cycle of links ends.
 const MAX_DEPTH: usize = 8;
 
 const CAPTURE_EXTENSIONS: [&str; 3] = ["pcap", "pcapng", "cap"];
@@ -18,22 +18,22 @@ const CAPTURE_EXTENSIONS: [&str; 3] = ["pcap", "pcapng", "cap"];
 pub struct Input {
     /// The capture file; `None` for standard input.
     pub capture: Option<PathBuf>,
-    /// Its manifest.
+    /// The manifest of the capture.
     pub manifest: Option<Manifest>,
-    /// Journal files.
+    /// Journal files of the agents.
     pub journals: Vec<PathBuf>,
-    /// Key log file.
+    /// TLS key log.
     pub key_log: Option<PathBuf>,
-    /// What is wrong with the companions.
+    /// Companions that cannot be used.
     pub problems: Vec<CompanionProblem>,
 }
 
 /// Why a file that belongs to a capture cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompanionProblem {
-    /// The manifest cannot be used, and why.
+    /// The manifest cannot be used, for this reason.
     Manifest(String),
-    /// The manifest names something that is no file beside it.
+    /// The manifest names something that is not the name of a file beside it.
     NotBeside(String),
     /// The manifest names a file that is not there.
     Missing(PathBuf),
@@ -43,24 +43,26 @@ impl fmt::Display for CompanionProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifest(why) => f.write_str(why),
-            Self::NotBeside(name) => write!(f, "the manifest names {name:?}, which is no file beside it"),
+            Self::NotBeside(name) => {
+                write!(f, "the manifest names {name:?}, which is not the name of a file beside it")
+            }
             Self::Missing(path) => write!(f, "{} is missing; the manifest names it", path.display()),
         }
     }
 }
 
 impl Input {
-    /// Its name for people.
+    /// The name to show to people.
     pub fn display(&self) -> String {
         self.capture.as_ref().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string())
     }
 
-    /// Standard input, with nothing that belongs to it.
+    /// Standard input, without companions.
     pub fn standard_input() -> Self {
         Self { capture: None, manifest: None, journals: Vec::new(), key_log: None, problems: Vec::new() }
     }
 
-    /// A capture file with what stands beside it: by its manifest, or else by its name.
+    /// A capture file with its companions: those that its manifest names, or else files of the same stem.
     pub fn file(path: &Path) -> Self {
         let mut problems = Vec::new();
         let manifest = manifest_of(path).unwrap_or_else(|error| {
@@ -82,17 +84,17 @@ impl Input {
     }
 }
 
-/// What a path means.
+/// The files that a path stands for.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// Captures, in the order of their names; those that an isolation run speaks for are not among them.
+    /// Captures, in the order of their names; without those that belong to an isolation run.
     pub captures: Vec<PathBuf>,
     /// Descriptions of isolation runs.
     pub experiments: Vec<PathBuf>,
 }
 
-/// The files that `path` means: itself, or all below it in the order of their names. Hidden directories are left out: a
-/// run that is under way works in one.
+/// The files that `path` stands for: itself, or all captures and isolation records below it in the order of their
+/// names. Hidden directories are left out, because a run in progress works in one.
 ///
 /// # Errors
 ///
@@ -110,7 +112,7 @@ pub fn files(path: &Path) -> Result<Files> {
         bail!("there is no capture (*.pcap, *.pcapng, *.cap) in {}; `make lab` makes two", path.display());
     }
     for experiment in &found.experiments {
-        // One that cannot be read is an error when it is judged, and speaks for nothing.
+        // A record that cannot be read is reported when it is judged; until then it owns no captures.
         let spoken_for = isolation_record::captures_of(experiment).unwrap_or_default();
         let directory = experiment.parent();
         found.captures.retain(|capture| {
@@ -168,7 +170,8 @@ fn manifest_of(capture: &Path) -> Result<Option<Manifest>> {
     Ok(Some(manifest))
 }
 
-/// A companion that a manifest names. Only plain names: a manifest is input too, and says nothing about other places.
+/// A companion that a manifest names. Only plain names: a manifest is input too, and must not lead to other
+/// directories.
 fn beside(directory: &Path, name: &str, problems: &mut Vec<CompanionProblem>) -> Option<PathBuf> {
     let is_plain = Path::new(name).file_name().is_some_and(|file| file == name);
     let path = directory.join(name);

@@ -1,6 +1,6 @@
-//! What an isolation run says of itself: `plainsight.isolation/1`, and the boxes' journals (`plainsight.box/1`).
+//! The record of an isolation run: `plainsight.isolation/1`, and the journals of its sandboxes (`plainsight.box/1`).
 //!
-//! The observer's own reading of both formats; it takes no code from the programs that wrote them.
+//! The observer has its own readers for both formats; it shares no code with the programs that wrote them.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,118 +17,113 @@ const BOX_SCHEMA: &str = "plainsight.box/1";
 const ATTEMPT_SCHEMA: &str = "plainsight.attempt/1";
 const ATTEMPT_NAME: &str = "plainsight.attempt";
 
-/// The way out that only reads.
+/// The kind of attempt that reads a file instead of sending something.
 pub(crate) const READS: &str = "file";
 
-/// Every way out that has to be tried, or nothing is said of boxes.
+/// Every kind of attempt. A run that lacks one is inconclusive.
 pub(crate) const KINDS: [&str; 7] = ["dns", "file", "ipv6", "neighbour", "raw", "tcp", "udp"];
 
-/// The largest experiment file that is read; real ones have two kilobytes.
+/// Largest `isolation.json` that is read; real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
 
-/// The longest line of a boxes' journal: output is capped far below.
+/// Longest line of a sandboxes' journal: the output of a sandbox is limited far below.
 const MAX_LINE: u64 = 16 << 20;
 
-/// Boxes that are read from one journal. The experiment runs a handful.
+/// Most sandboxes that are read from one journal. The experiment runs a handful.
 pub(crate) const MAX_BOXES: usize = 10_000;
 
-/// The name of the file that describes a run.
+/// The name of the file that describes an isolation run.
 pub(crate) const FILE_NAME: &str = "isolation.json";
 
-/// The names of the captures that an isolation run speaks for.
+/// The names of the captures that belong to an isolation run.
 ///
 /// # Errors
 ///
-/// The file cannot be read, or is not what it should be.
+/// The file cannot be read, or is not a valid record.
 pub(crate) fn captures_of(path: &Path) -> Result<Vec<String>> {
     Ok(Experiment::read(path)?.phases.into_iter().flat_map(|phase| phase.captures).collect())
 }
 
-/// What was done.
+/// The content of `isolation.json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Experiment {
     schema: String,
-    /// The same in every manifest and in every line of the journals.
+    /// The id that every manifest and every line of the journals repeats.
     pub run_id: String,
-    /// What made the boxes: `namespace` or `docker`.
+    /// What made the sandboxes: `namespace` or `docker`.
     pub backend: String,
-    /// Whether it came to its end.
+    /// Whether the run completed.
     pub finished: bool,
-    /// The boxes without network, and those that show what would have been seen.
+    /// The sandboxes without network, and the control with a network.
     pub phases: Vec<Phase>,
-    /// Every interface that a box with a network could have sent by.
+    /// Every interface through which a sandbox with a network could have sent.
     pub interfaces: Vec<String>,
-    /// What else may be on the wire: the users' traffic with the gateway.
+    /// The only other traffic that is expected on these interfaces: the users' requests to the gateway.
     #[serde(rename = "talk")]
     pub user_traffic: UserTraffic,
-    /// Who talked.
     pub users: Vec<User>,
-    /// The request in another user's name, if there was one.
+    /// The request in another user's name, if the run made one.
     pub replay: Option<Replay>,
 }
 
-/// One part of the run.
+/// One phase of the run.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Phase {
-    /// What it is for.
     pub name: PhaseName,
-    /// The boxes' journal, beside the experiment's file.
+    /// Name of the journal of its sandboxes, beside `isolation.json`.
     pub boxes: String,
-    /// The captures that ran meanwhile, beside the experiment's file.
+    /// Names of the captures made during the phase, beside `isolation.json`.
     pub captures: Vec<String>,
 }
 
 /// The users' traffic with the gateway.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct UserTraffic {
-    /// Where the gateway listens.
+    /// The address that the gateway listens on.
     pub server: SocketAddr,
-    /// Addresses that talk to it.
+    /// The addresses of the users.
     pub clients: Vec<IpAddr>,
 }
 
 /// A user of the gateway.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct User {
-    /// What the header `X-User-Id` says.
+    /// The value of the header `X-User-Id`.
     pub id: String,
-    /// What this user sent to the gateway, and no other user may get.
+    /// A value that this user sent to the gateway and that no other user may receive.
     pub secret: String,
-    /// Where this user talks from.
     pub address: IpAddr,
-    /// What this user's box was asked to try.
+    /// The attempts that this user's sandbox was asked to make.
     pub attempts: Vec<Asked>,
 }
 
-/// One way out that a box was asked to try.
+/// An attempt that a sandbox was asked to make.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Asked {
-    /// Which way.
     pub kind: String,
-    /// Where to.
     pub target: String,
 }
 
 /// A request in another user's name.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Replay {
-    /// Whose name.
+    /// The id that was replayed.
     pub user: String,
-    /// The address that claimed it.
+    /// The address that replayed it.
     pub client: IpAddr,
 }
 
 impl Experiment {
-    /// Reads the experiment's file.
+    /// Reads `isolation.json`.
     ///
     /// # Errors
     ///
-    /// It cannot be read, is no JSON, lacks a field, or has another schema.
+    /// The file cannot be read, is not JSON, lacks a field, or has another schema.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let what = || format!("the isolation experiment {}", path.display());
         let metadata = path.metadata().with_context(what)?;
         if !metadata.is_file() {
-            bail!("{}: it is no file", what());
+            bail!("{}: not a regular file", what());
         }
         let len = metadata.len();
         if len > MAX_LEN {
@@ -148,60 +143,54 @@ impl Experiment {
     }
 }
 
-/// One box that ran.
+/// One sandbox that ran.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct BoxRun {
     schema: String,
-    /// The run it belongs to.
     pub run: String,
-    /// Its name.
     #[serde(rename = "box")]
     pub name: String,
-    /// For whom it ran.
+    /// The user whose request it ran.
     pub user: Option<String>,
-    /// Its network: `none`, or what it was given. A process without any box says `unboxed`.
+    /// Its network: `none`, or the network that it was given; `unboxed` for a process outside any sandbox.
     pub network: String,
-    /// When it was asked for, nanoseconds since the epoch.
+    /// When it was requested, nanoseconds since the epoch.
     pub started_at_unix_ns: u64,
-    /// When it was gone.
+    /// When it had ended.
     pub ended_at_unix_ns: u64,
-    /// How it ended.
     pub exit: String,
-    /// What bounded it, read back from the kernel.
+    /// Its limits, read back from the kernel.
     #[serde(default)]
     pub limits: Vec<Limit>,
-    /// What it answered.
     pub stdout: String,
-    /// What it said of its attempts, a line of JSON each.
+    /// Its reports of attempts, a line of JSON each, among other output.
     pub stderr: String,
 }
 
-/// One try to get out, as the box tells it.
+/// One attempt to get out, as the sandbox reports it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Attempt {
     schema: String,
-    /// Which way: `tcp`, `dns`, `file`, …
+    /// The kind: `tcp`, `dns`, `file`, …
     pub kind: String,
-    /// Where to.
     pub target: String,
-    /// What it would have carried; drawn in the box. None where it only reads.
+    /// The canary that the attempt carries, generated in the sandbox; `None` for an attempt that only reads.
     pub canary: Option<String>,
-    /// Whether the box believes that it got through.
     pub succeeded: bool,
-    /// What came of it, in the words of the operating system.
+    /// The outcome, as the operating system's message.
     pub outcome: String,
-    /// What it read. Empty where it only sends.
+    /// What it read; empty for an attempt that sends.
     #[serde(default)]
     pub data: String,
 }
 
 impl Attempt {
-    /// Whether it only reads: then what it got tells of it, and nothing of it is on a wire.
+    /// Whether the attempt only reads. It is then judged by the data that it got, because nothing of it is on a wire.
     pub(crate) fn reads(&self) -> bool {
         self.kind == READS
     }
 
-    /// Whether it can be looked for: a canary is 32 hex digits, drawn for this attempt alone.
+    /// Whether the attempt can be recognised: a canary is 32 hex digits, generated for this attempt alone.
     pub(crate) fn can_be_told(&self) -> bool {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         match &self.canary {
@@ -212,41 +201,41 @@ impl Attempt {
 }
 
 impl BoxRun {
-    /// What the box says it tried. Other lines of its stderr are words.
+    /// The attempts that the sandbox reports. Other lines of its stderr are ignored.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         let lines = self.stderr.lines();
         let attempts = lines.filter_map(|line| serde_json::from_str::<Attempt>(line).ok());
         attempts.filter(|attempt| attempt.schema == ATTEMPT_SCHEMA).collect()
     }
 
-    /// Lines of its stderr that speak of an attempt and are none that can be read, a last line without its end among
-    /// them: their canaries are not looked for.
+    /// Number of lines of its stderr that name an attempt but cannot be read, including a last line without its end.
+    /// Their canaries are not searched for.
     pub(crate) fn unreadable_attempts(&self) -> usize {
         let told = self.stderr.lines().filter(|line| line.contains(ATTEMPT_NAME)).count();
         let is_cut = !self.stderr.is_empty() && !self.stderr.ends_with('\n');
         told - self.attempts().len().min(told) + usize::from(is_cut)
     }
 
-    /// Whether it listened at an address for others to reach it, as its answer says.
+    /// Whether the sandbox reports that it listened at an address.
     pub(crate) fn listened_at(&self, address: &str) -> bool {
         self.stdout.contains(&format!("listen {address}: listening"))
     }
 
-    /// Whether the two were there at the same time.
+    /// Whether the two sandboxes ran at the same time.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.started_at_unix_ns < other.ended_at_unix_ns && other.started_at_unix_ns < self.ended_at_unix_ns
     }
 }
 
-/// Reads a boxes' journal.
+/// Reads the journal of a phase's sandboxes.
 ///
 /// # Errors
 ///
-/// It cannot be read, or a line is not what it should be.
+/// The file cannot be read, or a line is not valid.
 pub(crate) fn read_boxes(path: &Path) -> Result<Vec<BoxRun>> {
-    let what = || format!("the boxes' journal {}", path.display());
+    let what = || format!("the sandboxes' journal {}", path.display());
     if !path.metadata().with_context(what)?.is_file() {
-        bail!("{}: it is no file", what());
+        bail!("{}: not a regular file", what());
     }
     let mut reader = BufReader::new(File::open(path).with_context(what)?);
     let mut boxes: Vec<BoxRun> = Vec::new();
@@ -264,7 +253,7 @@ pub(crate) fn read_boxes(path: &Path) -> Result<Vec<BoxRun>> {
             bail!("{}: line {number}: the schema is {:?}, not {BOX_SCHEMA:?}", what(), read.schema);
         }
         if boxes.len() == MAX_BOXES {
-            bail!("{}: more than {MAX_BOXES} boxes", what());
+            bail!("{}: more than {MAX_BOXES} sandboxes", what());
         }
         boxes.push(read);
     }

@@ -1,6 +1,6 @@
-//! What was said: the agents' journals (`plainsight.journal/1`), one message a line.
+//! What was sent: the agents' journals (`plainsight.journal/1`), one message a line.
 //!
-//! This is a second reading of the format, on purpose: the observer takes no code from the observed, so that one bug
+//! This is a second reader of the format, on purpose: the observer shares no code with the observed, so that one bug
 //! cannot hide in both.
 
 use std::collections::BTreeSet;
@@ -20,25 +20,25 @@ pub(crate) const MAX_LINE: u64 = 64 << 20;
 /// One message that one agent sent or received.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    /// Which agent's journal says so.
+    /// The agent that wrote the line.
     pub agent: String,
-    /// What that agent did with it.
+    /// Whether that agent sent or received it.
     pub event: Event,
-    /// The message's own id; `None` where the agent could not read one.
+    /// The id in the message; `None` if the agent could not read one.
     pub message_id: Option<String>,
-    /// Which way it went.
+    /// Direction of the message.
     pub direction: Direction,
     /// When the line was written, nanoseconds since the epoch.
     pub at_unix_ns: Option<u64>,
-    /// The agent's side of the TCP connection.
+    /// The agent's own address on the TCP connection.
     pub local: Option<String>,
-    /// The other side.
+    /// The address of its peer.
     pub remote: Option<String>,
     /// `Content-Type`.
     pub content_type: Option<String>,
-    /// The exact bytes of its body.
+    /// The exact bytes of the body.
     pub body: Vec<u8>,
-    /// Their SHA-256.
+    /// SHA-256 of the body.
     pub body_sha256: [u8; 32],
 }
 
@@ -57,16 +57,16 @@ struct Line {
     body: Option<String>,
 }
 
-/// A journal, and what is wrong with it.
+/// A journal, and the problems found while reading it.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     /// Its messages in order.
     pub messages: Vec<Message>,
-    /// The runs that its lines name.
+    /// The run ids that its lines name.
     pub runs: BTreeSet<String>,
-    /// Messages that name no run.
+    /// Number of messages that name no run.
     pub without_run: u64,
-    /// Lines that could not be used, each with its number and why. A last line without its end is the usual one: the
+    /// Lines that could not be used, each with its number and the reason. Usually it is the last line, cut because the
     /// agent was killed while it wrote.
     pub problems: Vec<String>,
 }
@@ -76,7 +76,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or a line of another schema shows that it is no journal.
+    /// The file cannot be read, or a line has another schema, so that the file is not a journal.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
         let mut reader = BufReader::new(file);

@@ -1,4 +1,4 @@
-//! Key logs (SSLKEYLOGFILE format), in pieces of whole lines.
+//! Reads key logs (SSLKEYLOGFILE format) in pieces of whole lines.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -7,13 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use dissect::keylog::KeyLog;
 
-/// Bytes that are read at once.
+/// Bytes read at once.
 const PIECE: u64 = 64 << 10;
 
-/// Longest key log that is read: more than `dissect::keylog::MAX_CLIENTS` connections fill.
+/// Longest key log that is read: larger than `dissect::keylog::MAX_CLIENTS` connections fill.
 const MAX_KEY_LOG: u64 = 256 << 20;
 
-/// Reads a key log, and names the lines that cannot be used.
+/// Reads a key log. Also returns the lines that cannot be used.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a capture says of itself: its manifest (`plainsight.manifest/1`), written by the capturer.
+//! The manifest of a capture (`plainsight.manifest/1`), written by the capturer.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ const SCHEMA: &str = "plainsight.manifest/1";
 /// The largest manifest that is read. Real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
 
-/// The parts of a manifest that the proof reads.
+/// The fields of a manifest that the analysis uses.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
-    /// Schema and version.
+    /// Name and version of the format.
     pub schema: String,
     /// The run that the capture belongs to.
     pub run_id: String,
@@ -22,11 +22,11 @@ pub struct Manifest {
     pub name: String,
     /// The variant of the experiment.
     pub variant: Variant,
-    /// How the run was made: `netns`, `relay`, `docker`.
+    /// Where the traffic ran: `netns`, `relay`, `docker`.
     pub backend: String,
-    /// Where the observer stood.
+    /// Where the frames come from: `interface` or `relay`.
     pub vantage: String,
-    /// Interface the frames were taken from.
+    /// The interface that was captured on.
     #[serde(default)]
     pub interface: Option<String>,
     /// Link type of the capture (`LINKTYPE_*`).
@@ -37,15 +37,15 @@ pub struct Manifest {
     pub program: Option<Program>,
     /// The capture file.
     pub capture: CaptureFile,
-    /// Whether the capturer closed the file itself.
+    /// Whether the capturer itself closed the file.
     pub finished: bool,
-    /// Journal files, relative to the manifest.
+    /// Names of the journals, beside the manifest.
     pub journals: Vec<String>,
-    /// Key log file, relative to the manifest.
+    /// Name of the key log, beside the manifest.
     pub key_log: Option<String>,
-    /// Values of the canaries' form that were never sent.
+    /// Decoys: values in the form of canaries that were never sent.
     pub decoys: Vec<String>,
-    /// What the capture should prove.
+    /// The verdict that the capture should get.
     pub expected_verdict: Expected,
     /// When the capture began, nanoseconds since the epoch.
     #[serde(default)]
@@ -58,14 +58,14 @@ pub struct Manifest {
 /// The variant that was run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Variant {
-    /// Its name.
+    /// Name of the variant.
     pub name: String,
     /// `http` or `https`.
     pub scheme: String,
-    /// HTTP version that the agents were pinned to.
+    /// HTTP version that both agents use.
     #[serde(default)]
     pub http_version: String,
-    /// TLS versions that the agents were pinned to.
+    /// TLS versions that both agents offer.
     #[serde(default)]
     pub tls_versions: Vec<String>,
     /// Port of agent-b.
@@ -76,33 +76,33 @@ pub struct Variant {
 /// Name and version of a program.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Program {
-    /// Its name.
+    /// Name of the program.
     pub name: String,
-    /// Its version.
+    /// Version of the program.
     pub version: String,
 }
 
-/// The capture file as its capturer left it.
+/// The description of the capture file.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CaptureFile {
-    /// File name, relative to the manifest.
+    /// File name, beside the manifest.
     pub file: String,
-    /// SHA-256 in hexadecimal; absent while the capture runs.
+    /// SHA-256 in hexadecimal digits; absent while the capture runs.
     pub sha256: Option<String>,
-    /// Frames written.
+    /// Number of frames written.
     pub frames: Option<u64>,
-    /// Frames the kernel dropped for lack of room; `None` where no kernel was asked.
+    /// Frames that the kernel dropped because the ring buffer was full; `None` for a relay.
     pub kernel_drops: Option<u64>,
-    /// The kernel's filter; empty if everything was taken.
+    /// The kernel's filter; empty if every frame was captured.
     #[serde(default)]
     pub filter: Option<String>,
-    /// Longest part of a frame that was kept.
+    /// Maximum number of bytes kept of a frame.
     #[serde(default)]
     pub snaplen: Option<u32>,
-    /// Frames whose checksum a network card was still to fill in.
+    /// Frames captured before the network card filled in their checksum.
     #[serde(default)]
     pub unfinished_checksums: Option<u64>,
-    /// Frames that a network card was still to cut into segments.
+    /// Frames captured before the network card cut them into segments.
     #[serde(default)]
     pub segmentation_offload_frames: Option<u64>,
 }
@@ -112,7 +112,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no JSON, lacks a field, or has another schema.
+    /// The file cannot be read, is not JSON, lacks a field, or has another schema.
     pub fn read(path: &Path) -> Result<Self> {
         let manifest = || format!("the manifest {}", path.display());
         let len = path.metadata().with_context(manifest)?.len();

@@ -1,4 +1,4 @@
-//! What is read: captures, and the files that belong to them.
+//! Reads captures, and the files that belong to them.
 
 pub(crate) mod capture;
 pub mod discover;

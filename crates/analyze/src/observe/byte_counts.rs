@@ -1,14 +1,15 @@
-//! How many bytes crossed, of what kind they are, and how random they look.
+//! Counts the bytes of a capture by kind, and measures how random they look.
 
 use exposure_schema::{ByKind, Traffic};
 
 use crate::pipeline::fact::{ConnectionSummary, RecordBytes, SegmentFact, Spoken, TlsDirection};
 
-/// Payload that is sampled for its entropy. The counts of a byte's 256 values settle long before, and the sample must
-/// not cost a large capture time that shows.
+/// Bytes of payload sampled for the entropy. The counts of the 256 byte values settle long before this, and a larger
+/// sample would slow down the analysis of large captures.
 pub(crate) const MAX_SAMPLE: usize = 16 << 20;
 
-/// Tables that count side by side: equal bytes in a row would wait for each other's addition in one.
+/// Parallel count tables: with a single one, each of several equal bytes in a row would wait for the addition before
+/// it.
 const LANES: usize = 4;
 
 /// The bytes of a capture by kind.
@@ -20,14 +21,14 @@ pub(crate) struct ByteCounts {
 }
 
 impl ByteCounts {
-    /// Takes a frame without TCP.
+    /// Counts a frame without TCP.
     #[inline]
     pub(crate) fn other(&mut self, wire_bytes: u64) {
         self.wire_bytes += wire_bytes;
         self.kinds.other += wire_bytes;
     }
 
-    /// Takes a segment. Of which kind its payload is, is known when its connection is closed.
+    /// Counts a segment. The kind of its payload is known only when its connection is closed.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
         self.headers(segment.wire_bytes, segment.wire_payload, segment.payload);
@@ -43,7 +44,7 @@ impl ByteCounts {
         self.sample.push(payload);
     }
 
-    /// Takes a connection that is over.
+    /// Counts the payload of a closed connection.
     pub(crate) fn closed(&mut self, summary: &ConnectionSummary) {
         for (direction, wire_payload) in summary.wire_payload {
             match &summary.spoken {
@@ -56,13 +57,13 @@ impl ByteCounts {
         }
     }
 
-    /// All payload that one side of a TLS connection sent. `is_dead`: it stopped being TLS.
+    /// Counts all payload that one side of a TLS connection sent. `is_dead`: that side stopped sending TLS.
     fn tls(&mut self, wire_payload: u64, bytes: RecordBytes, is_dead: bool) {
         let clear = bytes.clear.min(wire_payload);
         let protected = bytes.protected.min(wire_payload - clear);
         self.kinds.tls_clear += clear;
         self.kinds.ciphertext += protected;
-        // Repeated segments, what was cut or lost, and whatever followed the last record.
+        // Retransmitted segments, cut or lost bytes, and any bytes behind the last record.
         let rest = wire_payload - clear - protected;
         let kind = match () {
             () if is_dead => &mut self.kinds.clear,
@@ -127,7 +128,8 @@ impl Sample {
     }
 }
 
-/// Shannon entropy of order 0 in bits a byte, rounded to four places: more would depend on the order of the additions.
+/// Shannon entropy of order 0 in bits a byte, rounded to four decimal places: further digits depend on the order of the
+/// additions.
 fn entropy(counts: &[u64; 256]) -> Option<f64> {
     let total: u64 = counts.iter().sum();
     let of = |count: u64| {

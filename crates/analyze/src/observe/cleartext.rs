@@ -1,41 +1,40 @@
-//! JSON strings that can be read without a secret, in a capture whose content is not known from journals.
+//! The JSON strings that are readable without a secret, in a capture without journals.
 
 use serde_json::Value;
 
 use crate::pipeline::fact::MessageFact;
 use crate::pipeline::provenance::Location;
 
-/// Most readable strings that are listed; the others are counted.
+/// Maximum number of readable strings listed; the others are counted.
 pub(crate) const MAX_READABLE: usize = 500;
 
-/// A JSON string that anyone on the wire can read.
+/// A JSON string that an eavesdropper can read.
 #[derive(Clone, Debug)]
 pub(crate) struct CleartextString {
-    /// Its value; `None` where it looks like a secret and was not asked for.
+    /// The value; `None` if its name marks it as a secret and secrets are not to be shown.
     pub value: Option<String>,
-    /// Its path in the message.
     pub path: String,
-    /// Where the message is.
+    /// Where the message with the string is.
     pub location: Location,
 }
 
 /// The strings found in JSON bodies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cleartext {
-    /// The first [`MAX_READABLE`] of them.
+    /// The first [`MAX_READABLE`] strings.
     pub strings: Vec<CleartextString>,
-    /// All of them.
+    /// Number of all strings.
     pub total: u64,
-    /// Whether values that look like secrets are shown.
+    /// Whether values whose name marks them as secrets are shown.
     pub show_secrets: bool,
 }
 
-/// Parts of names under which people keep secrets.
+/// Parts of names that mark a value as a secret.
 const SECRET_NAMES: [&str; 9] =
     ["password", "passwd", "secret", "token", "apikey", "api_key", "authorization", "credential", "cookie"];
 
 impl Cleartext {
-    /// Takes a message. A body that is not JSON is skipped.
+    /// Adds the strings of a message. Skips a body that is not JSON.
     pub(crate) fn take(&mut self, message: &MessageFact<'_>) {
         if let Some(json) = message.json
             && !message.needs_secret

@@ -1,4 +1,4 @@
-//! The TCP connections of a capture: what they carried, what is missing of them, what TLS shows of itself.
+//! The TCP connections of a capture: what they carried, what is missing in them, and what TLS shows.
 
 use std::sync::Arc;
 
@@ -12,28 +12,28 @@ use crate::pipeline::fact::{
     TlsDirection,
 };
 
-/// Most connections that are described one by one: the first of all, of those with trouble, and of those that speak TLS.
-/// The sums hold all.
+/// Maximum number of connections described one by one, in each list: of all, of those with trouble, and of those with
+/// TLS. The sums cover all connections.
 pub(crate) const MAX_DESCRIBED: usize = 256;
 
 /// All connections of a capture.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    /// TCP connections.
+    /// Number of TCP connections.
     pub total: u64,
-    /// Those that carried payload.
+    /// Number of connections that carried payload.
     pub with_data: u64,
-    /// Those of them of which nothing is missing or doubtful.
+    /// Of those with payload, how many are complete.
     pub whole: u64,
-    /// Those of them that spoke HTTP/1 in the clear.
+    /// Of those with payload, how many carried HTTP/1 in the clear.
     pub cleartext: u64,
-    /// Those of them that spoke TLS.
+    /// Of those with payload, how many carried TLS.
     pub tls: u64,
-    /// TLS connections of which one side sent no record that authenticates: nothing vouches for what it sent.
+    /// TLS connections in which no record of one side authenticates, so that the bytes of that side are unverified.
     pub tls_unopened: u64,
-    /// What reassembly counted, both directions of all connections added up.
+    /// Sum of the reassembly counters of both directions of all connections.
     pub tcp: tcp::Counters,
-    /// TLS records, added up.
+    /// Sum of the TLS record counters.
     pub tls_records: TlsRecords,
     /// The first [`MAX_DESCRIBED`] connections.
     pub described: Vec<Described>,
@@ -46,126 +46,119 @@ pub(crate) struct Connections {
 /// One connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Described {
-    /// Its number.
     pub stream: u32,
-    /// The end that opened it, and the end that accepted it.
+    /// The client, which opened the connection, and the server.
     pub ends: Option<Endpoints>,
     /// Whether SYN and SYN-ACK were captured.
     pub handshake_seen: bool,
-    /// Number and time of the first frame.
+    /// Number and capture time of the first frame.
     pub first: (u64, u64),
-    /// Number and time of the last frame.
+    /// Number and capture time of the last frame.
     pub last: (u64, u64),
-    /// Frames of both directions.
+    /// Frames in both directions.
     pub frames: u64,
     /// Bytes of these frames on the wire.
     pub wire_bytes: u64,
-    /// TCP payload on the wire.
+    /// Bytes of TCP payload on the wire.
     pub payload: PerDirection<u64>,
-    /// How it ended.
     pub end: Option<ConnectionEnd>,
-    /// How long the client waits.
+    /// Round trips for which the client waits.
     pub round_trips: RoundTrips,
 }
 
-/// A connection of which something is missing or doubtful.
+/// A connection with something missing or doubtful.
 #[derive(Clone, Debug)]
 pub(crate) struct Troubled {
-    /// Its number.
     pub stream: u32,
-    /// What is missing or doubtful.
     pub troubles: Vec<Trouble>,
 }
 
-/// What is missing or doubtful of a connection.
+/// A reason why a connection is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Its SYN or SYN-ACK was not captured.
+    /// The SYN or the SYN-ACK was not captured.
     NoHandshake,
-    /// Segments of one side that the snaplen cut.
+    /// Segments from this side that the snaplen cut.
     Truncated(Sender, u32),
-    /// Segments of one side that contradict others.
+    /// Segments from this side that contradict others.
     Conflicts(Sender, u32),
-    /// Repeated segments of one side that could not be compared.
+    /// Retransmitted segments from this side that could not be compared with the original.
     Unverified(Sender, u32),
-    /// Segments of one side outside of any window.
+    /// Segments from this side outside of any window.
     OutOfWindow(Sender, u32),
-    /// Gaps in what one side sent, and the bytes in them.
+    /// Number of gaps in the stream from this side, and of the bytes missing in them.
     Gaps(Sender, u32, u64),
 }
 
-/// One end of a connection, as texts name it.
+/// One end of a connection, by the name that texts use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
-    /// The end that opened it.
     Client,
-    /// The end that accepted it.
     Server,
 }
 
-/// TLS records, added up.
+/// Counters of TLS records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TlsRecords {
-    /// All records.
     pub total: u64,
-    /// Records of the outer type `application_data`.
+    /// Records with the outer type `application_data`.
     pub application_data: u64,
-    /// Records that the key log opened.
+    /// Records that the key log decrypts.
     pub authenticated: u64,
-    /// Records that it did not open although it names the connection.
+    /// Records that the key log does not decrypt although it contains the connection.
     pub failed: u64,
-    /// Records that could not be tried.
+    /// Records for which decryption could not be tried.
     pub not_decrypted: u64,
 }
 
 /// One TLS connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsConnection {
-    /// Number of its TCP connection.
+    /// Number of the TCP connection.
     pub stream: u32,
-    /// The end that opened it, and the end that accepted it.
+    /// The client, which opened the connection, and the server.
     pub ends: Option<Endpoints>,
-    /// What its handshake shows.
+    /// The parameters in the handshake.
     pub handshake: TlsHandshake,
-    /// Records of the client and of the server.
+    /// Records from the client and from the server.
     pub records: [u64; 2],
-    /// Bytes of the stream that the client and the server sent.
+    /// Stream bytes from the client and from the server.
     pub stream_bytes: [u64; 2],
 }
 
-/// What the handshake of a connection shows.
+/// The parameters that the handshake of a connection shows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsHandshake {
-    /// Versions that the client offered.
+    /// Versions that the client offers.
     pub versions_offered: Vec<String>,
-    /// Server name that the client asked for (RFC 6066 §3).
+    /// Server name that the client asks for (RFC 6066 §3).
     pub server_name: Option<String>,
-    /// Application protocols that the client offered (RFC 7301).
+    /// Application protocols that the client offers (RFC 7301).
     pub alpn_offered: Vec<String>,
-    /// Version that the server chose.
+    /// Version that the server chooses.
     pub version: Option<String>,
-    /// Cipher suite that the server chose.
+    /// Cipher suite that the server chooses.
     pub cipher_suite: Option<String>,
     /// Group of the key exchange.
     pub named_group: Option<String>,
-    /// Whether that group combines a classical and a post-quantum exchange.
+    /// Whether that group combines a classical and a post-quantum key exchange.
     pub post_quantum_hybrid: Option<bool>,
-    /// Application protocol that the server chose; encrypted in TLS 1.3.
+    /// Application protocol that the server chooses; encrypted in TLS 1.3.
     pub alpn: Option<String>,
-    /// Whether `alpn` was readable without keys.
+    /// Whether `alpn` is readable without keys.
     pub alpn_visible: bool,
     /// Certificates of the server, leaf first.
     pub certificates: Vec<Arc<Certificate>>,
-    /// Whether they were readable without keys, as up to TLS 1.2.
+    /// Whether the certificates are readable without keys, as up to TLS 1.2.
     pub certificates_visible: bool,
 }
 
 impl Connections {
-    /// Takes a segment. What it holds was taken before.
+    /// Adds a segment. The facts of its content come before it.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
         if segment.disposition.is_none() {
-            return; // it came too late to count among the connection's
+            return; // the connection is closed and summed up already
         }
         if let Some(described) = self.described(segment.stream) {
             let moment = (segment.frame, segment.captured_at);
@@ -180,7 +173,7 @@ impl Connections {
         }
     }
 
-    /// Takes the beginning of a message.
+    /// Notes the beginning of a message.
     pub(crate) fn message_start(&mut self, start: &MessageStart<'_>) {
         if start.is_final_answer
             && let Some(described) = self.described(start.stream)
@@ -189,21 +182,21 @@ impl Connections {
         }
     }
 
-    /// Takes a TLS record.
+    /// Adds a TLS record.
     pub(crate) fn record(&mut self, fact: &RecordFact<'_>) {
         if let Some(described) = self.described(fact.stream) {
             described.round_trips.record(fact.record);
         }
     }
 
-    /// Takes a TLS handshake message.
+    /// Adds a TLS handshake message.
     pub(crate) fn handshake(&mut self, fact: &HandshakeFact<'_>) {
         if let Some(connection) = self.tls_connection(fact.stream) {
             connection.handshake.take(fact.handshake);
         }
     }
 
-    /// Takes a connection that is over.
+    /// Adds a connection that is closed.
     pub(crate) fn closed(&mut self, summary: &ConnectionSummary) {
         self.total += 1;
         for counters in summary.tcp.values() {
@@ -245,14 +238,14 @@ impl Connections {
         }
     }
 
-    /// Brings the lists into the order of the capture: connections are added as they end.
+    /// Sorts the lists into the order of the capture, because connections are added as they end.
     pub(crate) fn sort(&mut self) {
         self.troubled.sort_by_key(|connection| connection.stream);
         self.tls_connections.sort_by_key(|connection| connection.stream);
     }
 
-    /// The description of a connection, if it is among the first. Connections are numbered in the order in which their
-    /// first segments come.
+    /// The description of a connection, if it is among the first [`MAX_DESCRIBED`]. Connections are numbered in the
+    /// order of their first segments.
     fn described(&mut self, stream: u32) -> Option<&mut Described> {
         let index = stream as usize;
         if index >= MAX_DESCRIBED {
@@ -346,7 +339,7 @@ fn add(sum: &mut tcp::Counters, one: &tcp::Counters) {
     sum.early = sum.early.saturating_add(one.early);
 }
 
-/// What is missing or doubtful of a connection.
+/// The reasons why a connection is not whole.
 fn troubles(summary: &ConnectionSummary) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     if !summary.handshake_seen {

@@ -1,4 +1,4 @@
-//! Frames by what they are, and the time that they cover.
+//! Counts frames by kind, and determines the time that they cover.
 
 use dissect::capture::Record;
 use dissect::frame::{Frame, Network, Transport};
@@ -9,30 +9,29 @@ use crate::pipeline::fact::Unexplained;
 /// Counts of frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FrameCounts {
-    /// All of them.
     pub total: u64,
-    /// Cut by the capture's snaplen.
+    /// Frames cut by the capture's snaplen.
     pub truncated: u64,
-    /// ARP.
+    /// ARP frames.
     pub control: u64,
-    /// UDP, ICMP and other protocols, which are searched but not read.
+    /// Frames of UDP, ICMP and other protocols, which are searched but not decoded further.
     pub other: u64,
-    /// Not decoded to a transport header: fragments, malformed or unknown headers.
+    /// Frames without a decoded transport header: fragments, malformed or unknown headers.
     pub undecoded: u64,
     /// Time of the first frame, nanoseconds since the epoch.
     pub first_at: Option<u64>,
     /// Time of the last frame.
     pub last_at: Option<u64>,
-    /// The lowest time of a frame: a file need not be in the order of time.
+    /// The earliest time of any frame: the frames of a file need not be in the order of time.
     pub earliest_at: Option<u64>,
-    /// The highest.
+    /// The latest time of any frame.
     pub latest_at: Option<u64>,
-    /// Link type of the first frame, and the first other one.
+    /// Link type of the first frame, and the first link type that differs from it.
     pub link_types: [Option<LinkType>; 2],
 }
 
 impl FrameCounts {
-    /// Takes a frame.
+    /// Counts a frame.
     #[inline]
     pub(crate) fn take(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
         let at = record.captured_at;
@@ -50,7 +49,7 @@ impl FrameCounts {
         self.control += u64::from(is_arp);
     }
 
-    /// Takes the reason why a frame, or a part of it, is unexplained.
+    /// Counts a frame by the reason why it, or a part of it, is unexplained.
     pub(crate) fn unexplained(&mut self, why: &Unexplained) {
         match why {
             Unexplained::Undecoded(_) => self.undecoded += 1,

@@ -11,36 +11,35 @@ use crate::arp;
 use crate::input::isolation_record::UserTraffic;
 use crate::pipeline::frames::wire_len;
 
-/// Foreign frames that are described; all are counted.
+/// Maximum number of foreign frames described; all are counted.
 const MAX_DESCRIBED: usize = 16;
 
-/// Frames of the users' traffic whose ends are remembered, to know who sent what. The experiment has some hundred of
-/// them; more are a doubt.
+/// Maximum number of frames of the users' traffic whose sender and receiver are remembered. The experiment has some
+/// hundred; more are a doubt.
 const MAX_ENDS: usize = 100_000;
 
 /// The frames of one capture by owner.
 #[derive(Debug)]
 pub(crate) struct FrameOwnership {
     user_traffic: UserTraffic,
-    /// TCP segments of the users' traffic.
+    /// Number of TCP segments in the users' traffic.
     pub of_users: u64,
-    /// ARP between the ends of that traffic.
+    /// Number of ARP frames between the ends of that traffic.
     pub arp: u64,
-    /// Everything else.
+    /// Number of all other frames.
     pub foreign: u64,
-    /// The first [`MAX_DESCRIBED`] of these.
+    /// The first [`MAX_DESCRIBED`] of the other frames.
     pub described: Vec<ForeignFrame>,
     /// Sender and receiver of the first [`MAX_ENDS`] frames of the users' traffic, by frame number.
     ends: Vec<(u64, SocketAddr, SocketAddr)>,
 }
 
 impl FrameOwnership {
-    /// No frame yet.
     pub(crate) fn new(user_traffic: UserTraffic) -> Self {
         Self { user_traffic, of_users: 0, arp: 0, foreign: 0, described: Vec::new(), ends: Vec::new() }
     }
 
-    /// Takes the next frame.
+    /// Adds the next frame.
     pub(crate) fn take(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
         let UserTraffic { server, clients } = &self.user_traffic;
         match (&frame.network, &frame.transport) {
@@ -73,7 +72,7 @@ impl FrameOwnership {
         }
     }
 
-    /// Whether there are more frames of users than are remembered.
+    /// Whether there are more frames of the users' traffic than are remembered.
     pub(crate) fn has_forgotten(&self) -> bool {
         self.of_users > self.ends.len() as u64
     }

@@ -1,18 +1,18 @@
-//! When the latest frames were captured.
+//! Capture times of the latest frames.
 
-/// Frames whose time is remembered: as many as the largest message that is traced has segments, and 512 KiB.
+/// Frames whose time is remembered: enough for all segments of the largest message that is traced, in 512 KiB.
 pub(crate) const MAX_TIMES: usize = 65_536;
 
 /// The times of the last [`MAX_TIMES`] frames, nanoseconds since the epoch.
 #[derive(Debug, Default)]
 pub(crate) struct FrameTimes {
-    /// Once full, a ring.
+    /// A ring buffer once it is full.
     times: Vec<u64>,
     total: u64,
 }
 
 impl FrameTimes {
-    /// The next frame; frames are numbered from 1.
+    /// Adds the next frame; frames are numbered from 1.
     #[inline]
     pub(crate) fn push(&mut self, at: u64) {
         if self.times.len() < MAX_TIMES {
@@ -23,7 +23,7 @@ impl FrameTimes {
         self.total += 1;
     }
 
-    /// The time of a frame, if it is not too long ago.
+    /// The time of a frame; `None` if it is too long ago.
     pub(crate) fn at(&self, frame: u64) -> Option<u64> {
         let index = frame.checked_sub(1)?;
         let is_known = index < self.total && self.total - index <= MAX_TIMES as u64;

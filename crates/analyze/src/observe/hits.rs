@@ -10,30 +10,29 @@ use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
 use crate::search::needles::{KnownStrings, NeedleId};
 use crate::search::{Encoding, MAX_ANCHOR, Match, Overflow, PatternId, Scanner, allowed};
 
-/// Most locations remembered for one needle; the others are counted. A location takes about a hundred bytes, and a
-/// string that occurs a thousand times is proved by the first of them.
+/// Maximum number of locations remembered for one needle; the others are counted. A location takes about a hundred
+/// bytes, and the first one is proof enough for a string that occurs a thousand times.
 pub(crate) const MAX_LOCATIONS_EACH: usize = 1024;
 
-/// Most locations remembered in all, so that many frequent needles cannot add up to unbounded memory.
+/// Maximum number of locations remembered in all, so that many frequent needles cannot use unbounded memory.
 pub(crate) const MAX_LOCATIONS_TOTAL: usize = 100_000;
 
 /// One occurrence of a needle.
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
-    /// What it takes to read it.
+    /// The level at which it can be read.
     pub level: Level,
-    /// Where it is.
     pub location: Location,
-    /// What has to be undone, outermost first.
+    /// The decode chain that leads to it, outermost layer first.
     pub decode_chain: Arc<[&'static str]>,
 }
 
 /// All occurrences of one needle.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NeedleHits {
-    /// Number of occurrences by level, `absent` excluded.
+    /// Number of occurrences at each level; `absent` has none.
     pub counts: [u64; 4],
-    /// The first [`MAX_LOCATIONS_EACH`] of them.
+    /// The first [`MAX_LOCATIONS_EACH`] occurrences.
     pub hits: Vec<Hit>,
 }
 
@@ -56,19 +55,18 @@ pub(crate) struct Hits<'k> {
     known: &'k KnownStrings,
     found: Vec<NeedleHits>,
     locations: usize,
-    /// Bytes searched that no secret is needed for: streams, frames outside of them, decoded bodies.
+    /// Bytes searched without a secret: streams, frames outside of them, decoded bodies.
     pub searched_bytes: u64,
     /// Decrypted bytes searched.
     pub decrypted_bytes: u64,
-    /// Bounds of the search that were hit: matches may be missing.
+    /// Bounds of the search that were reached: matches may be missing.
     pub overflows: BTreeSet<Overflow>,
     chains: Vec<Arc<[&'static str]>>,
-    /// Scratch for the matches of one call.
+    /// Reused buffer for the matches of one call.
     matches: Vec<Match>,
 }
 
 impl<'k> Hits<'k> {
-    /// No occurrence yet.
     pub(crate) fn new(known: &'k KnownStrings) -> Self {
         Self {
             known,
@@ -94,7 +92,7 @@ impl<'k> Hits<'k> {
         match bytes.sequence {
             Sequence::Decrypted => self.decrypted_bytes += len,
             Sequence::Stream | Sequence::Decoded if !bytes.needs_secret => self.searched_bytes += len,
-            // What is joined was searched in its pieces, and what was carved need not be anything.
+            // Joined bytes were already searched in their pieces, and carved bytes may be arbitrary.
             _ => {}
         }
         scanner.push(&self.known.matcher, bytes.bytes, &mut self.matches);
@@ -111,7 +109,7 @@ impl<'k> Hits<'k> {
         for found in matches.drain(..) {
             let range = found.start..found.end;
             if provenance.is_below(range.clone()) {
-                continue; // found there
+                continue; // found in the layer below
             }
             let level = match bytes.sequence {
                 _ if bytes.needs_secret => Level::Decrypted,
@@ -124,14 +122,14 @@ impl<'k> Hits<'k> {
         self.matches = matches;
     }
 
-    /// Searches what of a frame comes in no sequence.
+    /// Searches the bytes of a frame that belong to no sequence.
     pub(crate) fn frame_bytes(&mut self, frame: &FrameBytes<'_>) {
         let all = 0..frame.record.bytes.len();
         let Some(payload) = &frame.in_stream else {
             self.search_frame(frame, all, |_, _| true);
             return;
         };
-        // As far into the payload as a string that begins in the header can be recognised.
+        // Continues into the payload as far as needed to recognise a string that begins in the header.
         let head = (payload.start + MAX_ANCHOR).min(all.end);
         self.search_frame(frame, 0..head, |start, _| start < payload.start);
         let trailer = frame.record.bytes.get(payload.end..).unwrap_or_default();
@@ -148,7 +146,7 @@ impl<'k> Hits<'k> {
     ) {
         let record = frame.record;
         let matcher = &self.known.matcher;
-        let mut found = Vec::new(); // allocates only if something is found
+        let mut found = Vec::new(); // does not allocate unless there is a match
         let searched = &record.bytes[region.clone()];
         let allowed = allowed(searched.len() as u64) as usize;
         let mut is_over = false;
@@ -193,7 +191,7 @@ impl<'k> Hits<'k> {
         }
     }
 
-    /// Adds an occurrence. `locate` is called only if the location is still to be remembered.
+    /// Adds an occurrence. Calls `locate` only if the location will be remembered.
     fn add(
         &mut self,
         needle: NeedleId,
@@ -210,7 +208,7 @@ impl<'k> Hits<'k> {
             return;
         }
         let location = locate();
-        // A segment that is searched as a part of its stream and again on its own is still one occurrence.
+        // A segment is searched in its stream and may be searched again on its own; that is still one occurrence.
         let known = |hit: &Hit| hit.location.file_offset == location.file_offset && hit.level <= level;
         if found.hits.iter().rev().take(8).any(known) {
             return;
@@ -224,7 +222,7 @@ impl<'k> Hits<'k> {
         self.locations += 1;
     }
 
-    /// A decode chain; equal ones are shared.
+    /// Returns the shared copy of a decode chain.
     fn shared_chain(&mut self, chain: &DecodeChain) -> Arc<[&'static str]> {
         if let Some(known) = self.chains.iter().find(|known| known[..] == *chain.as_slice()) {
             return Arc::clone(known);
@@ -244,7 +242,8 @@ mod tests {
     use crate::input::journal::Message;
     use crate::pipeline::provenance::{FrameMap, StreamFrames};
 
-    /// Bytes of a string that overlaps with itself at each of them, which can just be followed: `MAX_OPEN` anchors.
+    /// Length of a string that overlaps itself at every byte and can just be followed at all of them: `MAX_OPEN`
+    /// anchors.
     const FITS: usize = 4096 + 31;
 
     fn long_string() -> KnownStrings {
@@ -264,7 +263,7 @@ mod tests {
         KnownStrings::new(&[message], &[])
     }
 
-    /// Whether a search of these decrypted records hits a bound.
+    /// Whether a search of these decrypted records reaches a bound.
     fn overflows(known: &KnownStrings, records: &[&str]) -> bool {
         let (mut hits, mut scanner) = (Hits::new(known), Scanner::default());
         let maps = PerDirection::<FrameMap>::default();
@@ -282,11 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn more_strings_under_way_than_are_followed_at_the_end_of_a_record_are_an_overflow() {
+    fn following_too_many_partial_strings_at_the_end_of_a_record_is_an_overflow() {
         let known = long_string();
         let text = "a".repeat(FITS + 1);
         assert!(overflows(&known, &[&text, "."]));
         assert!(!overflows(&known, &[&text[1..], "."]));
-        assert!(!overflows(&known, &[&(text + ".")]), "what follows in the same record decides at once");
+        assert!(!overflows(&known, &[&(text + ".")]), "the rest of the string is in the same record");
     }
 }

@@ -1,4 +1,4 @@
-//! The messages that crossed, held against those that the journals name.
+//! The messages in the capture, compared with those that the journals name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,53 +10,52 @@ use crate::pipeline::provenance::Location;
 use crate::search::needles::KnownStrings;
 use exposure_schema::{Direction, Level};
 
-/// Most messages that are listed one by one; the others are counted.
+/// Maximum number of messages listed one by one; the others are counted.
 pub(crate) const MAX_LISTED: usize = 1000;
 
-/// A message as it crossed the wire.
+/// A message as the capture shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct WireMessage {
-    /// Where head and body are.
+    /// Where its head and body are.
     pub location: Location,
     /// Frame of its last byte.
     pub last_frame: u64,
-    /// Request method, or empty.
+    /// Request method; empty in an answer.
     pub method: String,
-    /// Request target, or empty.
+    /// Request target; empty in an answer.
     pub target: String,
-    /// Status code, or 0.
+    /// Status code; 0 in a request.
     pub status: u16,
-    /// `Content-Type`, or empty.
+    /// `Content-Type`; empty if there is none.
     pub content_type: String,
-    /// Bytes of the body, all codings undone.
+    /// Length of the body in bytes, after all codings are undone.
     pub body_bytes: u64,
-    /// Whether head and body were seen whole.
+    /// Whether head and body were captured completely.
     pub is_complete: bool,
-    /// What it takes to read the body.
+    /// The level at which the body can be read.
     pub level: Level,
-    /// What has to be undone to read it.
+    /// The decode chain that leads to it, outermost layer first.
     pub decode_chain: Arc<[&'static str]>,
 }
 
 /// Occurrences of a known message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Occurrence {
-    /// How many.
+    /// Number of occurrences.
     pub times: u64,
-    /// The first.
+    /// The first occurrence.
     pub first: Option<WireMessage>,
 }
 
-/// A message of the list.
+/// An entry of the message list.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
-    /// The message.
     pub message: WireMessage,
-    /// Index of the known message that it is.
+    /// Index of the known message that it matches.
     pub known: Option<usize>,
-    /// Time of its first frame, nanoseconds since the epoch.
+    /// Capture time of its first frame, nanoseconds since the epoch.
     pub first_at: Option<u64>,
-    /// Time of its last frame.
+    /// Capture time of its last frame.
     pub last_at: Option<u64>,
 }
 
@@ -65,18 +64,17 @@ pub(crate) struct Listed {
 pub(crate) struct Messages<'k> {
     known: &'k KnownStrings,
     by_body: HashMap<(Direction, [u8; 32]), Vec<usize>>,
-    /// By index of the known message.
+    /// Occurrences of each known message, by its index.
     pub occurrences: Vec<Occurrence>,
     /// The first [`MAX_LISTED`].
     pub listed: Vec<Listed>,
     /// Number of messages.
     pub total: u64,
-    /// Messages with a body that no journal names, where there is any journal: their strings are not known.
+    /// Messages with a body that match no line of the journals, if there are journals: their strings are unknown.
     pub unjournaled: u64,
 }
 
 impl<'k> Messages<'k> {
-    /// No message yet.
     pub(crate) fn new(known: &'k KnownStrings) -> Self {
         let mut by_body: HashMap<_, Vec<usize>> = HashMap::new();
         for (index, message) in known.messages.iter().enumerate() {
@@ -92,13 +90,13 @@ impl<'k> Messages<'k> {
         }
     }
 
-    /// Takes a message. `times` knows when its frames were captured.
+    /// Adds a message. `times` has the capture times of its frames.
     pub(crate) fn take(&mut self, message: &MessageFact<'_>, times: &FrameTimes) {
         self.total += 1;
         let way = message.location.direction.map(direction);
         let known = way.zip(message.body_sha256).and_then(|key| self.by_body.get(&key));
         let index = known.and_then(|indices| {
-            // Equal bodies under several ids differ in their order alone.
+            // Known messages with equal bodies but different ids can only be distinguished by their order.
             let open = |index: &&usize| self.occurrences[**index].times < self.known.messages[**index].times;
             indices.iter().find(open).or_else(|| indices.last()).copied()
         });

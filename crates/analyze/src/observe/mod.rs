@@ -1,7 +1,7 @@
-//! Facts in, results out.
+//! Turns facts into results.
 //!
-//! Each observer owns one part of what is known of a capture, and nothing of the others. [`CaptureObserver`] hands each
-//! fact to those that need it. No observer knows the state of a parser.
+//! Each observer owns one part of what is known about a capture, and knows nothing about the others.
+//! [`CaptureObserver`] hands each fact to those that need it. No observer knows the state of a parser.
 
 pub(crate) mod byte_counts;
 pub(crate) mod cleartext;
@@ -42,45 +42,40 @@ use crate::search::needles::KnownStrings;
 /// All observers of one capture.
 #[derive(Debug)]
 pub(crate) struct CaptureObserver<'k> {
-    /// Frames by what they are.
+    /// Frames by kind.
     pub frames: FrameCounts,
-    /// When the latest frames were captured.
+    /// Capture times of the latest frames.
     pub times: FrameTimes,
     /// The first frames.
     pub packets: PacketList,
     /// Bytes by kind.
     pub byte_counts: ByteCounts,
-    /// TCP connections.
     pub connections: Connections,
-    /// Records tried with wrong keys.
+    /// The wrong-key control.
     pub wrong_keys: WrongKeys,
-    /// Occurrences of the needles.
     pub hits: Hits<'k>,
-    /// Messages.
     pub messages: Messages<'k>,
-    /// Bytes that no parser explains.
     pub unexplained: UnexplainedBytes,
-    /// Bounds of the pipeline that were hit.
+    /// Bounds of the pipeline that were reached.
     pub bounds: BTreeSet<Bound>,
-    /// JSON strings in the clear, where no journal names what was sent.
+    /// Readable JSON strings, in a capture without journals.
     pub cleartext: Option<Cleartext>,
-    /// The beginnings of the connections up to the first exchange, where that is known.
+    /// The beginnings of all connections up to the end of the first exchange; `None` where no first exchange is known.
     pub first_exchange: Option<FirstExchange>,
     /// Frames by owner, in an isolation run.
     pub ownership: Option<FrameOwnership>,
 }
 
-/// The first exchange of the run.
+/// The first exchange of the run: a request and its answer.
 #[derive(Debug)]
 pub(crate) struct FirstExchange {
-    /// Index of its request and of its answer among the known messages.
+    /// Index of the request and of the answer among the known messages.
     pub messages: [usize; 2],
-    /// What crossed until it was over.
+    /// The beginnings of the connections, until the exchange is over.
     pub transcripts: Transcripts,
 }
 
 impl<'k> CaptureObserver<'k> {
-    /// Nothing seen yet.
     pub(crate) fn new(known: &'k KnownStrings) -> Self {
         Self {
             frames: FrameCounts::default(),
@@ -99,7 +94,7 @@ impl<'k> CaptureObserver<'k> {
         }
     }
 
-    /// What the observers need of bodies.
+    /// The properties of bodies that the observers need.
     pub(crate) fn needs(&self, known: &KnownStrings) -> BodyNeeds {
         BodyNeeds {
             hash_lengths: known.messages.iter().map(|message| message.body_len).collect(),
@@ -107,7 +102,7 @@ impl<'k> CaptureObserver<'k> {
         }
     }
 
-    /// Keeps the transcript of one connection once both messages of the first exchange were seen.
+    /// Keeps the transcript of one connection only, once both messages of the first exchange were seen.
     fn settle_transcripts(&mut self) {
         let Some(FirstExchange { messages, transcripts }) = &mut self.first_exchange else { return };
         let stream_of = |index: usize| Some(self.messages.occurrences[index].first.as_ref()?.location.stream);

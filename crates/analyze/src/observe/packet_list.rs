@@ -1,4 +1,4 @@
-//! The first frames one by one, and what begins in each.
+//! Lists the first frames, with the names of what begins in each.
 
 use dissect::capture::Record;
 use dissect::flow::Endpoint;
@@ -12,13 +12,15 @@ use super::direction::direction;
 use crate::pipeline::fact::{HandshakeFact, MessageStart, RecordFact, SegmentFact};
 use crate::pipeline::frames::{payload_on_wire, wire_len};
 
-/// Most frames that are listed: a hundred tool-calls in plaintext, and all that a person scrolls through.
+/// Maximum number of frames listed: enough for a hundred tool calls in plaintext, and more than a person scrolls
+/// through.
 pub(crate) const MAX_PACKETS: usize = 200;
 
-/// Most names of what begins in one frame. A segment of 1,448 bytes can begin 241 TLS records of one byte.
+/// Maximum number of names in one frame. A segment of 1,448 bytes can contain the beginnings of 241 one-byte TLS
+/// records.
 const MAX_HOLDS: usize = 16;
 
-/// Characters of one such name: a request target can have kilobytes.
+/// Maximum number of characters of one name: a request target can have kilobytes.
 const MAX_HOLD_CHARS: usize = 128;
 
 /// The first [`MAX_PACKETS`] frames.
@@ -26,7 +28,7 @@ const MAX_HOLD_CHARS: usize = 128;
 pub(crate) struct PacketList(Vec<PacketEntry>);
 
 impl PacketList {
-    /// Adds the next frame, as long as there is room.
+    /// Adds the next frame, unless the list is full.
     #[inline]
     pub(crate) fn push(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
         if self.0.len() < MAX_PACKETS {
@@ -34,7 +36,7 @@ impl PacketList {
         }
     }
 
-    /// Takes a segment: its frame belongs to a stream.
+    /// Notes that the frame of a segment belongs to a stream.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
         if segment.disposition.is_some()
@@ -46,25 +48,26 @@ impl PacketList {
         }
     }
 
-    /// Takes the beginning of a message.
+    /// Notes the beginning of a message.
     pub(crate) fn message_start(&mut self, start: &MessageStart<'_>) {
         self.begins(start.visible_in, || Some(start.start_line.to_string()));
     }
 
-    /// Takes a TLS record.
+    /// Notes a TLS record.
     #[inline]
     pub(crate) fn record(&mut self, fact: &RecordFact<'_>) {
         self.begins(fact.frame, || record_name(fact));
     }
 
-    /// Takes a TLS handshake message.
+    /// Notes a TLS handshake message.
     pub(crate) fn handshake(&mut self, fact: &HandshakeFact<'_>) {
         if !fact.handshake.was_encrypted {
             self.begins(fact.frame, || message_name(&fact.handshake.message));
         }
     }
 
-    /// Something begins in a frame. No frame: in which is no longer known. No name: it has another entry.
+    /// Adds the name of something that begins in a frame. `frame` is `None` if that is no longer known; `name` is
+    /// `None` if another entry names it.
     #[inline]
     fn begins(&mut self, frame: Option<u64>, name: impl FnOnce() -> Option<String>) {
         if let Some(packet) = frame.and_then(|frame| self.of(frame))
@@ -75,12 +78,12 @@ impl PacketList {
         }
     }
 
-    /// The list.
+    /// Returns the list.
     pub(crate) fn into_entries(self) -> Vec<PacketEntry> {
         self.0
     }
 
-    /// Frames are numbered from 1 without holes.
+    /// Frames are numbered from 1 without gaps.
     fn of(&mut self, frame: u64) -> Option<&mut PacketEntry> {
         let index = usize::try_from(frame.checked_sub(1)?).ok()?;
         self.0.get_mut(index)
@@ -125,7 +128,7 @@ fn entry(record: &Record<'_>, frame: &Frame<'_>) -> PacketEntry {
     entry
 }
 
-/// The innermost protocol that was decoded.
+/// The name of the innermost protocol that was decoded.
 fn protocol(frame: &Frame<'_>) -> String {
     match (&frame.transport, &frame.network) {
         (Transport::Tcp(_), _) => "TCP".to_owned(),
@@ -141,7 +144,8 @@ fn protocol(frame: &Frame<'_>) -> String {
     }
 }
 
-/// A record by its visible type. `None` for handshake messages in the clear, which have entries of their own.
+/// The name of a record, by its visible type. `None` for handshake messages in the clear, which have entries of their
+/// own.
 fn record_name(fact: &RecordFact<'_>) -> Option<String> {
     let kind = fact.record.header.content_type;
     Some(match (&fact.record.content, kind) {

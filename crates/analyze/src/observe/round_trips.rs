@@ -1,4 +1,4 @@
-//! How often the client of a connection waits for the server.
+//! Counts how often the client of a connection waits for the server.
 
 use dissect::flow::Direction;
 use dissect::tcp::Disposition;
@@ -6,35 +6,36 @@ use dissect::tls::{Content, ContentType, Epoch, Record};
 
 use crate::pipeline::fact::SegmentFact;
 
-/// Counts round trips: flights of the client that the server answered with a flight.
+/// Counts round trips: flights of the client that the server answers with a flight.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RoundTrips {
     /// Whether the client's last flight is unanswered.
     is_waiting: bool,
     total: u32,
     until_answer: Option<u32>,
-    /// Whether the connection spoke TLS before the segment under way.
+    /// Whether the connection carried TLS before the current segment.
     is_tls: bool,
-    /// Whether the segment under way holds a TLS record, or a record of the server that the client waits for.
+    /// Whether the current segment contains a TLS record, and whether it contains a record of the server that the
+    /// client waits for.
     has_record: bool,
     has_awaited_record: bool,
-    /// Whether an answer of the application began.
+    /// Whether an application-level answer has begun.
     is_answered: bool,
 }
 
 impl RoundTrips {
-    /// Takes a TLS record of the segment under way.
+    /// Notes a TLS record in the current segment.
     pub(crate) fn record(&mut self, record: &Record<'_>) {
         self.has_record = true;
         self.has_awaited_record |= record.direction == Direction::ServerToClient && !is_unasked(record);
     }
 
-    /// An answer of the application begins in the segment under way.
+    /// Notes that an application-level answer begins in the current segment.
     pub(crate) fn answer(&mut self) {
         self.is_answered = true;
     }
 
-    /// Takes the segment under way. What it holds was taken before.
+    /// Adds the current segment. The facts of its content come before it.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
         if self.until_answer.is_some() {
@@ -65,13 +66,14 @@ impl RoundTrips {
         }
     }
 
-    /// Round trips until the first answer of the application began.
+    /// Number of round trips until the first application-level answer began.
     pub(crate) fn until_answer(&self) -> Option<u32> {
         self.until_answer
     }
 }
 
-/// A handshake message behind the handshake, such as a session ticket (RFC 9846 §4.6): the client did not wait for it.
+/// Whether the message comes after the handshake, such as a session ticket (RFC 9846 §4.6): the client does not wait
+/// for it.
 fn is_unasked(record: &Record<'_>) -> bool {
     matches!(&record.content, Content::Decrypted(decrypted)
         if decrypted.content_type == ContentType::HANDSHAKE && matches!(decrypted.epoch, Epoch::Application(_)))

@@ -1,7 +1,7 @@
-//! What crossed on each connection until the first exchange of the run was seen, for people to look at.
+//! Keeps what crossed on each connection up to the end of the first exchange of the run, to be shown to people.
 //!
-//! Which connection carries that exchange is known when its answer is over. Until then the beginning of every connection
-//! is kept, within bounds; afterwards only the one.
+//! The connection of that exchange is only known when the answer is complete. Until then the beginning of every
+//! connection is kept, within bounds; afterwards only that of the one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,20 +12,21 @@ use dissect::tcp::{Chunk, Origin};
 
 use crate::pipeline::frames::wire_len;
 
-/// Bytes kept of each direction of a connection: a TLS handshake of 3 KiB, a request and its answer.
+/// Bytes kept of each direction of a connection: enough for a TLS handshake of 3 KiB, a request and its answer.
 pub(crate) const MAX_SHOWN: u64 = 8 << 10;
 
-/// Bytes kept of a frame: all of an ordinary one.
+/// Bytes kept of a frame: an ordinary frame is kept whole.
 pub(crate) const MAX_FRAME: usize = 2048;
 
-/// Bytes kept of all connections together. The first exchange of a run comes early; where many connections were open
+/// Bytes kept of all connections together. The first exchange of a run comes early. If many connections were opened
 /// before it, it is not shown.
 pub(crate) const MAX_KEPT: usize = 2 << 20;
 
-/// Frames with payload that are kept until their stream has taken them: one window of segments behind a lost one.
+/// Frames with payload that are kept until reassembly has delivered their bytes: one window of segments behind a lost
+/// one.
 const MAX_RECENT: usize = 64;
 
-/// Pieces kept of one connection. The first exchange takes a handful; one-byte segments are made up.
+/// Pieces kept of one connection. The first exchange needs a handful; only artificial one-byte segments need thousands.
 const MAX_PIECES: usize = 4096;
 
 /// The transcripts of the connections.
@@ -40,7 +41,7 @@ pub(crate) struct Transcripts {
 /// The beginning of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
-    /// What each segment added, in the order in which both streams grew.
+    /// The parts that each segment added, in the order in which both streams grew.
     pub pieces: Vec<Piece>,
     /// The frames of the pieces.
     pub frames: BTreeMap<u64, KeptFrame>,
@@ -48,16 +49,13 @@ pub(crate) struct Transcript {
     kept: usize,
 }
 
-/// What one segment added to its stream.
+/// The part of a segment that extended its stream.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    /// Which way it went.
     pub direction: Direction,
-    /// Stream offset of its first byte.
     pub stream_offset: u64,
-    /// Bytes of it.
     pub len: u64,
-    /// Where in the capture it is.
+    /// Position of its first byte in the capture.
     pub origin: Origin,
     /// Its first bytes, as far as they are among the first [`MAX_SHOWN`] of the direction.
     pub bytes: Box<[u8]>,
@@ -66,25 +64,23 @@ pub(crate) struct Piece {
 /// The beginning of a frame.
 #[derive(Debug)]
 pub(crate) struct KeptFrame {
-    /// Its number.
     pub frame: u64,
     /// Offset in the capture file of its first byte.
     pub file_offset: u64,
-    /// Bytes it had on the wire.
+    /// Length of the whole frame on the wire.
     pub wire_bytes: u64,
-    /// Where in the frame its TCP payload begins.
+    /// Offset of the TCP payload in the frame.
     pub payload_offset: u32,
-    /// Its first [`MAX_FRAME`] bytes.
+    /// The first [`MAX_FRAME`] bytes of the frame.
     pub bytes: Box<[u8]>,
 }
 
 impl Transcripts {
-    /// Nothing seen yet.
     pub(crate) fn new() -> Self {
         Self { by_stream: BTreeMap::new(), recent: VecDeque::new(), kept: 0, is_settled: false }
     }
 
-    /// Takes a frame.
+    /// Keeps a frame until its stream delivers its bytes.
     #[inline]
     pub(crate) fn frame(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
         if self.is_settled {
@@ -106,7 +102,7 @@ impl Transcripts {
         }
     }
 
-    /// Takes the next bytes of a stream.
+    /// Adds the next bytes of a stream.
     #[inline]
     pub(crate) fn chunk(&mut self, stream: u32, direction: Direction, chunk: &Chunk<'_>) {
         if !self.is_settled && self.kept < MAX_KEPT {
@@ -139,7 +135,7 @@ impl Transcripts {
         self.kept += transcript.kept - before;
     }
 
-    /// A connection is over without the exchange.
+    /// Drops a connection that ended without the exchange.
     pub(crate) fn closed(&mut self, stream: u32) {
         if !self.is_settled
             && let Some(transcript) = self.by_stream.remove(&stream)
@@ -148,7 +144,7 @@ impl Transcripts {
         }
     }
 
-    /// The exchange is over: on this connection, or, if `None`, on more than one.
+    /// Keeps only the connection that carried the exchange; none if the exchange was spread over several.
     pub(crate) fn settle(&mut self, stream: Option<u32>) {
         if !self.is_settled {
             self.is_settled = true;

@@ -1,16 +1,16 @@
-//! The bytes that no parser explains.
+//! Collects the bytes that no parser explains.
 
 use crate::pipeline::fact::{At, Unexplained, UnexplainedFact};
 
-/// Most runs of unexplained bytes that are listed; all bytes are counted.
+/// Maximum number of runs of unexplained bytes listed; all bytes are counted.
 pub(crate) const MAX_UNEXPLAINED: usize = 64;
 
-/// Unexplained bytes of one kind that follow each other in the order of the capture.
+/// Consecutive unexplained bytes with one reason, in the order of the capture.
 #[derive(Clone, Debug)]
 pub(crate) struct UnexplainedRun {
-    /// Where the first of them are.
+    /// Position of the first byte.
     pub at: At,
-    /// How many they are.
+    /// Number of bytes.
     pub bytes: u64,
     /// Why no parser explains them.
     pub why: Unexplained,
@@ -21,12 +21,13 @@ pub(crate) struct UnexplainedRun {
 pub(crate) struct UnexplainedBytes {
     /// The first [`MAX_UNEXPLAINED`] runs.
     pub runs: Vec<UnexplainedRun>,
-    /// All bytes.
+    /// Number of all unexplained bytes.
     pub total: u64,
 }
 
 impl UnexplainedBytes {
-    /// Takes a fact. What only holders of the keys see counts as explained: the record around it authenticated.
+    /// Adds the fact if it is about unexplained bytes. Bytes inside of TLS count as explained, because the record
+    /// around them authenticates.
     pub(crate) fn take(&mut self, fact: &UnexplainedFact) {
         if fact.needs_secret {
             return;
@@ -43,7 +44,8 @@ impl UnexplainedBytes {
     }
 }
 
-/// Whether both are in one direction of one stream, or both outside of any direction beside the same stream.
+/// Whether both places are in one direction of one stream, or both in frames outside of any direction of the same
+/// stream.
 fn is_same_stream(one: At, other: At) -> bool {
     match (one, other) {
         (At::Stream { stream, direction, .. }, At::Stream { stream: other, direction: way, .. }) => {

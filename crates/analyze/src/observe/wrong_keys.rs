@@ -1,5 +1,5 @@
-//! The wrong-key control: records that were decrypted are tried again with secrets that cannot be right. If one
-//! authenticates all the same, authentication proves nothing.
+//! The wrong-key control: tries records that were decrypted again with wrong secrets. If one authenticates,
+//! authentication proves nothing.
 
 use aws_lc_rs::hmac;
 use dissect::keylog::Secret;
@@ -7,24 +7,24 @@ use dissect::tls::DecryptAttempt;
 
 use crate::pipeline::fact::RecordFact;
 
-/// How many protected records of each direction and generation of keys are tried with a wrong key as well. Each try
-/// costs as much as a real decryption, and a forgery succeeds with probability 2^-128: more tries prove no more.
+/// Protected records of each direction and generation of keys that are also tried with a wrong key. Each try costs as
+/// much as a real decryption, and a forgery succeeds with probability 2^-128: more tries prove no more.
 pub(crate) const CONTROL_TRIES: u64 = 1;
 
-/// Fixed key of the derivation of wrong secrets; any constant does.
+/// Fixed key for deriving wrong secrets; any constant works.
 const CONTROL_LABEL: &[u8] = b"plainsight wrong-key control";
 
-/// The tries of one capture.
+/// The tries in one capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WrongKeys {
-    /// Records that were tried with a wrong key.
+    /// Number of records tried with a wrong key.
     pub tried: u64,
-    /// Records that authenticated under it: must be 0.
+    /// Number of records that authenticated with a wrong key: must be 0.
     pub authenticated: u64,
 }
 
 impl WrongKeys {
-    /// Takes a TLS record.
+    /// Tries a decrypted TLS record with a wrong key.
     pub(crate) fn record(&mut self, fact: &RecordFact<'_>) {
         if let Some(attempt) = &fact.record.attempt
             && attempt.records_before < CONTROL_TRIES
@@ -42,8 +42,8 @@ impl WrongKeys {
     }
 }
 
-/// A secret of the same length that is always the same for the same secret: `HMAC-SHA-384(label, secret)`, which is
-/// indistinguishable from a random one.
+/// A wrong secret of the same length, always the same for the same right one: `HMAC-SHA-384(label, secret)`, which is
+/// indistinguishable from a random secret.
 fn wrong_secret(secret: &Secret) -> Option<Secret> {
     let key = hmac::Key::new(hmac::HMAC_SHA384, CONTROL_LABEL);
     let tag = hmac::sign(&key, secret.as_bytes());

@@ -1,4 +1,4 @@
-//! The report on one capture as it enters the result.
+//! Writes the report on one capture into the result.
 
 use exposure_schema::{
     Capture, Completeness, Controls, HttpMessage, Name, ReadableEntry, StringEntry, Summary, Verdict,
@@ -17,11 +17,11 @@ use crate::verdict::report::CaptureReport;
 
 /// The verdict on a capture, and what it rests on.
 pub(crate) struct Judgement {
-    /// The verdict; `None` where no journal names what was sent.
+    /// The verdict; `None` without journals.
     pub verdict: Option<Verdict>,
-    /// What keeps more from being concluded.
+    /// Every doubt.
     pub doubts: Vec<Doubt>,
-    /// Whether all that was sent was seen.
+    /// Whether the capture contains everything that was sent.
     pub completeness: Completeness,
     /// Whether "not found" means "not there".
     pub controls: Controls,
@@ -29,7 +29,7 @@ pub(crate) struct Judgement {
     pub summary: Summary,
 }
 
-/// Writes down everything that is known of a capture.
+/// Writes down everything that is known about a capture.
 pub(crate) fn entry(
     input: &Input,
     bytes: u64,

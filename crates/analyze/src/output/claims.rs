@@ -1,4 +1,4 @@
-//! What the run claims of itself, as it enters the result.
+//! Writes the claims of the run itself, manifest and journals, into the result.
 
 use exposure_schema::{Direction, JournalEntry, ManifestEntry, ProgramEntry};
 
@@ -6,13 +6,14 @@ use crate::input::journal::Message;
 use crate::input::manifest::Manifest;
 use crate::search::needles::KnownMessage;
 
-/// Most journal lines that are listed: a hundred messages as two agents saw them, more than a person reads.
+/// Maximum number of journal lines listed: a hundred messages, each in the journals of both agents, and more than a
+/// person reads.
 pub(crate) const MAX_JOURNAL_LINES: usize = 200;
 
 /// Longest body that is quoted. The lab's messages have half a kilobyte.
 pub(crate) const MAX_QUOTED_BODY: usize = 16 << 10;
 
-/// The manifest, without what the result states elsewhere.
+/// The fields of the manifest that the result does not state elsewhere.
 pub(crate) fn manifest(manifest: &Manifest) -> ManifestEntry {
     let Manifest { variant, capture, .. } = manifest;
     let program = manifest.program.as_ref();
@@ -41,13 +42,13 @@ pub(crate) fn manifest(manifest: &Manifest) -> ManifestEntry {
 pub(crate) struct Claims {
     /// The first [`MAX_JOURNAL_LINES`] lines of both journals in order of time.
     pub journal: Vec<JournalEntry>,
-    /// Number of lines.
+    /// Number of all lines.
     pub total: u64,
     request: Option<MessageKey>,
     answer: Option<MessageKey>,
 }
 
-/// What distinguishes a message from all others, whichever journal has it.
+/// Identifies a message: equal in both journals, and different from every other message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct MessageKey {
     direction: Direction,
@@ -61,7 +62,7 @@ impl MessageKey {
         Self { direction: *direction, message_id: message_id.clone(), body_sha256: *body_sha256 }
     }
 
-    /// The index of the message it names.
+    /// Returns the index of the message that the line names.
     fn index(&self, known: &[KnownMessage]) -> Option<usize> {
         known.iter().position(|message| {
             (message.direction, &message.id, &message.body_sha256)
@@ -71,10 +72,10 @@ impl MessageKey {
 }
 
 impl Claims {
-    /// Puts the lines of all journals in order.
+    /// Sorts the lines of all journals by time.
     pub(crate) fn new(messages: &[Message]) -> Self {
         let mut lines: Vec<&Message> = messages.iter().collect();
-        // Lines of the same time stay in the order of their journals, those without a time come last.
+        // Lines with the same time keep the order of their journals; lines without a time come last.
         lines.sort_by_key(|message| (message.at_unix_ns.is_none(), message.at_unix_ns));
         let request = lines.iter().find(|message| message.direction == Direction::ClientToServer);
         let answer = request.and_then(|request| {
@@ -89,7 +90,7 @@ impl Claims {
         let journal = lines.iter().take(MAX_JOURNAL_LINES).map(|line| {
             let mut entry = entry(line);
             let name = MessageKey::of(line);
-            // A message that is repeated later is another exchange.
+            // A message that is repeated later belongs to another exchange.
             let is_first = [&request, &answer].into_iter().flatten().any(|first| *first == name)
                 && !quoted.iter().any(|(agent, known)| (*agent, known) == (line.agent.as_str(), &name));
             if is_first && line.body.len() <= MAX_QUOTED_BODY {
@@ -101,7 +102,7 @@ impl Claims {
         Self { journal: journal.collect(), total: messages.len() as u64, request, answer }
     }
 
-    /// The first request and its answer, as indices into the known messages.
+    /// Returns the first request and its answer, as indices of the known messages.
     pub(crate) fn first_exchange(&self, known: &[KnownMessage]) -> Option<[usize; 2]> {
         let index = |key: &Option<MessageKey>| key.as_ref()?.index(known);
         Some([index(&self.request)?, index(&self.answer)?])
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_stand_in_order_of_time_and_the_first_exchange_is_quoted() {
+    fn sorts_lines_by_time_and_quotes_the_first_exchange() {
         use Direction::{ClientToServer as Ask, ServerToClient as Tell};
         use Event::{Received, Sent};
         let said = Claims::new(&[
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn long_bodies_are_not_quoted_and_long_journals_are_counted() {
+    fn counts_but_does_not_quote_what_is_too_long() {
         let body = "x".repeat(MAX_QUOTED_BODY + 1);
         let lines = vec![line("agent-a", Event::Sent, Direction::ClientToServer, Some(1), &body); 300];
         let said = Claims::new(&lines);

@@ -1,4 +1,4 @@
-//! TCP and TLS connections as they enter the result.
+//! Writes TCP and TLS connections into the result.
 
 use dissect::flow::Endpoints;
 use dissect::tls::Certificate;
@@ -14,7 +14,7 @@ pub(crate) fn connections(connections: &Connections) -> Vec<ConnectionEntry> {
     connections.described.iter().filter_map(connection).collect()
 }
 
-/// `None` for a connection that was never closed: each is, at the latest at the end of the capture.
+/// `None` for a connection that was not closed. Every connection is closed at the end of the capture at the latest.
 fn connection(connection: &Described) -> Option<ConnectionEntry> {
     let Endpoints { client, server } = connection.ends?;
     Some(ConnectionEntry {
@@ -28,7 +28,7 @@ fn connection(connection: &Described) -> Option<ConnectionEntry> {
         frames: connection.frames,
         wire_bytes: connection.wire_bytes,
         payload_bytes: connection.payload.into_array(),
-        // What was not seen from its beginning may have waited before.
+        // A connection without its beginning may have had earlier round trips.
         round_trips_before_first_answer: connection
             .round_trips
             .until_answer()
@@ -41,7 +41,7 @@ fn connection(connection: &Described) -> Option<ConnectionEntry> {
     })
 }
 
-/// What TLS shows; `None` if there is none.
+/// The TLS part of the result; `None` if the capture contains no TLS.
 pub(crate) fn tls(connections: &Connections) -> Option<Tls> {
     let records = &connections.tls_records;
     (connections.tls > 0).then(|| Tls {

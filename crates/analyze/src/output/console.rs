@@ -1,4 +1,4 @@
-//! The result for a person at a terminal.
+//! Writes the result for a person at a terminal.
 
 mod isolation;
 
@@ -9,19 +9,19 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, pre
 use exposure_schema::{Capture, Conclusion, Exposure, Level, SearchedAs, StringEntry, TlsSession, Verdict};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Columns of a line.
+/// Width of a line in columns.
 const WIDTH: usize = 100;
 
-/// TLS connections that are shown; the others are counted.
+/// Maximum number of TLS connections shown; the others are counted.
 const MAX_SESSIONS: usize = 3;
 
-/// Strings, messages and reasons that are shown of one capture.
+/// Maximum number of strings, messages and reasons shown of one capture.
 const MAX_ROWS: usize = 12;
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
-/// The whole text, with terminal styles; the caller strips them where they do not belong.
+/// Returns the whole text with terminal styles; the caller strips them where the output is no terminal.
 pub fn text(exposure: &Exposure) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
@@ -33,7 +33,7 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
     let (judged, foreign): (Vec<_>, Vec<_>) =
         exposure.captures.iter().partition(|capture| capture.verdict.is_some());
     if !judged.is_empty() {
-        heading(out, "What somebody on the wire can read of what the agents said")?;
+        heading(out, "What an eavesdropper can read of the agents' messages")?;
         writeln!(out, "{}\n", levels(&judged))?;
         heading(out, "Proof")?;
         for capture in &judged {
@@ -105,7 +105,7 @@ fn levels(captures: &[&Capture]) -> Table {
     table
 }
 
-/// For each level that occurs, the first string and where to look.
+/// Shows, for each level that occurs, the first string and where to find it.
 fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let from = match &capture.backend {
         Some(backend) => format!("{} ({backend}, {} frames)", safe(&capture.file), capture.frames),
@@ -116,7 +116,7 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let of_level = || {
             capture.strings.iter().filter(move |string| string.level == level && !string.locations.is_empty())
         };
-        // A string that was found by itself proves more than one that stands where its message does.
+        // A string that was found by itself is better evidence than one that was found with its message.
         let by_itself = of_level().find(|string| string.searched_as != SearchedAs::Message);
         if let Some(string) = by_itself.or_else(|| of_level().next()) {
             one_proof(out, string)?;
@@ -189,7 +189,7 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     )
 }
 
-/// Who talks to whom, and how it is encrypted: two lines.
+/// Shows who communicates with whom, and how it is encrypted: two lines.
 fn visible(session: &TlsSession) -> [String; 2] {
     let visible = &session.visible;
     let mut who = vec![format!("server {}", safe(&session.server))];
@@ -266,7 +266,7 @@ fn completeness_line(completeness: &exposure_schema::Completeness) -> Completene
     }
 }
 
-/// A capture whose content no journal names.
+/// Shows a capture without journals.
 fn without_journal(out: &mut String, capture: &Capture) -> std::fmt::Result {
     heading(out, &format!("{}: what is readable", safe(&capture.file)))?;
     let completeness = &capture.completeness;
@@ -332,7 +332,7 @@ fn conclusion(out: &mut String, exposure: &Exposure) -> std::fmt::Result {
             (AnsiColor::Green, "over HTTP the JSON is in plain sight, over TLS none of it is")
         }
         Conclusion::Refuted => (AnsiColor::Red, "a capture shows the opposite of what was expected"),
-        Conclusion::Inconclusive => (AnsiColor::Yellow, "nothing is proved while there is doubt"),
+        Conclusion::Inconclusive => (AnsiColor::Yellow, "doubts remain, so nothing is proven"),
     };
     writeln!(out, "Conclusion: {}: {meaning}", styled(colour, conclusion.name()))?;
     for reason in &exposure.reasons {
@@ -346,8 +346,8 @@ fn styled(colour: AnsiColor, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Captured text with nothing in it that a terminal would obey or a reader be misled by: control characters and
-/// bidirectional overrides are shown as escapes.
+/// Makes captured text safe to print: control characters, which a terminal would obey, and bidirectional overrides,
+/// which would mislead the reader, become escapes.
 pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -360,14 +360,14 @@ pub(crate) fn safe(text: &str) -> String {
     out
 }
 
-/// Control characters, and those that change the order of others or cannot be seen.
+/// Whether the character is a control character, changes the order of others, or is invisible.
 pub(crate) fn is_misleading(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Safe text cut to so many columns.
+/// Returns safe text, cut to so many columns.
 fn shortened(text: &str, columns: usize) -> String {
     let text = safe(text);
     if text.width() <= columns {
@@ -388,13 +388,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_is_shown_and_not_obeyed() {
+    fn escapes_hostile_text() {
         assert_eq!(safe("a\x1b[2Jb\u{202e}c\nd"), r"a\u{1b}[2Jb\u{202e}c\u{a}d");
         assert_eq!(safe("한글 🙂"), "한글 🙂");
     }
 
     #[test]
-    fn wide_characters_count_twice() {
+    fn counts_wide_characters_as_two_columns() {
         assert_eq!(shortened("한글한글", 5), "한글…");
         assert_eq!(shortened("abc", 5), "abc");
     }

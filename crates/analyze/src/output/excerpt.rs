@@ -1,4 +1,4 @@
-//! A few bytes of the capture file, for people.
+//! Reads a few bytes of the capture file again, to be shown to people.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use crate::output::console;
 
-/// Strings whose first place is read again from the file for an excerpt.
+/// Maximum number of excerpts: each reads the file again.
 pub(crate) const MAX_EXCERPTS: usize = 2000;
 
-/// Bytes of an excerpt.
+/// Bytes in an excerpt.
 const EXCERPT: u64 = 64;
 
-/// Reads wire bytes again, for people.
+/// Reads excerpts of a capture file.
 #[derive(Debug)]
 pub(crate) struct Excerpts {
     file: Option<File>,
@@ -20,12 +20,12 @@ pub(crate) struct Excerpts {
 }
 
 impl Excerpts {
-    /// Excerpts of this file; of standard input there are none.
+    /// Reads excerpts of this file. Standard input cannot be read again and has none.
     pub(crate) fn open(path: Option<&Path>) -> Self {
         Self { file: path.and_then(|path| File::open(path).ok()), left: MAX_EXCERPTS }
     }
 
-    /// The bytes at an offset; what is not printable ASCII as `\xNN`.
+    /// Returns the bytes at an offset as text where they are UTF-8, otherwise as `\xNN`.
     pub(crate) fn read(&mut self, offset: u64) -> Option<String> {
         let file = self.file.as_mut().filter(|_| self.left > 0)?;
         self.left -= 1;
@@ -36,7 +36,7 @@ impl Excerpts {
     }
 }
 
-/// Text where the bytes are text, apart from a character that the end cuts; else byte by byte.
+/// Shows UTF-8 as text, even if the end cuts a character; shows other bytes one by one.
 fn escape(bytes: &[u8]) -> String {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excerpts_show_nothing_hostile() {
+    fn escapes_control_characters_and_bytes_that_are_not_text() {
         assert_eq!(escape(b"a\x1b[31m\"\\\xec-"), r#"a\x1b[31m"\\\xec-"#);
         assert_eq!(escape("평문\u{202e}\u{1b}평".as_bytes()), r"평문\xe2\x80\xae\x1b평");
         assert_eq!(escape(&"평문".as_bytes()[..4]), "평", "the end cuts a character");

@@ -1,4 +1,4 @@
-//! An isolation run as it enters the result.
+//! Writes an isolation run into the result.
 
 use exposure_schema::{
     BoxEntry, Identity, InterfaceEntry, Isolation, IsolationControls, KindControl, Occurrence, PhaseName,
@@ -14,10 +14,10 @@ use crate::verdict::isolation::identity::{ReplayedIdentity, Sent};
 use crate::verdict::isolation::judge::Judgement;
 use crate::verdict::isolation::leak::Leak;
 
-/// Sandboxes and attempts that are listed; all are judged.
+/// Maximum number of sandboxes and of attempts listed; all are judged.
 const MAX_LISTED: usize = 1000;
 
-/// Writes down everything that is known of a run.
+/// Writes down everything that is known about a run.
 pub(crate) fn entry(
     file: String,
     experiment: &Experiment,
@@ -89,7 +89,7 @@ fn interface(capture: Captured) -> InterfaceEntry {
     }
 }
 
-/// What the capture of this file and interface shows of a replayed user id.
+/// What one capture shows of a replayed user id.
 pub(crate) fn identity(replayed: ReplayedIdentity<'_>, file: &str, interface: Option<&str>) -> Identity {
     let place = |hit: &Hit| occurrence(hit, file, interface);
     let by = |sent: &Sent<'_>| sent.by.map(|sender| sender.to_string());
@@ -104,7 +104,7 @@ pub(crate) fn identity(replayed: ReplayedIdentity<'_>, file: &str, interface: Op
     }
 }
 
-/// An occurrence in the capture of this file and interface.
+/// An occurrence in one capture.
 pub(crate) fn occurrence(hit: &Hit, file: &str, interface: Option<&str>) -> Occurrence {
     Occurrence {
         file: file.to_owned(),

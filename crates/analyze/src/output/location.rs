@@ -1,11 +1,11 @@
-//! A location as it enters the result.
+//! Writes a location into the result.
 
 use exposure_schema::{Location, Name};
 
 use crate::observe::direction::direction;
 use crate::pipeline::provenance;
 
-/// The location of something behind this decode chain, without an excerpt.
+/// The location of an occurrence with this decode chain, without an excerpt.
 pub(crate) fn location(found: &provenance::Location, layers: &[&'static str]) -> Location {
     Location {
         filter: display_filter(found),
@@ -20,7 +20,7 @@ pub(crate) fn location(found: &provenance::Location, layers: &[&'static str]) ->
     }
 }
 
-/// A filter to paste into Wireshark that shows exactly the contributing frames.
+/// A Wireshark display filter that shows exactly the contributing frames.
 fn display_filter(found: &provenance::Location) -> String {
     match (found.frames.as_slice(), found.stream) {
         ([], Some(stream)) => format!("tcp.stream == {stream}"),
@@ -31,7 +31,7 @@ fn display_filter(found: &provenance::Location) -> String {
     }
 }
 
-/// Ascending numbers with their neighbours drawn together: `88..132`, `134`.
+/// Writes ascending numbers with ranges: `88..132`, `134`.
 fn runs(numbers: &[u64]) -> Vec<String> {
     numbers
         .chunk_by(|one, next| one + 1 == *next)
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbouring_frames_are_drawn_together() {
+    fn joins_consecutive_frames_to_a_range() {
         assert_eq!(runs(&[3, 5, 6, 7, 9, 10]), ["3", "5..7", "9..10"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Results in, documents out.
+//! Writes results as documents.
 
 pub(crate) mod capture;
 pub(crate) mod claims;

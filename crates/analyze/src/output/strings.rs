@@ -1,4 +1,4 @@
-//! The known strings as they enter the result, each with its level and its locations.
+//! Writes the known strings into the result, each with its level and its locations.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use crate::pipeline::provenance::Location;
 use crate::search::needles::{KnownString, MatchMode};
 use crate::verdict::report::CaptureReport;
 
-/// Locations named for one string. One is the proof; the others are for those who look further.
+/// Maximum number of locations listed for one string. The first is proof; the others are for readers who look further.
 const MAX_LOCATIONS: usize = 8;
 
-/// Characters of a value that are shown.
+/// Maximum number of characters shown of a value.
 pub(crate) const MAX_VALUE_CHARS: usize = 256;
 
-/// All strings.
+/// Lists all strings.
 pub(crate) fn strings(report: &CaptureReport<'_>, excerpts: &mut Excerpts) -> Vec<StringEntry> {
     report.known.strings.iter().map(|string| entry(report, string, excerpts)).collect()
 }
 
-/// Number of strings by level.
+/// Counts the strings by level.
 pub(crate) fn summary(strings: &[StringEntry]) -> Summary {
     let mut counts: BTreeMap<Level, u64> = BTreeMap::new();
     for string in strings {
@@ -83,13 +83,13 @@ fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerp
     }
 }
 
-/// Matches of a needle to be expected in as many random bytes: `(n - len + 1) / 256^len`.
+/// Number of matches of a needle to expect in so many random bytes: `(n - len + 1) / 256^len`.
 fn chance_hits(searched: u64, length: usize) -> f64 {
     let places = (searched + 1).saturating_sub(length as u64) as f64;
     places * (-(length as f64) * 8.0).exp2()
 }
 
-/// The occurrences at the cheapest level, those in the string's own message first.
+/// Returns the occurrences at the cheapest level, those in the string's own message first.
 pub(crate) fn nearest<'f>(found: &'f NeedleHits, message: &Occurrence) -> Vec<&'f Hit> {
     let level = found.level();
     let own = |hit: &Hit| is_in(&hit.location, message);
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chance_is_places_times_probability() {
+    fn expected_matches_are_positions_times_probability() {
         assert!((chance_hits(256, 1) - 1.0).abs() < 1e-12);
         assert!(chance_hits(1 << 30, 8) < 1e-9);
         assert_eq!(chance_hits(3, 8), 0.0);

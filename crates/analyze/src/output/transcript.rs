@@ -1,4 +1,4 @@
-//! The first exchange byte by byte: what both sides sent in turn, and a frame with a string in it.
+//! Writes the first exchange byte by byte: what both sides sent in turn, and a frame that contains a string of it.
 
 use std::ops::Range;
 
@@ -14,10 +14,10 @@ use crate::observe::transcript::{MAX_SHOWN, Piece, Transcript};
 use crate::search::needles::MatchMode;
 use crate::verdict::report::CaptureReport;
 
-/// Most turns that are shown. HTTP over TLS takes six; more are one-byte segments, made up.
+/// Maximum number of turns shown. HTTP over TLS needs six; only artificial one-byte segments need more.
 pub(crate) const MAX_TURNS: usize = 64;
 
-/// A string of the exchange on the wire.
+/// A string of the exchange, with its position on the wire.
 struct WireString {
     path: String,
     message_id: Option<String>,
@@ -27,7 +27,7 @@ struct WireString {
     range: Range<u64>,
 }
 
-/// The first exchange, if both its messages were seen on one connection and what crossed there was kept.
+/// Returns the first exchange, if both messages were seen on one connection and its transcript was kept.
 pub(crate) fn exhibit(report: &CaptureReport<'_>) -> Option<Exhibit> {
     let first = report.observed.first_exchange.as_ref()?;
     let seen = |index: usize| report.observed.messages.occurrences[index].first.as_ref();
@@ -35,7 +35,7 @@ pub(crate) fn exhibit(report: &CaptureReport<'_>) -> Option<Exhibit> {
     let stream = request.location.stream.filter(|stream| answer.location.stream == Some(*stream))?;
     let connection =
         report.observed.connections.described.iter().find(|connection| connection.stream == stream)?;
-    // A frame that is no longer known is numbered 0.
+    // 0 stands for a frame that is no longer known.
     if answer.last_frame < connection.first.0 {
         return None;
     }
@@ -55,7 +55,7 @@ pub(crate) fn exhibit(report: &CaptureReport<'_>) -> Option<Exhibit> {
     })
 }
 
-/// Bytes that one side sent before the other did.
+/// The bytes that one side sent until the other side sent some.
 struct Shown {
     direction: Direction,
     stream_offset: u64,
@@ -63,7 +63,7 @@ struct Shown {
     bytes: Vec<u8>,
 }
 
-/// What both sides sent in turn, up to the end of the exchange.
+/// Returns what both sides sent in turn, up to the end of the exchange.
 fn turns(transcript: &Transcript, ends: [u64; 2]) -> Vec<Shown> {
     let mut turns: Vec<Shown> = Vec::new();
     for piece in &transcript.pieces {
@@ -90,7 +90,7 @@ fn turns(transcript: &Transcript, ends: [u64; 2]) -> Vec<Shown> {
         if let Some(turn) = turns.last_mut() {
             turn.bytes.extend_from_slice(bytes);
             turn.frames.push(piece.origin.frame);
-            // A segment can come in two parts, around one that came early.
+            // Reassembly can deliver a segment in two parts, around bytes that arrived earlier.
             turn.frames.dedup();
         }
     }
@@ -106,7 +106,7 @@ fn entry(turn: Shown) -> Turn {
     }
 }
 
-/// The first string of a message that was found in it by its own bytes.
+/// Returns the first string of a message that was found in it by its own bytes.
 fn wire_string(report: &CaptureReport<'_>, message: usize) -> Option<WireString> {
     let mut of_message = report.known.strings.iter().filter(|string| string.message == message);
     of_message.find_map(|string| {
@@ -125,7 +125,7 @@ fn wire_string(report: &CaptureReport<'_>, message: usize) -> Option<WireString>
     })
 }
 
-/// The frame in which a string begins.
+/// Returns the frame in which a string begins.
 fn string_frame(transcript: &Transcript, string: WireString) -> Option<ExhibitFrame> {
     let (piece, skipped) = transcript.pieces.iter().find_map(|piece| {
         let skipped = string.range.start.checked_sub(piece.stream_offset)?;

@@ -1,7 +1,7 @@
 //! Bodies of messages, whatever protocol frames them: content codings, hash, search, JSON.
 //!
 //! ```text
-//!   as it stands in the layer below     Carriage::AsIs       searched there
+//!   contiguous in the layer below       Carriage::AsIs       searched there
 //!   cut into pieces by framing          Carriage::InPieces   searched again across the borders
 //!   masked, or otherwise transformed    Carriage::Transformed  searched as it comes
 //!   in a content coding                 any, with codings    kept until its end, decoded, searched
@@ -18,23 +18,23 @@ use super::fact::{Bytes, Observer, Sequence, Unexplained};
 use super::protocol::{BodyNeeds, Context};
 use super::provenance::{DecodeChain, Location, Provenance, Source, Whole};
 
-/// Longest coded body that is kept whole until its end, and then decoded. Hitting it leaves the body unexplained.
+/// Longest coded body that is kept until its end to be decoded. A longer one is unexplained.
 pub(crate) const MAX_CODED_BODY: usize = 16 << 20;
 
-/// Longest body that is kept whole to be read as JSON.
+/// Longest body that is kept to be read as JSON.
 pub(crate) const MAX_JSON_BODY: usize = 1 << 20;
 
-/// Most pieces of a body that are remembered, to name the frames of a string across a border.
+/// Maximum number of pieces of a body that are remembered, to name the frames of a string across their borders.
 const MAX_PIECES: usize = 4096;
 
-/// How a body lies in the layer below.
+/// How a body is stored in the layer below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carriage {
-    /// In one piece, of this length where the head says so.
+    /// Contiguous, with this length if the head states one.
     AsIs(Option<u64>),
-    /// Cut into pieces by framing with this name in the decode chain.
+    /// Divided into pieces by framing, which has this name in the decode chain.
     InPieces(&'static str),
-    /// In a form that its protocol undoes, with this name in the decode chain: no piece of it is in the layer below.
+    /// Transformed, by a step with this name in the decode chain: the layer below contains no piece of the body itself.
     Transformed(&'static str),
 }
 
@@ -47,11 +47,11 @@ impl Carriage {
     }
 }
 
-/// A body under way.
+/// A body of which bytes are still to come.
 pub(crate) struct Body<O: Observer> {
     /// Offset of its first byte in the input of its protocol.
     start: u64,
-    /// The protocol's name in the decode chain.
+    /// The name of its protocol in the decode chain.
     protocol: &'static str,
     len: u64,
     digest: Option<digest::Context>,
@@ -61,21 +61,21 @@ pub(crate) struct Body<O: Observer> {
     coded: Option<Coded>,
 }
 
-/// A body that is over.
+/// A complete body.
 pub(crate) struct FinishedBody {
-    /// Its length in bytes, all codings undone.
+    /// Its length in bytes after all codings are undone.
     pub len: u64,
-    /// Its hash, where it was needed and the body is whole.
+    /// Its SHA-256, if an observer needs it and no byte is missing.
     pub sha256: Option<[u8; 32]>,
-    /// Its text, where that was needed.
+    /// Its text, if an observer needs it.
     pub json: Option<Vec<u8>>,
     /// Offset of its first byte in the input of its protocol.
     pub start: u64,
-    /// Whether it crossed in another form than its own bytes.
+    /// Whether the layer below contains it in another form than its own bytes.
     pub is_encoded: bool,
-    /// Why it could not be read, with the length of what was kept of it.
+    /// Why it could not be read, and the number of its bytes that were kept.
     pub unread: Option<(Unexplained, u64)>,
-    /// What has to be undone to read it, from the layer below on.
+    /// The decode chain that leads to it, from the layer below on.
     pub chain: DecodeChain,
 }
 
@@ -92,7 +92,7 @@ struct Pieces<O: Observer> {
     known: VecDeque<Piece>,
 }
 
-/// A part of a body in one piece, and where it is in the input.
+/// A contiguous part of a body, with its offset in the input.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     body: u64,
@@ -137,8 +137,8 @@ impl<O: Observer> Body<O> {
         }
     }
 
-    /// Takes the next bytes; the first of them is at `input` of the protocol's input. `new_piece`: framing lies between
-    /// them and the bytes before.
+    /// Adds the next bytes, of which the first is at `input` in the input of the protocol. `new_piece`: framing
+    /// separates them from the bytes before.
     pub(crate) fn push(
         &mut self,
         direction: Direction,
@@ -168,7 +168,7 @@ impl<O: Observer> Body<O> {
         self.len += bytes.len() as u64;
     }
 
-    /// `len` bytes of it are missing.
+    /// Notes that `len` bytes of the body are missing.
     pub(crate) fn gap(&mut self, len: u64, observer: &mut O) {
         self.digest = None;
         self.len += len;
@@ -180,7 +180,7 @@ impl<O: Observer> Body<O> {
         }
     }
 
-    /// It is over, at `end` of the input; `is_whole` unless bytes of it are missing.
+    /// Ends the body at `end` of the input. `is_whole`: no byte of it is missing.
     pub(crate) fn finish(
         mut self,
         direction: Direction,
@@ -209,7 +209,7 @@ impl<O: Observer> Body<O> {
         FinishedBody { len, sha256, json, start, is_encoded, unread, chain }
     }
 
-    /// Takes the codings off. What was decoded before an error was readable too.
+    /// Undoes the content codings. Bytes that were decoded before an error are readable too.
     fn decode(
         &mut self,
         coded: &Coded,
@@ -266,7 +266,7 @@ impl Coded {
 
 impl<O: Observer> Pieces<O> {
     fn push(&mut self, piece: Piece, new_piece: bool, observer: &O) {
-        // What continues the piece before it in the input is the same piece.
+        // Bytes that continue the previous piece in the input belong to the same piece.
         match self.known.back_mut() {
             Some(last) if !new_piece && last.input + last.len == piece.input => last.len += piece.len,
             _ => self.known.push_back(piece),
@@ -280,7 +280,7 @@ impl<O: Observer> Pieces<O> {
     }
 }
 
-/// From the bytes of a body in pieces back to its input.
+/// Maps a body in pieces back to the input.
 struct AcrossPieces<'a> {
     known: &'a VecDeque<Piece>,
     is_transformed: bool,
@@ -289,7 +289,7 @@ struct AcrossPieces<'a> {
 }
 
 impl AcrossPieces<'_> {
-    /// The range of the input from the first byte of a range of the body to the last.
+    /// The range of the input from the first to the last byte of a range of the body.
     fn input(&self, body: Range<u64>) -> Range<u64> {
         let at = |offset: u64| {
             let piece = self.known.partition_point(|piece| piece.body + piece.len <= offset);

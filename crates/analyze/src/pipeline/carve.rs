@@ -1,25 +1,26 @@
-//! Compressed data in bytes that no protocol explains.
+//! Finds compressed data in bytes that no protocol explains.
 //!
-//! A string that was compressed by itself and sent over a protocol that is not read here would be missed by every search
-//! for its bytes. So unexplained bytes are kept up to a bound, and decompression is tried wherever the magic number of a
-//! compression format occurs in them.
+//! A string that was compressed and sent over a protocol that is not decoded here would be missed by every search for
+//! its bytes. Unexplained bytes are therefore kept up to a bound, and decompression is tried wherever the magic number
+//! of a compression format occurs in them.
 
 use dissect::content::{Coding, Decoder};
 
 use super::fact::{Bound, Bytes, Fact, Observer, Sequence};
 use super::provenance::{DecodeChain, LocateBy, Location};
 
-/// Bytes kept of one direction of a connection, from its first unexplained byte on.
+/// Bytes kept of each direction of a connection, from its first unexplained byte on.
 pub(crate) const MAX_CARVED: usize = 64 << 10;
 
-/// Attempts in one buffer. A two-byte zlib header occurs once in 16,384 bytes of noise; hundreds are made up.
+/// Attempts in one buffer. A two-byte zlib header occurs once in 16,384 bytes of noise; hundreds occur only in
+/// artificial data.
 pub(crate) const MAX_ATTEMPTS: usize = 256;
 
-/// Bytes that all attempts on one capture may decode, so that a capture made of magic numbers costs no more time than
+/// Bytes that all attempts on one capture may decode, so that a capture full of magic numbers costs no more time than
 /// others.
 pub(crate) const MAX_CARVED_DECODED: u64 = 256 << 20;
 
-/// What all attempts on one capture share.
+/// State that all attempts on one capture share.
 #[derive(Debug, Default)]
 pub(crate) struct CarveBudget {
     decoded: u64,
@@ -33,7 +34,7 @@ pub(crate) struct Carver {
 }
 
 impl Carver {
-    /// Keeps bytes. They need not follow each other: what lies between was explained.
+    /// Keeps bytes. They need not be consecutive: bytes between them were explained.
     pub(crate) fn push(&mut self, stream_offset: u64, bytes: &[u8]) {
         if self.bytes.is_empty() {
             self.start = stream_offset;
@@ -72,7 +73,7 @@ pub(crate) fn carve<O: Observer>(
         let chain = DecodeChain::default().then("carved").then(coding.name());
         let provenance = LocateBy(|_| locate(at, bytes.len()));
         let mut memory = O::Memory::default();
-        // The outcome does not matter: what was decoded before an error was readable too.
+        // The result does not matter: bytes that were decoded before an error are readable too.
         decoder.decode(&[coding], &bytes[at..], |text| {
             let bytes = Bytes { bytes: text, sequence: Sequence::Carved, chain, needs_secret: false };
             observer.bytes(&mut memory, &bytes, &provenance);
@@ -81,7 +82,8 @@ pub(crate) fn carve<O: Observer>(
     }
 }
 
-/// gzip and zstd by their magic numbers, zlib by its header (RFC 1950 §2.2) with the window that all encoders use.
+/// Recognises gzip and zstd by their magic numbers, and zlib by its header (RFC 1950 §2.2) with the window that all
+/// encoders use.
 fn magic(bytes: &[u8]) -> Option<Coding> {
     match bytes {
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(Coding::Deflate),

@@ -1,4 +1,4 @@
-//! One TCP connection of the capture: reassembled, and read as what it speaks.
+//! One TCP connection of the capture: reassembly, and the protocols in its streams.
 
 use dissect::flow::{Direction, Endpoints, FlowId, PerDirection};
 use dissect::tcp::{Chunk, Disposition, Gap, Origin, Ready, Reassembler, SackBlock, Segment};
@@ -16,34 +16,32 @@ pub(crate) struct Connection<O: Observer> {
     syn_seen: PerDirection<bool>,
     end: Option<ConnectionEnd>,
     reassemblers: PerDirection<Reassembler>,
-    /// What it carries; none until it carries anything.
+    /// The streams; `None` until the first payload.
     content: Option<Box<Content<O>>>,
 }
 
-/// The bytes of a connection, and what reads them.
+/// The streams of a connection, and the protocols that read them.
 #[derive(Debug)]
 struct Content<O: Observer> {
     wire_payload: PerDirection<u64>,
-    /// Of each direction that sent anything.
+    /// The observer's memory of each direction, from its first byte on.
     memories: PerDirection<Option<Box<O::Memory>>>,
     frames: PerDirection<FrameMap>,
-    /// Unexplained bytes; none until there are any.
+    /// Unexplained bytes; `None` until there are any.
     carvers: Option<Box<PerDirection<Carver>>>,
     stack: Stack<O>,
 }
 
-/// What connections share while one of them takes a segment.
+/// State that all connections use in turn, while they process a segment.
 pub(crate) struct Shared<'s, O: Observer> {
-    /// What takes the facts.
+    /// Receives the facts.
     pub observer: &'s mut O,
-    /// What all readers share.
     pub tools: &'s mut Tools,
-    /// What opens TLS.
+    /// The keys and buffers for TLS.
     pub decryption: Decryption<'s>,
 }
 
 impl<O: Observer> Connection<O> {
-    /// A connection of which nothing was seen yet.
     pub(crate) fn new(flow: FlowId) -> Self {
         Self {
             flow,
@@ -59,7 +57,7 @@ impl<O: Observer> Connection<O> {
         self.flow
     }
 
-    /// Whether both sides have closed, or one has reset it.
+    /// Whether both sides have closed it, or one has reset it.
     pub(crate) fn is_over(&self) -> bool {
         self.end.is_some()
     }
@@ -69,13 +67,13 @@ impl<O: Observer> Connection<O> {
         self.syn_seen[direction]
     }
 
-    /// A sequence number counted from that of the direction's SYN.
+    /// A sequence number relative to that of the direction's SYN.
     pub(crate) fn relative_sequence(&self, direction: Direction, seq: u32) -> Option<u32> {
         let first_byte = self.reassemblers[direction].initial_sequence()?;
         Some(seq.wrapping_sub(first_byte).wrapping_add(1))
     }
 
-    /// Whether a selective acknowledgment in a segment of this direction can be true of what the other side sent.
+    /// Whether a selective acknowledgment in a segment of this direction can be true, given what the other side sent.
     pub(crate) fn may_acknowledge(
         &self,
         direction: Direction,
@@ -85,13 +83,13 @@ impl<O: Observer> Connection<O> {
         self.reassemblers[direction.opposite()].may_be_acknowledged(ack, blocks)
     }
 
-    /// Bytes that wait behind holes.
+    /// Bytes that wait for missing bytes before them.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.reassemblers.values().map(Reassembler::pending_bytes).sum()
     }
 
-    /// Takes a segment with `wire_payload` bytes of payload on the wire, the first of them at `origin`, and returns what
-    /// became of the payload.
+    /// Processes a segment with `wire_payload` bytes of payload on the wire, the first of them at `origin`, and returns
+    /// what became of the payload.
     pub(crate) fn push(
         &mut self,
         direction: Direction,
@@ -124,7 +122,7 @@ impl<O: Observer> Connection<O> {
         pushed.disposition
     }
 
-    /// Abandons the first gap of the direction that holds back most.
+    /// Abandons the first gap of the direction with the most waiting bytes.
     pub(crate) fn abandon_gap(&mut self, shared: &mut Shared<'_, O>) {
         let most = Direction::BOTH.into_iter().max_by_key(|way| self.reassemblers[*way].pending_bytes());
         if let Some(direction) = most
@@ -137,7 +135,7 @@ impl<O: Observer> Connection<O> {
         }
     }
 
-    /// Nothing more will come.
+    /// Ends the connection at the end of the capture, or after its last segment.
     pub(crate) fn finish(mut self, ends: Option<Endpoints>, shared: &mut Shared<'_, O>) -> ConnectionSummary {
         for direction in Direction::BOTH {
             self.reassemblers[direction].finish();

@@ -1,37 +1,37 @@
-//! Which protocol a stream speaks, by its first bytes.
+//! Detects the protocol of a stream by its first bytes.
 
 use dissect::detection::Detection;
 use dissect::flow::{Direction, PerDirection};
 use dissect::{http1, tls};
 
-/// More than this decides nothing new: the longest method and one byte of the target.
+/// Longest prefix that is needed for a decision: the longest method and one byte of the target.
 const MAX_PREFIX: usize = 64;
 
-/// Bytes held of both directions together. One side may send much before the other sends anything; after this the
-/// protocol is unknown.
+/// Bytes held of both directions together. One side may send much before the other sends anything; at this limit the
+/// protocol counts as unknown.
 const MAX_HELD: usize = 16 << 10;
 
-/// What a stream speaks.
+/// The protocol of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,
     /// TLS.
     Tls,
-    /// WebSocket, behind its opening handshake (RFC 6455 §4). No first byte shows it.
+    /// WebSocket, after its opening handshake (RFC 6455 §4). Its first bytes do not identify it.
     WebSocket,
-    /// Nothing that is read here.
+    /// A protocol that is not decoded here.
     Unknown,
 }
 
 impl Protocol {
-    /// The protocol that an `Upgrade` names (RFC 9110 §7.8), if it is read here.
+    /// The protocol that an `Upgrade` header names (RFC 9110 §7.8), if it is decoded here.
     pub(crate) fn from_upgrade(name: &str) -> Option<Self> {
         name.eq_ignore_ascii_case("websocket").then_some(Self::WebSocket)
     }
 }
 
-/// The first bytes of both directions, until they decide.
+/// The first bytes of both directions, held until the protocol is known.
 #[derive(Debug, Default)]
 pub(crate) struct Detector {
     held: PerDirection<Held>,
@@ -42,14 +42,13 @@ pub(crate) struct Detector {
 pub(crate) struct Held {
     /// Stream offset of the first of them.
     pub offset: u64,
-    /// The bytes.
     pub bytes: Vec<u8>,
     matches_nothing: bool,
 }
 
 impl Detector {
-    /// Takes the next bytes of a direction, and returns the protocol once it is decided. All bytes so far, those of
-    /// this call included, are in [`Detector::into_held`].
+    /// Adds the next bytes of a direction, and returns the protocol once it is known. [`Detector::into_held`] returns
+    /// all bytes so far, including those of this call.
     pub(crate) fn push(&mut self, direction: Direction, offset: u64, bytes: &[u8]) -> Option<Protocol> {
         let held = &mut self.held[direction];
         if held.bytes.is_empty() {
@@ -69,12 +68,12 @@ impl Detector {
         }
     }
 
-    /// What was held of each direction.
+    /// The bytes held of each direction.
     pub(crate) fn into_held(self) -> PerDirection<Held> {
         self.held
     }
 
-    /// The lowest offset that is held of a direction.
+    /// The lowest stream offset held of a direction.
     pub(crate) fn keep_from(&self, direction: Direction) -> Option<u64> {
         let held = &self.held[direction];
         (!held.bytes.is_empty()).then_some(held.offset)

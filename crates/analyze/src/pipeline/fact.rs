@@ -1,7 +1,7 @@
-//! What the pipeline reports, and the interface of its observers.
+//! The facts that the pipeline reports, and the interface of its observers.
 //!
-//! The pipeline owns this interface; observers stand above it and depend on it. Facts come in the order of the frames of
-//! the capture. They borrow: an observer copies what it keeps.
+//! The pipeline owns this interface, and observers depend on it. Facts come in the order of the capture's frames. They
+//! borrow their data: an observer copies what it keeps.
 
 use std::fmt::{self, Debug};
 use std::ops::Range;
@@ -19,25 +19,25 @@ use dissect::websocket;
 
 use super::provenance::{DecodeChain, Location, Provenance};
 
-/// What takes facts.
+/// An observer: receives facts.
 pub(crate) trait Observer {
-    /// What the observer remembers of one sequence of bytes, from its first byte to its last. The pipeline keeps it
-    /// beside the state of the layer that the bytes come from, and drops it with that.
+    /// The observer's memory of one sequence of bytes, from its first byte to its last. The pipeline keeps it beside
+    /// the state of the layer that the bytes come from, and drops both together.
     type Memory: Default + Debug;
 
-    /// Takes a fact.
+    /// Receives a fact.
     fn observe(&mut self, fact: &Fact<'_>);
 
-    /// Takes the next bytes of a sequence. Each sequence hands over its bytes in order and once.
+    /// Receives the next bytes of a sequence. Each sequence delivers its bytes in order and once.
     fn bytes(&mut self, memory: &mut Self::Memory, bytes: &Bytes<'_>, provenance: &dyn Provenance);
 
     /// `len` bytes of a sequence are missing from the capture.
     fn gap(&mut self, memory: &mut Self::Memory, len: u64);
 
-    /// The lowest offset of a sequence that the observer may still ask its provenance for.
+    /// The lowest offset of a sequence for which the observer may still ask the provenance.
     fn keep_from(&self, memory: &Self::Memory) -> u64;
 
-    /// Takes the bytes of a frame that come in no sequence.
+    /// Receives the bytes of a frame that belong to no sequence.
     fn frame_bytes(&mut self, frame: &FrameBytes<'_>);
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum Fact<'a> {
     Segment(&'a SegmentFact<'a>),
     /// A message of an application protocol begins.
     MessageStart(&'a MessageStart<'a>),
-    /// A message of an application protocol is over.
+    /// A message of an application protocol is complete.
     Message(&'a MessageFact<'a>),
     /// A TLS record.
     TlsRecord(&'a RecordFact<'a>),
@@ -59,48 +59,47 @@ pub(crate) enum Fact<'a> {
     TlsHandshake(&'a HandshakeFact<'a>),
     /// Bytes that no parser explains.
     Unexplained(&'a UnexplainedFact),
-    /// A bound of the pipeline was hit: something may not have been seen.
+    /// A bound of the pipeline was reached: something may have been missed.
     BoundHit(Bound),
-    /// A connection is over, or the capture is.
+    /// A connection ended, or the capture ended before it.
     Closed(&'a ConnectionSummary),
 }
 
 /// Bytes of a sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes<'a> {
-    /// The bytes.
     pub bytes: &'a [u8],
-    /// How the sequence relates to the bytes of the wire.
+    /// How the sequence relates to the bytes on the wire.
     pub sequence: Sequence,
-    /// What was undone to get it.
+    /// The decode chain that leads to it.
     pub chain: DecodeChain,
-    /// Whether a secret was needed to get it.
+    /// Whether reading it needs a secret.
     pub needs_secret: bool,
 }
 
 /// How a sequence of bytes relates to the layer below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sequence {
-    /// One direction of a TCP connection, as it crossed the wire.
+    /// One direction of a TCP connection, as on the wire.
     Stream,
-    /// What decryption made of the layer below.
+    /// The decrypted content of the layer below.
     Decrypted,
-    /// Bytes of the layer below without the framing between them: what lies within one piece was handed over there.
+    /// Bytes of the layer below without the framing between them. The layer below has already delivered the bytes
+    /// within each piece.
     Joined,
-    /// What a decoder that needs no secret made of the layer below.
+    /// The output of a decoder that needs no secret, applied to the layer below.
     Decoded,
-    /// What a decoder made of bytes that no parser explains.
+    /// The output of a decoder applied to bytes that no parser explains.
     Carved,
 }
 
-/// A frame whose bytes come in no sequence, or not all of them.
+/// A frame with bytes that belong to no sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameBytes<'a> {
-    /// The frame.
     pub record: &'a Record<'a>,
-    /// The stream that it belongs to.
+    /// The stream that the frame belongs to.
     pub stream: Option<(u32, Direction)>,
-    /// The part of it that comes in the sequence of that stream.
+    /// The part of the frame that the sequence of that stream delivers.
     pub in_stream: Option<Range<usize>>,
 }
 
@@ -113,19 +112,19 @@ pub(crate) struct SegmentFact<'a> {
     pub captured_at: u64,
     /// Number of its connection, as Wireshark's `tcp.stream`.
     pub stream: u32,
-    /// Which way it went.
+    /// Direction of the segment.
     pub direction: Direction,
-    /// Its sequence number counted from that of the SYN; `None` where the SYN was not captured.
+    /// Its sequence number relative to that of the SYN; `None` if the SYN was not captured.
     pub relative_sequence: Option<u32>,
     /// Whether it is the first SYN of its direction.
     pub is_first_syn: bool,
-    /// Bytes of the frame on the wire.
+    /// Length of the whole frame on the wire.
     pub wire_bytes: u64,
-    /// Bytes of TCP payload on the wire.
+    /// Length of the TCP payload on the wire.
     pub wire_payload: u64,
-    /// The payload as far as it was captured.
+    /// The captured part of the payload.
     pub payload: &'a [u8],
-    /// What became of the payload; `None` for a connection that was over long before.
+    /// What became of the payload; `None` for a segment that came long after the end of its connection.
     pub disposition: Option<Disposition>,
 }
 
@@ -133,17 +132,17 @@ pub(crate) struct SegmentFact<'a> {
 pub(crate) struct MessageStart<'a> {
     /// Number of its connection.
     pub stream: u32,
-    /// The frame in which it begins in the clear; `None` where it does not, or where that is no longer known.
+    /// The frame in which it begins in the clear; `None` if it is encrypted, or if the frame is no longer known.
     pub visible_in: Option<u64>,
-    /// What distinguishes it from others: method and target, or status and reason.
+    /// Its start line: method and target, or status and reason.
     pub start_line: &'a dyn fmt::Display,
-    /// Whether it is the answer that its request waits for, not an interim one (RFC 9110 §15.2).
+    /// Whether it is the final answer to its request, not an interim one (RFC 9110 §15.2).
     pub is_final_answer: bool,
 }
 
 /// A message of an application protocol.
 pub(crate) struct MessageFact<'a> {
-    /// Where head and body stand.
+    /// Position of head and body.
     pub location: Location,
     /// Frame of its last byte.
     pub last_frame: u64,
@@ -155,21 +154,21 @@ pub(crate) struct MessageFact<'a> {
     pub status: u16,
     /// `Content-Type`; empty if there is none.
     pub content_type: &'a str,
-    /// Bytes of the body, all codings undone.
+    /// Length of the body in bytes, after all codings are undone.
     pub body_bytes: u64,
-    /// SHA-256 of the body, where it is whole and [`super::protocol::BodyNeeds`] asked for it.
+    /// SHA-256 of the body, if no byte is missing and [`super::protocol::BodyNeeds`] asks for it.
     pub body_sha256: Option<[u8; 32]>,
-    /// Text of a JSON body, where [`super::protocol::BodyNeeds`] asked for it.
+    /// Text of a JSON body, if [`super::protocol::BodyNeeds`] asks for it.
     pub json: Option<&'a [u8]>,
-    /// Whether head and body were seen whole.
+    /// Whether head and body were captured completely.
     pub is_complete: bool,
-    /// Whether one frame carries all of the body.
+    /// Whether one frame carries the whole body.
     pub is_in_one_frame: bool,
-    /// Whether the body crossed in another form than its own bytes.
+    /// Whether the layer below contains the body in another form than its own bytes.
     pub is_encoded: bool,
-    /// Whether a secret is needed to read it.
+    /// Whether reading it needs a secret.
     pub needs_secret: bool,
-    /// What has to be undone to read it.
+    /// The decode chain that leads to it.
     pub chain: DecodeChain,
 }
 
@@ -177,11 +176,10 @@ pub(crate) struct MessageFact<'a> {
 pub(crate) struct RecordFact<'a> {
     /// Number of its connection.
     pub stream: u32,
-    /// The frame in which it begins; `None` where that is no longer known.
+    /// The frame in which it begins; `None` if that is no longer known.
     pub frame: Option<u64>,
-    /// Whether its body can be read by holders of the keys only.
+    /// Whether only holders of the keys can read its body.
     pub is_protected: bool,
-    /// The record.
     pub record: &'a tls::Record<'a>,
 }
 
@@ -189,22 +187,21 @@ pub(crate) struct RecordFact<'a> {
 pub(crate) struct HandshakeFact<'a> {
     /// Number of its connection.
     pub stream: u32,
-    /// The frame in which its first record begins; `None` where that is no longer known.
+    /// The frame in which its first record begins; `None` if that is no longer known.
     pub frame: Option<u64>,
-    /// The message.
     pub handshake: &'a tls::Handshake,
 }
 
-/// Where unexplained bytes are.
+/// Position of unexplained bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     /// In a stream, from this offset on.
     Stream {
         /// Number of the connection.
         stream: u32,
-        /// Which way they went.
+        /// Direction of the bytes.
         direction: Direction,
-        /// Stream offset of the first of them.
+        /// Stream offset of the first byte.
         offset: u64,
     },
     /// In a frame.
@@ -219,50 +216,48 @@ pub(crate) enum At {
 /// Bytes that no parser explains.
 #[derive(Clone, Debug)]
 pub(crate) struct UnexplainedFact {
-    /// Where they are.
     pub at: At,
-    /// How many.
+    /// Number of bytes.
     pub bytes: u64,
-    /// Why no parser explains them.
     pub why: Unexplained,
-    /// Whether a secret was needed to get at them.
+    /// Whether reading them needs a secret.
     pub needs_secret: bool,
 }
 
-/// Why bytes are unexplained.
+/// Reason why bytes are unexplained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unexplained {
-    /// ICMP is searched, not read.
+    /// ICMP, which is searched but not decoded.
     Icmp,
-    /// ICMPv6 is searched, not read.
+    /// ICMPv6, which is searched but not decoded.
     Icmpv6,
-    /// UDP is searched, not read.
+    /// UDP, which is searched but not decoded.
     Udp,
-    /// This IP protocol is searched, not read.
+    /// Another IP protocol, which is searched but not decoded.
     IpProtocol(Protocol),
-    /// This EtherType is searched, not read.
+    /// Another EtherType, which is searched but not decoded.
     EtherType(EtherType),
-    /// An ARP packet holds more than the addresses that it asks or answers for.
+    /// An ARP packet that contains more than the addresses of a request or reply.
     Arp,
-    /// The frame cannot be decoded down to a transport header.
+    /// A frame without a decoded transport header.
     Undecoded(Option<DecodeStop>),
-    /// IP options or extension headers can hold anything.
+    /// IP options or extension headers, which can contain anything.
     IpOptions,
-    /// The frame is longer than its IP packet, and not by zeros.
+    /// A frame that is longer than its IP packet, with bytes other than zeros behind it.
     Trailer,
-    /// A TCP option that ordinary stacks do not send, or not so.
+    /// A TCP option that ordinary stacks do not send, or not in this form.
     TcpOptions,
     /// A selective acknowledgment of bytes that the other side did not send.
     FalseSack,
-    /// Payload of a connection that had ended.
+    /// Payload that came after the end of its connection.
     LateData,
-    /// No known protocol.
+    /// A stream of no known protocol.
     UnknownProtocol,
-    /// Not HTTP/1.
+    /// A stream that is not valid HTTP/1.
     NotHttp(Desync),
-    /// Not WebSocket.
+    /// A stream that is not valid WebSocket.
     NotWebSocket(websocket::Desync),
-    /// A body in a content coding longer than is kept.
+    /// A body in a content coding that is longer than is kept.
     CodedBodyTooLong,
     /// A body in a content coding with a gap in it.
     CodedBodyGap,
@@ -270,18 +265,18 @@ pub(crate) enum Unexplained {
     CodedBodyMalformed(String),
     /// A body in a content coding that decodes to more than is read.
     CodedBodyTooLarge,
-    /// A body in a content coding that has no decoder here.
+    /// A body in a content coding that this program cannot decode.
     UnknownCoding,
-    /// Not explained by TLS.
+    /// Bytes that TLS does not explain.
     Tls(tls::Reason),
-    /// More alerts in the clear than end a connection.
+    /// More alerts in the clear than are needed to end a connection.
     RepeatedAlert,
     /// A hello with an extension that has no name here and is not reserved for GREASE (RFC 8701).
     UnknownExtension(ExtensionType),
 }
 
 impl Unexplained {
-    /// Whether both have the same text. Where decoding stopped, they may differ in more than that.
+    /// Whether both have the same text. Reasons why decoding stopped may differ in details that the text leaves out.
     pub(crate) fn reads_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Undecoded(_), Self::Undecoded(_)) => self.to_string() == other.to_string(),
@@ -298,13 +293,13 @@ impl fmt::Display for Unexplained {
             Self::Udp => f.write_str("UDP is searched, but not read"),
             Self::IpProtocol(protocol) => write!(f, "IP protocol {protocol} is searched, but not read"),
             Self::EtherType(ether_type) => write!(f, "EtherType {ether_type} is searched, but not read"),
-            Self::Arp => f.write_str("ARP that says more than addresses"),
+            Self::Arp => f.write_str("an ARP packet that contains more than addresses"),
             Self::Undecoded(Some(stop)) => write!(f, "a frame that cannot be decoded: {stop}"),
             Self::Undecoded(None) => f.write_str("a frame that cannot be decoded: no transport header"),
             Self::IpOptions => f.write_str("IP options or extension headers"),
             Self::Trailer => f.write_str("a trailer that is not zero"),
             Self::TcpOptions => f.write_str("unusual TCP options"),
-            Self::FalseSack => f.write_str("a selective acknowledgment of what was not sent"),
+            Self::FalseSack => f.write_str("a selective acknowledgment of bytes that were not sent"),
             Self::LateData => f.write_str("data after the connection had ended"),
             Self::UnknownProtocol => f.write_str("an unknown protocol"),
             Self::NotHttp(why) => write!(f, "not read as HTTP: {why}"),
@@ -315,9 +310,9 @@ impl fmt::Display for Unexplained {
             Self::CodedBodyTooLarge => f.write_str("a coded body that decodes to more than is read"),
             Self::UnknownCoding => f.write_str("a body in an unknown content coding"),
             Self::Tls(reason) => write!(f, "{reason}"),
-            Self::RepeatedAlert => f.write_str("one alert after the other"),
+            Self::RepeatedAlert => f.write_str("more alerts in the clear than end a connection"),
             Self::UnknownExtension(extension) => {
-                write!(f, "a hello with an extension that is not known here: {extension}")
+                write!(f, "a hello with an unknown extension: {extension}")
             }
         }
     }
@@ -343,7 +338,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// A connection that is over.
+/// A connection that ended.
 #[derive(Debug)]
 pub(crate) struct ConnectionSummary {
     /// Its number.
@@ -352,15 +347,15 @@ pub(crate) struct ConnectionSummary {
     pub ends: Option<Endpoints>,
     /// Whether SYN and SYN-ACK were captured.
     pub handshake_seen: bool,
-    /// Whether any payload crossed.
+    /// Whether it carried payload.
     pub has_data: bool,
-    /// How it ended; `None` where the capture does not show an end.
+    /// How it ended; `None` if the capture does not show its end.
     pub end: Option<ConnectionEnd>,
-    /// Bytes of TCP payload on the wire, repeats included.
+    /// Bytes of TCP payload on the wire, including retransmissions.
     pub wire_payload: PerDirection<u64>,
-    /// What reassembly counted.
+    /// The counters of reassembly.
     pub tcp: PerDirection<tcp::Counters>,
-    /// What it spoke.
+    /// The protocol that it carried.
     pub spoken: Spoken,
 }
 
@@ -373,25 +368,25 @@ pub(crate) enum ConnectionEnd {
     Rst,
 }
 
-/// What a connection spoke.
+/// The kind of protocol that a connection carried.
 #[derive(Debug)]
 pub(crate) enum Spoken {
-    /// Messages of an application protocol in the clear.
+    /// An application protocol in the clear.
     Messages,
     /// TLS.
     Tls(Box<PerDirection<TlsDirection>>),
-    /// Nothing that is read here.
+    /// A protocol that is not decoded here.
     Unknown,
 }
 
 /// One direction of a TLS connection.
 #[derive(Debug)]
 pub(crate) struct TlsDirection {
-    /// What the session counted.
+    /// The counters of the TLS session.
     pub counters: tls::RecordCounters,
     /// Bytes by the visibility of their records.
     pub bytes: RecordBytes,
-    /// Whether it stopped being TLS.
+    /// Whether it stopped being valid TLS.
     pub is_dead: bool,
 }
 

@@ -1,8 +1,8 @@
-//! From the frames of a capture to facts.
+//! Turns the frames of a capture into facts.
 //!
-//! The invariant that the word "absent" rests on: **every captured byte reaches the observer**. The payload of a segment
-//! that joins its stream comes in the stream's sequence; everything else (headers, trailers, repeated and contradicting
-//! segments, frames that are not TCP) comes frame by frame.
+//! It keeps the invariant on which the word "absent" depends: **every captured byte reaches the observer**. Payload
+//! that joins its stream arrives in the sequence of that stream. Everything else (headers, trailers, retransmitted and
+//! contradicting segments, frames other than TCP) arrives frame by frame.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -27,11 +27,11 @@ use crate::arp;
 use crate::input::capture::Sink;
 use crate::tcp_options::UsualOptions;
 
-/// Bytes that may wait behind holes in all connections together. Beyond it the connection that pushed abandons its
-/// first gap.
+/// Bytes that may wait for missing bytes in all connections together. The connection that exceeds it abandons its first
+/// gap.
 pub(crate) const MAX_PENDING_TOTAL: usize = 8 << 20;
 
-/// Closed connections that still take late segments. Later ones reach the observer on their own.
+/// Closed connections that still accept late segments. A later segment reaches the observer frame by frame.
 pub(crate) const MAX_LINGERING: usize = 128;
 
 /// Headers without options (RFC 791, RFC 8200, RFC 9293).
@@ -47,19 +47,19 @@ pub(crate) struct Pipeline<O: Observer> {
     keys: Option<Arc<KeyLog>>,
     workspace: Workspace,
     flows: FlowTable,
-    /// By number of the flow; none for those that are over.
+    /// By number of the flow; `None` for those that are over.
     connections: Vec<Option<Box<Connection<O>>>>,
     lingering: VecDeque<FlowId>,
     pending: usize,
     dropped: u64,
 }
 
-/// What a pipeline leaves behind.
+/// The result of a pipeline.
 #[derive(Debug)]
 pub(crate) struct Finished<O> {
-    /// What took the facts.
+    /// The observer, which received the facts.
     pub observer: O,
-    /// Whether there was a key log, given or in the capture itself.
+    /// Whether there was a key log, beside the capture or in it.
     pub has_keys: bool,
     /// Frames that the capture itself counts as dropped.
     pub dropped: u64,
@@ -81,7 +81,7 @@ impl<O: Observer> Pipeline<O> {
         }
     }
 
-    /// The capture is over.
+    /// Ends the capture.
     pub(crate) fn finish(mut self) -> Finished<O> {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             self.close(*connection);
@@ -164,7 +164,7 @@ impl<O: Observer> Pipeline<O> {
         }
     }
 
-    /// Hands over what of a segment's frame did not join its stream.
+    /// Hands over the bytes of a segment's frame that did not join its stream.
     #[inline]
     fn outside_of_stream(
         &mut self,
@@ -203,7 +203,7 @@ impl<O: Observer> Pipeline<O> {
         self.observer.observe(&Fact::Closed(&summary));
     }
 
-    /// A segment of a connection that was over long before.
+    /// A segment of a connection that ended long before.
     fn late(&mut self, record: &Record<'_>, flow: FlowId, tcp: &Segment<'_>) {
         self.observer.frame_bytes(&FrameBytes { record, stream: None, in_stream: None });
         if !tcp.payload.is_empty() {
@@ -236,7 +236,7 @@ impl<O: Observer> Pipeline<O> {
         self.unexplained_frame(record, why);
     }
 
-    /// Options and trailers can hold anything, also what no search for a string's own bytes would find.
+    /// Options and trailers can contain anything, including forms that no search for a string finds.
     #[inline]
     fn unexplained_headers(&mut self, record: &Record<'_>, ip: &Ip, tcp: &Segment<'_>) {
         let (ip_at, tcp_at) = (ip.offset as usize, ip.payload_offset as usize);
@@ -250,7 +250,7 @@ impl<O: Observer> Pipeline<O> {
         }
     }
 
-    /// The same for the options of a segment that its connection has taken.
+    /// Checks the options of a segment that its connection has processed.
     #[inline]
     fn unexplained_options(&mut self, record: &Record<'_>, ip: &Ip, segment: &FlowSegment<'_, '_>) {
         let tcp = segment.segment;
@@ -264,7 +264,7 @@ impl<O: Observer> Pipeline<O> {
         self.unexplained_part(record, part, why);
     }
 
-    /// Whether the selective acknowledgment can be true of what the capture shows of the other side.
+    /// Whether the selective acknowledgment can be true, given what the capture shows of the other side.
     #[cold]
     fn acknowledges_what_was_sent(&self, segment: &FlowSegment<'_, '_>, usual: UsualOptions<'_>) -> bool {
         self.connections[segment.flow.index()].as_ref().is_some_and(|connection| {
@@ -284,7 +284,8 @@ impl<O: Observer> Pipeline<O> {
         self.carve(record, part.start, bytes, None);
     }
 
-    /// No parser explains the frame; its bytes were handed over, and carved where they are not TCP.
+    /// Reports a frame that no parser explains. Its bytes were already handed over; they are carved unless they belong
+    /// to TCP.
     fn unexplained_frame(&mut self, record: &Record<'_>, why: Unexplained) {
         self.observer.observe(&Fact::Unexplained(&UnexplainedFact {
             at: At::Frame { frame: record.frame, stream: None },
@@ -319,18 +320,18 @@ impl<O: Observer> Sink for Pipeline<O> {
     }
 }
 
-/// Whether there are bytes other than the zeros of padding.
+/// Whether the bytes are more than a padding of zeros.
 fn has_content(bytes: Option<&[u8]>) -> bool {
     bytes.is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))
 }
 
-/// Bytes that a frame had on the wire. A record may claim fewer than it holds.
+/// Length of a frame on the wire. A record may claim fewer bytes than it contains.
 #[inline]
 pub(crate) fn wire_len(record: &Record<'_>) -> u64 {
     u64::from(record.original_len).max(record.bytes.len() as u64)
 }
 
-/// Bytes of payload that a frame had on the wire. Its headers may claim more than there is room for.
+/// Length of the payload on the wire. The headers may claim more than the frame has room for.
 #[inline]
 pub(crate) fn payload_on_wire(record: &Record<'_>, payload_offset: u32, claimed: u32) -> u64 {
     u64::from(claimed).min(wire_len(record).saturating_sub(u64::from(payload_offset)))

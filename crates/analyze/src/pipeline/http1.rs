@@ -1,4 +1,4 @@
-//! HTTP/1 messages of one stream: heads and bodies to facts.
+//! Turns the HTTP/1 messages of one stream into facts.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::provenance::Source;
 /// The name in decode chains.
 const STEP: &str = "http1";
 
-/// The framing of a chunked body (RFC 9112 §7.1) in decode chains.
+/// The name of chunked framing (RFC 9112 §7.1) in decode chains.
 const CHUNKED: &str = "chunked";
 
 /// Both directions of one HTTP/1 connection.
@@ -26,9 +26,9 @@ pub(crate) struct Http1<O: Observer> {
 
 #[derive(Debug)]
 struct Reading<O: Observer> {
-    /// Offset of the first byte that was not yet given to the parser.
+    /// Offset of the first byte that the parser has not received yet.
     next: u64,
-    /// Offset at which the message under way begins.
+    /// Offset at which the current message begins.
     message_start: u64,
     body: Option<Box<Body<O>>>,
 }
@@ -40,8 +40,8 @@ impl<O: Observer> Default for Reading<O> {
 }
 
 impl<O: Observer> Http1<O> {
-    /// A connection at its beginning, or, where the capture began `midstream`, at an unknown place: then the framing is
-    /// not known until a message begins.
+    /// Starts at the beginning of a connection or, if the capture began `midstream`, at an unknown place; the framing
+    /// is then unknown until a message begins.
     pub(crate) fn new(midstream: bool) -> Self {
         let mut connection = Connection::default();
         if midstream {
@@ -50,7 +50,7 @@ impl<O: Observer> Http1<O> {
         Self { connection, reading: PerDirection::from_fn(|_| Reading::default()) }
     }
 
-    /// The protocol that the server switched to with 101 (RFC 9110 §7.8), if it is read here.
+    /// The protocol that the server switched to with 101 (RFC 9110 §7.8), if it is decoded here.
     fn upgraded_to(&self) -> Option<Protocol> {
         let head = self.connection.head(Direction::ServerToClient);
         Protocol::from_upgrade(&head.upgrade).filter(|_| head.status == 101)
@@ -126,7 +126,7 @@ impl<O: Observer> Reader<O> for Http1<O> {
             reading.next += step.consumed as u64;
             match step.event {
                 Event::NeedMore => {
-                    // Between messages nothing needs to be remembered; inside a header section its start does.
+                    // Between messages no offset has to be remembered; inside a header section its start does.
                     if reading.body.is_none() && self.connection.held_back(direction) == 0 {
                         reading.message_start = reading.next;
                     }
@@ -186,7 +186,7 @@ impl<O: Observer> Reader<O> for Http1<O> {
     }
 }
 
-/// Method and target of a request, or status and reason of an answer.
+/// Returns method and target of a request, or status and reason of an answer.
 struct StartLine<'a>(&'a Head);
 
 impl fmt::Display for StartLine<'_> {

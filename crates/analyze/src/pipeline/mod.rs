@@ -1,4 +1,4 @@
-//! Frames in, facts out: reassembly, the protocols of each stream, decryption, decoding.
+//! Turns frames into facts: reassembly, the protocols of each stream, decryption, decoding.
 //!
 //! ```text
 //!   frames ──> Connection ──> Stack ──> Http1, WebSocket
@@ -8,7 +8,7 @@
 //!               facts, bytes of each layer and where they come from ──> Observer
 //! ```
 //!
-//! Knows no verdict, no document, no journal. What takes its facts implements [`fact::Observer`].
+//! Knows nothing about verdicts, documents and journals. A consumer of its facts implements [`fact::Observer`].
 
 pub(crate) mod body;
 pub(crate) mod carve;

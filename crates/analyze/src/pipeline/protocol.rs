@@ -1,4 +1,4 @@
-//! What the protocols of a stream have in common: how they take bytes, and what they work with.
+//! The interface that all protocols of a stream implement, and the context that they work with.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use super::detect::Protocol;
 use super::fact::{At, Fact, Observer, Spoken, Unexplained, UnexplainedFact};
 use super::provenance::Source;
 
-/// What reads both directions of a stream of bytes: one protocol, or a stack of them.
+/// Reads both directions of a stream of bytes: one protocol, or a stack of protocols.
 pub(crate) trait Reader<O: Observer> {
-    /// Takes the next bytes of a direction; all, or those before the handover.
+    /// Reads the next bytes of a direction: all, or those before a handover.
     fn push(
         &mut self,
         direction: Direction,
@@ -35,33 +35,33 @@ pub(crate) trait Reader<O: Observer> {
         cx: &mut Context<'_, O>,
     );
 
-    /// Both directions are over.
+    /// Ends both directions.
     fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken;
 
     /// The lowest offset of a direction whose location the reader or the observer may still ask for.
     fn keep_from(&self, direction: Direction, observer: &O) -> u64;
 }
 
-/// A connection goes on in another protocol.
+/// A handover: the connection continues in another protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Handover {
-    /// Which.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Offset of the first byte of the pushed ones that belongs to it.
+    /// Offset, in the bytes that were pushed, of the first byte that belongs to the new protocol.
     pub offset: u64,
 }
 
-/// What observers need of bodies beyond their bytes.
+/// The properties of bodies that observers need beside their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct BodyNeeds {
-    /// Lengths in bytes of bodies whose hash is needed. Others are not hashed.
+    /// Lengths in bytes of the bodies whose hash is needed. Other bodies are not hashed.
     pub hash_lengths: HashSet<u64>,
     /// Whether the text of JSON bodies is needed.
     pub json: bool,
 }
 
 impl BodyNeeds {
-    /// Whether the hash of a body of this length is needed. `None`: the length is not known yet.
+    /// Whether the hash of a body of this length is needed. `None` if the length is not known yet.
     pub(crate) fn hash(&self, length: Option<u64>) -> bool {
         match length {
             Some(length) => self.hash_lengths.contains(&length),
@@ -70,43 +70,41 @@ impl BodyNeeds {
     }
 }
 
-/// What the readers of all connections share.
+/// State that the readers of all connections share.
 #[derive(Debug)]
 pub(crate) struct Tools {
-    /// Takes content codings off.
+    /// Undoes content codings.
     pub decoder: Decoder,
-    /// What carving has cost so far.
+    /// The work that carving has done so far.
     pub carve_budget: CarveBudget,
-    /// What observers need of bodies.
     pub needs: BodyNeeds,
 }
 
-/// What decryption takes. Inside TLS there is none: no session is opened within a session.
+/// The keys and buffers for decryption. Inside TLS there are none: a session within a session is not decrypted.
 pub(crate) struct Decryption<'c> {
-    /// The key log, if there is one.
     pub keys: Option<&'c Arc<KeyLog>>,
     /// Buffers for the sessions of all connections.
     pub workspace: &'c mut Workspace,
 }
 
-/// What a reader works with while it takes bytes.
+/// The context of a reader while it reads bytes.
 pub(crate) struct Context<'c, O: Observer> {
-    /// What takes the facts.
+    /// Receives the facts.
     pub observer: &'c mut O,
-    /// What all connections share.
+    /// State that all connections share.
     pub tools: &'c mut Tools,
     /// Number of the connection, as Wireshark's `tcp.stream`.
     pub stream: u32,
-    /// Whether the capture began when the connection was open already.
+    /// Whether the capture began while the connection was already open.
     pub is_midstream: bool,
-    /// Where unexplained bytes of the wire are kept; `None` inside TLS.
+    /// Keeps the unexplained bytes of the wire; `None` inside TLS.
     pub carvers: Option<&'c mut Option<Box<PerDirection<Carver>>>>,
     /// `None` inside TLS.
     pub decryption: Option<Decryption<'c>>,
 }
 
 impl<O: Observer> Context<'_, O> {
-    /// The context of what is within TLS.
+    /// The context for the protocol inside TLS.
     pub(crate) fn within_tls(&mut self) -> Context<'_, O> {
         Context {
             observer: self.observer,
@@ -118,7 +116,7 @@ impl<O: Observer> Context<'_, O> {
         }
     }
 
-    /// Reports bytes of a layer's input that no parser explains, and keeps those of the wire to be carved.
+    /// Reports bytes of a layer's input that no parser explains, and keeps those of the wire for carving.
     pub(crate) fn unexplained(
         &mut self,
         direction: Direction,
@@ -133,7 +131,7 @@ impl<O: Observer> Context<'_, O> {
         }
     }
 
-    /// Reports a number of unexplained bytes from an offset of a layer's input on.
+    /// Reports a number of unexplained bytes, from an offset of a layer's input on.
     pub(crate) fn report(
         &mut self,
         direction: Direction,
@@ -151,7 +149,7 @@ impl<O: Observer> Context<'_, O> {
         }));
     }
 
-    /// Keeps unexplained bytes of the wire to be carved.
+    /// Keeps unexplained bytes of the wire for carving.
     pub(crate) fn keep_to_carve(&mut self, direction: Direction, offset: u64, bytes: &[u8]) {
         if let Some(carvers) = &mut self.carvers {
             carvers.get_or_insert_default()[direction].push(offset, bytes);

@@ -1,4 +1,4 @@
-//! From bytes of any layer back to the frames that carry them.
+//! Maps bytes of any layer back to the frames that carry them.
 //!
 //! ```text
 //!   plaintext, body, message      a range of offsets in that layer
@@ -17,38 +17,37 @@ use dissect::capture::Record;
 use dissect::flow::{Direction, PerDirection};
 use dissect::tcp::{Chunk, Origin};
 
-/// Most frames named for one location. A body of 1 MiB in segments of 1,448 bytes has 725.
+/// Maximum number of frames named for one location. A body of 1 MiB in segments of 1,448 bytes has 725.
 pub(crate) const MAX_FRAMES: usize = 1024;
 
-/// Most segments remembered for one direction. Only what a match, a message or a TLS record may still refer to is kept;
-/// a body of 90 MiB fits. Beyond it the first frames of what is found are not named.
+/// Maximum number of segments remembered for one direction. Only segments that a match, a message or a TLS record may
+/// still refer to are kept; a body of 90 MiB fits. Beyond the limit, locations lack their first frames.
 pub(crate) const MAX_SEGMENTS: usize = 65_536;
 
-/// Most steps of a decode chain: TLS, a protocol, its framing, four content codings (`dissect::content::MAX_STACK`), and
-/// room for a protocol within a protocol.
+/// Maximum number of steps in a decode chain: TLS, a protocol, its framing, four content codings
+/// (`dissect::content::MAX_STACK`), and room for a protocol inside a protocol.
 const MAX_STEPS: usize = 10;
 
-/// Where bytes are in the capture.
+/// Position of bytes in the capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
-    /// All frames that contribute, ascending, at most [`MAX_FRAMES`].
+    /// All frames that contribute, in ascending order, at most [`MAX_FRAMES`].
     pub frames: Vec<u64>,
     /// Offset in the capture file of the first byte.
     pub file_offset: u64,
     /// The TCP stream, as Wireshark numbers it; `None` outside of any stream.
     pub stream: Option<u32>,
-    /// Which way they went.
     pub direction: Option<Direction>,
     /// Offset in the stream of the first byte; `None` for bytes that did not join a stream.
     pub stream_offset: Option<u64>,
-    /// Bytes on the wire that carry them.
+    /// Number of bytes on the wire that carry them.
     pub wire_len: u64,
-    /// Where the location is of whole records: stream offsets of exactly the ciphertext.
+    /// For whole TLS records, the stream offsets of exactly the ciphertext.
     pub ciphertext: Option<Range<u64>>,
 }
 
 impl Location {
-    /// Bytes of a frame outside of its stream.
+    /// The location of bytes of a frame that are outside of its stream.
     pub(crate) fn in_frame(
         record: &Record<'_>,
         bytes: Range<usize>,
@@ -66,7 +65,7 @@ impl Location {
     }
 }
 
-/// What was undone to get from the wire to a sequence of bytes, outermost first.
+/// The steps that lead from the wire to a sequence of bytes, outermost first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DecodeChain {
     steps: [&'static str; MAX_STEPS],
@@ -74,7 +73,7 @@ pub(crate) struct DecodeChain {
 }
 
 impl DecodeChain {
-    /// With one more step. A chain that is full keeps its outer steps.
+    /// Adds a step. A full chain keeps its outer steps.
     pub(crate) fn then(mut self, step: &'static str) -> Self {
         if let Some(free) = self.steps.get_mut(self.len) {
             *free = step;
@@ -83,7 +82,7 @@ impl DecodeChain {
         self
     }
 
-    /// The steps.
+    /// The steps, outermost first.
     pub(crate) fn as_slice(&self) -> &[&'static str] {
         &self.steps[..self.len]
     }
@@ -91,15 +90,15 @@ impl DecodeChain {
 
 /// Where the bytes of one sequence come from.
 pub(crate) trait Provenance {
-    /// Where a range of the sequence is on the wire.
+    /// The location on the wire of a range of the sequence.
     fn locate(&self, range: Range<u64>) -> Location;
 
-    /// Whether the sequence below holds the same bytes in one piece.
+    /// Whether the sequence below contains the same bytes contiguously.
     fn is_below(&self, _range: Range<u64>) -> bool {
         false
     }
 
-    /// Whether one frame carries a range of the sequence as it is.
+    /// Whether one frame carries a range of the sequence unchanged.
     fn is_in_one_frame(&self, _range: Range<u64>) -> bool {
         false
     }
@@ -107,28 +106,27 @@ pub(crate) trait Provenance {
 
 /// Where both directions of a protocol's input come from.
 pub(crate) trait Source {
-    /// Where a range of the input is on the wire.
+    /// The location on the wire of a range of the input.
     fn locate(&self, direction: Direction, range: Range<u64>) -> Location;
     /// Offset in the TCP stream of a byte of the input, or of the record that carries it.
     fn stream_offset(&self, direction: Direction, offset: u64) -> u64;
-    /// The frame in which a byte of the input crosses in the clear; `None` where it does not, or where the frame is no
-    /// longer known.
+    /// The frame that carries a byte of the input in the clear; `None` if it is encrypted, or if the frame is no longer
+    /// known.
     fn visible_frame(&self, direction: Direction, offset: u64) -> Option<u64>;
-    /// The frame of the last byte before `end`; 0 where it is no longer known.
+    /// The frame of the last byte before `end`; 0 if it is no longer known.
     fn frame_before(&self, direction: Direction, end: u64) -> u64;
-    /// Whether one frame carries a range of the input as it is.
+    /// Whether one frame carries a range of the input unchanged.
     fn is_in_one_frame(&self, direction: Direction, range: Range<u64>) -> bool;
-    /// What was undone to get the input.
+    /// The decode chain that leads to the input.
     fn chain(&self) -> DecodeChain;
-    /// Whether a secret was needed to get it.
+    /// Whether reading the input needs a secret.
     fn needs_secret(&self) -> bool;
 }
 
-/// One location for all of a sequence: of bytes that a decoder made of a whole range of its input.
+/// One location for a whole sequence: the output that a decoder produced from one range of its input.
 pub(crate) struct Whole<'a> {
     /// Where the input comes from.
     pub source: &'a dyn Source,
-    /// Which way it went.
     pub direction: Direction,
     /// The range of the input.
     pub range: Range<u64>,
@@ -156,7 +154,7 @@ struct Entry {
     origin: Origin,
 }
 
-/// Which frame carried which part of one direction of a stream.
+/// Maps ranges of one direction of a stream to the frames that carried them.
 #[derive(Debug, Default)]
 pub(crate) struct FrameMap {
     entries: VecDeque<Entry>,
@@ -167,7 +165,7 @@ impl FrameMap {
     #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) {
         if self.entries.capacity() == 0 {
-            self.entries.reserve_exact(1); // many connections send one segment each way, and stay open
+            self.entries.reserve_exact(1); // many open connections have one segment in each direction
         }
         if self.entries.len() == MAX_SEGMENTS {
             self.entries.pop_front();
@@ -186,7 +184,7 @@ impl FrameMap {
         }
     }
 
-    /// Where a range of the stream is.
+    /// The location of a range of the stream.
     fn location(&self, stream: u32, direction: Direction, range: Range<u64>) -> Location {
         let Range { start, end } = range;
         let mut location = Location {
@@ -212,25 +210,25 @@ impl FrameMap {
         location
     }
 
-    /// Frame of the byte at an offset; `None` where that is no longer known.
+    /// The frame of the byte at an offset; `None` if that is no longer known.
     pub(crate) fn frame_at(&self, offset: u64) -> Option<u64> {
         let entry = self.entries.get(self.index(offset))?;
         (entry.stream_offset <= offset).then_some(entry.origin.frame)
     }
 
-    /// Frame of the last byte before `end`; 0 where that is no longer known.
+    /// The frame of the last byte before `end`; 0 if that is no longer known.
     pub(crate) fn frame_before(&self, end: u64) -> u64 {
         let last = self.entries.iter().rev().find(|entry| entry.stream_offset < end);
         last.map_or(0, |entry| entry.origin.frame)
     }
 
-    /// The first entry that ends behind an offset.
+    /// Index of the first entry that ends behind an offset.
     fn index(&self, offset: u64) -> usize {
         self.entries.partition_point(|entry| entry.stream_offset + u64::from(entry.len) <= offset)
     }
 }
 
-/// One direction of a TCP connection, as it crossed the wire.
+/// One direction of a TCP connection, as on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DirectionFrames<'a> {
     stream: u32,
@@ -250,7 +248,7 @@ impl Provenance for DirectionFrames<'_> {
     }
 }
 
-/// Both directions of a TCP connection, as they crossed the wire.
+/// Both directions of a TCP connection, as on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamFrames<'a> {
     /// Number of the connection.
@@ -260,7 +258,6 @@ pub(crate) struct StreamFrames<'a> {
 }
 
 impl<'a> StreamFrames<'a> {
-    /// One direction of it.
     pub(crate) fn of(&self, direction: Direction) -> DirectionFrames<'a> {
         DirectionFrames { stream: self.stream, direction, map: &self.maps[direction] }
     }

@@ -1,8 +1,7 @@
-//! The protocols of one stream, one upon the other.
+//! The stack of protocols in one stream.
 //!
-//! A [`Stack`] reads both directions of a stream of bytes. It knows nothing of where they come from but their
-//! [`Source`], so TLS hands its plaintext to a stack of the same kind. A new protocol is one module, one variant of
-//! [`Layer`] and its arms here.
+//! A [`Stack`] reads both directions of a stream of bytes. It knows their origin only as a [`Source`], so TLS hands its
+//! plaintext to a stack of the same kind. To add a protocol, add a module, a variant of [`Layer`] and its arms here.
 
 use dissect::flow::Direction;
 
@@ -22,12 +21,12 @@ pub(crate) struct Stack<O: Observer> {
 
 #[derive(Debug)]
 enum Layer<O: Observer> {
-    /// None held until the first bytes come: what is within TLS often never does.
+    /// `None` until the first bytes come: many TLS connections carry no application data.
     Detecting(Option<Box<Detector>>),
     Http1(Box<Http1<O>>),
     WebSocket(Box<WebSocket<O>>),
     Tls(Box<Tls<O, Stack<O>>>),
-    /// No protocol that is read here.
+    /// A protocol that is not decoded here.
     Opaque,
 }
 
@@ -37,14 +36,13 @@ impl<O: Observer> Layer<O> {
             (Protocol::Http1, _) => Self::Http1(Box::new(Http1::new(cx.is_midstream))),
             (Protocol::WebSocket, _) => Self::WebSocket(Box::new(WebSocket::new())),
             (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
-            // A session within a session is not opened.
+            // A TLS session inside a TLS session is not decrypted.
             (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque,
         }
     }
 }
 
 impl<O: Observer> Stack<O> {
-    /// A stream of which nothing was read yet.
     pub(crate) fn new() -> Self {
         Self { layer: Layer::Detecting(None) }
     }

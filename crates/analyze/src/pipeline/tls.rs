@@ -1,4 +1,4 @@
-//! TLS connections: records and handshake messages to facts, decrypted application data to the protocols within.
+//! Turns TLS connections into facts: records, handshake messages, and the protocols in decrypted application data.
 //!
 //! ```text
 //!   stream ──> Session ──> records, handshake messages ──> facts
@@ -26,39 +26,41 @@ use super::fact::{
 use super::protocol::{Context, Decryption, Handover, Reader, Tools};
 use super::provenance::{DecodeChain, LocateBy, Location, Provenance, Source};
 
-/// The name of decryption in decode chains. No other version is decrypted.
+/// The name of decryption in decode chains. Only TLS 1.3 is decrypted.
 const STEP: &str = "tls1.3";
 
-/// Handshake messages joined across their records, in decode chains.
+/// The name of joining handshake messages across records, in decode chains.
 const JOINED: &str = "tls-records";
 
-/// Alerts in the clear that one side may send: a warning and the fatal one that ends the connection. Each holds a byte
-/// of the sender's choice.
+/// Alerts in the clear that each side may send: a warning, and the fatal one that ends the connection. Each contains a
+/// byte of the sender's choice.
 const MAX_CLEAR_ALERTS: u32 = 2;
 
-/// Records of handshake messages in the clear that are remembered, to name the frames of a string across them.
+/// Maximum number of records with handshake messages in the clear that are remembered, to name the frames of a string
+/// across them.
 pub(crate) const MAX_CLEAR_RECORDS: usize = 32;
 
-/// One TLS connection; `R` reads what is within.
+/// One TLS connection; `R` reads its application data.
 #[derive(Debug)]
 pub(crate) struct Tls<O: Observer, R> {
     session: Session,
-    /// None until the first record is complete: many hellos never are.
+    /// `None` until the first record is complete, because many connections never complete a hello.
     sides: Option<Box<PerDirection<Side<O>>>>,
     within: R,
 }
 
-/// What was seen of one direction.
+/// The state of one direction.
 #[derive(Debug)]
 struct Side<O: Observer> {
-    /// Decrypted application data; none until there are any.
+    /// Decrypted application data; `None` until there are any.
     plaintext: Option<Box<Plaintext<O>>>,
-    /// Handshake messages in the clear; none until the first is complete: many hellos never are.
+    /// Handshake messages in the clear; `None` until the first is complete, because many connections never complete
+    /// one.
     clear: Option<Box<ClearHandshake<O>>>,
     alerts: u32,
     /// Stream offset behind the last record.
     record_end: u64,
-    /// Where it stopped being TLS.
+    /// Stream offset at which it stopped being TLS.
     dead_from: Option<u64>,
     bytes: RecordBytes,
 }
@@ -70,23 +72,22 @@ struct Plaintext<O: Observer> {
     map: PlaintextMap,
 }
 
-/// Handshake messages that one direction sent in the clear, without record headers: a ClientHello may be cut into
-/// records anywhere.
+/// The handshake messages that one direction sent in the clear, joined without record headers: a ClientHello may be cut
+/// into records at any byte.
 #[derive(Debug)]
 struct ClearHandshake<O: Observer> {
     memory: O::Memory,
-    /// Offset in the joined messages, and the record in the stream.
+    /// The offset of each piece in the joined messages, and its record in the stream.
     records: VecDeque<(u64, Range<u64>)>,
     next: u64,
 }
 
 impl<O: Observer, R: Reader<O>> Tls<O, R> {
-    /// A connection at its beginning.
     pub(crate) fn new(keys: Option<&Arc<KeyLog>>, within: R) -> Self {
         Self { session: Session::new(keys.map(Arc::clone)), sides: None, within }
     }
 
-    /// Hands the session its input, and takes what it finds.
+    /// Passes input to the session, and processes its events.
     fn feed(&mut self, input: Input<'_>, source: &dyn Source, cx: &mut Context<'_, O>) {
         let Self { session, sides, within } = self;
         let Context { observer, tools, stream, decryption, .. } = cx;
@@ -119,14 +120,14 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
     }
 }
 
-/// What a session is handed.
+/// Input of a session.
 #[derive(Clone, Copy)]
 enum Input<'a> {
-    /// The next bytes of a direction, and the offset of the first.
+    /// The next bytes of a direction, and the offset of the first of them.
     Bytes(Direction, u64, &'a [u8]),
     /// A number of missing bytes of a direction, from an offset on.
     Gap(Direction, u64, u64),
-    /// Nothing more.
+    /// The end of both directions.
     End,
 }
 
@@ -247,7 +248,7 @@ fn take_record<O: Observer>(
                 cx.report(direction, record.range.start, bytes, Unexplained::RepeatedAlert, source);
             }
         }
-        // What a lost record held is not part of the plaintext offsets: nothing may be matched across it.
+        // Plaintext offsets do not count the content of a lost record, so no match may cross it.
         Content::NotAuthentic | Content::Damaged => {
             if let Some(plaintext) = &mut side.plaintext {
                 cx.observer.gap(&mut plaintext.memory, 0);
@@ -268,7 +269,7 @@ fn take_plaintext<O: Observer>(
     source: &dyn Source,
     cx: &mut Context<'_, O>,
 ) {
-    // Out of its place for the call: the observer changes its memory while it asks for locations in this direction.
+    // Taken out for the call: the observer changes its memory while it asks this direction for locations.
     let Some(mut memory) = sides[direction].plaintext.as_mut().map(|plain| std::mem::take(&mut plain.memory))
     else {
         return;
@@ -311,7 +312,7 @@ impl<O: Observer> ClearHandshake<O> {
     }
 }
 
-/// From joined handshake messages back to their records.
+/// Maps joined handshake messages back to their records.
 struct AcrossRecords<'a> {
     records: &'a VecDeque<(u64, Range<u64>)>,
     source: &'a dyn Source,
@@ -319,7 +320,7 @@ struct AcrossRecords<'a> {
 }
 
 impl AcrossRecords<'_> {
-    /// The first and the last record of a range, as far as they are remembered.
+    /// The first and the last record of a range, if they are remembered.
     fn ends(&self, range: Range<u64>) -> Option<(&Range<u64>, &Range<u64>)> {
         let of = |offset: u64| self.records.iter().rev().find(|(first, _)| *first <= offset);
         Some((&of(range.start)?.1, &of(range.end - 1)?.1))
@@ -347,7 +348,7 @@ fn take_handshake<O: Observer>(handshake: &Handshake, source: &dyn Source, cx: &
     }
 }
 
-/// An extension of a hello in the clear that has no name here and is not reserved for GREASE (RFC 8701).
+/// The first extension of a hello in the clear that has no name here and is not reserved for GREASE (RFC 8701).
 fn unknown_extension(message: &Message) -> Option<ExtensionType> {
     let extensions = match message {
         Message::ClientHello(hello) => &hello.extensions,
@@ -357,11 +358,11 @@ fn unknown_extension(message: &Message) -> Option<ExtensionType> {
     extensions.iter().copied().find(|extension| extension.name().is_none() && !is_grease(extension.0))
 }
 
-/// Whether the body of a record can be read by holders of the keys only.
+/// Whether only holders of the keys can read the body of a record.
 fn is_protected(record: &Record<'_>) -> bool {
     match &record.content {
         Content::Decrypted(_) | Content::NotAuthentic => true,
-        // In TLS 1.2 all that follows change_cipher_spec is; in TLS 1.3 the outer type says so.
+        // In TLS 1.2 this holds for every record after change_cipher_spec; in TLS 1.3 the outer type shows it.
         Content::NotDecrypted(NotDecrypted::Version(_)) => true,
         Content::NotDecrypted(_) | Content::Damaged => {
             record.header.content_type == ContentType::APPLICATION_DATA
@@ -377,7 +378,7 @@ impl RecordBytes {
     fn add(&mut self, record: &Record<'_>, is_protected: bool) {
         let len = record.range.end - record.range.start;
         match record.content {
-            // How much of it was captured, its session does not count.
+            // The session does not count how much of it was captured.
             Content::Damaged => {}
             _ if is_protected => {
                 self.clear += HEADER_LEN as u64;
@@ -388,7 +389,7 @@ impl RecordBytes {
     }
 }
 
-/// Decrypted application data as the input of the protocol within.
+/// Decrypted application data, as the input of the protocol inside TLS.
 struct Decrypted<'a, O: Observer> {
     sides: &'a PerDirection<Side<O>>,
     source: &'a dyn Source,

@@ -1,4 +1,4 @@
-//! WebSocket messages of one stream: frames to bodies, bodies to facts.
+//! Turns the WebSocket messages of one stream into facts.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use super::fact::{Bytes, Fact, MessageFact, MessageStart, Observer, Sequence, Sp
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::{Source, Whole};
 
-/// The name in decode chains.
+/// The name of a WebSocket message in decode chains.
 const STEP: &str = "websocket";
 
-/// Masked payload (RFC 6455 §5.3) in decode chains.
+/// The name of unmasking payload (RFC 6455 §5.3) in decode chains.
 const MASK: &str = "mask";
 
-/// A message in several frames (RFC 6455 §5.4) in decode chains.
+/// The name of joining a message from several frames (RFC 6455 §5.4) in decode chains.
 const FRAGMENTS: &str = "fragments";
 
 /// Both directions of one WebSocket connection, from the end of its opening handshake on.
@@ -28,23 +28,22 @@ pub(crate) struct WebSocket<O: Observer> {
 #[derive(Debug)]
 struct Side<O: Observer> {
     parser: Parser,
-    /// Offset of the first byte that was not yet given to the parser.
+    /// Offset of the first byte that the parser has not received yet.
     next: u64,
-    /// Offset at which the message or frame under way begins.
+    /// Offset at which the current message or frame begins.
     start: u64,
     message: Option<Box<Message<O>>>,
 }
 
-/// A message under way.
+/// A message of which frames are still to come.
 #[derive(Debug)]
 struct Message<O: Observer> {
     body: Body<O>,
-    /// Whether a frame header lies between the bytes so far and the next.
+    /// Whether a frame header separates the bytes so far from the next.
     new_piece: bool,
 }
 
 impl<O: Observer> WebSocket<O> {
-    /// A connection of which nothing was read.
     pub(crate) fn new() -> Self {
         let side = |direction| Side { parser: Parser::new(direction), next: 0, start: 0, message: None };
         Self { sides: PerDirection::from_fn(side) }
@@ -138,7 +137,7 @@ impl<O: Observer> Reader<O> for WebSocket<O> {
     }
 }
 
-/// A message begins: its first frame at `start`, its payload at `payload`.
+/// Begins a message, whose first frame begins at `start` and its payload at `payload`.
 fn begin<O: Observer>(
     frame: &DataFrame,
     direction: Direction,
@@ -190,7 +189,7 @@ fn end<O: Observer>(
     }));
 }
 
-/// A masked control frame: up to 125 bytes of the sender's choice.
+/// Searches a masked control frame: up to 125 bytes of the sender's choice.
 fn control<O: Observer>(
     payload: &[u8],
     direction: Direction,

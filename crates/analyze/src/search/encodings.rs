@@ -1,21 +1,23 @@
-//! The encodings in which a string can cross readable for everyone without being its own bytes.
+//! The encodings in which a string can be readable for everyone without appearing as its own bytes.
 //!
-//! Instead of decoding whatever in the traffic might be an encoding, each known string is encoded and searched as one
-//! more pattern. So a string inside an unknown format, at any offset of a longer encoded text, is found all the same.
+//! Instead of decoding whatever in the traffic might be encoded, the search encodes each known string and treats each
+//! result as one more pattern. So it finds a string inside an unknown format, and at any offset of a longer encoded
+//! text.
 
 use std::fmt;
 
-/// Of a longer string only this many bytes are searched in encoded form. Who reads a kilobyte of it has read it.
+/// Only this many bytes of a longer string are searched in encoded form: they suffice to show that it can be read.
 pub(super) const MAX_ENCODED: usize = 1024;
 
-/// Fewest hexadecimal digits that are also searched as the bytes they stand for. Half as many bytes are searched, and
-/// eight is the fewest that are evidence.
+/// Fewest hexadecimal digits that are also searched as the bytes they denote. These are half as many, and eight bytes
+/// are the fewest that are evidence.
 const MIN_HEX_DIGITS: usize = 16;
 
-/// Fewest different values among such bytes. Bytes that are all but equal stand in every padding; a canary's are not.
+/// Fewest distinct values among such bytes. Bytes that are almost all equal occur in every padding; those of a canary
+/// are not.
 const MIN_BYTE_VALUES: usize = 4;
 
-/// How a string is written down.
+/// A way to write a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Encoding {
     /// Its own bytes, UTF-8.
@@ -24,7 +26,7 @@ pub(crate) enum Encoding {
     JsonEscapes,
     /// Base64 or base64url, at any of the three offsets (RFC 4648 §4, §5).
     Base64,
-    /// Hexadecimal digits, either case.
+    /// Hexadecimal digits, in either case.
     Hex,
     /// Percent-encoded (RFC 3986 §2.1), also as HTML forms write it.
     Percent,
@@ -34,12 +36,12 @@ pub(crate) enum Encoding {
     Base32,
     /// Hexadecimal digits with their letters in the other case.
     LetterCase,
-    /// Hexadecimal digits as the bytes that they stand for.
+    /// Hexadecimal digits as the bytes that they denote.
     Bytes,
 }
 
 impl Encoding {
-    /// The name in the decode chain; `None` for the string itself.
+    /// The name in decode chains; `None` for the string itself.
     pub(crate) fn layer(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
@@ -61,12 +63,12 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// Every way to write down one string, each once. Encodings shorter than `at_least` bytes are left out.
+/// All written forms of one string, without duplicates and without those shorter than `at_least` bytes.
 #[derive(Debug)]
 pub(crate) struct Encodings(Vec<(Encoding, Vec<u8>)>);
 
 impl Encodings {
-    /// The forms of a string.
+    /// Writes a string in every encoding.
     pub(crate) fn of(value: &[u8], at_least: usize) -> Self {
         let mut forms = Self(Vec::new());
         let text = std::str::from_utf8(value).ok();
@@ -116,7 +118,7 @@ impl Encodings {
         forms
     }
 
-    /// The forms and their bytes.
+    /// The encodings and the bytes written in them.
     pub(crate) fn into_iter(self) -> impl Iterator<Item = (Encoding, Vec<u8>)> {
         self.0.into_iter()
     }
@@ -141,8 +143,8 @@ enum Solidus {
     Escaped,
 }
 
-/// As the common serialisers write it: two-character escapes where RFC 8259 §7 has them, `\u00XX` for the other control
-/// characters; beyond ASCII as it is, or as escaped UTF-16 code units.
+/// Escapes a string as the common serialisers do: two-character escapes where RFC 8259 §7 has them, `\u00XX` for the
+/// other control characters; characters beyond ASCII unchanged, or as escaped UTF-16 code units.
 fn json_escaped(text: &str, unicode: Unicode, solidus: Solidus) -> Vec<u8> {
     use std::io::Write as _;
     let mut out = Vec::with_capacity(text.len());
@@ -176,11 +178,11 @@ const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// The characters of `BITS` bits that depend on `bytes` alone when it begins `skipped` bytes into a group, whatever
-/// stands before and behind it: a group of base64 has three bytes, one of base32 five.
+/// The characters of `BITS` bits that depend on `bytes` alone, whatever precedes and follows them, if they begin
+/// `skipped` bytes into a group. A group of base64 has three bytes, one of base32 five.
 fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8]) -> Vec<u8> {
     let bits = 8 * skipped..8 * (skipped + bytes.len());
-    // Characters that lie wholly inside.
+    // Characters that depend on these bytes only.
     let (first, last) = (bits.start.div_ceil(BITS), bits.end / BITS);
     let bit = |at: usize| bytes[(at - bits.start) / 8] >> (7 - (at - bits.start) % 8) & 1;
     (first..last)
@@ -189,8 +191,8 @@ fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8]) -> Ve
         .collect()
 }
 
-/// UTF-16 without a zero at its outer end. So both byte orders of ASCII are the same bytes, and text in one of them is
-/// not found twice.
+/// UTF-16 without the zero at its outer end. The two byte orders of ASCII text then have the same bytes, so that text
+/// in one of them is not found twice.
 fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() * 2);
     for unit in text.encode_utf16() {
@@ -207,7 +209,7 @@ fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
     out
 }
 
-/// What a string of hexadecimal digits stands for; `None` for any other string, and for an odd number of digits.
+/// The bytes that a string of hexadecimal digits denotes; `None` for any other string, and for an odd number of digits.
 fn hex_bytes(value: &[u8]) -> Option<Vec<u8>> {
     if value.len() < MIN_HEX_DIGITS || !value.len().is_multiple_of(2) {
         return None;
@@ -216,7 +218,7 @@ fn hex_bytes(value: &[u8]) -> Option<Vec<u8>> {
     value.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
-/// Whether bytes hold at least [`MIN_BYTE_VALUES`] different values.
+/// Whether the bytes have at least [`MIN_BYTE_VALUES`] distinct values.
 fn has_variety(bytes: &[u8]) -> bool {
     let mut seen = [false; 256];
     bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
@@ -227,7 +229,7 @@ fn hex(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
     [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
 }
 
-/// Everything but unreserved characters (RFC 3986 §2.3) encoded.
+/// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
 fn percent(bytes: &[u8], digits: &[u8; 16], space: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for &byte in bytes {
@@ -250,7 +252,7 @@ mod tests {
 
     fn all(value: &str) -> Vec<(Encoding, String)> {
         let forms = Encodings::of(value.as_bytes(), 1).into_iter();
-        // UTF-16 of more than ASCII is no UTF-8.
+        // UTF-16 of more than ASCII is not UTF-8.
         forms.filter_map(|(form, bytes)| Some((form, String::from_utf8(bytes).ok()?))).collect()
     }
 
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn json_escapes_as_serialisers_write_them() {
+    fn escapes_json_as_serialisers_do() {
         has("say \"hi\"\n\u{1}", Encoding::JsonEscapes, r#"say \"hi\"\n\u0001"#);
         has("안녕", Encoding::JsonEscapes, r"\uc548\ub155");
         has("안녕", Encoding::JsonEscapes, r"\uC548\uB155");
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_at_every_offset_of_a_longer_text() {
+    fn finds_base64_at_every_offset_of_a_longer_text() {
         // RFC 4648 §10: "foobar" is Zm9vYmFy.
         has("foobar", Encoding::Base64, "Zm9vYmFy");
         // At the other offsets the outer characters mix with the neighbours: x|foobar and xx|foobar.
@@ -281,8 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn base32_at_every_offset_of_a_longer_text() {
-        // RFC 4648 §10: "foobar" is MZXW6YTBOI======, of which the last character is not its own.
+    fn finds_base32_at_every_offset_of_a_longer_text() {
+        // RFC 4648 §10: "foobar" is MZXW6YTBOI======, whose last character also depends on what follows.
         has("foobar", Encoding::Base32, "MZXW6YTBO");
         has("foobar", Encoding::Base32, "mzxw6ytbo");
         // x|foobar|yyy, xx|foobar|yyy and so on, as Python's base64.b32encode writes them.
@@ -298,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn utf16_in_either_byte_order() {
-        // Both orders of ASCII are these bytes, one with a zero before them, one behind.
+    fn writes_utf16_in_either_byte_order() {
+        // In both byte orders ASCII text contains these bytes, with a zero before or behind them.
         assert_eq!(in_bytes("libssl.so", Encoding::Utf16), [b"l\0i\0b\0s\0s\0l\0.\0s\0o"]);
         let orders = in_bytes("안녕 🙂!", Encoding::Utf16);
         assert_eq!(orders[0], b"\x48\xc5\x55\xb1\x20\0\x3d\xd8\x42\xde\x21");
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_as_bytes_and_in_the_other_case() {
+    fn writes_hex_digits_as_bytes_and_in_the_other_case() {
         let canary = "819532f4e8ad66650123456789abcdef";
         let bytes = *b"\x81\x95\x32\xf4\xe8\xad\x66\x65\x01\x23\x45\x67\x89\xab\xcd\xef";
         assert_eq!(in_bytes(canary, Encoding::Bytes), [bytes]);
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_and_percent() {
+    fn writes_hex_and_percent_encoding() {
         has("\u{ff}k", Encoding::Hex, "c3bf6b");
         has("\u{ff}k", Encoding::Hex, "C3BF6B");
         has("a b&c", Encoding::Percent, "a%20b%26c");
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_once_and_none_too_short() {
+    fn writes_each_form_once_and_none_too_short() {
         let forms = Encodings::of(b"abcdefgh", 8);
         let plain = forms.0.iter().filter(|(_, bytes)| bytes == b"abcdefgh").count();
         assert_eq!(plain, 1);

@@ -1,4 +1,4 @@
-//! The search for many known strings in streams of bytes.
+//! Searches streams of bytes for many known strings.
 
 mod encodings;
 mod matcher;

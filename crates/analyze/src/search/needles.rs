@@ -1,4 +1,4 @@
-//! From what was said to what is searched: every string of the journals' JSON, as needles.
+//! Turns the agents' messages into needles: every string in the JSON of the journals.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,26 +12,27 @@ use crate::search::{Encoding, Encodings, MIN_PATTERN, Matcher, PatternId};
 /// Index of a needle.
 pub(crate) type NeedleId = u32;
 
-/// Most strings of one run. A body of the agents' limit holds some ten thousand; ten thousand messages of a dozen
-/// strings stay far below. When hit, the verdict cannot be "sealed".
+/// Maximum number of strings of one run. A body of the agents' limit contains some ten thousand; ten thousand messages
+/// of a dozen strings stay far below. Reaching it is a doubt.
 pub(crate) const MAX_STRINGS: usize = 4_000_000;
 
-/// Deepest nesting of a body that is read; `serde_json` itself reads no deeper. Each level is one call and one more
-/// reading of what is below it, so without a bound a body of brackets alone would exhaust the stack.
+/// Deepest nesting of a body that is read; `serde_json` itself reads no deeper. Each level costs a call and one more
+/// reading of everything below it, so without a bound a body of brackets alone would exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// Longest path of a string in bytes. It is written once for each string, so a long key above many strings would cost
-/// their product.
+/// Longest path of a string in bytes. Each string has a copy of its path, so with a long key above many strings the
+/// memory would grow with the product of both.
 const MAX_PATH: usize = 256;
 
-/// How a string is looked for.
+/// How a string is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MatchMode {
     /// By its own bytes.
     Value(NeedleId),
-    /// Together with its key, or in an array with its quotes, as it was serialised: alone it would be no evidence.
+    /// Together with its key, or in an array with its quotes, as it was serialised: alone it is too short to be
+    /// evidence.
     Pair(NeedleId),
-    /// Not by itself: even with its key it is too short. It stands where its message stands.
+    /// Not at all: even with its key it is too short. It counts as found where its message is found.
     Message,
 }
 
@@ -40,74 +41,67 @@ pub(crate) enum MatchMode {
 pub(crate) struct KnownString {
     /// Its value.
     pub value: Box<str>,
-    /// Its place in the message: `$.arguments.repo`.
+    /// Its path in the message: `$.arguments.repo`.
     pub path: Box<str>,
     /// Index of its message in [`KnownStrings::messages`].
     pub message: usize,
-    /// How it is looked for.
     pub match_mode: MatchMode,
 }
 
-/// One message as both agents know it.
+/// One message, merged from the journals of both agents.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownMessage {
-    /// Its id.
     pub id: Option<String>,
-    /// Which way it went.
     pub direction: Direction,
-    /// SHA-256 of its body.
     pub body_sha256: [u8; 32],
-    /// Bytes of its body.
+    /// Length of its body in bytes.
     pub body_len: u64,
-    /// How often it was said: the larger count of the two journals.
+    /// How often it was sent: the larger count of the two journals.
     pub times: u64,
-    /// Agents whose journal has it.
+    /// Agents whose journal contains it.
     pub agents: Vec<String>,
 }
 
-/// A sequence of bytes to be found, in any of its forms.
+/// A sequence of bytes to be found, in any encoding.
 #[derive(Clone, Debug)]
 pub(crate) struct Needle {
     /// The bytes.
     pub bytes: Box<[u8]>,
-    /// Length of its shortest form: the one that chance writes most easily.
+    /// Length of its shortest written form, which is the most likely one to occur by chance.
     pub shortest: usize,
     /// Whether this value was never sent and must not be found.
     pub is_decoy: bool,
 }
 
-/// What a pattern of the matcher stands for.
+/// The needle and the encoding that a pattern stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meaning {
-    /// Which needle.
     pub needle: NeedleId,
-    /// Written how.
     pub encoding: Encoding,
 }
 
-/// Everything that is known to have been said, ready to be searched.
+/// All strings that the agents sent, ready to be searched.
 #[derive(Debug)]
 pub(crate) struct KnownStrings {
     /// The messages, in the order of the first journal.
     pub messages: Vec<KnownMessage>,
-    /// Their strings.
+    /// The strings in these messages.
     pub strings: Vec<KnownString>,
-    /// What is searched.
     pub needles: Vec<Needle>,
-    /// The patterns: each needle in each form.
+    /// Finds the patterns: each needle in each encoding.
     pub matcher: Matcher,
-    /// What each pattern stands for; several needles can share a written form.
+    /// For each pattern, the needles that it stands for: several can have the same written form.
     meanings: Vec<Vec<Meaning>>,
-    /// Messages whose body is no JSON: their strings are not known.
+    /// Number of messages whose body is not JSON: their strings are unknown.
     pub not_json: usize,
-    /// Messages that nest deeper than [`MAX_DEPTH`]: their strings are not known either.
+    /// Number of messages that are nested deeper than [`MAX_DEPTH`]: their strings are unknown too.
     pub too_deep: usize,
-    /// Whether [`MAX_STRINGS`] was hit.
+    /// Whether [`MAX_STRINGS`] was reached.
     pub overflowed: bool,
 }
 
 impl KnownStrings {
-    /// The strings of these messages, and the decoys.
+    /// Collects the strings of these messages, and the decoys.
     pub(crate) fn new(messages: &[Message], decoys: &[String]) -> Self {
         let mut builder = Builder::default();
         let mut known: Vec<KnownMessage> = Vec::new();
@@ -143,8 +137,7 @@ impl KnownStrings {
         builder.finish(known)
     }
 
-    /// Values that are looked for by themselves, not as parts of messages; needle N is value N, in as far as no two are
-    /// equal.
+    /// Collects values that do not belong to messages. Needle N is value N if no two values are equal.
     pub(crate) fn values<'v>(values: impl IntoIterator<Item = &'v str>, decoys: &[String]) -> Self {
         let mut builder = Builder::default();
         for value in values {
@@ -156,7 +149,7 @@ impl KnownStrings {
         builder.finish(Vec::new())
     }
 
-    /// What a pattern stands for.
+    /// The needles that a pattern stands for.
     pub(crate) fn meanings(&self, pattern: PatternId) -> &[Meaning] {
         &self.meanings[pattern as usize]
     }
@@ -166,7 +159,7 @@ impl KnownStrings {
         self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() >= MIN_PATTERN).count()
     }
 
-    /// Number of decoys that are too short for that: it shows nothing that they are not found.
+    /// Number of decoys that are too short to be searched: not finding them proves nothing.
     pub(crate) fn short_decoys(&self) -> usize {
         self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() < MIN_PATTERN).count()
     }
@@ -199,8 +192,8 @@ impl Builder {
         self.walk(&Body { text, message }, raw.get(), "$", None);
     }
 
-    /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is where the key of this value begins in
-    /// the body.
+    /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is the offset in the body at which the
+    /// key of this value begins.
     fn walk(&mut self, body: &Body<'_>, raw: &str, path: &str, key_at: Option<usize>) {
         match raw.as_bytes().first() {
             Some(b'{') => {
@@ -222,7 +215,7 @@ impl Builder {
                 self.add(body, raw, value, path, key_at, true);
             }
             Some(b'-' | b'0'..=b'9') => self.add(body, raw, raw.to_owned(), path, key_at, false),
-            _ => {} // true, false and null say nothing that could be told from chance
+            _ => {} // finding true, false or null would prove nothing
         }
     }
 
@@ -242,7 +235,7 @@ impl Builder {
         let match_mode = if is_string && value.len() >= MIN_PATTERN {
             MatchMode::Value(self.needle(value.as_bytes(), false))
         } else {
-            // An element of an array has no key; its quotes tell it from a part of a longer word.
+            // An element of an array has no key; its quotes distinguish it from a part of a longer word.
             let quoted = || Some(raw).filter(|_| is_string);
             match body.pair(raw, key_at).or_else(quoted).filter(|pair| pair.len() >= MIN_PATTERN) {
                 Some(pair) => MatchMode::Pair(self.needle(pair.as_bytes(), false)),
@@ -255,7 +248,7 @@ impl Builder {
 
     fn needle(&mut self, bytes: &[u8], is_decoy: bool) -> NeedleId {
         if let Some(known) = self.by_bytes.get(bytes) {
-            // A decoy that was said after all must be seen to fail its control.
+            // A decoy that was sent after all must fail its control.
             self.needles[*known as usize].is_decoy |= is_decoy;
             return *known;
         }
@@ -302,14 +295,14 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// Where in the body this part of it begins.
+    /// Offset in the body at which this part of it begins.
     fn position(&self, part: &str) -> Option<usize> {
         let at = (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
         (at + part.len() <= self.text.len()).then_some(at)
     }
 
-    /// The key, the value and the byte that ends it, exactly as they were serialised: `"depth":2}`. Without that byte
-    /// the pair would also stand in `"depth":25`.
+    /// The key, the value and the byte behind it, exactly as they were serialised: `"depth":2}`. Without that byte the
+    /// pair would also match `"depth":25`.
     fn pair(&self, raw: &str, key_at: Option<usize>) -> Option<&str> {
         let end = self.position(raw)? + raw.len();
         let ended = if raw.ends_with('"') { end } else { (end + 1).min(self.text.len()) };
@@ -317,10 +310,10 @@ impl Body<'_> {
     }
 }
 
-/// The members of an object in their order, duplicates included.
+/// The members of an object in their order, including duplicates.
 struct Members<'a>(Vec<(Key<'a>, &'a RawValue)>);
 
-/// A key; borrowed from the text where it has no escapes.
+/// A key, borrowed from the text if it has no escapes.
 enum Key<'a> {
     Plain(&'a str),
     Escaped(String),
@@ -334,7 +327,7 @@ impl Key<'_> {
         }
     }
 
-    /// Where its opening quote stands.
+    /// Offset of its opening quote.
     fn in_body(&self, body: &Body<'_>) -> Option<usize> {
         match self {
             Self::Plain(text) => body.position(text)?.checked_sub(1),
@@ -382,7 +375,7 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
     }
 }
 
-/// How deep arrays and objects of a JSON text nest.
+/// Returns how deep the arrays and objects of a JSON text are nested.
 fn depth(json: &str) -> usize {
     let (mut open, mut deepest) = (0_usize, 0);
     let (mut in_string, mut is_escaped) = (false, false);
@@ -402,7 +395,7 @@ fn depth(json: &str) -> usize {
     deepest
 }
 
-/// One step of a JSONPath (RFC 9535 §2.5.1) to a member: the short form where the name allows it.
+/// A step of a JSONPath (RFC 9535 §2.5.1) to a member, in the short form if the name allows it.
 pub(crate) fn child(path: &str, name: &str) -> String {
     let short = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -411,12 +404,12 @@ pub(crate) fn child(path: &str, name: &str) -> String {
     longer(path, &step)
 }
 
-/// One step of a JSONPath to an element.
+/// A step of a JSONPath to an element.
 pub(crate) fn element(path: &str, index: usize) -> String {
     longer(path, &format!("[{index}]"))
 }
 
-/// A path and its next step. One that would pass [`MAX_PATH`] ends there, in an ellipsis.
+/// Appends a step to a path. A path that would exceed [`MAX_PATH`] ends there, in an ellipsis.
 fn longer(path: &str, step: &str) -> String {
     const CUT: char = '…';
     if path.ends_with(CUT) {
@@ -474,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn every_leaf_of_the_labs_message() {
+    fn lists_every_leaf_of_the_labs_message() {
         let body = r#"{"id":"call-0001","type":"tool_call","arguments":{"repo":"demo-repo","target":"libssl","depth":2}}"#;
         let expected = [
             row("$.id", "call-0001", "call-0001"),
@@ -487,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_escapes_and_odd_keys() {
+    fn reads_arrays_escapes_and_unusual_keys() {
         let body =
             r#"{ "a b" : ["abc", "quoted", "long enough \"text\""], "k\u0041y": 5, "x": 1, "flag": true }"#;
         let expected = [
@@ -501,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn both_journals_name_the_same_message() {
+    fn merges_a_message_that_both_journals_contain() {
         let body = r#"{"text":"long enough"}"#;
         let both = [
             message("agent-a", Direction::ClientToServer, body),
@@ -514,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decoy_that_was_said_stays_a_decoy() {
+    fn a_decoy_that_was_sent_stays_a_decoy() {
         let said = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
         assert_eq!(KnownStrings::new(&said, &["0123456789abcdef".to_owned()]).decoys(), 1);
     }
@@ -527,12 +520,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_counted() {
-        assert_eq!(known("no json").not_json, 1);
+    fn counts_bodies_that_are_not_json() {
+        assert_eq!(known("not json").not_json, 1);
     }
 
     #[test]
-    fn nesting_is_read_to_its_bound_and_no_deeper() {
+    fn reads_nested_values_up_to_the_bound() {
         let nested =
             |depth: usize| format!(r#"{}"a string [ in \" it"{}"#, "[".repeat(depth), "]".repeat(depth));
         let deepest = known(&nested(MAX_DEPTH));
@@ -541,11 +534,15 @@ mod tests {
             let deeper = known(&nested(depth));
             assert_eq!((deeper.strings.len(), deeper.too_deep, deeper.not_json), (0, 1, 0));
         }
-        assert_eq!(known(&format!("[{}]", vec!["[]"; 1000].join(","))).too_deep, 0, "beside is not below");
+        assert_eq!(
+            known(&format!("[{}]", vec!["[]"; 1000].join(","))).too_deep,
+            0,
+            "siblings do not count as nesting"
+        );
     }
 
     #[test]
-    fn a_long_key_is_cut_in_the_paths_below_it() {
+    fn cuts_a_long_key_in_the_paths_below_it() {
         let body = format!(r#"{{"{}":[{{"text":"long enough"}}]}}"#, "é".repeat(5000));
         let path = &known(&body).strings[0].path;
         assert!(path.len() <= MAX_PATH && path.starts_with("$.éé") && path.ends_with("é…"), "{path}");

@@ -1,25 +1,25 @@
-//! The matcher over a stream that arrives in chunks.
+//! Searches a stream that arrives in chunks.
 
 use std::fmt;
 
 use super::matcher::{AnchorId, Begun, MAX_ANCHOR, Matcher, PatternId};
 
-/// What must be kept of a stream so that a match across a chunk border is seen: one byte less than an anchor.
+/// Bytes kept of a stream so that a match across a chunk border is found: one byte less than an anchor.
 const CARRY: usize = MAX_ANCHOR - 1;
 
-/// Most places in one stream where the anchor of a long pattern was seen and the rest is still to arrive. Patterns with
-/// one beginning are followed together, so only a pattern that overlaps with itself opens many; when the bound is hit the
-/// stream says so.
+/// Maximum number of places in one stream at which a long pattern began and its rest is still to arrive. Patterns with
+/// one beginning are followed together, so only a pattern that overlaps itself opens many. Reaching the bound is
+/// reported.
 pub(super) const MAX_OPEN: usize = 4096;
 
-/// Most matches told of one stream: so many of any stream, and so many more for each byte searched. A pattern has at
-/// least eight bytes, so ordinary text stays far below one a byte; only strings that are beginnings of each other, over
-/// text that repeats itself, come near. Beyond it matches are left out until bytes have made up for them, and the stream
-/// says so.
+/// Maximum number of matches reported in one stream: so many in any stream, and so many more for each byte searched. A
+/// pattern has at least eight bytes, so ordinary text stays far below one match a byte. Only strings that are prefixes
+/// of each other, in text that repeats itself, come near. Further matches are left out until enough bytes have passed,
+/// and this is reported.
 const FREE_MATCHES: u64 = 4096;
 const MATCHES_PER_BYTE: u64 = 4;
 
-/// A bound of the search that was hit: matches may be missing.
+/// A bound of the search that was reached: matches may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Overflow {
     /// [`MAX_OPEN`]
@@ -31,13 +31,13 @@ pub(crate) enum Overflow {
 impl fmt::Display for Overflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::LongStrings => "more long strings under way in one stream than are followed",
-            Self::Matches => "more strings that overlap each other than are told apart",
+            Self::LongStrings => "more long strings begin in one stream than are followed",
+            Self::Matches => "more overlapping matches in one stream than are reported",
         })
     }
 }
 
-/// How many matches are reported of so many bytes.
+/// Maximum number of matches reported in so many bytes.
 pub(crate) fn allowed(bytes: u64) -> u64 {
     FREE_MATCHES + bytes * MATCHES_PER_BYTE
 }
@@ -49,7 +49,6 @@ pub(crate) struct Match {
     pub start: u64,
     /// Offset just behind its last byte.
     pub end: u64,
-    /// Which pattern.
     pub pattern: PatternId,
 }
 
@@ -68,13 +67,13 @@ pub(crate) struct Scanner {
     /// Offset of the next byte.
     offset: u64,
     open: Vec<Open>,
-    /// Matches reported so far.
+    /// Number of matches reported so far.
     reported: u64,
     overflow: Option<Overflow>,
 }
 
 impl Scanner {
-    /// Searches the next bytes of the stream. Matches that end in them are added to `found`.
+    /// Searches the next bytes of the stream. Adds the matches that end in them to `found`.
     pub(crate) fn push(&mut self, matcher: &Matcher, bytes: &[u8], found: &mut Vec<Match>) {
         if bytes.is_empty() {
             return;
@@ -84,7 +83,7 @@ impl Scanner {
             self.go_on(matcher, bytes, allowed, found);
         }
         if self.carry_len > 0 {
-            // Only what crosses the border: the rest is found in the bytes themselves, or was found before.
+            // Only anchors that cross the border; the others are found in the bytes themselves, or were found before.
             let border = usize::from(self.carry_len);
             let mut seam = [0; 2 * CARRY];
             let ahead = bytes.len().min(CARRY);
@@ -114,25 +113,26 @@ impl Scanner {
         self.remember(bytes);
     }
 
-    /// `len` bytes of the stream are missing: nothing can stand across them.
+    /// `len` bytes of the stream are missing, so no match can cross them.
     pub(crate) fn gap(&mut self, len: u64) {
         self.carry_len = 0;
         self.open.clear();
         self.offset += len;
     }
 
-    /// The lowest offset at which a match may still begin that has not been told: what lies before it can be forgotten.
+    /// The lowest offset at which a match that was not reported yet may begin. Nothing before it needs to be
+    /// remembered.
     pub(crate) fn keep_from(&self) -> u64 {
         let carry = self.offset - u64::from(self.carry_len);
         self.open.iter().map(|open| open.start).fold(carry, u64::min)
     }
 
-    /// Which bound was hit, so that a match may be missing.
+    /// The bound that was reached, so that matches may be missing.
     pub(crate) fn overflow(&self) -> Option<Overflow> {
         self.overflow
     }
 
-    /// An anchor was seen; `rest` follows it.
+    /// Follows the patterns of an anchor that was seen; `rest` is behind it.
     fn open_up(
         &mut self,
         matcher: &Matcher,
@@ -160,7 +160,7 @@ impl Scanner {
         self.open = open;
     }
 
-    /// Tells what ends in `more`; `None` if nothing reaches beyond.
+    /// Reports the patterns that end in `more`; returns `None` if no pattern continues beyond it.
     fn follow(
         &mut self,
         matcher: &Matcher,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_split_into_two_and_three_chunks() {
+    fn finds_the_same_in_every_split_into_two_or_three_chunks() {
         let long = b"a string that is longer than any anchor, so that its rest is compared as it arrives";
         let patterns: [&[u8]; 3] = [b"demo-repo", b"0123456789abcdef0123456789abcdef", long];
         let text = [b"..", patterns[0], b"..", patterns[1], patterns[2], b".."].concat();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands_across_a_gap() {
+    fn finds_nothing_across_a_gap() {
         let matcher = Matcher::new(vec![b"demo-repo"[..].into()]);
         let mut scanner = Scanner::default();
         let mut found = Vec::new();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_forgotten_grows_with_the_stream() {
+    fn keep_from_advances_unless_a_match_is_open() {
         let long = [b'x'; 200];
         let matcher = Matcher::new(vec![long[..].into()]);
         let mut scanner = Scanner::default();
@@ -253,15 +253,15 @@ mod tests {
         assert_eq!(scanner.keep_from(), 1000, "the open match began there");
     }
 
-    /// 500 strings that are beginnings of each other stand at every byte of a run of one letter.
+    /// 500 strings that are prefixes of each other match at every byte of a run of one letter.
     #[test]
-    fn matches_are_bounded_and_the_search_goes_on_behind_them() {
+    fn bounds_the_matches_and_continues_the_search() {
         let mut patterns: Vec<Box<[u8]>> = (40..540).map(|length| vec![b'a'; length].into()).collect();
         patterns.push(b"demo-repo"[..].into());
         let matcher = Matcher::new(patterns);
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         scanner.push(&matcher, &[b'a'; 64], &mut found);
-        assert_eq!((found.len(), scanner.overflow()), ((1..=25).sum(), None), "few are told, each");
+        assert_eq!((found.len(), scanner.overflow()), ((1..=25).sum(), None), "few matches are all reported");
         for _ in 0..64 {
             scanner.push(&matcher, &[b'a'; 1024], &mut found);
         }
@@ -274,7 +274,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against every pattern at every place; a small alphabet makes one pattern the beginning of another.
+        /// Compares the text with every pattern at every offset; a small alphabet makes patterns prefixes of each
+        /// other.
         #[test]
         fn agrees_with_the_obvious_search(
             patterns in prop::collection::vec("a{30,40}[ab]{0,9}|[ab]{8,50}", 1..20),

@@ -1,4 +1,4 @@
-//! The verdict on one capture. "Not found" is not "not visible" until there is no doubt left.
+//! The verdict on one capture. "Not found" means "not visible" only if no doubt is left.
 
 use exposure_schema::{Summary, Verdict};
 
@@ -6,10 +6,10 @@ use super::doubt::{Concern, Doubt};
 
 /// The verdict on a capture, and the doubts that are stated with it. A pure function of levels and doubts.
 ///
-/// * exposed: a known string occurs at a level that needs no secret. Doubts about the capture are stated, but what is
-///   there is there.
-/// * sealed: none does, and there is no doubt of any kind.
-/// * inconclusive: none does, but there is a doubt.
+/// * exposed: a known string occurs at a level that needs no secret. Doubts about the capture are listed, but do not
+///   change the verdict.
+/// * sealed: no string does, and there is no doubt of any kind.
+/// * inconclusive: no string does, but there is a doubt.
 /// * `None`: no journal names what was sent.
 pub(crate) fn judge(
     summary: &Summary,

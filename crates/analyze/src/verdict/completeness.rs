@@ -1,4 +1,4 @@
-//! Whether the capture shows all that was sent, and nothing that is not understood.
+//! Judges whether the capture shows everything that was sent, and nothing that is not understood.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::observe::unexplained::UnexplainedRun;
 use crate::pipeline::fact::At;
 use crate::search::needles::KnownMessage;
 
-/// Missing messages that are named.
+/// Maximum number of missing messages that are named.
 const MAX_MISSING: usize = 32;
 
-/// Counts what was seen; whatever is missing is a doubt.
+/// Counts what was captured. Everything that is missing is a doubt.
 pub(crate) fn judge(report: &CaptureReport<'_>) -> (Completeness, Vec<Doubt>) {
     let expected = report.known.messages.iter().map(|message| message.times).sum();
     let messages = || report.known.messages.iter().zip(&report.observed.messages.occurrences);
@@ -66,7 +66,7 @@ pub(crate) fn judge(report: &CaptureReport<'_>) -> (Completeness, Vec<Doubt>) {
     (completeness, doubts)
 }
 
-/// Whether the file is what its capturer wrote, and all of it.
+/// Checks whether the file is complete and unchanged since its capturer wrote it.
 fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     match report.manifest {
@@ -86,7 +86,7 @@ fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
     doubts
 }
 
-/// Whether the messages on the wire are those of the journals, and their strings are known.
+/// Checks whether the messages on the wire are those of the journals, with known strings.
 fn message_doubts(report: &CaptureReport<'_>, expected: u64, accounted: u64) -> Vec<Doubt> {
     let known = report.known;
     let mut doubts = Vec::new();
@@ -94,7 +94,7 @@ fn message_doubts(report: &CaptureReport<'_>, expected: u64, accounted: u64) -> 
         let behind_tls = !report.has_keys && report.observed.connections.tls > 0;
         doubts.push(Doubt::MessagesNotSeen { missing: expected - accounted, expected, behind_tls });
     }
-    // What the journals lack was not searched, and a lost line leaves no other trace.
+    // Strings of messages that the journals lack were not searched, and a lost line leaves no other trace.
     let unjournaled = report.observed.messages.unjournaled;
     if report.has_journal && unjournaled > 0 {
         doubts.push(Doubt::MessagesNotJournaled(unjournaled));
@@ -111,7 +111,7 @@ fn message_doubts(report: &CaptureReport<'_>, expected: u64, accounted: u64) -> 
     doubts
 }
 
-/// Whether every connection is whole, and every byte searched and explained.
+/// Checks whether every connection is whole, and every byte searched and explained.
 fn traffic_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
     let observed = &report.observed;
     let Connections { with_data, whole, troubled, .. } = &observed.connections;
@@ -131,7 +131,7 @@ fn traffic_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
     doubts
 }
 
-/// Every bound that was hit, in the order of their texts.
+/// Reports every bound that was reached, sorted by text.
 pub(crate) fn bounds(report: &CaptureReport<'_>) -> impl Iterator<Item = Doubt> + use<> {
     let pipeline = report.observed.bounds.iter().map(|bound| Doubt::Bound(*bound));
     let search = report.observed.hits.overflows.iter().map(|overflow| Doubt::Overflow(*overflow));

@@ -1,8 +1,8 @@
-//! What captures prove together, and the exit status that follows from all results.
+//! The conclusion that the captures support together, and the exit status that follows from all results.
 
 use exposure_schema::{Capture, Conclusion, Expected, Isolation, IsolationVerdict, Verdict};
 
-/// What the captures prove together, and why. `None` where there is no pair to compare.
+/// The conclusion, and the reasons for it. `None` if there is no pair to compare.
 pub fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
     let judged: Vec<_> = captures.iter().filter_map(|capture| Some((capture, capture.verdict?))).collect();
     let unmet: Vec<_> = judged.iter().filter(|(capture, verdict)| contradicts(capture, *verdict)).collect();
@@ -19,7 +19,7 @@ pub fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
     let unjudged =
         captures.iter().find(|capture| capture.verdict.is_none() && capture.expected_verdict.is_some());
     if let Some(capture) = unjudged {
-        let reason = format!("{} has no journal, so nothing can be said of it", capture.name);
+        let reason = format!("{} has no journal, so it cannot be judged", capture.name);
         return (Some(Conclusion::Inconclusive), vec![reason]);
     }
     if judged.is_empty() {
@@ -52,7 +52,7 @@ fn contradicts(capture: &Capture, verdict: Verdict) -> bool {
     )
 }
 
-/// Whether the capture shows what was expected, and nothing is in doubt.
+/// Whether the capture shows what was expected, without doubt.
 fn is_clean(capture: &Capture, verdict: Verdict) -> bool {
     capture.reasons.is_empty()
         && matches!(
@@ -69,11 +69,11 @@ pub mod exit {
     pub const NOT_MET: u8 = 1;
     /// An input cannot be used, or the command line cannot.
     pub const INPUT: u8 = 2;
-    /// Something is in doubt.
+    /// A doubt remains.
     pub const INCONCLUSIVE: u8 = 3;
 }
 
-/// The exit status. An exposure or a leak outweighs an unreadable input, which outweighs a doubt.
+/// Returns the exit status. An exposure or a leak outweighs an unusable input, which outweighs a doubt.
 pub fn exit_status(captures: &[Capture], isolation: &[Isolation], errors: usize) -> u8 {
     let judged = || captures.iter().filter_map(|capture| Some((capture, capture.verdict?)));
     let is = |verdict| isolation.iter().any(|run| run.verdict == verdict);

@@ -1,4 +1,4 @@
-//! Whether "not found" means "not there".
+//! Judges whether "not found" means "not there".
 
 use exposure_schema::{Controls, DecoyControl, PositiveControl, Summary, WrongKeyControl};
 
@@ -6,7 +6,7 @@ use super::doubt::Doubt;
 use super::report::CaptureReport;
 use crate::observe::wrong_keys::WrongKeys;
 
-/// Judges the controls; one that failed or is missing is a doubt.
+/// Judges the controls. One that failed or is missing is a doubt.
 pub(crate) fn judge(report: &CaptureReport<'_>, summary: &Summary) -> (Controls, Vec<Doubt>) {
     let mut doubts = Vec::new();
     let positive = positive(report, summary, &mut doubts);
@@ -15,14 +15,14 @@ pub(crate) fn judge(report: &CaptureReport<'_>, summary: &Summary) -> (Controls,
     (Controls { positive, decoys, wrong_key }, doubts)
 }
 
-/// The same search, in this very capture, finds every string.
+/// The positive control: the same search finds every string in this very capture.
 fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doubt>) -> PositiveControl {
     let connections = &report.observed.connections;
     let has_tls = connections.tls > 0;
     if has_tls && !report.has_keys {
         doubts.push(Doubt::NoKeyLog);
     } else if summary.absent > 0 {
-        // In plaintext, too, a string that is nowhere shows that something was missed.
+        // In plaintext, too, a string that is not found shows that the search missed something.
         doubts.push(Doubt::PositiveControlFailed { absent: summary.absent, total: summary.total });
     }
     if has_tls && report.has_keys && connections.tls_unopened > 0 {
@@ -41,7 +41,7 @@ fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doub
     }
 }
 
-/// Values that were never sent are found nowhere.
+/// The decoys: values that were never sent are found nowhere.
 fn decoys(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> DecoyControl {
     let known = report.known;
     let decoys = known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
@@ -58,7 +58,7 @@ fn decoys(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> DecoyControl {
     DecoyControl { passed: searched > 0 && short == 0 && found == 0, searched, found }
 }
 
-/// With wrong secrets nothing authenticates. `None` without TLS or without a key log.
+/// The wrong-key control: nothing authenticates under wrong secrets. `None` without TLS or without a key log.
 fn wrong_key(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> Option<WrongKeyControl> {
     let connections = &report.observed.connections;
     if connections.tls == 0 || !report.has_keys {

@@ -1,6 +1,6 @@
-//! What keeps a capture from proving something, as data.
+//! Doubts as data: the reasons why a capture does not prove something.
 //!
-//! Each doubt has a code, which never changes its meaning, a scope, and a text for people. docs/doubts.md lists the codes.
+//! Each doubt has a code, which never changes its meaning, a scope, and a text for people. docs/doubts.md lists them.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::pipeline::fact::{Bound, Unexplained};
 use crate::search::needles::MAX_DEPTH;
 use crate::search::{MIN_PATTERN, Overflow};
 
-/// One reason why something cannot be concluded.
+/// One reason why a verdict is not certain.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Doubt {
     /// No journal names what was sent.
@@ -29,15 +29,15 @@ pub(crate) enum Doubt {
         /// The run of the capture.
         capture: String,
     },
-    /// Messages of the journals that name no run.
+    /// Number of messages in the journals that name no run.
     MessagesWithoutRun(u64),
-    /// Messages of the journals whose body is not JSON.
+    /// Number of messages in the journals whose body is not JSON.
     NotJson(usize),
-    /// Messages of the journals that nest deeper than is read.
+    /// Number of messages in the journals that are nested deeper than is read.
     TooDeep(usize),
-    /// The journals hold more strings than are searched.
+    /// The journals contain more strings than are searched.
     TooManyStrings,
-    /// The journals hold no string.
+    /// The journals contain no string.
     NoStrings,
     /// A line of the key log cannot be used.
     KeyLogLine(String),
@@ -49,99 +49,99 @@ pub(crate) enum Doubt {
     NotFinished,
     /// The file is not the one that the manifest describes.
     HashDiffers,
-    /// The file holds another number of frames than the manifest says.
+    /// The file contains another number of frames than the manifest states.
     FrameCountDiffers {
-        /// Frames by the manifest.
+        /// Number of frames in the manifest.
         manifest: u64,
-        /// Frames in the file.
+        /// Number of frames in the file.
         file: u64,
     },
-    /// The manifest does not say how many frames there are.
+    /// The manifest does not state the number of frames.
     NoFrameCount,
-    /// The file holds frames of another link type than the manifest says.
+    /// The file contains frames of another link type than the manifest states.
     LinkTypeDiffers {
-        /// Link type by the manifest.
+        /// Link type in the manifest.
         manifest: u16,
         /// Link type in the file.
         file: u16,
     },
     /// Frames lie outside of the time that the manifest states.
     OutsideTime,
-    /// Frames that the kernel dropped.
+    /// Number of frames that the kernel dropped.
     KernelDrops(u64),
-    /// The capturer did not ask the kernel for dropped frames.
+    /// The manifest does not state how many frames the kernel dropped.
     KernelNotAsked,
-    /// Frames that the capture itself counts as dropped.
+    /// Number of frames that the capture file itself counts as dropped.
     DroppedFrames(u64),
-    /// Messages of the journals that did not cross.
+    /// Messages of the journals that are not in the capture.
     MessagesNotSeen {
-        /// How many.
+        /// Number of these messages.
         missing: u64,
-        /// Of how many.
+        /// Number of all messages in the journals.
         expected: u64,
-        /// Whether there is TLS, and no key log to look behind it.
+        /// Whether there is TLS and no key log, so that they may be inside of TLS.
         behind_tls: bool,
     },
-    /// Messages with a body that crossed and that no journal names.
+    /// Number of messages with a body that match no line of the journals.
     MessagesNotJournaled(u64),
-    /// TCP connections of which something is missing or doubtful.
+    /// TCP connections with something missing or doubtful.
     StreamsNotWhole {
-        /// How many.
+        /// Number of these connections.
         count: u64,
-        /// Of how many that carry data.
+        /// Number of connections that carry data.
         with_data: u64,
         /// The first of them, and its troubles.
         first: Option<(u32, Vec<Trouble>)>,
     },
-    /// Frames that the snaplen cut.
+    /// Number of frames that the snaplen cut.
     FramesTruncated(u64),
     /// Bytes that no parser explains.
     Unexplained {
-        /// How many.
+        /// Number of these bytes.
         bytes: u64,
-        /// Why, of the first of them.
+        /// The reason for the first of them.
         first: Option<Unexplained>,
     },
-    /// A bound of the pipeline was hit.
+    /// A bound of the pipeline was reached.
     Bound(Bound),
-    /// A bound of the search was hit.
+    /// A bound of the search was reached.
     Overflow(Overflow),
     /// No key log shows that the search would have found the strings.
     NoKeyLog,
     /// The search did not find every string.
     PositiveControlFailed {
-        /// Strings found at no level.
+        /// Number of strings found at no level.
         absent: u64,
-        /// All strings.
+        /// Number of all strings.
         total: u64,
     },
-    /// TLS connections of which the key log does not open both sides.
+    /// Number of TLS connections of which the key log does not decrypt both directions.
     TlsNotOpened(u64),
-    /// TCP connections that speak HTTP in the clear: a string could be hidden in it behind two encodings.
+    /// Number of TCP connections with HTTP in the clear: a string could be hidden in it under two encodings.
     CleartextHttp(u64),
-    /// Decoys that were found.
+    /// Number of decoys that were found.
     DecoysFound(u64),
-    /// Decoys that are too short for a search.
+    /// Number of decoys that are too short to be searched.
     DecoysTooShort(usize),
-    /// There are no decoys.
+    /// The manifest names no decoys.
     NoDecoys,
-    /// Records that authenticated with wrong keys.
+    /// Number of records that authenticated with wrong keys.
     WrongKeyOpened(u64),
     /// No record was tried with wrong keys.
     WrongKeyNotTried,
 }
 
-/// What a doubt keeps from being concluded.
+/// The kind of conclusion that a doubt prevents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Concern {
-    /// Anything: the capture is missing, changed, damaged or not understood in part.
+    /// Every conclusion: the capture is missing, changed, damaged or not understood in part.
     Capture,
-    /// Only that a string is absent: nothing shows that the search would have found it.
+    /// Only the conclusion that a string is absent: nothing shows that the search would have found it.
     Search,
 }
 
 impl Doubt {
-    /// The code: lower-case words, a group before the dot.
+    /// The code: a group of words, a dot and further words, all in lower case.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoJournal => "journal.missing",
@@ -191,7 +191,7 @@ impl Doubt {
         }
     }
 
-    /// What the doubt is about.
+    /// The scope: what the doubt concerns.
     pub(crate) fn scope(&self) -> DoubtScope {
         match self {
             Self::MessagesNotSeen { .. }
@@ -210,7 +210,7 @@ impl Doubt {
         }
     }
 
-    /// What the doubt keeps from being concluded.
+    /// The kind of conclusion that the doubt prevents.
     pub(crate) fn concern(&self) -> Concern {
         match self {
             Self::KeyLogLine(_)
@@ -225,7 +225,7 @@ impl Doubt {
         }
     }
 
-    /// The doubt as it enters the result.
+    /// The doubt as an entry of the result.
     pub(crate) fn entry(&self) -> DoubtEntry {
         DoubtEntry { code: self.code().into(), scope: self.scope(), text: self.to_string() }
     }
@@ -240,43 +240,46 @@ impl fmt::Display for Doubt {
             Self::Companion(problem) => write!(f, "{problem}"),
             Self::JournalLine(problem) | Self::KeyLogLine(problem) => f.write_str(problem),
             Self::JournalOfOtherRun { journal, capture } => {
-                write!(f, "a journal is of run {journal}, the capture of run {capture}")
+                write!(f, "a journal belongs to run {journal}, the capture to run {capture}")
             }
             Self::MessagesWithoutRun(count) => write!(f, "{count} message(s) of the journals name no run"),
             Self::NotJson(count) => {
-                write!(f, "{count} message(s) of the journals are no JSON: their strings are not known")
+                write!(f, "{count} message(s) of the journals are not JSON: their strings are not known")
             }
             Self::TooDeep(count) => write!(
                 f,
-                "{count} message(s) of the journals nest deeper than {MAX_DEPTH} levels: their strings are not known"
+                "{count} message(s) of the journals are nested deeper than {MAX_DEPTH} levels: their strings are not known"
             ),
-            Self::TooManyStrings => f.write_str("the journals hold more strings than are searched"),
-            Self::NoStrings => f.write_str("the journals hold no string to look for"),
+            Self::TooManyStrings => f.write_str("the journals contain more strings than are searched"),
+            Self::NoStrings => f.write_str("the journals contain no string to search for"),
             Self::CaptureEnd(end) => write!(f, "{end}"),
-            Self::NoManifest => f.write_str("there is no manifest: nothing vouches for this file"),
+            Self::NoManifest => f.write_str("there is no manifest, so this file cannot be verified"),
             Self::NotFinished => f.write_str("the capturer did not close this file: the capture broke off"),
             Self::HashDiffers => {
                 f.write_str("the file is not the one that the capturer closed: its SHA-256 differs")
             }
             Self::FrameCountDiffers { manifest, file } => {
-                write!(f, "the capturer wrote {manifest} frames, the file holds {file}")
+                write!(f, "the capturer wrote {manifest} frames, the file contains {file}")
             }
-            Self::NoFrameCount => f.write_str("the manifest does not say how many frames the capturer wrote"),
+            Self::NoFrameCount => {
+                f.write_str("the manifest does not state how many frames the capturer wrote")
+            }
             Self::LinkTypeDiffers { manifest, file } => {
-                write!(f, "the capturer wrote frames of link type {manifest}, the file holds some of {file}")
+                write!(
+                    f,
+                    "the capturer wrote frames of link type {manifest}, the file contains some of {file}"
+                )
             }
-            Self::OutsideTime => {
-                f.write_str("frames are of another time than the manifest says that the capture took")
-            }
+            Self::OutsideTime => f.write_str("frames lie outside the time that the manifest states"),
             Self::KernelDrops(count) => write!(f, "the kernel dropped {count} frame(s)"),
             Self::KernelNotAsked => f.write_str("the capturer did not ask the kernel for dropped frames"),
             Self::DroppedFrames(count) => {
-                write!(f, "the capture itself says that {count} frame(s) were dropped")
+                write!(f, "the capture file itself counts {count} dropped frame(s)")
             }
             Self::MessagesNotSeen { missing, expected, behind_tls } => {
                 write!(f, "{missing} of {expected} messages of the journals were not seen on the wire")?;
                 match behind_tls {
-                    true => f.write_str(" (there is no key log to look behind TLS)"),
+                    true => f.write_str(" (there is no key log to decrypt TLS)"),
                     false => Ok(()),
                 }
             }
@@ -304,13 +307,13 @@ impl fmt::Display for Doubt {
                 write!(f, "the positive control failed: {absent} of {total} strings were found at no level")
             }
             Self::TlsNotOpened(count) => {
-                write!(f, "the key log does not open both sides of {count} TLS connection(s)")
+                write!(f, "the key log does not decrypt both directions of {count} TLS connection(s)")
             }
-            Self::CleartextHttp(count) => write!(f, "{count} TCP stream(s) speak HTTP in the clear"),
+            Self::CleartextHttp(count) => write!(f, "{count} TCP stream(s) contain HTTP in the clear"),
             Self::DecoysFound(count) => write!(f, "{count} decoy(s) that were never sent were found"),
             Self::DecoysTooShort(count) => write!(
                 f,
-                "{count} decoy(s) of the manifest are shorter than {MIN_PATTERN} bytes: that they are not found shows nothing"
+                "{count} decoy(s) of the manifest are shorter than {MIN_PATTERN} bytes: not finding them proves nothing"
             ),
             Self::NoDecoys => f.write_str("there are no decoys: the manifest names none"),
             Self::WrongKeyOpened(count) => write!(f, "{count} record(s) authenticated with wrong keys"),
@@ -323,7 +326,7 @@ impl fmt::Display for Doubt {
 mod tests {
     use std::collections::BTreeSet;
 
-    /// The sources that define codes.
+    /// Source files that define codes.
     const SOURCES: [&str; 3] =
         [include_str!("doubt.rs"), include_str!("isolation/doubt.rs"), include_str!("isolation/leak.rs")];
 
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn docs_list_every_code_once_and_no_other() {
+    fn docs_list_every_code_once_and_no_others() {
         let table = include_str!("../../../../docs/doubts.md");
         let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
         let listed: Vec<_> = rows.map(|(code, _)| code).collect();

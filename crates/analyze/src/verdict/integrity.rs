@@ -1,11 +1,11 @@
-//! Whether a file is the one that its manifest describes.
+//! Checks whether a file is the one that its manifest describes.
 
 use super::doubt::Doubt;
 use crate::input::manifest::Manifest;
 use crate::observe::frame_counts::FrameCounts;
 
-/// By how much the time of a frame may lie outside that of its capture. Kernel and capturer read the same clock, but it
-/// can be set meanwhile.
+/// How far the time of a frame may lie outside the time in the manifest. Kernel and capturer read the same clock, but
+/// it can be set meanwhile.
 const CLOCKS_APART_NS: u64 = 1_000_000_000;
 
 /// Every way in which the capture file disagrees with its manifest.

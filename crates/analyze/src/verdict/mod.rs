@@ -1,4 +1,4 @@
-//! From what was observed to what may be said: pure functions, no file is read here.
+//! Judges what was observed. All functions here are pure: they read no files.
 
 pub(crate) mod capture;
 pub(crate) mod completeness;

@@ -1,27 +1,27 @@
-//! What is known of a capture once it was read: what a verdict is about.
+//! Everything that is known about a capture before it is judged.
 
 use super::doubt::Doubt;
 use crate::input::manifest::Manifest;
 use crate::observe::CaptureObserver;
 use crate::search::needles::KnownStrings;
 
-/// Everything that is known of one capture.
+/// The observations and circumstances of one capture.
 #[derive(Debug)]
 pub(crate) struct CaptureReport<'k> {
-    /// What the capturer states.
+    /// The manifest.
     pub manifest: Option<&'k Manifest>,
-    /// Whether any journal names what was sent.
+    /// Whether there are journals, which name what was sent.
     pub has_journal: bool,
-    /// Whether there was a key log, given or in the capture itself.
+    /// Whether there was a key log, beside the capture or in it.
     pub has_keys: bool,
-    /// What was looked for.
+    /// The strings that were searched.
     pub known: &'k KnownStrings,
-    /// What was found.
+    /// The results of the observers.
     pub observed: CaptureObserver<'k>,
-    /// Frames that the capture itself counts as dropped.
+    /// Number of frames that the capture itself counts as dropped.
     pub dropped_frames: u64,
     /// SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,
-    /// What is wrong with the file.
+    /// The problems with the file and its companions.
     pub input_doubts: Vec<Doubt>,
 }

@@ -1,4 +1,4 @@
-//! Captures made for a test, with a journal of what was said.
+//! Makes captures for a test, with a journal of the messages.
 #![allow(dead_code, reason = "each test uses its own part of it")]
 
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(crate) struct Line<'a> {
     pub(crate) body: &'a str,
 }
 
-/// A place for a capture, with what was said in it.
+/// A directory for a capture, with a journal of its messages.
 pub(crate) struct Bench {
     directory: tempfile::TempDir,
 }
@@ -54,7 +54,7 @@ impl Bench {
         self.directory.path().join("a.pcap")
     }
 
-    /// Frame n is captured at n microseconds.
+    /// Analyzes a capture of these frames. Frame n is captured at n microseconds.
     pub(crate) fn analyze(&self, made: &[Made]) -> Capture {
         let mut writer = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN)
             .expect("a vector can be written");
@@ -64,7 +64,8 @@ impl Bench {
         self.analyze_file(&writer.into_inner())
     }
 
-    /// As a run leaves it, from [`STARTED_AT`] on, after `change` to the manifest and to the one line of the journal.
+    /// Analyzes a capture that starts at [`STARTED_AT`] with the files of a run, after `change` to the manifest and to the
+    /// one line of the journal.
     pub(crate) fn analyze_run(&self, made: &[Made], change: impl FnOnce(&mut Value, &mut Value)) -> Capture {
         let mut writer = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN)
             .expect("a vector can be written");
@@ -90,7 +91,7 @@ impl Bench {
         self.analyze_file(&file)
     }
 
-    /// A file as it is.
+    /// Analyzes a file.
     pub(crate) fn analyze_file(&self, file: &[u8]) -> Capture {
         std::fs::write(self.path(), file).expect("the capture");
         let mut input = Input::file(&self.path());
@@ -115,14 +116,13 @@ fn sha256(bytes: &[u8]) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A conversation under way.
-pub(crate) struct Talk {
+/// A TCP connection of which the frames are recorded.
+pub(crate) struct Conversation {
     connection: Connection,
     frames: Frames,
 }
 
-impl Talk {
-    /// Two ends that have not met.
+impl Conversation {
     fn new() -> Self {
         let settings = Settings {
             ack_every: 0,
@@ -137,20 +137,20 @@ impl Talk {
         Self { connection, frames: Frames::default() }
     }
 
-    /// After the handshake.
+    /// A connection after its handshake.
     pub(crate) fn open() -> Self {
-        let mut talk = Self::new();
-        talk.connection.open(0, &mut talk.frames).expect("a fresh connection");
-        talk
+        let mut conversation = Self::new();
+        conversation.connection.open(0, &mut conversation.frames).expect("a fresh connection");
+        conversation
     }
 
     /// Sends bytes in segments of full size.
-    pub(crate) fn says(mut self, side: Side, bytes: &[u8]) -> Self {
+    pub(crate) fn sends(mut self, side: Side, bytes: &[u8]) -> Self {
         self.connection.send(side, bytes, 0, &mut self.frames).expect("an open connection");
         self
     }
 
-    /// Sends a segment out of turn.
+    /// Sends a segment again, or out of order.
     pub(crate) fn repeats(mut self, side: Side, offset: u32, bytes: &[u8]) -> Self {
         self.connection.segment(side, offset, flags::ACK, bytes, 0, &mut self.frames);
         self
@@ -168,7 +168,7 @@ impl Talk {
         self
     }
 
-    /// All frames so far.
+    /// Returns all frames so far.
     pub(crate) fn made(&self) -> Vec<Made> {
         self.frames.iter().map(|frame| whole(frame.bytes.to_vec())).collect()
     }

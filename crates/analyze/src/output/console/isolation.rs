@@ -1,4 +1,4 @@
-//! An isolation run for a person at a terminal.
+//! Writes an isolation run for a person at a terminal.
 
 use std::fmt::{Result, Write as _};
 
@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
         run.boxes_total
     )?;
     writeln!(out, "{}\n", ways(run))?;
-    heading(out, "Where it was looked for")?;
+    heading(out, "Where the captures were made")?;
     writeln!(out, "{}\n", interfaces(run))?;
     limits(out, run)?;
     if let Some(identity) = &run.identity {
@@ -35,10 +35,12 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     let (colour, meaning) = match run.verdict {
         IsolationVerdict::Isolated => (
             AnsiColor::Green,
-            "nothing of any sandbox reached a wire or another user, and it would have been seen",
+            "nothing from any sandbox reached a network interface or another user; the captures would have shown it",
         ),
-        IsolationVerdict::Leaked => (AnsiColor::Red, "something of a sandbox reached a wire or another user"),
-        IsolationVerdict::Inconclusive => (AnsiColor::Yellow, "nothing is proved while there is doubt"),
+        IsolationVerdict::Leaked => {
+            (AnsiColor::Red, "something from a sandbox reached a network interface or another user")
+        }
+        IsolationVerdict::Inconclusive => (AnsiColor::Yellow, "doubts remain, so nothing is proven"),
     };
     writeln!(out, "Isolation: {}: {meaning}", styled(colour, run.verdict.name()))
 }
@@ -58,7 +60,7 @@ fn plain(count: u64) -> Cell {
     Cell::new(count).set_alignment(CellAlignment::Right)
 }
 
-/// Each kind of escape attempt, without and with a network.
+/// A table of the kinds of escape attempts, without and with a network.
 fn ways(run: &Isolation) -> Table {
     let mut table = table();
     table.set_header(["attempt", "tried in a sandbox", "seen", "tried with a network", "seen", "control"]);
@@ -99,7 +101,7 @@ fn interfaces(run: &Isolation) -> Table {
     table
 }
 
-/// The limits of the first sandbox; all are made alike.
+/// The limits of the first sandbox; all sandboxes have the same.
 fn limits(out: &mut String, run: &Isolation) -> Result {
     let Some(first) = run.boxes.iter().find(|one| one.phase == PhaseName::Isolated) else { return Ok(()) };
     heading(out, "What limits a sandbox, read back from the kernel")?;
@@ -111,7 +113,7 @@ fn limits(out: &mut String, run: &Isolation) -> Result {
 }
 
 fn lesson(out: &mut String, identity: &Identity) -> Result {
-    heading(out, "A user id in a header is a claim")?;
+    heading(out, "A user id in a header is a claim that anyone can repeat")?;
     let place = |sighting: &Option<Occurrence>| match sighting {
         Some(Occurrence { file, location, .. }) => {
             let frame = location.frames.first().copied().unwrap_or_default();

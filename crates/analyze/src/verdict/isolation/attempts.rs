@@ -49,7 +49,8 @@ fn entry(
     AttemptEntry { phase, name, kind, target, canary, succeeded, outcome, secrets, seen: count, first }
 }
 
-/// The canary in the captures of the attempt's phase. Without network it must be in no capture, a later one included.
+/// Finds the canary in the captures of the attempt's phase. That of an attempt without network must be in no capture of
+/// either phase.
 fn seen(attempt: &Attempt, phase: PhaseName, captures: &[Captured]) -> Sighting {
     let nothing = Sighting { count: 0, first: None };
     let Some(canary) = &attempt.canary else { return nothing };
@@ -74,7 +75,7 @@ fn of_attempt(name: AttemptName, entry: &AttemptEntry) -> Findings {
     if is_isolated(entry) && reads && (entry.succeeded || entry.secrets > 0) {
         findings.leaks.push(Leak::ReadSucceeded(name.clone()));
     }
-    // An escape by the sandbox's own report that no capture shows: the captures do not show everything.
+    // An escape that a sandbox reports and no capture shows: the captures are not complete.
     if !reads && entry.succeeded && entry.seen == 0 {
         findings.doubts.push(IsolationDoubt::SuccessNotCaptured(name));
     }

@@ -4,13 +4,13 @@ use exposure_schema::PhaseName;
 
 use crate::input::isolation_record::{Attempt, BoxRun, Experiment};
 
-/// With fewer users there is no other tenant to be isolated from.
+/// Fewest users: with fewer there is no other tenant to be isolated from.
 pub(crate) const FEWEST_USERS: usize = 2;
 
 /// Shortest value that is searched, in bytes. A shorter one occurs by chance.
 pub(crate) const MIN_VALUE: usize = 8;
 
-/// The network of a sandbox that has none, and of a process without any sandbox.
+/// The field `network` of a sandbox without network, and of a process outside any sandbox.
 pub(crate) const NO_NETWORK: &str = "none";
 pub(crate) const UNBOXED: &str = "unboxed";
 
@@ -21,7 +21,7 @@ pub(crate) struct Boxes {
     pub runs: Vec<BoxRun>,
 }
 
-/// One escape attempt among those of all sandboxes.
+/// The name of an escape attempt, distinct among those of all sandboxes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttemptName {
     pub sandbox: String,
@@ -36,14 +36,14 @@ impl AttemptName {
     }
 }
 
-/// The sandboxes that have to be isolated.
+/// The sandboxes that must be isolated.
 pub(crate) fn isolated(boxes: &[Boxes]) -> impl Iterator<Item = &BoxRun> {
     let isolated = boxes.iter().filter(|boxes| boxes.phase == PhaseName::Isolated);
     isolated.flat_map(|boxes| &boxes.runs)
 }
 
 /// Every value to be searched in every capture, sorted: canaries of the attempts, ids and secrets of the users. A value
-/// that two of them share is in the list twice.
+/// that occurs twice is in the list twice.
 pub(crate) fn searched_values(experiment: &Experiment, boxes: &[Boxes]) -> Vec<String> {
     let runs = boxes.iter().flat_map(|boxes| &boxes.runs);
     let canaries = runs.flat_map(BoxRun::attempts).filter_map(|attempt| attempt.canary);

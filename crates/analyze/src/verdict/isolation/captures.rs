@@ -1,4 +1,4 @@
-//! The captures of a run: what of each can be relied on, and whether they cover every interface and sandbox.
+//! The captures of a run: whether each can be relied on, and whether together they cover every interface and sandbox.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -32,11 +32,11 @@ pub(crate) struct Captured {
     pub ownership: FrameOwnership,
     /// Secrets in the traffic of another user.
     pub leaks: Vec<Leak>,
-    /// Why it does not prove that something is absent.
+    /// The reasons why it does not prove that something is absent.
     pub doubts: Vec<CaptureDoubt>,
-    /// When it started and ended by its manifest, nanoseconds since the epoch.
+    /// When it started and ended according to its manifest, nanoseconds since the epoch.
     pub window: Option<RangeInclusive<u64>>,
-    /// The searched values that it holds.
+    /// The searched values that it contains.
     pub sightings: BTreeMap<String, Sighting>,
     pub decoys_searched: u64,
     pub decoys_found: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Captured {
 #[derive(Clone, Debug)]
 pub(crate) struct Sighting {
     pub count: u64,
-    /// The first of them; `None` where the search remembers no location of it.
+    /// The first of them; `None` if the search does not remember its location.
     pub first: Option<Occurrence>,
 }
 
@@ -63,14 +63,14 @@ impl<'r> ValueHits<'r> {
         self.0.get(value.as_bytes()).copied()
     }
 
-    /// The first occurrence that begins in a wanted frame.
+    /// The first occurrence that begins in a frame for which `wanted` returns true.
     pub(crate) fn first(&self, value: &str, wanted: impl Fn(u64) -> bool) -> Option<(u64, &'r Hit)> {
         let framed = self.of(value)?.hits.iter().filter_map(|hit| Some((*hit.location.frames.first()?, hit)));
         framed.into_iter().find(|(frame, _)| wanted(*frame))
     }
 }
 
-/// Judges one capture. `render` turns an occurrence into what the result shows of it.
+/// Judges one capture. `render` turns an occurrence into its entry in the result.
 pub(crate) fn judge(
     experiment: &Experiment,
     phase: PhaseName,
@@ -112,7 +112,7 @@ pub(crate) fn judge(
     }
 }
 
-/// Whether every byte of the file was read and searched.
+/// Checks whether every byte of the file was read and searched.
 fn file_doubts(report: &CaptureReport<'_>) -> Vec<CaptureDoubt> {
     let mut doubts = report.input_doubts.clone();
     if report.dropped_frames > 0 {
@@ -129,7 +129,7 @@ fn file_doubts(report: &CaptureReport<'_>) -> Vec<CaptureDoubt> {
     doubts.into_iter().map(CaptureDoubt::from).collect()
 }
 
-/// Whether the manifest vouches for this file as one of this run that holds every frame of its interface.
+/// Checks whether the manifest describes this file, as one of this run that contains every frame of its interface.
 fn manifest_doubts(experiment: &Experiment, report: &CaptureReport<'_>) -> Vec<CaptureDoubt> {
     let Some(manifest) = report.manifest else { return vec![Doubt::NoManifest.into()] };
     let mut doubts = Vec::new();
@@ -151,7 +151,7 @@ fn manifest_doubts(experiment: &Experiment, report: &CaptureReport<'_>) -> Vec<C
     doubts
 }
 
-/// A sandbox could hide in the users' traffic wherever that was not read to its last byte.
+/// Checks whether the users' traffic was read to its last byte: a sandbox could hide in any part that was not.
 fn traffic_doubts(report: &CaptureReport<'_>, ownership: &FrameOwnership) -> Vec<CaptureDoubt> {
     let Connections { with_data, whole, cleartext, ref troubled, .. } = report.observed.connections;
     let unexplained = &report.observed.unexplained;
@@ -173,7 +173,7 @@ fn traffic_doubts(report: &CaptureReport<'_>, ownership: &FrameOwnership) -> Vec
     doubts
 }
 
-/// Judges the captures together: by themselves, by their interfaces and by their times.
+/// Judges the captures together: their content, their interfaces and their times.
 pub(super) fn judge_all(experiment: &Experiment, captures: &[Captured], boxes: &[Boxes]) -> Findings {
     let mut findings = Findings::default();
     for capture in captures {
@@ -191,7 +191,7 @@ pub(super) fn judge_all(experiment: &Experiment, captures: &[Captured], boxes: &
     findings
 }
 
-/// The leaks and doubts of one capture. Its decoys show that the search of it finds what is there and nothing else.
+/// Collects the leaks and doubts of one capture. Its decoys show that the search finds only values that are there.
 fn own_findings(capture: &Captured) -> Findings {
     let mut leaks = capture.leaks.clone();
     let ownership = &capture.ownership;
@@ -213,7 +213,7 @@ fn own_findings(capture: &Captured) -> Findings {
     Findings { leaks, doubts: own.into_iter().map(with_file).collect() }
 }
 
-/// Whether the captures of one phase are of distinct interfaces, and of all that the run names.
+/// Checks whether the captures of one phase are of distinct interfaces, and of all that the run names.
 fn phase_doubts(experiment: &Experiment, captures: &[Captured], phase: PhaseName) -> Vec<IsolationDoubt> {
     let mut doubts = Vec::new();
     let mut seen = BTreeSet::new();
@@ -234,7 +234,7 @@ fn phase_doubts(experiment: &Experiment, captures: &[Captured], phase: PhaseName
     doubts
 }
 
-/// Whether both phases were captured on the same interfaces.
+/// Checks whether both phases were captured on the same interfaces.
 fn pairing_doubts(captures: &[Captured]) -> Vec<IsolationDoubt> {
     let interfaces = |phase| -> BTreeSet<&str> {
         let of_phase = captures.iter().filter(move |capture| capture.phase == phase);

@@ -19,16 +19,16 @@ use crate::search::Scanner;
 use crate::search::needles::KnownStrings;
 use crate::verdict::doubt::Doubt;
 
-/// The tenant that owns a value.
+/// The tenant that a value belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
-    /// A user, by id: the value is the user's secret.
+    /// The user with this id, whose secret the value is.
     User(String),
-    /// A sandbox, by name: the value is a canary that it drew.
+    /// The sandbox with this name, which generated the value as a canary.
     Sandbox(String),
 }
 
-/// Searches the output of the sandboxes without network. Where the search could not follow everything, that is a doubt.
+/// Searches the output of the sandboxes without network. A search that reaches a bound is a doubt.
 pub(super) fn judge(experiment: &Experiment, boxes: &[Boxes]) -> Findings {
     let owners = owners(experiment, boxes);
     let known = KnownStrings::values(owners.keys().map(String::as_str), &[]);
@@ -39,7 +39,7 @@ pub(super) fn judge(experiment: &Experiment, boxes: &[Boxes]) -> Findings {
     findings
 }
 
-/// The owner of every secret and canary, sorted by value: the order of the needles, and so of all that is found.
+/// The owner of every secret and canary, sorted by value: this order numbers the needles, and so orders all findings.
 fn owners(experiment: &Experiment, boxes: &[Boxes]) -> BTreeMap<String, Owner> {
     let mut owners = BTreeMap::new();
     for run in boxes.iter().flat_map(|boxes| &boxes.runs) {
@@ -53,7 +53,7 @@ fn owners(experiment: &Experiment, boxes: &[Boxes]) -> BTreeMap<String, Owner> {
     owners
 }
 
-/// One sandbox's output: a leak for each other tenant, by name, of which it holds a value.
+/// Searches one sandbox's output. Each other tenant of which it contains a value is a leak, sorted by name.
 fn judge_output(run: &BoxRun, owners: &BTreeMap<String, Owner>, known: &KnownStrings) -> Findings {
     let mut observer = CaptureObserver::new(known);
     let (mut decoder, mut budget) = (Decoder::default(), CarveBudget::default());
@@ -81,7 +81,7 @@ fn judge_output(run: &BoxRun, owners: &BTreeMap<String, Owner>, known: &KnownStr
     Findings { leaks: leaks.collect(), doubts: doubts.collect() }
 }
 
-/// The output as it was written, and without the JSON around it: a string can have every letter escaped there.
+/// The output as it was written, and its JSON strings with their escapes undone: any letter can be escaped there.
 fn texts_of(run: &BoxRun) -> Vec<String> {
     let mut texts = vec![run.stdout.clone(), run.stderr.clone()];
     for line in run.stdout.lines().chain(run.stderr.lines()) {
@@ -92,7 +92,7 @@ fn texts_of(run: &BoxRun) -> Vec<String> {
     texts
 }
 
-/// serde_json reads nothing that is nested more deeply than 128 levels.
+/// serde_json reads no more than 128 levels of nesting.
 fn collect_strings(document: &serde_json::Value, texts: &mut Vec<String>) {
     match document {
         serde_json::Value::String(text) => texts.push(text.clone()),
@@ -114,7 +114,7 @@ fn search(observer: &mut CaptureObserver<'_>, decoder: &mut Decoder, budget: &mu
     carve(bytes, observer, decoder, budget, |from, _| in_text(from as u64));
 }
 
-/// A location in a text that is in no capture.
+/// The location of a match outside of any capture.
 fn in_text(at: u64) -> Location {
     Location {
         frames: Vec::new(),

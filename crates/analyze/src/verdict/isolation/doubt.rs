@@ -15,7 +15,7 @@ use crate::verdict::doubt::Doubt;
 pub(crate) enum IsolationDoubt {
     /// The lab did not finish the run.
     NotFinished,
-    /// Other than one phase is named `isolated`.
+    /// The number of phases named `isolated` is not one.
     IsolatedPhases(usize),
     /// Two canaries, secrets or user ids are equal: a match has no single owner.
     ValueNotUnique,
@@ -65,14 +65,14 @@ pub(crate) enum IsolationDoubt {
         sandbox: String,
         lines: usize,
     },
-    /// A canary is not 32 hex digits, or missing, or there although the attempt only reads.
+    /// The canary of an attempt is not 32 hex digits or is missing, or an attempt that only reads has one.
     CanaryUnsearchable(AttemptName),
     /// A sandbox of the isolated phase was given a network.
     HasNetwork {
         sandbox: String,
         network: String,
     },
-    /// The limits of a sandbox, as read back, do not say that it had no network.
+    /// The limits of a sandbox, as read back, do not show that it had no network.
     NetworkNotReadBack {
         sandbox: String,
         limits: Vec<String>,
@@ -90,15 +90,15 @@ pub(crate) enum IsolationDoubt {
         sandbox: String,
         target: String,
     },
-    /// An attempt succeeded by its own report, and no capture shows its canary.
+    /// A sandbox reports that an attempt succeeded, and no capture shows its canary.
     SuccessNotCaptured(AttemptName),
-    /// The search of a sandbox's output hit a bound.
+    /// The search of a sandbox's output reached a bound.
     Output {
         sandbox: String,
         doubt: Doubt,
     },
 
-    /// One capture of the run.
+    /// A doubt about one capture of the run.
     Capture {
         file: String,
         doubt: CaptureDoubt,
@@ -130,7 +130,7 @@ pub(crate) enum IsolationDoubt {
 /// A doubt about one capture of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CaptureDoubt {
-    /// One that any capture can raise.
+    /// A doubt that any capture can have.
     Any(Doubt),
     OtherRun {
         run: String,
@@ -140,7 +140,7 @@ pub(crate) enum CaptureDoubt {
     Filtered,
     NoInterface,
     NoTimes,
-    /// A sandbox ran while the capture did not.
+    /// The capture does not cover the whole lifetime of a sandbox.
     LifetimeNotCovered {
         sandbox: String,
     },
@@ -236,7 +236,7 @@ impl IsolationDoubt {
         }
     }
 
-    /// The doubt as it enters the result.
+    /// The doubt as an entry of the result.
     pub(crate) fn entry(&self) -> DoubtEntry {
         DoubtEntry { code: self.code().into(), scope: self.scope(), text: self.to_string() }
     }
@@ -328,7 +328,7 @@ impl fmt::Display for IsolationDoubt {
             Self::Capture { file, doubt } => write!(f, "{file}: {doubt}"),
             Self::NothingCaptured => f.write_str("no interface was captured while the sandboxes ran"),
             Self::InterfaceTwice { interface } => {
-                write!(f, "two captures of one phase are of {interface}: one of them is of something else")
+                write!(f, "two captures of one phase name the interface {interface}")
             }
             Self::InterfaceMissing { interface } => {
                 write!(f, "{interface} was not captured in every phase of the run")
@@ -343,7 +343,7 @@ impl fmt::Display for IsolationDoubt {
                 write!(f, "the users' traffic is on {first} and on {second}")
             }
             Self::NoUserTraffic => f.write_str(
-                "no capture holds the users' traffic with the gateway: none was taken where it passes",
+                "no capture holds the users' traffic with the gateway, so its interface was not captured",
             ),
         }
     }
@@ -364,7 +364,7 @@ impl fmt::Display for CaptureDoubt {
                 write!(f, "{count} of {with_data} TCP streams are not HTTP in the clear")
             }
             Self::TrafficFrames => f.write_str(
-                "it holds more frames of the users' traffic than are remembered with their sender",
+                "it contains more frames of the users' traffic than are remembered with their sender",
             ),
             Self::SecretLocations { user } => {
                 write!(f, "the secret of user {user} occurs in more locations than are remembered")

@@ -1,4 +1,4 @@
-//! What a rule of the verdict finds.
+//! The findings of the rules: leaks and doubts.
 
 use super::doubt::IsolationDoubt;
 use super::leak::Leak;

@@ -11,11 +11,11 @@ use crate::observe::hits::Hit;
 #[derive(Debug)]
 pub(crate) struct ReplayedIdentity<'r> {
     pub user: String,
-    /// The id in a request of its owner.
+    /// Where the id is in a request of its owner.
     pub read: Sent<'r>,
-    /// The id in a request of another client.
+    /// Where the id is in a request of another client.
     pub replayed: Option<Sent<'r>>,
-    /// The owner's secret in an answer to that client.
+    /// Where the owner's secret is in an answer to that client.
     pub answered: Option<&'r Hit>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Sent<'r> {
     pub hit: &'r Hit,
 }
 
-/// `None` where the run replays no id, or this capture does not show the owner's own request.
+/// `None` if the run replays no id, or if this capture does not show the owner's own request.
 pub(crate) fn replayed<'r>(
     experiment: &Experiment,
     hits: &ValueHits<'r>,

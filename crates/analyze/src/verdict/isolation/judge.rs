@@ -1,4 +1,4 @@
-//! The verdict on an isolation run, from what was read of it.
+//! The verdict on an isolation run.
 //!
 //! *leaked*: there is a leak. *isolated*: there is none and no doubt either; every escape attempt was made, and the
 //! captures would have shown it. *inconclusive*: there is no leak, but a doubt.
@@ -13,7 +13,7 @@ use super::leak::Leak;
 use super::{attempts, cross_tenant, positive_control, preconditions};
 use crate::input::isolation_record::Experiment;
 
-/// The verdict on a run, and what it rests on.
+/// The verdict on a run, with the leaks and doubts behind it.
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub verdict: IsolationVerdict,
@@ -24,7 +24,7 @@ pub(crate) struct Judgement {
     pub decoys: DecoyControl,
 }
 
-/// Applies every rule. `identity_shown`: a capture shows a user id read and replayed.
+/// Applies every rule. `identity_shown`: a capture shows that a user id was read and replayed.
 ///
 /// The order of leaks and doubts follows the rules, then the input: the same run gives the same lists.
 pub(crate) fn judge(
@@ -52,7 +52,7 @@ pub(crate) fn judge(
     Judgement { verdict, leaks, doubts, attempts, kinds, decoys: decoys(captures) }
 }
 
-/// The decoys of all captures. One capture without any could be one of which the search finds nothing.
+/// Sums the decoys of all captures. In a capture without decoys, the search might find nothing at all.
 fn decoys(captures: &[Captured]) -> DecoyControl {
     let searched = captures.iter().map(|capture| capture.decoys_searched).min().unwrap_or(0);
     let found = captures.iter().map(|capture| capture.decoys_found).sum();
@@ -81,14 +81,15 @@ mod tests {
     const USERS: [&str; 2] = ["alice-1234", "bob-5678"];
     const SECRETS: [&str; 2] = ["alices-secret", "bobs-secret"];
 
-    /// A run without leak or doubt: the sandboxes of both users try everything, and with a network each attempt is seen.
+    /// A run without leak or doubt: the sandboxes of both users make every attempt, and with a network each attempt is
+    /// seen.
     struct Run {
         experiment: Experiment,
         captures: Vec<Captured>,
         boxes: Vec<Boxes>,
     }
 
-    /// Where the sandbox of a user listens, and where that of the other user does.
+    /// The addresses at which the sandbox of this user and that of the other user listen.
     fn neighbours(user: usize) -> (String, String) {
         (format!("127.0.0.1:{}", 7001 + user), format!("127.0.0.1:{}", 7002 - user))
     }
@@ -112,7 +113,7 @@ mod tests {
                 "succeeded": succeeded, "outcome": "Network is unreachable (os error 101)", "data": data })
     }
 
-    /// `place` is the number of the sandbox; attempts of the kinds in `through` succeed.
+    /// The `place`-th sandbox of the run; its attempts of the kinds in `through` succeed.
     fn box_run(place: usize, user: Option<usize>, network: &str, through: &[&str]) -> BoxRun {
         let of = user.unwrap_or_default();
         let stderr: String = asked(of)
@@ -280,7 +281,7 @@ mod tests {
     fn canaries_and_foreign_frames_on_a_wire_are_leaks() {
         assert_leaks(vec![
             (|run| run.captures[0] = captured(PhaseName::Isolated, &[canary(0, 5)]), on_wire(0, "tcp")),
-            // Late: in a capture of the control.
+            // Too late: in a capture of the control.
             (|run| remember(run, canary(1, 6)), on_wire(1, "udp")),
             // Counted, but without a location.
             (
@@ -495,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn users_that_cannot_be_told_apart_are_doubts() {
+    fn users_that_cannot_be_distinguished_are_doubts() {
         assert_doubts(vec![
             (|run| run.experiment.users.truncate(1), IsolationDoubt::TooFewUsers(1)),
             (
@@ -519,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn sandboxes_that_ran_otherwise_than_asked_are_doubts() {
+    fn sandboxes_that_differ_from_the_request_are_doubts() {
         let not_read_back =
             |limits: Vec<String>| IsolationDoubt::NetworkNotReadBack { sandbox: sandbox(0), limits };
         assert_doubts(vec![
@@ -560,7 +561,7 @@ mod tests {
         ]);
     }
 
-    /// Leaks and doubts of every kind, many of each.
+    /// Leaks and doubts of every kind, several of each.
     fn damaged_run() -> Run {
         let mut run = run();
         run.experiment.interfaces.extend((0..20).map(|number| format!("eth{number}")));
@@ -578,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn same_run_gives_the_same_bytes() {
+    fn same_run_gives_the_same_result_byte_for_byte() {
         let json = || serde_json::to_string(&entered(damaged_run())).unwrap();
         let first = json();
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Leaks as data: what of a sandbox without network, or of one user, is where it must not be.
+//! Leaks as data: traffic or data of a sandbox without network, or of one user, where it must not be.
 //!
 //! Codes and scopes as in [`crate::verdict::doubt`]; docs/doubts.md lists them.
 
@@ -11,10 +11,10 @@ use super::boxes::AttemptName;
 /// One leak.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Leak {
-    /// The canary of an escape attempt is on a wire.
+    /// The canary of an escape attempt is in a capture.
     CanaryOnWire {
         attempt: AttemptName,
-        /// Where it is first; `None` where the search counted it without remembering a location.
+        /// Where it is first; `None` if the search does not remember its location.
         first: Option<WirePlace>,
     },
     /// An attempt that only reads got data.
@@ -58,7 +58,7 @@ impl Leak {
         }
     }
 
-    /// The leak as it enters the result.
+    /// The leak as an entry of the result.
     pub(crate) fn entry(&self) -> DoubtEntry {
         DoubtEntry { code: self.code().into(), scope: self.scope(), text: self.to_string() }
     }

@@ -1,4 +1,5 @@
-//! The verdict on an isolation run: did anything of a sandbox without network reach a wire, or another user?
+//! The verdict on an isolation run: did anything from a sandbox without network reach a network interface or another
+//! user?
 //!
 //! ```text
 //! isolation.json, journals ──> preconditions      was everything tried that had to be tried?
@@ -12,7 +13,7 @@
 //!                                   v
 //!                              judge              leaks and doubts ──> verdict
 //! ```
-//! All of it is pure: no file is read here.
+//! All functions here are pure: they read no files.
 
 pub(crate) mod attempts;
 pub(crate) mod boxes;

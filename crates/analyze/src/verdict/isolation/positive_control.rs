@@ -1,4 +1,4 @@
-//! The positive control: the same attempts with a network are seen in captures of the same interfaces.
+//! The positive control: with a network, the same attempts are seen in captures of the same interfaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,20 +9,20 @@ use super::boxes::{Boxes, UNBOXED};
 use super::doubt::IsolationDoubt;
 use crate::input::isolation_record::{KINDS, READS};
 
-/// Attempts that a sandbox refuses for other reasons than its network: the control makes them without any sandbox.
+/// Kinds of attempts that a sandbox refuses even with a network: the control makes them outside any sandbox.
 const NEEDS_NO_BOX: [&str; 2] = ["raw", "file"];
 
-/// Every kind of attempt, and whether its control passes.
+/// Lists every kind of attempt, and whether its control passed.
 ///
-/// An attempt is the same in the control if kind and target are equal, and only the network of its sandbox differs.
-/// Attempts without any sandbox count for [`NEEDS_NO_BOX`] only.
+/// An attempt of the control is the same if kind and target are equal and its sandbox differs in having a network.
+/// Attempts outside any sandbox count for [`NEEDS_NO_BOX`] only.
 pub(super) fn judge(attempts: &[AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, Vec<IsolationDoubt>) {
     let (mut kinds, targets) = count(attempts, boxes);
     let mut doubts = Vec::new();
     for kind in &mut kinds {
         let mut of_kind =
             targets.iter().filter(|((name, _), _)| *name == kind.kind).map(|(_, is_seen)| *is_seen);
-        // The data of another user is in one of several places; every other target has to be seen.
+        // The data of another user is in one of several places; for other kinds every target has to be seen.
         kind.control_passed = if kind.kind == READS {
             of_kind.any(|seen| seen)
         } else {
@@ -38,7 +38,7 @@ pub(super) fn judge(attempts: &[AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntr
     (kinds, doubts)
 }
 
-/// Kind and target of an attempt without network, and whether the same attempt with one is seen.
+/// Kind and target of each attempt without network, and whether the same attempt with a network is seen.
 type SeenTargets<'a> = BTreeMap<(&'a str, &'a str), bool>;
 
 fn count<'a>(attempts: &'a [AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, SeenTargets<'a>) {
@@ -53,8 +53,8 @@ fn count<'a>(attempts: &'a [AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, 
     for attempt in attempts {
         let entry = kinds.entry(&attempt.kind).or_insert_with(|| uncounted(&attempt.kind));
         let on_a_wire = attempt.seen > 0;
-        // An attempt that reads is judged by what it got, not by packets: without network anything is too much, and
-        // with one only a user's secret shows that there was something to get.
+        // An attempt that reads is judged by the data that it got, not by packets: without network, any data is too
+        // much; with one, only a user's secret shows that there was something to read.
         let reads = attempt.kind == READS;
         match attempt.phase {
             PhaseName::Isolated => {

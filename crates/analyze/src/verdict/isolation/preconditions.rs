@@ -1,4 +1,4 @@
-//! Whether everything was tried that had to be tried: an attempt that no sandbox made proves nothing.
+//! Checks whether every attempt was made that had to be made: an attempt that no sandbox made proves nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use super::boxes::{self, AttemptName, Boxes, FEWEST_USERS, MIN_VALUE, NO_NETWORK
 use super::doubt::IsolationDoubt;
 use crate::input::isolation_record::{Asked, BoxRun, Experiment, KINDS, User};
 
-/// What the kernel puts into every network namespace by itself: the loopback, and where such modules are loaded the ends
-/// of tunnels, which are down and lead nowhere (`net.core.fb_tunnels_only_for_init_net`).
+/// Interfaces that the kernel creates in every network namespace: the loopback interface, and with certain modules
+/// loaded the ends of tunnels, which are down and lead nowhere (`net.core.fb_tunnels_only_for_init_net`).
 const OF_EVERY_NAMESPACE: [&str; 10] =
     ["lo", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"];
 
-/// Every reason why the run did not try what it had to try.
+/// Lists every reason why the run did not make the attempts that it had to make.
 pub(super) fn doubts(experiment: &Experiment, boxes: &[Boxes]) -> Vec<IsolationDoubt> {
     let mut doubts = run_doubts(experiment);
     doubts.extend(value_doubts(&boxes::searched_values(experiment, boxes)));
@@ -33,7 +33,7 @@ fn run_doubts(experiment: &Experiment) -> Vec<IsolationDoubt> {
     if !experiment.finished {
         doubts.push(IsolationDoubt::NotFinished);
     }
-    // The control may have two: processes without any sandbox are in a journal of their own.
+    // The control may have two: processes outside any sandbox have a journal of their own.
     let isolated = experiment.phases.iter().filter(|phase| phase.name == PhaseName::Isolated).count();
     if isolated != 1 {
         doubts.push(IsolationDoubt::IsolatedPhases(isolated));
@@ -77,7 +77,7 @@ fn user_doubts(experiment: &Experiment) -> Vec<IsolationDoubt> {
     doubts
 }
 
-/// What any sandbox can lack, with a network or without.
+/// Checks what every sandbox must fulfil, with a network or without.
 fn sandbox_doubts(experiment: &Experiment, run: &BoxRun) -> Vec<IsolationDoubt> {
     let mut doubts = Vec::new();
     let sandbox = || run.name.clone();
@@ -101,7 +101,7 @@ fn sandbox_doubts(experiment: &Experiment, run: &BoxRun) -> Vec<IsolationDoubt> 
     doubts
 }
 
-/// Whether a sandbox had the network of its phase.
+/// Checks whether a sandbox had the network of its phase.
 fn network_doubts(experiment: &Experiment, phase: PhaseName, run: &BoxRun) -> Vec<IsolationDoubt> {
     let mut doubts = Vec::new();
     let sandbox = || run.name.clone();
@@ -127,7 +127,8 @@ fn network_doubts(experiment: &Experiment, phase: PhaseName, run: &BoxRun) -> Ve
     doubts
 }
 
-/// Whether the network of a sandbox, as read back, is none: the interfaces in its namespace, or the engine's own word.
+/// Whether the limits of a sandbox, as read back, show that it had no network: only the kernel's own interfaces in its
+/// namespace, or the engine's statement.
 fn is_no_network(read_back: &str) -> bool {
     match read_back.strip_prefix("interfaces:") {
         Some(names) => {
@@ -138,8 +139,8 @@ fn is_no_network(read_back: &str) -> bool {
     }
 }
 
-/// A sandbox of the user has to make every attempt that was asked for. One to a neighbour counts only if a sandbox of
-/// another user listened there meanwhile.
+/// Checks whether a sandbox of each user made every attempt that was requested. An attempt to reach a neighbour counts
+/// only if a sandbox of another user listened there at the same time.
 fn attempt_doubts(user: &User, boxes: &[Boxes]) -> Vec<IsolationDoubt> {
     let mut doubts = Vec::new();
     let own = |run: &&BoxRun| run.user.as_deref() == Some(&user.id);
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_network_means_only_interfaces_of_every_namespace() {
+    fn no_network_means_only_the_kernels_own_interfaces() {
         for none in ["none", "interfaces: lo", "interfaces:", "interfaces: lo, sit0, tunl0"] {
             assert!(is_no_network(none), "{none}");
         }

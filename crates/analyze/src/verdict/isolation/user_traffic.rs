@@ -1,4 +1,4 @@
-//! Whether the traffic of one user carries the secret of another one.
+//! Checks whether the traffic of one user carries the secret of another one.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use super::leak::Leak;
 use crate::input::isolation_record::Experiment;
 use crate::observe::frame_ownership::FrameOwnership;
 
-/// A secret may cross between the gateway and its owner only. The replay of the owner's id is the one exception: that is
-/// what it demonstrates.
+/// A secret may cross only between the gateway and its owner. The one exception is the replay of the owner's id, which
+/// demonstrates exactly this.
 pub(super) fn judge(
     experiment: &Experiment,
     hits: &ValueHits<'_>,
