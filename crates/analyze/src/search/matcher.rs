@@ -1,4 +1,4 @@
-//! All patterns at once, at memory speed, however many there are.
+//! Searches for all patterns at once, at the speed of memory, however many there are.
 //!
 //! A pattern of at least [`MIN_PATTERN`] bytes contains a window of `m` bytes. Sampling the text every `s = m - 4` bytes
 //! reads exactly one five-byte gram that lies wholly inside any occurrence of the window:
@@ -13,48 +13,48 @@
 //! another. Only what passes the filter is looked up and compared. So the cost hardly grows with the number of patterns,
 //! which an automaton's does: a run has thousands of them, each string in each of its encodings.
 //!
-//! What is said is up to the speaker, who may say many strings with one beginning. Patterns that a sample cannot tell
-//! apart are therefore sorted, and the text is looked up among them instead of compared with each.
+//! Traffic can contain many strings with one beginning. Patterns that a sample cannot distinguish are therefore sorted,
+//! and the text is looked up among them instead of being compared with each.
 
 use std::ops::Range;
 
-/// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is no longer rare
+/// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is not rare
 /// enough, and common words appear in headers. Shorter strings are searched together with their JSON key.
 pub(crate) const MIN_PATTERN: usize = 8;
 
-/// The part of a pattern that is recognised at once; what is behind it is compared as it arrives. It bounds what must
-/// be kept of a stream between two chunks.
+/// Longest part of a pattern that the matcher itself recognises; the scanner compares the bytes behind it as they
+/// arrive. It limits how much of a stream must be kept between two chunks.
 pub(crate) const MAX_ANCHOR: usize = 32;
 
-/// Shorter grams are common in any text and cost comparisons; longer ones cost samples.
+/// Bytes of a gram. Shorter grams are common in any text and cost comparisons; longer ones require more samples.
 const GRAM: usize = 5;
 
-/// A gram is loaded as eight bytes, of which the upper ones are not looked at.
+/// Bytes loaded for a gram; the upper ones are masked out.
 const LOAD: usize = 8;
 const GRAM_MASK: u64 = (1 << (8 * GRAM)) - 1;
 
-/// Longest window. Longer ones would sample more sparsely still, but put more grams into the filter.
+/// Longest window. A longer one would need fewer samples still, but puts more grams into the filter.
 const MAX_WINDOW: usize = 16;
 
-/// Filter bits for each gram: one sample in 32 that passes in vain is lost in the noise of the comparison.
+/// Filter bits for each gram: the cost of one false positive in 32 samples is negligible beside the comparisons.
 const BITS_PER_GRAM: usize = 32;
 
-/// Samples whose loads and filter bits are taken together: they are independent, and the branch is rarely taken.
+/// Samples whose loads and filter bits are computed together: they are independent, and the branch is rarely taken.
 const BLOCK: usize = 4;
 
 /// Names a pattern: its index in the list given to [`Matcher::new`].
 pub(crate) type PatternId = u32;
 
-/// Names an anchor: what one or several patterns begin with.
+/// Names an anchor: the beginning of one or several patterns.
 pub(crate) type AnchorId = u32;
 
-/// A place in the order of the patterns' bytes.
+/// The position of a pattern in the sorted order.
 type Rank = u32;
 
-/// In place of a rank or a member: there is none.
+/// Stands for no rank, or for no member.
 const NONE: u32 = u32::MAX;
 
-/// Up to this many grams of a bucket are compared one by one; it takes no longer than to search among them.
+/// Up to this many grams of a bucket are compared one by one, which is as fast as a binary search among them.
 const FEW: usize = 16;
 
 /// Finds the anchors of many patterns in contiguous bytes.
@@ -63,22 +63,46 @@ pub(crate) struct Matcher {
     patterns: Vec<Box<[u8]>>,
     /// All patterns in the order of their bytes.
     sorted: Vec<PatternId>,
-    /// By rank: the longest other pattern that this one begins with. Equal patterns begin with the one before.
+    /// For each rank, the longest other pattern that this one begins with. A pattern that occurs twice begins with its
+    /// previous copy.
     begins_with: Vec<Rank>,
     /// The patterns that share an anchor, by their ranks; the anchors are in the order of their bytes.
     anchors: Vec<Range<Rank>>,
     stride: usize,
+    index: GramIndex,
+    classes: Classes,
+}
+
+/// The grams of all windows: a filter that most samples fail, and the grams by their hash.
+#[derive(Debug)]
+struct GramIndex {
     filter: Vec<u64>,
-    /// What a hash is shifted by to number a bit of the filter: its upper bits are the well mixed ones.
+    /// Number of bits by which a hash is shifted to number a bit of the filter: its upper bits are well mixed.
     filter_shift: u32,
-    /// Where in `grams` each bucket begins; one more than there are buckets.
+    /// For each bucket, the index in `grams` at which it begins; one more entry than there are buckets.
     buckets: Vec<u32>,
     bucket_shift: u32,
-    /// By bucket; in a bucket by `in_word` and `word`.
+    /// Sorted by bucket; within a bucket by `in_word` and `word`.
     grams: Vec<Gram>,
-    /// Where in `members` the anchors of a class begin; one more than there are classes.
-    classes: Vec<u32>,
+}
+
+/// The anchors by the words of their windows: a class holds all anchors with the same word at the same offset.
+#[derive(Debug)]
+struct Classes {
+    /// For each class, the index in `members` at which its anchors begin; one more entry than there are classes.
+    starts: Vec<u32>,
     members: Vec<Member>,
+}
+
+/// Eight bytes of an anchor's window. The order puts the words of a class together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Word {
+    bytes: u64,
+    /// Offset in the anchor.
+    at: u8,
+    /// Whether it is the last word of the window.
+    is_last: bool,
+    anchor: AnchorId,
 }
 
 /// A gram inside the window of the anchors of a class.
@@ -86,7 +110,7 @@ pub(crate) struct Matcher {
 struct Gram {
     /// Eight bytes of the window that hold the gram.
     word: u64,
-    /// The anchors that have this word at this place.
+    /// The class: the anchors that have this word at this offset.
     class: u32,
     /// Offset of the gram in the word.
     in_word: u8,
@@ -94,7 +118,7 @@ struct Gram {
     word_at: u8,
 }
 
-/// An anchor of a class; those of one class are in the order of their bytes.
+/// An anchor of a class; the anchors of a class are sorted by their bytes.
 #[derive(Clone, Copy, Debug)]
 struct Member {
     anchor: AnchorId,
@@ -112,84 +136,20 @@ impl Matcher {
         let shortest = patterns.iter().map(|pattern| pattern.len()).min().unwrap_or(MIN_PATTERN);
         assert!(shortest >= MIN_PATTERN, "a pattern of {shortest} bytes is too short to be evidence");
         let window = shortest.min(MAX_WINDOW);
-        let stride = window - GRAM + 1;
 
         let mut sorted: Vec<PatternId> = (0..patterns.len() as PatternId).collect();
         sorted.sort_by_key(|id| &patterns[*id as usize]);
         let bytes = |rank: usize| &patterns[sorted[rank] as usize][..];
         let begins_with = beginnings(sorted.len(), bytes);
-        let mut anchors: Vec<Range<Rank>> = Vec::new();
-        for rank in 0..sorted.len() {
-            match anchors.last_mut() {
-                Some(last) if anchor_of(bytes(last.start as usize)) == anchor_of(bytes(rank)) => {
-                    last.end += 1;
-                }
-                _ => anchors.push(rank as Rank..rank as Rank + 1),
-            }
-        }
+        let anchors = group_by_anchor(sorted.len(), bytes);
         let anchor = |id: AnchorId| anchor_of(bytes(anchors[id as usize].start as usize));
-
-        // Each word of an anchor's window, where in the anchor it stands, and whether it is the window's last.
-        let mut words: Vec<(u64, u8, bool, AnchorId)> =
-            Vec::with_capacity(anchors.len() * (window - LOAD + 1));
-        let mut hashed: Vec<(u64, Gram)> = Vec::new();
-        for id in 0..anchors.len() as AnchorId {
-            let window_at = rarest_window(anchor(id), window);
-            for word_at in window_at..=window_at + window - LOAD {
-                let word = load(anchor(id), word_at).expect("a window has at least eight bytes");
-                words.push((word, word_at as u8, word_at == window_at + window - LOAD, id));
-            }
-        }
-        words.sort_unstable();
-        let (mut classes, mut members): (Vec<u32>, Vec<Member>) =
-            (Vec::new(), Vec::with_capacity(words.len()));
-        for class in words.chunk_by(|one, other| (one.0, one.1, one.2) == (other.0, other.1, other.2)) {
-            let first = members.len() as u32;
-            let begins_with = beginnings(class.len(), |at| anchor(class[at].3));
-            members.extend(class.iter().zip(begins_with).map(|((_, _, _, anchor), within)| Member {
-                anchor: *anchor,
-                begins_with: if within == NONE { NONE } else { first + within },
-            }));
-            // Each word has the gram that it begins with, the last one also those behind, so each gram is there once.
-            let (word, word_at, is_last, _) = class[0];
-            for in_word in 0..=if is_last { LOAD - GRAM } else { 0 } {
-                let gram = word >> (8 * in_word) & GRAM_MASK;
-                let class = classes.len() as u32;
-                hashed.push((hash(gram), Gram { word, class, in_word: in_word as u8, word_at }));
-            }
-            classes.push(first);
-        }
-        classes.push(members.len() as u32);
-
-        let bits = (hashed.len() * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, 1 << 24);
-        let filter_shift = 64 - bits.ilog2();
-        let mut filter = vec![0; bits / 64];
-        let bucket_count = (hashed.len() * 2).next_power_of_two().clamp(2, 1 << 22);
-        let bucket_shift = 64 - bucket_count.ilog2();
-        hashed.sort_by_key(|(hash, gram)| (hash >> bucket_shift, gram.in_word, gram.word, gram.word_at));
-        let mut buckets = vec![0; bucket_count + 1];
-        for (hash, _) in &hashed {
-            let bit = (hash >> filter_shift) as usize;
-            filter[bit / 64] |= 1 << (bit % 64);
-            buckets[(hash >> bucket_shift) as usize + 1] += 1;
-        }
-        let mut total = 0;
-        for begin in &mut buckets {
-            total += *begin;
-            *begin = total;
-        }
-        let grams = hashed.into_iter().map(|(_, gram)| gram).collect();
+        let (classes, grams) = Classes::new(words(anchors.len(), window, anchor), anchor);
         Self {
             begins_with,
-            anchors,
-            stride,
-            filter,
-            filter_shift,
-            buckets,
-            bucket_shift,
-            grams,
+            stride: window - GRAM + 1,
+            index: GramIndex::new(grams),
             classes,
-            members,
+            anchors,
             sorted,
             patterns,
         }
@@ -211,13 +171,14 @@ impl Matcher {
         Begun { matched: self.anchor(anchor).len(), ranks }
     }
 
-    /// Follows the patterns whose beginning was seen into the bytes behind it. Calls `complete` for each that ends in
-    /// `more`; what is left reaches beyond.
+    /// Continues the patterns whose beginning was seen with the bytes that follow. Calls `complete` for each pattern
+    /// that ends in `more`; returns the patterns that continue beyond it.
     pub(crate) fn follow(&self, begun: Begun, more: &[u8], mut complete: impl FnMut(PatternId)) -> Begun {
         let Begun { matched, ranks } = begun;
         let tail = |id: PatternId| &self.patterns[id as usize][matched..];
         let sorted = &self.sorted[ranks.start as usize..ranks.end as usize];
-        // Whatever ends in `more` is a beginning of it, so it sorts before it, and so does all that begins with it.
+        // A pattern that ends in `more` is a prefix of it, so it sorts before `more`, and so does every pattern that
+        // begins with it.
         let before = sorted.partition_point(|id| tail(*id) <= more);
         if before > 0 {
             let common = common(tail(sorted[before - 1]), more);
@@ -242,8 +203,8 @@ impl Matcher {
         &self.patterns[self.sorted[rank as usize] as usize]
     }
 
-    /// Calls `found` for every place where an anchor stands wholly in `text`: once for each, with the offset of its first
-    /// byte. The order is by neither offset nor anchor.
+    /// Calls `found` once for every occurrence of a whole anchor in `text`, with the offset of its first byte, in no
+    /// particular order.
     #[inline]
     pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(AnchorId, usize)) {
         if self.patterns.is_empty() {
@@ -258,7 +219,7 @@ impl Matcher {
                 let gram = u64::from_le_bytes(
                     block[sample * stride..sample * stride + LOAD].try_into().expect("eight bytes are eight"),
                 );
-                passed |= self.passes(hash(gram & GRAM_MASK)) << sample;
+                passed |= self.index.passes(hash(gram & GRAM_MASK)) << sample;
             }
             while passed != 0 {
                 self.look(text, at + passed.trailing_zeros() as usize * stride, &mut found);
@@ -267,24 +228,17 @@ impl Matcher {
             at += BLOCK * stride;
         }
         while at + GRAM <= text.len() {
-            if self.passes(hash(gram_at(text, at))) != 0 {
+            if self.index.passes(hash(gram_at(text, at))) != 0 {
                 self.look(text, at, &mut found);
             }
             at += stride;
         }
     }
 
-    #[inline(always)]
-    fn passes(&self, hash: u64) -> u64 {
-        let bit = (hash >> self.filter_shift) as usize;
-        self.filter[bit / 64] >> (bit % 64) & 1
-    }
-
-    /// Compares the anchors that have the sampled gram in their window.
+    /// Compares the text with the anchors that have the sampled gram in their window.
     #[inline]
     fn look(&self, text: &[u8], at: usize, found: &mut impl FnMut(AnchorId, usize)) {
-        let bucket = (hash(gram_at(text, at)) >> self.bucket_shift) as usize;
-        let grams = &self.grams[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
+        let grams = self.index.bucket(hash(gram_at(text, at)));
         if grams.len() > FEW {
             return self.look_among(grams, text, at, found);
         }
@@ -296,7 +250,7 @@ impl Matcher {
         }
     }
 
-    /// The same where many words share the gram.
+    /// Does the same for a gram that many words share.
     #[cold]
     fn look_among(&self, grams: &[Gram], text: &[u8], at: usize, found: &mut impl FnMut(AnchorId, usize)) {
         for in_word in 0..=at.min(LOAD - GRAM) {
@@ -312,9 +266,9 @@ impl Matcher {
     fn compare(&self, text: &[u8], word: usize, gram: &Gram, found: &mut impl FnMut(AnchorId, usize)) {
         let Some(start) = word.checked_sub(usize::from(gram.word_at)) else { return };
         let text = &text[start..text.len().min(start + MAX_ANCHOR)];
-        let first = self.classes[gram.class as usize] as usize;
-        let members = &self.members[first..self.classes[gram.class as usize + 1] as usize];
-        // As in `follow`: the anchors that stand here are beginnings of the last that sorts before the text.
+        let first = self.classes.starts[gram.class as usize] as usize;
+        let members = &self.classes.members[first..self.classes.starts[gram.class as usize + 1] as usize];
+        // As in `follow`: the anchors at this place are prefixes of the last one that sorts before the text.
         if let [only] = members {
             if text.starts_with(self.anchor(only.anchor)) {
                 found(only.anchor, start);
@@ -326,7 +280,7 @@ impl Matcher {
         let common = common(self.anchor(members[last].anchor), text);
         let mut member = (first + last) as u32;
         while member != NONE {
-            let Member { anchor, begins_with } = self.members[member as usize];
+            let Member { anchor, begins_with } = self.classes.members[member as usize];
             if self.anchor(anchor).len() <= common {
                 found(anchor, start);
             }
@@ -335,26 +289,122 @@ impl Matcher {
     }
 }
 
+impl GramIndex {
+    /// `grams` come with their hashes.
+    fn new(mut grams: Vec<(u64, Gram)>) -> Self {
+        let bits = (grams.len() * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, 1 << 24);
+        let filter_shift = 64 - bits.ilog2();
+        let mut filter = vec![0; bits / 64];
+        let bucket_count = (grams.len() * 2).next_power_of_two().clamp(2, 1 << 22);
+        let bucket_shift = 64 - bucket_count.ilog2();
+        grams.sort_by_key(|(hash, gram)| (hash >> bucket_shift, gram.in_word, gram.word, gram.word_at));
+        let mut buckets = vec![0; bucket_count + 1];
+        for (hash, _) in &grams {
+            let bit = (hash >> filter_shift) as usize;
+            filter[bit / 64] |= 1 << (bit % 64);
+            buckets[(hash >> bucket_shift) as usize + 1] += 1;
+        }
+        let mut total = 0;
+        for begin in &mut buckets {
+            total += *begin;
+            *begin = total;
+        }
+        let grams = grams.into_iter().map(|(_, gram)| gram).collect();
+        Self { filter, filter_shift, buckets, bucket_shift, grams }
+    }
+
+    /// 1 if a gram with this hash may be in the index, otherwise 0.
+    #[inline(always)]
+    fn passes(&self, hash: u64) -> u64 {
+        let bit = (hash >> self.filter_shift) as usize;
+        self.filter[bit / 64] >> (bit % 64) & 1
+    }
+
+    /// The grams of the bucket for this hash.
+    #[inline(always)]
+    fn bucket(&self, hash: u64) -> &[Gram] {
+        let bucket = (hash >> self.bucket_shift) as usize;
+        &self.grams[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize]
+    }
+}
+
+impl Classes {
+    /// Also returns the grams of all classes, with their hashes.
+    fn new<'b>(mut words: Vec<Word>, anchor: impl Fn(AnchorId) -> &'b [u8]) -> (Self, Vec<(u64, Gram)>) {
+        words.sort_unstable();
+        let mut grams: Vec<(u64, Gram)> = Vec::new();
+        let mut starts: Vec<u32> = Vec::new();
+        let mut members: Vec<Member> = Vec::with_capacity(words.len());
+        for class in words
+            .chunk_by(|one, other| (one.bytes, one.at, one.is_last) == (other.bytes, other.at, other.is_last))
+        {
+            let first = members.len() as u32;
+            let begins_with = beginnings(class.len(), |at| anchor(class[at].anchor));
+            members.extend(class.iter().zip(begins_with).map(|(word, within)| Member {
+                anchor: word.anchor,
+                begins_with: if within == NONE { NONE } else { first + within },
+            }));
+            // Each word has the gram that it begins with, the last one also those behind, so each gram is there once.
+            let Word { bytes: word, at: word_at, is_last, .. } = class[0];
+            for in_word in 0..=if is_last { LOAD - GRAM } else { 0 } {
+                let gram = word >> (8 * in_word) & GRAM_MASK;
+                let class = starts.len() as u32;
+                grams.push((hash(gram), Gram { word, class, in_word: in_word as u8, word_at }));
+            }
+            starts.push(first);
+        }
+        starts.push(members.len() as u32);
+        (Self { starts, members }, grams)
+    }
+}
+
+/// The words of the rarest window of each anchor.
+fn words<'b>(anchors: usize, window: usize, anchor: impl Fn(AnchorId) -> &'b [u8]) -> Vec<Word> {
+    let mut words = Vec::with_capacity(anchors * (window - LOAD + 1));
+    for id in 0..anchors as AnchorId {
+        let first = rarest_window(anchor(id), window);
+        let last = first + window - LOAD;
+        for at in first..=last {
+            let bytes = load(anchor(id), at).expect("a window has at least eight bytes");
+            words.push(Word { bytes, at: at as u8, is_last: at == last, anchor: id });
+        }
+    }
+    words
+}
+
+/// The ranks of the patterns that share an anchor, for each anchor in the order of its bytes.
+fn group_by_anchor<'b>(count: usize, bytes: impl Fn(usize) -> &'b [u8]) -> Vec<Range<Rank>> {
+    let mut anchors: Vec<Range<Rank>> = Vec::new();
+    for rank in 0..count {
+        match anchors.last_mut() {
+            Some(last) if anchor_of(bytes(last.start as usize)) == anchor_of(bytes(rank)) => {
+                last.end += 1;
+            }
+            _ => anchors.push(rank as Rank..rank as Rank + 1),
+        }
+    }
+    anchors
+}
+
 /// Patterns of which the same beginning was seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Begun {
-    /// How many bytes of each.
+    /// Number of bytes seen of each.
     matched: usize,
     ranks: Range<Rank>,
 }
 
 impl Begun {
-    /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.ranks.is_empty()
     }
 }
 
-/// For each of `count` byte strings in order: the longest other one that it begins with.
+/// Returns, for each of `count` sorted byte strings, the longest other one that it begins with.
 fn beginnings<'b>(count: usize, bytes: impl Fn(usize) -> &'b [u8]) -> Vec<u32> {
     let mut result: Vec<u32> = Vec::with_capacity(count);
     for at in 0..count {
-        // Of what the one before begins with, this one begins with the shorter ones or none.
+        // Of the prefixes of the string before, this one can only begin with the shorter ones.
         let mut other = (at as u32).checked_sub(1).unwrap_or(NONE);
         while other != NONE && !bytes(at).starts_with(bytes(other as usize)) {
             other = result[other as usize];
@@ -364,7 +414,7 @@ fn beginnings<'b>(count: usize, bytes: impl Fn(usize) -> &'b [u8]) -> Vec<u32> {
     result
 }
 
-/// How many bytes two byte strings have in common at their beginning.
+/// Length of the longest common prefix of two byte strings.
 fn common(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
@@ -384,7 +434,7 @@ fn load(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The gram at a place with at least [`GRAM`] bytes.
+/// The gram at an offset with at least [`GRAM`] bytes behind it.
 #[inline(always)]
 fn gram_at(bytes: &[u8], at: usize) -> u64 {
     if let Some(loaded) = load(bytes, at) {
@@ -395,8 +445,8 @@ fn gram_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(last)
 }
 
-/// Where in the anchor the window stands that ordinary traffic contains least often, by the frequency of its bytes in
-/// JSON, headers and English.
+/// Offset of the window in the anchor that is rarest in ordinary traffic, by the frequency of its bytes in JSON,
+/// headers and English.
 fn rarest_window(pattern: &[u8], window: usize) -> usize {
     let anchor = anchor_of(pattern);
     let rarity: Vec<u32> = anchor.iter().map(|byte| rarity(*byte)).collect();
@@ -441,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn every_alignment_is_found_once() {
+    fn finds_every_alignment_once() {
         let pattern = b"analyze_dependency";
         for before in 0..40 {
             let text = [&vec![b'.'; before], &pattern[..], b"..."].concat();
@@ -450,19 +500,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_anchor_of_a_long_pattern_is_compared() {
+    fn compares_only_the_anchor_of_a_long_pattern() {
         let long = [b'x'; 100];
         assert_eq!(matches(&[&long], &long[..MAX_ANCHOR]), [(0, 0)]);
     }
 
     #[test]
-    fn nothing_to_search_finds_nothing() {
+    fn finds_nothing_without_patterns() {
         assert_eq!(matches(&[], b"some text that is long enough to be sampled"), []);
         assert_eq!(matches(&[b"12345678"], b""), []);
     }
 
     proptest! {
-        /// A small alphabet makes overlaps, repetitions and near misses the rule.
+        /// A small alphabet makes overlaps, repetitions and near misses frequent.
         #[test]
         fn agrees_with_the_obvious_search(
             patterns in prop::collection::vec("[ab]{8,40}", 1..20),
