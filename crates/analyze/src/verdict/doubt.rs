@@ -143,85 +143,67 @@ pub(crate) enum Concern {
 impl Doubt {
     /// The code: a group of words, a dot and further words, all in lower case.
     pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::NoJournal => "journal.missing",
-            Self::Companion(problem) => match problem {
-                CompanionProblem::Manifest(_) => "manifest.unusable",
-                CompanionProblem::NotBeside(_) => "manifest.names-no-file",
-                CompanionProblem::Missing(_) => "manifest.names-missing-file",
-            },
-            Self::JournalLine(_) => "journal.line-unusable",
-            Self::JournalOfOtherRun { .. } => "journal.other-run",
-            Self::MessagesWithoutRun(_) => "journal.no-run",
-            Self::NotJson(_) => "journal.not-json",
-            Self::TooDeep(_) => "journal.too-deep",
-            Self::TooManyStrings => "journal.too-many-strings",
-            Self::NoStrings => "journal.no-strings",
-            Self::KeyLogLine(_) => "key-log.line-unusable",
-            Self::CaptureEnd(CaptureEnd::Damaged(_)) => "capture.damaged",
-            Self::CaptureEnd(CaptureEnd::Truncated(_)) => "capture.cut-off",
-            Self::NoManifest => "manifest.missing",
-            Self::NotFinished => "capture.not-finished",
-            Self::HashDiffers => "capture.hash-differs",
-            Self::FrameCountDiffers { .. } => "capture.frame-count-differs",
-            Self::NoFrameCount => "manifest.no-frame-count",
-            Self::LinkTypeDiffers { .. } => "capture.link-type-differs",
-            Self::OutsideTime => "capture.outside-time",
-            Self::KernelDrops(_) => "capture.kernel-drops",
-            Self::KernelNotAsked => "manifest.no-kernel-drops",
-            Self::DroppedFrames(_) => "capture.dropped-frames",
-            Self::MessagesNotSeen { .. } => "message.not-seen",
-            Self::MessagesNotJournaled(_) => "message.not-journaled",
-            Self::StreamsNotWhole { .. } => "stream.not-whole",
-            Self::FramesTruncated(_) => "frame.truncated",
-            Self::Unexplained { .. } => "bytes.unexplained",
-            Self::Bound(Bound::HandshakeRecords) => "bound.handshake-records",
-            Self::Bound(Bound::CarveAttempts) => "bound.carve-attempts",
-            Self::Overflow(Overflow::LongStrings) => "bound.long-strings",
-            Self::Overflow(Overflow::Matches) => "bound.matches",
-            Self::NoKeyLog => "control.no-key-log",
-            Self::PositiveControlFailed { .. } => "control.positive-failed",
-            Self::TlsNotOpened(_) => "tls.not-opened",
-            Self::CleartextHttp(_) => "http.in-the-clear",
-            Self::DecoysFound(_) => "control.decoy-found",
-            Self::DecoysTooShort(_) => "control.decoy-too-short",
-            Self::NoDecoys => "control.no-decoys",
-            Self::WrongKeyOpened(_) => "control.wrong-key-opened",
-            Self::WrongKeyNotTried => "control.wrong-key-not-tried",
-        }
+        self.kind().0
     }
 
     /// The scope: what the doubt concerns.
     pub(crate) fn scope(&self) -> DoubtScope {
-        match self {
-            Self::MessagesNotSeen { .. }
-            | Self::MessagesNotJournaled(_)
-            | Self::MessagesWithoutRun(_)
-            | Self::NotJson(_)
-            | Self::TooDeep(_) => DoubtScope::Message,
-            Self::StreamsNotWhole { .. }
-            | Self::TlsNotOpened(_)
-            | Self::CleartextHttp(_)
-            | Self::Unexplained { .. }
-            | Self::Bound(_)
-            | Self::Overflow(_) => DoubtScope::Stream,
-            Self::FramesTruncated(_) => DoubtScope::Frame,
-            _ => DoubtScope::Capture,
-        }
+        self.kind().1
     }
 
     /// The kind of conclusion that the doubt prevents.
     pub(crate) fn concern(&self) -> Concern {
+        self.kind().2
+    }
+
+    /// Code, scope and concern, as in docs/doubts.md.
+    fn kind(&self) -> (&'static str, DoubtScope, Concern) {
+        use DoubtScope::{Capture, Frame, Message, Stream};
         match self {
-            Self::KeyLogLine(_)
-            | Self::NoKeyLog
-            | Self::TlsNotOpened(_)
-            | Self::CleartextHttp(_)
-            | Self::DecoysTooShort(_)
-            | Self::NoDecoys
-            | Self::WrongKeyOpened(_)
-            | Self::WrongKeyNotTried => Concern::Search,
-            _ => Concern::Capture,
+            Self::NoJournal => ("journal.missing", Capture, Concern::Capture),
+            Self::Companion(problem) => match problem {
+                CompanionProblem::Manifest(_) => ("manifest.unusable", Capture, Concern::Capture),
+                CompanionProblem::NotBeside(_) => ("manifest.names-no-file", Capture, Concern::Capture),
+                CompanionProblem::Missing(_) => ("manifest.names-missing-file", Capture, Concern::Capture),
+            },
+            Self::JournalLine(_) => ("journal.line-unusable", Capture, Concern::Capture),
+            Self::JournalOfOtherRun { .. } => ("journal.other-run", Capture, Concern::Capture),
+            Self::MessagesWithoutRun(_) => ("journal.no-run", Message, Concern::Capture),
+            Self::NotJson(_) => ("journal.not-json", Message, Concern::Capture),
+            Self::TooDeep(_) => ("journal.too-deep", Message, Concern::Capture),
+            Self::TooManyStrings => ("journal.too-many-strings", Capture, Concern::Capture),
+            Self::NoStrings => ("journal.no-strings", Capture, Concern::Capture),
+            Self::KeyLogLine(_) => ("key-log.line-unusable", Capture, Concern::Search),
+            Self::CaptureEnd(CaptureEnd::Damaged(_)) => ("capture.damaged", Capture, Concern::Capture),
+            Self::CaptureEnd(CaptureEnd::Truncated(_)) => ("capture.cut-off", Capture, Concern::Capture),
+            Self::NoManifest => ("manifest.missing", Capture, Concern::Capture),
+            Self::NotFinished => ("capture.not-finished", Capture, Concern::Capture),
+            Self::HashDiffers => ("capture.hash-differs", Capture, Concern::Capture),
+            Self::FrameCountDiffers { .. } => ("capture.frame-count-differs", Capture, Concern::Capture),
+            Self::NoFrameCount => ("manifest.no-frame-count", Capture, Concern::Capture),
+            Self::LinkTypeDiffers { .. } => ("capture.link-type-differs", Capture, Concern::Capture),
+            Self::OutsideTime => ("capture.outside-time", Capture, Concern::Capture),
+            Self::KernelDrops(_) => ("capture.kernel-drops", Capture, Concern::Capture),
+            Self::KernelNotAsked => ("manifest.no-kernel-drops", Capture, Concern::Capture),
+            Self::DroppedFrames(_) => ("capture.dropped-frames", Capture, Concern::Capture),
+            Self::MessagesNotSeen { .. } => ("message.not-seen", Message, Concern::Capture),
+            Self::MessagesNotJournaled(_) => ("message.not-journaled", Message, Concern::Capture),
+            Self::StreamsNotWhole { .. } => ("stream.not-whole", Stream, Concern::Capture),
+            Self::FramesTruncated(_) => ("frame.truncated", Frame, Concern::Capture),
+            Self::Unexplained { .. } => ("bytes.unexplained", Stream, Concern::Capture),
+            Self::Bound(Bound::HandshakeRecords) => ("bound.handshake-records", Stream, Concern::Capture),
+            Self::Bound(Bound::CarveAttempts) => ("bound.carve-attempts", Stream, Concern::Capture),
+            Self::Overflow(Overflow::LongStrings) => ("bound.long-strings", Stream, Concern::Capture),
+            Self::Overflow(Overflow::Matches) => ("bound.matches", Stream, Concern::Capture),
+            Self::NoKeyLog => ("control.no-key-log", Capture, Concern::Search),
+            Self::PositiveControlFailed { .. } => ("control.positive-failed", Capture, Concern::Capture),
+            Self::TlsNotOpened(_) => ("tls.not-opened", Stream, Concern::Search),
+            Self::CleartextHttp(_) => ("http.in-the-clear", Stream, Concern::Search),
+            Self::DecoysFound(_) => ("control.decoy-found", Capture, Concern::Capture),
+            Self::DecoysTooShort(_) => ("control.decoy-too-short", Capture, Concern::Search),
+            Self::NoDecoys => ("control.no-decoys", Capture, Concern::Search),
+            Self::WrongKeyOpened(_) => ("control.wrong-key-opened", Capture, Concern::Search),
+            Self::WrongKeyNotTried => ("control.wrong-key-not-tried", Capture, Concern::Search),
         }
     }
 
@@ -330,21 +312,39 @@ mod tests {
     const SOURCES: [&str; 3] =
         [include_str!("doubt.rs"), include_str!("isolation/doubt.rs"), include_str!("isolation/leak.rs")];
 
-    /// Every string that looks like a code, in the sources above their tests.
-    fn codes_of_the_source() -> BTreeSet<&'static str> {
+    /// Code, scope and, for a doubt about a capture, concern, in lower case as in docs/doubts.md.
+    type Row = (String, Vec<String>);
+
+    /// Every arm `=> ("code", Scope)` or `=> ("code", Scope, Concern::Name)` in the sources above their tests.
+    fn rows_of_the_source() -> BTreeSet<Row> {
         let sources = SOURCES.iter().filter_map(|source| source.split("#[cfg(test)]").next());
-        let arms = sources.flat_map(str::lines).filter_map(|line| line.trim().strip_suffix("\","));
-        arms.filter_map(|arm| Some(arm.rsplit_once("=> \"")?.1)).filter(|code| code.contains('.')).collect()
+        let arms = sources.flat_map(|source| source.split("=> (").skip(1));
+        let arms = arms.filter_map(|arm| arm.trim_start().strip_prefix('"')?.split_once(')'));
+        arms.map(|(arm, _)| {
+            let mut parts = arm.split(',').map(|part| part.trim().trim_matches('"').to_lowercase());
+            let code = parts.next().expect("an arm has a code");
+            (code, parts.map(|part| part.replace("concern::", "")).collect())
+        })
+        .collect()
     }
 
     #[test]
-    fn docs_list_every_code_once_and_no_others() {
-        let table = include_str!("../../../../docs/doubts.md");
-        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-        let listed: Vec<_> = rows.map(|(code, _)| code).collect();
-        let distinct: BTreeSet<_> = listed.iter().copied().collect();
-        assert_eq!(distinct.len(), listed.len(), "a code is listed twice");
-        assert_eq!(distinct, codes_of_the_source());
-        assert!(distinct.len() > 30);
+    fn docs_list_every_code_with_its_scope_and_concern() {
+        let page = include_str!("../../../../docs/doubts.md");
+        let rows: Vec<Row> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"))
+            .map(|row| {
+                let mut cells = row.split(" | ").map(|cell| cell.trim_end_matches('`').to_owned());
+                let code = cells.next().expect("a row has a code");
+                let mut columns: Vec<_> = cells.collect();
+                columns.pop().expect("a row has a meaning");
+                (code, columns)
+            })
+            .collect();
+        let distinct: BTreeSet<_> = rows.iter().map(|(code, _)| code).collect();
+        assert_eq!(distinct.len(), rows.len(), "a code is listed twice");
+        assert!(distinct.len() > 80, "{} codes", distinct.len());
+        assert_eq!(rows.into_iter().collect::<BTreeSet<_>>(), rows_of_the_source());
     }
 }

@@ -165,74 +165,48 @@ impl From<Doubt> for CaptureDoubt {
 
 impl IsolationDoubt {
     pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::NotFinished => "isolation.not-finished",
-            Self::IsolatedPhases(_) => "isolation.phase-count",
-            Self::ValueNotUnique => "isolation.value-not-unique",
-            Self::ValueTooShort(_) => "isolation.value-too-short",
-            Self::TooFewUsers(_) => "isolation.too-few-users",
-            Self::UnknownClient(_) => "isolation.unknown-client",
-            Self::IdentityNotShown => "isolation.identity-not-shown",
-            Self::AttemptNotRequested { .. } => "sandbox.attempt-not-requested",
-            Self::AttemptNotMade { .. } => "sandbox.attempt-not-made",
-            Self::KindNotTried(_) => "sandbox.kind-not-tried",
-            Self::EscapeNotSeen { .. } => "control.escape-not-seen",
-            Self::SandboxOfOtherRun { .. } => "sandbox.other-run",
-            Self::SandboxFailed { .. } => "sandbox.failed",
-            Self::TimesReversed { .. } => "sandbox.times-reversed",
-            Self::AttemptsUnreadable { .. } => "sandbox.attempts-unreadable",
-            Self::CanaryUnsearchable(_) => "sandbox.canary-unsearchable",
-            Self::HasNetwork { .. } => "sandbox.has-network",
-            Self::NetworkNotReadBack { .. } => "sandbox.network-not-read-back",
-            Self::UnknownUser { .. } => "sandbox.unknown-user",
-            Self::ControlWithoutNetwork { .. } => "control.no-network",
-            Self::NeighbourMissing { .. } => "sandbox.neighbour-missing",
-            Self::SuccessNotCaptured(_) => "sandbox.success-not-captured",
-            Self::Output { doubt, .. } => doubt.code(),
-            Self::Capture { doubt, .. } => doubt.code(),
-            Self::NothingCaptured => "isolation.nothing-captured",
-            Self::InterfaceTwice { .. } => "isolation.interface-twice",
-            Self::InterfaceMissing { .. } => "isolation.interface-missing",
-            Self::InterfaceOnlyInControl { .. } => "isolation.interface-only-in-control",
-            Self::InterfaceOnlyIsolated { .. } => "isolation.interface-only-isolated",
-            Self::TrafficOnTwoInterfaces { .. } => "isolation.traffic-on-two-interfaces",
-            Self::NoUserTraffic => "isolation.no-user-traffic",
-        }
+        self.kind().0
     }
 
     pub(crate) fn scope(&self) -> DoubtScope {
+        self.kind().1
+    }
+
+    /// Code and scope, as in docs/doubts.md.
+    fn kind(&self) -> (&'static str, DoubtScope) {
+        use DoubtScope::{Run, Sandbox};
         match self {
-            Self::AttemptNotRequested { .. }
-            | Self::AttemptNotMade { .. }
-            | Self::KindNotTried(_)
-            | Self::EscapeNotSeen { .. }
-            | Self::SandboxOfOtherRun { .. }
-            | Self::SandboxFailed { .. }
-            | Self::TimesReversed { .. }
-            | Self::AttemptsUnreadable { .. }
-            | Self::CanaryUnsearchable(_)
-            | Self::HasNetwork { .. }
-            | Self::NetworkNotReadBack { .. }
-            | Self::UnknownUser { .. }
-            | Self::ControlWithoutNetwork { .. }
-            | Self::NeighbourMissing { .. }
-            | Self::SuccessNotCaptured(_)
-            | Self::Output { .. } => DoubtScope::Sandbox,
-            Self::Capture { doubt, .. } => doubt.scope(),
-            Self::NotFinished
-            | Self::IsolatedPhases(_)
-            | Self::ValueNotUnique
-            | Self::ValueTooShort(_)
-            | Self::TooFewUsers(_)
-            | Self::UnknownClient(_)
-            | Self::IdentityNotShown
-            | Self::NothingCaptured
-            | Self::InterfaceTwice { .. }
-            | Self::InterfaceMissing { .. }
-            | Self::InterfaceOnlyInControl { .. }
-            | Self::InterfaceOnlyIsolated { .. }
-            | Self::TrafficOnTwoInterfaces { .. }
-            | Self::NoUserTraffic => DoubtScope::Run,
+            Self::NotFinished => ("isolation.not-finished", Run),
+            Self::IsolatedPhases(_) => ("isolation.phase-count", Run),
+            Self::ValueNotUnique => ("isolation.value-not-unique", Run),
+            Self::ValueTooShort(_) => ("isolation.value-too-short", Run),
+            Self::TooFewUsers(_) => ("isolation.too-few-users", Run),
+            Self::UnknownClient(_) => ("isolation.unknown-client", Run),
+            Self::IdentityNotShown => ("isolation.identity-not-shown", Run),
+            Self::AttemptNotRequested { .. } => ("sandbox.attempt-not-requested", Sandbox),
+            Self::AttemptNotMade { .. } => ("sandbox.attempt-not-made", Sandbox),
+            Self::KindNotTried(_) => ("sandbox.kind-not-tried", Sandbox),
+            Self::EscapeNotSeen { .. } => ("control.escape-not-seen", Sandbox),
+            Self::SandboxOfOtherRun { .. } => ("sandbox.other-run", Sandbox),
+            Self::SandboxFailed { .. } => ("sandbox.failed", Sandbox),
+            Self::TimesReversed { .. } => ("sandbox.times-reversed", Sandbox),
+            Self::AttemptsUnreadable { .. } => ("sandbox.attempts-unreadable", Sandbox),
+            Self::CanaryUnsearchable(_) => ("sandbox.canary-unsearchable", Sandbox),
+            Self::HasNetwork { .. } => ("sandbox.has-network", Sandbox),
+            Self::NetworkNotReadBack { .. } => ("sandbox.network-not-read-back", Sandbox),
+            Self::UnknownUser { .. } => ("sandbox.unknown-user", Sandbox),
+            Self::ControlWithoutNetwork { .. } => ("control.no-network", Sandbox),
+            Self::NeighbourMissing { .. } => ("sandbox.neighbour-missing", Sandbox),
+            Self::SuccessNotCaptured(_) => ("sandbox.success-not-captured", Sandbox),
+            Self::Output { doubt, .. } => (doubt.code(), Sandbox),
+            Self::Capture { doubt, .. } => doubt.kind(),
+            Self::NothingCaptured => ("isolation.nothing-captured", Run),
+            Self::InterfaceTwice { .. } => ("isolation.interface-twice", Run),
+            Self::InterfaceMissing { .. } => ("isolation.interface-missing", Run),
+            Self::InterfaceOnlyInControl { .. } => ("isolation.interface-only-in-control", Run),
+            Self::InterfaceOnlyIsolated { .. } => ("isolation.interface-only-isolated", Run),
+            Self::TrafficOnTwoInterfaces { .. } => ("isolation.traffic-on-two-interfaces", Run),
+            Self::NoUserTraffic => ("isolation.no-user-traffic", Run),
         }
     }
 
@@ -243,25 +217,19 @@ impl IsolationDoubt {
 }
 
 impl CaptureDoubt {
-    fn code(&self) -> &'static str {
+    /// Code and scope, as in docs/doubts.md.
+    fn kind(&self) -> (&'static str, DoubtScope) {
+        use DoubtScope::{Capture, Stream};
         match self {
-            Self::Any(doubt) => doubt.code(),
-            Self::OtherRun { .. } => "capture.other-run",
-            Self::Filtered => "capture.filtered",
-            Self::NoInterface => "manifest.no-interface",
-            Self::NoTimes => "manifest.no-times",
-            Self::LifetimeNotCovered { .. } => "capture.lifetime-not-covered",
-            Self::NotHttp { .. } => "stream.not-http",
-            Self::TrafficFrames => "bound.traffic-frames",
-            Self::SecretLocations { .. } => "bound.secret-locations",
-        }
-    }
-
-    fn scope(&self) -> DoubtScope {
-        match self {
-            Self::Any(doubt) => doubt.scope(),
-            Self::NotHttp { .. } => DoubtScope::Stream,
-            _ => DoubtScope::Capture,
+            Self::Any(doubt) => (doubt.code(), doubt.scope()),
+            Self::OtherRun { .. } => ("capture.other-run", Capture),
+            Self::Filtered => ("capture.filtered", Capture),
+            Self::NoInterface => ("manifest.no-interface", Capture),
+            Self::NoTimes => ("manifest.no-times", Capture),
+            Self::LifetimeNotCovered { .. } => ("capture.lifetime-not-covered", Capture),
+            Self::NotHttp { .. } => ("stream.not-http", Stream),
+            Self::TrafficFrames => ("bound.traffic-frames", Capture),
+            Self::SecretLocations { .. } => ("bound.secret-locations", Capture),
         }
     }
 }

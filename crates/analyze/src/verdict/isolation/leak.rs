@@ -38,23 +38,23 @@ pub(crate) struct WirePlace {
 
 impl Leak {
     pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::CanaryOnWire { .. } => "leak.canary-on-wire",
-            Self::ReadSucceeded(_) => "leak.read-succeeded",
-            Self::ForeignFrames { .. } => "leak.foreign-frames",
-            Self::SecretInTraffic { .. } => "leak.secret-in-traffic",
-            Self::SecretInOutput { .. } => "leak.secret-in-output",
-            Self::CanaryInOutput { .. } => "leak.canary-in-output",
-        }
+        self.kind().0
     }
 
     pub(crate) fn scope(&self) -> DoubtScope {
+        self.kind().1
+    }
+
+    /// Code and scope, as in docs/doubts.md.
+    fn kind(&self) -> (&'static str, DoubtScope) {
+        use DoubtScope::{Frame, Sandbox};
         match self {
-            Self::CanaryOnWire { .. }
-            | Self::ReadSucceeded(_)
-            | Self::SecretInOutput { .. }
-            | Self::CanaryInOutput { .. } => DoubtScope::Sandbox,
-            Self::ForeignFrames { .. } | Self::SecretInTraffic { .. } => DoubtScope::Frame,
+            Self::CanaryOnWire { .. } => ("leak.canary-on-wire", Sandbox),
+            Self::ReadSucceeded(_) => ("leak.read-succeeded", Sandbox),
+            Self::ForeignFrames { .. } => ("leak.foreign-frames", Frame),
+            Self::SecretInTraffic { .. } => ("leak.secret-in-traffic", Frame),
+            Self::SecretInOutput { .. } => ("leak.secret-in-output", Sandbox),
+            Self::CanaryInOutput { .. } => ("leak.canary-in-output", Sandbox),
         }
     }
 
