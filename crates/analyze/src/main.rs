@@ -170,10 +170,7 @@ fn write_result(path: &Path, exposure: &Exposure) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory).with_context(what)?;
     let mut file = tempfile::NamedTempFile::new_in(directory).with_context(what)?;
-    let mut out = io::BufWriter::new(&mut file);
-    serde_json::to_writer_pretty(&mut out, exposure).with_context(what)?;
-    out.write_all(b"\n").and_then(|()| out.flush()).with_context(what)?;
-    drop(out);
+    exposure.write(&mut file).with_context(what)?;
     file.persist(path).map_err(|error| error.error).with_context(what)?;
     Ok(())
 }
@@ -181,14 +178,7 @@ fn write_result(path: &Path, exposure: &Exposure) -> Result<()> {
 fn print(format: Format, exposure: &Exposure) -> Result<()> {
     let printed = match format {
         Format::Text => anstream::stdout().write_all(console::text(exposure).as_bytes()),
-        Format::Json => {
-            // Standard output is buffered by lines, and a pretty document has many.
-            let mut out = io::BufWriter::new(io::stdout().lock());
-            serde_json::to_writer_pretty(&mut out, exposure)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(out))
-                .and_then(|()| out.flush())
-        }
+        Format::Json => exposure.write(&mut io::stdout().lock()),
     };
     match printed {
         // The reader may have closed the pipe early.

@@ -1,7 +1,7 @@
 //! `plainsight.exposure/1` as types: `analyze` writes it, others read it.
 //!
 //! Arrays are arrays even when they hold one thing; a field that does not apply is `null`, not left out. The order of the
-//! fields is their order in the JSON. Knows nothing about captures: no type here reads a file or decides anything.
+//! fields is their order in the JSON. Knows nothing about captures and decides nothing.
 #![forbid(unsafe_code)]
 
 mod capture;
@@ -14,6 +14,8 @@ mod exhibit;
 mod http;
 mod isolation;
 mod journal_and_manifest;
+mod json;
+mod sample;
 mod strings;
 mod tls;
 mod traffic;
@@ -38,6 +40,8 @@ pub use isolation::{
     IsolationVerdict, KindControl, KindEntry, Limit, Occurrence, PhaseName,
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
+pub use json::{ReadError, schema_of};
+pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
 pub use strings::{Level, Location, ReadableEntry, SearchedAs, StringEntry};
 pub use tls::{CertificateEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible};
 pub use traffic::{ByKind, Traffic};
