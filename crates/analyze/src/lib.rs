@@ -13,8 +13,3 @@ mod pipeline;
 mod search;
 mod tcp_options;
 pub mod verdict;
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -10,6 +10,7 @@ use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
+use data_encoding::HEXLOWER;
 use exposure_schema::{Capture, StringEntry};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -28,11 +29,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let sha256: String = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, BODY.as_bytes())
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, BODY.as_bytes());
+        let sha256 = HEXLOWER.encode(sha256.as_ref());
         let line = serde_json::json!({
             "schema": "plainsight.journal/1", "run": "0", "agent": "agent-a", "event": "sent",
             "message_id": "call-0001", "body_sha256": sha256, "body": BODY,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use aws_lc_rs::digest;
 use craft::conversation::Side;
+use data_encoding::HEXLOWER;
 use experiment::files::{create_private, write_private};
 use experiment::{
     Backend, CaptureRecord, Manifest, ProgramRecord, RunFiles, RunId, Vantage, VariantRecord, manifest,
@@ -165,7 +166,7 @@ fn manifest_of(files: &RunFiles, spec: &CaptureSpec, made: &Made, run_id: RunId)
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest.as_ref())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use craft::conversation::Side;
+use data_encoding::HEXLOWER;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ED25519, SerialNumber};
 use rustls::client::Resumption;
 use rustls::crypto::{
@@ -249,14 +250,11 @@ struct Keys(Mutex<String>);
 
 impl KeyLog for Keys {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        use std::fmt::Write;
         let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         text.push_str(label);
         for part in [client_random, secret] {
             text.push(' ');
-            for byte in part {
-                let _ = write!(text, "{byte:02x}");
-            }
+            HEXLOWER.encode_append(part, &mut text);
         }
         text.push('\n');
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use aws_lc_rs::digest;
 use craft::conversation::{Frames, Side};
 use craft::{link_type, pcap};
+use data_encoding::HEXLOWER;
 
 use crate::rng::Rng;
 
@@ -167,7 +168,7 @@ impl Wire {
         let hashing = self.writer.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
         hashing.file.sync_all().context("cannot sync the capture")?;
         let digest = hashing.context.finish();
-        Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(HEXLOWER.encode(digest.as_ref()))
     }
 
     /// Puts the frames of a batch into the order in which they are captured.

@@ -2,6 +2,7 @@
 
 mod tls_support;
 
+use data_encoding::HEXLOWER;
 use dissect::flow::Direction;
 use dissect::tls::{
     AlertDescription, CipherSuite, Message, NamedGroup, NotDecrypted, ProtocolVersion, Reason, Session,
@@ -95,7 +96,7 @@ const RESUMED_SECRETS: [(&str, &str); 5] = [
 ];
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    HEXLOWER.decode(hex.as_bytes()).unwrap()
 }
 
 /// The wire with a key log; the client random is at bytes 11 to 43 of the ClientHello's record.

@@ -13,6 +13,7 @@ use aws_lc_rs::digest;
 use craft::conversation::{Connection, Frames, Settings};
 use craft::frame::{Ethernet, Ip, Link, Tcp};
 use craft::pcap::{FULL_SNAPLEN, Writer};
+use data_encoding::HEXLOWER;
 use pcap_parser::pcap::{parse_pcap_frame, parse_pcap_header};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -350,7 +351,7 @@ pub fn file_offset(records: &[Record], index: usize) -> u64 {
 /// SHA-256 in lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 /// A segment with this payload that continues, at `sequence`, what the sender of `frame` said.

@@ -12,6 +12,7 @@ use craft::Endian;
 use craft::conversation::{Connection, Frames, Settings};
 use craft::frame::{Cooked, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp, Udp, Vlan, flags};
 use craft::link_type::ETHERNET;
+use data_encoding::HEXLOWER;
 use e2e::damage::{self, Copied, Judged, Record, Side, conversation, file_offset, insert, strangers};
 use e2e::run_lab;
 use flate2::Compression;
@@ -155,10 +156,6 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn v4() -> Ipv4 {
@@ -674,9 +671,9 @@ fn encoded_in_an_unknown_protocol() {
         ("base64", |canary| base64(canary.as_bytes())),
         ("base64", |canary| base64(format!("x{canary}").as_bytes())),
         ("base64", |canary| base64(format!("xx{canary}").as_bytes())),
-        ("hex", |canary| hex(canary.as_bytes())),
-        ("hex", |canary| hex(canary.as_bytes()).to_uppercase()),
-        ("hex", |canary| hex(format!("{{\"canary\":\"{canary}\"}}").as_bytes())),
+        ("hex", |canary| HEXLOWER.encode(canary.as_bytes())),
+        ("hex", |canary| HEXLOWER.encode(canary.as_bytes()).to_uppercase()),
+        ("hex", |canary| HEXLOWER.encode(format!("{{\"canary\":\"{canary}\"}}").as_bytes())),
     ];
     for (layer, encode) in encodings {
         let sent = said(|canary| vec![(Side::Server, format!("stolen: {}", encode(canary)).into_bytes())]);

@@ -8,6 +8,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_lc_rs::digest;
+use data_encoding::HEXLOWER;
 use dissect::capture::{Decoder, Record, Step};
 
 /// Bytes read at once. Between 64 KiB and 1 MiB the speed is the same; mapping the file would cost more in page faults
@@ -81,7 +82,7 @@ pub(crate) fn read(
     let sha256 = hash.join().map_err(|_| anyhow!("hashing {} failed", path.display()))?.with_context(what)?;
     // After damage the rest of the file was not read, but it was hashed.
     let bytes = std::fs::metadata(path).map_or(bytes, |metadata| metadata.len());
-    Ok(ReadCapture { end, sha256: crate::hex(&sha256), bytes })
+    Ok(ReadCapture { end, sha256: HEXLOWER.encode(&sha256), bytes })
 }
 
 fn read_standard_input(sink: &mut impl Sink) -> Result<ReadCapture> {
@@ -92,7 +93,7 @@ fn read_standard_input(sink: &mut impl Sink) -> Result<ReadCapture> {
         bytes += buffer.len() as u64;
     });
     let end = usable(ended.context("cannot read standard input")?, "standard input")?;
-    Ok(ReadCapture { end, sha256: crate::hex(&finish(context)), bytes })
+    Ok(ReadCapture { end, sha256: HEXLOWER.encode(&finish(context)), bytes })
 }
 
 /// Returns how reading ended, or the error if the file is not a capture.

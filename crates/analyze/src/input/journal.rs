@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use data_encoding::HEXLOWER;
 use exposure_schema::{Direction, Event};
 use serde::Deserialize;
 
@@ -116,7 +117,7 @@ impl Journal {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         let mut body_sha256 = [0; 32];
         body_sha256.copy_from_slice(digest.as_ref());
-        if !line.body_sha256.eq_ignore_ascii_case(&crate::hex(&body_sha256)) {
+        if !line.body_sha256.eq_ignore_ascii_case(&HEXLOWER.encode(&body_sha256)) {
             bail!("body_sha256 is not the hash of body");
         }
         let direction = match (line.agent.as_str(), line.event) {

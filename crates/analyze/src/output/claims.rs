@@ -1,5 +1,6 @@
 //! Writes the claims of the run itself, manifest and journals, into the result.
 
+use data_encoding::HEXLOWER;
 use exposure_schema::{Direction, JournalEntry, ManifestEntry, ProgramEntry};
 
 use crate::input::journal::Message;
@@ -119,7 +120,7 @@ fn entry(line: &Message) -> JournalEntry {
         remote: line.remote.clone(),
         content_type: line.content_type.clone(),
         body_bytes: line.body.len() as u64,
-        body_sha256: crate::hex(&line.body_sha256),
+        body_sha256: HEXLOWER.encode(&line.body_sha256),
         body: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Writes TCP and TLS connections into the result.
 
+use data_encoding::HEXLOWER;
 use dissect::flow::Endpoints;
 use dissect::tls::Certificate;
 use exposure_schema::{
@@ -91,6 +92,6 @@ fn certificate_entry(certificate: &Certificate) -> CertificateEntry {
         subject: fields.map_or_else(String::new, |fields| fields.subject.clone()),
         issuer: fields.map_or_else(String::new, |fields| fields.issuer.clone()),
         subject_alt_names: fields.map_or_else(Vec::new, |fields| fields.subject_alt_names.clone()),
-        sha256: crate::hex(&certificate.sha256),
+        sha256: HEXLOWER.encode(&certificate.sha256),
     }
 }

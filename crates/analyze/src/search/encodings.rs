@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE, HEXUPPER};
+
 /// Only this many bytes of a longer string are searched in encoded form: they suffice to show that it can be read.
 pub(super) const MAX_ENCODED: usize = 1024;
 
@@ -101,19 +103,11 @@ impl Encodings {
                 forms.add(Encoding::Bytes, bytes, at_least);
             }
         }
-        forms.add(
-            Encoding::Hex,
-            start.iter().flat_map(|byte| hex(*byte, b"0123456789abcdef")).collect(),
-            at_least,
-        );
-        forms.add(
-            Encoding::Hex,
-            start.iter().flat_map(|byte| hex(*byte, b"0123456789ABCDEF")).collect(),
-            at_least,
-        );
-        for digits in [b"0123456789ABCDEF", b"0123456789abcdef"] {
-            forms.add(Encoding::Percent, percent(start, digits, b"%20"), at_least);
-            forms.add(Encoding::Percent, percent(start, digits, b"+"), at_least);
+        forms.add(Encoding::Hex, HEXLOWER.encode(start).into_bytes(), at_least);
+        forms.add(Encoding::Hex, HEXUPPER.encode(start).into_bytes(), at_least);
+        for digits in [HEXUPPER, HEXLOWER] {
+            forms.add(Encoding::Percent, percent(start, &digits, b"%20"), at_least);
+            forms.add(Encoding::Percent, percent(start, &digits, b"+"), at_least);
         }
         forms
     }
@@ -211,11 +205,10 @@ fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
 
 /// The bytes that a string of hexadecimal digits denotes; `None` for any other string, and for an odd number of digits.
 fn hex_bytes(value: &[u8]) -> Option<Vec<u8>> {
-    if value.len() < MIN_HEX_DIGITS || !value.len().is_multiple_of(2) {
+    if value.len() < MIN_HEX_DIGITS {
         return None;
     }
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    value.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    HEXLOWER_PERMISSIVE.decode(value).ok()
 }
 
 /// Whether the bytes have at least [`MIN_BYTE_VALUES`] distinct values.
@@ -225,12 +218,8 @@ fn has_variety(bytes: &[u8]) -> bool {
     seen.iter().filter(|seen| **seen).count() >= MIN_BYTE_VALUES
 }
 
-fn hex(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
-    [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
-}
-
 /// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
-fn percent(bytes: &[u8], digits: &[u8; 16], space: &[u8]) -> Vec<u8> {
+fn percent(bytes: &[u8], digits: &data_encoding::Encoding, space: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for &byte in bytes {
         match byte {
@@ -238,8 +227,10 @@ fn percent(bytes: &[u8], digits: &[u8; 16], space: &[u8]) -> Vec<u8> {
             b'-' | b'.' | b'_' | b'~' => out.push(byte),
             byte if byte.is_ascii_alphanumeric() => out.push(byte),
             byte => {
+                let mut pair = [0; 2];
+                digits.encode_mut(&[byte], &mut pair);
                 out.push(b'%');
-                out.extend_from_slice(&hex(byte, digits));
+                out.extend_from_slice(&pair);
             }
         }
     }

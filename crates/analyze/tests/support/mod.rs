@@ -8,6 +8,7 @@ use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
+use data_encoding::HEXLOWER;
 use exposure_schema::Capture;
 use serde_json::Value;
 
@@ -113,7 +114,7 @@ impl Line<'_> {
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest.as_ref())
 }
 
 /// A TCP connection of which the frames are recorded.

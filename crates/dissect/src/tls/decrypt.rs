@@ -226,10 +226,12 @@ pub(super) fn strip_padding(inner: &[u8]) -> (ContentType, usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        HEXLOWER.decode(hex.as_bytes()).unwrap()
     }
 
     #[test]

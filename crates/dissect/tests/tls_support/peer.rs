@@ -1,9 +1,9 @@
 //! A rustls client and server in memory: every byte between them is recorded, and their key log.
 
-use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use data_encoding::HEXLOWER;
 use dissect::flow::Direction;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
@@ -204,9 +204,7 @@ impl rustls::KeyLog for Log {
         text.push_str(label);
         for field in [client_random, secret] {
             text.push(' ');
-            for byte in field {
-                write!(text, "{byte:02x}").unwrap();
-            }
+            HEXLOWER.encode_append(field, &mut text);
         }
         text.push('\n');
     }

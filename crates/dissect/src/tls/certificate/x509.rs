@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use data_encoding::HEXLOWER;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
@@ -24,7 +25,7 @@ impl CertificateFields {
         Self {
             subject: escape(&certificate.subject().to_string()),
             issuer: escape(&certificate.issuer().to_string()),
-            serial: hex(certificate.raw_serial()),
+            serial: HEXLOWER.encode(certificate.raw_serial()),
             subject_alt_names: names.iter().take(MAX_SUBJECT_ALT_NAMES).map(name).collect(),
             subject_alt_names_total: names.len(),
             not_before: certificate.validity().not_before.timestamp(),
@@ -46,21 +47,13 @@ fn escape(text: &str) -> String {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn name(name: &GeneralName<'_>) -> String {
     match name {
         GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => escape(text),
         GeneralName::IPAddress(bytes) => <[u8; 4]>::try_from(*bytes)
             .map(IpAddr::from)
             .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from))
-            .map_or_else(|_| hex(bytes), |address| address.to_string()),
+            .map_or_else(|_| HEXLOWER.encode(bytes), |address| address.to_string()),
         other => escape(&other.to_string()),
     }
 }
