@@ -4,7 +4,7 @@
 //! (RFC 8878). Decoding streams through one fixed buffer, so a compression bomb costs time within a bound and no
 //! memory.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
@@ -45,19 +45,15 @@ pub enum Outcome {
     Unsupported,
 }
 
-/// Decodes one body after the other with the same buffers.
+/// Decodes one body after the other with the same buffer.
 #[derive(Debug)]
 pub struct Decoder {
     piece: Box<[u8]>,
-    /// Inflates bare deflate streams (RFC 1951). Its window is what makes a fresh one per body expensive.
-    inflate: flate2::Decompress,
-    /// Decoded bytes that the present body may have.
-    limit: u64,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { piece: vec![0; PIECE].into_boxed_slice(), inflate: flate2::Decompress::new(false), limit: 0 }
+        Self { piece: vec![0; PIECE].into_boxed_slice() }
     }
 }
 
@@ -70,93 +66,30 @@ impl Decoder {
         if codings.len() > MAX_STACK {
             return Outcome::TooLarge;
         }
-        self.limit = MAX_DECODED.min(FREE_DECODED + MAX_RATIO * coded.len() as u64);
-        let decoded = match codings {
-            [Coding::Gzip] => self.gzip(coded, &mut text),
-            [Coding::Deflate] => self.deflate(coded, &mut text),
-            stack => self.stacked(stack, coded, &mut text),
-        };
-        match decoded {
+        // A response to HEAD names the codings of a body that it does not have.
+        if coded.is_empty() {
+            return Outcome::Complete;
+        }
+        match self.read(codings, coded, &mut text) {
             Ok(()) => Outcome::Complete,
             Err(Stopped::TooLarge) => Outcome::TooLarge,
             Err(Stopped::Malformed(why)) => Outcome::Malformed(why),
         }
     }
 
-    /// A series of members, each with its own checksum (RFC 1952 §2.2).
-    fn gzip(&mut self, coded: &[u8], text: &mut impl FnMut(&[u8])) -> Result<(), Stopped> {
-        let mut rest = coded;
-        let mut total = 0;
-        while !rest.is_empty() {
-            let header = gzip_header(rest).ok_or(malformed("a malformed gzip header"))?;
-            let data = rest.get(header..).unwrap_or_default();
-            let mut checksum = flate2::Crc::new();
-            let taken = self.inflate(data, &mut total, &mut |piece| {
-                checksum.update(piece);
-                text(piece);
-            })?;
-            let trailer = data.get(taken..).unwrap_or_default();
-            let (expected, after) = trailer
-                .split_first_chunk::<8>()
-                .ok_or(malformed("gzip data that ends inside its trailer"))?;
-            let [c0, c1, c2, c3, ..] = *expected;
-            if u32::from_le_bytes([c0, c1, c2, c3]) != checksum.sum() {
-                return Err(malformed("gzip data with a wrong checksum"));
-            }
-            rest = after;
-        }
-        Ok(())
-    }
-
-    /// Servers send bare deflate streams under the name that means zlib (RFC 9110 §8.4.1.2): the header decides.
-    fn deflate(&mut self, coded: &[u8], text: &mut impl FnMut(&[u8])) -> Result<(), Stopped> {
-        let header = coded.get(..2).filter(|start| is_zlib_header(start)).map_or(0, <[u8]>::len);
-        self.inflate(coded.get(header..).unwrap_or_default(), &mut 0, text)?;
-        Ok(())
-    }
-
-    /// Inflates one bare stream. Returns how many bytes of `data` it consumed.
-    fn inflate(
-        &mut self,
-        data: &[u8],
-        total: &mut u64,
-        text: &mut impl FnMut(&[u8]),
-    ) -> Result<usize, Stopped> {
-        self.inflate.reset(false);
-        loop {
-            let taken = self.inflate.total_in() as usize;
-            let given = self.inflate.total_out();
-            let rest = data.get(taken..).unwrap_or_default();
-            let status = self
-                .inflate
-                .decompress(rest, &mut self.piece, flate2::FlushDecompress::None)
-                .map_err(|error| Stopped::Malformed(error.to_string()))?;
-            let len = self.inflate.total_out() - given;
-            text(self.piece.get(..len as usize).unwrap_or_default());
-            *total += len;
-            if *total > self.limit {
-                return Err(Stopped::TooLarge);
-            }
-            if status == flate2::Status::StreamEnd {
-                return Ok(self.inflate.total_in() as usize);
-            }
-            if len == 0 && self.inflate.total_in() as usize == taken {
-                return Err(malformed("deflate data that ends early"));
-            }
-        }
-    }
-
-    /// Any stack of codings, through readers.
-    fn stacked(
+    fn read(
         &mut self,
         codings: &[Coding],
         coded: &[u8],
         text: &mut impl FnMut(&[u8]),
     ) -> Result<(), Stopped> {
-        let mut reader: Box<dyn Read + '_> = Box::new(coded);
-        for coding in codings {
-            reader = layer(*coding, reader)?;
+        let limit = MAX_DECODED.min(FREE_DECODED + MAX_RATIO * coded.len() as u64);
+        let (innermost, outer) = codings.split_last().unwrap_or((&Coding::Identity, &[]));
+        let mut below: Box<dyn BufRead + '_> = Box::new(coded);
+        for coding in outer {
+            below = Box::new(BufReader::new(layer(*coding, below)?));
         }
+        let mut reader = layer(*innermost, below)?;
         let mut total = 0;
         loop {
             match reader.read(&mut self.piece) {
@@ -164,7 +97,7 @@ impl Decoder {
                 Ok(len) => {
                     total += len as u64;
                     text(self.piece.get(..len).unwrap_or_default());
-                    if total > self.limit {
+                    if total > limit {
                         return Err(Stopped::TooLarge);
                     }
                 }
@@ -180,41 +113,17 @@ enum Stopped {
     Malformed(String),
 }
 
-fn malformed(why: &str) -> Stopped {
-    Stopped::Malformed(why.to_owned())
-}
-
 impl From<io::Error> for Stopped {
     fn from(error: io::Error) -> Self {
         Self::Malformed(error.to_string())
     }
 }
 
-/// Length of a gzip member's header (RFC 1952 §2.3), or `None` if it is none or not whole.
-fn gzip_header(bytes: &[u8]) -> Option<usize> {
-    const FHCRC: u8 = 1 << 1;
-    const FEXTRA: u8 = 1 << 2;
-    const FNAME: u8 = 1 << 3;
-    const FCOMMENT: u8 = 1 << 4;
-    let &[0x1f, 0x8b, 8, flags, ..] = bytes else { return None };
-    let mut at = 10;
-    if flags & FEXTRA != 0 {
-        let &[low, high] = bytes.get(at..at + 2)? else { return None };
-        at += 2 + usize::from(u16::from_le_bytes([low, high]));
-    }
-    for _ in 0..(flags & (FNAME | FCOMMENT)).count_ones() {
-        at += memchr::memchr(0, bytes.get(at..)?)? + 1;
-    }
-    if flags & FHCRC != 0 {
-        at += 2;
-    }
-    (at <= bytes.len()).then_some(at)
-}
-
-fn layer<'a>(coding: Coding, inner: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+/// Removes one coding.
+fn layer<'a>(coding: Coding, inner: Box<dyn BufRead + 'a>) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match coding {
         Coding::Identity | Coding::Unknown => inner,
-        Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(inner)),
+        Coding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(inner)),
         Coding::Deflate => {
             let mut inner = inner;
             let mut start = Vec::with_capacity(2);
@@ -222,8 +131,8 @@ fn layer<'a>(coding: Coding, inner: Box<dyn Read + 'a>) -> io::Result<Box<dyn Re
             let zlib = is_zlib_header(&start);
             let whole = io::Cursor::new(start).chain(inner);
             match zlib {
-                true => Box::new(flate2::read::ZlibDecoder::new(whole)),
-                false => Box::new(flate2::read::DeflateDecoder::new(whole)),
+                true => Box::new(flate2::bufread::ZlibDecoder::new(whole)),
+                false => Box::new(flate2::bufread::DeflateDecoder::new(whole)),
             }
         }
         Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(inner, PIECE)),
@@ -369,6 +278,13 @@ mod tests {
                 (Outcome::Complete, TEXT.as_bytes().to_vec()),
                 "{codings:?}"
             );
+        }
+    }
+
+    #[test]
+    fn nothing_decodes_to_nothing() {
+        for (codings, _) in samples() {
+            assert_eq!(decode(&codings, b""), (Outcome::Complete, Vec::new()), "{codings:?}");
         }
     }
 
