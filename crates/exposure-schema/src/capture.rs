@@ -1,4 +1,4 @@
-//! One capture: what it is, what it shows, and what was found in it.
+//! One capture: its origin, its verdict, and what was found in it.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,32 +13,32 @@ use crate::strings::{Level, ReadableEntry, StringEntry};
 use crate::tls::Tls;
 use crate::traffic::Traffic;
 
-/// One capture.
+/// One capture file and everything the analyzer found in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Capture"))]
 pub struct Capture<Strings = Vec<StringEntry>> {
-    /// Name of the run's capture, by its manifest or its file name.
+    /// Name of the capture, from its manifest or else from its file name.
     pub name: String,
-    /// Path of the file as it was given or found; `-` for standard input.
+    /// Path of the file as given or found; `-` for standard input.
     pub file: String,
     /// SHA-256 of the file as it was analyzed.
     pub sha256: String,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Run id by the manifest.
+    /// Run id from the manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub run_id: Option<String>,
     /// Name of the variant.
     #[serde(deserialize_with = "crate::nullable")]
     pub variant: Option<String>,
-    /// How the run was made: `netns`, `relay`, `docker`.
+    /// Backend of the run: `netns`, `relay`, `docker`.
     #[serde(deserialize_with = "crate::nullable")]
     pub backend: Option<String>,
-    /// Where the observer stood: `interface` or `relay`.
+    /// Where the frames were recorded: `interface` or `relay`.
     #[serde(deserialize_with = "crate::nullable")]
     pub vantage: Option<String>,
-    /// Verdict that the variant should give.
+    /// Verdict that the experiment expects of the variant.
     #[serde(deserialize_with = "crate::nullable")]
     pub expected_verdict: Option<Expected>,
     /// Frames in the capture.
@@ -46,44 +46,44 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Time of the first frame, nanoseconds since the epoch.
     #[serde(deserialize_with = "crate::nullable")]
     pub first_frame_at_unix_ns: Option<u64>,
-    /// Time of the last frame.
+    /// Time of the last frame, nanoseconds since the epoch.
     #[serde(deserialize_with = "crate::nullable")]
     pub last_frame_at_unix_ns: Option<u64>,
-    /// What the capture shows; `null` where no journal names what was sent.
+    /// Verdict; `null` where no journal names what was sent.
     #[serde(deserialize_with = "crate::nullable")]
     pub verdict: Option<Verdict>,
-    /// Every doubt. Empty for a clean "exposed" or "sealed".
+    /// Every doubt as text. Empty for a clean "exposed" or "sealed".
     pub reasons: Vec<String>,
     /// The same doubts with codes and scopes, in the same order.
     ///
-    /// Missing in documents from before there were codes.
+    /// Documents written before doubts had codes lack this field.
     #[serde(default)]
     pub doubts: Vec<DoubtEntry>,
-    /// Whether all that was said was seen.
+    /// Whether the capture contains everything that was sent.
     pub completeness: Completeness,
-    /// Whether "not found" means "not there".
+    /// Whether "not found" means "not there" in this capture.
     pub controls: Controls,
-    /// Every string of the journals.
+    /// Every string and number of the journals' messages.
     pub strings: Strings,
     /// Number of strings by level.
     pub summary: Summary,
-    /// What TLS shows; `null` if the capture has none.
+    /// TLS connections; `null` if the capture has none.
     #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,
     /// HTTP messages, in the clear or decrypted; the first 1,000.
     pub http: Vec<HttpMessage>,
     /// Number of HTTP messages.
     pub http_total: u64,
-    /// JSON strings that anybody can read, in a capture without journals; the first 500.
+    /// JSON strings that an eavesdropper can read, for a capture without journals; the first 500.
     pub readable: Vec<ReadableEntry>,
-    /// Number of such strings.
+    /// Number of such JSON strings.
     pub readable_total: u64,
-    /// What the capturer states; `null` without a manifest.
+    /// What the manifest states about the capture; `null` without a manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub manifest: Option<ManifestEntry>,
-    /// What the agents state, both journals in order of time: the first 200 lines.
+    /// Lines of the agents' journals in order of time: the first 200.
     pub journal: Vec<JournalEntry>,
-    /// Number of such lines.
+    /// Number of lines of the journals.
     pub journal_total: u64,
     /// TCP connections: the first 256.
     pub connections: Vec<ConnectionEntry>,
@@ -91,29 +91,29 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub connections_total: u64,
     /// Frames: the first 200.
     pub packets: Vec<PacketEntry>,
-    /// How many bytes crossed, and of what kind they are.
+    /// Bytes on the wire by kind.
     pub traffic: Traffic,
-    /// The first exchange on the wire; `null` where it was not read, or the file cannot be read twice.
+    /// The first exchange byte by byte; `null` where none was decoded, or the file cannot be read twice.
     #[serde(deserialize_with = "crate::nullable")]
     pub exhibit: Option<Exhibit>,
 }
 
-/// What a capture shows.
+/// The analyzer's verdict on a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// A known string stands at a level that needs no secret.
+    /// At least one known string can be read without a secret.
     Exposed,
-    /// No known string does, everything that was said is accounted for, and the controls show that the search would
-    /// have found it.
+    /// No known string can be read without a secret, the capture is complete, and the controls show that the search
+    /// would have found the strings.
     Sealed,
-    /// Neither can be said.
+    /// The capture proves neither.
     Inconclusive,
 }
 
 impl Verdict {
-    /// Its name in outputs.
+    /// The verdict as it is written in outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exposed => "exposed",
@@ -130,9 +130,10 @@ impl Verdict {
 pub enum Expected {
     /// Plaintext: the strings are readable.
     Exposed,
-    /// TLS: they are not.
+    /// TLS: the strings are not readable.
     Sealed,
-    /// Boxes without network: nothing of them is there. Of such captures the isolation run is judged, not they.
+    /// Sandboxes without network: no frame comes from them. Such a capture has no verdict of its own; the isolation run
+    /// has.
     Isolated,
 }
 
@@ -140,11 +141,11 @@ pub enum Expected {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
-    /// Strings that stand in one frame.
+    /// Strings that one frame contains as they are.
     pub verbatim: u64,
-    /// Strings split over segments.
+    /// Strings that are split over TCP segments.
     pub reassembled: u64,
-    /// Strings behind an encoding.
+    /// Strings in an encoding that needs no secret.
     pub decoded: u64,
     /// Strings that need the key log.
     pub decrypted: u64,
@@ -155,7 +156,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The count of one level.
+    /// Number of strings of one level.
     pub fn of(&self, level: Level) -> u64 {
         match level {
             Level::Verbatim => self.verbatim,
@@ -166,7 +167,7 @@ impl Summary {
         }
     }
 
-    /// Strings that can be read without a secret.
+    /// Number of strings that can be read without a secret.
     pub fn keyless(&self) -> u64 {
         Level::ALL.into_iter().filter(|level| level.is_keyless()).map(|level| self.of(level)).sum()
     }

@@ -1,86 +1,86 @@
-//! Whether all that was said was seen.
+//! Whether a capture contains everything that was sent.
 
 use serde::{Deserialize, Serialize};
 
 use crate::connections::Direction;
 
-/// Whether all that was said was seen.
+/// Whether a capture contains everything that was sent, and every byte of it is explained.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Completeness {
-    /// Whether everything below is as it must be.
+    /// Whether every check below passed.
     pub passed: bool,
-    /// Whether the file is the one that the capturer closed; `null` without a manifest.
+    /// Whether the file has the hash that the manifest states; `null` without a manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub hash_matches_manifest: Option<bool>,
-    /// Whether the capturer closed the file itself; `null` without a manifest.
+    /// Whether the capturer ended normally and closed the file; `null` without a manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub capture_finished: Option<bool>,
-    /// Frames that the kernel dropped; `null` where no kernel was asked.
+    /// Frames that the kernel dropped; `null` for a relay, which captures no frames.
     #[serde(deserialize_with = "crate::nullable")]
     pub kernel_drops: Option<u64>,
-    /// Messages of the journals.
+    /// Messages that the journals name.
     pub messages_expected: u64,
-    /// Of these, how many crossed the wire as whole HTTP messages with exactly that body.
+    /// Number of these that the capture contains as complete HTTP messages with exactly that body.
     pub messages_accounted: u64,
-    /// The first 32 that did not: ids.
+    /// Ids of the first 32 messages that it does not contain.
     pub messages_missing: Vec<String>,
-    /// Messages with a body on the wire that no journal names.
+    /// Captured messages with a body that no journal names.
     pub messages_unjournaled: u64,
     /// TCP streams that carry payload.
     pub streams: u64,
-    /// Of these, how many are whole: handshake seen, no gap, no conflict, nothing cut.
+    /// Number of these that are whole: handshake seen, no gap, no conflict, nothing cut.
     pub streams_whole: u64,
-    /// The first 256 streams that are not, and why.
+    /// The first 256 streams that are not whole, and why.
     pub streams_troubled: Vec<TroubledStream>,
-    /// Holes in streams.
+    /// Gaps in streams.
     pub gaps: u64,
-    /// Bytes in them.
+    /// Bytes missing in these gaps.
     pub gap_bytes: u64,
-    /// Segments that contradict others: two versions of the stream exist.
+    /// Segments whose bytes contradict those of other segments, so that two versions of the stream exist.
     pub overlap_conflicts: u64,
-    /// Segments that repeat what was seen.
+    /// Segments that repeat earlier bytes.
     pub retransmissions: u64,
-    /// Segments that came before their turn.
+    /// Segments captured before earlier bytes of their stream.
     pub out_of_order: u64,
     /// Frames cut by the snaplen.
     pub frames_truncated: u64,
     /// Frames that were not decoded down to a transport header.
     pub frames_undecoded: u64,
-    /// Frames of UDP, ICMP and other protocols, searched but not read.
+    /// Frames of UDP, ICMP and other protocols, which are searched but not decoded.
     pub frames_other: u64,
     /// ARP frames.
     pub frames_control: u64,
-    /// Payload bytes that are neither a message that was read nor an authenticated record.
+    /// Payload bytes that belong neither to a decoded message nor to an authenticated record.
     pub unexplained_bytes: u64,
-    /// The first 64 places of such bytes.
+    /// The first 64 ranges of such bytes.
     pub unexplained: Vec<UnexplainedEntry>,
 }
 
-/// A stream of which something is missing or doubtful.
+/// A TCP stream that is not whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TroubledStream {
-    /// Its number, as Wireshark's `tcp.stream`.
+    /// Number of the stream, as Wireshark's `tcp.stream`.
     pub stream: u32,
-    /// Why.
+    /// Why the stream is not whole.
     pub reasons: Vec<String>,
 }
 
-/// Bytes that no parser explains.
+/// A range of unexplained bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnexplainedEntry {
     /// TCP stream; `null` outside of any.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
-    /// Which way they went.
+    /// Direction of the bytes in the stream; `null` outside of any.
     #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
-    /// Stream offset of the first of them; frame number outside of any stream.
+    /// Stream offset of the first byte; frame number outside of any stream.
     pub at: u64,
-    /// How many.
+    /// Number of bytes.
     pub bytes: u64,
-    /// Why.
+    /// Why the bytes are unexplained.
     pub reason: String,
 }

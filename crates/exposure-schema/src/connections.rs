@@ -8,31 +8,31 @@ use crate::Name;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConnectionEntry {
-    /// Its number, as Wireshark's `tcp.stream`.
+    /// Number of the stream, as Wireshark's `tcp.stream`.
     pub stream: u32,
-    /// Who opened it, address and port.
+    /// Address and port of the side that opened the connection.
     pub client: String,
-    /// Who accepted it.
+    /// Address and port of the other side.
     pub server: String,
-    /// Its first frame.
+    /// Number of the first frame.
     pub first_frame: u64,
-    /// Its last frame.
+    /// Number of the last frame.
     pub last_frame: u64,
-    /// Time of its first frame, nanoseconds since the epoch.
+    /// Time of the first frame, nanoseconds since the epoch.
     pub first_frame_at_unix_ns: u64,
-    /// Time of its last frame.
+    /// Time of the last frame, nanoseconds since the epoch.
     pub last_frame_at_unix_ns: u64,
-    /// Frames of both directions.
+    /// Number of frames in both directions.
     pub frames: u64,
     /// Bytes of these frames on the wire, all headers included.
     pub wire_bytes: u64,
-    /// TCP payload on the wire of the client and of the server, repeats included.
+    /// Bytes of TCP payload that the client and the server sent, retransmissions included.
     pub payload_bytes: [u64; 2],
-    /// How often the client had to wait for the server until the first HTTP answer began; `null` where no answer was
-    /// read, or the beginning of the connection was not captured.
+    /// Number of times that the client waited for the server before the first HTTP answer began; `null` where no answer
+    /// was decoded, or the beginning of the connection was not captured.
     #[serde(deserialize_with = "crate::nullable")]
     pub round_trips_before_first_answer: Option<u32>,
-    /// How it ended.
+    /// How the connection ended.
     pub ended: Ended,
 }
 
@@ -41,45 +41,44 @@ pub struct ConnectionEntry {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
-    /// Both sides said that they were done.
+    /// Both sides sent a FIN.
     Fin,
-    /// One side broke it off.
+    /// One side sent a RST.
     Rst,
-    /// Not within the capture.
+    /// The capture does not contain its end.
     #[default]
     Open,
 }
 
-/// One frame.
+/// One captured frame.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PacketEntry {
-    /// Its number, from 1 as Wireshark counts.
+    /// Number of the frame, from 1 as in Wireshark.
     pub frame: u64,
-    /// When it was captured, nanoseconds since the epoch.
+    /// Time of capture, nanoseconds since the epoch.
     pub at_unix_ns: u64,
-    /// Bytes it had on the wire.
+    /// Length of the frame on the wire in bytes.
     pub wire_bytes: u64,
-    /// Bytes that were captured of it.
+    /// Bytes of the frame that were captured.
     pub captured_bytes: u64,
     /// TCP stream; `null` outside of any.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
-    /// Which way it went in that stream.
+    /// Direction in the stream; `null` outside of any.
     #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
-    /// Who sent it: address, and port where the protocol has ports.
+    /// Source address, with the port where the protocol has ports.
     #[serde(deserialize_with = "crate::nullable")]
     pub source: Option<String>,
-    /// To whom.
+    /// Destination address, with the port where the protocol has ports.
     #[serde(deserialize_with = "crate::nullable")]
     pub destination: Option<String>,
     /// The innermost protocol that was decoded: `TCP`, `UDP`, `ICMP`, `ICMPv6`, `ARP`, or by its number.
     pub protocol: String,
-    /// Control bits of a TCP segment that are set.
+    /// Names of the control bits that a TCP segment sets.
     pub flags: Vec<Name>,
-    /// Sequence number of a TCP segment, counted from that of the SYN as Wireshark does; `null` where the SYN was not
-    /// captured.
+    /// Sequence number of a TCP segment relative to the SYN's, as in Wireshark; `null` where the SYN was not captured.
     #[serde(deserialize_with = "crate::nullable")]
     pub sequence: Option<u32>,
     /// Bytes of TCP or UDP payload on the wire.
@@ -88,13 +87,13 @@ pub struct PacketEntry {
     pub holds: Vec<String>,
 }
 
-/// Which way a message went. agent-a is the client, by definition of the experiment.
+/// Direction of a message. In the experiment agent-a is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// A request: from agent-a to agent-b.
+    /// From agent-a to agent-b: a request.
     ClientToServer,
-    /// An answer: from agent-b to agent-a.
+    /// From agent-b to agent-a: an answer.
     ServerToClient,
 }

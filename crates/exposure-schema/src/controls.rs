@@ -2,30 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The controls.
+/// The controls of one capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Controls {
-    /// The same search finds what is there.
+    /// The same search finds the strings that were sent.
     pub positive: PositiveControl,
-    /// It does not find what is not there.
+    /// The search does not find values that were never sent.
     pub decoys: DecoyControl,
-    /// Decryption does not succeed by accident; `null` without TLS or without a key log.
+    /// No record authenticates under wrong keys; `null` without TLS or without a key log.
     #[serde(deserialize_with = "crate::nullable")]
     pub wrong_key: Option<WrongKeyControl>,
 }
 
-/// The same search, in this very capture, finds every string.
+/// Control: the same search in the same capture finds every string.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PositiveControl {
-    /// Whether it found every one, and there were any.
+    /// Whether there were strings, and all were found.
     pub passed: bool,
-    /// Strings that were searched.
+    /// Number of strings searched for.
     pub strings: u64,
-    /// Strings that were found at any level.
+    /// Number of strings found at any level.
     pub found: u64,
-    /// Whether the key log was there to look behind the encryption.
+    /// Whether a key log was available for decryption.
     pub key_log: bool,
     /// Bytes searched without a key.
     pub bytes_searched: u64,
@@ -33,26 +33,26 @@ pub struct PositiveControl {
     pub bytes_decrypted: u64,
 }
 
-/// Values of the canaries' form that were never sent are found nowhere.
+/// Control: values in the form of canaries that were never sent are not found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DecoyControl {
     /// Whether there were decoys and none was found.
     pub passed: bool,
-    /// How many there were.
+    /// Number of decoys.
     pub searched: u64,
-    /// How many were found.
+    /// Number of decoys found.
     pub found: u64,
 }
 
-/// With wrong secrets nothing authenticates.
+/// Control: no record authenticates under wrong keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WrongKeyControl {
-    /// Whether it was tried and nothing authenticated.
+    /// Whether records were tried, and none authenticated.
     pub passed: bool,
-    /// Records tried.
+    /// Number of records tried.
     pub tried: u64,
-    /// Records that authenticated.
+    /// Number of records that authenticated.
     pub authenticated: u64,
 }

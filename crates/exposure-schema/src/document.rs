@@ -9,15 +9,15 @@ use crate::strings::StringEntry;
 
 /// The whole document.
 ///
-/// A long run has millions of strings: a reader that needs only some of them reads `Strings` as a type of its own that
-/// keeps those.
+/// A long run has millions of strings. A reader that needs only some of them replaces `Strings` by a type that keeps
+/// only those.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Exposure"))]
 pub struct Exposure<Strings = Vec<StringEntry>> {
-    /// [`SCHEMA`](crate::SCHEMA).
+    /// The schema's name and version: [`SCHEMA`](crate::SCHEMA).
     pub schema: Name,
-    /// The program that wrote it.
+    /// The program that wrote the document.
     pub program: Program,
     /// One entry for each capture, in the order of their paths.
     pub captures: Vec<Capture<Strings>>,
@@ -28,10 +28,10 @@ pub struct Exposure<Strings = Vec<StringEntry>> {
     pub reasons: Vec<String>,
     /// Isolation runs, in the order of their paths.
     ///
-    /// Missing in documents from before there were such runs.
+    /// Documents written before this experiment existed lack this field.
     #[serde(default)]
     pub isolation: Vec<Isolation>,
-    /// Inputs that could not be analyzed, each with why.
+    /// Inputs that could not be analyzed, each with the reason.
     pub errors: Vec<String>,
 }
 
@@ -39,27 +39,27 @@ pub struct Exposure<Strings = Vec<StringEntry>> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Program {
-    /// `analyze`.
+    /// Name of the program: `analyze`.
     pub name: Name,
-    /// Its version.
+    /// Version of the program.
     pub version: Name,
 }
 
-/// What the comparison proves.
+/// What the comparison of plaintext and TLS captures proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Conclusion {
     /// The plaintext variants are exposed, the TLS variants sealed, and nothing is in doubt.
     Proven,
-    /// A capture shows the opposite of what was expected of its variant.
+    /// A capture shows the opposite of what the experiment expects of its variant.
     Refuted,
     /// Something is in doubt.
     Inconclusive,
 }
 
 impl Conclusion {
-    /// Its name in outputs.
+    /// The conclusion as it is written in outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Proven => "proven",

@@ -1,4 +1,4 @@
-//! Doubts: what keeps a capture, or an isolation run, from proving something. Leaks of a run have the same form.
+//! Doubts: why a capture or an isolation run does not prove something. Leaks of a run have the same form.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,9 @@ use crate::Name;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DoubtEntry {
-    /// Its code, such as `capture.hash-differs`. A code never changes its meaning; docs/doubts.md lists all.
+    /// Stable code, such as `capture.hash-differs`. A code never changes its meaning; docs/doubts.md lists all codes.
     pub code: Name,
-    /// What it is about.
+    /// What the doubt is about.
     pub scope: DoubtScope,
     /// The text for people. It may change from version to version.
     pub text: String,

@@ -6,14 +6,14 @@ use crate::Name;
 use crate::connections::Direction;
 use crate::strings::Level;
 
-/// An HTTP message.
+/// An HTTP request or answer, in the clear or decrypted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HttpMessage {
     /// TCP stream.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
-    /// Which way.
+    /// Direction of the message.
     #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
     /// Frame of its first byte.
@@ -21,10 +21,10 @@ pub struct HttpMessage {
     pub first_frame: Option<u64>,
     /// Frame of its last byte.
     pub last_frame: u64,
-    /// Time of the first frame, nanoseconds since the epoch; `null` where it is not known any more.
+    /// Time of the first frame, nanoseconds since the epoch; `null` where it is no longer known.
     #[serde(deserialize_with = "crate::nullable")]
     pub first_at_unix_ns: Option<u64>,
-    /// Time of the last frame.
+    /// Time of the last frame, nanoseconds since the epoch.
     #[serde(deserialize_with = "crate::nullable")]
     pub last_at_unix_ns: Option<u64>,
     /// Request method; `null` in an answer.
@@ -39,15 +39,15 @@ pub struct HttpMessage {
     /// `Content-Type`.
     #[serde(deserialize_with = "crate::nullable")]
     pub content_type: Option<String>,
-    /// Bytes of the body, all codings undone.
+    /// Bytes of the body after all codings are undone.
     pub body_bytes: u64,
-    /// Whether it was seen whole.
+    /// Whether the whole message was captured.
     pub complete: bool,
-    /// What it takes to read the body.
+    /// Level of the body.
     pub level: Level,
-    /// What has to be undone.
+    /// Layers to undo in order to read the body, outermost first.
     pub layers: Vec<Name>,
-    /// Id of the message, if a journal names it.
+    /// Id of the message; `null` if no journal names it.
     #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
 }

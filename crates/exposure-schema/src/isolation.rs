@@ -1,4 +1,4 @@
-//! The isolation experiment.
+//! The isolation experiment: whether anything left the sandboxes. In identifiers a sandbox is called `box`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,15 +10,15 @@ use crate::strings::Location;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Isolation {
-    /// The experiment's file.
+    /// Path of the run's record, `isolation.json`.
     pub file: String,
-    /// The run.
+    /// Id of the run.
     pub run_id: String,
-    /// What made the boxes: `namespace` or `docker`.
+    /// Backend of the sandboxes: `namespace` or `docker`.
     pub backend: String,
-    /// What it shows.
+    /// The verdict on the run.
     pub verdict: IsolationVerdict,
-    /// Every leak, then every doubt; empty for `isolated`.
+    /// Every leak, then every doubt, as text; empty for `isolated`.
     pub reasons: Vec<String>,
     /// Every leak with its code and scope, in the order of `reasons`.
     #[serde(default)]
@@ -26,46 +26,46 @@ pub struct Isolation {
     /// Every doubt with its code and scope, in the order of `reasons`, where the doubts follow the leaks.
     #[serde(default)]
     pub doubts: Vec<DoubtEntry>,
-    /// Frames that came from boxes without network: every frame that is not of the users' talk. 0 expected.
+    /// Frames from sandboxes without network: every frame other than the users' own traffic. 0 expected.
     pub box_frames: u64,
-    /// Attempts of boxes without network whose canary is on a wire. 0 expected.
+    /// Attempts in sandboxes without network whose canary is in a capture. 0 expected.
     pub box_canaries: u64,
-    /// Boxes that got hold of another user's secret. 0 expected.
+    /// Sandboxes that obtained another user's secret. 0 expected.
     pub secrets_crossed: u64,
-    /// Whether "not seen" means "not there".
+    /// Whether "not seen" means "not sent" in this run.
     pub controls: IsolationControls,
-    /// The ways out that were tried.
+    /// The kinds of escape attempts that were made.
     pub kinds: Vec<KindEntry>,
-    /// Where packets could have passed, by phase.
+    /// The interfaces that packets could have crossed, by phase.
     pub interfaces: Vec<InterfaceEntry>,
-    /// The boxes: the first 1,000.
+    /// The sandboxes: the first 1,000.
     pub boxes: Vec<BoxEntry>,
-    /// Number of boxes.
+    /// Number of sandboxes.
     pub boxes_total: u64,
-    /// What they tried: the first 1,000.
+    /// The escape attempts: the first 1,000.
     pub attempts: Vec<AttemptEntry>,
     /// Number of attempts.
     pub attempts_total: u64,
-    /// The lesson on identity; `null` if it was not part of the run.
+    /// The demonstration that a user id in a header is unauthenticated; `null` if it was not part of the run.
     #[serde(deserialize_with = "crate::nullable")]
     pub identity: Option<Identity>,
 }
 
-/// What an isolation run shows.
+/// The verdict on an isolation run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum IsolationVerdict {
-    /// Nothing of any box was seen, and it would have been.
+    /// Nothing left any sandbox, and the controls show that it would have been seen.
     Isolated,
-    /// Something of a box was seen, or reached another user.
+    /// Something left a sandbox, or reached another user.
     Leaked,
-    /// Neither can be said.
+    /// The run proves neither.
     Inconclusive,
 }
 
 impl IsolationVerdict {
-    /// Its name in outputs.
+    /// The verdict as it is written in outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Isolated => "isolated",
@@ -75,43 +75,43 @@ impl IsolationVerdict {
     }
 }
 
-/// Whether "not seen" means "not there".
+/// The controls of an isolation run: whether "not seen" means "not sent".
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct IsolationControls {
-    /// The same attempts with a network are seen.
+    /// The same attempts are seen when the sandbox has a network.
     pub positive: KindControl,
-    /// What was never sent is found nowhere.
+    /// The search does not find values that were never sent.
     pub decoys: DecoyControl,
 }
 
-/// The same attempts with a network are seen.
+/// Control: the same attempts are seen when the sandbox has a network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KindControl {
-    /// Whether every way out was seen.
+    /// Whether every kind of attempt was seen.
     pub passed: bool,
-    /// Ways out that were tried.
+    /// Number of kinds of escape attempts.
     pub kinds: u64,
-    /// Of these, how many were seen with a network.
+    /// Number of these that were seen with a network.
     pub seen: u64,
 }
 
-/// One way out, over all boxes.
+/// One kind of escape attempt, over all sandboxes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KindEntry {
-    /// Which: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`.
+    /// The kind: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`.
     pub kind: String,
-    /// Attempts of boxes without network.
+    /// Attempts in sandboxes without network.
     pub tried: u64,
-    /// Of these, how many were seen on a wire (of those that read: how many got what they wanted).
+    /// Number of these that are in a capture; of attempts to read, number that obtained the data.
     pub seen: u64,
-    /// Attempts with a network, or without any box.
+    /// Attempts of the control: with a network, or outside any sandbox.
     pub control_tried: u64,
-    /// Of these, how many were seen on a wire (of those that read: how many got hold of what a user had told).
+    /// Number of these that are in a capture; of attempts to read, number that obtained another user's data.
     pub control_seen: u64,
-    /// Whether at least one was.
+    /// Whether at least one attempt of the control was seen.
     pub control_passed: bool,
 }
 
@@ -119,24 +119,24 @@ pub struct KindEntry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InterfaceEntry {
-    /// The phase.
+    /// Phase of the capture.
     pub phase: PhaseName,
-    /// The interface; `null` if the capture has no manifest.
+    /// Name of the interface; `null` if the capture has no manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub interface: Option<String>,
-    /// The capture.
+    /// Path of the capture.
     pub file: String,
     /// SHA-256 of the file as it was analyzed.
     pub sha256: String,
-    /// Frames in it.
+    /// Frames in the capture.
     pub frames: u64,
-    /// Of these, TCP segments of the users' talk with the gateway.
+    /// TCP segments of the users' own traffic with the gateway.
     pub talk_frames: u64,
-    /// ARP between the ends of that talk.
+    /// ARP frames between the ends of that traffic.
     pub arp_frames: u64,
-    /// All others: of boxes.
+    /// All other frames, which count as a sandbox's.
     pub box_frames: u64,
-    /// The first 16 of these.
+    /// The first 16 of the sandboxes' frames.
     pub box_frames_listed: Vec<ForeignFrame>,
     /// Frames that the kernel dropped.
     #[serde(deserialize_with = "crate::nullable")]
@@ -148,118 +148,118 @@ pub struct InterfaceEntry {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PhaseName {
-    /// Boxes as they are meant to be: nothing of them may be seen.
+    /// Sandboxes without network: nothing from them may be seen.
     Isolated,
-    /// The same attempts with a network: each must be seen, or not seeing proves nothing.
+    /// The same attempts with a network: each kind must be seen, otherwise not seeing it before proves nothing.
     Control,
 }
 
-/// A frame that is not of the users' talk.
+/// A frame other than the users' own traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ForeignFrame {
-    /// Its number, from 1 as Wireshark counts.
+    /// Number of the frame, from 1 as in Wireshark.
     pub frame: u64,
-    /// Time, nanoseconds since the epoch.
+    /// Time of capture, nanoseconds since the epoch.
     pub at_unix_ns: u64,
-    /// Bytes on the wire.
+    /// Length of the frame on the wire in bytes.
     pub wire_bytes: u64,
-    /// What it is, as far as it was decoded.
+    /// Description of the frame, as far as it was decoded.
     pub what: String,
 }
 
-/// One box.
+/// One sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BoxEntry {
-    /// The phase it ran in.
+    /// Phase in which the sandbox ran.
     pub phase: PhaseName,
-    /// Its name.
+    /// Name of the sandbox.
     #[serde(rename = "box")]
     pub name: String,
-    /// For whom it ran; `null` for none.
+    /// User whose request ran in the sandbox; `null` for none.
     #[serde(deserialize_with = "crate::nullable")]
     pub user: Option<String>,
-    /// Its network: `none`, what it was given, or `unboxed` for a process without any box.
+    /// Network of the sandbox: `none`, a description, or `unboxed` for a process outside any sandbox.
     pub network: String,
-    /// How it ended.
+    /// How the command in the sandbox ended.
     pub exit: String,
-    /// What bounded it, as read back from the kernel.
+    /// Limits of the sandbox, as read back from the kernel.
     pub limits: Vec<Limit>,
 }
 
-/// A limit that was in force.
+/// A limit of a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limit {
-    /// What it bounds.
+    /// Name of the limited resource.
     pub name: String,
-    /// What enforces it.
+    /// Mechanism that enforces the limit.
     pub mechanism: String,
-    /// The bound as it was read back.
+    /// Value of the limit, as read back.
     pub value: String,
 }
 
-/// One attempt to get out.
+/// One escape attempt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AttemptEntry {
-    /// The phase.
+    /// Phase in which the sandbox ran.
     pub phase: PhaseName,
-    /// The box.
+    /// Name of the sandbox.
     #[serde(rename = "box")]
     pub name: String,
-    /// Which way.
+    /// Kind of attempt.
     pub kind: String,
-    /// Where to.
+    /// Target of the attempt: an address, a name or a path.
     pub target: String,
-    /// What it carried; `null` where it only reads.
+    /// Canary that the attempt sends; `null` for an attempt that only reads.
     #[serde(deserialize_with = "crate::nullable")]
     pub canary: Option<String>,
-    /// Whether the box believes that it got through.
+    /// Whether the attempt succeeded as seen from inside the sandbox.
     pub succeeded: bool,
-    /// What came of it, in the words of the operating system.
+    /// Outcome as the operating system reported it.
     pub outcome: String,
-    /// Of how many users it read the secret; of its own user's it is none.
+    /// Number of other users whose secret the attempt read.
     pub secrets: u64,
-    /// In how many places its canary stands in the captures of its phase.
+    /// Number of occurrences of the canary in the captures of the phase.
     pub seen: u64,
-    /// The first of them.
+    /// The first occurrence.
     #[serde(deserialize_with = "crate::nullable")]
     pub first: Option<Occurrence>,
 }
 
-/// A place in one of several captures.
+/// A location in one of several captures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Occurrence {
-    /// The capture.
+    /// Path of the capture.
     pub file: String,
-    /// Its interface.
+    /// Interface of the capture.
     pub interface: String,
-    /// Where in it.
+    /// Location in the capture.
     pub location: Location,
 }
 
-/// A user id in a header is a claim: over HTTP an eavesdropper reads it, and can repeat it.
+/// A user id in a header is unauthenticated: over HTTP an eavesdropper can replay it and get answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Identity {
-    /// Whose id.
+    /// The user id.
     pub user: String,
-    /// Where it was read, in this user's own request.
+    /// Where the id can be read in the user's own request.
     #[serde(deserialize_with = "crate::nullable")]
     pub read: Option<Occurrence>,
-    /// Who sent that request.
+    /// Address and port that sent this request.
     #[serde(deserialize_with = "crate::nullable")]
     pub read_from: Option<String>,
-    /// The location at which another client repeated it.
+    /// Where another client replays the id.
     #[serde(deserialize_with = "crate::nullable")]
     pub replayed: Option<Occurrence>,
-    /// Who that was.
+    /// Address and port of that client.
     #[serde(deserialize_with = "crate::nullable")]
     pub replayed_from: Option<String>,
-    /// Where the answer to it holds what only this user had told.
+    /// Where the answer to the replay contains text that only this user had sent.
     #[serde(deserialize_with = "crate::nullable")]
     pub answered: Option<Occurrence>,
     /// Whether all three were seen.

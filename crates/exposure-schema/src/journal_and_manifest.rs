@@ -1,8 +1,8 @@
-//! What the run states of itself: its manifest and its journals.
+//! What a run recorded about itself: its manifest and its journals.
 
 use serde::{Deserialize, Serialize};
 
-/// What the capturer states about the capture.
+/// What the manifest states about the capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ManifestEntry {
@@ -11,60 +11,60 @@ pub struct ManifestEntry {
     pub program: Option<ProgramEntry>,
     /// `http` or `https`.
     pub scheme: String,
-    /// The one HTTP version that both agents speak.
+    /// The HTTP version that both agents use.
     pub http_version: String,
     /// TLS versions that both agents offer; empty without TLS.
     pub tls_versions: Vec<String>,
-    /// Port of agent-b, as far as the capturer was told.
+    /// Port of agent-b.
     pub port: u16,
-    /// Interface that was captured on; `null` for a relay.
+    /// Name of the captured interface; `null` for a relay.
     #[serde(deserialize_with = "crate::nullable")]
     pub interface: Option<String>,
     /// Link type of the capture (`LINKTYPE_*`).
     #[serde(deserialize_with = "crate::nullable")]
     pub link_type: Option<u16>,
-    /// The most bytes kept of a frame.
+    /// Greatest number of bytes captured of a frame.
     #[serde(deserialize_with = "crate::nullable")]
     pub snaplen: Option<u32>,
-    /// The kernel's filter in tcpdump's words; empty if everything was taken.
+    /// Capture filter in tcpdump's syntax; empty if there was none.
     #[serde(deserialize_with = "crate::nullable")]
     pub filter: Option<String>,
     /// When the capturer was ready, nanoseconds since the epoch.
     #[serde(deserialize_with = "crate::nullable")]
     pub started_at_unix_ns: Option<u64>,
-    /// When it stopped reading.
+    /// When the capturer stopped reading, nanoseconds since the epoch.
     #[serde(deserialize_with = "crate::nullable")]
     pub ended_at_unix_ns: Option<u64>,
-    /// Names of the agents' journals.
+    /// File names of the agents' journals.
     pub journals: Vec<String>,
-    /// Name of the key log; `null` without TLS.
+    /// File name of the key log; `null` without TLS.
     #[serde(deserialize_with = "crate::nullable")]
     pub key_log: Option<String>,
-    /// Frames seen before their checksum was filled in (checksum offload).
+    /// Frames captured before their checksum was filled in (checksum offload).
     #[serde(deserialize_with = "crate::nullable")]
     pub unfinished_checksums: Option<u64>,
-    /// Frames that stand for several segments (segmentation offload).
+    /// Frames that represent several TCP segments (segmentation offload).
     #[serde(deserialize_with = "crate::nullable")]
     pub segmentation_offload_frames: Option<u64>,
 }
 
-/// Name and version of a program by its own account.
+/// Name and version of a program, as the manifest states them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProgramEntry {
-    /// Its name.
+    /// Name of the program.
     pub name: String,
-    /// Its version.
+    /// Version of the program.
     pub version: String,
 }
 
-/// One message that one agent sent or received.
+/// A line of a journal: one message that one agent sent or received.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JournalEntry {
-    /// Whose journal says so: `agent-a` or `agent-b`.
+    /// The agent whose journal contains the line: `agent-a` or `agent-b`.
     pub agent: String,
-    /// What that agent did with the message.
+    /// Whether the agent sent or received the message.
     pub event: Event,
     /// Id of the message; `null` if the agent could read none.
     #[serde(deserialize_with = "crate::nullable")]
@@ -72,20 +72,20 @@ pub struct JournalEntry {
     /// When the line was written, nanoseconds since the epoch.
     #[serde(deserialize_with = "crate::nullable")]
     pub at_unix_ns: Option<u64>,
-    /// The agent's side of the TCP connection.
+    /// The agent's own address and port.
     #[serde(deserialize_with = "crate::nullable")]
     pub local: Option<String>,
-    /// The other side.
+    /// Address and port of the other side.
     #[serde(deserialize_with = "crate::nullable")]
     pub remote: Option<String>,
     /// `Content-Type` of the message.
     #[serde(deserialize_with = "crate::nullable")]
     pub content_type: Option<String>,
-    /// Bytes of its body.
+    /// Length of the body in bytes.
     pub body_bytes: u64,
-    /// SHA-256 of its body.
+    /// SHA-256 of the body.
     pub body_sha256: String,
-    /// The body itself, in the lines of the first exchange only, at most 16 KiB long.
+    /// The body, in the lines of the first exchange only, at most 16 KiB.
     #[serde(deserialize_with = "crate::nullable")]
     pub body: Option<String>,
 }
@@ -95,8 +95,8 @@ pub struct JournalEntry {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// It put it on the wire.
+    /// The agent sent the message.
     Sent,
-    /// It read it off the wire.
+    /// The agent received the message.
     Received,
 }

@@ -1,7 +1,7 @@
 //! The document as JSON text.
 //!
-//! What serde generates for a document this wide is large. Here it is compiled once and optimised, not again in every
-//! program that reads or writes the document.
+//! serde generates much code for a document this wide. Here it is compiled once and optimised, instead of again in
+//! every program that reads or writes the document.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{Exposure, Sample};
 
-/// Bytes that are read at once: a long run's document has hundreds of megabytes.
+/// Size of the read buffer: the document of a long run has hundreds of megabytes.
 const READ_AT_ONCE: usize = 256 << 10;
 
 impl Exposure {
@@ -27,17 +27,17 @@ impl Exposure {
 }
 
 impl Exposure<Sample> {
-    /// Reads a document to its end and checks all of it; of each capture's strings, keeps a [`Sample`].
+    /// Reads and checks a whole document, and keeps a [`Sample`] of each capture's strings.
     ///
     /// # Errors
-    /// When `input` fails, or is not such a document. [`schema_of`] first: in a document of another schema version, an
-    /// error about a missing field would mislead.
+    /// When `input` fails, or is not such a document. Call [`schema_of`] first: in a document of another schema
+    /// version, an error about a missing field would mislead.
     pub fn read(input: &mut dyn Read) -> Result<Self, ReadError> {
         parse(input)
     }
 }
 
-/// The `schema` of a document, whatever else is in it.
+/// Reads only the `schema` of a document, and ignores the other fields.
 ///
 /// # Errors
 /// When `input` fails, is not JSON, or has no schema.
@@ -55,20 +55,20 @@ pub enum ReadError {
     /// The input failed.
     #[error(transparent)]
     Input(io::Error),
-    /// The input is not JSON, or ends early, or goes on after the document.
-    #[error("this is not JSON: {0}")]
+    /// The input is not JSON, ends early, or continues after the document.
+    #[error("not JSON: {0}")]
     NotJson(serde_json::Error),
     /// A field is missing or has another type.
     #[error("{}: {source}", named(field))]
     Field {
-        /// Its path, such as `captures[0].verdict`; `.` for the document as a whole.
+        /// Path of the field, such as `captures[0].verdict`; `.` for the document as a whole.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong with the field.
         source: serde_json::Error,
     },
 }
 
-/// serde has no path for what is missing at the top.
+/// The path of a field. serde reports a field that is missing at the top level as ".".
 fn named(field: &str) -> &str {
     if field == "." { "the document" } else { field }
 }

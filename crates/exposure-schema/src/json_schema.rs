@@ -1,4 +1,5 @@
-//! The JSON Schema of the types, as committed in `docs/exposure.schema.json`, and `docs/exposure.md` held against it.
+//! Tests that compare the types with the committed JSON Schema, `docs/exposure.schema.json`, and with the field tables
+//! of `docs/exposure.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::Exposure;
 
-/// With this variable set, the test writes the committed schema anew.
+/// If this environment variable is set, the test rewrites the committed schema.
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
@@ -43,7 +44,7 @@ const TABLES: [(&str, &str); 27] = [
     ("field of `attempts[]`", "AttemptEntry"),
 ];
 
-/// A table that says more about one field than its row: the type and the field it belongs to.
+/// The table for the fields of `identity`, which a row of another table describes as a whole: heading and type.
 const IDENTITY: (&str, &str) = ("field of `identity`", "Identity");
 
 fn docs(name: &str) -> PathBuf {
@@ -58,7 +59,7 @@ fn generated() -> Value {
 }
 
 #[test]
-fn committed_schema_is_that_of_the_types() {
+fn committed_schema_equals_the_generated_one() {
     let text = serde_json::to_string_pretty(&generated()).unwrap() + "\n";
     if std::env::var_os(UPDATE).is_some() {
         fs::write(docs("exposure.schema.json"), &text).unwrap();
@@ -66,7 +67,7 @@ fn committed_schema_is_that_of_the_types() {
     let committed = fs::read_to_string(docs("exposure.schema.json")).unwrap_or_default();
     assert!(
         committed == text,
-        "docs/exposure.schema.json is not the schema of the types: run `{UPDATE}=1 cargo test -p exposure-schema`"
+        "docs/exposure.schema.json differs from the schema of the types: run `{UPDATE}=1 cargo test -p exposure-schema`"
     );
 }
 
@@ -86,7 +87,7 @@ fn schema_is_valid() {
 /// A field of a type in the schema.
 struct Field {
     is_required: bool,
-    /// The type of an object, of the elements of an array of them, or of either where it may be `null`.
+    /// Type of the field's object or of its array's elements, also where the field may be `null`.
     of: Option<String>,
 }
 
@@ -117,9 +118,9 @@ fn reference(schema: &Value) -> Option<String> {
 
 /// A table of `docs/exposure.md` that lists fields.
 struct Table {
-    /// The heading above it, or its first cell where that says whose fields these are.
+    /// The first cell if it names the fields' owner, otherwise the heading above the table.
     title: String,
-    /// Names in the first cell of each row, and the rest of the row.
+    /// For each row the names in the first cell, and the other cells.
     rows: Vec<(Vec<String>, String)>,
 }
 
@@ -147,13 +148,13 @@ fn tables(text: &str) -> Vec<Table> {
     tables
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[test]
-fn documentation_names_every_field_and_no_other() {
+fn documentation_lists_every_field_and_no_other() {
     let types = types(&generated());
     let mut documented: BTreeSet<(String, String)> = BTreeSet::new();
     for table in tables(&fs::read_to_string(docs("exposure.md")).unwrap()) {
@@ -173,7 +174,7 @@ fn documentation_names_every_field_and_no_other() {
                         (None, Some(inner)) => panic!("{}: {part} has no field {inner}", table.title),
                     }
                 }
-                // An object without a table of its own: its fields are named in the description.
+                // The fields of an object without a table of its own are named in its description.
                 for inner in quoted(&rest) {
                     if types.get(&at).is_some_and(|fields| at != *root && fields.contains_key(&inner)) {
                         documented.insert((at.clone(), inner));

@@ -1,7 +1,7 @@
-//! `plainsight.exposure/1` as types: `analyze` writes it, others read it.
+//! The types of `plainsight.exposure/1`: `analyze` writes the document, other programs read it.
 //!
-//! Arrays are arrays even when they hold one thing; a field that does not apply is `null`, not left out. The order of the
-//! fields is their order in the JSON. Knows nothing about captures and decides nothing.
+//! A list of one element is still an array, and a field that does not apply is `null`, never left out. Fields have the
+//! same order here and in the JSON. The types decide nothing, and know nothing about captures.
 #![forbid(unsafe_code)]
 
 mod capture;
@@ -46,13 +46,13 @@ pub use strings::{Level, Location, ReadableEntry, SearchedAs, StringEntry};
 pub use tls::{CertificateEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible};
 pub use traffic::{ByKind, Traffic};
 
-/// Schema and version of this document.
+/// Name and version of the schema.
 pub const SCHEMA: &str = "plainsight.exposure/1";
 
-/// A word of a vocabulary that grows: written from a constant, read into a string.
+/// A word of an open vocabulary: written from a constant, read into a string.
 pub type Name = Cow<'static, str>;
 
-/// A member that may be `null` and must be there. Without this, serde reads a missing one as `None`.
+/// Deserializes a field that may be `null` but not be left out. Without this, serde reads a missing field as `None`.
 fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! A sample of a capture's strings, for readers that show some of millions.
+//! A sample of a capture's strings, for readers that show a few of millions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 use crate::{Level, StringEntry};
 
-/// Strings that a sample has from the beginning of a capture: the lab's first exchange has some sixty.
+/// The first strings of a capture that a sample keeps. The lab's first exchange has some sixty.
 pub const FIRST_STRINGS: usize = 512;
 
-/// Strings of each level that a sample has beyond those, as evidence that the level occurs.
+/// Strings of each level that a sample keeps beyond those, as evidence that the level occurs.
 pub const STRINGS_PER_LEVEL: usize = 8;
 
 /// The first [`FIRST_STRINGS`] strings of a capture, and of the others the first [`STRINGS_PER_LEVEL`] of each level.

@@ -1,47 +1,47 @@
-//! The strings that were said, and the places where they stand.
+//! The strings that were sent, and their locations in the capture.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::connections::Direction;
 
-/// One string (or number) that was said.
+/// One string or number of a message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StringEntry {
-    /// Its value; of one longer than 256 characters the beginning.
+    /// The value, cut after 256 characters.
     pub value: String,
     /// Length of the value in bytes.
     pub value_bytes: u64,
-    /// Its place in the message, as a JSONPath (RFC 9535).
+    /// JSONPath of the string in the message (RFC 9535).
     pub path: String,
-    /// Id of its message.
+    /// Id of the message.
     #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
-    /// Which way the message went.
+    /// Direction of the message.
     pub direction: Direction,
-    /// What it takes to read it.
+    /// The cheapest level at which the string was found.
     pub level: Level,
-    /// How it was searched.
+    /// How the analyzer searched for the string.
     pub searched_as: SearchedAs,
-    /// Matches to be expected by chance if all bytes searched without a key were random.
+    /// Expected number of matches if all bytes searched without a key were random.
     pub expected_chance_hits: f64,
-    /// Where it stands at that level: in its own message first; the first 8.
+    /// Locations at that level, those in the string's own message first; the first 8.
     pub locations: Vec<Location>,
-    /// In how many places the value stands, at all levels and in all messages.
+    /// Number of locations of the value, at all levels and in all messages.
     pub locations_total: u64,
 }
 
-/// How a string was searched.
+/// How the analyzer searched for a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SearchedAs {
     /// By itself.
     Value,
-    /// With its key or its quotes, because alone it is too short to be evidence.
+    /// With its key or its quotes, because the value alone is too short to be evidence.
     Pair,
-    /// Not by itself: it stands where its message stands.
+    /// Not at all: it is too short, so its location is that of its message.
     Message,
 }
 
@@ -50,15 +50,15 @@ pub enum SearchedAs {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Nothing: it stands in one frame, grep finds it.
+    /// Nothing: one frame contains the string, and grep finds it.
     Verbatim,
-    /// Put segments together.
+    /// Join TCP segments.
     Reassembled,
     /// Undo an encoding that needs no secret.
     Decoded,
     /// Have the key log.
     Decrypted,
-    /// It cannot be read at any level.
+    /// The string was not found.
     Absent,
 }
 
@@ -67,12 +67,12 @@ impl Level {
     pub const ALL: [Self; 5] =
         [Self::Verbatim, Self::Reassembled, Self::Decoded, Self::Decrypted, Self::Absent];
 
-    /// Whether reading it needs no secret.
+    /// Whether a string of this level can be read without a secret.
     pub fn is_keyless(self) -> bool {
         self < Self::Decrypted
     }
 
-    /// Its name in outputs.
+    /// The level as it is written in outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Verbatim => "verbatim",
@@ -84,44 +84,45 @@ impl Level {
     }
 }
 
-/// A place in the capture.
+/// A location in a capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Location {
-    /// All frames that contribute, from 1 as Wireshark counts.
+    /// All frames that contribute, counted from 1 as in Wireshark.
     pub frames: Vec<u64>,
-    /// Offset in the capture file of the first byte.
+    /// Offset of the first byte in the capture file.
     pub file_offset: u64,
     /// TCP stream, as Wireshark's `tcp.stream`; `null` outside of any.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
-    /// Which way.
+    /// Direction in the stream; `null` outside of any.
     #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
-    /// Offset in the stream of the first byte, from 0 behind the SYN; `null` for bytes that did not join a stream.
+    /// Stream offset of the first byte, where 0 is the first byte after the SYN; `null` for bytes outside of any
+    /// stream.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream_offset: Option<u64>,
-    /// Bytes on the wire that carry it: of an encoded string the encoded bytes, of a decrypted one its whole records.
+    /// Number of bytes on the wire that carry the string: its encoded bytes, or the whole records if it is encrypted.
     pub wire_bytes: u64,
-    /// What has to be undone, outermost first; empty for bytes that stand there as they are.
+    /// Layers to undo in order to read the string, outermost first; empty if it can be read as it is.
     pub layers: Vec<Name>,
     /// Display filter for Wireshark.
     pub filter: String,
-    /// The first bytes on the wire there: as text where they are UTF-8, what is not printable as `\xNN`; `null` where
-    /// they were not read again.
+    /// The first of these bytes: as text where they are UTF-8, unprintable bytes as `\xNN`; `null` where the file was
+    /// not read again.
     #[serde(deserialize_with = "crate::nullable")]
     pub excerpt: Option<String>,
 }
 
-/// A JSON string that anybody can read.
+/// A JSON string that an eavesdropper can read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReadableEntry {
-    /// Its value; `null` where its name says that it is a secret and it was not asked for.
+    /// The value; `null` where its key names a secret and secrets were not requested.
     #[serde(deserialize_with = "crate::nullable")]
     pub value: Option<String>,
-    /// Its place in the body.
+    /// JSONPath of the string in the body.
     pub path: String,
-    /// Where the message stands.
+    /// Location of the message.
     pub location: Location,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What TLS shows.
+/// The TLS connections of a capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tls {
@@ -14,19 +14,19 @@ pub struct Tls {
     pub sessions: Vec<TlsSession>,
 }
 
-/// Records by what became of them.
+/// Numbers of TLS records.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsRecords {
-    /// All.
+    /// All records.
     pub total: u64,
-    /// Of the outer type `application_data`.
+    /// Records of the outer type `application_data`.
     pub application_data: u64,
-    /// Opened with the key log.
+    /// Records that authenticate under the key log.
     pub authenticated: u64,
-    /// Not authentic under the key log.
+    /// Records that do not authenticate under the key log.
     pub failed: u64,
-    /// Not tried.
+    /// Records that could not be tried, for example without a key.
     pub not_opened: u64,
 }
 
@@ -60,7 +60,7 @@ pub struct TlsVisible {
     /// Application protocol, where the server's choice is not encrypted.
     #[serde(deserialize_with = "crate::nullable")]
     pub alpn: Option<String>,
-    /// Version.
+    /// TLS version.
     #[serde(deserialize_with = "crate::nullable")]
     pub version: Option<String>,
     /// Cipher suite.
@@ -99,8 +99,8 @@ pub struct CertificateEntry {
     pub subject: String,
     /// Issuer.
     pub issuer: String,
-    /// Names it is good for.
+    /// Subject alternative names.
     pub subject_alt_names: Vec<String>,
-    /// SHA-256 of its DER.
+    /// SHA-256 of the certificate's DER encoding.
     pub sha256: String,
 }

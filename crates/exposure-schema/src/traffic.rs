@@ -1,21 +1,21 @@
-//! How many bytes crossed, by kind.
+//! Bytes on the wire by kind.
 
 use serde::{Deserialize, Serialize};
 
-/// How many bytes crossed, and of what kind they are.
+/// Bytes on the wire by kind, and a sample of the payload.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Traffic {
     /// Bytes of all frames on the wire.
     pub wire_bytes: u64,
-    /// The same, by kind.
+    /// The same bytes by kind.
     pub by_kind: ByKind,
-    /// TCP payload that was sampled for the next two: the first 16 MiB that were captured.
+    /// Bytes of TCP payload in the sample for the next two fields: at most the first 16 MiB.
     pub payload_bytes_sampled: u64,
-    /// Shannon entropy of the sample's bytes one by one (order 0), in bits, rounded to four places; `null` without any.
+    /// Shannon entropy of the sample per byte (order 0) in bits, rounded to four places; `null` without payload.
     #[serde(deserialize_with = "crate::nullable")]
     pub payload_entropy_bits_per_byte: Option<f64>,
-    /// Bytes of the sample that are printable ASCII, tab or line end.
+    /// Bytes of the sample that are printable ASCII, tabs or line ends.
     pub payload_printable_bytes: u64,
 }
 
@@ -25,9 +25,9 @@ pub struct Traffic {
 pub struct ByKind {
     /// Link, IP and TCP headers, padding and trailers of frames with TCP.
     pub headers: u64,
-    /// TCP payload that was not read as TLS.
+    /// TCP payload that is not TLS.
     pub clear: u64,
-    /// TLS record headers, and the records that anybody can read.
+    /// TLS record headers, and unprotected records.
     pub tls_clear: u64,
     /// Bodies of protected TLS records.
     pub ciphertext: u64,
