@@ -1,4 +1,4 @@
-//! What a capture is to be: everything that decides its bytes.
+//! The specification of a capture to generate. It determines every byte of the file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use experiment::Variant;
 use serde::{Deserialize, Serialize};
 
-/// Raised whenever the generator would make other bytes from the same spec: older captures are then made anew.
+/// Version of the generator. Raise it when the same spec gives other bytes, so that older captures are generated again.
 pub(crate) const GENERATOR: u32 = 3;
 
 /// TCP connections in a GiB of ordinary traffic.
 const CONNECTIONS_PER_GIB: u64 = 7_000;
 
-/// TCP connections of [`Shape::Tiny`] for each GiB asked for: a million packets, five for each connection.
+/// TCP connections in each requested GiB of [`Shape::Tiny`]: a million packets, five for each connection.
 const TINY_CONNECTIONS_PER_GIB: u64 = 200_000;
 
 /// Payload of a full segment: Ethernet's 1500 bytes without IPv4, TCP and the timestamps option.
@@ -21,19 +21,19 @@ pub(crate) const SEGMENT: usize = 1448;
 /// Longest plaintext of a TLS record (RFC 9846, section 5.1).
 pub(crate) const RECORD: usize = 1 << 14;
 
-/// Largest capture that is made.
+/// Largest size that can be requested.
 const MAX_SIZE: u64 = 64 << 30;
 
-/// One capture to be made.
+/// One capture to generate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CaptureSpec {
     /// Version of the generator.
     pub(crate) generator: u32,
-    /// What kind of traffic.
+    /// Kind of traffic.
     pub(crate) shape: Shape,
-    /// Size of the file, roughly.
+    /// Approximate size of the file.
     pub(crate) size: Size,
-    /// What chance begins with.
+    /// Seed of the random numbers.
     pub(crate) seed: u64,
 }
 
@@ -42,12 +42,12 @@ impl CaptureSpec {
         Self { generator: GENERATOR, shape, size, seed }
     }
 
-    /// Stem of the files.
+    /// File name without extension.
     pub(crate) fn name(&self) -> String {
         format!("{}-{}", self.shape, self.size)
     }
 
-    /// TCP connections.
+    /// Number of TCP connections.
     pub(crate) fn connections(&self) -> u64 {
         let per_gib = match self.shape {
             Shape::Tiny => TINY_CONNECTIONS_PER_GIB,
@@ -56,7 +56,8 @@ impl CaptureSpec {
         (u128::from(per_gib) * u128::from(self.size.0) / (1 << 30)).max(1) as u64
     }
 
-    /// Where a string has to stand in its message to be split over two units of transport: the length of the unit.
+    /// Bytes of a message that one unit of the transport carries: a TCP segment, or a TLS record. A string that crosses
+    /// a multiple of this offset is split.
     pub(crate) fn unit(&self) -> usize {
         if self.shape.is_tls() { RECORD } else { SEGMENT }
     }
@@ -72,14 +73,14 @@ pub(crate) enum Shape {
     Plain,
     /// The traffic of `http` in TLS 1.3
     Https,
-    /// A million packets for each GiB asked for, in 200,000 connections of one small exchange (about 200 MiB)
+    /// A million packets in each requested GiB, in 200,000 connections of one small exchange (about 200 MiB)
     Tiny,
 }
 
 impl Shape {
     pub(crate) const ALL: [Self; 4] = [Self::Http, Self::Plain, Self::Https, Self::Tiny];
 
-    /// The variant of the experiment that speaks so.
+    /// The variant of the experiment with this scheme.
     pub(crate) fn variant(self) -> &'static Variant {
         let name = if self.is_tls() { "https" } else { "http" };
         Variant::named(name).expect("the table of variants has http and https")
@@ -89,7 +90,7 @@ impl Shape {
         self == Self::Https
     }
 
-    /// Bodies in gzip, thousandths.
+    /// Share of gzipped bodies in thousandths.
     pub(crate) fn gzipped(self) -> usize {
         match self {
             Self::Plain => 0,
@@ -97,7 +98,7 @@ impl Shape {
         }
     }
 
-    /// What the design wants of the time of `tcpdump -w /dev/null`: at first, and in the end.
+    /// Goals for the analyzer's time as a multiple of `tcpdump -w /dev/null`: the first goal, and the final one.
     pub(crate) fn goals(self) -> [f64; 2] {
         match self {
             Self::Http => [2.6, 1.8],
@@ -119,11 +120,11 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A number of bytes as people write it: `256MiB`, `1GiB`.
+/// A number of bytes, written as `256MiB` or `1GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Size(pub(crate) u64);
 
-/// Text that is no size.
+/// The error for text that is not a [`Size`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadSize(String);
 
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_as_they_are_written() {
+    fn sizes_parse_from_their_display() {
         for text in ["1MiB", "256MiB", "1GiB", "64GiB"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }

@@ -1,49 +1,50 @@
-//! The truth of a capture against what the analyzer says of it (`plainsight.exposure/1`).
+//! Compares the analyzer's result for a capture (`plainsight.exposure/1`) with the ground truth.
 
 use serde_json::Value;
 
 use crate::ground_truth::{GroundTruth, Place, PlantedString};
 
-/// Differences that are told; more say nothing new.
-const MAX_TOLD: usize = 20;
+/// Most differences in one report.
+const MAX_DIFFERENCES: usize = 20;
 
-/// What is wrong with the analyzer's `answer`; empty if nothing is.
+/// The differences between the analyzer's `answer` and the truth; empty if the answer is exact.
 pub(crate) fn differences(truth: &GroundTruth, answer: &Value) -> Vec<String> {
     let captures = answer["captures"].as_array().map_or(&[][..], Vec::as_slice);
     let [capture] = captures else {
         return vec![format!("{} captures instead of one; errors: {}", captures.len(), answer["errors"])];
     };
-    let mut check = Check { told: Vec::new() };
+    let mut check = Check { differences: Vec::new() };
     check.counts(truth, capture);
     check.controls(truth, capture);
     check.strings(truth, capture);
-    let beyond = check.told.len().saturating_sub(MAX_TOLD);
-    check.told.truncate(MAX_TOLD);
+    let beyond = check.differences.len().saturating_sub(MAX_DIFFERENCES);
+    check.differences.truncate(MAX_DIFFERENCES);
     if beyond > 0 {
-        check.told.push(format!("and {beyond} more"));
+        check.differences.push(format!("and {beyond} more"));
     }
-    check.told
+    check.differences
 }
 
-/// The exit status that analyze ends with: 3 where there is a doubt, 0 without.
+/// The exit status that `analyze` must return: 3 with a doubt, 0 without.
 pub(crate) fn status(truth: &GroundTruth) -> i32 {
     if unjournaled(truth) > 0 { 3 } else { 0 }
 }
 
-/// The journals name the planted messages only. That there are others is a doubt, and the only one.
+/// Messages that no journal names. The journals name only the messages with planted strings; all others cause the only
+/// doubt of the capture.
 fn unjournaled(truth: &GroundTruth) -> u64 {
     truth.messages - truth.strings.len() as u64
 }
 
 struct Check {
-    told: Vec<String>,
+    differences: Vec<String>,
 }
 
 impl Check {
-    fn equal(&mut self, what: &str, expected: impl Into<Value>, said: &Value) {
+    fn equal(&mut self, what: &str, expected: impl Into<Value>, found: &Value) {
         let expected = expected.into();
-        if expected != *said {
-            self.told.push(format!("{what}: {expected} is true, {said} was said"));
+        if expected != *found {
+            self.differences.push(format!("{what}: expected {expected}, found {found}"));
         }
     }
 
@@ -85,22 +86,22 @@ impl Check {
             let records = &capture["tls"]["records"];
             self.equal("TLS connections", truth.streams, &capture["tls"]["connections"]);
             self.equal("TLS records", truth.records, &records["total"]);
-            self.equal("TLS records opened", truth.records_encrypted, &records["authenticated"]);
-            self.equal("the wrong key opens nothing", true, &capture["controls"]["wrong_key"]["passed"]);
+            self.equal("TLS records authenticated", truth.records_encrypted, &records["authenticated"]);
+            self.equal("wrong-key control passed", true, &capture["controls"]["wrong_key"]["passed"]);
         } else {
             self.equal("TLS", Value::Null, &capture["tls"]);
         }
     }
 
     fn strings(&mut self, truth: &GroundTruth, capture: &Value) {
-        let said = capture["strings"].as_array().map_or(&[][..], Vec::as_slice);
-        if said.len() != truth.strings.len() {
-            self.told.push(format!("{} strings instead of {}", said.len(), truth.strings.len()));
+        let entries = capture["strings"].as_array().map_or(&[][..], Vec::as_slice);
+        if entries.len() != truth.strings.len() {
+            self.differences.push(format!("{} strings instead of {}", entries.len(), truth.strings.len()));
         }
         for string in &truth.strings {
-            match said.iter().find(|entry| entry["value"] == string.value.as_str()) {
+            match entries.iter().find(|entry| entry["value"] == string.value.as_str()) {
                 Some(entry) => self.string(string, entry),
-                None => self.told.push(format!("{:?} is not in the answer", string.value)),
+                None => self.differences.push(format!("{:?} is not in the answer", string.value)),
             }
         }
     }
@@ -115,10 +116,10 @@ impl Check {
         for location in locations {
             self.equal(&what("layers"), string.layers.clone(), &location["layers"]);
         }
-        let mut said: Vec<Place> = locations.iter().filter_map(place).collect();
-        said.sort_by_key(|place| place.file_offset);
-        if said != string.places {
-            self.told.push(what(&format!("{:?} is true, {said:?} was said", string.places)));
+        let mut found: Vec<Place> = locations.iter().filter_map(place).collect();
+        found.sort_by_key(|place| place.file_offset);
+        if found != string.places {
+            self.differences.push(what(&format!("expected {:?}, found {found:?}", string.places)));
         }
     }
 }
@@ -183,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn the_truth_passes_and_every_lie_is_noticed() {
+    fn exact_answer_passes_and_each_wrong_value_is_a_difference() {
         assert_eq!(differences(&truth(), &answer()), Vec::<String>::new());
-        let lies = [
+        let wrong_values = [
             ("/captures/0/frames", json!(11)),
             ("/captures/0/http_total", json!(1)),
             ("/captures/0/reasons", json!(["a doubt"])),
@@ -199,9 +200,9 @@ mod tests {
             ("/captures/0/strings/0/locations_total", json!(2)),
             ("/captures", json!([])),
         ];
-        for (pointer, lie) in lies {
+        for (pointer, wrong) in wrong_values {
             let mut answer = answer();
-            *answer.pointer_mut(pointer).unwrap() = lie;
+            *answer.pointer_mut(pointer).unwrap() = wrong;
             assert!(!differences(&truth(), &answer).is_empty(), "{pointer}");
         }
     }

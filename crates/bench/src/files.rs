@@ -1,4 +1,4 @@
-//! A capture on disk with what belongs to it: journals, manifest, key log, and the truth.
+//! A generated capture on disk: capture file, journals, manifest, key log, and ground truth.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,21 +15,20 @@ use experiment::{
 use serde_json::json;
 
 use crate::capture_spec::CaptureSpec;
+use crate::capture_writer::BEGIN;
 use crate::ground_truth::GroundTruth;
 use crate::rng::Rng;
-use crate::traffic::{self, Made, Said};
-use crate::wire::BEGIN;
+use crate::traffic::{self, Generated, JournaledMessage};
 
-/// A capture that is there.
+/// A generated capture.
 #[derive(Debug)]
 pub(crate) struct Capture {
     files: RunFiles,
-    /// What is in it.
     pub(crate) truth: GroundTruth,
 }
 
 impl Capture {
-    /// The capture of `spec` in `folder`: the one that is there already, or a new one.
+    /// The capture of `spec` in `folder`, generated if it does not exist yet.
     pub(crate) fn obtain(folder: &Path, spec: &CaptureSpec) -> Result<Self> {
         let files = RunFiles::new(folder, spec.name().parse()?);
         if let Some(truth) = existing(&files, spec) {
@@ -49,12 +48,12 @@ impl Capture {
         self.truth.spec.shape.is_tls().then(|| self.files.path(&self.files.key_log()))
     }
 
-    /// Where the analyzer's answer goes.
+    /// Path of the analyzer's answer.
     pub(crate) fn answer(&self) -> PathBuf {
         self.files.path(&format!("{}.exposure.json", self.files.name()))
     }
 
-    /// Removes all of it.
+    /// Removes all files of the capture.
     pub(crate) fn remove(&self) -> Result<()> {
         let files = &self.files;
         let mut paths = vec![truth_path(files), self.answer(), files.path(&files.manifest()), self.path()];
@@ -71,7 +70,8 @@ impl Capture {
     }
 }
 
-/// The truth of an earlier capture of the same spec. It is written last, so the capture is whole.
+/// The ground truth of an existing capture of the same spec. It is the file that is written last, so the capture is
+/// complete.
 fn existing(files: &RunFiles, spec: &CaptureSpec) -> Option<GroundTruth> {
     let truth: GroundTruth = serde_json::from_slice(&fs::read(truth_path(files)).ok()?).ok()?;
     let bytes = fs::metadata(files.path(&files.capture())).ok()?.len();
@@ -91,7 +91,7 @@ fn write(files: &RunFiles, spec: &CaptureSpec) -> Result<GroundTruth> {
     for (name, agent, side) in
         [(files.journal_a(), "agent-a", Side::Client), (files.journal_b(), "agent-b", Side::Server)]
     {
-        write_private(&files.path(&name), journal(&made.said, agent, side, &run).as_bytes())?;
+        write_private(&files.path(&name), journal(&made.journaled, agent, side, &run).as_bytes())?;
     }
     if let Some(keys) = &made.key_log {
         write_private(&files.path(&files.key_log()), keys.as_bytes())?;
@@ -101,10 +101,10 @@ fn write(files: &RunFiles, spec: &CaptureSpec) -> Result<GroundTruth> {
     Ok(made.truth)
 }
 
-/// What one agent said and heard.
-fn journal(said: &[Said], agent: &str, side: Side, run: &RunId) -> String {
+/// The journal of one agent.
+fn journal(messages: &[JournaledMessage], agent: &str, side: Side, run: &RunId) -> String {
     let mut journal = String::new();
-    for message in said {
+    for message in messages {
         let (local, remote) = match side {
             Side::Client => (message.client, message.server),
             Side::Server => (message.server, message.client),
@@ -127,7 +127,7 @@ fn journal(said: &[Said], agent: &str, side: Side, run: &RunId) -> String {
     journal
 }
 
-fn manifest_of(files: &RunFiles, spec: &CaptureSpec, made: &Made, run_id: RunId) -> Manifest {
+fn manifest_of(files: &RunFiles, spec: &CaptureSpec, made: &Generated, run_id: RunId) -> Manifest {
     let variant = spec.shape.variant();
     Manifest {
         schema: manifest::SCHEMA.to_owned(),
@@ -174,16 +174,16 @@ mod tests {
     use super::*;
     use crate::capture_spec::Shape;
 
-    /// Captures can be compared between machines only if they are the same.
+    /// Measurements on two machines can be compared only if their captures are equal.
     #[test]
-    fn the_spec_decides_every_byte() {
+    fn same_spec_gives_the_same_bytes() {
         for shape in Shape::ALL {
             let made = |seed| {
                 let folder = tempfile::tempdir().unwrap();
                 let spec = CaptureSpec::new(shape, "1MiB".parse().unwrap(), seed);
                 let capture = Capture::obtain(folder.path(), &spec).unwrap();
                 let again = Capture::obtain(folder.path(), &spec).unwrap();
-                assert_eq!(capture.truth, again.truth, "what is there is not made again");
+                assert_eq!(capture.truth, again.truth, "an existing capture is reused");
                 let keys = capture.key_log().map(|path| fs::read(path).unwrap());
                 capture.remove().unwrap();
                 assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

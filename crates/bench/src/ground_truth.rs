@@ -1,19 +1,19 @@
-//! What is in a capture: written down by the generator, held against what the analyzer says.
+//! The exact contents of a generated capture. The generator writes them, and `check` compares the analyzer's answer
+//! with them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::capture_spec::CaptureSpec;
 use crate::message::Form;
 
-/// The `schema` member.
+/// Name and version of the format.
 pub(crate) const SCHEMA: &str = "plainsight.truth/1";
 
-/// Everything that is true of a capture. `NAME.truth.json`.
+/// The contents of a capture, written to `NAME.truth.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroundTruth {
-    /// Always [`SCHEMA`].
     pub(crate) schema: String,
-    /// What it was made from.
+    /// The spec that the capture was generated from.
     #[serde(rename = "recipe")]
     pub(crate) spec: CaptureSpec,
     /// Frames in the file.
@@ -26,32 +26,30 @@ pub(crate) struct GroundTruth {
     pub(crate) streams: u64,
     /// HTTP messages in both directions; all have a body.
     pub(crate) messages: u64,
-    /// Data segments that come before one they follow.
+    /// Data segments captured before an earlier segment of their stream.
     pub(crate) out_of_order: u64,
-    /// Data segments that are in the file twice.
+    /// Data segments that are captured twice.
     pub(crate) repeated: u64,
     /// TLS records.
     pub(crate) records: u64,
-    /// Those of them whose outer type is `application_data`.
+    /// TLS records of the outer type `application_data`.
     pub(crate) records_encrypted: u64,
     /// The planted strings, in the order of the journals.
     pub(crate) strings: Vec<PlantedString>,
 }
 
-/// A string that stands in the capture, and where.
+/// A planted string and its places in the capture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlantedString {
-    /// The string.
     pub(crate) value: String,
-    /// Id of its message.
     pub(crate) message_id: String,
     /// How it was sent.
     pub(crate) form: Form,
-    /// What it takes to read it, in the analyzer's words.
+    /// Name of its level in the analyzer's result.
     pub(crate) level: String,
-    /// What has to be undone, outermost first.
+    /// Layers to undo, outermost first.
     pub(crate) layers: Vec<String>,
-    /// Every place where it stands at that level, in the order of the file.
+    /// Every place of the string at that level, in the order of the file.
     pub(crate) places: Vec<Place>,
 }
 
@@ -62,8 +60,8 @@ pub(crate) struct Place {
     pub(crate) frames: Vec<u64>,
     /// Offset in the file of the first byte.
     pub(crate) file_offset: u64,
-    /// TCP stream, from 0 in the order of their SYN.
+    /// TCP stream, numbered from 0 in the order of the SYNs.
     pub(crate) stream: u64,
-    /// Offset in the stream of the first byte; `None` in a frame that only repeats.
+    /// Stream offset of the first byte; `None` in a frame that only repeats.
     pub(crate) stream_offset: Option<u64>,
 }

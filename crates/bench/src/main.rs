@@ -1,11 +1,12 @@
-//! Makes large captures whose content is known, and measures the analyzer on them.
+//! Generates large captures with known contents, and measures the analyzer on them.
 //!
-//! No time counts before the answer is right: every planted string has to be found at its level with its exact frames,
-//! and all counts have to be exact. The truth comes from the generator, which shares no code with the observer.
+//! A time counts only if the answer is exact: the analyzer must find every planted string at its level with its exact
+//! frames, and all counts must be right. The generator records the ground truth; it shares no code with the observer.
 
 #![forbid(unsafe_code)]
 
 mod capture_spec;
+mod capture_writer;
 mod check;
 mod files;
 mod ground_truth;
@@ -18,7 +19,6 @@ mod table;
 mod text;
 mod tls;
 mod traffic;
-mod wire;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,9 +29,9 @@ use clap::{Parser, Subcommand};
 
 use crate::capture_spec::{CaptureSpec, Shape, Size};
 
-/// Makes large captures whose content is known, and measures the analyzer on them.
+/// Generates large captures with known contents, and measures the analyzer on them.
 ///
-/// Exit status: 0 every answer was exact, 1 one was not, 2 something could not be done.
+/// Exit status: 0 every answer is exact, 1 an answer is wrong, 2 an error prevented the measurement.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -41,27 +41,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make captures, measure the analyzer and others on them, check every answer
+    /// Generate captures, measure the analyzer and other programs on them, and check every answer
     Run(run::Flags),
-    /// Make one capture with journals, manifest and truth
+    /// Generate one capture with journals, manifest and ground truth
     Generate {
         /// Kind of traffic
         #[arg(long, value_enum)]
         shape: Shape,
-        /// Size of the capture, roughly
+        /// Approximate size of the capture
         #[arg(long, default_value = "256MiB")]
         size: Size,
-        /// What chance begins with: the same seed makes the same capture
+        /// Seed of the random numbers: the same seed gives the same capture
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Where it is made [default: a folder of the user's in the system's folder for temporary files]
+        /// Folder for the capture [default: a private folder in the system's temporary folder]
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-    /// Run a program and tell its cost as JSON
+    /// Run a program and print its cost as JSON
     #[command(hide = true)]
     Measure {
-        /// Where its standard output goes [default: /dev/null]
+        /// File for its standard output [default: /dev/null]
         #[arg(long)]
         stdout: Option<PathBuf>,
         /// The program and its arguments

@@ -1,8 +1,8 @@
-//! What a program costs: time on the clock, time of the processor, memory at its peak.
+//! Measures the cost of a program: wall-clock time, CPU time, peak memory.
 //!
-//! The kernel tells the peak of the *children* of a process, all of them together, and counts to a program's peak what its
-//! parent had in memory when it started it. So every program is measured by a process of its own that is small and has
-//! no other child: `bench measure`.
+//! The kernel reports peak memory only for all children of a process together, and a child's peak includes the memory
+//! of its parent at the time of the fork. So a small process without other children, `bench measure`, runs each
+//! program.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,29 +16,29 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 
-/// What one run of a program took.
+/// The cost of one run of a program.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Cost {
     /// Exit status; `None` after a signal.
     pub(crate) status: Option<i32>,
-    /// From its start to its end, seconds.
+    /// Wall-clock time in seconds.
     pub(crate) seconds: f64,
-    /// Time of the processor, user and system, all threads, seconds.
+    /// CPU time, user and system, of all threads in seconds.
     pub(crate) cpu_seconds: f64,
-    /// Most memory in use at any time, bytes.
+    /// Peak memory (resident set) in bytes.
     pub(crate) peak_bytes: u64,
 }
 
 impl Cost {
-    /// The quicker of two.
+    /// The shorter time of two runs, and the larger peak.
     pub(crate) fn quicker(self, other: Self) -> Self {
-        // Memory is what it can come to, not what it came to at best.
+        // The peak is compared with a limit, so the worst one counts.
         let peak_bytes = self.peak_bytes.max(other.peak_bytes);
         Self { peak_bytes, ..if other.seconds < self.seconds { other } else { self } }
     }
 }
 
-/// Runs `program` from a small process of its own.
+/// Runs `program` in a measuring process, and returns its cost.
 pub(crate) fn measure(program: &Path, arguments: &[OsString], stdout: Option<&Path>) -> Result<Cost> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.arg("measure");
@@ -49,13 +49,13 @@ pub(crate) fn measure(program: &Path, arguments: &[OsString], stdout: Option<&Pa
     let output = output.context("cannot start the measuring process")?;
     let cost: Option<Cost> = serde_json::from_slice(&output.stdout).ok();
     if cost.is_none_or(|cost| cost.status != Some(0)) {
-        // What it had to say is of interest only if it failed.
+        // The program's messages matter only if it failed.
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
     }
     cost.with_context(|| format!("{} could not be measured", program.display()))
 }
 
-/// The measuring process: runs `command` and tells its cost on stdout.
+/// The measuring process: runs `command`, and prints its cost to stdout as JSON.
 pub(crate) fn measuring_process(command: &[OsString], stdout: Option<&PathBuf>) -> Result<()> {
     let [program, arguments @ ..] = command else { bail!("nothing to measure") };
     let stdout = match stdout {
@@ -67,7 +67,7 @@ pub(crate) fn measuring_process(command: &[OsString], stdout: Option<&PathBuf>) 
     let begin = Instant::now();
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
     let seconds = begin.elapsed().as_secs_f64();
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask what it took")?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read the resource usage")?;
     // Linux counts in KiB, macOS in bytes.
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     let cost = Cost {

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 message, and where in its bytes a planted string stands.
+//! Builds one HTTP/1.1 message, and knows which of its bytes carry a planted string.
 
 use std::io::Write;
 use std::ops::Range;
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// Least bytes of a split string on either side. A chance hit across a header is then one in 2^32.
+/// Fewest bytes of a split string on either side of the cut. A chance match in a header then has probability 2^-32.
 const MIN_CUT: usize = 4;
 
-/// How a planted string goes over the wire.
+/// How a planted string is transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Form {
     /// In one segment.
     Whole,
-    /// In one segment that is sent twice.
+    /// In one segment that is captured twice.
     WholeRepeated,
     /// Over two segments; in TLS over two records.
     Split,
-    /// Over two segments of which the second comes first.
+    /// Over two segments, captured in reverse order.
     SplitEarly,
-    /// Over two segments of which the first is sent twice.
+    /// Over two segments, the first of which is captured twice.
     SplitRepeated,
     /// Inside one chunk.
     Chunked,
@@ -50,12 +50,10 @@ impl Form {
         Self::SplitRepeated,
     ];
 
-    /// Needs gzip.
     pub(crate) fn is_gzipped(self) -> bool {
         matches!(self, Self::Gzip | Self::ChunkedGzip)
     }
 
-    /// Needs more than one segment.
     pub(crate) fn is_split(self) -> bool {
         matches!(self, Self::Split | Self::SplitEarly | Self::SplitRepeated)
     }
@@ -68,14 +66,14 @@ impl Form {
     }
 }
 
-/// How a body is written.
+/// Codings of a body.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Coding {
     pub(crate) gzip: bool,
     pub(crate) chunked: bool,
 }
 
-/// A message ready to be sent.
+/// A message without a planted string.
 #[derive(Debug)]
 pub(crate) struct Message {
     /// Head and body.
@@ -89,14 +87,13 @@ pub(crate) struct PlantedMessage {
     pub(crate) bytes: Vec<u8>,
     /// The body before any coding.
     pub(crate) body: String,
-    /// The part of `bytes` that has to be read to read the string.
-    pub(crate) stands: Range<usize>,
-    /// What has to be undone to it, outermost first.
+    /// The part of `bytes` that carries the string.
+    pub(crate) carrier: Range<usize>,
+    /// Layers to undo in order to read the string, outermost first.
     pub(crate) layers: Vec<&'static str>,
 }
 
 impl Message {
-    /// A filler message.
     pub(crate) fn new(from: Side, body: &[u8], coding: Coding, rng: &mut Rng) -> Self {
         let mut cuts = Cuts::Random(rng);
         Self { bytes: Written::new(from, body, coding, &mut cuts).bytes }
@@ -104,18 +101,20 @@ impl Message {
 }
 
 impl PlantedMessage {
-    /// A message whose body holds `string`, in `form`. `unit`: bytes that transport carries in one piece.
+    /// A message whose body contains `string` in `form`. `unit` is the number of bytes that the transport carries in
+    /// one piece.
     pub(crate) fn new(from: Side, string: &str, form: Form, unit: usize, rng: &mut Rng) -> Self {
         let target = Target::of(string, form, unit, rng);
         let mut behind = rng.between(0, 300);
         let coding = form.coding();
-        let mut before = target.wish;
-        // The length of the head depends on that of the body, so the place is corrected until it is met. Around a length
-        // with one digit more the correction could swing for ever: then the body becomes a little longer.
+        let mut before = target.filler_before;
+        // The head states the length of the body, so its own length depends on the body's. The loop corrects the filler
+        // until the string is at its target. Where the length gains a digit, the correction could oscillate; a slightly
+        // longer body ends that.
         for attempt in 1_usize.. {
             behind += usize::from(attempt.is_multiple_of(8)) * 4;
             let body = planted_body(string, before, behind);
-            let at = body.find(string).expect("the body holds its string");
+            let at = body.find(string).expect("the body contains its string");
             let mut cuts = match form {
                 Form::ChunkBorder => Cuts::At(at + target.cut),
                 Form::Chunked => Cuts::Behind(at + string.len()),
@@ -125,21 +124,21 @@ impl PlantedMessage {
             if coding.gzip {
                 let layers =
                     if coding.chunked { vec!["http1", "chunked", "gzip"] } else { vec!["http1", "gzip"] };
-                let stands = written.body_start..written.bytes.len();
-                return Self { bytes: written.bytes, body, stands, layers };
+                let carrier = written.body_start..written.bytes.len();
+                return Self { bytes: written.bytes, body, carrier, layers };
             }
-            if let Some(stands) = written.place(at, at + string.len()) {
-                let is_met = match target.start {
-                    Some(start) => stands.start == start,
-                    None => stands.start / unit == (stands.end - 1) / unit,
+            if let Some(carrier) = written.place(at, at + string.len()) {
+                let is_at_target = match target.start {
+                    Some(start) => carrier.start == start,
+                    None => carrier.start / unit == (carrier.end - 1) / unit,
                 };
-                if is_met {
+                if is_at_target {
                     let layers =
                         if form == Form::ChunkBorder { vec!["http1", "chunked"] } else { Vec::new() };
-                    return Self { bytes: written.bytes, body, stands, layers };
+                    return Self { bytes: written.bytes, body, carrier, layers };
                 }
                 before = match target.start {
-                    Some(start) => (before + start).saturating_sub(stands.start),
+                    Some(start) => (before + start).saturating_sub(carrier.start),
                     None => before + string.len(),
                 };
             }
@@ -148,31 +147,31 @@ impl PlantedMessage {
     }
 }
 
-/// Where a string should stand.
+/// The position that a string should have in its message.
 struct Target {
-    /// Exactly there in the message; `None`: anywhere inside a unit.
+    /// Offset in the message; `None` for any offset inside a unit.
     start: Option<usize>,
     /// Bytes of the string before the cut.
     cut: usize,
-    /// Filler before the string to begin with.
-    wish: usize,
+    /// First guess of the filler's length before the string, in bytes.
+    filler_before: usize,
 }
 
 impl Target {
     fn of(string: &str, form: Form, unit: usize, rng: &mut Rng) -> Self {
-        // Not at its first bytes: the last ones of a TCP header could be the same by chance, and the string would stand
-        // in one frame after all.
+        // Not within the first bytes of the string: the end of a TCP header could equal them by chance, and one frame
+        // would contain the whole string.
         let cut = rng.between(MIN_CUT, string.len() - MIN_CUT);
         if form.is_split() {
-            // In TLS a record is as long as a dozen segments: one border is enough.
+            // A TLS record is as long as a dozen segments, so the string goes across its first border.
             let border = if unit > 4096 { unit } else { unit * rng.between(1, 3) };
-            return Self { start: Some(border - cut), cut, wish: border / 2 };
+            return Self { start: Some(border - cut), cut, filler_before: border / 2 };
         }
-        Self { start: None, cut, wish: rng.between(0, 900) }
+        Self { start: None, cut, filler_before: rng.between(0, 900) }
     }
 }
 
-/// A body whose only string is the planted one: `true`, `false` and `null` say nothing that could be looked for.
+/// A body whose only string is the planted one; the filler around it consists of `true`, `false` and `null`.
 fn planted_body(string: &str, before: usize, behind: usize) -> String {
     let mut body = String::with_capacity(before + behind + string.len() + 64);
     body.push_str(r#"{"flags":["#);
@@ -185,7 +184,7 @@ fn planted_body(string: &str, before: usize, behind: usize) -> String {
     body
 }
 
-/// Exactly `len` bytes of array elements; whitespace (RFC 8259, section 2) makes up for what no element fits in.
+/// Appends exactly `len` bytes of array elements, with whitespace at the end (RFC 8259 §2).
 fn fill(body: &mut String, len: usize) {
     let end = body.len() + len;
     let words = ["true,", "null,", "false,", "true,"];
@@ -203,12 +202,12 @@ fn fill(body: &mut String, len: usize) {
     }
 }
 
-/// Where a body is cut into chunks.
+/// Where a body is divided into chunks.
 enum Cuts<'a> {
     Random(&'a mut Rng),
-    /// There, and nowhere else.
+    /// At this offset only.
     At(usize),
-    /// Some way behind.
+    /// At an offset shortly after this one.
     Behind(usize),
 }
 
@@ -227,7 +226,7 @@ impl Cuts<'_> {
 struct Written {
     bytes: Vec<u8>,
     body_start: usize,
-    /// Parts of the coded body: where each begins in it, and in the message.
+    /// Chunks of the coded body: range in the coded body, and offset in the message.
     parts: Vec<(Range<usize>, usize)>,
 }
 
@@ -271,7 +270,7 @@ impl Written {
         Self { bytes, body_start, parts }
     }
 
-    /// The part of the message from the first to the last byte of a part of the coded body.
+    /// The range of the message that carries this range of the coded body.
     fn place(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let at = |offset: usize| {
             let (part, message) = self.parts.iter().find(|(part, _)| part.contains(&offset))?;
@@ -283,11 +282,11 @@ impl Written {
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2 + 64), Compression::default());
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("memory takes every byte")
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to a Vec cannot fail")
 }
 
 fn write_to(bytes: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    bytes.write_fmt(text).expect("memory takes every byte");
+    bytes.write_fmt(text).expect("writing to a Vec cannot fail");
 }
 
 #[cfg(test)]
@@ -297,15 +296,15 @@ mod tests {
     const STRING: &str = "ledger-refund-gateway";
 
     #[test]
-    fn each_form_stands_where_it_should() {
+    fn planted_string_is_carried_in_its_form() {
         for seed in 0..200 {
             let mut rng = Rng::new(seed, "message");
             for form in Form::ALL {
                 let unit = if seed % 2 == 0 { 1448 } else { 16_384 };
                 let made = PlantedMessage::new(Side::Server, STRING, form, unit, &mut rng);
                 serde_json::from_str::<serde_json::Value>(&made.body).unwrap();
-                let bytes = &made.bytes[made.stands.clone()];
-                let crosses = made.stands.start / unit != (made.stands.end - 1) / unit;
+                let bytes = &made.bytes[made.carrier.clone()];
+                let crosses = made.carrier.start / unit != (made.carrier.end - 1) / unit;
                 match form {
                     Form::Whole | Form::WholeRepeated | Form::Chunked => {
                         assert!(bytes == STRING.as_bytes() && !crosses);
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn fill_is_exact() {
+    fn fill_appends_exactly_the_requested_bytes() {
         for len in 0..40 {
             let mut text = "[".to_owned();
             fill(&mut text, len);

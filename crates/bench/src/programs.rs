@@ -1,12 +1,12 @@
-//! The programs that are measured.
+//! Finds the programs to measure.
 
 use std::env::consts::EXE_SUFFIX;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The analyzer: the one that was named, or the one beside this executable, and no other. A search path would some day
-/// find an older build, and the numbers would be about that.
+/// The analyzer: the one that was named, or the one beside this executable. `PATH` is not searched, because it could
+/// lead to an older build.
 pub(crate) fn analyze(named: Option<&Path>) -> Result<PathBuf> {
     let path = match named {
         Some(path) => path.to_owned(),
@@ -22,11 +22,11 @@ pub(crate) fn analyze(named: Option<&Path>) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A program of the system, if it is there.
+/// A program of the system; `None` if it is not installed.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
     std::env::split_paths(&paths)
-        // tcpdump lives among the administrator's programs, which are not in everybody's path.
+        // tcpdump is in a directory for administrators, which the PATH of other users often lacks.
         .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())

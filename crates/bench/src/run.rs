@@ -1,4 +1,5 @@
-//! `bench run`: every capture made, read by everybody, held against its truth.
+//! `bench run`: generates every capture, measures the programs on it, and compares the analyzer's answers with the
+//! ground truth.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,10 +16,9 @@ use crate::measure::{Cost, measure};
 use crate::programs;
 use crate::table::{Row, Table};
 
-/// Runs of each program on each capture. The best counts: what is slower was disturbed.
+/// Runs of each program on each capture. The fastest counts, because it was disturbed least.
 const ROUNDS: usize = 3;
 
-/// What to measure.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Flags {
     /// Sizes of the captures
@@ -29,15 +29,15 @@ pub(crate) struct Flags {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SHAPE,...")]
     shapes: Vec<Shape>,
 
-    /// What chance begins with: the same seed makes the same captures
+    /// Seed of the random numbers: the same seed gives the same captures
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Where the captures are made [default: a folder of the user's in the system's folder for temporary files]
+    /// Folder for the captures [default: a private folder in the system's temporary folder]
     #[arg(long)]
     dir: Option<PathBuf>,
 
-    /// Leave the captures there; the next run takes them as they are
+    /// Keep the captures, so that the next run reuses them
     #[arg(long)]
     keep: bool,
 
@@ -45,7 +45,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "ANALYZE", value_name = "PROGRAM")]
     analyze: Option<PathBuf>,
 
-    /// An older analyzer to run in turn with it; prints the ratios of their time and memory
+    /// An older analyzer to measure in the same rounds; the table then has the ratios of time and memory
     #[arg(long, value_name = "PROGRAM")]
     baseline: Option<PathBuf>,
 
@@ -54,7 +54,7 @@ pub(crate) struct Flags {
     compare: bool,
 }
 
-/// The programs to compare with.
+/// The programs to compare the analyzer with.
 struct Others {
     baseline: Option<PathBuf>,
     cat: PathBuf,
@@ -63,13 +63,13 @@ struct Others {
     tshark: Option<PathBuf>,
 }
 
-/// Measures. False if an answer was wrong.
+/// Returns whether every answer was exact.
 pub(crate) fn run(flags: &Flags) -> Result<bool> {
     let analyze = programs::analyze(flags.analyze.as_deref())?;
     let folder = folder(flags.dir.as_deref())?;
     let others = Others::find(flags)?;
     if cfg!(debug_assertions) {
-        eprintln!("bench: a debug build: the times say nothing about a release build");
+        eprintln!("bench: this is a debug build: its times do not apply to a release build");
     }
     warn_of_load();
     let shapes = if flags.shapes.is_empty() { &Shape::ALL[..] } else { &flags.shapes };
@@ -98,21 +98,21 @@ pub(crate) fn run(flags: &Flags) -> Result<bool> {
     Ok(all_true)
 }
 
-/// Whoever else is at work on this machine is measured too. Only Linux says so in a file.
+/// Warns if other programs load the machine, because they distort the times. Only Linux has this file.
 fn warn_of_load() {
     let processors = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
-    let told = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Option<f64> = told.split(' ').next().and_then(|load| load.parse().ok());
+    let loadavg = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = loadavg.split(' ').next().and_then(|load| load.parse().ok());
     if let Some(load) = load
         && load > processors / 2.0
     {
         eprintln!(
-            "bench: others are at work (load {load}, {processors} processors): rely on the CPU seconds only"
+            "bench: other programs use the machine (load {load}, {processors} processors): rely on the CPU seconds only"
         );
     }
 }
 
-/// Makes a capture, or takes the one that is there.
+/// Generates a capture, or reuses the existing one, and prints what it contains.
 pub(crate) fn obtain(folder: &Path, spec: &CaptureSpec) -> Result<Capture> {
     let begin = Instant::now();
     let capture = Capture::obtain(folder, spec)?;
@@ -126,7 +126,8 @@ pub(crate) fn obtain(folder: &Path, spec: &CaptureSpec) -> Result<Capture> {
     Ok(capture)
 }
 
-/// The folder of the captures: for its owner alone, since what chance has laid there may be somebody's trap.
+/// The folder of the captures. The default one must belong to this user alone, because in a shared temporary folder
+/// another user could have prepared it.
 pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     if let Some(folder) = named {
@@ -144,7 +145,10 @@ pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf> {
     let metadata =
         fs::symlink_metadata(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     if !metadata.is_dir() || metadata.uid() != user.as_raw() || metadata.mode() & 0o022 != 0 {
-        bail!("{} is not a folder of this user alone; name another with --dir", folder.display());
+        bail!(
+            "{} is not a folder that only this user can write to; choose another with --dir",
+            folder.display()
+        );
     }
     Ok(folder)
 }
@@ -159,11 +163,11 @@ fn measure_capture(capture: &Capture, analyze: &Path, others: &Others) -> Result
         .collect();
     let cat_arguments = [path.clone().into()];
     let tcpdump_arguments = tcpdump_arguments(&path);
-    measure(&others.cat, &cat_arguments, None)?; // the file comes into the cache
+    measure(&others.cat, &cat_arguments, None)?; // reads the file into the page cache
     let (mut cat, mut tcpdump, mut own): (Option<Cost>, Option<Cost>, Option<Cost>) = (None, None, None);
     let mut baseline: Option<Cost> = None;
     let mut differences = Vec::new();
-    // In turn, so that a slow minute of the machine befalls all of them.
+    // The programs run in turn, so that a slow phase of the machine affects all of them.
     for round in 0..ROUNDS {
         better(&mut cat, measure(&others.cat, &cat_arguments, None)?);
         if let Some(program) = &others.tcpdump {
@@ -175,7 +179,7 @@ fn measure_capture(capture: &Capture, analyze: &Path, others: &Others) -> Result
         if let Some(program) = &others.baseline {
             analyzers.push((program, &mut baseline, "the baseline: "));
         }
-        // Each is the first in some round: what ran before leaves its mark on caches and clock rates.
+        // Each analyzer runs first in some round, because the program before it affects caches and clock rates.
         if round % 2 == 1 {
             analyzers.reverse();
         }
@@ -194,7 +198,7 @@ fn measure_capture(capture: &Capture, analyze: &Path, others: &Others) -> Result
     Ok(Row { truth: capture.truth.clone(), cat, tcpdump, analyze, baseline, rg, tshark, differences })
 }
 
-/// What an analyzer answered that is not true of the capture.
+/// The errors in an analyzer's exit status and answer.
 fn wrong_answers(capture: &Capture, cost: &Cost, answer: &[u8]) -> Vec<String> {
     let mut wrong = Vec::new();
     let expected = check::status(&capture.truth);
@@ -220,13 +224,13 @@ fn expect(program: &Path, cost: &Cost, status: i32) -> Result<()> {
 fn tcpdump_arguments(path: &Path) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["-r".into(), path.into(), "-w".into(), "/dev/null".into()];
     if cfg!(target_os = "linux") && nix::unistd::geteuid().is_root() {
-        // As root it becomes another user, who may not read this file.
+        // As root, tcpdump would change to another user, who cannot read this file.
         arguments.extend(["-Z".into(), "root".into()]);
     }
     arguments
 }
 
-/// The planted strings, each a line, counted in the raw file.
+/// Measures ripgrep searching the raw file for the planted strings.
 fn compare_rg(program: &Path, capture: &Capture) -> Result<Cost> {
     let mut arguments: Vec<OsString> = ["--no-config", "-a", "-c", "-F"].map(OsString::from).to_vec();
     for string in &capture.truth.strings {
@@ -236,7 +240,7 @@ fn compare_rg(program: &Path, capture: &Capture) -> Result<Cost> {
     measure(program, &arguments, None)
 }
 
-/// The planted strings in the bodies, as tshark decodes them.
+/// Measures tshark searching the decoded bodies for the planted strings.
 fn compare_tshark(program: &Path, capture: &Capture) -> Result<Cost> {
     let contains = |string: &String| format!("http.file_data contains \"{string}\"");
     let filter: Vec<_> = capture.truth.strings.iter().map(|string| contains(&string.value)).collect();
@@ -257,7 +261,7 @@ impl Others {
         let wanted = |name: &str| {
             let found = programs::find(name);
             if found.is_none() {
-                eprintln!("bench: {name} is not here, so there is no comparison with it");
+                eprintln!("bench: {name} is not installed, so the table has no comparison with it");
             }
             found
         };
@@ -265,7 +269,7 @@ impl Others {
             flags.baseline.as_deref().map(|program| programs::analyze(Some(program))).transpose()?;
         Ok(Self {
             baseline,
-            cat: programs::find("cat").context("there is no cat to compare with")?,
+            cat: programs::find("cat").context("cat is not installed")?,
             tcpdump: wanted("tcpdump"),
             rg: if compare { wanted("rg") } else { None },
             tshark: if compare { wanted("tshark") } else { None },

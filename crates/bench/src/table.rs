@@ -1,14 +1,14 @@
-//! The result, for people.
+//! Prints the measurements as a table.
 
 use comfy_table::{CellAlignment, presets};
 
 use crate::ground_truth::GroundTruth;
 use crate::measure::Cost;
 
-/// Most memory that the design allows the analyzer, with 256 open connections, however long the capture.
+/// Goal for the analyzer's peak memory with 256 open connections, independent of the length of the capture.
 const MEMORY_GOAL: u64 = 32 << 20;
 
-/// What was measured on one capture.
+/// The measurements on one capture.
 pub(crate) struct Row {
     pub(crate) truth: GroundTruth,
     pub(crate) cat: Cost,
@@ -18,11 +18,10 @@ pub(crate) struct Row {
     pub(crate) baseline: Option<Cost>,
     pub(crate) rg: Option<Cost>,
     pub(crate) tshark: Option<Cost>,
-    /// Where the analyzer was wrong.
+    /// The errors in the analyzers' answers.
     pub(crate) differences: Vec<String>,
 }
 
-/// All of it.
 pub(crate) struct Table {
     table: comfy_table::Table,
     compares: bool,
@@ -107,18 +106,20 @@ impl Table {
         self.table.add_row(cells);
     }
 
-    /// The table and what has to be known to read it.
+    /// The table, with a legend.
     pub(crate) fn finish(&self, has_tcpdump: bool) -> String {
         let mut text = format!("{}\n", self.table);
         text.push_str(
-            "Best of three, warm cache, the programs in turn. CPU: user and system, all threads.\n",
+            "Fastest of three runs, warm cache, the programs in turn. CPU: user and system, all threads.\n",
         );
         text.push_str(
             "cat FILE >/dev/null; tcpdump -r FILE -w /dev/null.\n\
-             goal, then: of × tcpdump, at first and in the end.\n",
+             goal, then: first and final goal for × tcpdump.\n",
         );
         if !has_tcpdump {
-            text.push_str("tcpdump is not here: the goals are ratios to it and cannot be judged.\n");
+            text.push_str(
+                "tcpdump is not installed, so the goals, which are ratios to its time, are not judged.\n",
+            );
         }
         text
     }

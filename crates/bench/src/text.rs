@@ -1,8 +1,8 @@
-//! What the agents say: JSON of ordinary words, and the strings that are planted in it.
+//! The bodies of the messages: JSON made of ordinary words, and the strings to plant in it.
 //!
-//! One word in five of the filler's texts, and all of its names and paths, are words of planted strings: a search meets
-//! near misses all the time, which is what makes it slow in practice. A planted string is three words joined by hyphens,
-//! filler joins at most two: so a planted string stands nowhere but where it was planted.
+//! One word in five of the filler's texts, and all words of its names and paths, also occur in planted strings, so that
+//! a search meets many near misses, which slow it down in practice. A planted string consists of three words joined by
+//! hyphens, but filler joins at most two, so planted strings occur only where they are planted.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ const WORDS: [&str; 64] = [
     "request", "schema", "session", "storage", "timeout", "version",
 ];
 
-/// Words that only filler uses, so that it is not made of near misses alone.
+/// Words that only filler uses, so that not all of it is near misses.
 const OTHER_WORDS: &str = "\
     ability accept access action active actual address advice affect agenda agreement airport album almost alone \
     already amount ancient answer anybody appear approach arrive article aspect attempt author average award \
@@ -41,22 +41,22 @@ const LICENSES: [&str; 5] = ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "MPL-2.
 
 const TOOLS: [&str; 4] = ["analyze_dependency", "list_packages", "read_document", "search_records"];
 
-/// Bytes of filler that bodies are cut from. Far more than a deflate window of 32 KiB, so that no body repeats itself.
+/// Bytes of filler that bodies are cut from: far more than deflate's window of 32 KiB, so that no body repeats itself.
 const POOL: usize = 4 << 20;
 
-/// Words of a text that planted strings are made of, thousandths.
+/// Share of words in filler texts that also occur in planted strings, in thousandths.
 const NEAR_MISSES: usize = 200;
 
-/// Strings that are looked for.
+/// Number of planted strings.
 pub(crate) const PLANTED: usize = 48;
 
-/// Filler bodies of any size.
+/// Makes filler bodies of any size.
 #[derive(Debug)]
 pub(crate) struct Filler {
     pool: String,
-    /// Where entries begin in `pool`.
+    /// Offsets of the entries in `pool`.
     entries: Vec<usize>,
-    spoken: u64,
+    bodies_made: u64,
 }
 
 impl Filler {
@@ -67,7 +67,7 @@ impl Filler {
             entries.push(pool.len());
             entry(&mut pool, &others, rng);
         }
-        Self { pool, entries, spoken: 0 }
+        Self { pool, entries, bodies_made: 0 }
     }
 
     /// A request of about `size` bytes.
@@ -85,23 +85,23 @@ impl Filler {
     }
 
     fn body(&mut self, head: &str, size: usize, rng: &mut Rng) -> String {
-        self.spoken += 1;
-        let mut body = format!(r#"{{"id":"call-{:07}",{head}"#, self.spoken);
+        self.bodies_made += 1;
+        let mut body = format!(r#"{{"id":"call-{:07}",{head}"#, self.bodies_made);
         let wanted = size.saturating_sub(body.len() + 3);
         let first = rng.below(self.entries.len());
         let start = self.entries[first];
-        // The last entry that still fits; none if the body is a short one.
+        // The end of the last entry that fits; a short body gets no entry.
         let fits = self.entries.partition_point(|entry| *entry <= start + wanted);
         let end = self.entries[fits - 1];
         if end > start {
-            body.push_str(&self.pool[start..end - 1]); // without the comma behind it
+            body.push_str(&self.pool[start..end - 1]); // without its trailing comma
         }
         body.push_str("]}}");
         body
     }
 }
 
-/// One object and a comma.
+/// Appends one object and a comma.
 fn entry(out: &mut String, others: &[&str], rng: &mut Rng) {
     let mut word = || rng.pick(&WORDS);
     let (name, other, folder, file) = (word(), word(), word(), word());
@@ -124,13 +124,13 @@ fn entry(out: &mut String, others: &[&str], rng: &mut Rng) {
     out.push_str("\"},");
 }
 
-/// The strings to be planted: all different, none contained in another.
+/// The strings to plant: all different, none contained in another.
 pub(crate) fn planted(rng: &mut Rng) -> Vec<String> {
     let mut known = HashSet::new();
     let mut planted = Vec::new();
     while planted.len() < PLANTED {
         let string = format!("{}-{}-{}", rng.pick(&WORDS), rng.pick(&WORDS), rng.pick(&WORDS));
-        // "order" ends "border": a string must not stand at the end or at the beginning of another either.
+        // Words can contain other words ("order" is the end of "border"), so strings of different words can overlap.
         let is_apart =
             planted.iter().all(|other: &String| !other.contains(&string) && !string.contains(other));
         if is_apart && known.insert(string.clone()) {
@@ -140,7 +140,7 @@ pub(crate) fn planted(rng: &mut Rng) -> Vec<String> {
     planted
 }
 
-/// A value of the canaries' form.
+/// A value in the form of a canary.
 pub(crate) fn decoy(rng: &mut Rng) -> String {
     format!("{:016x}{:016x}", rng.next(), rng.next())
 }
@@ -150,21 +150,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_json_of_about_the_size_that_was_asked_for() {
+    fn bodies_are_json_of_about_the_requested_size() {
         let mut rng = Rng::new(1, "text");
         let mut filler = Filler::new(&mut rng);
         for size in [1, 120, 1_000, 30_000, 65_536] {
             for body in [filler.request(size, &mut rng), filler.answer(size, &mut rng)] {
                 serde_json::from_str::<serde_json::Value>(&body).unwrap();
                 assert!(body.len() <= size.max(130), "{} for {size}", body.len());
-                // The end of the pool may be near.
+                // A body that starts near the end of the pool is shorter.
                 assert!(size < 1_000 || body.len() > 100, "{} for {size}", body.len());
             }
         }
     }
 
     #[test]
-    fn filler_holds_no_planted_string() {
+    fn filler_contains_no_planted_string() {
         let mut rng = Rng::new(2, "text");
         let planted = planted(&mut rng);
         let filler = Filler::new(&mut rng);

@@ -1,8 +1,8 @@
-//! Real TLS 1.3 of rustls, client and server in memory, with nothing left to chance but the seed.
+//! Real TLS 1.3 from rustls, client and server in memory, determined by the seed.
 //!
-//! Handshake, certificates and records are those of the library; only its sources of chance and time are replaced: the
-//! random values, the private keys of the key exchange, the keys of the certificates, the clock. So the same seed makes
-//! the same bytes. None of these keys protects anything.
+//! rustls makes handshakes and records. Only its sources of randomness and time are replaced: random values, private
+//! keys of the key exchange, keys of the certificates, and the clock. So the same seed gives the same bytes. The keys
+//! protect nothing.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,19 +28,19 @@ use rustls::{
 use time::OffsetDateTime;
 
 use crate::capture_spec::RECORD;
+use crate::capture_writer::BEGIN;
 use crate::rng::Rng;
-use crate::wire::BEGIN;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Bytes of a record that are no plaintext: header, content type, tag (RFC 9846, section 5.2).
+/// Bytes of a record besides its plaintext: header, then content type and tag (RFC 9846 §5.2).
 const RECORD_HEADER: usize = 5;
 const RECORD_TRAILER: usize = 1 + 16;
 
-/// Outer content type of encrypted records.
+/// Outer content type of encrypted records (RFC 9846 §5.2).
 const APPLICATION_DATA: u8 = 23;
 
-/// Both ends of all connections of a capture.
+/// The configuration of both ends of all connections of a capture.
 #[derive(Debug)]
 pub(crate) struct Peers {
     client: Arc<ClientConfig>,
@@ -48,18 +48,17 @@ pub(crate) struct Peers {
     keys: Arc<Keys>,
 }
 
-/// One connection.
+/// Both ends of one connection.
 pub(crate) struct Session {
     client: Connection,
     server: Connection,
 }
 
-/// Records as they were written, in one direction, one after the other.
+/// Number of TLS records.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Records {
-    /// All.
     pub(crate) total: u64,
-    /// Encrypted.
+    /// Records of the outer type `application_data`.
     pub(crate) encrypted: u64,
 }
 
@@ -68,25 +67,26 @@ impl Peers {
         let mut rng = Rng::new(seed, "certificates");
         let (authority, chain, key) = certificates(&mut rng)?;
         let keys = Arc::new(Keys::default());
-        // rustls wants its sources for as long as the program runs. They are a few bytes for each capture.
-        let chance: &'static Chance = Box::leak(Box::new(Chance(Mutex::new(Rng::new(seed, "tls")))));
-        let group: &'static Group = Box::leak(Box::new(Group(chance)));
+        // rustls needs `'static` sources. Each capture leaks a few bytes for them.
+        let random: &'static SeededRandom =
+            Box::leak(Box::new(SeededRandom(Mutex::new(Rng::new(seed, "tls")))));
+        let group: &'static Group = Box::leak(Box::new(Group(random)));
         let crypto = Arc::new(CryptoProvider {
             kx_groups: vec![group],
-            secure_random: chance,
+            secure_random: random,
             ..provider::default_provider()
         });
         let mut roots = RootCertStore::empty();
         roots.add(authority).context("cannot trust the authority")?;
-        let mut client = ClientConfig::builder_with_details(Arc::clone(&crypto), Arc::new(Standstill))
+        let mut client = ClientConfig::builder_with_details(Arc::clone(&crypto), Arc::new(FixedClock))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.alpn_protocols = vec![b"http/1.1".to_vec()];
         client.key_log = Arc::<Keys>::clone(&keys);
-        // Each connection shows its certificates, as with agents that do not know each other.
+        // Every handshake is a full one with certificates, as between agents without earlier connections.
         client.resumption = Resumption::disabled();
-        let mut server = ServerConfig::builder_with_details(crypto, Arc::new(Standstill))
+        let mut server = ServerConfig::builder_with_details(crypto, Arc::new(FixedClock))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
@@ -94,7 +94,7 @@ impl Peers {
         Ok(Self { client: Arc::new(client), server: Arc::new(server), keys })
     }
 
-    /// Two ends that have not spoken yet.
+    /// A new connection, before its handshake.
     pub(crate) fn session(&self) -> Result<Session> {
         let name = ServerName::try_from("agent-b").context("agent-b is a name")?;
         let mut client = ClientConnection::new(Arc::clone(&self.client), name)?;
@@ -111,7 +111,7 @@ impl Peers {
 }
 
 impl Session {
-    /// The flights of the handshake, the server's tickets included.
+    /// Does the handshake, and returns its flights, including the server's session tickets.
     pub(crate) fn handshake(&mut self) -> Result<Vec<(Side, Vec<u8>)>> {
         let mut flights = Vec::new();
         loop {
@@ -135,7 +135,7 @@ impl Session {
             }
         }
         if self.client.is_handshaking() || self.server.is_handshaking() {
-            bail!("a TLS handshake in memory stands still");
+            bail!("a TLS handshake in memory makes no progress");
         }
         Ok(flights)
     }
@@ -147,7 +147,7 @@ impl Session {
         self.take(side)
     }
 
-    /// The alert with which `side` says that it is done (RFC 9846, section 6.1).
+    /// The record with the close_notify alert of `side` (RFC 9846 §6.1).
     pub(crate) fn close(&mut self, side: Side) -> Result<Vec<u8>> {
         self.end(side).send_close_notify();
         self.take(side)
@@ -171,7 +171,7 @@ impl Session {
 }
 
 impl Records {
-    /// Counts the records of `bytes`, which are whole ones.
+    /// Adds the records in `bytes`, which must be complete.
     pub(crate) fn count(&mut self, bytes: &[u8]) {
         for (_, outer_type) in records(bytes) {
             self.total += 1;
@@ -180,22 +180,22 @@ impl Records {
     }
 }
 
-/// From the first byte of the first to the last byte of the last record of `sealed` that carry `plaintext`.
+/// The range of `sealed` whose records carry this range of the plaintext.
 pub(crate) fn carriers(sealed: &[u8], plaintext: &std::ops::Range<usize>) -> std::ops::Range<usize> {
-    let (mut start, mut end, mut told) = (None, 0, 0);
+    let (mut start, mut end, mut plaintext_offset) = (None, 0, 0);
     for (record, _) in records(sealed) {
         let len = record.len() - RECORD_HEADER - RECORD_TRAILER;
         debug_assert!(len <= RECORD);
-        if told < plaintext.end && plaintext.start < told + len {
+        if plaintext_offset < plaintext.end && plaintext.start < plaintext_offset + len {
             start.get_or_insert(record.start);
             end = record.end;
         }
-        told += len;
+        plaintext_offset += len;
     }
     start.unwrap_or(0)..end
 }
 
-/// Where each record stands, and its outer type.
+/// The range of each record, and its outer type.
 fn records(bytes: &[u8]) -> impl Iterator<Item = (std::ops::Range<usize>, u8)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -207,7 +207,7 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = (std::ops::Range<usize>, u8)> {
     })
 }
 
-/// An authority, and a leaf for `agent-b` with its key.
+/// A certificate authority, and a leaf certificate for `agent-b` with its key.
 fn certificates(
     rng: &mut Rng,
 ) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
@@ -234,7 +234,7 @@ fn dated(params: &mut CertificateParams, serial: u64) -> Result<()> {
     Ok(())
 }
 
-/// Ed25519, whose signatures are the same whenever they are made (RFC 8032).
+/// An Ed25519 key, because Ed25519 signatures are deterministic (RFC 8032).
 fn signing_key(rng: &mut Rng) -> Result<(KeyPair, PrivatePkcs8KeyDer<'static>)> {
     let mut seed = [0; 32];
     rng.fill(&mut seed);
@@ -244,7 +244,7 @@ fn signing_key(rng: &mut Rng) -> Result<(KeyPair, PrivatePkcs8KeyDer<'static>)> 
     Ok((KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)?, der))
 }
 
-/// The key log, in memory.
+/// Collects the key log in memory.
 #[derive(Default)]
 struct Keys(Mutex<String>);
 
@@ -266,25 +266,26 @@ impl fmt::Debug for Keys {
     }
 }
 
+/// A source of "secure" random values for rustls that depends on the seed only.
 #[derive(Debug)]
-struct Chance(Mutex<Rng>);
+struct SeededRandom(Mutex<Rng>);
 
-impl Chance {
+impl SeededRandom {
     fn draw(&self, buffer: &mut [u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).fill(buffer);
     }
 }
 
-impl SecureRandom for Chance {
+impl SecureRandom for SeededRandom {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), GetRandomFailed> {
         self.draw(buffer);
         Ok(())
     }
 }
 
-/// X25519 (RFC 7748) with private keys from [`Chance`].
+/// X25519 (RFC 7748) with private keys from [`SeededRandom`].
 #[derive(Debug)]
-struct Group(&'static Chance);
+struct Group(&'static SeededRandom);
 
 struct Exchange {
     key: PrivateKey,
@@ -323,11 +324,11 @@ impl ActiveKeyExchange for Exchange {
     }
 }
 
-/// The clock stands still at the first frame.
+/// A clock that always shows the time of the first frame.
 #[derive(Debug)]
-struct Standstill;
+struct FixedClock;
 
-impl TimeProvider for Standstill {
+impl TimeProvider for FixedClock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(Duration::from_nanos(BEGIN)))
     }
@@ -348,13 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_every_byte() {
+    fn same_seed_gives_the_same_bytes() {
         assert_eq!(conversation(1), conversation(1));
         assert_ne!(conversation(1).0, conversation(2).0);
     }
 
     #[test]
-    fn a_range_of_plaintext_is_carried_by_whole_records() {
+    fn carriers_are_whole_records() {
         let peers = Peers::new(1).unwrap();
         let mut session = peers.session().unwrap();
         session.handshake().unwrap();

@@ -1,4 +1,4 @@
-//! The capture: connections that come and go, up to 256 at a time, each a row of questions and answers.
+//! Generates the traffic of a capture: up to 256 connections at a time, each a sequence of requests and answers.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,41 +9,40 @@ use anyhow::Result;
 use craft::conversation::{Connection, Frames, Settings, Side};
 
 use crate::capture_spec::{CaptureSpec, Shape};
+use crate::capture_writer::{CaptureWriter, Delivery, Segment};
 use crate::ground_truth::{GroundTruth, Place, PlantedString, SCHEMA};
 use crate::message::{Coding, Form, Message, PlantedMessage};
 use crate::rng::Rng;
 use crate::text::{self, Filler, PLANTED};
 use crate::tls::{self, Peers, Records, Session};
-use crate::wire::{Fate, Segment, Wire};
 
-/// Connections that are open at the same time: the number for which the design bounds the analyzer's memory.
+/// Connections that are open at the same time. The goal for the analyzer's peak memory is set for this number.
 const OPEN: usize = 256;
 
-/// Values that are never sent.
+/// Number of decoys: values that are never sent.
 const DECOYS: usize = 8;
 
-/// Answers in chunks, thousandths.
+/// Share of chunked answers, in thousandths.
 const CHUNKED: usize = 50;
 
-/// Below this many bytes left of its share a connection ends.
+/// A connection ends when fewer bytes of its share are left.
 const ENOUGH: u64 = 1500;
 
-/// A capture that was written, and what belongs to it.
-pub(crate) struct Made {
-    /// What is in it.
+/// The contents of a capture that was written, for the files beside it.
+pub(crate) struct Generated {
     pub(crate) truth: GroundTruth,
-    /// The messages with a planted string, in their order in time.
-    pub(crate) said: Vec<Said>,
+    /// The messages with a planted string, in order of time.
+    pub(crate) journaled: Vec<JournaledMessage>,
     /// Secrets of the TLS sessions, in NSS format.
     pub(crate) key_log: Option<String>,
     /// Values that were never sent.
     pub(crate) decoys: Vec<String>,
-    /// When the last frame was captured, ns since the epoch.
+    /// Time of the last frame, ns since the epoch.
     pub(crate) ended_at: u64,
 }
 
-/// A message with a planted string, as the agents tell it.
-pub(crate) struct Said {
+/// A message with a planted string, which both journals contain.
+pub(crate) struct JournaledMessage {
     pub(crate) id: String,
     pub(crate) from: Side,
     pub(crate) at: u64,
@@ -53,7 +52,7 @@ pub(crate) struct Said {
 }
 
 /// Writes the capture of `spec` into `file`.
-pub(crate) fn make(spec: &CaptureSpec, file: File) -> Result<Made> {
+pub(crate) fn make(spec: &CaptureSpec, file: File) -> Result<Generated> {
     let mut generator = Generator::new(spec, file)?;
     generator.run()?;
     generator.finish()
@@ -63,40 +62,40 @@ struct Generator<'r> {
     spec: &'r CaptureSpec,
     rng: Rng,
     filler: Filler,
-    wire: Wire,
+    writer: CaptureWriter,
     peers: Option<Peers>,
     records: Records,
     batch: Frames,
     plants: VecDeque<Plant>,
-    /// Bytes that the connections so far are allowed.
-    promised: u64,
+    /// Bytes of the file assigned to the connections opened so far.
+    assigned: u64,
     messages: u64,
-    said: Vec<Said>,
+    journaled: Vec<JournaledMessage>,
     strings: Vec<PlantedString>,
     decoys: Vec<String>,
 }
 
-/// A string that is to be sent.
+/// A string to plant.
 struct Plant {
     string: String,
     id: String,
     form: Form,
     from: Side,
-    /// On which connection.
+    /// Index of the connection.
     flow: u64,
 }
 
-/// A connection that is open.
+/// An open connection.
 struct Flow {
     index: u64,
     client: SocketAddr,
     server: SocketAddr,
     tcp: Connection,
     tls: Option<Session>,
-    /// Bytes of the file it may still fill.
+    /// Bytes left of its share of the file.
     left: u64,
     plants: VecDeque<Plant>,
-    /// Who speaks next.
+    /// The side that sends next.
     turn: Side,
 }
 
@@ -108,14 +107,14 @@ impl<'r> Generator<'r> {
         Ok(Self {
             spec,
             filler: Filler::new(&mut Rng::new(seed, "filler")),
-            wire: Wire::new(file, seed)?,
+            writer: CaptureWriter::new(file, seed)?,
             peers,
             records: Records::default(),
             batch: Frames::default(),
             plants: plants(spec, &mut Rng::new(seed, "plants")),
-            promised: 0,
+            assigned: 0,
             messages: 0,
-            said: Vec::new(),
+            journaled: Vec::new(),
             strings: Vec::new(),
             decoys: (0..DECOYS).map(|_| text::decoy(&mut rng)).collect(),
             rng,
@@ -135,10 +134,10 @@ impl<'r> Generator<'r> {
                 return Ok(());
             }
             let index = self.rng.below(open.len());
-            let before = self.wire.bytes;
+            let before = self.writer.bytes;
             let is_over = self.step(&mut open[index])?;
             let flow = &mut open[index];
-            flow.left = flow.left.saturating_sub(self.wire.bytes - before);
+            flow.left = flow.left.saturating_sub(self.writer.bytes - before);
             if is_over {
                 let flow = open.swap_remove(index);
                 self.close(flow)?;
@@ -146,15 +145,15 @@ impl<'r> Generator<'r> {
         }
     }
 
-    fn finish(self) -> Result<Made> {
-        let ended_at = self.wire.now();
-        let Wire { frames, bytes, early, repeated, .. } = self.wire;
+    fn finish(self) -> Result<Generated> {
+        let ended_at = self.writer.now();
+        let CaptureWriter { frames, bytes, early, repeated, .. } = self.writer;
         let truth = GroundTruth {
             schema: SCHEMA.to_owned(),
             spec: self.spec.clone(),
             frames,
             bytes,
-            sha256: self.wire.finish()?,
+            sha256: self.writer.finish()?,
             streams: self.spec.connections(),
             messages: self.messages,
             out_of_order: early,
@@ -164,14 +163,14 @@ impl<'r> Generator<'r> {
             strings: self.strings,
         };
         let key_log = self.peers.map(|peers| peers.key_log());
-        Ok(Made { truth, said: self.said, key_log, decoys: self.decoys, ended_at })
+        Ok(Generated { truth, journaled: self.journaled, key_log, decoys: self.decoys, ended_at })
     }
 
     fn open(&mut self, index: u64) -> Result<Flow> {
         let connections = self.spec.connections();
-        let share = self.spec.size.0.saturating_sub(self.promised) / (connections - index);
-        self.promised += share;
-        // Every connection from an address of its own: 16 million of them.
+        let share = self.spec.size.0.saturating_sub(self.assigned) / (connections - index);
+        self.assigned += share;
+        // Every connection has a client address of its own, of 16 million.
         let address = Ipv4Addr::from(0x0a01_0000 + index as u32);
         let client = SocketAddr::from((address, self.rng.between(32_768, 60_999) as u16));
         let server = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), self.spec.shape.variant().port));
@@ -181,31 +180,31 @@ impl<'r> Generator<'r> {
             ack_every: if self.spec.shape == Shape::Tiny { 0 } else { 2 },
             ..Settings::new(client, server)
         })?;
-        let before = self.wire.bytes;
-        tcp.open(self.wire.now(), &mut self.batch)?;
+        let before = self.writer.bytes;
+        tcp.open(self.writer.now(), &mut self.batch)?;
         if self.spec.shape == Shape::Tiny {
-            // The first question itself acknowledges the SYN of the server: one packet less.
-            self.wire.first_frames(&mut self.batch, 2)?;
+            // The first request acknowledges the server's SYN, which saves a packet.
+            self.writer.first_frames(&mut self.batch, 2)?;
         } else {
-            self.wire.control(&mut self.batch)?;
+            self.writer.control(&mut self.batch)?;
         }
-        let mine = self.plants.iter().take_while(|plant| plant.flow == index).count();
-        let plants: VecDeque<Plant> = self.plants.drain(..mine).collect();
+        let planned = self.plants.iter().take_while(|plant| plant.flow == index).count();
+        let plants: VecDeque<Plant> = self.plants.drain(..planned).collect();
         let mut flow =
             Flow { index, client, server, tcp, tls: None, left: share, plants, turn: Side::Client };
         if let Some(peers) = &self.peers {
             let mut session = peers.session()?;
             for (side, flight) in session.handshake()? {
                 self.records.count(&flight);
-                self.send(&mut flow, side, &flight, &Fate::Ordinary)?;
+                self.send(&mut flow, side, &flight, &Delivery::Ordinary)?;
             }
             flow.tls = Some(session);
         }
-        flow.left = flow.left.saturating_sub(self.wire.bytes - before);
+        flow.left = flow.left.saturating_sub(self.writer.bytes - before);
         Ok(flow)
     }
 
-    /// The next message of a connection. True if it was the last.
+    /// Sends the next message of a connection. Returns whether it was the last.
     fn step(&mut self, flow: &mut Flow) -> Result<bool> {
         let from = flow.turn;
         flow.turn = from.other();
@@ -213,7 +212,7 @@ impl<'r> Generator<'r> {
         let is_late = flow.left < ENOUGH || self.spec.shape == Shape::Tiny;
         match flow.plants.front() {
             Some(plant) if plant.from == from && (is_late || self.rng.chance(200)) => {
-                let plant = flow.plants.pop_front().expect("there is a first one");
+                let plant = flow.plants.pop_front().expect("the front was just looked at");
                 self.plant(flow, plant)?;
             }
             _ => self.filler(flow, from)?,
@@ -242,31 +241,31 @@ impl<'r> Generator<'r> {
         if flow.tls.is_some() {
             self.records.count(&bytes);
         }
-        self.send(flow, from, &bytes, &Fate::Ordinary).map(drop)
+        self.send(flow, from, &bytes, &Delivery::Ordinary).map(drop)
     }
 
     fn plant(&mut self, flow: &mut Flow, plant: Plant) -> Result<()> {
         let Plant { string, id, form, from, .. } = plant;
         let message = PlantedMessage::new(from, &string, form, self.spec.unit(), &mut self.rng);
-        let (bytes, stands) = match &mut flow.tls {
-            None => (message.bytes, message.stands),
+        let (bytes, carrier) = match &mut flow.tls {
+            None => (message.bytes, message.carrier),
             Some(session) => {
                 let sealed = session.seal(from, &message.bytes)?;
                 self.records.count(&sealed);
-                let stands = tls::carriers(&sealed, &message.stands);
-                (sealed, stands)
+                let carrier = tls::carriers(&sealed, &message.carrier);
+                (sealed, carrier)
             }
         };
-        let fate = match form {
-            Form::SplitEarly => Fate::Early(stands.clone()),
-            Form::SplitRepeated | Form::WholeRepeated => Fate::Repeated(stands.clone()),
-            _ => Fate::Orderly,
+        let delivery = match form {
+            Form::SplitEarly => Delivery::Early(carrier.clone()),
+            Form::SplitRepeated | Form::WholeRepeated => Delivery::Repeated(carrier.clone()),
+            _ => Delivery::Orderly,
         };
         let message_start = u64::from(flow.tcp.sent(from));
         let (stream, is_tls) = (flow.index, flow.tls.is_some());
-        let segments = self.send(flow, from, &bytes, &fate)?;
+        let segments = self.send(flow, from, &bytes, &delivery)?;
         let is_plain = !is_tls && message.layers.is_empty();
-        let places = places(segments, &stands, stream, message_start, is_plain);
+        let places = places(segments, &carrier, stream, message_start, is_plain);
         let level = match (is_tls, is_plain, places[0].frames.len()) {
             (true, ..) => "decrypted",
             (_, true, 1) => "verbatim",
@@ -282,35 +281,35 @@ impl<'r> Generator<'r> {
             layers: layers.map(str::to_owned).collect(),
             places,
         });
-        let (client, server, at) = (flow.client, flow.server, self.wire.now());
-        self.said.push(Said { id, from, at, client, server, body: message.body });
+        let (client, server, at) = (flow.client, flow.server, self.writer.now());
+        self.journaled.push(JournaledMessage { id, from, at, client, server, body: message.body });
         Ok(())
     }
 
-    fn send(&mut self, flow: &mut Flow, from: Side, bytes: &[u8], fate: &Fate) -> Result<&[Segment]> {
-        flow.tcp.send(from, bytes, self.wire.now(), &mut self.batch)?;
-        self.wire.write(&mut self.batch, from, fate)
+    fn send(&mut self, flow: &mut Flow, from: Side, bytes: &[u8], delivery: &Delivery) -> Result<&[Segment]> {
+        flow.tcp.send(from, bytes, self.writer.now(), &mut self.batch)?;
+        self.writer.write(&mut self.batch, from, delivery)
     }
 
     fn close(&mut self, mut flow: Flow) -> Result<()> {
         if self.spec.shape == Shape::Tiny {
-            flow.tcp.reset(Side::Client, self.wire.now(), &mut self.batch)?;
-            return self.wire.control(&mut self.batch);
+            flow.tcp.reset(Side::Client, self.writer.now(), &mut self.batch)?;
+            return self.writer.control(&mut self.batch);
         }
         for side in [Side::Client, Side::Server] {
             if let Some(session) = &mut flow.tls {
                 let alert = session.close(side)?;
                 self.records.count(&alert);
-                self.send(&mut flow, side, &alert, &Fate::Ordinary)?;
+                self.send(&mut flow, side, &alert, &Delivery::Ordinary)?;
             }
-            flow.tcp.close(side, self.wire.now(), &mut self.batch)?;
-            self.wire.control(&mut self.batch)?;
+            flow.tcp.close(side, self.writer.now(), &mut self.batch)?;
+            self.writer.control(&mut self.batch)?;
         }
         Ok(())
     }
 }
 
-/// Which string goes when and how: evenly over the capture, in both directions, in every form that the shape has.
+/// Plans the planted strings: spread evenly over the capture, in both directions, in every form that the shape allows.
 fn plants(spec: &CaptureSpec, rng: &mut Rng) -> VecDeque<Plant> {
     let fits = |form: &Form| {
         (spec.shape.gzipped() > 0 || !form.is_gzipped()) && (spec.shape != Shape::Tiny || !form.is_split())
@@ -323,34 +322,34 @@ fn plants(spec: &CaptureSpec, rng: &mut Rng) -> VecDeque<Plant> {
             string,
             id: format!("call-{:04}", index + 1),
             form: forms[index % forms.len()],
-            // Not every other: with an even number of forms each would always go the same way.
+            // At random, because alternating sides would always pair a form with the same side.
             from: if rng.chance(500) { Side::Client } else { Side::Server },
             flow: (2 * index as u64 + 1) * connections / (2 * PLANTED as u64),
         })
         .collect()
 }
 
-/// Where a part of a message stands, first as it came, then each time as it was repeated.
+/// The places of a range of a message: first the original segments, then each repetition that contains the whole range.
 fn places(
     segments: &[Segment],
-    stands: &Range<usize>,
+    carrier: &Range<usize>,
     stream: u64,
     message_start: u64,
     is_plain: bool,
 ) -> Vec<Place> {
-    let holds_start = |segment: &&Segment| segment.start <= stands.start && stands.start < segment.end;
-    let carrying = || segments.iter().filter(|s| s.start < stands.end && stands.start < s.end);
+    let holds_start = |segment: &&Segment| segment.start <= carrier.start && carrier.start < segment.end;
+    let carrying = || segments.iter().filter(|s| s.start < carrier.end && carrier.start < s.end);
     let mut frames: Vec<u64> = carrying().filter(|s| !s.is_repeated).map(|s| s.frame).collect();
     frames.sort_unstable();
-    let offset = |segment: &Segment| segment.file_offset + (stands.start - segment.start) as u64;
+    let offset = |segment: &Segment| segment.file_offset + (carrier.start - segment.start) as u64;
     let first = carrying().filter(|s| !s.is_repeated).find(holds_start).expect("every byte was sent");
     let mut places = vec![Place {
         frames,
         file_offset: offset(first),
         stream,
-        stream_offset: Some(message_start + stands.start as u64),
+        stream_offset: Some(message_start + carrier.start as u64),
     }];
-    let whole = |s: &&Segment| s.is_repeated && holds_start(s) && stands.end <= s.end;
+    let whole = |s: &&Segment| s.is_repeated && holds_start(s) && carrier.end <= s.end;
     places.extend(segments.iter().filter(|_| is_plain).filter(whole).map(|segment| Place {
         frames: vec![segment.frame],
         file_offset: offset(segment),
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_names_every_frame_that_contributes_once() {
+    fn place_lists_each_contributing_frame_once() {
         let segments =
             [segment(7, 100, false), segment(8, 0, false), segment(9, 100, true), segment(10, 200, false)];
         let split = places(&segments, &(90..110), 3, 5000, true);
@@ -384,7 +383,7 @@ mod tests {
         assert_eq!(
             places(&segments, &(110..120), 3, 5000, false).len(),
             1,
-            "sealed or coded: it is not there"
+            "an encoded string is not in the repeated frame alone"
         );
     }
 }

@@ -1,17 +1,17 @@
-//! The whole way on small captures: made, analyzed, held against the truth.
+//! `bench` with the built analyzer on small captures.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The analyzer beside this test, which is built first if it is missing: `make test` and CI build all programs before.
+/// The analyzer in the target folder. It is built here if it is missing; `make test` and CI build all programs before.
 fn analyze() -> PathBuf {
     let test = std::env::current_exe().expect("a test has an executable");
     let deps = test.parent().expect("in a folder");
     let folder = if deps.ends_with("deps") { deps.parent().expect("in the target folder") } else { deps };
     let path = folder.join(format!("analyze{EXE_SUFFIX}"));
-    // The tests of a binary are threads: one of them builds.
+    // The tests run in parallel, and only one of them may build.
     let lock = File::create(folder.join(".bench-build.lock")).expect("the target folder is writable");
     lock.lock().expect("a lock in the target folder");
     if !path.is_file() {
@@ -45,9 +45,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Every shape, and for each another seed, so that the places differ.
+/// Each shape has another seed, so that the places differ.
 #[test]
-fn every_planted_string_is_found_where_it_stands() {
+fn analyzer_is_exact_on_every_shape() {
     let analyze = analyze();
     let folder = tempfile::tempdir().expect("a folder");
     for (shape, seed) in [("http", "1"), ("plain", "2"), ("https", "3"), ("tiny", "4")] {
@@ -58,7 +58,7 @@ fn every_planted_string_is_found_where_it_stands() {
         assert_eq!(output.status.code(), Some(0), "{shape}\n{stdout}\n{stderr}");
         assert!(stdout.contains("48: all exact"), "{shape}\n{stdout}");
     }
-    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0, "nothing is left");
+    assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 0, "no files remain");
 }
 
 /// The same program as its own baseline: both are measured, and both answers are checked.
@@ -81,9 +81,9 @@ fn baseline_is_measured_in_the_same_run() {
     assert!(text(&wrong.stderr).contains("WRONG: the baseline: "), "{}", text(&wrong.stderr));
 }
 
-/// A measurement that could not fail would prove nothing: here the answer is about another capture.
+/// The capture is changed after its ground truth was written.
 #[test]
-fn a_wrong_answer_is_a_failure() {
+fn wrong_answer_fails_the_run() {
     let analyze = analyze();
     let folder = tempfile::tempdir().expect("a folder");
     let made = bench(&["generate", "--shape", "plain", "--size", "1MiB"], folder.path());
@@ -109,7 +109,7 @@ fn a_wrong_answer_is_a_failure() {
 }
 
 #[test]
-fn an_analyzer_that_is_not_there_is_named() {
+fn error_names_a_missing_analyzer() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("no-such-program");
     let arguments = ["run", "--analyze", missing.to_str().expect("a path of text")];

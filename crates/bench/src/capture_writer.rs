@@ -1,4 +1,4 @@
-//! Frames into the file: some out of order, some twice, each with the next number and the next moment.
+//! Writes frames to the capture file, some out of order and some twice, each with a later time than the one before.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -12,13 +12,13 @@ use data_encoding::HEXLOWER;
 
 use crate::rng::Rng;
 
-/// When the first frame is captured: 2026-11-20 00:00 UTC, ns since the epoch.
+/// Time at which the capture begins: 2026-11-20 00:00 UTC, ns since the epoch.
 pub(crate) const BEGIN: u64 = 1_795_132_800_000_000_000;
 
-/// Data segments that come before one they follow, thousandths.
+/// Share of data segments captured before an earlier segment of their stream, in thousandths.
 const EARLY: usize = 5;
 
-/// Data segments that are sent twice, thousandths.
+/// Share of data segments captured twice, in thousandths.
 const REPEATED: usize = 5;
 
 /// Bytes of a pcap record before its frame.
@@ -27,36 +27,36 @@ const RECORD_HEADER: u64 = 16;
 /// Bytes of a pcap file before its first record.
 const FILE_HEADER: u64 = 24;
 
-/// What happens to the segments of one message on their way.
+/// Order and repetition of the segments of one message.
 #[derive(Debug, Clone)]
-pub(crate) enum Fate {
-    /// What happens to one in a hundred.
+pub(crate) enum Delivery {
+    /// About one segment in a hundred is out of order or repeated.
     Ordinary,
-    /// Nothing.
+    /// Every segment comes once, in order.
     Orderly,
-    /// The last segment that carries some of these bytes of the message comes before the one before it.
+    /// The last segment that carries some of these bytes of the message comes before its predecessor.
     Early(Range<usize>),
-    /// The first segment that carries some of these bytes is sent twice.
+    /// The first segment that carries some of these bytes is captured twice.
     Repeated(Range<usize>),
 }
 
-/// A data segment as it stands in the file.
+/// A data segment in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// Number of its frame, from 1.
     pub(crate) frame: u64,
-    /// Where its payload begins in the file.
+    /// Offset of its payload in the file.
     pub(crate) file_offset: u64,
-    /// Which bytes of the message it carries: first.
+    /// Offset in the message of the first byte it carries.
     pub(crate) start: usize,
-    /// Behind the last.
+    /// Offset in the message after the last byte it carries.
     pub(crate) end: usize,
-    /// It was in the file before.
+    /// Whether the segment was captured before.
     pub(crate) is_repeated: bool,
 }
 
-/// A capture file that grows.
-pub(crate) struct Wire {
+/// Writes a capture file.
+pub(crate) struct CaptureWriter {
     writer: pcap::Writer<BufWriter<Hashing>>,
     rng: Rng,
     now: u64,
@@ -64,7 +64,7 @@ pub(crate) struct Wire {
     pub(crate) bytes: u64,
     /// Frames written.
     pub(crate) frames: u64,
-    /// Data segments that came before one they follow.
+    /// Data segments written before an earlier segment of their stream.
     pub(crate) early: u64,
     /// Data segments that were written twice.
     pub(crate) repeated: u64,
@@ -72,6 +72,7 @@ pub(crate) struct Wire {
     segments: Vec<Segment>,
 }
 
+/// A frame in the order of capture.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     /// Index of the frame in its batch.
@@ -81,15 +82,16 @@ struct Slot {
     is_repeated: bool,
 }
 
+/// What happens to one data segment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Act {
     Nothing,
-    /// It overtakes so many segments.
+    /// It comes before this many of the segments that precede it.
     Overtake(usize),
     Repeat,
 }
 
-impl Wire {
+impl CaptureWriter {
     /// A capture of Ethernet frames.
     pub(crate) fn new(file: File, seed: u64) -> Result<Self> {
         let hashing = Hashing { file, context: digest::Context::new(&digest::SHA256) };
@@ -108,30 +110,35 @@ impl Wire {
         })
     }
 
-    /// The moment of the last frame.
+    /// Time of the last frame, ns since the epoch.
     pub(crate) fn now(&self) -> u64 {
         self.now
     }
 
-    /// Writes a batch without any data.
+    /// Writes a batch without data, and empties it.
     pub(crate) fn control(&mut self, batch: &mut Frames) -> Result<()> {
-        self.write(batch, Side::Client, &Fate::Orderly).map(drop)
+        self.write(batch, Side::Client, &Delivery::Orderly).map(drop)
     }
 
-    /// Writes the first `count` frames of a batch without any data, and empties it: the others were never sent.
+    /// Writes only the first `count` frames of a batch without data, and empties it.
     pub(crate) fn first_frames(&mut self, batch: &mut Frames, count: usize) -> Result<()> {
-        self.arrange(batch, Side::Client, &Fate::Orderly);
+        self.arrange(batch, Side::Client, &Delivery::Orderly);
         self.order.truncate(count);
         self.put(batch, Side::Client).map(drop)
     }
 
-    /// Writes a batch with one message of `from`, and empties it. Tells where the message stands.
-    pub(crate) fn write(&mut self, batch: &mut Frames, from: Side, fate: &Fate) -> Result<&[Segment]> {
-        self.arrange(batch, from, fate);
+    /// Writes a batch with one message of `from`, and empties it. Returns the segments of the message.
+    pub(crate) fn write(
+        &mut self,
+        batch: &mut Frames,
+        from: Side,
+        delivery: &Delivery,
+    ) -> Result<&[Segment]> {
+        self.arrange(batch, from, delivery);
         self.put(batch, from)
     }
 
-    /// Writes the frames that the order names.
+    /// Writes the frames of a batch in `order`, and empties the batch.
     fn put(&mut self, batch: &mut Frames, from: Side) -> Result<&[Segment]> {
         self.segments.clear();
         let mut starts = Vec::with_capacity(batch.len());
@@ -162,7 +169,7 @@ impl Wire {
         Ok(&self.segments)
     }
 
-    /// Closes the file: its SHA-256.
+    /// Closes the file, and returns its SHA-256.
     pub(crate) fn finish(mut self) -> Result<String> {
         self.writer.flush()?;
         let hashing = self.writer.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -171,11 +178,11 @@ impl Wire {
         Ok(HEXLOWER.encode(digest.as_ref()))
     }
 
-    /// Puts the frames of a batch into the order in which they are captured.
-    fn arrange(&mut self, batch: &Frames, from: Side, fate: &Fate) {
+    /// Sets `order`, in which the frames of a batch are captured.
+    fn arrange(&mut self, batch: &Frames, from: Side, delivery: &Delivery) {
         self.order.clear();
-        // Where each data segment stands in the order, and from which one on the order is still the sender's.
-        let (mut at, mut untouched) = (Vec::new(), 0);
+        // The position in `order` of each data segment, and the first segment that a later one may still overtake.
+        let (mut at, mut first_movable) = (Vec::new(), 0);
         let mut again: Option<Slot> = None;
         let mut start = 0;
         for (index, frame) in batch.iter().enumerate() {
@@ -187,12 +194,12 @@ impl Wire {
             let range = start..start + frame.payload_len as usize;
             start = range.end;
             let slot = Slot { frame: index, data: Some(data), is_repeated: false };
-            match self.act(fate, &range, data - untouched) {
+            match self.act(delivery, &range, data - first_movable) {
                 Act::Overtake(count) => {
-                    // Acknowledgements stay behind what they acknowledge: it moves to the front.
+                    // The segment moves forward, so acknowledgements stay after what they acknowledge.
                     at.push(at[data - count]);
                     self.order.insert(at[data - count], slot);
-                    untouched = data + 1;
+                    first_movable = data + 1;
                     self.early += 1;
                 }
                 act => {
@@ -203,7 +210,7 @@ impl Wire {
                     }
                     if act == Act::Repeat {
                         again = Some(Slot { is_repeated: true, ..slot });
-                        untouched = data + 1;
+                        first_movable = data + 1;
                         self.repeated += 1;
                     }
                 }
@@ -212,19 +219,22 @@ impl Wire {
         self.order.extend(again);
     }
 
-    /// What happens to a data segment that carries `range` of the message and may overtake so many others.
-    fn act(&mut self, fate: &Fate, range: &Range<usize>, may_overtake: usize) -> Act {
+    /// Decides what happens to a data segment that carries `range` of the message and may overtake up to `may_overtake`
+    /// segments.
+    fn act(&mut self, delivery: &Delivery, range: &Range<usize>, may_overtake: usize) -> Act {
         let overlaps = |wanted: &Range<usize>| range.start < wanted.end && wanted.start < range.end;
-        match fate {
-            Fate::Orderly => Act::Nothing,
-            Fate::Ordinary if self.rng.chance(REPEATED) => Act::Repeat,
-            Fate::Ordinary if may_overtake > 0 && self.rng.chance(EARLY) => {
+        match delivery {
+            Delivery::Orderly => Act::Nothing,
+            Delivery::Ordinary if self.rng.chance(REPEATED) => Act::Repeat,
+            Delivery::Ordinary if may_overtake > 0 && self.rng.chance(EARLY) => {
                 Act::Overtake(self.rng.between(1, may_overtake.min(3)))
             }
-            Fate::Ordinary => Act::Nothing,
-            Fate::Early(wanted) if may_overtake > 0 && range.contains(&(wanted.end - 1)) => Act::Overtake(1),
-            Fate::Repeated(wanted) if overlaps(wanted) && range.contains(&wanted.start) => Act::Repeat,
-            Fate::Early(_) | Fate::Repeated(_) => Act::Nothing,
+            Delivery::Ordinary => Act::Nothing,
+            Delivery::Early(wanted) if may_overtake > 0 && range.contains(&(wanted.end - 1)) => {
+                Act::Overtake(1)
+            }
+            Delivery::Repeated(wanted) if overlaps(wanted) && range.contains(&wanted.start) => Act::Repeat,
+            Delivery::Early(_) | Delivery::Repeated(_) => Act::Nothing,
         }
     }
 }
@@ -233,7 +243,7 @@ fn is_data(frame: &craft::conversation::BuiltFrame<'_>, from: Side) -> bool {
     frame.from == from && frame.payload_len > 0
 }
 
-/// A file that is hashed as it is written.
+/// A file that is hashed while it is written.
 struct Hashing {
     file: File,
     context: digest::Context,
@@ -256,38 +266,38 @@ mod tests {
     use super::*;
     use craft::conversation::{Connection, Settings};
 
-    fn sent(fate: &Fate, bytes: usize) -> (Vec<Segment>, u64, u64) {
+    fn sent(delivery: &Delivery, bytes: usize) -> (Vec<Segment>, u64, u64) {
         let file = File::options().write(true).open("/dev/null").unwrap();
-        let mut wire = Wire::new(file, 1).unwrap();
+        let mut writer = CaptureWriter::new(file, 1).unwrap();
         let settings = Settings::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
         let mut connection = Connection::new(settings).unwrap();
         let mut batch = Frames::default();
         connection.open(1, &mut batch).unwrap();
-        wire.control(&mut batch).unwrap();
+        writer.control(&mut batch).unwrap();
         connection.send(Side::Client, &vec![0; bytes], 2, &mut batch).unwrap();
-        let segments = wire.write(&mut batch, Side::Client, fate).unwrap().to_vec();
-        (segments, wire.early, wire.repeated)
+        let segments = writer.write(&mut batch, Side::Client, delivery).unwrap().to_vec();
+        (segments, writer.early, writer.repeated)
     }
 
-    fn told(segments: &[Segment]) -> Vec<(u64, usize, bool)> {
+    fn order(segments: &[Segment]) -> Vec<(u64, usize, bool)> {
         segments.iter().map(|segment| (segment.frame, segment.start, segment.is_repeated)).collect()
     }
 
     #[test]
-    fn a_fate_befalls_the_segment_that_is_meant() {
-        let (orderly, ..) = sent(&Fate::Orderly, 4000);
-        assert_eq!(told(&orderly), [(4, 0, false), (5, 1448, false), (7, 2896, false)]);
-        let (early, count, _) = sent(&Fate::Early(1440..1460), 4000);
-        assert_eq!(told(&early), [(4, 1448, false), (5, 0, false), (7, 2896, false)]);
+    fn delivery_moves_or_repeats_the_chosen_segment() {
+        let (orderly, ..) = sent(&Delivery::Orderly, 4000);
+        assert_eq!(order(&orderly), [(4, 0, false), (5, 1448, false), (7, 2896, false)]);
+        let (early, count, _) = sent(&Delivery::Early(1440..1460), 4000);
+        assert_eq!(order(&early), [(4, 1448, false), (5, 0, false), (7, 2896, false)]);
         assert_eq!(count, 1);
-        let (repeated, _, count) = sent(&Fate::Repeated(1440..1460), 4000);
-        assert_eq!(told(&repeated), [(4, 0, false), (5, 1448, false), (6, 0, true), (8, 2896, false)]);
+        let (repeated, _, count) = sent(&Delivery::Repeated(1440..1460), 4000);
+        assert_eq!(order(&repeated), [(4, 0, false), (5, 1448, false), (6, 0, true), (8, 2896, false)]);
         assert_eq!(count, 1);
     }
 
     #[test]
     fn about_one_segment_in_a_hundred_is_out_of_order_or_repeated() {
-        let (segments, early, repeated) = sent(&Fate::Ordinary, 1448 * 20_000);
+        let (segments, early, repeated) = sent(&Delivery::Ordinary, 1448 * 20_000);
         assert_eq!(segments.len() as u64, 20_000 + repeated);
         assert!((60..140).contains(&early) && (60..140).contains(&repeated), "{early}, {repeated}");
         let overtakes = |pair: &&[Segment]| !pair[1].is_repeated && pair[1].start < pair[0].start;
