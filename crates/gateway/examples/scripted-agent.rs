@@ -1,5 +1,5 @@
-//! A program for boxes that executes commands in the prompt, for the gateway's tests. It shows what such a program has to do:
-//! read the prompt from stdin (`plainsight.prompt/1`, or text), answer on stdout, and end with status 0.
+//! A program for sandboxes that executes commands in the prompt, for the gateway's tests. It shows what such a program
+//! must do: read the prompt from stdin (`plainsight.prompt/1`, or text), answer on stdout, and exit with status 0.
 
 use std::io::{Read, Write};
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Extracts the user's answer from a box's output.
+//! Extracts the user's answer from a sandbox's output.
 
 use serde_json::Value;
 
-/// Where the program's stdout holds the answer.
+/// Where the answer is in the program's stdout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerFormat {
     /// JSON pointer (RFC 6901) to the answer, a string. Without it all of stdout is the answer.
@@ -11,7 +11,7 @@ pub struct AnswerFormat {
     pub failure_pointer: Option<String>,
 }
 
-/// Why a box's output holds no answer.
+/// Why a sandbox's output contains no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     /// The output is not text.
@@ -32,7 +32,7 @@ impl AnswerFormat {
     /// The answer in `stdout`, without the final line end.
     ///
     /// # Errors
-    /// When `stdout` holds no answer.
+    /// When `stdout` contains no answer.
     pub fn answer(&self, stdout: &[u8]) -> Result<String, NoAnswer> {
         if self.answer_pointer.is_none() && self.failure_pointer.is_none() {
             return whole(stdout);
@@ -61,7 +61,7 @@ fn whole(stdout: &[u8]) -> Result<String, NoAnswer> {
 /// Checks that `text` is a JSON pointer: empty, or names after `/`, with `~` only as `~0` and `~1`.
 ///
 /// # Errors
-/// When it is not; the message is for the command line.
+/// When `text` is not a JSON pointer. The message is for the command line.
 pub fn pointer(text: &str) -> Result<String, String> {
     let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if (text.is_empty() || text.starts_with('/')) && escapes_are_whole {

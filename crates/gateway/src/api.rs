@@ -21,7 +21,8 @@ pub const MAX_PAGE: u32 = 100;
 /// Conversations on a page by default.
 pub const DEFAULT_PAGE: u32 = 20;
 
-/// `POST /api/conversation`. Rejects unknown fields: with a misspelt `conversationID` it would begin a new conversation.
+/// `POST /api/conversation`. Rejects unknown fields: with a misspelt `conversationID` it would begin a new
+/// conversation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Ask {
@@ -37,7 +38,7 @@ pub struct Ask {
 pub struct Answer {
     /// The conversation of the answer.
     pub conversation_id: Uuid,
-    /// The box's answer.
+    /// The sandbox's answer.
     pub text: String,
 }
 
@@ -90,14 +91,14 @@ struct MessageView {
 pub struct Health {
     /// `ok`.
     pub status: &'static str,
-    /// Requests in boxes.
+    /// Requests in sandboxes.
     pub running: usize,
     /// Waiting requests.
     pub waiting: usize,
 }
 
 impl PageView {
-    /// A page of at most `limit` of `summaries`, which hold one more if another page follows.
+    /// A page of the first `limit` of `summaries`, which contain one more if another page follows.
     pub fn new(mut summaries: Vec<Summary>, limit: u32) -> Self {
         let limit = limit as usize;
         let more = summaries.len() > limit;
@@ -130,7 +131,7 @@ impl From<Conversation> for ConversationView {
     }
 }
 
-/// Encodes `place` as an opaque cursor. It holds only what the page shows.
+/// Encodes `place` as an opaque cursor. It contains nothing that the page does not show.
 fn cursor(place: Place) -> String {
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&place.created_at_unix_ns.to_be_bytes());

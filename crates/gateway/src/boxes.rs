@@ -1,6 +1,6 @@
-//! One request, one box: runs the configured command with the conversation on its stdin, and returns its answer.
+//! One request, one sandbox: runs the configured command with the conversation on its stdin, and returns its answer.
 //!
-//! The box has no network, and nothing in this crate can give it one.
+//! The sandbox has no network, and nothing in this crate can give it one.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,57 +14,57 @@ use crate::journal::{Journal, Owner};
 use crate::prompt::{PromptFormat, prompt};
 use crate::store::Turn;
 
-/// Longest part of a box's output in the log, in characters: a screenful. The store has the whole answer.
+/// Longest part of a sandbox's output in the log, in characters: a screenful. The store has the whole answer.
 const LOGGED_CHARACTERS: usize = 2000;
 
-/// Makes boxes with the same command and limits.
+/// Makes sandboxes with the same command and limits.
 #[derive(Clone)]
 pub struct Boxes {
     /// The backend.
     pub sandbox: Arc<dyn Sandbox>,
-    /// The command of each box.
+    /// The command of each sandbox.
     pub command: Command,
-    /// The limits of each box.
+    /// The limits of each sandbox.
     pub limits: Limits,
     /// The form of the conversation on the command's stdin.
     pub prompt_format: PromptFormat,
-    /// Where the command's output holds the answer.
+    /// Where the answer is in the command's output.
     pub answer_format: AnswerFormat,
-    /// Records every box, if set.
+    /// Records every sandbox, if set.
     pub journal: Option<Arc<Journal>>,
 }
 
-/// Why a box gave no answer.
+/// Why a sandbox gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It was killed at its time limit.
+    /// The sandbox was killed at its time limit.
     #[error("the sandbox did not finish within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// It could not be made. Only the log names the reason, because it describes the machine.
+    /// The sandbox could not be made. Only the log names the reason, because it describes the machine.
     #[error("the sandbox could not be started; see the server's log")]
     NotStarted,
-    /// It was killed at its memory limit.
+    /// The sandbox was killed at its memory limit.
     #[error("the sandbox needed more than its {0} bytes of memory")]
     OutOfMemory(u64),
-    /// It was killed at its output limit.
+    /// The sandbox was killed at its output limit.
     #[error("the sandbox wrote more than its {0} bytes of output")]
     TooMuchOutput(u64),
-    /// Its program ended with an error status.
+    /// The program in the sandbox ended with an error status.
     #[error("the program in the sandbox ended with status {0}")]
     Status(i32),
-    /// A signal ended its program.
+    /// A signal ended the program in the sandbox.
     #[error("signal {0} ended the program in the sandbox")]
     Signal(i32),
-    /// Its program succeeded, but its output is not an answer.
+    /// The program in the sandbox succeeded, but its output contains no answer.
     #[error("the program in the sandbox gave no answer: {0}")]
     NoAnswer(#[from] NoAnswer),
 }
 
 impl Boxes {
-    /// Answers `message` after `turns` with a box of its own for `owner`. Dropping the future ends the box.
+    /// Answers `message` after `turns` with a sandbox of its own for `owner`. Dropping the future ends the sandbox.
     ///
     /// # Errors
-    /// When the box gives no answer.
+    /// When the sandbox gives no answer.
     pub async fn answer(&self, owner: Owner<'_>, turns: &[Turn], message: &str) -> Result<String, Failure> {
         let started = SystemTime::now();
         let stdin = prompt(self.prompt_format, turns, message);

@@ -16,7 +16,7 @@ use crate::logging::LogFormat;
 use crate::prompt::PromptFormat;
 use crate::queue::Limits as QueueLimits;
 
-/// The project's own program for boxes, expected beside this program.
+/// The project's own program for sandboxes, expected beside this program.
 const OWN_RUNNER: &str = "runner";
 
 /// The pointer to the answer of the project's own runner.
@@ -25,9 +25,9 @@ const OWN_ANSWER: &str = "/text";
 /// Default of `--read-timeout` in seconds: for a handshake, the head and the body of a request each.
 const READ_TIMEOUT: &str = "10";
 
-/// Most connections at one time, each a file descriptor, of which a process commonly has 1024; the rest is for sandboxes and
-/// the store. The gateway closes one more as soon as it accepts it. More than may run and wait, so that further clients get
-/// a 429.
+/// Most connections at one time. Each needs a file descriptor, of which a process commonly has 1024; sandboxes and the
+/// store need the others. The gateway closes further connections as soon as it accepts them. The number is greater than
+/// that of the requests that may run and wait, so that further clients get a 429.
 pub const MAX_CONNECTIONS: usize = 640;
 
 /// Answers users in conversations, each request in a disposable sandbox without network.
@@ -62,7 +62,7 @@ pub enum Command {
 /// The flags of the server.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The address to listen on; port 0 takes any free one.
+    /// The address to listen on; port 0 means any free one.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", env = "LISTEN")]
     pub listen: SocketAddr,
     /// The certificate chain, leaf first (PEM).
@@ -113,7 +113,7 @@ pub struct Serve {
 /// The program in a sandbox.
 #[derive(Debug, Args)]
 pub struct Runner {
-    /// What makes the sandboxes; auto takes the first that works on this machine, and logs which.
+    /// What makes the sandboxes; auto uses the first that works on this machine, and logs which.
     #[arg(long, value_name = "NAME", default_value = "auto", env = "BACKEND")]
     pub backend: BackendName,
     /// The program's absolute path on this machine or in the image [default: `runner` beside this program].
@@ -122,15 +122,15 @@ pub struct Runner {
     /// An argument of the program; may be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, requires = "runner")]
     pub runner_arg: Vec<String>,
-    /// A variable of the program's otherwise empty environment: NAME=VALUE, or NAME to pass on the gateway's own; may be
-    /// repeated.
+    /// A variable of the program's otherwise empty environment: NAME=VALUE, or NAME to pass on the gateway's own; may
+    /// be repeated.
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = variable)]
     pub runner_env: Vec<(String, String)>,
     /// The container image that holds the program (docker only; never pulled).
     #[arg(long, value_name = "IMAGE", requires = "runner")]
     pub image: Option<String>,
-    /// A file or folder of this machine that the sandbox gets read-only at the same path (namespace only); may be repeated.
-    /// The gateway adds the program's libraries itself.
+    /// A file or folder of this machine that the sandbox gets read-only at the same path (namespace only); may be
+    /// repeated. The gateway adds the program's libraries itself.
     #[arg(long, value_name = "PATH")]
     pub read_only: Vec<PathBuf>,
     /// The form of the conversation on the program's stdin [default: json for the project's own program, else text].
@@ -190,7 +190,7 @@ pub struct QueueFlags {
     pub queue_wait: Duration,
 }
 
-/// Longest queue: besides it and the most boxes, connections are left for clients that get a 429.
+/// Greatest length of the queue. It leaves connections for clients that get a 429.
 const MAX_QUEUE: i64 = MAX_CONNECTIONS as i64 - 128 - 64;
 
 /// What makes the sandboxes.

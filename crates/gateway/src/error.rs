@@ -38,7 +38,7 @@ pub enum Refusal {
     /// The message is too long.
     #[error("the message has more than {MAX_MESSAGE} bytes")]
     MessageTooLarge,
-    /// The id has not the form of a conversation's id.
+    /// The id does not have the form of a conversation's id.
     #[error("the conversation id is not a UUID of 36 characters")]
     ConversationId,
     /// The query of the list is invalid.
@@ -47,7 +47,7 @@ pub enum Refusal {
     /// The user has no such conversation. Another user may have it.
     #[error("there is no such conversation")]
     NoSuchConversation,
-    /// The conversation takes no further turn.
+    /// The conversation is full.
     #[error(
         "the conversation has reached {MAX_TURNS} turns or {MAX_CONVERSATION_BYTES} bytes: begin another one"
     )]
@@ -55,10 +55,10 @@ pub enum Refusal {
     /// Too many requests are waiting.
     #[error("too many requests: try again in {} s", .0.retry_after_seconds)]
     Busy(Busy),
-    /// The box reached its time limit.
+    /// The sandbox reached its time limit.
     #[error("the sandbox did not finish within {} s", .0.as_secs_f64())]
     BoxTimedOut(Duration),
-    /// The box gave no answer.
+    /// The sandbox gave no answer.
     #[error("{0}")]
     Box(Failure),
     /// The store failed; only the log names the reason.
@@ -102,7 +102,7 @@ impl Refusal {
         }
     }
 
-    /// Logs it: a fault of the server as an error, a fault of the client as information.
+    /// Logs the refusal: a fault of the server as an error, a fault of the client as information.
     pub fn log(&self) {
         let (status, code) = self.status_and_code();
         let status = status.as_u16();

@@ -1,4 +1,4 @@
-//! The journal for experiments: output and limits of every box.
+//! The journal for experiments: output and limits of every sandbox.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,14 +9,14 @@ use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, LimitRecord, NO_N
 use sandbox::Outcome;
 use uuid::Uuid;
 
-/// The boxes of one gateway process, a line each.
+/// The journal of one gateway process, with a line for each sandbox.
 #[derive(Debug)]
 pub struct Journal {
     file: Mutex<BoxJournal>,
     run: RunId,
 }
 
-/// The user and conversation that a box runs for.
+/// The user and conversation that a sandbox runs for.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// The user that the request claims.
@@ -38,8 +38,8 @@ impl Journal {
         Ok(Self { file: Mutex::new(BoxJournal::create(path)?), run })
     }
 
-    /// Adds a box that has ended. The line is in the file when this returns. A write error is logged, and the user still gets
-    /// the answer.
+    /// Adds a sandbox that has ended. The line is in the file when this returns. A write error is logged, and the user
+    /// still gets the answer.
     pub fn add(&self, owner: Owner<'_>, started: SystemTime, outcome: &Outcome) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let limit = |limit: &sandbox::InForce| LimitRecord {

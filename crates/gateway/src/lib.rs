@@ -8,8 +8,8 @@
 //!                                stdin: the conversation so far    SQLite or Firestore
 //! ```
 //!
-//! An answer is in the store before it is sent. The crate `sandbox` makes the boxes; configuration decides which program runs
-//! in them. Knows nothing about captures, packets or verdicts.
+//! An answer is in the store before it is sent. The crate `sandbox` makes the sandboxes; configuration decides which
+//! program runs in them. Knows nothing about captures, packets or verdicts.
 #![forbid(unsafe_code)]
 
 pub mod answer;

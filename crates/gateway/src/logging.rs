@@ -1,7 +1,7 @@
 //! Logs go to stderr, one line an event: for people, or as JSON for programs.
 //!
-//! Every line of a request carries its span, which names the conversation. Callers escape text of users and boxes before they
-//! log it (`agent_core::text`).
+//! Every line of a request carries its span, which names the conversation. Callers escape text of users and sandboxes
+//! before they log it (`agent_core::text`).
 
 use std::io::IsTerminal;
 

@@ -1,4 +1,4 @@
-//! `gateway`: users, conversations, boxes.
+//! `gateway`: users, conversations, sandboxes.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_BROKEN: u8 = 1;
 
 fn main() -> ExitCode {
-    // Before threads exist: this program is also the helper that makes a box.
+    // Before threads exist: this program is also the helper that makes a sandbox.
     sandbox::enter_if_asked();
     let cli = Cli::parse();
     logging::init(cli.serve.log_format, cli.serve.verbose, cli.serve.quiet);
@@ -65,7 +65,7 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
         None => None,
     };
     let program = flags.runner.program()?;
-    // The store first: its lock makes this gateway the only one, so that leftover boxes are not another gateway's.
+    // The store first: its lock makes this gateway the only one, so that leftover sandboxes are not another gateway's.
     let store = open_store(&flags.store).await?;
     let sandbox = open_sandbox(&flags.runner, &program).await?;
     let journal = match &flags.journal {

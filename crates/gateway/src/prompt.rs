@@ -1,4 +1,5 @@
-//! A box's stdin: the conversation so far and the new message. They are data on a pipe, never part of a command line.
+//! A sandbox's stdin: the conversation so far and the new message. They are data on a pipe, never part of a command
+//! line.
 
 use clap::ValueEnum;
 use serde::Serialize;

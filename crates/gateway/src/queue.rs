@@ -1,10 +1,12 @@
-//! The queue of requests: a limited number of boxes runs, the other requests wait, and users take turns.
+//! The queue of requests: a limited number of sandboxes runs, the other requests wait, and users take turns.
 //!
-//! - Among users: round robin. A user with a hundred requests gets every second box as soon as another user sends one.
-//! - Within a user: in order of arrival. A request whose conversation already runs a box waits for it, and requests of other
-//!   conversations overtake it.
-//! - The number of waiting requests is limited, for each user and in total. When the queue is full, the user with the most
-//!   places gives up the newest one to a user with fewer, so that no user can keep others out by filling it.
+//! - Among users: round robin. A user with a hundred requests gets every second sandbox as soon as another user sends
+//!   one.
+//! - Within a user: in order of arrival. A request whose conversation already runs a sandbox waits for it, and requests
+//!   of other conversations overtake it.
+//! - The number of waiting requests is limited, for each user and in total. When the queue is full, the user with the
+//!   most waiting requests loses the newest one to a user with fewer, so that no user can block others by filling the
+//!   queue.
 //! - A request whose client disconnects leaves the queue at once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -17,13 +19,13 @@ use uuid::Uuid;
 
 use crate::user::UserId;
 
-/// Longest `Retry-After` in seconds: with a longer one, boxes would stay idle.
+/// Longest `Retry-After` in seconds: with a longer one, sandboxes would stay idle.
 const MAX_RETRY_AFTER_SECONDS: u64 = 60;
 
 /// Limits of running and waiting requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Boxes at a time.
+    /// Sandboxes at a time.
     pub running: usize,
     /// Waiting requests of all users.
     pub waiting: usize,
@@ -42,15 +44,15 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Conversations with a request in a box, one for each box.
+    /// Conversations with a request in a sandbox, one for each sandbox.
     running: HashSet<Uuid>,
     /// Users with waiting requests; the first has the next turn.
     turns: VecDeque<UserId>,
-    /// Their requests, oldest first; one entry for each user in `turns`.
+    /// The waiting requests of each user in `turns`, oldest first.
     lines: HashMap<UserId, VecDeque<Waiting>>,
     waiting: usize,
     next_ticket: u64,
-    /// Moving average of the boxes' running times; a new one weighs a quarter.
+    /// Moving average of the sandboxes' running times; a new one weighs a quarter.
     mean: Option<Duration>,
 }
 
@@ -71,15 +73,16 @@ pub struct Busy {
 /// How full the queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Requests in boxes.
+    /// Requests in sandboxes.
     pub running: usize,
     /// Waiting requests.
     pub waiting: usize,
 }
 
-/// The right to run a box for one conversation, until it is dropped.
+/// The right to run a sandbox for one conversation, until it is dropped.
 pub struct Permit {
-    /// `None` once given back. It must be given back once only: another permit may have the conversation right after.
+    /// `None` once the permit is given back. That must happen only once, because another permit may have the
+    /// conversation right after.
     shared: Option<Arc<Shared>>,
     conversation: Uuid,
     since: Instant,
@@ -92,7 +95,7 @@ impl Queue {
         Self(Arc::new(Shared { limits, state: Mutex::default() }))
     }
 
-    /// Waits for the user's turn, at most `patience`. Dropping the future gives the place up.
+    /// Waits for the user's turn, at most `patience`. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     /// When the queue is full, the place goes to a user with fewer places, or `patience` is over.
@@ -145,7 +148,7 @@ impl Limits {
     /// Whether one more request of `user` can wait. Removes another user's newest request for it if that user has more.
     fn has_room(&self, state: &mut State, user: &UserId, conversation: Uuid) -> bool {
         if state.running.len() < self.running && !state.running.contains(&conversation) {
-            // While a box is free, no request that could run is waiting: this one will run at once.
+            // While a sandbox is free, no request that could run is waiting: this one will run at once.
             return true;
         }
         let own = state.lines.get(user).map_or(0, VecDeque::len);
@@ -155,7 +158,7 @@ impl Limits {
         if state.waiting < self.waiting {
             return true;
         }
-        // Among users with equally many it is the newest request.
+        // Among users with equally many waiting requests, the one with the newest request loses it.
         let newest = |line: &VecDeque<Waiting>| line.back().map(|waiting| waiting.ticket);
         let longest = state.lines.iter().max_by_key(|(_, line)| (line.len(), newest(line)));
         match longest.map(|(user, line)| (user.clone(), line.len())) {
@@ -222,7 +225,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits requests while boxes are free.
+    /// Admits requests while sandboxes are free.
     fn admit(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
@@ -238,7 +241,8 @@ impl Shared {
                 since: Instant::now(),
             };
             if let Err(mut unwanted) = waiting.admit.send(permit) {
-                // The receiver is gone. Gives the place back here: the permit's drop would lock the queue again.
+                // The receiver is gone. The place is given back here, because dropping the permit would lock the queue
+                // again.
                 unwanted.give_back();
             }
         }
@@ -340,7 +344,7 @@ mod tests {
         (running, waiting)
     }
 
-    /// Runs one box after the other, and returns their users.
+    /// Runs one sandbox after the other, and returns their users.
     fn order(entering: &mut Vec<(&'static str, Entering<'_>)>, mut current: Permit) -> Vec<&'static str> {
         let mut order = Vec::new();
         while !entering.is_empty() {

@@ -1,4 +1,4 @@
-//! The routes. A message passes these steps in order: user, body, queue, box, store, answer.
+//! The routes. A message passes these steps in order: user, body, queue, sandbox, store, answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +28,13 @@ use crate::user::UserId;
 /// Longest part of a message in the log, in characters.
 const LOGGED_CHARACTERS: usize = 400;
 
-/// What the routes use.
+/// Shared by all routes.
 pub struct Service {
     /// Stores the conversations.
     pub store: Arc<dyn Store>,
     /// Answers the messages.
     pub boxes: Boxes,
-    /// Bounds the boxes that run at a time.
+    /// Bounds the sandboxes that run at a time.
     pub queue: Queue,
     /// Longest time for a request body to arrive.
     pub read_timeout: Duration,
@@ -134,7 +134,7 @@ async fn validate(service: &Service, request: Request) -> Result<Asked, Refusal>
 async fn converse(service: &Service, asked: Asked) -> Result<Answer, Refusal> {
     let Asked { user, id, to, message, at_unix_ns } = asked;
     if to == To::Existing {
-        // Before it takes a place in the queue.
+        // Checked before the request enters the queue.
         let summary = service.store.summary(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
         if summary.is_full() {
             return Err(Refusal::ConversationFull);
@@ -168,8 +168,8 @@ async fn converse(service: &Service, asked: Asked) -> Result<Answer, Refusal> {
     Ok(Answer { conversation_id: id, text: answer })
 }
 
-/// Stores the turn before it is sent. A task of its own holds the permit until the turn is stored: if the client disconnects,
-/// the conversation must not be free for the next request while the turn is being written.
+/// Stores the turn before it is sent. A task of its own holds the permit until the turn is stored: if the client
+/// disconnects, the conversation must not be free for the next request while the turn is being written.
 async fn keep(
     service: &Service,
     permit: Permit,
@@ -253,7 +253,7 @@ async fn list(
             Some(cursor) => Some(api::place(&cursor).ok_or(Refusal::Query)?),
             None => None,
         };
-        // One more than the page holds shows whether another page follows.
+        // One more than fits on the page, to see whether another page follows.
         let summaries = service.store.list(&user, after, limit + 1).await?;
         Ok(Json(PageView::new(summaries, limit)))
     };
@@ -270,7 +270,7 @@ fn named(headers: &HeaderMap, id: Result<Path<String>, PathRejection>) -> Result
 fn parse(body: &[u8]) -> Result<Ask, Refusal> {
     use serde_json::error::Category;
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        // This message quotes the body.
+        // The error's message quotes the body.
         Category::Data => Refusal::WrongShape(printable(&error.to_string(), LOGGED_CHARACTERS)),
         Category::Io | Category::Syntax | Category::Eof => Refusal::NotJson(error.to_string()),
     })

@@ -1,5 +1,5 @@
-//! The user of a request: the header `X-User-Id`. It is unauthenticated: any client of the gateway can send it, and over plain
-//! HTTP an eavesdropper can replay it.
+//! The user of a request: the header `X-User-Id`. It is unauthenticated: any client of the gateway can send it, and
+//! over plain HTTP an eavesdropper can replay it.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ pub const HEADER: &str = "x-user-id";
 /// Longest user id in bytes: the longest e-mail address (RFC 5321 §4.5.3.1).
 pub const MAX_USER_ID: usize = 320;
 
-/// A well-formed user id: ASCII letters and digits, and after the first also `. _ - @ +`. Such a text is harmless in a log, a
-/// path or a query.
+/// A well-formed user id: ASCII letters and digits, and after the first also `. _ - @ +`. Such a text is harmless in a
+/// log, a path or a query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 

@@ -1,4 +1,4 @@
-//! Conversations over real sockets with real boxes: access, storage, and every refusal.
+//! Conversations over real sockets with real sandboxes: access, storage, and every refusal.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::Duration;
 
-use common::{Gateway, Place, Response, post, request, wait_until};
+use common::{Gateway, Response, Workdir, post, request, wait_until};
 use serde_json::{Value, json};
 
 fn path(id: &str) -> String {
@@ -15,8 +15,8 @@ fn path(id: &str) -> String {
 
 #[test]
 fn creates_continues_reads_and_deletes_a_conversation() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, text) = gateway.say("alice", "hello, 세계 $(id) `id` \" ' \\ \n;").answer();
     assert_eq!(text, "0 before; you said: hello, 세계 $(id) `id` \" ' \\ \n;");
     let uuid = uuid::Uuid::parse_str(&id).unwrap();
@@ -61,10 +61,10 @@ fn creates_continues_reads_and_deletes_a_conversation() {
 
 #[test]
 fn hides_other_users_conversations() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "a secret").answer();
-    // Close relatives of the name included.
+    // Also users whose ids are similar.
     for user in ["bob", "Alice", "alice.", "alice@example.org"] {
         gateway.get(user, &path(&id)).assert_error(404, "no_such_conversation");
         gateway.delete(user, &path(&id)).assert_error(404, "no_such_conversation");
@@ -80,8 +80,8 @@ fn hides_other_users_conversations() {
 
 #[test]
 fn rejects_a_missing_repeated_or_malformed_user() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
     let of = |line: &str, path: &str, headers: &str| {
         let body = if line == "POST" { "{\"message\":\"hello\"}" } else { "" };
@@ -119,8 +119,8 @@ fn rejects_a_missing_repeated_or_malformed_user() {
 
 #[test]
 fn bad_requests_get_json_errors() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&["--read-timeout", "1"]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&["--read-timeout", "1"]) else { return };
     let largest = "x".repeat(64 * 1024);
     for (body, status, code) in [
         (String::new(), 400, "invalid_json"),
@@ -152,7 +152,7 @@ fn bad_requests_get_json_errors() {
         println!("{}", &body[..body.len().min(80)]);
         answer.assert_error(status, code);
     }
-    // A shape's error quotes what was sent, and must not carry controls on.
+    // The error quotes the body, and must not contain its control characters.
     let quoted = gateway.exchange(&post("alice", b"{\"message\":\"a\",\"\\u001b[2J\":1}"));
     assert!(!quoted.json()["error"]["message"].as_str().unwrap().chars().any(char::is_control));
 
@@ -189,14 +189,14 @@ fn bad_requests_get_json_errors() {
         assert_eq!(answer.header("allow").is_some(), status == 405, "{answer:?}");
     }
 
-    // A body that does not arrive: an error, and the connection ends.
+    // A body that does not arrive in time causes an error, and the connection ends.
     let mut slow = gateway.connect();
     slow.write_all(&post("alice", b"{\"message\":\"a\"}")[..130]).unwrap();
     let late = Response::read(&mut slow).unwrap();
     late.assert_error(408, "request_timeout");
     assert_eq!(late.header("connection"), Some("close"));
 
-    // The longest message is one, also when each of its bytes is escaped.
+    // The longest message is accepted, even if each of its bytes is escaped.
     assert_eq!(gateway.say("alice", &largest).status, 200);
     assert_eq!(gateway.say("alice", &"\u{1}".repeat(64 * 1024)).status, 200);
     assert!(!gateway.log().contains("panicked"));
@@ -204,9 +204,9 @@ fn bad_requests_get_json_errors() {
 
 #[test]
 fn distinguishes_failures_of_boxes_and_stores_nothing() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let flags = ["--box-seconds", "2", "--box-memory", "64", "--box-scratch", "1", "--box-output", "16"];
-    let Some(gateway) = place.gateway(&flags) else { return };
+    let Some(gateway) = workdir.gateway(&flags) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
     for (message, status, code, words) in [
         ("exit 3", 502, "box_failed", "status 3"),
@@ -223,7 +223,7 @@ fn distinguishes_failures_of_boxes_and_stores_nothing() {
         }
     }
     gateway.assert_no_box_left();
-    // A question without an answer is in no conversation, and begins none.
+    // A question without an answer is not stored, and begins no conversation.
     assert_eq!(gateway.get("alice", &path(&id)).json()["turns"], 1);
     assert_eq!(
         gateway.get("alice", "/api/conversations").json()["conversations"].as_array().unwrap().len(),
@@ -234,14 +234,14 @@ fn distinguishes_failures_of_boxes_and_stores_nothing() {
 
 #[test]
 fn extracts_the_answer_from_an_agents_json() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let flags = ["--prompt-format", "text", "--answer-pointer", "/result", "--failure-pointer", "/is_error"];
-    let Some(gateway) = place.gateway(&flags) else { return };
+    let Some(gateway) = workdir.gateway(&flags) else { return };
     let (id, text) = gateway.say("alice", "agent smith\n\"quoted\"").answer();
     assert_eq!(text, "smith\n\"quoted\"");
     gateway.say("alice", "agent fail").assert_error(502, "box_failed");
     gateway.say("alice", "no JSON").assert_error(502, "box_failed");
-    // As text, a conversation that goes on begins with what was said.
+    // In the text form, the prompt begins with the earlier turns.
     let failed = gateway.say_in("alice", &id, "agent smith");
     failed.assert_error(502, "box_failed");
     let log = gateway.log();
@@ -251,8 +251,8 @@ fn extracts_the_answer_from_an_agents_json() {
 
 #[test]
 fn pages_list_all_conversations_once() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let mut ids: Vec<_> =
         (0..7).map(|number| gateway.say("alice", &format!("{number}")).answer().0).collect();
     gateway.say("bob", "mine").answer();
@@ -267,7 +267,7 @@ fn pages_list_all_conversations_once() {
     assert!(page("?limit=7")["nextCursor"].is_null());
     let first = page("?limit=3");
     assert_eq!(of(&first), ids[..3]);
-    // What happens meanwhile moves nothing: a new conversation, an old one that goes on, one that is deleted.
+    // New conversations, further turns and deletions do not affect the following pages.
     gateway.say("alice", "later").answer();
     gateway.say_in("alice", &ids[6], "on").answer();
     gateway.delete("alice", &path(&ids[2]));
@@ -279,15 +279,15 @@ fn pages_list_all_conversations_once() {
     let last = page(&format!("?limit=2&cursor={cursor}"));
     assert_eq!((of(&last), &last["nextCursor"]), (vec![ids[6].clone()], &Value::Null));
     assert_eq!(last["conversations"][0]["turns"], 2);
-    // Another user's cursor is a place in time and shows nothing of that user's.
+    // Another user's cursor is only a place in time, and reveals nothing about that user.
     let foreign = gateway.get("bob", &format!("/api/conversations?cursor={cursor}")).json();
     assert_eq!(foreign["conversations"], json!([]));
 }
 
 #[test]
 fn a_conversation_runs_one_request_at_a_time() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&["--boxes", "8"]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&["--boxes", "8"]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
     let counts: Vec<_> = std::thread::scope(|scope| {
         let one = |number| {
@@ -305,8 +305,8 @@ fn a_conversation_runs_one_request_at_a_time() {
 
 #[test]
 fn a_conversation_deleted_during_a_request_stays_deleted() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
     std::thread::scope(|scope| {
         let answered = scope.spawn(|| gateway.say_in("alice", &id, "sleep 500"));
@@ -319,8 +319,8 @@ fn a_conversation_deleted_during_a_request_stays_deleted() {
 
 #[test]
 fn log_lines_name_the_conversation_and_escape_untrusted_text() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&["--box-seconds", "1"]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&["--box-seconds", "1"]) else { return };
     let (id, _) =
         gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\n{\"conversation\":\"forged\"}").answer();
     gateway.say_in("alice", &id, "exit 1").assert_error(502, "box_failed");
@@ -351,7 +351,7 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     drop(gateway);
 
     // The form for people escapes it too.
-    let Some(gateway) = place.gateway(&["--log-format", "human"]) else { return };
+    let Some(gateway) = workdir.gateway(&["--log-format", "human"]) else { return };
     let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\nforged").answer();
     let log = wait_until(|| Some(gateway.log()).filter(|log| log.contains("done")));
     assert!(!log.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{log:?}");
@@ -360,11 +360,11 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
 
 #[test]
 fn rejects_a_turn_in_a_full_conversation() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
-    // Filled from aside: 200 boxes would prove no more.
-    let file = rusqlite::Connection::open(place.store()).unwrap();
+    // Written directly to the store, because 200 requests would take long and prove no more.
+    let file = rusqlite::Connection::open(workdir.store()).unwrap();
     file.busy_timeout(Duration::from_secs(5)).unwrap();
     file.execute("UPDATE conversation SET turns = 200", []).unwrap();
     gateway.say_in("alice", &id, "more").assert_error(409, "conversation_full");
@@ -376,10 +376,10 @@ fn rejects_a_turn_in_a_full_conversation() {
 
 #[test]
 fn a_failing_store_gives_an_error_instead_of_an_answer() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
-    let file = rusqlite::Connection::open(place.store()).unwrap();
+    let file = rusqlite::Connection::open(workdir.store()).unwrap();
     file.execute_batch("DROP TABLE turn").unwrap();
     gateway.say("alice", "hello").assert_error(500, "internal_error");
     let failed = gateway.get("alice", &path(&id));
@@ -390,8 +390,8 @@ fn a_failing_store_gives_an_error_instead_of_an_answer() {
 
 #[test]
 fn keeps_connections_alive() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let mut stream = gateway.connect();
     for number in 0..3 {
         stream.write_all(&post("alice", format!("{{\"message\":\"{number}\"}}").as_bytes())).unwrap();

@@ -1,4 +1,4 @@
-//! The gateway with boxes of a Docker engine: an image of one's own, many boxes at once, and a killed gateway.
+//! The gateway with Docker sandboxes: a custom image, many sandboxes at once, and a killed gateway.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use common::{Gateway, Place, SCRIPTED_AGENT, post, wait_until};
+use common::{Gateway, SCRIPTED_AGENT, Workdir, post, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use test_support::skip;
 
-/// An image with the scripted agent and its libraries, as a user would make one; removed in the end.
+/// A custom image with the scripted agent and its libraries; removed when dropped.
 struct Image(String);
 
 impl Image {
@@ -65,10 +65,10 @@ fn runs_a_custom_image_and_removes_its_containers() {
     }
     let image = Image::make();
     let label = format!("test-{}", std::process::id());
-    let place = Place::new();
+    let workdir = Workdir::new();
     let start = || {
         let flags = ["--backend", "docker", "--image", &image.0, "--label", &label, "--boxes", "4"];
-        Gateway::start(place.path(), &flags, "/scripted-agent").expect("an engine answers")
+        Gateway::start(workdir.path(), &flags, "/scripted-agent").expect("an engine answers")
     };
     let mut gateway = start();
     let (id, text) = gateway.say("alice", "hello").answer();
@@ -91,7 +91,7 @@ fn runs_a_custom_image_and_removes_its_containers() {
     });
     wait_until(|| containers(&label).is_empty().then_some(()));
 
-    // Killed in mid-request: the guard clears up.
+    // If the gateway is killed during a request, its guard removes the containers.
     let ask_for_long = |gateway: &Gateway| {
         let mut stream = gateway.connect();
         stream.write_all(&post("alice", b"{\"message\":\"sleep 600000\"}")).unwrap();
@@ -104,13 +104,13 @@ fn runs_a_custom_image_and_removes_its_containers() {
     drop(asked);
     wait_until(|| containers(&label).is_empty().then_some(()));
 
-    // Killed together with the guard: the next start clears up.
+    // If the guard is killed too, the next start removes them.
     let mut gateway = start();
     let asked = ask_for_long(&gateway);
     let children = gateway.family();
     let guard = children.iter().find(|process| process.line.contains("__sandbox-guard")).expect("a guard");
     kill(Pid::from_raw(guard.pid.cast_signed()), Signal::SIGKILL).unwrap();
-    wait_until(|| (!guard.is_there()).then_some(()));
+    wait_until(|| (!guard.exists()).then_some(()));
     gateway.signal(Signal::SIGKILL);
     gateway.wait();
     drop(asked);
@@ -126,8 +126,8 @@ fn rejects_a_dynamic_program_without_an_image() {
     if !engine_answers() {
         return skip("no Docker engine answers");
     }
-    let place = Place::new();
-    let store = place.store();
+    let workdir = Workdir::new();
+    let store = workdir.store();
     let arguments = ["--backend", "docker", "--runner", &SCRIPTED_AGENT, "--store", store.to_str().unwrap()];
     let output = common::run(&arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! The store in Firestore, against the official emulator: the suite of all stores, and a gateway with it.
+//! The store in Firestore, with the official emulator: the suite of all stores, and a gateway with this store.
 #![cfg(feature = "firestore")]
 
 mod common;
@@ -9,16 +9,16 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use common::{Place, SCRIPTED_AGENT, wait_until};
+use common::{SCRIPTED_AGENT, Workdir, wait_until};
 use gateway::store::firestore::Firestore;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use test_support::skip;
 
-/// Where the client looks for the emulator.
+/// The variable in which the client looks for the emulator's address.
 const VARIABLE: &str = "FIRESTORE_EMULATOR_HOST";
 
-/// Any name will do: the emulator makes what it is asked for.
+/// Any name works, because the emulator creates the project.
 const PROJECT: &str = "demo-plainsight";
 
 /// The emulator of the Google Cloud CLI; ended with all its processes when dropped.
@@ -28,7 +28,7 @@ struct Emulator {
 }
 
 impl Emulator {
-    /// `None` where it is not installed, which is then said.
+    /// Skips the test and returns `None` if the emulator is not installed.
     fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
@@ -37,7 +37,7 @@ impl Emulator {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // It is a script that starts scripts that start a virtual machine.
+            // A process group, because the emulator is a script that starts further processes.
             .process_group(0)
             .spawn();
         let Ok(child) = spawned else {
@@ -50,15 +50,15 @@ impl Emulator {
             None => is_listening(&emulator.address).then_some(false),
         });
         if ended {
-            skip("gcloud has no emulator for Firestore here");
+            skip("gcloud has no Firestore emulator");
             return None;
         }
         Some(emulator)
     }
 }
 
-/// Whether a server listens there. A client that tries often enough can be given the port itself as its own, and is then
-/// connected with itself.
+/// Whether a server listens at this address. A client that tries often enough can get the same port as its own and
+/// connect to itself, which does not count.
 fn is_listening(address: &str) -> bool {
     let connected = TcpStream::connect(address);
     connected.is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
@@ -81,7 +81,8 @@ fn passes_the_suite_of_all_stores() {
         return;
     }
     let Some(emulator) = Emulator::start() else { return };
-    // The client reads the variable of its process, and a process's own variables are not to be changed while it runs.
+    // The client reads an environment variable, which cannot be changed safely within this process, so the suite runs
+    // in another one.
     let inner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "passes_the_suite_of_all_stores", "--nocapture"])
         .env(VARIABLE, &emulator.address)
@@ -95,10 +96,10 @@ fn passes_the_suite_of_all_stores() {
 #[test]
 fn a_gateway_stores_its_conversations_in_firestore() {
     let Some(emulator) = Emulator::start() else { return };
-    let place = Place::new();
+    let workdir = Workdir::new();
     let start = || {
         let store = format!("firestore:{PROJECT}");
-        common::Gateway::launch(place.path(), |command, mark| {
+        common::Gateway::launch(workdir.path(), |command, mark| {
             command.args(["--backend", "namespace", "--store", &store, "--prompt-format", "json"]);
             command
                 .args(["--runner", &SCRIPTED_AGENT, "--runner-arg", mark])
@@ -131,7 +132,7 @@ fn a_gateway_stores_its_conversations_in_firestore() {
     assert_eq!(page["conversations"][0]["conversationId"], id);
     assert_eq!(gateway.delete("alice", &format!("/api/conversation/{id}")).status, 204);
     read("alice", &id).assert_error(404, "no_such_conversation");
-    // When it is out of reach, requests fail and the gateway lives on.
+    // Without its store, requests fail, but the gateway keeps running.
     drop(emulator);
     read("alice", &id).assert_error(500, "internal_error");
     assert_eq!(gateway.get("alice", "/healthz").status, 200);

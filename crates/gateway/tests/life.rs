@@ -1,4 +1,4 @@
-//! The gateway as a process: settings, TLS, shutdown, being killed, and its files afterwards.
+//! The gateway as a process: settings, TLS, shutdown, SIGKILL, and the files that remain.
 
 mod common;
 
@@ -6,18 +6,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{Gateway, PATIENCE, Place, Response, certificates, post, run, wait_until};
+use common::{Gateway, PATIENCE, Response, Workdir, certificates, post, run, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::io::Write;
 
 #[test]
 fn invalid_settings_exit_with_2_and_name_the_setting() {
-    let place = Place::new();
-    let in_place = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let workdir = Workdir::new();
+    let in_place = |name: &str| workdir.path().join(name).to_str().unwrap().to_owned();
     let (_folder, certs) = certificates();
     let cert = certs.join("server.pem").to_str().unwrap().to_owned();
-    fs::write(place.path().join("text"), "no program, no database, no certificate").unwrap();
+    fs::write(workdir.path().join("text"), "no program, no database, no certificate").unwrap();
     let (text, store) = (in_place("text"), in_place("store.sqlite"));
     let agent = common::SCRIPTED_AGENT.as_str();
     let runs = ["--runner", agent, "--store"];
@@ -55,9 +55,9 @@ fn invalid_settings_exit_with_2_and_name_the_setting() {
 
 #[test]
 fn an_address_in_use_exits_with_1() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
-    let other = Place::new();
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
+    let other = Workdir::new();
     let address = gateway.address.to_string();
     let store = other.store();
     let output = run(&[
@@ -76,11 +76,11 @@ fn an_address_in_use_exits_with_1() {
 
 #[test]
 fn conversations_survive_a_restart() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, text) = gateway.say("alice", "hello").answer();
     gateway.stop();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let read = gateway.get("alice", &format!("/api/conversation/{id}")).json();
     assert_eq!(read["messages"][1]["text"], text);
     assert_eq!(gateway.say_in("alice", &id, "again").answer(), (id, "2 before; you said: again".into()));
@@ -88,9 +88,9 @@ fn conversations_survive_a_restart() {
 
 #[test]
 fn a_store_has_one_gateway_at_a_time() {
-    let place = Place::new();
-    let Some(_gateway) = place.gateway(&[]) else { return };
-    let store = place.store();
+    let workdir = Workdir::new();
+    let Some(_gateway) = workdir.gateway(&[]) else { return };
+    let store = workdir.store();
     let output = run(&["--runner", &common::SCRIPTED_AGENT, "--store", store.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("in use by another gateway"), "{output:?}");
@@ -98,8 +98,8 @@ fn a_store_has_one_gateway_at_a_time() {
 
 #[test]
 fn sigterm_lets_requests_in_flight_finish() {
-    let place = Place::new();
-    let Some(mut gateway) = place.gateway(&["--boxes", "1"]) else { return };
+    let workdir = Workdir::new();
+    let Some(mut gateway) = workdir.gateway(&["--boxes", "1"]) else { return };
     let (running, waiting) = std::thread::scope(|scope| {
         let running = scope.spawn(|| gateway.say("alice", "sleep 400"));
         gateway.wait_for_load(1, 0);
@@ -115,30 +115,29 @@ fn sigterm_lets_requests_in_flight_finish() {
 
 #[test]
 fn a_second_signal_ends_gateway_and_boxes_at_once() {
-    let place = Place::new();
-    let Some(mut gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(mut gateway) = workdir.gateway(&[]) else { return };
     let mut stream = gateway.connect();
     stream.write_all(&post("alice", b"{\"message\":\"sleep 50000\"}")).unwrap();
-    wait_until(|| (!gateway.in_boxes().is_empty()).then_some(()));
+    wait_until(|| (!gateway.box_commands().is_empty()).then_some(()));
     let family = gateway.family();
     gateway.signal(Signal::SIGTERM);
     wait_until(|| gateway.log().contains("stopping").then_some(()));
     gateway.signal(Signal::SIGINT);
     gateway.wait();
-    wait_until(|| family.iter().all(|process| !process.is_there()).then_some(()));
+    wait_until(|| family.iter().all(|process| !process.exists()).then_some(()));
     gateway.assert_no_box_left();
     assert!(Response::read(&mut stream).is_none());
 }
 
-// The processes of a killed gateway end with it, and what it answered is there.
 #[test]
 fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     for round in 0..3 {
-        let Some(mut gateway) = place.gateway(&["--boxes", "4"]) else { return };
+        let Some(mut gateway) = workdir.gateway(&["--boxes", "4"]) else { return };
         let kept: Vec<_> =
             (0..3).map(|number| gateway.say("alice", &format!("{round} {number}")).answer().0).collect();
-        // Some in their box, some waiting, some about to be kept.
+        // Some requests are in a sandbox, some are waiting, and some are about to be stored.
         let streams: Vec<_> = (0..12)
             .map(|number| {
                 let message = if number < 2 { "sleep 600000".to_owned() } else { format!("sleep {number}") };
@@ -147,7 +146,7 @@ fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
                 stream
             })
             .collect();
-        wait_until(|| (!gateway.in_boxes().is_empty()).then_some(()));
+        wait_until(|| (!gateway.box_commands().is_empty()).then_some(()));
         std::thread::sleep(Duration::from_millis(40 * round));
         let family = gateway.family();
         gateway.signal(Signal::SIGKILL);
@@ -157,15 +156,15 @@ fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
             .filter_map(|mut stream| Response::read(&mut stream))
             .map(|answer| answer.answer().0)
             .collect();
-        wait_until(|| family.iter().all(|process| !process.is_there()).then_some(()));
+        wait_until(|| family.iter().all(|process| !process.exists()).then_some(()));
         gateway.assert_no_box_left();
 
-        let integrity: String = rusqlite::Connection::open(place.store())
+        let integrity: String = rusqlite::Connection::open(workdir.store())
             .unwrap()
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
             .unwrap();
         assert_eq!(integrity, "ok");
-        let Some(gateway) = place.gateway(&[]) else { return };
+        let Some(gateway) = workdir.gateway(&[]) else { return };
         for id in kept.iter().chain(&answered) {
             let read = gateway.get("alice", &format!("/api/conversation/{id}"));
             assert_eq!(read.json()["messages"].as_array().map(Vec::len), Some(2), "{id} was answered");
@@ -187,8 +186,8 @@ fn serves_over_tls_and_health_check_trusts_only_the_given_authority() {
     let (_other_folder, other) = certificates();
     let path = |folder: &Path, name: &str| folder.join(name).to_str().unwrap().to_owned();
     let flags = ["--tls-cert", &path(&certs, "server.pem"), "--tls-key", &path(&certs, "server.key")];
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[&flags[..], &["--read-timeout", "0.5"]].concat()) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[&flags[..], &["--read-timeout", "0.5"]].concat()) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let https = format!("https://localhost:{}", gateway.address.port());
     runtime.block_on(async {
@@ -206,7 +205,7 @@ fn serves_over_tls_and_health_check_trusts_only_the_given_authority() {
     let healthy = |ca: &str| run(&["healthcheck", &format!("{https}/healthz"), "--ca", ca]).status.code();
     assert_eq!(healthy(&path(&certs, "ca.pem")), Some(0));
     assert_eq!(healthy(&path(&other, "ca.pem")), Some(1));
-    // Who speaks no TLS is cut off.
+    // The gateway closes a connection without TLS.
     let mut plain = gateway.connect();
     plain.write_all(&post("alice", b"{\"message\":\"hello\"}")).unwrap();
     assert!(Response::read(&mut plain).is_none());
@@ -214,8 +213,8 @@ fn serves_over_tls_and_health_check_trusts_only_the_given_authority() {
 
 #[test]
 fn the_health_check_succeeds_only_on_200() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let status =
         |path: &str| run(&["healthcheck", &format!("http://{}{path}", gateway.address)]).status.code();
     assert_eq!(status("/healthz"), Some(0));
@@ -226,10 +225,10 @@ fn the_health_check_succeeds_only_on_200() {
 #[test]
 fn only_the_owner_can_read_the_store() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     gateway.say("alice", "hello").answer();
-    let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let names: Vec<_> = fs::read_dir(workdir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let files: Vec<_> = names.iter().filter(|name| name.to_str().unwrap().contains("store.sqlite")).collect();
     assert!(files.len() >= 3, "{names:?}");
     for file in files {

@@ -1,4 +1,4 @@
-//! Many requests at once: answers reach the right user, none is lost, no user starves, and dropped requests leave nothing.
+//! Many requests at once: every answer reaches its user, no user starves, and dropped requests leave nothing behind.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Mutex;
 
-use common::{Gateway, Place, Response, post, wait_until};
+use common::{Gateway, Response, Workdir, post, wait_until};
 use serde_json::{Value, json};
 
 /// All conversations of a user, by id, page by page.
@@ -34,8 +34,8 @@ fn assert_kept(messages: &Value, said: &str, answered: &str) {
 
 #[test]
 fn two_users_with_fifty_requests_each_get_their_own_answers() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
     let answered = Mutex::new(HashMap::new());
     std::thread::scope(|scope| {
         for number in 0..100 {
@@ -68,10 +68,10 @@ fn two_users_with_fifty_requests_each_get_their_own_answers() {
 
 #[test]
 fn two_hundred_requests_at_once_get_an_answer_or_429() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&["--queue", "40", "--queue-per-user", "20"]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&["--queue", "40", "--queue-per-user", "20"]) else { return };
     let answers = Mutex::new(Vec::new());
-    // All requests are on their way before the first answer is awaited.
+    // All requests are sent before the first answer is read.
     let requests: Vec<_> = (0..200)
         .map(|number| {
             let user = format!("user-{}", number % 7);
@@ -116,9 +116,9 @@ fn two_hundred_requests_at_once_get_an_answer_or_429() {
 
 #[test]
 fn a_user_with_many_requests_does_not_delay_another() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let flags = ["--boxes", "1", "--queue", "30", "--queue-per-user", "30"];
-    let Some(gateway) = place.gateway(&flags) else { return };
+    let Some(gateway) = workdir.gateway(&flags) else { return };
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let say = |user: &'static str, message: &'static str| {
@@ -130,7 +130,7 @@ fn a_user_with_many_requests_does_not_delay_another() {
         };
         say("greedy", "sleep 300");
         gateway.wait_for_load(1, 0);
-        // The room is full of one user's requests: the other one still gets in, and out before them.
+        // One user's requests fill the queue. The other user's request still enters, and is answered before them.
         for _ in 0..30 {
             say("greedy", "sleep 20");
         }
@@ -148,9 +148,9 @@ fn a_user_with_many_requests_does_not_delay_another() {
 
 #[test]
 fn a_disconnect_frees_the_place_and_the_box() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let flags = ["--boxes", "1", "--queue", "1", "--queue-per-user", "1", "--box-seconds", "50"];
-    let Some(gateway) = place.gateway(&flags) else { return };
+    let Some(gateway) = workdir.gateway(&flags) else { return };
     let ask = |message: &str| {
         let mut stream = gateway.connect();
         stream.write_all(&post("alice", json!({"message": message}).to_string().as_bytes())).unwrap();
@@ -158,7 +158,7 @@ fn a_disconnect_frees_the_place_and_the_box() {
     };
     let running = ask("sleep 40000");
     gateway.wait_for_load(1, 0);
-    wait_until(|| (!gateway.in_boxes().is_empty()).then_some(()));
+    wait_until(|| (!gateway.box_commands().is_empty()).then_some(()));
     let waiting = ask("hello");
     gateway.wait_for_load(1, 1);
     gateway.say("alice", "hello").assert_error(429, "too_many_requests");
@@ -177,8 +177,8 @@ fn a_disconnect_frees_the_place_and_the_box() {
 
 #[test]
 fn a_request_waits_at_most_the_queue_wait() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&["--boxes", "1", "--queue-wait", "0.2"]) else { return };
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&["--boxes", "1", "--queue-wait", "0.2"]) else { return };
     std::thread::scope(|scope| {
         let first = scope.spawn(|| gateway.say("alice", "sleep 1500"));
         gateway.wait_for_load(1, 0);

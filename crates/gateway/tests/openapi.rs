@@ -1,5 +1,5 @@
-//! The document matches the running server: the server produces each of its paths, methods and statuses, and every real answer
-//! has the documented shape.
+//! Compares openapi.json with the running server: the server returns every documented status of every path and method,
+//! and each response has the documented shape.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::thread;
 
-use common::{Gateway, Place, Response, post, request};
+use common::{Gateway, Response, Workdir, post, request};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -19,11 +19,11 @@ const ONE: &str = "/api/conversation/{id}";
 const LIST: &str = "/api/conversations";
 
 #[test]
-fn the_server_produces_every_documented_status_and_shape() {
-    let place = Place::new();
+fn server_returns_every_documented_status_and_shape() {
+    let workdir = Workdir::new();
     let flags = ["--boxes", "1", "--queue", "0", "--box-seconds", "1", "--read-timeout", "1"];
-    let Some(gateway) = place.gateway(&flags) else { return };
-    let document = gateway.get("nobody", "/api/openapi.json").json();
+    let Some(gateway) = workdir.gateway(&flags) else { return };
+    let document = gateway.get("reader", "/api/openapi.json").json();
     let mut seen: BTreeMap<Case, Response> = BTreeMap::new();
     let mut answered = |case: Case, response: Response| {
         assert_eq!(response.status, case.2, "{case:?}: {response:?}");
@@ -63,14 +63,14 @@ fn the_server_produces_every_documented_status_and_shape() {
     answered(("get", LIST, 200), gateway.get("alice", LIST));
     answered(("get", LIST, 400), gateway.get("alice", "/api/conversations?limit=x"));
     answered(("get", LIST, 401), no_user("GET", LIST));
-    answered(("get", "/api/openapi.json", 200), gateway.get("nobody", "/api/openapi.json"));
-    answered(("get", "/healthz", 200), gateway.get("nobody", "/healthz"));
+    answered(("get", "/api/openapi.json", 200), gateway.get("reader", "/api/openapi.json"));
+    answered(("get", "/healthz", 200), gateway.get("reader", "/healthz"));
     let other = gateway.say("alice", "hello").answer().0;
     answered(("delete", ONE, 204), gateway.delete("alice", &one(&other)));
     answered(("delete", ONE, 400), gateway.delete("alice", &one("x")));
     answered(("delete", ONE, 401), no_user("DELETE", &one(&id)));
     answered(("delete", ONE, 404), gateway.delete("bob", &one(&id)));
-    let file = rusqlite::Connection::open(place.store()).unwrap();
+    let file = rusqlite::Connection::open(workdir.store()).unwrap();
     file.execute("UPDATE conversation SET turns = 200", []).unwrap();
     answered(("post", ASK, 409), gateway.say_in("alice", &id, "more"));
     file.execute_batch("DROP TABLE turn; DROP TABLE conversation").unwrap();
@@ -128,7 +128,7 @@ fn assert_shape(document: &Value, described: &Value, response: &Response) {
     }
 }
 
-/// `schema` of the document, with the parts of the document that it may refer to.
+/// A validator for `schema`, which may refer to other parts of the document.
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut whole = schema.as_object().unwrap().clone();
     whole.insert("components".into(), document["components"].clone());
@@ -136,10 +136,10 @@ fn validator(document: &Value, schema: &Value) -> Validator {
 }
 
 #[test]
-fn the_schemas_accept_what_the_server_accepts() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
-    let document = gateway.get("nobody", "/api/openapi.json").json();
+fn schemas_accept_what_the_server_accepts() {
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
+    let document = gateway.get("reader", "/api/openapi.json").json();
     let ask = validator(&document, &document["components"]["schemas"]["Ask"]);
     let unknown = uuid::Uuid::new_v4().to_string();
     for body in [
@@ -179,10 +179,10 @@ fn the_schemas_accept_what_the_server_accepts() {
 }
 
 #[test]
-fn the_server_has_no_undocumented_methods() {
-    let place = Place::new();
-    let Some(gateway) = place.gateway(&[]) else { return };
-    let document = gateway.get("nobody", "/api/openapi.json").json();
+fn server_has_no_undocumented_methods() {
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
+    let document = gateway.get("reader", "/api/openapi.json").json();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     for (path, item) in document["paths"].as_object().unwrap() {
         let mut documented: BTreeSet<String> = item

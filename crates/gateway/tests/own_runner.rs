@@ -1,23 +1,23 @@
-//! The gateway with default settings: the project's own runner in boxes of namespaces.
+//! The gateway with default settings: the project's own runner in namespace sandboxes.
 
 mod common;
 
 use std::path::Path;
 
-use common::{Gateway, Place};
+use common::{Gateway, Workdir};
 use serde_json::{Value, json};
 use test_support::skip;
 
 #[test]
-fn the_projects_own_runner_answers_by_default() {
+fn runs_the_projects_own_runner_by_default() {
     let runner = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name("runner");
     if !runner.is_file() {
         return skip("runner is not built: cargo build --bin runner");
     }
-    let place = Place::new();
-    let store = place.store();
+    let workdir = Workdir::new();
+    let store = workdir.store();
     let flags = ["--backend", "namespace", "--store", store.to_str().unwrap()];
-    let Some(gateway) = Gateway::launch(place.path(), |command, _| {
+    let Some(gateway) = Gateway::launch(workdir.path(), |command, _| {
         command.args(flags);
     }) else {
         return;

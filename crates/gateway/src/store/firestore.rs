@@ -5,8 +5,8 @@
 //!  users/{user}/conversations/{id}/turns/{number}  a question and its answer, from 000001 on
 //! ```
 //!
-//! A turn and the count of its conversation change in one transaction, so that readers see both or neither. The list is ordered
-//! by one field, which Firestore indexes by default.
+//! A turn and the count of its conversation change in one transaction, so that readers see both or neither. The list is
+//! ordered by one field, which Firestore indexes by default.
 
 use std::time::Duration;
 
@@ -54,12 +54,13 @@ struct TurnDocument {
 }
 
 impl Firestore {
-    /// Connects to the default database of `project` with the credentials of the environment, and sends a first request.
+    /// Connects to the default database of `project` with the credentials of the environment, and sends a first
+    /// request.
     ///
     /// # Errors
     /// When there are no credentials, or the database does not answer.
     pub async fn open(project: &str) -> Result<Self, StoreError> {
-        // The client has no cryptography provider. One that is installed already serves too.
+        // The client needs a cryptography provider. An already installed one is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let options = FirestoreDbOptions::new(project.to_owned()).with_request_timeout(ANSWER_TIMEOUT);
         let connect = async {
@@ -77,8 +78,8 @@ impl Store for Firestore {
         answer("read a conversation", async move {
             let Some(head) = head(&database, &user, id).await? else { return Ok(None) };
             let mut turns = turns(&database, &user, id).await?;
-            // Turns are only added: the first `turns` ones are those of the summary's moment. Fewer mean that the
-            // conversation was deleted in between.
+            // Turns are only added, so the first `turns` of them are those at the time of the summary. If there are
+            // fewer, the conversation was deleted in between.
             let there = head.turns as usize;
             if turns.len() < there {
                 return Ok(None);
@@ -239,8 +240,8 @@ async fn turns(database: &FirestoreDb, user: &UserId, id: Uuid) -> FirestoreResu
         .await
 }
 
-/// The path of a conversation's document; its turns are below it. A user id begins with a letter or digit and has no slash, so
-/// it is a valid name in Firestore.
+/// The path of a conversation's document; its turns are below it. A user id begins with a letter or digit and has no
+/// slash, so it is a valid name in Firestore.
 fn document_of(database: &FirestoreDb, user: &UserId, id: Uuid) -> FirestoreResult<ParentPathBuilder> {
     database.parent_path(USERS, user.as_str())?.at(CONVERSATIONS, id.to_string())
 }

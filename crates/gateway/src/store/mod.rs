@@ -1,7 +1,7 @@
 //! The store of conversations: one interface for SQLite (one file, the default) and Firestore.
 //!
-//! A *turn* is a question and its answer. Only whole turns are stored, and the first one creates the conversation: a question
-//! without answer leaves nothing, so a crash leaves no partial conversation.
+//! A *turn* is a question and its answer. Only whole turns are stored, and the first one creates the conversation: a
+//! question without answer leaves nothing, so a crash leaves no partial conversation.
 
 #[cfg(feature = "firestore")]
 pub mod firestore;
@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use crate::user::UserId;
 
-/// Most turns of a conversation: one answer of `GET /api/conversation/{id}` holds all of them, and one write of Firestore, of
-/// at most 500 documents, deletes them.
+/// Most turns of a conversation: one answer of `GET /api/conversation/{id}` contains all of them, and one write to
+/// Firestore, of at most 500 documents, deletes them.
 pub const MAX_TURNS: u32 = 200;
 
-/// A conversation with this many bytes of text takes no further turn: each answer reads all of it.
+/// A conversation with this many bytes of text is full, because each answer reads all of it.
 pub const MAX_CONVERSATION_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A question and its answer.
@@ -27,7 +27,7 @@ pub const MAX_CONVERSATION_BYTES: u64 = 4 * 1024 * 1024;
 pub struct Turn {
     /// The user's message.
     pub message: String,
-    /// The box's answer.
+    /// The sandbox's answer.
     pub answer: String,
     /// Arrival of the question, nanoseconds since the Unix epoch.
     pub asked_at_unix_ns: i64,
@@ -58,12 +58,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Whether it takes no further turn.
+    /// Whether the conversation is full.
     pub fn is_full(&self) -> bool {
         self.turns >= MAX_TURNS || self.bytes >= MAX_CONVERSATION_BYTES
     }
 
-    /// Its place in the order of [`Store::list`].
+    /// Place of the conversation in the order of [`Store::list`].
     pub fn place(&self) -> Place {
         Place { created_at_unix_ns: self.created_at_unix_ns, id: self.id }
     }

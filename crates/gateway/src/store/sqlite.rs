@@ -1,5 +1,5 @@
-//! The store in one SQLite file, in write-ahead mode. A stored turn is synced to the disk (`synchronous=FULL`), and deleted data
-//! is overwritten (`secure_delete`).
+//! The store in one SQLite file, in write-ahead mode. A stored turn is synced to the disk (`synchronous=FULL`), and
+//! deleted data is overwritten (`secure_delete`).
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -23,7 +23,8 @@ pub const APPLICATION_ID: i64 = 0x706c_6e73;
 /// Longest wait of a write for another process that locks the file, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest wait of opening for a gateway that is ending: the processes of a killed one end within milliseconds.
+/// Longest wait, when opening, for another gateway that is ending. The processes of a killed gateway end within
+/// milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 const LAYOUT: &str = "
@@ -67,12 +68,12 @@ pub enum OpenError {
     /// Another gateway uses it.
     #[error("{0} is in use by another gateway")]
     InUse(PathBuf),
-    /// It belongs to another program.
+    /// The file belongs to another program.
     #[error("{0} is a database of another program")]
     Foreign(PathBuf),
     /// A newer version of this program wrote it.
     #[error(
-        "{path} has layout {found}, and this program knows layout {LAYOUT_VERSION}: it was written by a newer one"
+        "{path} has layout {found}, but this program supports layout {LAYOUT_VERSION}: a newer version wrote the file"
     )]
     Newer {
         /// The file.
@@ -80,7 +81,7 @@ pub enum OpenError {
         /// The version of its layout.
         found: i64,
     },
-    /// SQLite rejects it.
+    /// SQLite rejects the file.
     #[error("{path}: {source}")]
     Sqlite {
         /// The file.
@@ -109,7 +110,8 @@ impl Sqlite {
     }
 }
 
-/// Locks other gateways out. Two with one file would end each other's boxes and run one conversation twice at a time.
+/// Locks other gateways out. Two gateways with one file would end each other's sandboxes, and could run a conversation
+/// twice at the same time.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");

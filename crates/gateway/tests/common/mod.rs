@@ -1,4 +1,4 @@
-//! The gateway as a process with real boxes, and HTTP written by hand, so that a test controls every byte.
+//! Runs the gateway as a process with real sandboxes, and sends HTTP requests byte by byte.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
@@ -15,10 +15,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use test_support::skip;
 
-/// Longest wait for anything; reached only when a test fails.
+/// Longest wait for a condition; reached only when a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program in the boxes of the tests.
+/// The program in the sandboxes of the tests.
 pub(crate) static SCRIPTED_AGENT: LazyLock<String> = LazyLock::new(|| {
     let agent = Path::new(env!("CARGO_BIN_EXE_gateway")).with_file_name("examples/scripted-agent");
     assert!(agent.exists(), "it is not built: cargo build -p gateway --examples");
@@ -33,15 +33,15 @@ pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
     folder: PathBuf,
-    /// Part of the command line of all programs in its boxes.
+    /// Occurs in the command line of every program in its sandboxes.
     pub(crate) mark: String,
     life: u32,
 }
 
-/// A folder for a gateway's files: its store outlives the process.
-pub(crate) struct Place(tempfile::TempDir);
+/// A folder for a gateway's files, so that the store outlives the process.
+pub(crate) struct Workdir(tempfile::TempDir);
 
-impl Place {
+impl Workdir {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -54,14 +54,15 @@ impl Place {
         self.path().join("store.sqlite")
     }
 
-    /// Starts a gateway with boxes of namespaces here; `None`, and a skip, on a machine without them.
+    /// Starts a gateway with namespace sandboxes in this folder; skips the test and returns `None` on a machine without
+    /// namespaces.
     pub(crate) fn gateway(&self, flags: &[&str]) -> Option<Gateway> {
         Gateway::start(self.path(), &[&["--backend", "namespace"], flags].concat(), &SCRIPTED_AGENT)
     }
 }
 
 impl Gateway {
-    /// Starts a gateway whose boxes run the scripted agent, which is at `agent`.
+    /// Starts a gateway whose sandboxes run the scripted agent at the path `agent`.
     pub(crate) fn start(folder: &Path, flags: &[&str], agent: &str) -> Option<Self> {
         Self::launch(folder, |command, mark| {
             if !flags.contains(&"--store") {
@@ -74,7 +75,7 @@ impl Gateway {
         })
     }
 
-    /// Starts a gateway with the settings of `more`; the programs in its boxes should have the mark as an argument.
+    /// Starts a gateway with the settings of `more`; the programs in its sandboxes should have the mark as an argument.
     pub(crate) fn launch(folder: &Path, more: impl FnOnce(&mut Command, &str)) -> Option<Self> {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
@@ -109,10 +110,10 @@ impl Gateway {
         stream
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a new connection.
     pub(crate) fn exchange(&self, request: &[u8]) -> Response {
         let mut stream = self.connect();
-        // A server that answers before it has read everything may close its side first.
+        // A server may answer and close before it has read the whole request.
         let _ = stream.write_all(request);
         Response::read(&mut stream).expect("an answer")
     }
@@ -139,20 +140,20 @@ impl Gateway {
         self.exchange(&request("DELETE", path, user))
     }
 
-    /// Waits until as many requests run and wait.
+    /// Waits until this many requests run, and this many wait.
     pub(crate) fn wait_for_load(&self, running: u64, waiting: u64) {
         wait_until(|| {
-            let health = self.get("nobody", "/healthz").json();
+            let health = self.get("health-check", "/healthz").json();
             (health["running"] == running && health["waiting"] == waiting).then_some(())
         });
     }
 
-    /// The commands that run in its boxes.
-    pub(crate) fn in_boxes(&self) -> Vec<Process> {
-        Process::all().into_iter().filter(|process| process.bears(&self.mark)).collect()
+    /// The commands that run in its sandboxes.
+    pub(crate) fn box_commands(&self) -> Vec<Process> {
+        Process::all().into_iter().filter(|process| process.has_mark(&self.mark)).collect()
     }
 
-    /// All processes that it started, and theirs: commands in boxes, and the helpers around them and in wait.
+    /// All descendants of the gateway's process: commands in sandboxes, their helpers, and idle helpers.
     pub(crate) fn family(&self) -> Vec<Process> {
         let all = Process::all();
         let mut family = vec![self.pid()];
@@ -166,17 +167,17 @@ impl Gateway {
             family.extend(more);
         }
         family.remove(0);
-        let is_ours = |process: &Process| family.contains(&process.pid) || process.bears(&self.mark);
+        let is_ours = |process: &Process| family.contains(&process.pid) || process.has_mark(&self.mark);
         all.into_iter().filter(is_ours).collect()
     }
 
-    /// Waits until its boxes are gone: their commands, and all helpers but those that wait for the next box.
+    /// Waits until no sandbox is left: no command, and no helper except the idle ones.
     #[track_caller]
     pub(crate) fn assert_no_box_left(&self) {
         wait_until(|| {
             let family = self.family();
             let helpers = family.iter().filter(|process| process.line.contains("__sandbox-helper")).count();
-            let boxed = family.iter().any(|process| process.bears(&self.mark));
+            let boxed = family.iter().any(|process| process.has_mark(&self.mark));
             (!boxed && helpers <= HELPERS_IN_WAIT).then_some(())
         });
     }
@@ -203,7 +204,7 @@ impl Gateway {
         wait_until(|| self.child.try_wait().unwrap())
     }
 
-    /// Ends it by SIGTERM.
+    /// Ends the gateway by SIGTERM.
     pub(crate) fn stop(mut self) {
         self.signal(Signal::SIGTERM);
         assert!(self.wait().success());
@@ -220,7 +221,7 @@ impl Drop for Gateway {
     }
 }
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -229,7 +230,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// One answer with a Content-Length, or none; `None` when the connection ends before it is whole.
+    /// Reads one response with or without a Content-Length; `None` if the connection ends before it is complete.
     pub(crate) fn read(stream: &mut impl Read) -> Option<Self> {
         let mut reader = BufReader::new(stream);
         let mut line = || -> Option<String> {
@@ -260,7 +261,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that it is an answer of a box: the conversation and the text.
+    /// Asserts that the response is an answer, and returns its conversation and text.
     pub(crate) fn answer(&self) -> (String, String) {
         let body = self.json();
         assert_eq!(self.status, 200, "{body}");
@@ -269,7 +270,7 @@ impl Response {
         (text("conversationId"), text("text"))
     }
 
-    /// Asserts that it is an error of exactly the documented form.
+    /// Asserts that the response is an error of exactly the documented form.
     #[track_caller]
     pub(crate) fn assert_error(&self, status: u16, code: &str) {
         let body = self.json();
@@ -296,7 +297,7 @@ pub(crate) fn request(method: &str, path: &str, user: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nHost: gateway\r\nX-User-Id: {user}\r\n\r\n").into_bytes()
 }
 
-/// The program, without settings from the environment.
+/// The gateway's command, without settings from the environment.
 pub(crate) fn gateway() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
     for variable in [
@@ -322,12 +323,12 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     gateway().args(arguments).output().unwrap()
 }
 
-/// A process that runs or sleeps; zombies do not count.
+/// A process that is not a zombie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     parent: u32,
-    /// Distinguishes it from a later process with the same number.
+    /// Start time, which distinguishes the process from a later one with the same number.
     started: u64,
     pub(crate) line: String,
 }
@@ -340,7 +341,7 @@ impl Process {
 
     fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // After the name, which can hold any character: state, parent, …, and 18 fields later the start.
+        // The name can contain any character. After it: state, parent, and 18 fields later the start time (proc(5)).
         let fields: Vec<_> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
         if fields[0] == "Z" {
             return None;
@@ -350,12 +351,12 @@ impl Process {
         Some(Self { pid, parent: fields[1].parse().ok()?, started: fields[19].parse().ok()?, line })
     }
 
-    /// Whether it runs in a box with this mark. The gateway has the mark among its flags.
-    pub(crate) fn bears(&self, mark: &str) -> bool {
+    /// Whether this is a program in a sandbox with this mark. The gateway itself has the mark among its flags.
+    pub(crate) fn has_mark(&self, mark: &str) -> bool {
         self.line.contains(mark) && !self.line.contains("--runner-arg")
     }
 
-    pub(crate) fn is_there(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         Self::of(self.pid).is_some_and(|now| now.started == self.started)
     }
 }

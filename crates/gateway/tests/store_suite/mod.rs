@@ -19,7 +19,7 @@ pub(crate) fn turn(message: &str, at: i64) -> Turn {
     }
 }
 
-/// The whole suite. Users are fresh, so that a store may hold what it likes.
+/// Runs all tests. They use new users, so the store need not be empty.
 pub(crate) async fn suite(store: Arc<dyn Store>) {
     let fresh = |name: &str| user(&format!("{name}-{}", Uuid::new_v4()));
     returns_turns_unchanged(&*store, &fresh("a")).await;
@@ -66,7 +66,7 @@ async fn lists_in_order_and_by_page(store: &dyn Store, user: &UserId) {
     assert_eq!(store.list(user, None, 10).await.unwrap(), []);
     let mut ids: Vec<_> = (0..9).map(|_| Uuid::new_v4()).collect();
     ids.sort();
-    // The first three of one nanosecond: their ids decide.
+    // The first three have the same time, so their ids decide the order.
     for (index, id) in ids.iter().enumerate() {
         let at = i64::try_from(index).unwrap().max(2) * 1_000_000_000_000_000_000;
         store.add(user, *id, To::New, turn("hello", at)).await.unwrap();
