@@ -24,9 +24,10 @@ use crate::observe::hits::NeedleHits;
 use crate::output::isolation::{entry, identity, occurrence};
 use crate::search::needles::KnownStrings;
 use crate::verdict::isolation::boxes::{self, Boxes};
-use crate::verdict::isolation::captures::{self, Captured, Sighting, ValueHits};
+use crate::verdict::isolation::captures::{self, Captured, Sighting};
 use crate::verdict::isolation::identity::replayed;
 use crate::verdict::isolation::judge;
+use crate::verdict::isolation::value_hits::ValueHits;
 
 /// Judges the run that the file describes.
 ///

@@ -10,12 +10,11 @@ use super::doubt::{CaptureDoubt, IsolationDoubt};
 use super::findings::Findings;
 use super::leak::Leak;
 use super::user_traffic;
+use super::value_hits::ValueHits;
 use crate::input::discover::CompanionProblem;
 use crate::input::isolation_record::{BoxRun, Experiment};
 use crate::observe::connections::Connections;
 use crate::observe::frame_ownership::FrameOwnership;
-use crate::observe::hits::{Hit, Hits, NeedleHits};
-use crate::search::needles::KnownStrings;
 use crate::verdict::doubt::Doubt;
 use crate::verdict::report::CaptureReport;
 use crate::verdict::{completeness, integrity};
@@ -48,26 +47,6 @@ pub(crate) struct Sighting {
     pub count: u64,
     /// The first of them; `None` if the search does not remember its location.
     pub first: Option<Occurrence>,
-}
-
-/// The occurrences of the searched values in one capture, by value.
-pub(crate) struct ValueHits<'r>(BTreeMap<&'r [u8], &'r NeedleHits>);
-
-impl<'r> ValueHits<'r> {
-    pub(crate) fn new(known: &'r KnownStrings, hits: &'r Hits<'r>) -> Self {
-        let needles = known.needles.iter().enumerate();
-        Self(needles.map(|(index, needle)| (&*needle.bytes, hits.of(index as u32))).collect())
-    }
-
-    pub(crate) fn of(&self, value: &str) -> Option<&'r NeedleHits> {
-        self.0.get(value.as_bytes()).copied()
-    }
-
-    /// The first occurrence that begins in a frame for which `wanted` returns true.
-    pub(crate) fn first(&self, value: &str, wanted: impl Fn(u64) -> bool) -> Option<(u64, &'r Hit)> {
-        let framed = self.of(value)?.hits.iter().filter_map(|hit| Some((*hit.location.frames.first()?, hit)));
-        framed.into_iter().find(|(frame, _)| wanted(*frame))
-    }
 }
 
 /// Judges one capture. `render` turns an occurrence into its entry in the result.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::captures::ValueHits;
+use super::value_hits::ValueHits;
 use crate::input::isolation_record::Experiment;
 use crate::observe::frame_ownership::FrameOwnership;
 use crate::observe::hits::Hit;

@@ -27,3 +27,4 @@ pub(crate) mod leak;
 mod positive_control;
 mod preconditions;
 mod user_traffic;
+pub(crate) mod value_hits;

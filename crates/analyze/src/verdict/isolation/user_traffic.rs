@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::captures::ValueHits;
 use super::doubt::CaptureDoubt;
 use super::leak::Leak;
+use super::value_hits::ValueHits;
 use crate::input::isolation_record::Experiment;
 use crate::observe::frame_ownership::FrameOwnership;
 

@@ -1,0 +1,26 @@
+//! The occurrences of the searched values in one capture, by value.
+
+use std::collections::BTreeMap;
+
+use crate::observe::hits::{Hit, Hits, NeedleHits};
+use crate::search::needles::KnownStrings;
+
+/// Finds the occurrences of a value by its bytes.
+pub(crate) struct ValueHits<'r>(BTreeMap<&'r [u8], &'r NeedleHits>);
+
+impl<'r> ValueHits<'r> {
+    pub(crate) fn new(known: &'r KnownStrings, hits: &'r Hits<'r>) -> Self {
+        let needles = known.needles.iter().enumerate();
+        Self(needles.map(|(index, needle)| (&*needle.bytes, hits.of(index as u32))).collect())
+    }
+
+    pub(crate) fn of(&self, value: &str) -> Option<&'r NeedleHits> {
+        self.0.get(value.as_bytes()).copied()
+    }
+
+    /// The first occurrence that begins in a frame for which `wanted` returns true.
+    pub(crate) fn first(&self, value: &str, wanted: impl Fn(u64) -> bool) -> Option<(u64, &'r Hit)> {
+        let framed = self.of(value)?.hits.iter().filter_map(|hit| Some((*hit.location.frames.first()?, hit)));
+        framed.into_iter().find(|(frame, _)| wanted(*frame))
+    }
+}
