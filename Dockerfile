@@ -39,7 +39,7 @@ ENTRYPOINT ["/gateway"]
 
 FROM scratch AS host-lab
 ARG BINARIES=crates
-COPY ${BINARIES}/lab ${BINARIES}/runner /
+COPY ${BINARIES}/lab ${BINARIES}/isolation-control ${BINARIES}/runner /
 ENTRYPOINT ["/lab"]
 
 FROM ${RUST_IMAGE} AS build
@@ -76,9 +76,9 @@ ENTRYPOINT ["/certgen"]
 FROM build AS build-boxes
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --target "$host" --target-dir /target \
-        -p gateway -p lab -p runner \
+        -p gateway -p isolation-control -p lab -p runner \
     && cd "/target/$host/image" \
-    && cp gateway lab runner /programs/ \
+    && cp gateway isolation-control lab runner /programs/ \
     && rm -rf /target
 
 FROM scratch AS source-gateway
@@ -86,5 +86,5 @@ COPY --from=build-boxes /programs/gateway /programs/runner /
 ENTRYPOINT ["/gateway"]
 
 FROM scratch AS source-lab
-COPY --from=build-boxes /programs/lab /programs/runner /
+COPY --from=build-boxes /programs/lab /programs/isolation-control /programs/runner /
 ENTRYPOINT ["/lab"]

@@ -8,7 +8,7 @@ BUILD = $(CARGO) build $(addprefix -p ,$(1))
 
 JUDGES = analyze report
 LAB = lab agent-a agent-b capturer certgen
-ISOLATION = lab agent-b capturer gateway runner
+ISOLATION = lab agent-b capturer gateway isolation-control runner
 
 # Flags of `make report`: make report REPORT_FLAGS='--lang ko --author "Your Name" --pdf'
 REPORT_FLAGS ?=

@@ -32,7 +32,7 @@ main() {
     case $experiment in
         isolation)
             # The classic builder builds every stage before the target stage.
-            programs="agent-a agent-b capturer certgen gateway lab runner"
+            programs="agent-a agent-b capturer certgen gateway isolation-control lab runner"
             isolate
             ;;
         *)

@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// What the lab needs beside it, and the lab.
-const LAB: [&str; 7] = ["agent-a", "agent-b", "capturer", "certgen", "gateway", "runner", "lab"];
+const LAB: [&str; 8] =
+    ["agent-a", "agent-b", "capturer", "certgen", "gateway", "isolation-control", "runner", "lab"];
 
 /// The path of a program of the workspace, which is built first if it is missing.
 ///

@@ -193,6 +193,14 @@ impl BoxJournal {
         line.push(b'\n');
         self.file.write_all(&line)
     }
+
+    /// Appends lines that another program has written.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.file.write_all(lines)
+    }
 }
 
 #[cfg(test)]

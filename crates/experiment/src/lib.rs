@@ -1,5 +1,6 @@
 //! What one run of an experiment is, as data that the programs of the observed side share.
 //!
+//! - [`clock`]: times as the records have them.
 //! - [`experiment`]: the experiments by name. A comparison is one row of the table in [`variant`].
 //! - [`variant`]: the ways to run the two agents against each other.
 //! - [`manifest`]: `NAME.manifest.json`, the capturer's record of a capture.
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod experiment;
 pub mod files;
 pub mod isolation;
@@ -20,6 +22,7 @@ pub mod program;
 pub mod random;
 pub mod variant;
 
+pub use clock::unix_ns;
 pub use experiment::Experiment;
 pub use files::RunFiles;
 pub use manifest::{Backend, CaptureRecord, Manifest, Vantage, VariantRecord};

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use experiment::RunId;
 use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, LimitRecord, NO_NETWORK};
+use experiment::{RunId, unix_ns};
 use sandbox::Outcome;
 use uuid::Uuid;
 
@@ -66,9 +66,4 @@ impl Journal {
             tracing::error!(%error, "the boxes' journal cannot be written");
         }
     }
-}
-
-fn unix_ns(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

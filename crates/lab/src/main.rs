@@ -36,9 +36,6 @@ use report::Reporter;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    // The sandboxes of the isolation experiment's control re-execute this program.
-    #[cfg(target_os = "linux")]
-    sandbox::enter_if_asked();
     let cli = Cli::parse();
     let reporter = Reporter::new(cli.quiet, cli.verbose);
     let outcome = match cli.command {

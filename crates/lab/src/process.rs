@@ -74,7 +74,7 @@ impl Call {
     }
 
     /// Adds an argument without value.
-    pub(crate) fn word(mut self, word: &str) -> Self {
+    pub(crate) fn word(mut self, word: impl Into<OsString>) -> Self {
         self.arguments.push(word.into());
         self
     }

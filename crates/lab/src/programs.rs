@@ -15,12 +15,20 @@ pub(crate) enum Program {
     Capturer,
     Certgen,
     Gateway,
+    IsolationControl,
     Runner,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::AgentA, Self::AgentB, Self::Capturer, Self::Certgen, Self::Gateway, Self::Runner];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::AgentA,
+        Self::AgentB,
+        Self::Capturer,
+        Self::Certgen,
+        Self::Gateway,
+        Self::IsolationControl,
+        Self::Runner,
+    ];
 
     /// The name of the package and of the executable.
     pub(crate) fn name(self) -> &'static str {
@@ -30,6 +38,7 @@ impl Program {
             Self::Capturer => "capturer",
             Self::Certgen => "certgen",
             Self::Gateway => "gateway",
+            Self::IsolationControl => "isolation-control",
             Self::Runner => "runner",
         }
     }

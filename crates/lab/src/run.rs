@@ -8,10 +8,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail, ensure};
-use experiment::{Experiment, Manifest, RunFiles, RunId, Variant};
+use experiment::{Experiment, Manifest, RunFiles, RunId, Variant, unix_ns};
 use serde::Deserialize;
 
 use crate::backend::Backend;
@@ -93,7 +93,7 @@ pub(crate) fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>
 
 /// The programs that these experiments need.
 pub(crate) fn needed(experiments: &[Experiment]) -> Vec<Program> {
-    use Program::{AgentA, AgentB, Capturer, Certgen, Gateway, Runner};
+    use Program::{AgentA, AgentB, Capturer, Certgen, Gateway, IsolationControl, Runner};
 
     let needs = |program: &Program| {
         experiments.iter().any(|experiment| match experiment {
@@ -101,7 +101,9 @@ pub(crate) fn needed(experiments: &[Experiment]) -> Vec<Program> {
                 matches!(program, AgentA | AgentB | Capturer | Certgen)
             }
             Experiment::Comparison(_) => matches!(program, AgentA | AgentB | Capturer),
-            Experiment::Isolation => matches!(program, AgentB | Capturer | Gateway | Runner),
+            Experiment::Isolation => {
+                matches!(program, AgentB | Capturer | Gateway | IsolationControl | Runner)
+            }
         })
     };
     Program::ALL.into_iter().filter(needs).collect()
@@ -424,11 +426,6 @@ fn check(manifest: &Manifest, run_id: &RunId, backend: Backend) -> anyhow::Resul
 
 fn size_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
-pub(crate) fn unix_ns(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

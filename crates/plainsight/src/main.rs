@@ -15,7 +15,7 @@ Programs:
 ";
 
 /// Name and purpose, in the order in which an experiment uses them.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("lab", "runs the experiment on this machine: starts the programs below, in order"),
     ("certgen", "makes the certificate authority and the certificates of the lab"),
     ("capturer", "records packets from an interface, or as a TCP relay"),
@@ -25,6 +25,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("report", "turns the analyzer's result into a document: Markdown, HTML, PDF"),
     ("gateway", "serves POST /api/conversation: each request in a sandbox of its own"),
     ("runner", "answers one prompt inside a sandbox, and attempts to escape when asked to"),
+    ("isolation-control", "runs escape attempts in sandboxes that have a network"),
     ("bench", "measures the analyzer on generated captures"),
     ("plainsight", "prints this list"),
 ];
@@ -32,7 +33,7 @@ const PROGRAMS: [(&str, &str); 11] = [
 fn main() -> ExitCode {
     let mut text = HEAD.to_owned();
     for (name, purpose) in PROGRAMS {
-        text += &format!("    {name:<12}{purpose}\n");
+        text += &format!("    {name:<19}{purpose}\n");
     }
     // A reader that is gone wants no more.
     match io::stdout().write_all(text.as_bytes()) {
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn lists_each_program_on_a_line_of_at_most_100_columns() {
         for (name, purpose) in PROGRAMS {
-            assert!(name.len() < 12 && 16 + purpose.len() <= 100, "{name}");
+            assert!(name.len() < 19 && 23 + purpose.len() <= 100, "{name}");
         }
     }
 }

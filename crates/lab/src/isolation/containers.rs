@@ -20,16 +20,18 @@ use experiment::files::write_private;
 use experiment::isolation::{
     BoxJournal, IsolationRecord, PhaseRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
 };
+use experiment::unix_ns;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Targets;
+use super::control::Network;
 use super::link_settling::settle_links;
 use super::user_traffic::{self, User};
-use super::{RECORD, STEM, boxes, this_program};
+use super::{RECORD, STEM, control, this_program};
 use crate::cli::{IsolationArgs, IsolationStep};
-use crate::programs::{Program, Programs};
-use crate::run::{unix_ns, until_interrupted};
+use crate::programs::Programs;
+use crate::run::until_interrupted;
 
 /// The sandbox backend.
 const BACKEND: &str = "docker";
@@ -87,17 +89,17 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
         }
         IsolationStep::Control => {
             let notes: Notes = read(&folder.join(NOTES))?;
-            let runner = Programs::beside_this()?.path(Program::Runner);
-            let boxes = boxes::in_network(&args.network).await?;
+            let programs = Programs::beside_this()?;
+            let network = Network::Docker(&args.network);
             let path = folder.join(format!("{STEM}control.boxes.jsonl"));
             let mut journal =
                 BoxJournal::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-            boxes::with_network(&boxes, &runner, &args.run_id, &notes.users, &mut journal).await
+            control::with_network(&programs, &args.run_id, network, &notes.users, &mut journal).await
         }
         IsolationStep::Unboxed => {
             let notes: Notes = read(&folder.join(NOTES))?;
             let programs = Programs::beside_this()?;
-            let record = boxes::unboxed(&programs, &args.run_id, None, &notes.users).await?;
+            let record = control::unboxed(&programs, &args.run_id, None, &notes.users).await?;
             // This step runs as root: a file that it wrote would not belong to the caller.
             let line = serde_json::to_string(&record).context("cannot encode the record")?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")

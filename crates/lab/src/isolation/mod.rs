@@ -8,8 +8,8 @@
 //! experiment and records what was done; the observer decides whether anything escaped.
 
 mod attempts;
-mod boxes;
 pub(crate) mod containers;
+mod control;
 mod link_settling;
 mod user_traffic;
 
@@ -21,16 +21,17 @@ use anyhow::{Context, bail};
 use experiment::isolation::{
     BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
 };
-use experiment::{Experiment, ProgramRecord, RunId};
+use experiment::{Experiment, ProgramRecord, RunId, unix_ns};
 
 use self::attempts::Targets;
+use self::control::Network;
 use self::user_traffic::User;
 use crate::backend::Backend;
 use crate::netns::topology::{self, IsolationTopology};
 use crate::phases::Phases;
 use crate::process::{Call, Process};
 use crate::programs::Program;
-use crate::run::{CLOSE_DEADLINE, END_DEADLINE, Lab, READY_DEADLINE, unix_ns};
+use crate::run::{CLOSE_DEADLINE, END_DEADLINE, Lab, READY_DEADLINE};
 use crate::staging::{Captures, Staging};
 
 /// The file name of the run's record.
@@ -38,6 +39,9 @@ pub(crate) const RECORD: &str = "isolation.json";
 
 /// The sandbox backend.
 const BACKEND: &str = "namespace";
+
+/// The label of the gateway's sandboxes, by which those of a killed run can be recognised.
+const LABEL: &str = "isolation";
 
 /// The prefix of all file names of a run.
 const STEM: &str = "isolation.";
@@ -144,10 +148,10 @@ impl Run<'_> {
         let path = self.staging.path().join(&phase.boxes);
         let mut journal =
             BoxJournal::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        let runner = self.lab.programs.path(Program::Runner);
-        let boxes = boxes::in_namespace(&runner, &inside_host).await?;
-        boxes::with_network(&boxes, &runner, &self.run_id, users, &mut journal).await?;
-        let unboxed = boxes::unboxed(&self.lab.programs, &self.run_id, Some(&inside_host), users).await?;
+        let programs = &self.lab.programs;
+        let network = Network::Namespace(&inside_host);
+        control::with_network(programs, &self.run_id, network, users, &mut journal).await?;
+        let unboxed = control::unboxed(programs, &self.run_id, Some(&inside_host), users).await?;
         journal.append(&unboxed).with_context(|| format!("cannot write {}", path.display()))?;
         self.close_captures(capturers, phases).await?;
         Ok(phase)
@@ -221,7 +225,7 @@ impl Run<'_> {
             .flag("--listen", listen.to_string())
             .flag("--store", store)
             .flag("--backend", BACKEND)
-            .flag("--label", boxes::LABEL)
+            .flag("--label", LABEL)
             // All users' sandboxes run at the same time, however few CPUs there are, because each tries to reach the other.
             .flag("--boxes", topology::USERS.len().to_string())
             .flag("--journal", self.staging.path().join(journal))

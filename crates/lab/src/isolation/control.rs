@@ -1,0 +1,96 @@
+//! The control: the escape attempts in sandboxes with a network, and outside any sandbox.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, UNBOXED};
+use experiment::{RunId, unix_ns};
+use serde_json::{Value, json};
+
+use super::user_traffic::User;
+use crate::process::Call;
+use crate::programs::{Program, Programs};
+
+/// The attempts wait for answers that do not come, which takes some seconds.
+const UNBOXED_DEADLINE: Duration = Duration::from_secs(60);
+
+/// `isolation-control` ends its sandboxes after a minute; it must have time to report that.
+const BOXED_DEADLINE: Duration = Duration::from_secs(90);
+
+/// The network that the sandboxes get.
+pub(super) enum Network<'a> {
+    /// The network namespace at this path.
+    Namespace(&'a Path),
+    /// The Docker network of this name.
+    Docker(&'a str),
+}
+
+impl Network<'_> {
+    fn flag(&self) -> (&'static str, OsString) {
+        match self {
+            Self::Namespace(path) => ("--netns", path.into()),
+            Self::Docker(name) => ("--docker-network", name.into()),
+        }
+    }
+}
+
+/// Repeats the users' attempts, all at the same time, in sandboxes with a network.
+pub(super) async fn with_network(
+    programs: &Programs,
+    run_id: &RunId,
+    network: Network<'_>,
+    users: &[User],
+    journal: &mut BoxJournal,
+) -> anyhow::Result<()> {
+    let (flag, value) = network.flag();
+    let runner = programs.path(Program::Runner);
+    let call =
+        Call::new(Program::IsolationControl).flag(flag, value).flag("--run-id", run_id.as_str()).word(runner);
+    let request = |user: &User| json!({ "user": user.record.id, "prompt": prompt(&user.attempts()) });
+    let requests: String = users.iter().map(|user| format!("{}\n", request(user))).collect();
+    let output = call.output(programs, requests.into_bytes(), BOXED_DEADLINE).await?;
+    journal.append_lines(&output.stdout).context("cannot write the box journal")
+}
+
+/// Repeats, outside any sandbox, the first user's attempts that a sandbox refuses for other reasons than its network: raw
+/// sockets and the host's files. Only this shows what they look like when they succeed.
+pub(super) async fn unboxed(
+    programs: &Programs,
+    run_id: &RunId,
+    network: Option<&Path>,
+    users: &[User],
+) -> anyhow::Result<BoxRecord> {
+    let user = users.first().context("no users")?;
+    let started_at_unix_ns = unix_ns(SystemTime::now());
+    let call = Call::new(Program::Runner).inside(network);
+    let output = call
+        .output(programs, prompt(&user.unboxed_attempts()).to_string().into_bytes(), UNBOXED_DEADLINE)
+        .await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(BoxRecord {
+        schema: BOX_SCHEMA,
+        run: run_id.as_str().to_owned(),
+        name: "no box".to_owned(),
+        user: None,
+        conversation_id: None,
+        network: UNBOXED.to_owned(),
+        started_at_unix_ns,
+        ended_at_unix_ns: unix_ns(SystemTime::now()),
+        exit: "code 0".to_owned(),
+        limits: Vec::new(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
+}
+
+/// The prompt that the gateway writes to a sandbox's stdin for the first message of a conversation.
+fn prompt(message: &str) -> Value {
+    json!({
+        "schema": "plainsight.prompt/1",
+        "omitted_turns": 0,
+        "conversation": [],
+        "prompt": message,
+    })
+}
