@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 use foldhash::quality::RandomState;
 
@@ -459,93 +460,43 @@ impl Reassembler {
         self.data().remember(offset, bytes);
     }
 
-    /// The way of every segment that does not simply continue the stream: what is known is compared, what is new is
-    /// delivered or waits.
+    /// Slow path: compares overlapping bytes with known ones, then delivers or queues the new ones.
     #[cold]
     fn insert_out_of_order<'a>(&mut self, segment: &Segment<'a>, offset: u64, origin: Origin) -> Pushed<'a> {
-        let end = offset + segment.payload.len() as u64;
-        let part = |from: u64, to: u64| -> &'a [u8] {
-            segment.payload.get((from - offset) as usize..(to - offset) as usize).unwrap_or_default()
-        };
-        let origin_at = |from: u64| origin.skip((from - offset) as usize);
-
-        let mut same = false;
-        let mut conflict = false;
-        let mut unverified = false;
-        let mut waiting = false;
+        let payload = Payload { offset, bytes: segment.payload };
+        let mut overlaps = Overlaps::default();
+        if offset < self.next {
+            overlaps.add(self.compare_delivered(offset, payload.part(offset..self.next.min(payload.end()))));
+        }
+        let first_new = self.next.clamp(offset, payload.end());
+        let mut is_waiting = false;
         let mut chunk = None;
-
-        let mut at = offset;
-        if at < self.next {
-            let known_end = end.min(self.next);
-            match self.compare_delivered(at, part(at, known_end)) {
-                Comparison::Same => same = true,
-                Comparison::Different => conflict = true,
-                Comparison::Forgotten => unverified = true,
-            }
-            at = known_end;
-        }
-        // Between the pending pieces, which are disjoint, lie the parts that are new.
-        let mut fresh: Vec<(u64, u64)> = Vec::new();
-        let data = self.data();
-        let start = data.pending.range(..=at).next_back().map_or(at, |(&offset, _)| offset);
-        for (&piece_offset, piece) in data.pending.range(start..end.max(start)) {
-            let piece_end = piece_offset + piece.bytes.len() as u64;
-            if piece_end <= at || at >= end {
-                continue;
-            }
-            if piece_offset > at {
-                fresh.push((at, piece_offset.min(end)));
-                at = piece_offset.min(end);
-            }
-            let common_end = piece_end.min(end);
-            if at < common_end {
-                let known = piece
-                    .bytes
-                    .get((at - piece_offset) as usize..(common_end - piece_offset) as usize)
-                    .unwrap_or_default();
-                if known == part(at, common_end) {
-                    same = true;
-                } else {
-                    conflict = true;
-                }
-                at = common_end;
-            }
-        }
-        if at < end {
-            fresh.push((at, end));
-        }
-
-        for (from, to) in fresh {
-            let missing = if to == end { segment.missing() } else { 0 };
-            if from == self.next && self.data().cut_off == 0 {
-                self.deliver(from, part(from, to));
+        for new in self.data().compare_pending(payload, first_new, &mut overlaps) {
+            let bytes = payload.part(new.clone());
+            let origin = origin.skip((new.start - offset) as usize);
+            let missing = if new.end == payload.end() { segment.missing() } else { 0 };
+            if new.start == self.next && self.data().cut_off == 0 {
+                self.deliver(new.start, bytes);
                 self.data().cut_off = missing;
-                chunk = Some(Chunk { stream_offset: from, bytes: part(from, to), origin: origin_at(from) });
+                chunk = Some(Chunk { stream_offset: new.start, bytes, origin });
             } else {
-                let bytes: Box<[u8]> = part(from, to).into();
                 let data = self.data();
                 data.pending_bytes += bytes.len();
-                data.pending.insert(from, Waiting { bytes, missing, origin: origin_at(from) });
-                waiting = true;
+                data.pending.insert(new.start, Waiting { bytes: bytes.into(), missing, origin });
+                is_waiting = true;
             }
         }
-
         let counters = &mut self.data().counters;
-        counters.early += u32::from(waiting);
-        counters.repeated += u32::from(same);
-        counters.conflicts += u32::from(conflict);
-        counters.unverified += u32::from(unverified);
-        let disposition = if conflict {
-            Disposition::Conflict
-        } else if unverified {
-            Disposition::Unverified
-        } else if same {
-            Disposition::Repeated
-        } else if waiting {
-            Disposition::Waiting
-        } else {
-            Disposition::Delivered
+        counters.early += u32::from(is_waiting);
+        counters.repeated += u32::from(overlaps.same);
+        counters.conflicts += u32::from(overlaps.conflict);
+        counters.unverified += u32::from(overlaps.unverified);
+        let disposition = match overlaps {
+            Overlaps { conflict: true, .. } => Disposition::Conflict,
+            Overlaps { unverified: true, .. } => Disposition::Unverified,
+            Overlaps { same: true, .. } => Disposition::Repeated,
+            _ if is_waiting => Disposition::Waiting,
+            _ => Disposition::Delivered,
         };
         Pushed { disposition, chunk }
     }
@@ -592,7 +543,73 @@ enum Comparison {
     Forgotten,
 }
 
+/// The payload of a segment, at its place in the stream.
+#[derive(Clone, Copy)]
+struct Payload<'a> {
+    offset: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    fn end(self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    fn part(self, range: Range<u64>) -> &'a [u8] {
+        let range = (range.start - self.offset) as usize..(range.end - self.offset) as usize;
+        self.bytes.get(range).unwrap_or_default()
+    }
+}
+
+/// The results of comparing a segment with all known bytes that it overlaps.
+#[derive(Default)]
+struct Overlaps {
+    same: bool,
+    conflict: bool,
+    unverified: bool,
+}
+
+impl Overlaps {
+    fn add(&mut self, comparison: Comparison) {
+        match comparison {
+            Comparison::Same => self.same = true,
+            Comparison::Different => self.conflict = true,
+            Comparison::Forgotten => self.unverified = true,
+        }
+    }
+}
+
 impl Data {
+    /// Compares the payload from `at` on with the pending pieces that it overlaps. Returns the ranges between these
+    /// disjoint pieces, which are new.
+    fn compare_pending(&self, payload: Payload<'_>, mut at: u64, overlaps: &mut Overlaps) -> Vec<Range<u64>> {
+        let end = payload.end();
+        let mut new = Vec::new();
+        let start = self.pending.range(..=at).next_back().map_or(at, |(&offset, _)| offset);
+        for (&piece_offset, piece) in self.pending.range(start..end.max(start)) {
+            let piece = Payload { offset: piece_offset, bytes: &piece.bytes };
+            if piece.end() <= at || at >= end {
+                continue;
+            }
+            if piece.offset > at {
+                new.push(at..piece.offset.min(end));
+                at = piece.offset.min(end);
+            }
+            let common = at..piece.end().min(end);
+            if !common.is_empty() {
+                overlaps.add(match piece.part(common.clone()) == payload.part(common.clone()) {
+                    true => Comparison::Same,
+                    false => Comparison::Different,
+                });
+                at = common.end;
+            }
+        }
+        if at < end {
+            new.push(at..end);
+        }
+        new
+    }
+
     #[inline]
     fn remember(&mut self, offset: u64, bytes: &[u8]) {
         self.counters.delivered_bytes += bytes.len() as u64;
