@@ -121,6 +121,8 @@ REWORDED = [
     ),
     (": none was taken where it passes", ", so its interface was not captured"),
     ("it holds more frames", "it contains more frames"),
+    ("a WebSocket frame out of turn", "a WebSocket frame out of order"),
+    ("where message framing stood", "where message framing was"),
 ]
 
 # Every intended difference between the two programs.

@@ -13,7 +13,7 @@ pub const LEN: usize = 28;
 /// Hardware type Ethernet, protocol type IPv4, lengths of their addresses.
 const ETHERNET_AND_IPV4: [u8; 6] = [0, 1, 0x08, 0, 6, 4];
 
-/// What an ARP packet does.
+/// The operation of an ARP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operation(pub u16);
 
@@ -33,15 +33,15 @@ pub struct Arp {
     pub sender_hardware: Hardware,
     /// IPv4 address of the sender.
     pub sender: [u8; 4],
-    /// Hardware address of the target; in a request it is what is asked for.
+    /// Hardware address of the target; in a request, the one that is asked for.
     pub target_hardware: Hardware,
     /// IPv4 address of the target.
     pub target: [u8; 4],
 }
 
 impl Arp {
-    /// Reads the packet that begins at `offset` of a frame. `None` if it was not captured whole, or is of other kinds of
-    /// addresses.
+    /// Reads the packet that begins at `offset` of a frame. `None` if it was not captured completely, or has other
+    /// kinds of addresses.
     pub fn parse(frame: &[u8], offset: usize) -> Option<Self> {
         let packet = frame.get(offset..)?.first_chunk::<LEN>()?;
         let rest = packet.strip_prefix(&ETHERNET_AND_IPV4)?;

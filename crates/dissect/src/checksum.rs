@@ -1,26 +1,27 @@
-//! Verifies the checksums of a decoded frame (RFC 1071). Apart from the decoding, which does not need them: it reads
+//! Verifies the checksums of a decoded frame (RFC 1071). Decoding does not verify them, because that requires reading
 //! every byte of the payload.
 
 use crate::frame::Frame;
 use crate::ip::{Fragment, Ip, Protocol};
 
-/// What a checksum field holds.
+/// The state of a checksum field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Checksum {
-    /// The right value.
+    /// The value is right.
     Good,
-    /// A wrong value.
+    /// The value is wrong.
     Bad {
         /// The value in the frame.
         found: u16,
-        /// The value that would be right.
+        /// The right value.
         expected: u16,
     },
-    /// The sum of the pseudo header only: captured before hardware finished it (checksum offload), no damage.
+    /// The field contains the sum of the pseudo header only: the frame was captured before hardware completed it
+    /// (checksum offload). This is no damage.
     Unfinished,
-    /// There is none: another protocol, IPv6's own header, UDP over IPv4 without one.
+    /// There is no checksum: another protocol, the IPv6 header, UDP over IPv4 without one.
     Absent,
-    /// Bytes it covers were not captured, or are in other fragments.
+    /// Bytes that the checksum covers were not captured, or are in other fragments.
     Unverifiable,
 }
 
@@ -82,17 +83,17 @@ fn transport(ip: &Ip, bytes: &[u8]) -> Checksum {
     }
 }
 
-/// `total` covers the field itself.
+/// `total` includes the field itself.
 fn compare(total: u64, field: Option<u16>) -> Checksum {
     let Some(found) = field else { return Checksum::Unverifiable };
     if fold(total) == 0xffff {
         return Checksum::Good;
     }
-    // Taking the field out of the sum again is adding its complement.
+    // Adding the complement removes the field from the sum.
     Checksum::Bad { found, expected: !fold(total + u64::from(!found)) }
 }
 
-/// Adds 16-bit words in network order, an odd last byte padded.
+/// Adds 16-bit words in network order, with padding after an odd last byte.
 fn sum(start: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];

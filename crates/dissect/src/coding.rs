@@ -14,12 +14,13 @@ pub enum Coding {
     Brotli,
     /// `zstd`
     Zstd,
-    /// Any other coding: what it covers cannot be read.
+    /// Any other coding, which cannot be undone.
     Unknown,
 }
 
 impl Coding {
-    /// The coding that a token of `Content-Encoding` or `Transfer-Encoding` names (RFC 9110 §8.4.1: any case).
+    /// The coding that a token of `Content-Encoding` or `Transfer-Encoding` names, in any letter case (RFC 9110
+    /// §8.4.1).
     pub fn from_token(token: &[u8]) -> Self {
         let is = |name: &[u8]| token.eq_ignore_ascii_case(name);
         if is(b"gzip") || is(b"x-gzip") {
@@ -37,7 +38,7 @@ impl Coding {
         }
     }
 
-    /// The coding whose magic number `bytes` begin with. Deflate and br have none.
+    /// The coding that `bytes` begin with the magic number of. Deflate and br have none.
     pub fn from_magic(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, 0x08, ..] => Some(Self::Gzip),

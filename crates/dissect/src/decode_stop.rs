@@ -18,7 +18,7 @@ pub enum Layer {
     Tcp,
     /// The UDP header.
     Udp,
-    /// What TCP or UDP carries: all headers were decoded.
+    /// The payload of TCP or UDP: all headers were decoded.
     Payload,
 }
 
@@ -40,17 +40,17 @@ impl fmt::Display for Layer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The wire carried more than the capture kept (snapshot length).
+    /// The frame on the wire was longer than the captured part (snapshot length).
     CutByCapture,
-    /// The frame was captured whole and ends inside the layer.
+    /// The frame was captured completely and ends inside the layer.
     FrameTooShort,
-    /// A length in the IP or UDP header reaches beyond the frame, which was captured whole.
+    /// A length in the IP or UDP header reaches beyond the frame, which was captured completely.
     LengthBeyondFrame,
     /// The version in the IP header is not the one announced before it.
     WrongVersion,
     /// A length is smaller than the header it counts.
     LengthBelowHeader,
-    /// The link type is none of those that are decoded.
+    /// A link type that is not decoded.
     UnknownLinkType,
     /// More VLAN tags than [`crate::link::MAX_VLAN_TAGS`].
     TooManyTags,
@@ -60,19 +60,19 @@ pub enum StopReason {
     Fragment,
 }
 
-/// Whose fault a [`DecodeStop`] is.
+/// The party at fault for a [`DecodeStop`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The capture's: it kept too little.
+    /// The capture, which keeps too little of the frame.
     Capture,
-    /// The sender's: the headers contradict themselves.
+    /// The sender, whose headers contradict themselves.
     Traffic,
-    /// This crate's: it does not decode that.
+    /// This crate, which does not support it.
     Unsupported,
 }
 
 impl StopReason {
-    /// Whose fault it is.
+    /// The party at fault.
     pub fn blame(self) -> Blame {
         match self {
             StopReason::CutByCapture => Blame::Capture,
@@ -111,16 +111,16 @@ pub struct DecodeStop {
     pub layer: Layer,
     /// Why the decoding ended.
     pub reason: StopReason,
-    /// Where that layer begins in the frame, bytes.
+    /// Offset in the frame at which that layer begins, in bytes.
     pub offset: u32,
-    /// Bytes needed from `offset` on; 0 where the length is not the reason.
+    /// Bytes needed from `offset` on; 0 if the length is not the reason.
     pub needed: u32,
     /// Bytes captured from `offset` on.
     pub available: u32,
 }
 
 impl DecodeStop {
-    /// Whose fault it is.
+    /// The party at fault.
     pub fn blame(&self) -> Blame {
         self.reason.blame()
     }
@@ -137,7 +137,7 @@ impl fmt::Display for DecodeStop {
     }
 }
 
-/// A frame being decoded: the bytes there are, and how many crossed the wire.
+/// A frame that is being decoded: the captured bytes, and its length on the wire.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameBytes<'a> {
     pub(crate) bytes: &'a [u8],
@@ -159,7 +159,7 @@ impl<'a> FrameBytes<'a> {
         }
     }
 
-    /// A stop because `needed` bytes at `offset` are not all there.
+    /// The stop for `needed` bytes at `offset` that are not all there.
     #[cold]
     pub(crate) fn short(self, layer: Layer, offset: usize, needed: usize) -> DecodeStop {
         let on_the_wire = offset.saturating_add(needed) <= self.wire_len;

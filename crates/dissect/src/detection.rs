@@ -3,10 +3,10 @@
 /// Whether the first bytes of a stream belong to a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detection {
-    /// They do.
+    /// The bytes belong to the protocol.
     Match,
-    /// They do not.
+    /// The bytes do not belong to the protocol.
     NoMatch,
-    /// So far they could.
+    /// The bytes may belong to the protocol; more are needed.
     NeedMore,
 }

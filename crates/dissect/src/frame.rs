@@ -1,8 +1,8 @@
 //! One frame, from the link layer down to the TCP or UDP payload.
 //!
-//! [`decode`] goes as far as it can. Where it cannot go on, [`Frame::stop`] names the byte, the reason, and whether it is the
-//! fault of the capture, the sender or this crate; what was decoded before stays in the frame. Nothing is copied: payloads
-//! are slices of the captured bytes. IP fragments are recognised, not reassembled.
+//! [`decode`] decodes as many layers as it can. Where it stops early, [`Frame::stop`] names the byte, the reason, and
+//! the party at fault: the capture, the sender or this crate. The layers before the stop stay in the frame. Nothing is
+//! copied: payloads are slices of the captured bytes. IP fragments are recognised, not reassembled.
 //!
 //! ```
 //! use dissect::{frame, link::LinkType};
@@ -29,7 +29,7 @@ pub struct Frame<'a> {
     pub network: Network,
     /// The transport layer.
     pub transport: Transport<'a>,
-    /// Where the decoding ended early, if it did.
+    /// Where and why decoding ended early, if it did.
     pub stop: Option<DecodeStop>,
 }
 
@@ -96,11 +96,11 @@ pub struct UdpDatagram<'a> {
     pub src_port: u16,
     /// Receiver's port.
     pub dst_port: u16,
-    /// The payload as far as it was captured.
+    /// The captured part of the payload.
     pub payload: &'a [u8],
-    /// Where the payload begins in the frame.
+    /// Offset of the payload in the frame.
     pub payload_offset: u32,
-    /// Bytes of payload on the wire.
+    /// Length of the payload on the wire.
     pub wire_payload_len: u32,
 }
 
@@ -109,7 +109,7 @@ pub struct UdpDatagram<'a> {
 pub fn decode(link_type: LinkType, bytes: &[u8], original_len: u32) -> Frame<'_> {
     let view = FrameBytes { bytes, wire_len: bytes.len().max(original_len as usize) };
     let link = link::decode(link_type, view);
-    // What nearly every frame is, kept apart so that it stays in registers.
+    // The most common kind of frame has a path of its own, so that the values stay in registers.
     if link.ether_type == EtherType::IPV4 && link.stop.is_none() {
         return match ip::decode_v4(view, link.offset) {
             Ok(ip) => carrying(view, link.vlan, ip),
@@ -138,7 +138,7 @@ fn decode_other(view: FrameBytes<'_>, link: Link) -> Frame<'_> {
 #[inline(always)]
 fn carrying(view: FrameBytes<'_>, vlan: VlanTags, ip: Ip) -> Frame<'_> {
     let packet = Packet::new(view, &ip);
-    // A whole segment, apart from the rest for the same reason as above.
+    // A whole segment has a path of its own, for the same reason as above.
     if ip.protocol == Protocol::TCP
         && ip.fragment == Fragment::No
         && packet.cut(packet.start).is_none()
@@ -180,9 +180,9 @@ fn carrying_other<'a>(packet: &Packet<'a>, vlan: VlanTags, ip: Ip) -> Frame<'a> 
 ///                            ^ start                 ^ end         ^ wire_len
 /// ```
 ///
-/// The capture may end anywhere; `end` lies beyond `wire_len` if the IP header lies.
+/// The capture may end anywhere. `end` is greater than `wire_len` if the length in the IP header is wrong.
 struct Packet<'a> {
-    /// Without what follows the packet, such as Ethernet padding.
+    /// Drops the bytes behind the packet, such as Ethernet padding.
     view: FrameBytes<'a>,
     frame: FrameBytes<'a>,
     start: usize,
@@ -239,7 +239,7 @@ impl<'a> Packet<'a> {
             length => self.start + length,
         };
         let payload_offset = self.start + LEN;
-        // The datagram may claim more than its packet holds, or less.
+        // The length of the datagram may be greater than that of its packet, or smaller.
         let bytes = self.view.bytes;
         let payload = bytes.get(payload_offset..end).or(bytes.get(payload_offset..)).unwrap_or_default();
         let datagram = UdpDatagram {
@@ -259,7 +259,7 @@ impl<'a> Packet<'a> {
         Ok((datagram, stop))
     }
 
-    /// A stop if the packet's bytes from `offset` on were not captured whole.
+    /// A stop if the packet's bytes from `offset` on were not captured completely.
     #[inline]
     fn cut(&self, offset: usize) -> Option<DecodeStop> {
         if self.end <= self.frame.bytes.len() {

@@ -11,9 +11,9 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 
 /// An IP address of either version, cheap to compare and to hash.
 ///
-/// An IPv4 address occupies the last four bytes. The version is kept beside the bytes, so that an IPv6 packet from
-/// `::ffff:10.0.0.1` cannot slip into the flow of the IPv4 host 10.0.0.1.
-// Words rather than bytes: built by the byte, it cost half the time of decoding a frame.
+/// An IPv4 address occupies the last four bytes. The version is stored beside the bytes, so that an IPv6 packet from
+/// `::ffff:10.0.0.1` does not belong to a flow of the IPv4 host 10.0.0.1.
+// Words rather than bytes: building it byte by byte took half the time of decoding a frame.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     high: u64,
@@ -99,7 +99,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// What an IP packet carries (IANA protocol numbers).
+/// The protocol that an IP packet carries (IANA protocol numbers).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Protocol(pub u8);
 
@@ -139,9 +139,9 @@ pub enum Fragment {
     No,
     /// The first fragment: the transport header may be in it.
     First,
-    /// A later fragment, whose bytes begin at `offset` of the packet's payload.
+    /// A later fragment, whose bytes begin at `offset` in the packet's payload.
     Later {
-        /// Bytes.
+        /// Offset in bytes.
         offset: u16,
     },
 }
@@ -153,16 +153,16 @@ pub struct Ip {
     pub src: Address,
     /// Receiver.
     pub dst: Address,
-    /// What the packet carries, after all extension headers.
+    /// The protocol that the packet carries, after all extension headers.
     pub protocol: Protocol,
     /// Whether it is a fragment.
     pub fragment: Fragment,
-    /// Where the IP header begins in the frame.
+    /// Offset of the IP header in the frame.
     pub offset: u32,
-    /// Where the payload begins in the frame.
+    /// Offset of the payload in the frame.
     pub payload_offset: u32,
-    /// Bytes of payload by the header's own count, or by the frame's length where the header says 0 (segmentation
-    /// offload, jumbograms). They need not all be captured.
+    /// Length of the payload by the header, or by the frame if the header has the length 0 (segmentation offload,
+    /// jumbograms). Not all of it need be captured.
     pub payload_len: u32,
 }
 
@@ -209,8 +209,8 @@ pub(crate) fn decode_v4(view: FrameBytes<'_>, offset: usize) -> Result<Ip, Decod
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 
-/// Fails if the header is missing or contradicts itself. A stop beside the [`Ip`] means that extension headers hide what
-/// the packet carries.
+/// Fails if the header is missing or contradicts itself. A stop beside the [`Ip`] means that extension headers hide the
+/// protocol that the packet carries.
 #[inline]
 pub(crate) fn decode_v6(view: FrameBytes<'_>, offset: usize) -> Result<(Ip, Option<DecodeStop>), DecodeStop> {
     const LEN: usize = 40;
@@ -247,7 +247,7 @@ fn halves(addresses: &[u8; 32]) -> ([u8; 16], [u8; 16]) {
     (src, dst)
 }
 
-/// Follows the chain of extension headers to what the packet carries.
+/// Follows the chain of extension headers to the protocol that the packet carries.
 fn walk_extensions(view: FrameBytes<'_>, mut ip: Ip) -> (Ip, Option<DecodeStop>) {
     let end = ip.payload_offset as usize + ip.payload_len as usize;
     for walked in 0.. {

@@ -8,14 +8,15 @@ use std::fmt;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use memchr::memchr2;
 
-/// Most connections in a key log: more than the 200,000 tiny flows of the largest measured capture, and about 100 MB at
-/// worst. When hit, further connections are left out, and [`KeyLog::is_truncated`] returns true.
+/// Maximum number of connections in a key log: more than the 200,000 tiny flows of the largest measured capture; the
+/// key log then needs at most about 100 MB. Further connections are left out, and [`KeyLog::is_truncated`] returns
+/// true.
 pub const MAX_CLIENTS: usize = 1 << 18;
 
-/// Longest line that is read. The longest line of a known label has 193 bytes; a line over the bound is a problem.
+/// Longest line that is read. The longest line with a known label has 193 bytes; a longer one is reported as a problem.
 pub const MAX_LINE_BYTES: usize = 1024;
 
-/// Most problems that are kept; further ones are only counted.
+/// Maximum number of problems that are kept; further ones are only counted.
 pub const MAX_PROBLEMS: usize = 64;
 
 /// Longest secret of the supported hashes: SHA-384, and the master secret of TLS 1.2 (RFC 5246 §8.1).
@@ -55,7 +56,7 @@ impl Label {
         Self::ExporterSecret,
     ];
 
-    /// The label as a key log has it.
+    /// The label as it is written in a key log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -146,7 +147,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a line was skipped. None of these quotes the line, which may hold a secret.
+/// Reason why a line was skipped. It does not quote the line, which may contain a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
@@ -164,16 +165,16 @@ pub enum LineError {
     SecretLength {
         /// Its label.
         label: Label,
-        /// Its length in bytes.
+        /// Length of the secret in bytes.
         length: usize,
     },
     /// An earlier line has another secret for the same connection and label; the first one is kept.
     #[error("another secret for the same client random and {0}; the first one is kept")]
     Conflict(Label),
-    /// Over [`MAX_LINE_BYTES`].
+    /// The line is longer than [`MAX_LINE_BYTES`].
     #[error("longer than {MAX_LINE_BYTES} bytes")]
     TooLong,
-    /// Over [`MAX_CLIENTS`].
+    /// The key log has more connections than [`MAX_CLIENTS`].
     #[error("more than {MAX_CLIENTS} connections")]
     TooMany,
 }

@@ -1,4 +1,4 @@
-//! Captured bytes to facts.
+//! Decodes captured bytes: files, frames, connections, and the protocols in them.
 //!
 //! ```text
 //!   file ──> capture ──> frame ──> flow ──> tcp ──┬──> http1 ──> content
@@ -7,10 +7,10 @@
 //!
 //! # The contract of a stage
 //!
-//! A stage is a state machine without files, sockets, clocks or threads: the caller brings bytes and takes results, so one
-//! path serves a file, a pipe and a capture that is still growing. The stages differ in who keeps the bytes.
+//! A stage is a state machine without files, sockets, clocks or threads: the caller passes bytes and receives results,
+//! so the same code serves a file, a pipe and a growing capture. The stages differ in whether they keep bytes.
 //!
-//! | stage | takes | gives | missing bytes | end of input |
+//! | stage | input | output | missing bytes | end of input |
 //! |---|---|---|---|---|
 //! | [`capture::Decoder`] | `step(input)` | one [`capture::Step`] | – | `finish(rest)` |
 //! | [`frame::decode`] | a frame | a [`frame::Frame`] with a stop | in the frame | – |
@@ -21,16 +21,16 @@
 //! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
 //! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
 //!
-//! - **`step`** belongs to stages that read the caller's buffer. It answers what the front of the input is and how many
-//!   bytes of it are consumed; the caller drops these and calls again until the answer is `NeedMore`.
-//! - **`push`** and **`feed`** belong to stages that may hold bytes back. One call can release several results: the caller
-//!   drains them before it brings the next input.
-//! - **`gap`** says that bytes are missing from the capture at this place of the stream. A stage goes on behind a gap as
-//!   soon as its format allows, and never invents what was there.
-//! - **`finish`** says that no input will follow. What was held back is released, or reported as incomplete.
+//! - **`step`** belongs to stages that read the caller's buffer. It returns the content at the front of the input and
+//!   the number of bytes consumed; the caller drops these and calls again until the result is `NeedMore`.
+//! - **`push`** and **`feed`** belong to stages that may hold bytes back. One call can release several results: the
+//!   caller takes all of them before it passes the next input.
+//! - **`gap`** reports that bytes are missing from the capture at this place of the stream. A stage continues behind a
+//!   gap as soon as its format allows, and never invents the missing bytes.
+//! - **`finish`** reports that no input follows. Bytes that were held back are released, or reported as incomplete.
 //!
-//! Captured bytes are hostile: no panic is reachable from them, and every buffer has a named bound. Errors and stops name
-//! whose fault they are: the capture's, the traffic's, or a limit of this crate.
+//! Captured bytes are hostile: no panic is reachable from them, and every buffer has a named bound. Errors and stops
+//! name the party at fault: the capture, the traffic, or a limit of this crate.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
 pub mod arp;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
 
-/// Tags decoded in one frame. 802.1ad stacks two, some carriers three; more is a forgery or a loop.
+/// Maximum number of tags decoded in one frame. 802.1ad stacks two, some carriers three; more is a forgery or a loop.
 pub const MAX_VLAN_TAGS: usize = 4;
 
 /// The link type of a capture file
@@ -17,9 +17,9 @@ impl LinkType {
     pub const NULL: Self = LinkType(0);
     /// Ethernet.
     pub const ETHERNET: Self = LinkType(1);
-    /// Raw IP as some BSDs number it in files.
+    /// Raw IP, by the number that some BSDs write to files.
     pub const RAW_BSD: Self = LinkType(12);
-    /// Raw IP as OpenBSD numbers it in files.
+    /// Raw IP, by the number that OpenBSD writes to files.
     pub const RAW_OPENBSD: Self = LinkType(14);
     /// Raw IP.
     pub const RAW: Self = LinkType(101);
@@ -34,7 +34,7 @@ impl LinkType {
     /// Linux cooked capture v2.
     pub const LINUX_SLL2: Self = LinkType(276);
 
-    /// Its name, if it is one that is decoded.
+    /// The name, if the link type is decoded.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::NULL => "null",
@@ -80,9 +80,9 @@ impl EtherType {
     pub const IPV6: Self = EtherType(0x86dd);
     /// An 802.1ad service tag.
     pub const QINQ: Self = EtherType(0x88a8);
-    /// A service tag as older equipment numbers it.
+    /// A service tag, by the number that older equipment uses.
     pub const QINQ_OLD: Self = EtherType(0x9100);
-    /// Nothing known: the link header names no protocol, or a length instead (802.3 without SNAP).
+    /// Unknown: the link header names no protocol, or contains a length instead (802.3 without SNAP).
     pub const UNKNOWN: Self = EtherType(0);
 
     #[inline]
@@ -127,7 +127,7 @@ impl VlanTags {
         self.count == 0
     }
 
-    /// False if there is no room left.
+    /// Adds a tag. Returns false if there is no room left.
     fn push(&mut self, number: u16) -> bool {
         match self.numbers.get_mut(usize::from(self.count)) {
             Some(place) => {
@@ -151,7 +151,7 @@ impl fmt::Debug for VlanTags {
 pub(crate) struct Link {
     pub(crate) vlan: VlanTags,
     pub(crate) ether_type: EtherType,
-    /// Where the network layer begins.
+    /// Offset of the network layer.
     pub(crate) offset: usize,
     pub(crate) stop: Option<DecodeStop>,
 }
@@ -177,7 +177,7 @@ impl Link {
 const ETHERNET_TYPE: usize = 12;
 /// Linux cooked v1: packet type, ARPHRD type, address length, address, protocol.
 const SLL_PROTOCOL: usize = 14;
-/// Linux cooked v2: the protocol comes first, the header is this long.
+/// Linux cooked v2: begins with the protocol; this is its length.
 const SLL2_LEN: usize = 20;
 /// Null and loopback: an address family.
 const FAMILY_LEN: usize = 4;
@@ -230,7 +230,7 @@ fn with_tags(view: FrameBytes<'_>, type_offset: usize) -> Link {
             }
             tags(view, ether_type, offset)
         }
-        // The header as a whole is missing, not just its last field.
+        // The whole header is missing, not only its last field.
         Err(_) => Link::stopped(view.short(Layer::Link, 0, type_offset + 2)),
     }
 }
@@ -252,7 +252,7 @@ fn tags(view: FrameBytes<'_>, mut ether_type: EtherType, mut offset: usize) -> L
         };
         return Link { vlan, ether_type, offset, stop: Some(stop) };
     }
-    // Below 0x600 it is a length (IEEE 802.3, 3.2.6); SNAP (RFC 1042) may bring an EtherType after all.
+    // Below 0x600 the field is a length (IEEE 802.3, 3.2.6); SNAP (RFC 1042) may add an EtherType.
     if ether_type.0 < 0x600 {
         ether_type = EtherType::UNKNOWN;
         if let Ok([0xaa, 0xaa, 0x03, 0, 0, 0, a, b]) = view.chunk::<8>(Layer::Link, offset) {
@@ -263,7 +263,7 @@ fn tags(view: FrameBytes<'_>, mut ether_type: EtherType, mut offset: usize) -> L
     Link { vlan, ether_type, offset, stop: None }
 }
 
-/// The address families that systems use for IP, in whichever byte order gives a small number.
+/// The address families that systems use for IP, in the byte order that gives the smaller number.
 fn family_ether_type(family: [u8; FAMILY_LEN]) -> EtherType {
     let little = u32::from_le_bytes(family);
     match little.min(little.swap_bytes()) {

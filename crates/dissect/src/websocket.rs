@@ -5,8 +5,8 @@
 //!   message frame, continuation frame, …, the last one with FIN; control frames may come in between (§5.4)
 //! ```
 //!
-//! [`Parser`] reads one direction. Bytes are pushed in any division; payload comes back unmasked. No extension is
-//! undone: a frame with a reserved bit set ends the reading (§5.2).
+//! [`Parser`] reads one direction. Input may be divided anywhere; payload is returned unmasked. Extensions are not
+//! supported: a frame with a reserved bit set ends the reading (§5.2).
 
 use crate::flow::Direction;
 
@@ -16,10 +16,10 @@ pub const MAX_CONTROL: usize = 125;
 /// Longest frame header: two bytes, an eight-byte length, a masking key.
 const MAX_HEADER: usize = 14;
 
-/// What a frame is for (RFC 6455 §5.2, §11.8).
+/// The type of a frame (RFC 6455 §5.2, §11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// Goes on with the message under way.
+    /// Continues the current message.
     Continuation,
     /// Begins a message of UTF-8 text.
     Text,
@@ -29,7 +29,7 @@ pub enum Opcode {
     Close,
     /// Asks for a pong.
     Ping,
-    /// Answers a ping, or comes unasked.
+    /// Answers a ping, or comes without one.
     Pong,
 }
 
@@ -66,11 +66,11 @@ impl Opcode {
     }
 }
 
-/// Why reading stopped.
+/// Reason why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Desync {
-    /// A reserved bit is set: an extension was negotiated that is not undone here (RFC 6455 §5.2).
+    /// A reserved bit is set: an extension was negotiated that is not supported here (RFC 6455 §5.2).
     #[error("a WebSocket extension")]
     Extension,
     /// An opcode that is not defined.
@@ -83,7 +83,7 @@ pub enum Desync {
     #[error("a malformed WebSocket control frame")]
     Control,
     /// A continuation without a message, or a new message within one (RFC 6455 §5.4).
-    #[error("a WebSocket frame out of turn")]
+    #[error("a WebSocket frame out of order")]
     OutOfTurn,
     /// A length that is not the shortest form, or has its highest bit set (RFC 6455 §5.2).
     #[error("a malformed WebSocket length")]
@@ -93,45 +93,45 @@ pub enum Desync {
     Gap,
 }
 
-/// What one step found.
+/// The result of one step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// All input was taken; push more.
+    /// All input was consumed; push more.
     NeedMore,
     /// A data frame begins.
     Frame(DataFrame),
-    /// Payload of the data frame under way, unmasked.
+    /// Payload of the current data frame, unmasked.
     Payload(&'a [u8]),
-    /// The message is over. `complete` is false where a gap cut it.
+    /// The message is complete. `complete` is false if a gap cut it.
     End {
-        /// Whether all of it was seen.
+        /// Whether the whole message was seen.
         complete: bool,
     },
     /// A control frame, its payload unmasked.
     Control(Opcode, &'a [u8]),
-    /// Input that is not read, with the reason why. Nothing more is read of this direction.
+    /// Input that is not read, with the reason. Nothing more is read in this direction.
     Opaque(&'a [u8], Desync),
 }
 
 /// The header of a data frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataFrame {
-    /// [`Opcode::Text`] or [`Opcode::Binary`] where the frame begins a message.
+    /// [`Opcode::Text`] or [`Opcode::Binary`] if the frame begins a message.
     pub opcode: Opcode,
-    /// Whether it ends its message.
+    /// Whether it is the last frame of its message.
     pub is_final: bool,
-    /// Whether its payload crosses masked.
+    /// Whether its payload is masked.
     pub is_masked: bool,
-    /// Bytes of payload.
+    /// Length of the payload in bytes.
     pub payload_len: u64,
 }
 
-/// The answer of [`Parser::step`]: how much of the input was taken, and what it was.
+/// The result of [`Parser::step`]: the number of bytes consumed, and their content.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step<'a> {
-    /// Bytes of the input that are done with.
+    /// Number of bytes consumed.
     pub consumed: usize,
-    /// What they were.
+    /// The content of these bytes.
     pub event: Event<'a>,
 }
 
@@ -140,7 +140,7 @@ pub struct Step<'a> {
 pub struct Parser {
     direction: Direction,
     state: State,
-    /// A header or a control payload of which the end has not arrived.
+    /// An incomplete header, or an incomplete control payload.
     held: Vec<u8>,
     /// Payload of a masked frame, unmasked.
     unmasked: Vec<u8>,
@@ -166,7 +166,7 @@ struct Header {
 }
 
 impl Parser {
-    /// A direction of which nothing was read.
+    /// A parser for this direction, at its beginning.
     #[must_use]
     pub fn new(direction: Direction) -> Self {
         Self {
@@ -179,7 +179,7 @@ impl Parser {
         }
     }
 
-    /// Reads on. Call again with the rest of the input until it answers [`Event::NeedMore`].
+    /// Reads one direction. Call again with the rest of the input until it returns [`Event::NeedMore`].
     pub fn step<'a>(&'a mut self, input: &'a [u8]) -> Step<'a> {
         match self.state {
             State::Payload { left: 0, is_final, .. } => {
@@ -206,7 +206,7 @@ impl Parser {
         }
     }
 
-    /// `len` bytes are missing. Within the payload of a data frame reading goes on behind them; elsewhere it ends.
+    /// `len` bytes are missing. Within the payload of a data frame, reading continues behind them; elsewhere it ends.
     pub fn gap(&mut self, len: u64) {
         match &mut self.state {
             State::Payload { left, at, .. } if len <= *left => {
@@ -219,7 +219,7 @@ impl Parser {
         }
     }
 
-    /// Whether a message is under way.
+    /// Whether a message is incomplete.
     #[must_use]
     pub fn in_message(&self) -> bool {
         self.in_message
@@ -262,7 +262,7 @@ impl Parser {
         }
     }
 
-    /// The header in `held`; `None` where it is not whole yet.
+    /// The header in `held`; `None` if it is incomplete.
     fn parse_header(&self) -> Result<Option<Header>, Desync> {
         let [first, second, rest @ ..] = self.held.as_slice() else { return Ok(None) };
         if first & 0x70 != 0 {
@@ -319,7 +319,7 @@ impl Parser {
         Step { consumed: take, event: Event::Control(opcode, &self.unmasked) }
     }
 
-    /// RFC 6455 §5.3; `at` is the offset in the payload of the first byte, modulo 4.
+    /// Undoes the mask (RFC 6455 §5.3). `at` is the offset in the payload of the first byte, modulo 4.
     fn unmask(&mut self, bytes: &[u8], key: [u8; 4], at: usize) -> &[u8] {
         let keys = key.iter().cycle().skip(at);
         self.unmasked.clear();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn any_division_gives_the_same_answer() {
+    fn any_division_gives_the_same_result() {
         let text = [MASKED_HELLO, b"\x01\x83\x01\x02\x03\x04IgoHel"].concat();
         let text = [&text[..MASKED_HELLO.len() + 9], b"\x8a\x80abcd\x80\x80abcd"].concat();
         let whole = read(CLIENT, &[&text]);
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_the_rfc_forbids() {
+    fn rejects_frames_that_the_rfc_forbids() {
         let refused = |direction, bytes: &[u8]| read(direction, &[bytes]).pop().unwrap_or_default();
         assert!(refused(SERVER, b"\xc1\x05Hello").ends_with("a WebSocket extension"));
         assert!(refused(SERVER, b"\x83\x05Hello").ends_with("an unknown WebSocket opcode"));
@@ -417,8 +417,8 @@ mod tests {
         assert!(refused(SERVER, MASKED_HELLO).ends_with("the mask of the other side"));
         assert!(refused(SERVER, b"\x09\x00").ends_with("a malformed WebSocket control frame"));
         assert!(refused(SERVER, b"\x89\x7e\x00\x7e").ends_with("a malformed WebSocket control frame"));
-        assert!(refused(SERVER, b"\x80\x01a").ends_with("out of turn"));
-        assert!(refused(SERVER, b"\x01\x01a\x01\x01b").ends_with("out of turn"));
+        assert!(refused(SERVER, b"\x80\x01a").ends_with("out of order"));
+        assert!(refused(SERVER, b"\x01\x01a\x01\x01b").ends_with("out of order"));
         assert!(refused(SERVER, b"\x81\x7e\x00\x01a").ends_with("a malformed WebSocket length"));
         assert!(refused(SERVER, b"\x81\x7f\xff\0\0\0\0\0\0\0").ends_with("a malformed WebSocket length"));
     }

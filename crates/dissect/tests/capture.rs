@@ -1,4 +1,4 @@
-//! Capture files, made by `craft`, through the decoder: whole, in pieces, cut short, damaged.
+//! Decodes capture files made by `craft`: whole, in pieces, cut short, damaged.
 
 use craft::{Endian, pcap, pcapng};
 use dissect::capture::{
@@ -205,9 +205,9 @@ fn reads_a_truncated_file_up_to_its_end_and_reports_it() {
             assert_eq!(cut.records[..], whole.records[..cut.records.len()]);
             let next = cut.records.len() as u64 + 1;
             match cut.truncation {
-                None => assert!(ends.contains(&length), "cut at {length} and silent"),
+                None => assert!(ends.contains(&length), "cut at {length}, and not reported"),
                 Some(t) => {
-                    // A block that passes by in two pieces may end only behind the second.
+                    // A block that is skipped in two pieces may end only behind the second.
                     assert!(t.available < t.needed, "{t}");
                     assert_eq!(t.file_offset + t.available, length as u64);
                     match t.unfinished {
@@ -232,7 +232,7 @@ fn displays_truncations() {
 }
 
 #[test]
-fn names_the_format_of_files_that_are_no_captures() {
+fn names_the_format_of_files_that_are_not_captures() {
     let say = |bytes: &[u8]| read(bytes, bytes.len()).error.unwrap().to_string();
     assert_eq!(say(b"{\"id\": 1}"), "not a pcap or pcapng file: it begins with 7b 22 69 64 (\"{\\\"id\")");
     assert_eq!(say(&[0; 100]), "not a pcap or pcapng file: it begins with 00 00 00 00");
@@ -425,7 +425,7 @@ fn counts_the_drops_that_a_capture_reports() {
             }
             writer.block(pcapng::INTERFACE_STATISTICS, &body).unwrap();
         }
-        // Another section numbers its interfaces anew; earlier drops still count.
+        // Another section numbers its interfaces from 0 again; earlier drops still count.
         writer.section(endian).unwrap();
         let file = writer.into_inner();
         let whole = read(&file, file.len());
@@ -443,7 +443,7 @@ fn counts_the_drops_that_a_capture_reports() {
         };
         assert_eq!(dropped(&[&[], &[(pcapng::COMMENT, b"no drops")]], &[(0, &[]), (1, &[])]), 0);
         assert_eq!(dropped(&[&[(4, &three)], &[(4, &four)], &[(2, &[0; 4]), (4, &three)]], &[]), 10);
-        // Both count the same packets; statistics go on counting. isb_filteraccept and isb_ifrecv are no drops.
+        // Both count the same packets; statistics continue counting. isb_filteraccept and isb_ifrecv are no drops.
         let counted: [(u32, &[BlockOption<'_>]); 3] = [
             (0, &[(5, &three)]),
             (0, &[(5, &three), (7, &four)]),

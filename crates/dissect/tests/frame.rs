@@ -1,4 +1,4 @@
-//! Frames made by `craft` through the decoder, with `etherparse` as second opinion.
+//! Decodes frames made by `craft`, and compares with `etherparse`.
 
 use std::net::IpAddr;
 
@@ -90,7 +90,8 @@ fn decodes_the_same_segment_behind_every_link_type() {
     }
 }
 
-/// Cut by the capture: the capture is to blame, at every length. Cut on the wire: the sender is.
+/// If the capture cut the frame, at any length, the capture is at fault. If the frame was cut on the wire, the sender
+/// is.
 #[test]
 fn a_frame_cut_at_any_length_names_the_fault() {
     for link in links() {
@@ -317,7 +318,7 @@ fn verifies_checksums() {
         bytes[at] ^= 0x55;
         let found = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
         assert_eq!(transport(&bytes), Checksum::Bad { found, expected });
-        // Cut: nothing can be said.
+        // Cut: the checksum cannot be verified.
         let cut = frame::decode(LinkType::ETHERNET, &bytes[..bytes.len() - 1], bytes.len() as u32);
         assert_eq!(checksum::verify(&cut, &bytes[..bytes.len() - 1]).transport, Checksum::Unverifiable);
 
@@ -358,7 +359,8 @@ fn displays_a_stop() {
     );
 }
 
-/// What `etherparse` makes of a frame that is no fragment: VLAN numbers, addresses, ports, sequence number, flags, payload.
+/// The result of `etherparse` for a frame that is not a fragment: VLAN numbers, addresses, ports, sequence number,
+/// flags, payload.
 type Opinion = (Vec<u16>, IpAddr, IpAddr, u16, u16, u32, Vec<u8>);
 
 fn theirs(bytes: &[u8]) -> Option<Opinion> {
@@ -462,7 +464,7 @@ proptest! {
         prop_assert!(matches!(sums.ip, Checksum::Good | Checksum::Absent));
     }
 
-    /// What the stricter parser takes whole, we take too and in the same way, damaged or not.
+    /// Everything that the stricter parser accepts completely, this crate decodes to the same values, damaged or not.
     #[test]
     fn etherparse_agrees_on_damaged_frames(
         (mut bytes, _) in any_frame(),
@@ -495,7 +497,7 @@ proptest! {
             prop_assert!(tcp.payload.len() <= tcp.wire_payload_len as usize);
             prop_assert_eq!(tcp.is_cut() && frame.stop.is_none(), false);
         }
-        // Cut by the capture, never more than what the whole frame shows.
+        // A cut frame never shows more than the whole frame does.
         for length in 0..bytes.len() {
             frame::decode(LinkType(link_type), &bytes[..length], original_len);
         }

@@ -114,10 +114,10 @@ fn decrypts_after_a_hello_retry_request() {
 #[test]
 fn decrypts_a_resumed_session_without_certificate() {
     let configs = Setup::usual().configs();
-    let first = configs.talk().settle().client_says(b"one").close();
+    let first = configs.connect().settle().client_sends(b"one").close();
     assert!(watch_with_keys(&first).message(SERVER, |m| matches!(m, Message::NewSessionTicket(_))).is_some());
 
-    let second = configs.talk().settle().client_says(b"two").close();
+    let second = configs.connect().settle().client_sends(b"two").close();
     let seen = watch_with_keys(&second);
     seen.assert_sealed();
     assert_eq!(seen.plain[0], b"two");
@@ -130,12 +130,12 @@ fn decrypts_early_data_with_its_secret_and_skips_it_without() {
     let mut setup = Setup::usual();
     setup.early_data = true;
     let configs = setup.configs();
-    configs.talk().settle().client_says(b"one").close();
+    configs.connect().settle().client_sends(b"one").close();
 
-    let mut talk = configs.talk();
-    std::io::Write::write_all(&mut talk.client.early_data().unwrap(), b"early ").unwrap();
-    let wire = talk.settle().client_says(b"late").close();
-    assert_eq!(talk.received[1], b"early late");
+    let mut connection = configs.connect();
+    std::io::Write::write_all(&mut connection.client.early_data().unwrap(), b"early ").unwrap();
+    let wire = connection.settle().client_sends(b"late").close();
+    assert_eq!(connection.received[1], b"early late");
     let seen = watch_with_keys(&wire);
     seen.assert_sealed();
     assert_eq!(seen.plain[0], b"early late");
@@ -156,13 +156,13 @@ fn with_early_data() -> Wire {
     let mut setup = Setup::usual();
     setup.early_data = true;
     let configs = setup.configs();
-    configs.talk().settle().client_says(b"one").close();
-    let mut talk = configs.talk();
+    configs.connect().settle().client_sends(b"one").close();
+    let mut connection = configs.connect();
     for part in [b"a ", b"b ", b"c ", b"d "] {
-        std::io::Write::write_all(&mut talk.client.early_data().unwrap(), part).unwrap();
+        std::io::Write::write_all(&mut connection.client.early_data().unwrap(), part).unwrap();
     }
-    let wire = talk.settle().client_says(b"late").close();
-    assert_eq!(talk.received[1], b"a b c d late");
+    let wire = connection.settle().client_sends(b"late").close();
+    assert_eq!(connection.received[1], b"a b c d late");
     wire
 }
 
@@ -202,19 +202,19 @@ fn decrypts_early_data_after_a_damaged_record_of_it() {
 #[test]
 fn follows_key_updates_in_both_directions() {
     let configs = Setup::new(cipher_suite::TLS13_AES_256_GCM_SHA384, kx_group::X25519).configs();
-    let mut talk = configs.talk();
-    talk.settle().client_says(b"before ").server_says(b"vorher ");
+    let mut connection = configs.connect();
+    connection.settle().client_sends(b"before ").server_sends(b"first ");
     for _ in 0..3 {
-        talk.client.refresh_traffic_keys().unwrap();
-        talk.client_says(b"after ").server_says(b"nachher ");
+        connection.client.refresh_traffic_keys().unwrap();
+        connection.client_sends(b"after ").server_sends(b"later ");
     }
-    talk.server.refresh_traffic_keys().unwrap();
-    talk.server_says(b"end");
-    let wire = talk.close();
+    connection.server.refresh_traffic_keys().unwrap();
+    connection.server_sends(b"end");
+    let wire = connection.close();
     let seen = watch_with_keys(&wire);
     seen.assert_sealed();
     assert_eq!(seen.plain[0], b"before after after after ");
-    assert_eq!(seen.plain[1], b"vorher nachher nachher nachher end");
+    assert_eq!(seen.plain[1], b"first later later later end");
     let Some([Epoch::Application(client), Epoch::Application(server)]) = seen.epochs else { panic!() };
     assert!(client >= 3 && server >= 4, "{client} {server}");
     // One try for the handshake keys and one for each generation of the others.
@@ -240,8 +240,13 @@ fn shows_client_certificates_only_with_keys() {
 #[test]
 fn decrypts_megabytes_in_any_segmentation() {
     let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let wire =
-        Setup::usual().configs().talk().settle().client_says(&data).server_says(&data[..1_000_000]).close();
+    let wire = Setup::usual()
+        .configs()
+        .connect()
+        .settle()
+        .client_sends(&data)
+        .server_sends(&data[..1_000_000])
+        .close();
     for size in [usize::MAX, 1448, 65536] {
         let seen = watch_with_keys(&wire.chopped(size));
         seen.assert_sealed();
@@ -426,10 +431,10 @@ fn explains_no_stream_with_a_gap() {
 
 #[test]
 fn decrypts_the_records_after_a_damaged_one() {
-    let mut talk = Setup::usual().configs().talk();
-    talk.settle().client_says(b"one ");
-    let before = talk.client_sent();
-    let wire = talk.client_says(b"two ").client_says(b"three").close();
+    let mut connection = Setup::usual().configs().connect();
+    connection.settle().client_sends(b"one ");
+    let before = connection.client_sent();
+    let wire = connection.client_sends(b"two ").client_sends(b"three").close();
     let client = wire.stream(CLIENT);
     let steps = with_gap(&client, CLIENT, before + 8, 3);
     let server = wire.stream(SERVER);
@@ -570,8 +575,8 @@ proptest! {
             cipher_suite::TLS13_AES_256_GCM_SHA384,
             cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ][which];
-        let mut talk = Setup::new(suite, kx_group::X25519MLKEM768).configs().talk();
-        let wire = talk.settle().client_says(&[7; 40_000]).server_says(b"yes").client_says(b"bye").close();
+        let mut connection = Setup::new(suite, kx_group::X25519MLKEM768).configs().connect();
+        let wire = connection.settle().client_sends(&[7; 40_000]).server_sends(b"yes").client_sends(b"bye").close();
         let whole = watch_with_keys(&wire);
         whole.assert_sealed();
         let mut sizes = cuts.iter().cycle();

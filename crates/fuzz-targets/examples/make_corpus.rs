@@ -29,7 +29,7 @@ const RESPONSE: &[u8] =
 fn main() -> io::Result<()> {
     let corpus = Path::new("corpus");
     let wire =
-        peer::Setup::usual().configs().talk().settle().client_says(REQUEST).server_says(RESPONSE).close();
+        peer::Setup::usual().configs().connect().settle().client_sends(REQUEST).server_sends(RESPONSE).close();
     captures(&corpus.join("capture"), &wire)?;
     contents(&corpus.join("content"))?;
     frames(&corpus.join("frame"))?;
@@ -280,8 +280,8 @@ fn tls(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
     write(directory, "session-without-keys.bin", &pieces(wire, false))?;
     write(directory, "session-in-pieces.bin", &pieces(&wire.chopped(700), true))?;
     let early = peer::Setup { early_data: true, ..peer::Setup::usual() }.configs();
-    early.talk().settle().client_says(b"first").server_says(b"answer").close();
-    let resumed = early.talk().settle().client_says(REQUEST).server_says(RESPONSE).close();
+    early.connect().settle().client_sends(b"first").server_sends(b"answer").close();
+    let resumed = early.connect().settle().client_sends(REQUEST).server_sends(RESPONSE).close();
     write(directory, "session-resumed.bin", &pieces(&resumed, true))
 }
 

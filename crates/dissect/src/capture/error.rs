@@ -1,8 +1,8 @@
-//! What is wrong with a capture file.
+//! Errors in a capture file.
 
 use std::fmt;
 
-/// Why a capture file cannot be read, or not further.
+/// Why a capture file cannot be read, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
@@ -15,58 +15,58 @@ pub enum CaptureError {
     /// The first bytes are those of a compressed file.
     #[error("the file is compressed with {with}: unpack it first, for instance by `{command}`")]
     Compressed {
-        /// The compression.
+        /// Name of the compression.
         with: &'static str,
         /// A command that writes the unpacked file to stdout.
         command: &'static str,
     },
-    /// A capture format that is recognised and not read.
+    /// A known capture format that is not supported.
     #[error("{format} files are not read: convert it first, for instance by `editcap -F pcapng IN OUT`")]
     UnsupportedFormat {
-        /// The format.
+        /// Name of the format.
         format: &'static str,
     },
-    /// A version of pcap or pcapng that is not read.
+    /// A version of pcap or pcapng that is not supported.
     #[error("{format} version {major}.{minor} is not read (file offset {offset})")]
     UnsupportedVersion {
-        /// The format.
+        /// Name of the format.
         format: &'static str,
         /// Major version.
         major: u16,
         /// Minor version.
         minor: u16,
-        /// Where in the file.
+        /// File offset of the version.
         offset: u64,
     },
-    /// The file contradicts itself: what follows cannot be trusted.
+    /// The file contradicts itself, so the bytes behind this place cannot be trusted.
     #[error(
         "damaged capture at file offset {offset}, before frame {frame} is whole: {field} is {value}, {rule}"
     )]
     Damaged {
-        /// The frame being read, or the next one.
+        /// Number of the current or next frame.
         frame: u64,
-        /// Where the record or block begins in the file.
+        /// File offset at which the record or block begins.
         offset: u64,
-        /// The field that is wrong.
+        /// Name of the wrong field.
         field: &'static str,
-        /// Its value.
+        /// Value of the field.
         value: u64,
-        /// What it would have to be.
+        /// The rule that the value breaks.
         rule: Rule,
     },
 }
 
-/// What a field of a capture file has to be.
+/// A rule for the value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// No more than this.
+    /// At most this value.
     AtMost(u64),
-    /// No less than this.
+    /// At least this value.
     AtLeast(u64),
-    /// Exactly this.
+    /// Exactly this value.
     Equal(u64),
-    /// A multiple of this.
+    /// A multiple of this value.
     MultipleOf(u64),
     /// Less than the number of interfaces described so far.
     BelowInterfaces(u64),

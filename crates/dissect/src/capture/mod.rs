@@ -22,7 +22,7 @@
 //!                 input = &input[consumed..];
 //!             }
 //!             Step::Secrets { consumed, .. } | Step::Skipped { consumed } => input = &input[consumed..],
-//!             Step::NeedMore { .. } => break, // a file would be read on here
+//!             Step::NeedMore { .. } => break, // a program would read more of the file here
 //!         }
 //!     }
 //!     if let Some(truncation) = decoder.finish(input) {
@@ -46,44 +46,45 @@ pub use error::{CaptureError, Rule};
 use crate::link::LinkType;
 use crate::tcp::Origin;
 
-/// Longest frame a record may hold: the largest snapshot length of tcpdump and Wireshark, and more than the 192 KiB
-/// Linux hands to a capture in one piece. A longer one is a damaged length, and believing it would let a file of a few
+/// Longest frame that a record may hold: the largest snapshot length of tcpdump and Wireshark, and more than the 192
+/// KiB that Linux delivers to a capture at once. A greater length is damaged; allowing it would let a file of a few
 /// bytes demand gigabytes of buffer.
 pub const MAX_FRAME_LEN: u32 = 262_144;
 
-/// Longest pcapng block, other than secrets, that is wanted whole: the longest frame and as much again for its
-/// options, each of which can take 64 KiB. Blocks of no interest may have any length, they are skipped in pieces.
+/// Longest pcapng block, other than secrets, that must be in the input as a whole: the longest frame and as much again
+/// for its options, each of which can take 64 KiB. Blocks that are skipped may have any length.
 pub const MAX_BLOCK_LEN: u32 = 2 * MAX_FRAME_LEN;
 
 /// Longest pcapng block of secrets: the key log of some 15,000 TLS connections, and half the memory allowed to the
 /// whole analysis.
 pub const MAX_SECRETS_LEN: u32 = 16 << 20;
 
-/// Interfaces of one pcapng section: as many as the older packet block can number. 64 bytes are kept for each.
+/// Maximum number of interfaces of one pcapng section: as many as the older packet block can number. 64 bytes are kept
+/// for each.
 pub const MAX_INTERFACES: usize = 65_536;
 
 /// One captured frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its number in the file, from 1, as Wireshark counts.
+    /// Number of the frame in the file, from 1, as Wireshark counts.
     pub frame: u64,
-    /// When it was captured, nanoseconds since the epoch. 0 in pcapng's simple packet blocks, which have no time;
-    /// times that do not fit are brought to the nearest that does.
+    /// Capture time, nanoseconds since the epoch. 0 in pcapng's simple packet blocks, which have no time. A time
+    /// outside the range of the type is replaced by the nearest value in it.
     pub captured_at: u64,
     /// Link type of the frame.
     pub link_type: LinkType,
     /// Interface number within the pcapng section; 0 in pcap.
     pub interface: u32,
-    /// Bytes the frame had on the wire.
+    /// Length of the frame on the wire.
     pub original_len: u32,
-    /// The bytes captured.
+    /// The captured bytes.
     pub bytes: &'a [u8],
-    /// Where `bytes` begins in the file.
+    /// File offset of the first byte of `bytes`.
     pub file_offset: u64,
 }
 
 impl Record<'_> {
-    /// Where the byte at `offset` of the frame lies in the capture.
+    /// The position in the capture of the byte at `offset` of the frame.
     #[inline]
     pub fn origin(&self, offset: u32) -> Origin {
         Origin { frame: self.frame, file_offset: self.file_offset + u64::from(offset) }
@@ -96,7 +97,7 @@ impl Record<'_> {
     }
 }
 
-/// The result of a step. `consumed` counts the bytes to drop from the input, always at least one.
+/// The result of a step. `consumed` is the number of bytes to drop from the input, always at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// A frame.
@@ -113,20 +114,20 @@ pub enum Step<'a> {
         /// The text.
         key_log: &'a [u8],
     },
-    /// Nothing of interest.
+    /// A record or block without relevant content.
     Skipped {
         /// Bytes to drop from the input.
         consumed: usize,
     },
-    /// The input must hold at least so many bytes before the next step can come to something else.
+    /// The input must hold at least so many bytes before the next step can have another result.
     NeedMore {
-        /// Bytes, counted from the beginning of the input.
+        /// Number of bytes, counted from the beginning of the input.
         at_least: usize,
     },
 }
 
 impl Step<'_> {
-    /// Bytes to drop from the input; 0 where more is needed.
+    /// Bytes to drop from the input; 0 if more input is needed.
     #[inline]
     pub fn consumed(&self) -> usize {
         match *self {
@@ -138,27 +139,27 @@ impl Step<'_> {
     }
 }
 
-/// What the end of the file left unfinished.
+/// The part of a file that is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfinished {
     /// The header of the file; an empty file lacks all of it.
     FileHeader,
     /// The record of this frame.
     Frame(u64),
-    /// A pcapng block that holds no frame, or too little of one to tell.
+    /// A pcapng block that holds no frame, or so little of it that its type is unknown.
     Block,
 }
 
-/// The end of the file where it may not end.
+/// A file that ends in the middle of a record or block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Truncation {
-    /// What is unfinished.
+    /// The incomplete part.
     pub unfinished: Unfinished,
-    /// Where the bytes that are left begin in the file.
+    /// File offset of the remaining bytes.
     pub file_offset: u64,
-    /// Bytes left.
+    /// Number of remaining bytes.
     pub available: u64,
-    /// Bytes needed, as far as is known.
+    /// Number of bytes needed, as far as it is known.
     pub needed: u64,
 }
 
@@ -175,7 +176,7 @@ impl fmt::Display for Truncation {
     }
 }
 
-/// Decodes a capture file pushed to it.
+/// Decodes a capture file that is pushed to it.
 #[derive(Debug, Clone, Default)]
 pub struct Decoder {
     format: Format,
@@ -187,7 +188,7 @@ pub struct Decoder {
 
 #[derive(Debug, Clone, Default)]
 enum Format {
-    /// The first bytes have not been seen.
+    /// Nothing of the file was seen yet.
     #[default]
     Unknown,
     Pcap(pcap::Pcap),
@@ -219,8 +220,8 @@ impl Decoder {
         self.position
     }
 
-    /// Frames that the file itself reports as dropped: in pcapng, by the options epb_dropcount, isb_ifdrop and isb_osdrop
-    /// so far. pcap has no place for them.
+    /// Number of frames that the file itself reports as dropped: in pcapng, by the options epb_dropcount, isb_ifdrop
+    /// and isb_osdrop so far. pcap has no field for them.
     pub fn dropped(&self) -> u64 {
         match &self.format {
             Format::Pcapng(pcapng) => pcapng.dropped(),
@@ -230,7 +231,7 @@ impl Decoder {
 
     /// Reads the record or block at the front of `input`, which must begin where the last step stopped consuming.
     ///
-    /// After an error the decoder does not go on: each further step fails the same way.
+    /// After an error the decoder does not continue: every further step returns the same error.
     #[inline]
     pub fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, CaptureError> {
         let place = Place { frame: self.frames + 1, offset: self.position };
@@ -250,7 +251,8 @@ impl Decoder {
         Ok(step)
     }
 
-    /// Whether the file ends between records, or which record it cuts. `rest` is what was not consumed when the input ended.
+    /// Returns `None` if the file ends between records, otherwise the record that is cut. `rest` is the input that was
+    /// not consumed.
     pub fn finish(&self, rest: &[u8]) -> Option<Truncation> {
         let next = self.frames + 1;
         let unfinished = match &self.format {

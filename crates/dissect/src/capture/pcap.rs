@@ -7,7 +7,7 @@ use crate::link::LinkType;
 
 pub(super) const FILE_HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
-/// Where a record header keeps the number of bytes captured.
+/// Offset in a record header of the number of captured bytes.
 const CAPTURED_LEN: usize = 8;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -62,13 +62,13 @@ impl Pcap {
         Ok(Step::Record { consumed: RECORD_HEADER_LEN + block.data.len(), record })
     }
 
-    /// Bytes the record at the front of `rest` takes; `None` between records.
+    /// Bytes of the record at the front of `rest`; `None` between records.
     pub(super) fn needed(&self, rest: &[u8]) -> Option<u64> {
         let captured = self.captured_len(rest).unwrap_or(0);
         (!rest.is_empty()).then_some(RECORD_HEADER_LEN as u64 + u64::from(captured))
     }
 
-    /// The input ends inside the record: asks for all of it, unless its length exceeds the bound.
+    /// Handles an input that ends inside the record: asks for the whole record, unless its length exceeds the bound.
     #[cold]
     fn more<'a>(&self, input: &[u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let captured = self.captured_len(input).unwrap_or(0);
@@ -95,7 +95,7 @@ fn too_long(captured: u32, place: Place) -> CaptureError {
     }
 }
 
-/// The error for a file that is neither pcap nor pcapng; it names the format if it is a known one.
+/// The error for a file that is neither pcap nor pcapng. It names the format if it is a known one.
 fn foreign(first: [u8; 4]) -> CaptureError {
     let compressed = |with, command| CaptureError::Compressed { with, command };
     let unsupported = |format| CaptureError::UnsupportedFormat { format };

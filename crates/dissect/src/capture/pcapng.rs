@@ -1,9 +1,9 @@
 //! pcapng (<https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html>).
 //!
 //! `pcap-parser` frames every block and every option. Its parsers for packets and statistics collect all options in a
-//! `Vec`, one allocation a packet; here those blocks are framed as blocks of an unknown type, which costs none, and their
-//! few fixed fields and the one option of interest are read from the body. The rarer blocks are parsed by `pcap-parser` as
-//! a whole. Blocks of no interest are skipped in pieces, so their length needs no bound.
+//! `Vec`, one allocation for each packet. Here those blocks are framed as blocks of an unknown type, which needs none;
+//! their fixed fields and the one option that matters are read from the body. `pcap-parser` parses the rarer blocks as
+//! a whole. Other blocks are skipped in pieces, so their length needs no bound.
 
 use pcap_parser::{
     BOM_MAGIC, DSB_MAGIC, EPB_MAGIC, IDB_MAGIC, ISB_MAGIC, InterfaceDescriptionBlock, OptionCode, SHB_MAGIC,
@@ -43,10 +43,10 @@ const SECRETS_FIELDS: usize = 8;
 
 /// epb_dropcount: packets lost between this one and the one before it on this interface (section 4.3).
 const DROP_COUNT: OptionCode = OptionCode(4);
-/// The same count in an obsolete packet block (appendix A): this value means an unknown number.
+/// The same count in an obsolete packet block (appendix A); this value stands for an unknown count.
 const DROPS_UNKNOWN: u16 = u16::MAX;
 
-/// A pcapng file; without a section only before its first block.
+/// The decoder of a pcapng file. It has no section only before its first block.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pcapng {
     big_endian: bool,
@@ -61,23 +61,23 @@ struct Interface {
     link_type: LinkType,
     snaplen: u32,
     clock: Clock,
-    /// Dropped packets, by the options of packets.
+    /// Number of dropped packets, by the options of packets.
     drops_told: u64,
-    /// Dropped packets, by the last statistics.
+    /// Number of dropped packets, by the last statistics.
     drops_counted: u64,
 }
 
 impl Interface {
-    /// Both count the same packets.
+    /// The number of dropped packets: both sources count the same ones.
     fn dropped(&self) -> u64 {
         self.drops_told.max(self.drops_counted)
     }
 }
 
-/// A block of no interest that is being skipped.
+/// A block that is being skipped.
 #[derive(Debug, Clone, Copy)]
 struct Skip {
-    /// The length its head gave.
+    /// The length in its head.
     length: u32,
     /// Bytes left before its tail.
     body_left: u32,
@@ -118,7 +118,7 @@ impl Pcapng {
         here.fold(self.dropped_before, u64::saturating_add)
     }
 
-    /// The block at the front of `rest` and the bytes it takes; `None` between blocks.
+    /// The block at the front of `rest`, and the number of its bytes; `None` between blocks.
     pub(super) fn unfinished(&self, rest: &[u8], next_frame: u64) -> Option<(Unfinished, u64)> {
         if let Some(skip) = self.skip {
             return Some((Unfinished::Block, u64::from(skip.body_left) + TAIL_LEN as u64));
@@ -134,7 +134,7 @@ impl Pcapng {
         }
     }
 
-    /// An enhanced packet block, or the obsolete one whose first word is split in two.
+    /// Reads an enhanced packet block, or the obsolete one, whose first word is split in two.
     #[inline]
     fn packet<'a>(&mut self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let Some(body) = self.body(head, PACKET_FIELDS, MAX_BLOCK_LEN, input, place)? else {
@@ -179,7 +179,8 @@ impl Pcapng {
         Ok(Step::Record { consumed: head.length as usize, record })
     }
 
-    /// A simple packet block: no time, the first interface, as long as that one's snapshot length lets it be.
+    /// Reads a simple packet block, which has no time, belongs to the first interface, and is as long as the snapshot
+    /// length of that interface allows.
     fn simple<'a>(&self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let Some(body) = self.body(head, SIMPLE_FIELDS, MAX_BLOCK_LEN, input, place)? else {
             return Ok(Step::NeedMore { at_least: head.length as usize });
@@ -205,7 +206,7 @@ impl Pcapng {
         Ok(Step::Record { consumed: head.length as usize, record })
     }
 
-    /// A section header: it sets the byte order, by which its own length is to be read, and forgets all interfaces.
+    /// Reads a section header. It sets the byte order, also for its own length, and ends the list of interfaces.
     fn section<'a>(&mut self, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let Some([_, _, _, _, l1, l2, l3, l4, order @ ..]) = input.first_chunk::<12>() else {
             return Ok(Step::NeedMore { at_least: SECTION_HEADER_MIN });
@@ -228,7 +229,7 @@ impl Pcapng {
         }
         let parse = if self.big_endian { parse_sectionheaderblock_be } else { parse_sectionheaderblock_le };
         let Ok((_, section)) = parse(input) else { return Err(unparsable(head, place)) };
-        // Minor 2 was written by mistake for 0 and is to be read as such (section 4.1).
+        // Some programs wrote minor version 2 by mistake; it means 0 (section 4.1).
         if section.major_version != 1 || !matches!(section.minor_version, 0 | 2) {
             return Err(CaptureError::UnsupportedVersion {
                 format: "pcapng",
@@ -289,12 +290,13 @@ impl Pcapng {
         if secrets.secrets_type != SecretsType::TlsKeyLog {
             return Ok(Step::Skipped { consumed });
         }
-        // The parser leaves the padding on.
+        // The parser does not remove the padding.
         let key_log = secrets.data.get(..secrets.secrets_len as usize).unwrap_or(secrets.data);
         Ok(Step::Secrets { consumed, key_log })
     }
 
-    /// Statistics of one interface: counted since the capture began, so that the highest count is the last.
+    /// Reads the statistics of one interface. They count from the beginning of the capture, so the highest count is the
+    /// last.
     fn statistics<'a>(
         &mut self,
         head: Head,
@@ -318,7 +320,7 @@ impl Pcapng {
         Ok(Step::Skipped { consumed: head.length as usize })
     }
 
-    /// Those of `options` that have 8 bytes, with their codes (section 3.5). The list ends before an option that is cut.
+    /// The options of 8 bytes in `options`, with their codes (section 3.5). Stops at an option that is cut.
     #[inline]
     fn numbers<'a>(&self, mut options: &'a [u8]) -> impl Iterator<Item = (OptionCode, u64)> + use<'a> {
         let big_endian = self.big_endian;
@@ -340,7 +342,7 @@ impl Pcapng {
         })
     }
 
-    /// Skips a block of no interest, in as many pieces as the input has.
+    /// Skips a block in as many pieces as it arrives in.
     #[cold]
     fn skip<'a>(&mut self, input: &[u8], place: Place) -> Result<Step<'a>, CaptureError> {
         let Some(skip) = &mut self.skip else { return Ok(Step::NeedMore { at_least: HEAD_LEN }) };
@@ -361,8 +363,8 @@ impl Pcapng {
         Ok(Step::Skipped { consumed: TAIL_LEN })
     }
 
-    /// The body of the block at the front of `input`, its two lengths checked; `None` if the input ends inside it.
-    /// It holds at least the `fields` bytes of fixed fields that its type requires.
+    /// The body of the block at the front of `input`, after checking its two lengths; `None` if the input ends inside
+    /// it. The body has at least the `fields` bytes of fixed fields that its type requires.
     #[inline]
     fn body<'a>(
         &self,
@@ -375,7 +377,7 @@ impl Pcapng {
         check_length(head.length, (HEAD_LEN + fields + TAIL_LEN) as u32, most, place)?;
         let parsed =
             if self.big_endian { parse_unknownblock_be(input) } else { parse_unknownblock_le(input) };
-        // A length that is too short was rejected above: the input ends inside the block.
+        // A length that is too short was rejected above, so the input ends inside the block.
         let Ok((_, block)) = parsed else { return Ok(None) };
         check_repeated(block.block_len2, head.length, place)?;
         Ok(Some(block.data))
@@ -404,7 +406,7 @@ impl Pcapng {
     }
 }
 
-/// Bytes of the section header at the front of `input`, which carries its own byte order.
+/// Length of the section header at the front of `input`, which states its own byte order.
 pub(super) fn section_header_needed(input: &[u8]) -> u64 {
     let length = match input.first_chunk::<12>() {
         Some([_, _, _, _, length @ .., 0x1a, 0x2b, 0x3c, 0x4d]) => u32::from_be_bytes(*length),
@@ -414,7 +416,7 @@ pub(super) fn section_header_needed(input: &[u8]) -> u64 {
     u64::from(length).max(SECTION_HEADER_MIN as u64)
 }
 
-/// `captured` bytes of a body, behind its fixed fields.
+/// Returns `captured` bytes of a body, behind its fixed fields.
 #[inline]
 fn frame_bytes(body: &[u8], fields: usize, captured: u32, place: Place) -> Result<&[u8], CaptureError> {
     let room = body.len().saturating_sub(fields).min(MAX_FRAME_LEN as usize);
@@ -438,7 +440,7 @@ fn check_length(length: u32, least: u32, most: u32, place: Place) -> Result<(), 
     Err(damaged(place, "the block length", length.into(), rule))
 }
 
-/// The length behind a block's body repeats the one before it (section 3.1).
+/// Checks that the length behind a block's body repeats the one before it (section 3.1).
 #[inline]
 fn check_repeated(repeated: u32, length: u32, place: Place) -> Result<(), CaptureError> {
     if repeated == length {
@@ -467,11 +469,11 @@ struct Clock {
 
 #[derive(Debug, Clone, Copy)]
 enum Unit {
-    /// So many nanoseconds each.
+    /// Nanoseconds in each unit.
     Nanos(u64),
-    /// So many to a nanosecond; 0 means more than 64 bits can hold.
+    /// Units in each nanosecond; 0 means more than 64 bits can hold.
     PerNano(u64),
-    /// Two to this power to a second.
+    /// Units in each second, as a power of two.
     Binary(u32),
 }
 

@@ -2,17 +2,17 @@
 
 use std::ops::{Index, IndexMut};
 
-/// A direction of a connection, seen from the end that opened it.
+/// A direction of a connection. The client is the end that opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
-    /// From the end that opened the connection.
+    /// From the client to the server.
     ClientToServer,
-    /// From the end that accepted it.
+    /// From the server to the client.
     ServerToClient,
 }
 
 impl Direction {
-    /// Both, the client's first.
+    /// Both directions, the client's first.
     pub const BOTH: [Self; 2] = [Self::ClientToServer, Self::ServerToClient];
 
     /// The other direction.
@@ -43,7 +43,7 @@ pub struct PerDirection<T> {
 }
 
 impl<T> PerDirection<T> {
-    /// The values that `make` gives for each direction, the client's first.
+    /// Calls `make` for each direction, the client's first.
     pub fn from_fn(mut make: impl FnMut(Direction) -> T) -> Self {
         Self {
             client_to_server: make(Direction::ClientToServer),
@@ -51,7 +51,7 @@ impl<T> PerDirection<T> {
         }
     }
 
-    /// The value of each direction, mapped.
+    /// Applies a function to both values.
     pub fn map<U>(self, mut map: impl FnMut(T) -> U) -> PerDirection<U> {
         PerDirection {
             client_to_server: map(self.client_to_server),

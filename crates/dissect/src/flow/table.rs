@@ -1,4 +1,4 @@
-//! Which connection a segment belongs to, and which end sent it.
+//! Decides which connection a segment belongs to, and which end sent it.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -83,7 +83,7 @@ impl Endpoints {
 pub struct FlowSegment<'f, 'a> {
     /// The flow.
     pub flow: FlowId,
-    /// Which end sent the segment.
+    /// Direction of the segment.
     pub direction: Direction,
     /// Whether the segment is the first one of its flow.
     pub arrival: Arrival,
@@ -188,7 +188,7 @@ impl FlowTable {
             }
         };
         if arrival.is_first() {
-            // A host may talk to itself through one port: then there is one direction only.
+            // A host may connect a port to itself; then there is one direction only.
             let client = if sender == receiver { sender_end } else { client_end(segment, sender_end) };
             self.flows.push(Flow::new(pair, client));
         }
@@ -198,7 +198,7 @@ impl FlowTable {
         Some(FlowSegment { flow: FlowId(id), direction, arrival, segment })
     }
 
-    /// The ends of a flow. `None` if the identifier is of another table.
+    /// The ends of a flow. `None` if the identifier belongs to another table.
     pub fn endpoints(&self, flow: FlowId) -> Option<Endpoints> {
         self.flows.get(flow.index()).map(Flow::endpoints)
     }
@@ -216,7 +216,7 @@ impl FlowTable {
         self.flows.len()
     }
 
-    /// Whether no segment was seen.
+    /// Whether the table has no flow.
     pub fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
@@ -228,7 +228,7 @@ impl fmt::Debug for FlowTable {
     }
 }
 
-/// What decides about the segments to come.
+/// The facts about a flow that decide on the segments to come.
 #[derive(Clone, Debug)]
 struct Flow {
     pair: Pair,
@@ -264,7 +264,7 @@ impl Flow {
         }
     }
 
-    /// From now on every SYN opens another connection, as behind payload without a SYN.
+    /// From now on every SYN opens another connection, as after payload without a SYN.
     fn retire(&mut self) {
         self.has_client_syn = false;
         self.has_client_payload = true;
@@ -276,7 +276,7 @@ impl Flow {
         match direction {
             Direction::ServerToClient => self.has_server_payload |= has_payload,
             Direction::ClientToServer => {
-                // Behind payload a SYN is no beginning: the reassembler ignores it as well.
+                // After payload, a SYN does not begin the flow: the reassembler ignores it, too.
                 if segment.flags.syn() && !self.has_client_syn && !self.has_client_payload {
                     (self.has_client_syn, self.initial_sequence) = (true, segment.seq);
                 }

@@ -1,4 +1,4 @@
-//! The body of one message, taken out of its framing.
+//! Reads the body of one message out of its framing.
 //!
 //! ```text
 //!   chunked (RFC 9112 §7.1)
@@ -12,64 +12,64 @@
 use super::MAX_CHUNK_LINE;
 use super::head::Framing;
 
-/// Where in the body the reader is.
+/// The position of the reader in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    /// So many bytes are to come, at least one.
+    /// The number of bytes to come, at least one.
     Length(u64),
     UntilClose,
     Chunked(Chunked),
 }
 
-/// Where in the chunked coding the reader is.
+/// The position of the reader in the chunked coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunked {
     /// In a chunk-size line.
     Size(SizeLine),
-    /// In the data of a chunk, with so many bytes to come, at least one.
+    /// In the data of a chunk, with this number of bytes to come, at least one.
     Data { left: u64, is_first: bool },
     /// In the line end behind the data of a chunk.
     DataEnd { has_cr: bool },
-    /// In the trailer section: bytes of the present line and of all lines, line ends apart.
+    /// In the trailer section: number of bytes in the current line, and in all lines without their line ends.
     Trailer { line: usize, total: usize },
 }
 
-/// A chunk-size line as far as it was read.
+/// The part of a chunk-size line that was read so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SizeLine {
     size: u64,
     digits: u8,
-    /// Behind the size: white space, chunk extensions or the carriage return.
+    /// Behind the size: in white space, chunk extensions or the carriage return.
     is_past_size: bool,
     len: usize,
 }
 
-/// What a piece of input came to.
+/// The content of a piece of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
-    /// All input belongs to the framing; the body goes on.
+    /// Only framing; the body continues.
     Framing,
     /// Bytes of the body.
     Data { bytes: &'a [u8], new_chunk: bool },
-    /// The body is over.
+    /// The end of the body.
     End,
-    /// The framing is malformed. The byte that shows it is consumed, apart from one where a line end belongs.
+    /// Malformed framing. The byte that shows it is consumed, unless it is where a line end should be.
     Malformed,
 }
 
-/// What a gap does to a body.
+/// The effect of a gap on a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterGap {
-    /// The body goes on behind the gap.
+    /// The body continues behind the gap.
     Continues,
-    /// The gap reaches exactly to the end of the body.
+    /// The gap ends exactly at the end of the body.
     Ends,
     /// The gap covers framing, or more than the body.
     Lost,
 }
 
 impl Body {
-    /// The body of a message with this framing; `None` if it has none.
+    /// The reader for a body with this framing; `None` if the message has no body.
     pub(super) fn new(framing: Framing) -> Option<Self> {
         match framing {
             Framing::Empty | Framing::Length(0) => None,
@@ -79,7 +79,7 @@ impl Body {
         }
     }
 
-    /// Reads on in `input`, which is not empty. Answers how many bytes of it were consumed, and what they are.
+    /// Reads `input`, which must not be empty. Returns the number of bytes consumed, and their content.
     pub(super) fn step<'a>(&mut self, input: &'a [u8]) -> (usize, Piece<'a>) {
         match self {
             Self::Length(0) => (0, Piece::End),
@@ -93,7 +93,7 @@ impl Body {
         }
     }
 
-    /// Whether every byte of the body was read, so that [`Body::step`] has nothing left but to say so.
+    /// Whether every byte of the body was read, so that the next [`Body::step`] only reports the end.
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Self::Length(0))
     }
@@ -152,7 +152,7 @@ impl Chunked {
 }
 
 impl SizeLine {
-    /// With one more byte; `None` if it cannot stand there (RFC 9112 §7.1).
+    /// Adds a byte; `None` if it is not allowed there (RFC 9112 §7.1).
     fn push(self, byte: u8) -> Option<Chunked> {
         let Self { size, digits, is_past_size, len } = self;
         let len = len + 1;
@@ -178,7 +178,7 @@ impl SizeLine {
     }
 }
 
-/// The trailer section with one more byte, other than the last one; `None` if it is too long.
+/// Adds a byte to the trailer section, other than the last one; `None` if it is too long.
 fn trailer(line: usize, total: usize, byte: u8) -> Option<Chunked> {
     let line = match byte {
         b'\n' => 0,
@@ -188,7 +188,7 @@ fn trailer(line: usize, total: usize, byte: u8) -> Option<Chunked> {
     (total <= MAX_CHUNK_LINE).then_some(Chunked::Trailer { line, total: total + 1 })
 }
 
-/// Up to `len` bytes of `input`, and the rest.
+/// Splits `input` after at most `len` bytes.
 fn split(input: &[u8], len: u64) -> (&[u8], &[u8]) {
     let len = usize::try_from(len).unwrap_or(usize::MAX).min(input.len());
     input.split_at_checked(len).unwrap_or((input, &[]))
@@ -198,7 +198,8 @@ fn split(input: &[u8], len: u64) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
-    /// The body of `input` in pieces of `size` bytes, and what is left behind it. `Err`: the bytes up to the fault.
+    /// Reads the body of `input` in pieces of `size` bytes. Returns the body and the bytes behind it; `Err` has the
+    /// bytes before the error.
     fn read(framing: Framing, input: &[u8], size: usize) -> Result<(Vec<u8>, usize), usize> {
         let mut body = Body::new(framing).expect("a body");
         let (mut read, mut at) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! Both directions of one connection, message by message.
+//! Reads both directions of one connection, message by message.
 //!
 //! ```text
 //!   one direction
@@ -20,7 +20,7 @@ use super::{Desync, MAX_HEAD, MAX_OUTSTANDING};
 use crate::detection::Detection;
 use crate::flow::{Direction, PerDirection};
 
-/// What one step found.
+/// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The input is consumed: push more.
@@ -31,25 +31,25 @@ pub enum Event<'a> {
     Body {
         /// The bytes.
         bytes: &'a [u8],
-        /// Whether these bytes begin a chunk, so that framing lies between them and the bytes before them.
+        /// Whether these bytes begin a chunk, so that framing separates them from the bytes before.
         new_chunk: bool,
     },
-    /// The message is over. A message whose framing a gap or malformed bytes destroy has no end: [`Event::Opaque`] or the
-    /// next [`Event::Head`] follows.
+    /// The message is complete. A message whose framing is lost in a gap or malformed bytes has no end:
+    /// [`Event::Opaque`] or the next [`Event::Head`] follows.
     End {
-        /// Whether the whole body was seen: false where a gap or the end of the stream cut it.
+        /// Whether the whole body was seen; false if a gap or the end of the stream cut it.
         complete: bool,
     },
-    /// Input that is not read as HTTP/1, and why.
+    /// Input that is not read as HTTP/1, and the reason.
     Opaque(&'a [u8], Desync),
 }
 
-/// The result of [`Connection::step`]: how much of the input was consumed, and what it was.
+/// The result of [`Connection::step`]: the number of bytes consumed, and their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
     /// Bytes to drop from the input.
     pub consumed: usize,
-    /// What they were.
+    /// The content of these bytes.
     pub event: Event<'a>,
 }
 
@@ -68,7 +68,7 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// Reads on in one direction. Call again with the rest of the input until the event is [`Event::NeedMore`].
+    /// Reads one direction. Call again with the rest of the input until the event is [`Event::NeedMore`].
     #[inline]
     pub fn step<'a>(&mut self, direction: Direction, input: &'a [u8]) -> Step<'a> {
         let request = self.outstanding.front().copied().unwrap_or(RequestKind::Other);
@@ -78,36 +78,36 @@ impl Connection {
             (Direction::ClientToServer, Event::Head) if self.outstanding.len() < MAX_OUTSTANDING => {
                 self.outstanding.push_back(RequestKind::of(&parser.head.method));
             }
-            // An interim response leaves its request open (RFC 9110 §15.2).
+            // An interim response does not answer its request (RFC 9110 §15.2).
             (Direction::ServerToClient, Event::End { .. }) if !(100..200).contains(&parser.head.status) => {
                 self.outstanding.pop_front();
             }
             _ => {}
         }
         if self.parsers[Direction::ServerToClient].state == State::Desync(Desync::Switched) {
-            // From here on neither side speaks HTTP.
+            // From here on neither direction is HTTP.
             self.parsers[Direction::ClientToServer].state = State::Desync(Desync::Switched);
         }
         step
     }
 
-    /// The header section that [`Event::Head`] announced; valid until the next one of this direction.
+    /// The header section that [`Event::Head`] announced, valid until the next one in this direction.
     pub fn head(&self, direction: Direction) -> &Head {
         &self.parsers[direction].head
     }
 
-    /// `len` bytes of this direction are missing. Inside a body whose framing does not suffer, reading goes on behind
-    /// them; elsewhere the input is [`Event::Opaque`] until a push begins with a start line.
+    /// `len` bytes of this direction are missing. If the framing of a body is intact, reading continues behind the gap.
+    /// Elsewhere the input is [`Event::Opaque`] until a push begins with a start line.
     pub fn gap(&mut self, direction: Direction, len: u64) {
         self.parsers[direction].gap(len);
     }
 
-    /// The direction has ended. The answer is [`Event::End`] if a message was under way.
+    /// Ends the direction. Returns [`Event::End`] if a message was incomplete.
     pub fn finish(&mut self, direction: Direction) -> Option<Event<'static>> {
         self.parsers[direction].finish()
     }
 
-    /// Bytes kept of a header section whose end has not arrived.
+    /// Number of bytes kept of an incomplete header section.
     pub fn held_back(&self, direction: Direction) -> usize {
         self.parsers[direction].held.len()
     }
@@ -122,7 +122,7 @@ enum State {
     Body(Body),
     /// Behind the last byte of a message.
     Over {
-        /// The message was the last one of this protocol.
+        /// This message was the last one in HTTP.
         switches: bool,
     },
     Desync(Desync),
@@ -132,10 +132,10 @@ enum State {
 struct Parser {
     direction: Direction,
     state: State,
-    /// The beginning of a header section whose end has not arrived.
+    /// The beginning of an incomplete header section.
     held: Vec<u8>,
     head: Head,
-    /// A gap took a part of the present body.
+    /// Whether a gap removed a part of the current body.
     is_incomplete: bool,
 }
 
@@ -144,7 +144,7 @@ impl Parser {
         Self { direction, state: State::Start, held: Vec::new(), head: Head::default(), is_incomplete: false }
     }
 
-    /// `request` is the one that a response would answer.
+    /// `request` is the request that a response would answer.
     fn step<'a>(&mut self, input: &'a [u8], request: RequestKind) -> Step<'a> {
         let mut consumed = 0;
         loop {
@@ -197,7 +197,7 @@ impl Parser {
         let known = self.held.len();
         let room = MAX_HEAD.saturating_sub(known).min(rest.len());
         self.held.extend_from_slice(rest.get(..room).unwrap_or_default());
-        // The empty line may have begun in the input before.
+        // The empty line may have begun in the previous input.
         if let Some(end) = head_end(&self.held, known.saturating_sub(2)) {
             let mut held = std::mem::take(&mut self.held);
             let taken = end - known;
@@ -250,7 +250,7 @@ impl Parser {
         }
     }
 
-    /// Behind a gap, a start line at the beginning of the input is where reading goes on.
+    /// After a gap, reading continues at a start line if one is at the beginning of the input.
     fn resync<'a>(&mut self, why: Desync, rest: &'a [u8], is_beginning: bool) -> (usize, Option<Event<'a>>) {
         if why == Desync::Gap && is_beginning && detect(self.direction, rest) == Detection::Match {
             self.state = State::Start;

@@ -1,4 +1,4 @@
-//! Start line and header section, and what they say about the length of the body.
+//! Start line and header section, and the length of the body that follows from them.
 
 use super::{Desync, MAX_HEADERS};
 use crate::coding::Coding;
@@ -18,7 +18,7 @@ pub enum Framing {
     UntilClose,
 }
 
-/// The start line and the header fields that decide how to read on.
+/// The start line, and the header fields that decide how to read the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Head {
@@ -38,13 +38,13 @@ pub struct Head {
     pub upgrade: String,
     /// How the body ends.
     pub framing: Framing,
-    /// Codings to take off the body, outermost first.
+    /// Codings to undo on the body, outermost first.
     pub codings: Vec<Coding>,
-    /// Bytes of start line and header section.
+    /// Length of start line and header section in bytes.
     pub len: usize,
 }
 
-/// What a response has to know about the request that it answers.
+/// The property of a request that decides how its response is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
     Head,
@@ -92,7 +92,7 @@ pub(super) enum ContentLength {
     #[default]
     Absent,
     Valid(u64),
-    /// Not a number, or several different ones.
+    /// Not a number, or several different numbers.
     Invalid,
 }
 
@@ -102,15 +102,15 @@ pub(super) enum TransferEncoding {
     Absent,
     /// The last coding is `chunked`.
     EndsChunked,
-    /// The last coding is another one.
+    /// The last coding is not `chunked`.
     EndsOtherwise,
 }
 
 /// The length of a message body: the rules of RFC 9112 §6.3 in their order.
 ///
-/// Stricter than rule 5 in one point: an invalid `Content-Length` is an error even where the other rules ignore the
-/// field. Recipients disagree about such messages, and request smuggling lives on that (RFC 9112 §11.2), so no reading of
-/// them is trusted.
+/// Stricter than rule 5 in one point: an invalid `Content-Length` is an error even if the other rules ignore the field.
+/// Recipients disagree about such messages, and request smuggling exploits that (RFC 9112 §11.2), so no reading of them
+/// is trusted.
 pub(super) fn framing(message: MessageKind, fields: LengthFields) -> Result<Framing, Desync> {
     let LengthFields { content_length, transfer_encoding } = fields;
     if content_length == ContentLength::Invalid {
@@ -204,14 +204,14 @@ impl Head {
                 self.host.push_str(&String::from_utf8_lossy(value));
             }
         }
-        // Codings are listed in the order in which they were applied; they come off in the opposite one.
+        // Codings are listed in the order in which they were applied, and undone in the opposite order.
         self.codings.reverse();
         self.codings.extend(content_codings.into_iter().rev());
         self.codings.retain(|coding| *coding != Coding::Identity);
         lengths
     }
 
-    /// Keeps the buffers.
+    /// Clears the values, but keeps the buffers.
     fn clear(&mut self) {
         self.method.clear();
         self.target.clear();
@@ -227,7 +227,7 @@ impl Head {
 }
 
 impl ContentLength {
-    /// With one more field of that name. Repeated equal values count as one (RFC 9110 §8.6).
+    /// Adds another field of that name. Repeated equal values count as one (RFC 9110 §8.6).
     fn and(mut self, value: &[u8]) -> Self {
         for part in list(value) {
             // Digits alone: `parse` would accept a sign.

@@ -1,10 +1,10 @@
 //! HTTP/1.1 messages in a stream of bytes (RFC 9110, RFC 9112).
 //!
-//! [`Connection`] reads both directions, because the framing of a response depends on the request (RFC 9112 §6.3). Input may
-//! be divided anywhere; bodies are slices of it, without chunk framing and still in their content coding, which
-//! [`crate::content`] takes off.
+//! [`Connection`] reads both directions, because the framing of a response depends on the request (RFC 9112 §6.3).
+//! Input may be divided anywhere. Bodies are slices of it, without chunk framing and still in their content coding,
+//! which [`crate::content`] undoes.
 //!
-//! Knows nothing about where its bytes come from: a TCP stream, or what was decrypted out of one.
+//! Knows nothing about the origin of its bytes: a TCP stream, or decrypted data.
 
 mod body;
 mod connection;
@@ -15,20 +15,20 @@ pub use connection::{Connection, Event, Step};
 pub use detect::detect;
 pub use head::{Framing, Head};
 
-/// Longest start line and header section. Common servers accept 8 to 64 KiB; anything longer is not read as HTTP.
+/// Longest start line and header section. Common servers accept 8 to 64 KiB; a longer one is not read as HTTP.
 pub const MAX_HEAD: usize = 64 << 10;
 
-/// Most header fields of one message; common servers stop at 100.
+/// Maximum number of header fields in one message; common servers stop at 100.
 pub const MAX_HEADERS: usize = 128;
 
 /// Longest chunk-size line with its extensions, and longest trailer section.
 pub const MAX_CHUNK_LINE: usize = 16 << 10;
 
-/// Most requests that wait for their response on one connection (pipelining). Responses beyond that are framed as if they
-/// answered a GET.
+/// Maximum number of requests that wait for their response on one connection (pipelining). Further responses are framed
+/// as answers to a GET.
 pub const MAX_OUTSTANDING: usize = 1024;
 
-/// Why input is not read as HTTP/1.
+/// Reason why input is not read as HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Desync {
@@ -49,7 +49,7 @@ pub enum Desync {
     #[error("malformed chunk framing")]
     BadChunk,
     /// Bytes with message framing are missing from the capture.
-    #[error("a gap in the capture where message framing stood")]
+    #[error("a gap in the capture where message framing was")]
     Gap,
     /// The connection left HTTP (101, or 2xx to CONNECT; RFC 9110 §7.8, §9.3.6).
     #[error("the connection switched to another protocol")]

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   segments (any order)          Reassembler                            chunks, in stream order
-//!   ───────────────────>  delivered │ next │ .. hole .. │ pending  ───>  Chunk │ Gap │ Chunk
+//!   ───────────────────>  delivered │ next │ .. gap  .. │ pending  ───>  Chunk │ Gap │ Chunk
 //!                          history: (offset, len, hash, bytes?)          offset 0 = first byte after the SYN
 //! ```
 //!
-//! A segment that continues the stream comes back as a borrowed chunk at once: no copy, no allocation. Only a segment
-//! that arrives early is copied and waits. A hole is reported as [`Ready::Gap`], never filled. A segment that repeats
-//! bytes is compared with what was delivered: [`Disposition`] is the result.
+//! A segment that continues the stream comes back as a borrowed chunk at once, without copy or allocation. Only a
+//! segment that arrives early is copied and waits. Missing bytes are reported as [`Ready::Gap`], never filled. Bytes
+//! that repeat earlier ones are compared with them; the result is a [`Disposition`].
 //!
-//! Knows nothing about addresses, links, files or what the bytes mean.
+//! Knows nothing about addresses, links, files or the meaning of the bytes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
@@ -21,33 +21,34 @@ use foldhash::quality::RandomState;
 
 use super::segment::{SackBlock, Segment};
 
-/// Most bytes that wait behind a hole in one direction. A sender may have one window in flight behind a lost segment;
-/// Linux's default largest receive buffer is 6 MiB, of which half is window. When hit, the hole becomes a gap.
+/// Maximum number of bytes that wait behind missing ones in one direction. A sender may have one window in flight
+/// behind a lost segment; Linux's default largest receive buffer is 6 MiB, of which half is window. Beyond it, the
+/// missing bytes become a gap.
 pub const MAX_PENDING_BYTES: usize = 4 << 20;
 
-/// Most segments that wait behind a hole in one direction, so that one-byte segments cannot buy a map of millions. When
-/// hit, the hole becomes a gap.
+/// Maximum number of segments that wait behind missing bytes in one direction, so that one-byte segments cannot fill a
+/// map with millions of entries. Beyond it, the missing bytes become a gap.
 pub const MAX_PENDING_SEGMENTS: usize = 8192;
 
-/// How many delivered segments stay comparable with a retransmission. A retransmission repeats what is in flight: 32
-/// full segments are 46 KiB; at 24 bytes each the history of a direction stays below 1 KiB. A repeated segment older
-/// than that is reported as unverified.
+/// Number of delivered segments that can still be compared with a retransmission. A retransmission repeats bytes that
+/// are in flight: 32 full segments are 46 KiB, and at 24 bytes for each the history of a direction stays below 1 KiB. A
+/// retransmission of older segments is reported as unverified.
 pub const HISTORY_SEGMENTS: usize = 32;
 
-/// Segments longer than this are remembered by their bytes, not by their hash alone. No Ethernet carries them: they are
-/// what segmentation offload shows to a capture inside the sending host, and a retransmission repeats any one of the
-/// segments that the network card would have cut from them, whose borders they do not share.
+/// The history keeps the bytes of segments longer than this, not only their hash. Ethernet does not carry such
+/// segments; captures on the sending host contain them because of segmentation offload. A retransmission repeats any of
+/// the smaller segments that the network card cuts from them, and these have other borders.
 const LONG_SEGMENT: usize = 1500;
 
-/// Most bytes of long segments that are remembered in one direction: two of the longest there are (64 KiB). When hit,
-/// the oldest are remembered by their hash alone, and a repeated part of one is reported as unverified.
+/// Maximum number of bytes kept of long segments in one direction: two of the greatest length (64 KiB). Of older ones
+/// only the hash is kept, and a partial retransmission of them is reported as unverified.
 pub const HISTORY_BYTES: usize = 128 << 10;
 
-/// Largest distance from the next expected byte at which a segment still belongs to the stream: the largest window
-/// that window scaling allows (RFC 7323 §2.3). What lies outside is reported as [`Disposition::OutOfWindow`].
+/// Greatest distance from the next expected byte at which a segment belongs to the stream: the largest window that
+/// window scaling allows (RFC 7323 §2.3). A segment outside is reported as [`Disposition::OutOfWindow`].
 pub const MAX_WINDOW: i64 = 1 << 30;
 
-/// Where in the capture a piece of payload begins.
+/// The position in the capture of a piece of payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Frame number, from 1 as Wireshark counts.
@@ -69,20 +70,20 @@ pub struct Chunk<'a> {
     pub stream_offset: u64,
     /// The bytes, all from one frame.
     pub bytes: &'a [u8],
-    /// Where they begin in the capture.
+    /// Position of the first byte in the capture.
     pub origin: Origin,
 }
 
-/// A hole: bytes that were sent and are not in the capture.
+/// Bytes that were sent and are missing from the capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// Offset in the stream of the first missing byte.
     pub stream_offset: u64,
-    /// How many bytes are missing.
+    /// Number of missing bytes.
     pub len: u64,
 }
 
-/// Bytes that had to wait for their turn, or the hole that will not be filled.
+/// Bytes that had waited for earlier ones, or a gap before them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
     /// The next bytes of the stream.
@@ -92,7 +93,7 @@ pub enum Ready {
 }
 
 impl Ready {
-    /// The bytes, if there are any.
+    /// The bytes as a chunk; `None` for a gap.
     pub fn chunk(&self) -> Option<Chunk<'_>> {
         match self {
             Self::Bytes(bytes) => Some(bytes.chunk()),
@@ -101,7 +102,7 @@ impl Ready {
     }
 }
 
-/// Bytes whose turn has come, owned because their frame is long gone.
+/// Bytes that had waited, owned because their frame is no longer in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyBytes {
     stream_offset: u64,
@@ -110,34 +111,34 @@ pub struct ReadyBytes {
 }
 
 impl ReadyBytes {
-    /// The bytes as the chunk that they are.
+    /// The bytes as a chunk.
     pub fn chunk(&self) -> Chunk<'_> {
         Chunk { stream_offset: self.stream_offset, bytes: &self.bytes, origin: self.origin }
     }
 }
 
-/// What became of a pushed segment's payload.
+/// What became of the payload of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// It had no payload.
+    /// The segment had no payload.
     Empty,
     /// All of it continued the stream and was delivered.
     Delivered,
-    /// Some or all of it arrived early and waits for what comes before it.
+    /// Some or all of it arrived early and waits for missing bytes before it.
     Waiting,
-    /// All or a part of it repeated known bytes, and they were the same.
+    /// All or part of it repeated known bytes without a difference.
     Repeated,
-    /// It overlapped known bytes with other content: two versions of the stream exist.
+    /// It overlapped known bytes with different ones: the stream has two versions.
     Conflict,
-    /// It repeated bytes that are no longer remembered: whether they were the same is unknown.
+    /// It repeated bytes that are no longer remembered, so it could not be compared.
     Unverified,
     /// It lies outside any possible window, or before the first byte known of the stream.
     OutOfWindow,
 }
 
 impl Disposition {
-    /// Whether each byte of the payload is or will be part of a chunk. Where not, a caller that must have seen every
-    /// captured byte looks at the segment on its own.
+    /// Whether each byte of the payload is or will be part of a chunk. If not, a caller that has to see every captured
+    /// byte must read the segment on its own.
     pub fn is_in_stream(self) -> bool {
         matches!(self, Self::Empty | Self::Delivered | Self::Waiting)
     }
@@ -148,30 +149,30 @@ impl Disposition {
 pub struct Pushed<'a> {
     /// What became of the payload.
     pub disposition: Disposition,
-    /// The part that continues the stream right now, if any.
+    /// The part that continues the stream, if any.
     pub chunk: Option<Chunk<'a>>,
 }
 
-/// What is known of one direction after its segments were pushed.
+/// Counters of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Payload bytes delivered in stream order.
     pub delivered_bytes: u64,
-    /// Holes.
+    /// Number of gaps.
     pub gaps: u32,
-    /// Bytes in these holes.
+    /// Number of bytes missing in gaps.
     pub gap_bytes: u64,
-    /// Segments that repeated known bytes faithfully.
+    /// Segments that repeated known bytes without a difference.
     pub repeated: u32,
     /// Segments that contradicted known bytes.
     pub conflicts: u32,
-    /// Segments that repeated bytes which could no longer be compared.
+    /// Segments that repeated bytes that could no longer be compared.
     pub unverified: u32,
     /// Segments outside any possible window.
     pub out_of_window: u32,
     /// Segments cut by the snaplen.
     pub truncated: u32,
-    /// Segments that came before their turn.
+    /// Segments that arrived early.
     pub early: u32,
 }
 
@@ -188,7 +189,7 @@ struct Seen {
     stream_offset: u64,
     len: u32,
     hash: u64,
-    /// Of a [`LONG_SEGMENT`], as long as there is room.
+    /// Kept for a segment longer than [`LONG_SEGMENT`], if there is room.
     bytes: Option<Box<[u8]>>,
 }
 
@@ -198,11 +199,11 @@ impl Seen {
     }
 }
 
-/// One direction of a connection. Small as long as it carries nothing: a capture can hold any number of connections that
-/// were never answered.
+/// One direction of a connection. It is small until it carries payload, because a capture can contain any number of
+/// connections that were never answered.
 #[derive(Debug, Default)]
 pub struct Reassembler {
-    /// Sequence number of stream offset 0, once known.
+    /// Sequence number of stream offset 0, once it is known.
     base: Option<u32>,
     syn_seen: bool,
     finished: bool,
@@ -212,29 +213,30 @@ pub struct Reassembler {
     fin_end: Option<NonZeroU64>,
     /// Largest stream offset that the other side has acknowledged.
     acknowledged: u64,
-    /// What payload and gaps leave behind; none until there are any.
+    /// State that payload and gaps need; `None` until there are any.
     data: Option<Box<Data>>,
 }
 
-/// What a direction that carries something remembers.
+/// State of a direction that carries payload.
 #[derive(Debug, Default)]
 struct Data {
-    /// Bytes from `next` on that the snaplen cut off: a gap that the next pop returns.
+    /// Number of bytes from `next` on that the snaplen cut: a gap that the next pop returns.
     cut_off: u32,
     /// Disjoint pieces beyond `next`, by stream offset.
     pending: BTreeMap<u64, Waiting>,
     pending_bytes: usize,
-    /// What was delivered last, oldest first. The hash is keyed at random: a collision cannot be prepared.
+    /// The segments delivered last, oldest first. The hash is keyed at random, so that no capture can prepare a
+    /// collision.
     history: VecDeque<Seen>,
-    /// Bytes of long segments in `history`.
+    /// Number of bytes kept of long segments in `history`.
     history_bytes: usize,
-    /// The byte before `next`: what a keep-alive probe repeats (RFC 9293 §3.8.4).
+    /// The byte before `next`, which a keep-alive probe repeats (RFC 9293 §3.8.4).
     last_byte: Option<u8>,
     hasher: RandomState,
     counters: Counters,
 }
 
-/// The counters of a direction that carries nothing.
+/// The counters of a direction without payload.
 const NO_COUNTERS: &Counters = &Counters {
     delivered_bytes: 0,
     gaps: 0,
@@ -248,8 +250,8 @@ const NO_COUNTERS: &Counters = &Counters {
 };
 
 impl Reassembler {
-    /// Takes one segment of this direction, whose payload begins at `origin`. Call [`Reassembler::pop`] until it returns
-    /// `None` before the next push.
+    /// Processes one segment of this direction, whose payload begins at `origin`. Call [`Reassembler::pop`] until it
+    /// returns `None` before the next push.
     #[inline]
     pub fn push<'a>(&mut self, segment: &Segment<'a>, origin: Origin) -> Pushed<'a> {
         let first_byte = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
@@ -258,7 +260,7 @@ impl Reassembler {
             self.syn_seen = true;
         }
         let base = *self.base.get_or_insert(first_byte);
-        // The distance to the next expected byte is what wraps safely: both lie within one window.
+        // Sequence numbers wrap, but the distance to the next expected byte does not: both lie within one window.
         let expected = base.wrapping_add(self.next as u32);
         let distance = i64::from(first_byte.wrapping_sub(expected) as i32);
         let offset = self.next.checked_add_signed(distance).filter(|_| distance.abs() <= MAX_WINDOW);
@@ -302,11 +304,11 @@ impl Reassembler {
         }
     }
 
-    /// Whether a selective acknowledgment that the other direction sent with this acknowledgment number can be true of
-    /// what was captured of this one. Every block lies between the SYN and the last byte sent so far (its FIN counts as
-    /// one) and is at most [`MAX_WINDOW`] long, since a receiver holds no more. The blocks lie apart and behind what is
-    /// acknowledged (RFC 2018 §3 and §4); only the first may report a repeated segment, below that or within the second
-    /// one (RFC 2883 §4).
+    /// Whether a selective acknowledgment that the other direction sent with this acknowledgment number can be true,
+    /// given the captured part of this direction. Every block lies between the SYN and the last byte sent so far (its
+    /// FIN counts as one) and is at most [`MAX_WINDOW`] long, because a receiver holds no more. The blocks do not touch
+    /// and lie behind the acknowledged bytes (RFC 2018 §3 and §4). Only the first one may report a repeated segment,
+    /// which lies below the acknowledged bytes or within the second block (RFC 2883 §4).
     pub fn may_be_acknowledged(&self, ack: u32, blocks: impl Iterator<Item = SackBlock>) -> bool {
         let Some(base) = self.base else { return false };
         let next = i64::try_from(self.next).unwrap_or(i64::MAX);
@@ -333,7 +335,7 @@ impl Reassembler {
         true
     }
 
-    /// Stream offset behind everything that was sent as far as the capture shows; a FIN counts as one.
+    /// Stream offset behind the last byte that was sent, as far as the capture shows; a FIN counts as one.
     fn sent(&self) -> u64 {
         let (mut waiting, mut cut_off) = (0, 0);
         if let Some(data) = &self.data {
@@ -346,8 +348,8 @@ impl Reassembler {
         delivered.max(waiting).max(self.fin_end.map_or(0, NonZeroU64::get))
     }
 
-    /// The next bytes whose turn has come, or a gap: where the snaplen cut, where too much waits behind a hole, and
-    /// after [`Reassembler::finish`] wherever something is missing.
+    /// Returns the next bytes that had waited, or a gap: where the snaplen cut, where too many bytes wait, and after
+    /// [`Reassembler::finish`] wherever bytes are missing.
     pub fn pop(&mut self) -> Option<Ready> {
         let Some(data) = &mut self.data else { return self.tail() };
         if data.cut_off > 0 {
@@ -361,7 +363,7 @@ impl Reassembler {
         }
         let (offset, piece) = data.pending.pop_first()?;
         data.pending_bytes -= piece.bytes.len();
-        // Only bytes that the snaplen cut off in one segment and that another brought can lie before `next`.
+        // Bytes before `next` can only be those that the snaplen cut from one segment and another segment contained.
         let known = (self.next - offset).min(piece.bytes.len() as u64) as usize;
         let bytes: Box<[u8]> = if known == 0 { piece.bytes } else { piece.bytes.get(known..)?.into() };
         data.cut_off = piece.missing;
@@ -373,13 +375,13 @@ impl Reassembler {
         Some(Ready::Bytes(ReadyBytes { stream_offset, bytes, origin: piece.origin.skip(known) }))
     }
 
-    /// No more segments will come: from now on [`Reassembler::pop`] returns every hole as a gap, also one at the end
-    /// that only a FIN or the other side's acknowledgment gives away.
+    /// Ends the direction. From now on [`Reassembler::pop`] returns all missing bytes as gaps, including those at the
+    /// end that only a FIN or the other side's acknowledgment reveals.
     pub fn finish(&mut self) {
         self.finished = true;
     }
 
-    /// Gives up on the first hole, to free memory that is needed elsewhere.
+    /// Stops waiting for the first missing bytes, to free memory that is needed elsewhere.
     pub fn abandon_gap(&mut self) -> Option<Gap> {
         let (&offset, _) = self.data.as_ref()?.pending.first_key_value()?;
         match self.skip(offset.saturating_sub(self.next)) {
@@ -388,7 +390,7 @@ impl Reassembler {
         }
     }
 
-    /// Bytes held back behind a hole.
+    /// Number of bytes that wait for missing ones.
     #[inline]
     pub fn pending_bytes(&self) -> usize {
         self.data.as_ref().map_or(0, |data| data.pending_bytes)
@@ -409,7 +411,7 @@ impl Reassembler {
         self.fin_end.is_some()
     }
 
-    /// The account of this direction.
+    /// The counters of this direction.
     pub fn counters(&self) -> &Counters {
         self.data.as_ref().map_or(NO_COUNTERS, |data| &data.counters)
     }
@@ -424,7 +426,7 @@ impl Reassembler {
         self.data.as_ref().is_some_and(|data| !data.pending.is_empty())
     }
 
-    /// Forgets what only an open connection needs.
+    /// Frees state that only an open connection needs.
     pub fn release(&mut self) {
         if let Some(data) = &mut self.data {
             data.history = VecDeque::new();
@@ -432,7 +434,7 @@ impl Reassembler {
         }
     }
 
-    /// The hole at the very end, behind which nothing was captured.
+    /// The gap at the end, behind which nothing was captured.
     fn tail(&mut self) -> Option<Ready> {
         if !self.finished {
             return None;
@@ -537,6 +539,7 @@ impl Reassembler {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Comparison {
     Same,
     Different,
@@ -651,7 +654,7 @@ mod tests {
 
     const ISN: u32 = u32::MAX - 5;
 
-    /// A segment whose first byte is at `offset` of the stream; the ISN makes the numbers wrap early.
+    /// A segment whose first byte is at `offset` of the stream. With this ISN the sequence numbers wrap early.
     fn seg(offset: u32, payload: &[u8]) -> Segment<'_> {
         Segment {
             seq: ISN.wrapping_add(1).wrapping_add(offset),
@@ -665,7 +668,7 @@ mod tests {
         Segment { seq: ISN, flags: Flags::SYN, ..seg(0, b"") }
     }
 
-    /// The same segment, of which the capture lacks `missing` bytes.
+    /// The same segment, without its last `missing` bytes in the capture.
     fn cut(missing: u32, segment: Segment<'_>) -> Segment<'_> {
         Segment { wire_payload_len: segment.payload.len() as u32 + missing, ..segment }
     }
@@ -741,7 +744,7 @@ mod tests {
         assert_eq!(reassembler.pop(), None);
         let pushed = reassembler.push(&seg(0, b"abc"), at(8));
         assert_eq!(pushed.chunk.map(|chunk| chunk.bytes), Some(&b"abc"[..]));
-        let Some(Ready::Bytes(ready)) = reassembler.pop() else { panic!("the waiting segment is due") };
+        let Some(Ready::Bytes(ready)) = reassembler.pop() else { panic!("the waiting segment is next") };
         assert_eq!(ready.chunk().origin, Origin { frame: 7, file_offset: 700 });
         assert_eq!(ready.chunk().stream_offset, 3);
     }
@@ -805,13 +808,17 @@ mod tests {
         harness.push(&seg(0, b"abcdeX"));
         assert_eq!(harness.last, Some(Disposition::Conflict));
         harness.push(&seg(1, b"bc"));
-        assert_eq!(harness.last, Some(Disposition::Unverified), "other borders cannot be compared");
+        assert_eq!(
+            harness.last,
+            Some(Disposition::Unverified),
+            "segments with other borders cannot be compared"
+        );
         let (text, gaps, counters) = harness.finish();
         assert_eq!((text.as_str(), gaps.len()), ("abcdef", 0));
         assert_eq!((counters.repeated, counters.conflicts, counters.unverified), (1, 1, 1));
     }
 
-    /// What a sender repeats of a segment that a network card was to cut: none of the borders is the same.
+    /// A retransmission of parts of a segment that the network card cut: none of the borders is the same.
     #[test]
     fn a_part_of_a_long_segment_is_compared_with_its_bytes() {
         let long: Vec<u8> = (0..60_000u32).map(|i| b'a' + (i % 23) as u8).collect();
@@ -839,7 +846,7 @@ mod tests {
         harness.push(&seg(10, &long[10..20]));
         assert_eq!(harness.last, Some(Disposition::Unverified), "only its hash is left");
         harness.push(&seg(0, &long));
-        assert_eq!(harness.last, Some(Disposition::Repeated), "which still knows it whole");
+        assert_eq!(harness.last, Some(Disposition::Repeated), "the hash covers the whole segment");
         harness.push(&seg(3 * 60_000 + 10, &long[10..20]));
         assert_eq!(harness.last, Some(Disposition::Repeated));
         for i in 0..HISTORY_SEGMENTS as u32 {
@@ -867,7 +874,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_holes_as_gaps_at_the_end() {
+    fn reports_missing_bytes_as_gaps_at_the_end() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab")).push(&seg(5, b"fg"));
         let (text, gaps, counters) = harness.finish();
@@ -886,7 +893,7 @@ mod tests {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"ab")).push(&Segment { flags: Flags::FIN, ..seg(4, b"") });
         harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(5));
-        assert_eq!(harness.finish().1, [(2, 2)], "the acknowledged FIN is no byte");
+        assert_eq!(harness.finish().1, [(2, 2)], "the acknowledged FIN is not a byte");
     }
 
     #[test]
@@ -908,7 +915,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_behind_a_hole_becomes_a_gap() {
+    fn missing_bytes_become_a_gap_at_the_bound() {
         let mut harness = Harness::opened();
         let block = vec![b'x'; 60_000];
         let mut offset = 10;
@@ -921,7 +928,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order, duplication and re-segmentation the network chose, the stream is the one that was sent.
+        /// The stream is the one that was sent, for any order, duplication and re-segmentation.
         #[test]
         fn any_order_gives_the_same_stream(
             text in "[a-z]{1,200}",
@@ -942,7 +949,7 @@ mod tests {
             prop_assert_eq!(counters.conflicts, 0);
         }
 
-        /// Hostile numbers never panic, and the pending pieces stay within their bounds.
+        /// Hostile sequence numbers cause no panic, and the pending pieces stay within their bounds.
         #[test]
         fn any_segments_leave_nothing_pending_at_the_end(
             segments in prop::collection::vec((any::<u32>(), 0usize..50, any::<[bool; 3]>(), 0u32..9), 1..80),

@@ -9,19 +9,19 @@ pub struct Segment<'a> {
     pub src_port: u16,
     /// Receiver's port.
     pub dst_port: u16,
-    /// Sequence number of the SYN, else of the first byte of payload.
+    /// Sequence number of the SYN, or of the first byte of payload.
     pub seq: u32,
-    /// The next sequence number that the sender expects; counts if [`Flags::ACK`] is set.
+    /// The next sequence number that the sender expects; valid if [`Flags::ACK`] is set.
     pub ack: u32,
     /// Control bits.
     pub flags: Flags,
     /// Window, unscaled.
     pub window: u16,
-    /// The payload as far as it was captured.
+    /// The captured part of the payload.
     pub payload: &'a [u8],
-    /// Where the payload begins in the frame.
+    /// Offset of the payload in the frame.
     pub payload_offset: u32,
-    /// Bytes of payload on the wire; more than `payload.len()` if the capture cut it.
+    /// Length of the payload on the wire; more than `payload.len()` if the capture cut it.
     pub wire_payload_len: u32,
 }
 
@@ -32,7 +32,7 @@ impl Segment<'_> {
         self.flags.ack().then_some(self.ack)
     }
 
-    /// Bytes of payload that were on the wire and that the capture cut off.
+    /// Number of payload bytes that the capture cut.
     #[inline]
     pub fn missing(&self) -> u32 {
         (self.wire_payload_len as usize).saturating_sub(self.payload.len()) as u32
@@ -58,9 +58,9 @@ impl Flags {
     pub const RST: Self = Flags(0x04);
     /// Push.
     pub const PSH: Self = Flags(0x08);
-    /// The acknowledgment number counts.
+    /// The acknowledgment number is valid.
     pub const ACK: Self = Flags(0x10);
-    /// The urgent pointer counts.
+    /// The urgent pointer is valid.
     pub const URG: Self = Flags(0x20);
 
     /// Whether every bit of `other` is set.
@@ -108,12 +108,11 @@ impl fmt::Debug for Flags {
     }
 }
 
-/// One block of a selective acknowledgment: sequence numbers of the first byte in it and of the first one behind it
-/// (RFC 2018 §3).
+/// One block of a selective acknowledgment (RFC 2018 §3), by sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SackBlock {
-    /// Of the first byte in it.
+    /// The first byte in the block.
     pub left: u32,
-    /// Of the first byte behind it.
+    /// The first byte behind the block.
     pub right: u32,
 }

@@ -11,11 +11,12 @@ use self::x509::fields;
 #[cfg(feature = "x509")]
 mod x509;
 
-/// Most subject alternative names kept of one certificate; shared hosting uses some hundred. Further ones are only counted.
+/// Maximum number of subject alternative names kept of one certificate; shared hosting uses some hundred. Further ones
+/// are only counted.
 pub const MAX_SUBJECT_ALT_NAMES: usize = 256;
 
-/// Most certificates in the cache, which parses the certificate of a server once instead of once per connection. When
-/// hit, the cache is cleared, which costs time only.
+/// Maximum number of certificates in the cache, which parses the certificate of a server once instead of once for each
+/// connection. A full cache is cleared, which only costs time.
 pub const CERTIFICATE_CACHE: usize = 64;
 
 /// One certificate. Text fields come from the capture; their control characters are escaped.

@@ -12,9 +12,9 @@ use super::handshake_deframer::DeframedMessage;
 use super::session::{JudgedContent, Queued, Session};
 use crate::flow::Direction;
 
-/// Most `change_cipher_spec` records of one direction. TLS 1.3 and 1.2 use one (RFC 9846 §D.4, RFC 5246 §7.1); some stacks
-/// send one with each of the two flights around a HelloRetryRequest. An unlimited number, with a version field in each,
-/// would be a covert channel. When hit, further ones are unexplained.
+/// Maximum number of `change_cipher_spec` records in one direction. TLS 1.3 and 1.2 use one (RFC 9846 §D.4, RFC 5246
+/// §7.1); some stacks send one with each of the two flights around a HelloRetryRequest. An unlimited number, with a
+/// version field in each, would be a covert channel. Further ones are unexplained.
 pub const MAX_CHANGE_CIPHER_SPECS: u64 = 2;
 
 impl Session {
@@ -95,7 +95,7 @@ impl Session {
         JudgedContent::Handshake
     }
 
-    /// Takes a handshake message in the clear, if it belongs there.
+    /// Processes a handshake message in the clear, if it is allowed there.
     fn clear_message(
         &mut self,
         direction: Direction,
@@ -159,7 +159,7 @@ impl Session {
         }
     }
 
-    /// Moves negotiation and direction on by a message in the clear.
+    /// Updates negotiation and direction after a message in the clear.
     fn advance_by(&mut self, direction: Direction, message: &Message) {
         match message {
             Message::ClientHello(hello) => {
@@ -179,7 +179,7 @@ impl Session {
         }
     }
 
-    /// Counts the bytes of a message, which are no longer unfinished.
+    /// Counts the bytes of a complete message.
     fn count_message(
         &mut self,
         direction: Direction,
@@ -191,7 +191,7 @@ impl Session {
         let unfinished = &mut state.unfinished;
         unfinished.bytes = unfinished.bytes.saturating_sub(bytes);
         if unfinished.bytes > 0 {
-            // What is left of this record begins the next message.
+            // The rest of this record begins the next message.
             unfinished.from = deframed.range.end.saturating_sub(unfinished.bytes);
         }
         match reason {

@@ -7,9 +7,9 @@ use super::code::{CipherSuite, ContentType};
 use super::record::{HEADER_LEN, Header};
 use crate::keylog::Secret;
 
-/// How many records in a row may fail to authenticate before no more are tried. One damaged record leaves the sequence
-/// numbers intact, so a single failure need not be the end; wrong keys fail for all records, and trying a gigabyte of
-/// them is waste.
+/// Number of consecutive records that may fail to authenticate before decryption stops. One damaged record leaves the
+/// sequence numbers intact, so the records behind it can be decrypted. With wrong keys all records fail, and trying a
+/// gigabyte of them wastes time.
 pub const MAX_FAILURES: u32 = 16;
 
 /// Length of the authentication tag of every supported suite.
@@ -65,7 +65,7 @@ struct RecordKey {
 }
 
 impl RecordKey {
-    /// `None` where the secret is not as long as the suite's hash.
+    /// `None` if the length of the secret is not that of the suite's hash.
     fn derive(suite: Suite, secret: &Secret) -> Option<Self> {
         if suite.hash.len() != secret.as_bytes().len() {
             return None;
@@ -78,8 +78,8 @@ impl RecordKey {
         Some(Self { key: LessSafeKey::new(UnboundKey::new(suite.aead, key).ok()?), iv })
     }
 
-    /// Decrypts a fragment into `out` and returns the length of the inner plaintext. Unless the record authenticates,
-    /// `out` holds garbage.
+    /// Decrypts a fragment into `out` and returns the length of the inner plaintext. If the record does not
+    /// authenticate, the content of `out` is undefined.
     fn decrypt(&self, sequence: u64, header: Header, fragment: &[u8], out: &mut [u8]) -> Option<usize> {
         let (ciphertext, tag) = fragment.split_at_checked(fragment.len().checked_sub(TAG_LEN)?)?;
         let mut nonce = self.iv;
@@ -120,13 +120,13 @@ pub(super) struct TriedKey {
 }
 
 impl RecordDecrypter {
-    /// Derives the keys from a traffic secret; `None` where the secret is not as long as the suite's hash.
+    /// Derives the keys from a traffic secret; `None` if its length is not that of the suite's hash.
     pub(super) fn new(suite: Suite, secret: &Secret) -> Option<Self> {
         let key = RecordKey::derive(suite, secret)?;
         Some(Self { suite, secret: secret.clone(), key, sequence: 0, records_tried: 0, failures_in_a_row: 0 })
     }
 
-    /// Tries to decrypt one record with the current sequence number, and keeps that number: the caller knows whether
+    /// Tries to decrypt one record with the current sequence number, without advancing it: the caller decides whether
     /// the record counts (see [`RecordDecrypter::advance`]).
     pub(super) fn decrypt(&mut self, header: Header, fragment: &[u8], out: &mut [u8]) -> DecryptOutcome {
         let tried = TriedKey {
@@ -139,18 +139,18 @@ impl RecordDecrypter {
         DecryptOutcome { inner: self.key.decrypt(self.sequence, header, fragment, out), tried }
     }
 
-    /// Moves on to the next sequence number.
+    /// Advances to the next sequence number.
     pub(super) fn advance(&mut self) {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
-    /// Moves on behind a record that authenticated.
+    /// Advances after a record that authenticated.
     pub(super) fn succeeded(&mut self) {
         self.advance();
         self.failures_in_a_row = 0;
     }
 
-    /// Moves on behind a record that did not authenticate.
+    /// Advances after a record that did not authenticate.
     pub(super) fn failed(&mut self) {
         self.advance();
         self.failures_in_a_row += 1;
@@ -177,7 +177,7 @@ impl RecordDecrypter {
     }
 }
 
-/// One attempt to decrypt a record: which keys it was tried with, whatever came of it.
+/// One attempt to decrypt a record, successful or not: the keys that were tried.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DecryptAttempt<'a> {
@@ -205,8 +205,8 @@ impl<'a> DecryptAttempt<'a> {
         }
     }
 
-    /// Whether the record authenticates under the keys of another traffic secret, all else being equal. `None` where
-    /// that secret has the wrong length for the cipher suite. Costs as much as a real decryption.
+    /// Whether the record authenticates with the keys of another traffic secret, and everything else the same. `None`
+    /// if that secret has the wrong length for the cipher suite. Costs as much as a real decryption.
     #[must_use]
     pub fn authenticates_under(&self, secret: &Secret) -> Option<bool> {
         let key = RecordKey::derive(Suite::of(self.cipher_suite)?, secret)?;

@@ -27,9 +27,9 @@
 //!                                               ^───────┘
 //! ```
 //!
-//! The keys belong to the phase (RFC 9846 §7): 0-RTT keys, handshake keys, and application keys by generation. Below
-//! the phase, the framing is either alive or dead. Dead, the direction yields no further records and all its bytes are
-//! unexplained. It keeps its phase then, because records from before may still wait for the peer's hello.
+//! The keys belong to the phase (RFC 9846 §7): 0-RTT keys, handshake keys, and application keys by generation. Apart
+//! from the phase, the framing is either alive or dead. A direction with dead framing yields no further records, and
+//! all its bytes are unexplained. It keeps its phase, because earlier records may still wait for the peer's hello.
 
 use super::counters::{Reason, RecordCounters};
 use super::decrypt::RecordDecrypter;
@@ -38,7 +38,7 @@ use super::handshake_deframer::HandshakeDeframer;
 use super::held::HeldRecords;
 use super::record::RecordDeframer;
 
-/// What a session knows of one direction.
+/// The state of one direction of a session.
 #[derive(Debug, Default)]
 pub(super) struct DirectionState {
     pub(super) framing: Framing,
@@ -48,7 +48,7 @@ pub(super) struct DirectionState {
     pub(super) unfinished: UnfinishedMessage,
     /// `None` while no record waits.
     pub(super) held: Option<Box<HeldRecords>>,
-    /// Up to TLS 1.2, every record after it is encrypted.
+    /// Whether it was seen. Up to TLS 1.2, every record after it is encrypted.
     pub(super) saw_change_cipher_spec: bool,
     pub(super) counters: RecordCounters,
 }
@@ -85,14 +85,14 @@ pub(super) enum Phase {
         /// The keys, once a record needed them.
         decrypter: Option<Box<RecordDecrypter>>,
     },
-    /// The direction does not begin with a hello: its messages cannot be read, nor its keys be found.
+    /// The direction does not begin with a hello: its messages cannot be read, and its keys cannot be found.
     Opaque,
 }
 
 /// Keys for the records behind a ClientHello that offers 0-RTT data.
 #[derive(Default)]
 pub(super) struct EarlyData {
-    /// 0-RTT keys that may fit, once a record needed them; the one that does, once one did.
+    /// 0-RTT keys that may fit, once a record needed them; only the right one, once a record authenticated.
     pub(super) candidates: Option<Vec<RecordDecrypter>>,
     /// Whether 0-RTT keys have decrypted a record.
     pub(super) is_confirmed: bool,
@@ -131,7 +131,7 @@ impl Phase {
         }
     }
 
-    /// Where the decrypter of handshake or application keys is kept; `None` in a phase that has no such keys.
+    /// The decrypter for handshake or application keys; `None` in a phase without such keys.
     pub(super) fn decrypter_slot(&mut self) -> Option<&mut Option<Box<RecordDecrypter>>> {
         match self {
             Self::EarlyData(early) => Some(&mut early.handshake),
@@ -140,7 +140,7 @@ impl Phase {
         }
     }
 
-    /// A record of the current keys was lost: its sequence number is used up all the same.
+    /// Skips the sequence number of a lost record.
     pub(super) fn skip_sequence_number(&mut self) {
         match self {
             Self::EarlyData(early) => {
@@ -169,28 +169,28 @@ impl Phase {
         *self = Self::Handshake(None);
     }
 
-    /// Something other than a hello came first.
+    /// Notes that the direction does not begin with a hello.
     pub(super) fn begins_without_hello(&mut self) {
         if matches!(self, Self::AwaitingHello) {
             *self = Self::Opaque;
         }
     }
 
-    /// The framing is dead: a hello that has not come will not come.
+    /// The framing is dead, so a hello that was not seen will not come.
     pub(super) fn no_more_records(&mut self) {
         if matches!(self, Self::AwaitingHello | Self::AwaitingSecondHello) {
             *self = Self::Opaque;
         }
     }
 
-    /// A record authenticated under handshake or application keys.
+    /// Notes that a record authenticated under handshake or application keys.
     pub(super) fn decrypted_after_early_data(&mut self) {
         if let Self::EarlyData(early) = self {
             *self = Self::Handshake(early.handshake.take());
         }
     }
 
-    /// A decrypted message changes the keys, once its record is over.
+    /// Changes the keys after the record of a decrypted message.
     pub(super) fn change_keys(&mut self, change: KeyChange) {
         match (change, &mut *self) {
             (KeyChange::EndOfEarlyData, Self::EarlyData(early)) => {
@@ -214,14 +214,14 @@ impl DirectionState {
         self.counters.bytes + self.counters.gap_bytes
     }
 
-    /// From now on the shorter records of TLS 1.3 are expected.
+    /// Expects the shorter records of TLS 1.3 from now on.
     pub(super) fn expect_tls13(&mut self) {
         if let Framing::Records(deframer) = &mut self.framing {
             deframer.set_tls13();
         }
     }
 
-    /// Ends the framing: the bytes of an unfinished record, as `(stream offset, bytes)`.
+    /// Ends the framing. Returns the bytes of an unfinished record, as `(stream offset, bytes)`.
     pub(super) fn kill(&mut self, reason: Reason) -> Option<(u64, u64)> {
         let unfinished = match &self.framing {
             Framing::Records(deframer) => deframer.unfinished(),
@@ -239,7 +239,7 @@ impl Default for Framing {
     }
 }
 
-/// Leaves the keys out.
+/// Omits the keys.
 impl std::fmt::Debug for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

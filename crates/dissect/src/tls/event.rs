@@ -32,7 +32,7 @@ pub struct Record<'a> {
     pub range: Range<u64>,
     /// The header, with the outer content type.
     pub header: Header,
-    /// What the fragment is.
+    /// The content of the fragment.
     pub content: Content<'a>,
     /// The last attempt to decrypt it, if there was one.
     pub attempt: Option<DecryptAttempt<'a>>,

@@ -1,4 +1,4 @@
-//! The events of one input: records one by one, from the deframer through the judgement to the caller.
+//! The events of one input: passes it record by record through the deframer and the session to the caller.
 
 use super::counters::Reason;
 use super::decrypt::DecryptAttempt;
@@ -16,9 +16,9 @@ pub struct Feed<'f> {
     session: &'f mut Session,
     workspace: &'f mut Workspace,
     direction: Direction,
-    /// The input that is not taken yet.
+    /// The input that was not processed yet.
     input: &'f [u8],
-    /// The input that the last step took.
+    /// The input that the last step processed.
     current: &'f [u8],
     is_last: bool,
 }
@@ -37,8 +37,8 @@ struct JudgedRecord {
 }
 
 impl Session {
-    /// Takes the bytes of `direction` at `stream_offset`. Offsets must not go back; one that leaps ahead counts as a
-    /// [`Session::gap`]. The returned [`Feed`] yields the events; dropping it processes what was not asked for.
+    /// Processes the bytes of `direction` at `stream_offset`. Offsets must not decrease; one that skips bytes counts as
+    /// a [`Session::gap`]. The returned [`Feed`] yields the events; dropping it processes the rest of the input.
     pub fn feed<'f>(
         &'f mut self,
         workspace: &'f mut Workspace,
@@ -50,14 +50,14 @@ impl Session {
         if let Some(missing @ 1..) = stream_offset.checked_sub(next) {
             self.lose(direction, missing);
         }
-        // Bytes that were taken before are not taken twice.
+        // Bytes that were processed before are ignored.
         let repeated = usize::try_from(next.saturating_sub(stream_offset)).unwrap_or(usize::MAX);
         let input = bytes.get(repeated..).unwrap_or_default();
         self.state_mut(direction).counters.bytes += input.len() as u64;
         Feed::new(self, workspace, direction, input)
     }
 
-    /// `length` bytes of `direction` are missing from the capture at `stream_offset`.
+    /// Reports that `length` bytes of `direction` are missing from the capture at `stream_offset`.
     pub fn gap<'f>(
         &'f mut self,
         workspace: &'f mut Workspace,
@@ -72,7 +72,7 @@ impl Session {
         Feed::new(self, workspace, direction, &[])
     }
 
-    /// Ends both directions: records stop waiting, and what is unfinished becomes unexplained.
+    /// Ends both directions: records stop waiting, and unfinished ones become unexplained.
     pub fn finish<'f>(&'f mut self, workspace: &'f mut Workspace) -> Feed<'f> {
         self.no_more_waiting = true;
         Feed::last(self, workspace)
@@ -98,7 +98,7 @@ impl<'f> Feed<'f> {
 }
 
 impl Feed<'_> {
-    /// The next event. What it borrows is valid until the next call.
+    /// The next event. The data that it borrows is valid until the next call.
     pub fn next_event(&mut self) -> Option<Event<'_>> {
         match self.advance()? {
             Advanced::Queued(Queued::Handshake(handshake)) => Some(Event::Handshake(handshake)),
@@ -150,14 +150,14 @@ impl Feed<'_> {
             } else if std::mem::take(&mut self.is_last) {
                 self.session.close();
             } else {
-                // A session at rest holds no queue.
+                // An idle session keeps no queue.
                 self.session.queue.shrink_to_fit();
                 return None;
             }
         }
     }
 
-    /// Takes the input up to the end of one record: that record, unless it has to wait.
+    /// Reads the input up to the end of one record. Returns that record, unless it has to wait.
     fn step(&mut self) -> Option<Advanced> {
         let deframer = match &mut self.session.state_mut(self.direction).framing {
             Framing::Records(deframer) => deframer,
@@ -205,7 +205,7 @@ impl Drop for Feed<'_> {
     }
 }
 
-/// The fragment of a record where it lies.
+/// The fragment of a record, where it is stored.
 fn fragment<'a>(place: &Place, current: &'a [u8], assembled: &'a [u8]) -> &'a [u8] {
     match place {
         Place::Input(range) => current.get(range.clone()),

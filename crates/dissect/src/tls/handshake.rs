@@ -1,7 +1,7 @@
 //! The contents of handshake messages (RFC 9846 §4, RFC 5246 §7.4).
 //!
-//! Parsing is strict: lengths must add up and nothing may trail, because a message counts as explained only when all of
-//! its bytes are. Values are kept as sent, GREASE included.
+//! Parsing is strict: lengths must add up and no bytes may follow, because a message counts as explained only if all of
+//! its bytes are. Values are kept as sent, including GREASE.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use super::code::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Protoco
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::DeframedMessage;
 
-/// Most certificates of one message that are read; real chains have two to four. Further ones are only counted.
+/// Maximum number of certificates that are read in one message; real chains have two to four. Further ones are only
+/// counted.
 pub const MAX_CERTIFICATES: usize = 16;
 
 /// Longest session id (RFC 9846 §4.1.2).
@@ -128,7 +129,7 @@ impl Message {
 pub struct ClientHello {
     /// `legacy_version`.
     pub legacy_version: ProtocolVersion,
-    /// `random`: a key log lists the secrets of the connection under it.
+    /// `random`, under which a key log lists the secrets of the connection.
     pub random: [u8; 32],
     /// `legacy_session_id`.
     pub session_id: Vec<u8>,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::code::HandshakeType;
 
 /// Longest message that is read: rustls and others accept no more, and certificate chains with post-quantum signatures
-/// stay below. When hit, the message is skipped and reported as too long.
+/// are shorter. A longer one is skipped and reported as too long.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 0xffff;
 
 /// Type and length in front of a message.
@@ -88,7 +88,7 @@ impl HandshakeDeframer {
             }
             rest = self.join(rest, range, &mut each);
         }
-        // An idle connection holds no buffer.
+        // An idle connection keeps no buffer.
         if self.partial.is_empty() {
             self.partial = Vec::new();
         }

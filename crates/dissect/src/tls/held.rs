@@ -1,13 +1,13 @@
-//! Records that wait for the peer's hello, because it decides what they mean.
+//! Records that wait for the peer's hello, which determines how they are read.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::record::{Framed, HEADER_LEN, Header};
 
-/// Most bytes of one direction, bookkeeping included, that wait for the hello of the other. A client sends no protected
-/// record before it has the ServerHello, so only reordering inside the capture makes records wait, and only a few. When
-/// hit, the session waits no longer, and the records count as not decrypted.
+/// Maximum number of bytes in one direction, including bookkeeping, that wait for the hello of the other. A client
+/// sends no protected record before it receives the ServerHello, so only records that the capture reorders have to
+/// wait. Beyond the bound the session stops waiting, and the records count as not decrypted.
 pub const MAX_HELD_BYTES: usize = 64 << 10;
 
 /// Records of one direction, in order.

@@ -1,4 +1,4 @@
-//! TLS: what is visible on the wire and, with a key log, what is inside.
+//! TLS: the part that is visible on the wire and, with a key log, the decrypted content.
 //!
 //! ```text
 //!   Chunk ──> record ──> handshake_deframer ──> handshake   ClientHello, ServerHello, certificates

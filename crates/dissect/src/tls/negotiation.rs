@@ -1,4 +1,4 @@
-//! What the hellos of both directions agree on.
+//! The parameters that the hellos of both directions agree on.
 //!
 //! ```text
 //!   client:  Silent ──ClientHello──> Offered ──second ClientHello──> OfferedAgain
@@ -8,8 +8,8 @@
 //!               └──────────────────────────ServerHello───────────────────────^
 //! ```
 //!
-//! The two sides move independently of each other, because a capture may bring one direction before the other. A hello
-//! that no arrow leads to is unexpected and changes nothing.
+//! The two sides change state independently, because a capture may contain one direction before the other. A hello
+//! without an arrow in the diagram is unexpected and changes nothing.
 
 use super::code::{CipherSuite, ProtocolVersion};
 use super::decrypt::Suite;
@@ -45,7 +45,7 @@ enum ServerSide {
     },
 }
 
-/// What is remembered of the ClientHello. The second one has the same random (RFC 9846 §4.1.2).
+/// The values kept of the ClientHello. The second one has the same random (RFC 9846 §4.1.2).
 #[derive(Debug)]
 pub(super) struct Offer {
     pub(super) random: [u8; 32],
@@ -53,7 +53,7 @@ pub(super) struct Offer {
     pub(super) early_suites: Vec<CipherSuite>,
 }
 
-/// What is remembered of the ServerHello.
+/// The values kept of the ServerHello.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
     pub(super) version: ProtocolVersion,
@@ -120,12 +120,12 @@ impl Negotiation {
         self.client != Some(direction)
     }
 
-    /// Whether an expected ClientHello fits: both hellos of a client have one random (RFC 9846 §4.1.2).
+    /// Whether an expected ClientHello is consistent: both hellos of a client have the same random (RFC 9846 §4.1.2).
     pub(super) fn fits_client_hello(&self, hello: &ClientHello) -> bool {
         self.offer().is_none_or(|offer| offer.random == hello.random)
     }
 
-    /// Whether an expected ServerHello fits: a client is asked to retry once (RFC 9846 §4.1.4).
+    /// Whether an expected ServerHello is consistent: a client is asked to retry only once (RFC 9846 §4.1.4).
     pub(super) fn fits_server_hello(&self, hello: &ServerHello) -> bool {
         !(hello.is_hello_retry_request && self.was_retried())
     }

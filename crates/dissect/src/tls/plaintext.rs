@@ -1,4 +1,4 @@
-//! From offsets in the decrypted stream back to the bytes on the wire.
+//! Maps offsets in the decrypted stream back to the bytes on the wire.
 
 use std::collections::VecDeque;
 use std::ops::Range;

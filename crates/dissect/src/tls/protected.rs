@@ -50,7 +50,7 @@ impl Session {
             return self.decrypted(direction, range, fragment, inner, outcome.tried, scratch);
         }
         let content = if is_early {
-            // The server passes over 0-RTT data that it does not accept, without counting them (RFC 9846 §4.2.10).
+            // The server skips 0-RTT data that it does not accept, without counting them (RFC 9846 §4.2.10).
             self.not_decrypted(direction, fragment, range, NotDecrypted::EarlyData)
         } else {
             decrypter.failed();
@@ -62,7 +62,7 @@ impl Session {
         Judgement { content, tried: Some(outcome.tried) }
     }
 
-    /// The secrets of this connection, and the suite that they are for.
+    /// The secrets of this connection, and the cipher suite for them.
     fn secrets(&self) -> Result<(&ClientSecrets, Suite), NotDecrypted> {
         let offer = self.negotiation.offer().ok_or(NotDecrypted::NoClientHello)?;
         let choice = self.negotiation.choice().ok_or(NotDecrypted::NoServerHello)?;
@@ -75,7 +75,7 @@ impl Session {
         Ok((secrets, suite))
     }
 
-    /// The decrypter of a direction's handshake or application keys; derives the keys if need be.
+    /// The decrypter of a direction's handshake or application keys; derives the keys if needed.
     fn decrypter(&mut self, direction: Direction) -> Result<&mut RecordDecrypter, NotDecrypted> {
         let is_client = self.negotiation.is_client(direction);
         let no_hello = if is_client { NotDecrypted::NoClientHello } else { NotDecrypted::NoServerHello };
@@ -103,8 +103,8 @@ impl Session {
         slot.as_deref_mut().ok_or(no_hello)
     }
 
-    /// Tries 0-RTT keys. The suite that they are for is unknown before the ServerHello, so every offered one is tried
-    /// until one decrypts a record.
+    /// Tries 0-RTT keys. Their cipher suite is unknown before the ServerHello, so every offered one is tried until one
+    /// decrypts a record.
     fn decrypt_early(
         &mut self,
         direction: Direction,
@@ -148,7 +148,7 @@ impl Session {
         Some(offered.filter_map(|suite| RecordDecrypter::new(suite, secret)).collect())
     }
 
-    /// Takes an authenticated record, whose inner plaintext is the first `inner` bytes of the scratch buffer.
+    /// Processes an authenticated record, whose inner plaintext is the first `inner` bytes of the scratch buffer.
     fn decrypted(
         &mut self,
         direction: Direction,
@@ -180,7 +180,7 @@ impl Session {
         Judgement { content: JudgedContent::Decrypted(plaintext), tried: Some(tried) }
     }
 
-    /// Queues the messages of a decrypted handshake record, and changes the keys behind it.
+    /// Queues the messages of a decrypted handshake record, and changes the keys after it.
     fn decrypted_handshake(
         &mut self,
         direction: Direction,

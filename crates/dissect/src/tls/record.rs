@@ -68,7 +68,7 @@ impl Header {
     }
 }
 
-/// Why bytes are not a record.
+/// Reason why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotTls {
@@ -90,7 +90,7 @@ impl fmt::Display for NotTls {
     }
 }
 
-/// The first field in up to five header bytes that no record has.
+/// The first field in up to five header bytes with a value that no record has.
 fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
     let mut bytes = header.iter().copied();
     let content_type = bytes.next()?;
@@ -119,7 +119,7 @@ fn reserve(partial: &mut Vec<u8>, more: usize, end: usize) {
     }
 }
 
-/// Where the bytes of a record are.
+/// The location of a record's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The fragment is in the input of this call.
@@ -140,11 +140,11 @@ pub struct Framed {
     pub header: Header,
     /// Stream offsets from the first byte of the header to the end of the fragment.
     pub range: Range<u64>,
-    /// Where header and fragment are.
+    /// Location of header and fragment.
     pub place: Place,
 }
 
-/// What the deframer found.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A whole record.
@@ -177,13 +177,13 @@ pub struct RecordDeframer {
     /// Stream offset of the current record's header.
     record_offset: u64,
     partial: Vec<u8>,
-    /// A record of which a part is missing.
+    /// A record with missing bytes.
     damaged: Option<DamagedRecord>,
     /// Whether the version is known to be TLS 1.3, whose records are shorter.
     is_tls13: bool,
 }
 
-/// A record of which a part is missing. Both counts include the header.
+/// A record with missing bytes. Both counts include the header.
 #[derive(Clone, Copy, Debug)]
 struct DamagedRecord {
     header: Header,
@@ -218,7 +218,7 @@ impl RecordDeframer {
         if self.is_tls13 { MAX_CIPHERTEXT_TLS13 } else { MAX_CIPHERTEXT }
     }
 
-    /// Consumes `input` up to the end of one record. Returns the number of bytes consumed and what was found. A record that
+    /// Consumes `input` up to the end of one record. Returns the number of bytes consumed and the result. A record that
     /// was split over calls is swapped into `assembled`, whose old buffer then receives the next one.
     pub fn step(&mut self, input: &[u8], assembled: &mut Vec<u8>) -> (usize, Step) {
         if let Some(damaged) = self.damaged {
@@ -316,7 +316,7 @@ impl RecordDeframer {
             Some(DamagedRecord { header, missing: HEADER_LEN as u32 + u32::from(header.length) - seen, seen })
         });
         let Some(damaged) = known else { return AfterGap::Lost };
-        // A gap that ends with the record counts as inside it; the next header confirms that or not.
+        // A gap that ends with the record counts as inside it; the next header shows whether that is right.
         let missing = u32::try_from(length).ok().and_then(|length| damaged.missing.checked_sub(length));
         let Some(missing) = missing else { return AfterGap::Lost };
         self.partial.clear();
@@ -334,7 +334,7 @@ impl RecordDeframer {
         }
     }
 
-    /// Returns the buffer while no record is unfinished, so that an idle connection holds none.
+    /// Returns the buffer while no record is unfinished, so that an idle connection keeps none.
     pub(super) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>, most: usize) {
         if self.partial.is_empty() && self.partial.capacity() > 0 {
             let buffer = std::mem::take(&mut self.partial);
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!(read(&bytes).0, whole);
     }
 
-    /// A capture may hold many thousand connections that send a header and nothing else.
+    /// A capture may contain many thousand connections that send a header and nothing else.
     #[test]
     fn grows_the_buffer_with_the_record_and_not_with_its_header() {
         let record = [&[22, 3, 1, 0x40, 0][..], &[7; 0x4000]].concat();

@@ -6,8 +6,8 @@
 //!            └────────────────┘    there (rarely)     └ protected: RecordDecrypter ─> plaintext┘
 //! ```
 //!
-//! All that a direction needs from the other one is its hello, so the two may arrive with any skew. The states are in
-//! two files: those of a direction in `direction`, those of the hellos in `negotiation`.
+//! A direction needs only the hello of the other one, so the two may arrive with any delay between them. The states are
+//! in two files: those of a direction in `direction`, those of the hellos in `negotiation`.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -58,12 +58,12 @@ use crate::keylog::KeyLog;
 #[derive(Debug, Default)]
 pub struct Session {
     pub(super) keys: Option<Arc<KeyLog>>,
-    /// `None` until the direction has sent something: a capture may hold many thousand connections at rest.
+    /// `None` until the direction sends something, because a capture may contain many thousand idle connections.
     directions: PerDirection<Option<Box<DirectionState>>>,
     pub(super) negotiation: Negotiation,
     /// Events that are not delivered yet. Empty between two feeds.
     pub(super) queue: VecDeque<Queued>,
-    /// No record waits for a hello any longer.
+    /// Whether records no longer wait for a hello.
     pub(super) no_more_waiting: bool,
 }
 
@@ -74,7 +74,7 @@ pub(super) enum Queued {
     Anomaly(Anomaly),
 }
 
-/// What became of a record, without the borrowed bytes.
+/// The result for a record, without the borrowed bytes.
 pub(super) struct Judgement {
     pub(super) content: JudgedContent,
     /// The key that was tried on it.
@@ -108,7 +108,7 @@ impl From<JudgedContent> for Judgement {
 }
 
 impl Session {
-    /// A connection whose secrets are looked up in `keys`, if there is a key log.
+    /// A connection whose secrets are in `keys`, if there is a key log.
     #[must_use]
     pub fn new(keys: Option<Arc<KeyLog>>) -> Self {
         Self { keys, ..Self::default() }
@@ -127,14 +127,13 @@ impl Session {
         self.state(direction).map_or(Epoch::Clear, |state| state.phase.epoch())
     }
 
-    /// The direction of the ClientHello, if it was seen. A capture that begins late may have the roles of the TCP
-    /// connection wrong.
+    /// The direction of the ClientHello, if it was seen. In a capture that begins late, the TCP roles may be wrong.
     #[must_use]
     pub fn tls_client(&self) -> Option<Direction> {
         self.negotiation.client()
     }
 
-    /// The random of the ClientHello, if it was seen: a key log files the secrets of the connection under it.
+    /// The random of the ClientHello, if it was seen; a key log lists the secrets of the connection under it.
     #[must_use]
     pub fn client_random(&self) -> Option<&[u8; 32]> {
         self.negotiation.offer().map(|offer| &offer.random)
@@ -190,7 +189,7 @@ impl Session {
         self.anomaly(direction, range, reason);
     }
 
-    /// The next bytes of a direction are missing.
+    /// Handles missing bytes of a direction.
     pub(super) fn lose(&mut self, direction: Direction, length: u64) {
         let state = self.state_mut(direction);
         let at = state.end();
@@ -207,7 +206,7 @@ impl Session {
         self.anomaly(direction, at..at + length, Reason::Gap);
     }
 
-    /// The rest of an unfinished handshake message will not come.
+    /// Gives up the rest of an unfinished handshake message.
     pub(super) fn drop_unfinished_message(&mut self, direction: Direction, end: u64) {
         let state = self.state_mut(direction);
         state.handshake_deframer = None;
@@ -218,14 +217,14 @@ impl Session {
         }
     }
 
-    /// Bytes of a direction whose framing is dead.
+    /// Counts the bytes of a direction whose framing is dead.
     pub(super) fn dead(&mut self, direction: Direction, reason: Reason, bytes: u64) {
         let state = self.state_mut(direction);
         let offset = state.end().saturating_sub(bytes);
         state.counters.unexplained(bytes, offset, reason);
     }
 
-    /// The bytes of a direction are not TLS from this offset on.
+    /// Handles a direction that is not TLS from this offset on.
     pub(super) fn not_tls(&mut self, direction: Direction, stream_offset: u64, reason: Reason) {
         let state = self.state_mut(direction);
         let taken = state.kill(reason).map_or(0, |(_, seen)| seen);
@@ -235,7 +234,7 @@ impl Session {
         self.anomaly(direction, stream_offset..end, reason);
     }
 
-    /// What is unfinished at the end stays unexplained.
+    /// Counts everything that is unfinished at the end as unexplained.
     pub(super) fn close(&mut self) {
         for direction in Direction::BOTH {
             let Some(state) = &mut self.directions[direction] else { continue };
@@ -270,7 +269,7 @@ impl Session {
             return true;
         }
         if content_type == ContentType::APPLICATION_DATA {
-            // 0-RTT data come before any ServerHello: that is their point.
+            // 0-RTT data come before any ServerHello.
             return !matches!(own.phase, Phase::EarlyData(_));
         }
         // The ServerHello decides whether a record behind change_cipher_spec is encrypted (TLS 1.2) or not (TLS 1.3),
@@ -290,7 +289,7 @@ impl Session {
         }
     }
 
-    /// A held record that no longer has to wait.
+    /// Returns a held record that no longer has to wait.
     pub(super) fn release(&mut self) -> Option<(Direction, HeldRecord)> {
         for direction in Direction::BOTH {
             if self.state(direction).is_some_and(|state| state.held.is_some()) && !self.awaits_peer(direction)
@@ -308,7 +307,7 @@ impl Session {
     }
 }
 
-/// The judgement of one record.
+/// Judges one record.
 impl Session {
     pub(super) fn judge(
         &mut self,
@@ -342,7 +341,7 @@ impl Session {
         self.in_the_clear(direction, header.content_type, range, fragment, &mut scratch.certificates).into()
     }
 
-    /// A record of which a part is missing. Its sequence number is used up all the same.
+    /// Handles a record with missing bytes, and skips its sequence number.
     fn damaged(
         &mut self,
         direction: Direction,
@@ -379,7 +378,7 @@ mod tests {
     use super::*;
     use crate::tls::decrypt::RecordDecrypter;
 
-    /// A capture may hold many thousand connections at rest.
+    /// A capture may contain many thousand idle connections.
     #[test]
     fn keeps_sessions_at_rest_small() {
         assert!(size_of::<Session>() <= 96, "{}", size_of::<Session>());

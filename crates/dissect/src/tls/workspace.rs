@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::certificate::CertificateCache;
 
-/// Most unused record buffers that a [`Workspace`] keeps: more than directions usually have an unfinished record at a
-/// time. Each is at most 18 KiB; beyond the bound, buffers are freed.
+/// Maximum number of unused record buffers that a [`Workspace`] keeps: more than the number of directions that usually
+/// have an unfinished record at a time. Each is at most 18 KiB; further buffers are freed.
 pub const MAX_SPARE_BUFFERS: usize = 64;
 
-/// Buffers that all sessions of a thread share, so that a session at rest holds none.
+/// Buffers that all sessions of a thread share, so that an idle session keeps none.
 #[derive(Default)]
 pub struct Workspace {
     /// The current record, if it was split over chunks.
@@ -17,7 +17,7 @@ pub struct Workspace {
     pub(super) scratch: Scratch,
 }
 
-/// What the judgement of a record writes to.
+/// The buffers that the judgement of a record writes to.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// The current record, decrypted.
@@ -26,14 +26,14 @@ pub(super) struct Scratch {
 }
 
 impl Workspace {
-    /// Empty buffers. They grow to the length of the longest record and are kept for the next one.
+    /// Empty buffers. They grow to the length of the longest record and are used again for the next one.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-/// Leaves the buffers out: they hold decrypted data.
+/// Omits the buffers, because they contain decrypted data.
 impl fmt::Debug for Workspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Workspace").field("spare", &self.spare.len()).finish_non_exhaustive()

@@ -96,7 +96,7 @@ pub(crate) struct Configs {
 }
 
 /// An open connection.
-pub(crate) struct Talk {
+pub(crate) struct TestConnection {
     pub(crate) client: ClientConnection,
     pub(crate) server: ServerConnection,
     wire: Wire,
@@ -106,10 +106,10 @@ pub(crate) struct Talk {
 }
 
 impl Configs {
-    pub(crate) fn talk(&self) -> Talk {
+    pub(crate) fn connect(&self) -> TestConnection {
         self.log.0.lock().unwrap().clear();
         let name = ServerName::try_from("agent-b").unwrap();
-        Talk {
+        TestConnection {
             client: ClientConnection::new(Arc::clone(&self.client), name).unwrap(),
             server: ServerConnection::new(Arc::clone(&self.server)).unwrap(),
             wire: Wire::default(),
@@ -119,7 +119,7 @@ impl Configs {
     }
 }
 
-impl Talk {
+impl TestConnection {
     /// Carries bytes in both directions until neither end has more to send.
     pub(crate) fn settle(&mut self) -> &mut Self {
         loop {
@@ -159,7 +159,7 @@ impl Talk {
         }
     }
 
-    pub(crate) fn client_says(&mut self, text: &[u8]) -> &mut Self {
+    pub(crate) fn client_sends(&mut self, text: &[u8]) -> &mut Self {
         for part in text.chunks(32 << 10) {
             self.client.writer().write_all(part).unwrap();
             self.settle();
@@ -167,7 +167,7 @@ impl Talk {
         self
     }
 
-    pub(crate) fn server_says(&mut self, text: &[u8]) -> &mut Self {
+    pub(crate) fn server_sends(&mut self, text: &[u8]) -> &mut Self {
         for part in text.chunks(32 << 10) {
             self.server.writer().write_all(part).unwrap();
             self.settle();
@@ -191,7 +191,7 @@ impl Talk {
 
 /// A short connection: a question and an answer.
 pub(crate) fn converse(setup: &Setup) -> Wire {
-    setup.configs().talk().settle().client_says(b"a question").server_says(b"an answer").close()
+    setup.configs().connect().settle().client_sends(b"a question").server_sends(b"an answer").close()
 }
 
 /// Both ends write to it, so it contains every line twice.
