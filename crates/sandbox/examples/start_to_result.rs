@@ -5,8 +5,8 @@
 //! cargo run --release -p sandbox --example start_to_result -- [PROGRAM [RUNS [AT_ONCE]]]
 //! ```
 //!
-//! PROGRAM is a static program that copies its input to its output (default: this program, which does; the docker backend
-//! leaves it out, if it is not static). A time counts only if the output is right.
+//! PROGRAM is a static program that copies its input to its output (default: this program, which does the same; the
+//! docker backend is left out if it is not static). A time counts only if the output is right.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

@@ -63,7 +63,7 @@ pub(crate) const CONDITIONAL: &[Rule] = &[
         name: "ioctl",
         conditions: &[Condition { argument: 1, comparison: Comparison::IsNot, value: TIOCSTI }],
     },
-    // The personality of Linux, and asking which it is.
+    // Selecting the personality of Linux, and querying the current one.
     Rule { name: "personality", conditions: &[is(0, 0)] },
     Rule { name: "personality", conditions: &[is(0, 0xffff_ffff)] },
     Rule { name: "socket", conditions: &[is(0, AF_UNIX)] },

@@ -1,4 +1,5 @@
-//! Control groups of both versions: where this process can make them, one for each box, and what the kernel reports of them.
+//! Control groups of both versions: finds where this process can make them, makes one for each box, and reads what the
+//! kernel reports about them.
 //!
 //! Version 1 has a hierarchy for each controller, version 2 one for all; a machine can have both at once. So each
 //! controller is found, tried and used separately. What has no controller must be limited by other means.
@@ -49,7 +50,7 @@ pub(crate) struct CgroupPaths {
     memory: Option<CgroupPath>,
     pids: Option<CgroupPath>,
     cpu: Option<CgroupPath>,
-    /// Only read; sets no limit.
+    /// Only read; it limits nothing.
     cpu_time: Option<CgroupPath>,
 }
 
@@ -265,7 +266,7 @@ impl Drop for Group {
         if left.is_empty() {
             return;
         }
-        // A box that was given up may still be dying; dropping must not wait for that.
+        // A cancelled box may still be ending; dropping must not wait for that.
         let _ = std::thread::Builder::new().name("cgroup".into()).spawn(move || {
             for _ in 0..REMOVAL_TRIES {
                 std::thread::sleep(REMOVAL_PAUSE);
@@ -274,13 +275,13 @@ impl Drop for Group {
                     return;
                 }
             }
-            // Left to the reaper of a later process.
+            // The reaper of a later process removes them.
         });
     }
 }
 
-/// Tries to remove the groups of a dying box, and the pause between two: ten seconds in all. A box dies within milliseconds;
-/// only a stuck disk can delay that.
+/// Number of attempts to remove the groups of an ending box, and the pause between two: ten seconds in all. A box ends
+/// within milliseconds; only a stuck disk can delay that.
 const REMOVAL_TRIES: u32 = 1000;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
@@ -291,7 +292,7 @@ fn is_removed(directory: &Path) -> bool {
     }
 }
 
-/// Removes groups of this label whose owner is gone. They are empty: a box dies with its owner.
+/// Removes groups of this label whose owner is gone. They are empty, because a box ends with its owner.
 pub(crate) fn reap(parents: &CgroupPaths, label: &str) -> io::Result<usize> {
     let mut reaped = 0;
     for parent in parents.distinct() {
@@ -312,7 +313,7 @@ pub(crate) fn reap(parents: &CgroupPaths, label: &str) -> io::Result<usize> {
 
 fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Result<()> {
     let bytes = limits.memory_bytes.to_string();
-    // Microseconds of CPU time in a period; at least the kernel's minimum of 1 ms.
+    // Microseconds of CPU time in a period; at least 1 ms, the kernel's minimum.
     let quota = ((limits.cpus * CPU_PERIOD_US as f64).round() as u64).max(1000);
     match (controller, cgroup.version) {
         (Controller::Memory, Version::One) => {

@@ -22,7 +22,7 @@ const P_FILESZ: usize = 32;
 /// The program header that names an interpreter.
 const PT_INTERP: u32 = 3;
 
-/// Most program headers looked at. Real programs have a dozen.
+/// Maximum number of program headers that are read. Real programs have a dozen.
 const MAX_HEADERS: usize = 128;
 
 /// Longest name of an interpreter, `PATH_MAX`.
@@ -84,13 +84,13 @@ pub(crate) fn kind(program: &Path) -> io::Result<Kind> {
 /// Runs the interpreter that the program names: call it for trusted programs only.
 ///
 /// # Errors
-/// When the program or one of its libraries is missing, or it is no ELF program of 64 bits.
+/// When the program or one of its libraries is missing, or the program is not a 64-bit ELF file.
 pub fn libraries_of(program: &Path) -> io::Result<Vec<PathBuf>> {
     let interpreter = match kind(program)? {
         Kind::Static => return Ok(Vec::new()),
         Kind::Dynamic(interpreter) => interpreter,
         Kind::Other => {
-            return Err(io::Error::other(format!("{} is no ELF program of 64 bits", program.display())));
+            return Err(io::Error::other(format!("{} is not a 64-bit ELF program", program.display())));
         }
     };
     let output =
@@ -111,7 +111,8 @@ pub fn libraries_of(program: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files.into_iter().collect())
 }
 
-/// The file in a line such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`. The line of the kernel's own library names none.
+/// The file in a line such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f…)`. The line of the kernel's own
+/// library has none.
 fn listed_file(line: &str) -> Option<&str> {
     let file = line.split_once("=> ").map_or(line, |(_, file)| file).trim();
     file.split(" (").next().filter(|file| file.starts_with('/'))
@@ -135,7 +136,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn lines_of_the_list() {
+    fn reads_the_lines_of_the_list() {
         let line = "\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f0f8a000000)";
         assert_eq!(listed_file(line), Some("/lib/x86_64-linux-gnu/libc.so.6"));
         assert_eq!(
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_program_needs_what_it_says() {
+    fn finds_the_libraries_of_this_program() {
         let this = std::env::current_exe().unwrap();
         let files = libraries_of(&this).unwrap();
         match kind(&this).unwrap() {
@@ -159,9 +160,10 @@ mod tests {
         }
     }
 
-    /// A header with one program header, cut at each length and with each of its bytes changed: an answer or an error.
+    /// Cuts a header with one program header at each length, and changes each of its bytes: the result is a kind or an
+    /// error, never a panic.
     #[test]
-    fn damaged_files_are_no_danger() {
+    fn damaged_files_cause_no_panic() {
         let mut whole = vec![0; HEADER + 56 + 8];
         whole[..6].copy_from_slice(b"\x7fELF\x02\x01");
         whole[PH_OFFSET] = HEADER as u8;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a box was not made or its command not started.
+/// Why a box could not be made, or its command not started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The backend does not work on this machine.
@@ -46,7 +46,7 @@ pub enum Error {
         /// The system's error.
         error: io::Error,
     },
-    /// The helper or the first process of the box died without a report.
+    /// The helper or the first process of the box ended without a report, or the engine's report is missing.
     #[error("the box broke: {0}")]
     Broken(String),
 }

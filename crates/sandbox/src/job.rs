@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// One command, to be run in a box of its own.
+/// A command to run in a box of its own.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The program to run.
@@ -14,11 +14,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// Largest standard input in bytes. Conversations have kilobytes; host and box both hold it in memory.
+    /// Largest standard input in bytes. Conversations have kilobytes; both host and box hold it in memory.
     pub const MAX_STDIN: usize = 16 << 20;
 
-    /// Most bytes of program, arguments and environment together. The kernel takes 128 KiB for one string and a quarter of
-    /// the stack limit (2 MiB) for all.
+    /// Maximum number of bytes of program, arguments and environment together. The kernel accepts 128 KiB for one
+    /// string and a quarter of the stack limit (2 MiB) for all.
     pub const MAX_COMMAND: usize = 1 << 20;
 }
 
@@ -43,7 +43,7 @@ impl Command {
     }
 }
 
-/// Limits of a box. A backend enforces all of them or refuses the job.
+/// Limits of a box. A backend enforces all of them, or refuses the job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Memory of all processes together in bytes, scratch included. There is no swap in addition.
@@ -74,30 +74,30 @@ impl Default for Limits {
     }
 }
 
-/// Least memory of a box in bytes: the engine accepts no less than 6 MiB, and a process needs some to start.
+/// Smallest memory of a box in bytes: the engine accepts no less than 6 MiB, and a process needs some to start.
 const MIN_MEMORY: u64 = 8 << 20;
 
-/// Least scratch in bytes: one page.
+/// Smallest scratch in bytes: one page.
 const MIN_SCRATCH: u64 = 4096;
 
-/// Most processes: what a 16-bit process number allows.
+/// Maximum number of processes: a 16-bit process number allows no more.
 const MAX_PROCESSES: u64 = 32_768;
 
-/// Most output in bytes: the host holds it in memory.
+/// Maximum output in bytes: the host holds it in memory.
 const MAX_OUTPUT: u64 = 1 << 30;
 
 /// Longest time of a box: a day.
 const MAX_WALL: Duration = Duration::from_secs(24 * 3600);
 
 impl Job {
-    /// Rejects a job that is wrong for every backend; the error names the reason.
+    /// Rejects a job that is wrong for every backend. The error names the reason.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Self { command, stdin, limits } = self;
         if stdin.len() > Self::MAX_STDIN {
             return Err(format!("stdin has {} bytes, more than {}", stdin.len(), Self::MAX_STDIN));
         }
         if !command.program.starts_with('/') {
-            return Err(format!("the program {:?} is no absolute path", command.program));
+            return Err(format!("the program {:?} is not an absolute path", command.program));
         }
         let pairs = command.environment.iter().flat_map(|(name, value)| [name, value]);
         let mut length = 0;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn rejects_invalid_jobs() {
         job().check().unwrap();
         let wrong: [fn(&mut Job); 12] = [
             |job| job.command.program = "program".into(),

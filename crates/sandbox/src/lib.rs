@@ -102,7 +102,7 @@ pub trait Sandbox: Send + Sync {
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>>;
 }
 
-/// Which backend to open.
+/// The backend to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// The first that works on this machine: `namespace`, then `docker`.
@@ -113,7 +113,7 @@ pub enum Backend {
     Namespace,
 }
 
-/// Options of a backend. None of them gives a box a network: that takes a separate constructor, for the isolation
+/// Options of a backend. None of them gives a box a network; only a separate constructor does, for the isolation
 /// experiment's positive control ([`namespace::Namespace::open_with_network`], [`docker::Docker::open_with_network`]).
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -149,13 +149,13 @@ impl Options {
     }
 }
 
-/// The program that prepares a box from inside and then waits in it as its first process.
+/// The program that prepares a box from inside and is its first process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Helper {
-    /// The program that uses this crate, started once more. Its `main` must begin with [`enter_if_asked`].
+    /// The program that uses this crate, started a second time. Its `main` must begin with [`enter_if_asked`].
     ThisProgram,
-    /// The program `box-init` of this crate, for programs whose `main` cannot begin with [`enter_if_asked`], such as tests, or
-    /// that are so large that starting them once more takes long.
+    /// The program `box-init` of this crate, for programs whose `main` cannot begin with [`enter_if_asked`], such as
+    /// tests, or that are so large that starting them a second time is slow.
     At(PathBuf),
 }
 
@@ -163,7 +163,7 @@ pub enum Helper {
 pub struct Opened {
     /// The backend, ready to run boxes.
     pub sandbox: Arc<dyn Sandbox>,
-    /// Backends that [`Backend::Auto`] tried before, and why they do not work on this machine.
+    /// Backends that [`Backend::Auto`] tried before this one, and why they do not work on this machine.
     pub passed_over: Vec<(&'static str, Error)>,
     /// How many containers or cgroups of an earlier, ended process were removed; see [`Sandbox::reap`].
     pub reaped: usize,
@@ -196,7 +196,7 @@ pub async fn open(backend: Backend, options: Options) -> Result<Opened, Error> {
             passed_over.push(("docker", error));
             let reasons: Vec<_> =
                 passed_over.iter().map(|(name, error)| format!("{name}: {error}")).collect();
-            Err(Error::Unavailable(format!("no backend works here: {}", reasons.join("; "))))
+            Err(Error::Unavailable(format!("no backend works on this machine: {}", reasons.join("; "))))
         }
     }
 }

@@ -12,7 +12,8 @@ pub struct Outcome {
     pub stdout: Vec<u8>,
     /// What it wrote to its standard error.
     pub stderr: Vec<u8>,
-    /// The command wrote more than [`crate::Limits::output_bytes`]; `stdout` and `stderr` hold the beginning.
+    /// Whether the command wrote more than [`crate::Limits::output_bytes`]; `stdout` and `stderr` then hold the
+    /// beginning.
     pub truncated: bool,
     /// How the command ended.
     pub exit: Exit,
@@ -33,7 +34,7 @@ pub struct Outcome {
 pub enum Exit {
     /// It exited with this status.
     Code(i32),
-    /// A signal ended it that came from within the box.
+    /// A signal from within the box ended it.
     Signal(i32),
     /// Killed: the box reached [`crate::Limits::memory_bytes`]. Also if the kernel killed only one of its processes.
     OutOfMemory,

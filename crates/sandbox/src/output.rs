@@ -13,7 +13,7 @@ impl Allowance {
         Self(AtomicU64::new(bytes))
     }
 
-    /// Takes up to `wanted` bytes; a smaller result means that the allowance is used up.
+    /// Reserves up to `wanted` bytes. A smaller result means that the allowance is used up.
     pub(crate) fn take(&self, wanted: usize) -> usize {
         let mut left = self.0.load(Ordering::Relaxed);
         loop {

@@ -40,8 +40,8 @@ impl Owner {
         })
     }
 
-    /// Whether the process has ended. A process in another PID namespace cannot be seen; since its boxes have this program's
-    /// label, it was an earlier container of this program, so it counts as ended.
+    /// Whether the process has ended. A process in another PID namespace cannot be seen. It counts as ended: its boxes
+    /// have this program's label, so it was an earlier container of this program.
     pub(crate) fn is_gone(&self) -> bool {
         self.namespace != pid_namespace() || started(self.pid).unwrap_or(0) != self.started
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_is_gone_if_start_time_or_namespace_differ() {
+    fn owner_is_gone_if_start_time_or_namespace_differ() {
         let this = Owner::this();
         assert!(!this.is_gone());
         assert_eq!(Owner::parse(&this.word()), Some(this.clone()));

@@ -59,7 +59,7 @@ fn against<F: Future<Output = ()>>(way: Way, test: impl FnOnce(Arc<dyn Sandbox>,
     });
 }
 
-/// `NAME ok …` and `NAME errno N` by name.
+/// Parses `NAME ok …` and `NAME errno N`, by name.
 fn attempts(outcome: &Outcome) -> BTreeMap<String, Result<String, i32>> {
     stdout(outcome)
         .lines()
@@ -286,7 +286,7 @@ async fn files_of_the_host_are_absent(sandbox: Arc<dyn Sandbox>, way: Way) {
         &own,
     ];
     if way != Way::Docker {
-        // Docker gives a box names of its own to resolve, and the kernel's public figures.
+        // Docker gives a box its own `/etc/hosts`, and public files of the kernel.
         words.extend([
             "/etc/hosts",
             "/etc/resolv.conf",

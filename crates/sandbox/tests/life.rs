@@ -1,4 +1,4 @@
-//! A box ends with its owner: given up, killed or interrupted. Boxes that run at the same time share nothing.
+//! A box ends with its owner: cancelled, killed or interrupted. Boxes that run at the same time share nothing.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -68,9 +68,9 @@ async fn dropping_the_future_ends_the_box(way: Way) {
         job.command.environment.push((TOKEN.into(), token.clone()));
         let running = tokio::time::timeout(Duration::from_millis(pause), sandbox.run(job));
         assert!(running.await.is_err(), "it cannot have ended");
-        eventually("it runs on", || processes_with(&token).is_empty()).await;
+        eventually("it keeps running", || processes_with(&token).is_empty()).await;
         if pause == 150 {
-            eventually("a cgroup stays", || groups_of(std::process::id()) == 0).await;
+            eventually("a cgroup remains", || groups_of(std::process::id()) == 0).await;
         }
     }
     let token = common::token();
@@ -82,9 +82,9 @@ async fn dropping_the_future_ends_the_box(way: Way) {
     });
     eventually("it does not start", || !processes_with(&token).is_empty()).await;
     running.abort();
-    eventually("it runs on", || processes_with(&token).is_empty()).await;
+    eventually("it keeps running", || processes_with(&token).is_empty()).await;
     if way == Way::Docker {
-        eventually("a container stays", || containers("test", std::process::id()) == 0).await;
+        eventually("a container remains", || containers("test", std::process::id()) == 0).await;
     }
 }
 
@@ -107,9 +107,9 @@ async fn ended_by(way: Way, signal: Signal, label: &str) {
     eventually("the box does not start", || !processes_with(&token).is_empty()).await;
     kill(Pid::from_raw(-owner.id().cast_signed()), signal).unwrap();
     owner.wait().unwrap();
-    eventually("the box runs on", || processes_with(&token).is_empty()).await;
+    eventually("the box keeps running", || processes_with(&token).is_empty()).await;
     if way == Way::Docker {
-        eventually("a container stays", || containers(&label, owner.id()) == 0).await;
+        eventually("a container remains", || containers(&label, owner.id()) == 0).await;
     } else {
         // Its empty cgroups stay until the next start with the same label.
         let opened = sandbox::open(Backend::Namespace, common::options(way, &label)).await.unwrap();
@@ -131,7 +131,7 @@ async fn its_helper_killed(way: Way) {
     let helper = parent_of(parent_of(processes_with(&token)[0]));
     kill(Pid::from_raw(helper.cast_signed()), Signal::SIGKILL).unwrap();
     assert!(matches!(running.await.unwrap(), Err(sandbox::Error::Broken(_))));
-    eventually("the box runs on", || processes_with(&token).is_empty()).await;
+    eventually("the box keeps running", || processes_with(&token).is_empty()).await;
 }
 
 /// Starts a program that runs a box and leads its own process group.
@@ -213,6 +213,6 @@ async fn boxes_at_the_same_time_share_nothing(way: Way) {
         running.join_next().await.unwrap().unwrap();
     }
     if way == Way::Docker {
-        eventually("a container stays", || containers("test", std::process::id()) == 0).await;
+        eventually("a container remains", || containers("test", std::process::id()) == 0).await;
     }
 }

@@ -18,7 +18,7 @@ use test_support::skip;
 /// Set for the copy of this program that is root in user and network namespaces of its own.
 const INSIDE: &str = "PLAINSIGHT_TEST_INSIDE";
 
-/// Joining a network namespace needs rights over it: root has them, and any user in a user namespace of their own.
+/// Joining a network namespace needs rights over it: root has them, and so has any user in a new user namespace.
 #[test]
 fn a_box_joins_the_network_namespace_that_it_is_given() {
     if nix::unistd::geteuid().is_root() {
@@ -33,7 +33,13 @@ fn a_box_joins_the_network_namespace_that_it_is_given() {
         .env(INSIDE, "1")
         .output();
     match inside {
-        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Ok(output) => {
+            let text = [output.stdout, output.stderr]
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .concat();
+            // Without this test's name in the copy, `--exact` would select nothing and succeed.
+            assert!(output.status.success() && text.contains("1 passed"), "inside the namespaces:\n{text}");
+        }
         Err(error) => skip(&format!("no program `unshare`: {error}")),
     }
 }
@@ -73,8 +79,8 @@ fn a_container_joins_the_network_that_it_is_given() {
 
 /// A bridge network of the engine that the test creates and removes.
 ///
-/// The engine's default network `bridge` does not serve: after the first start of an engine 20.10 its description has no
-/// `Gateway`.
+/// The engine's default network `bridge` cannot be used: after the first start of an engine 20.10 its description has
+/// no `Gateway`.
 struct EngineNetwork {
     id: String,
 }
@@ -108,7 +114,7 @@ fn docker(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A box of `sandbox` connects to a listener at this address of the host.
+/// Lets a box of `sandbox` connect to a listener at this address of the host.
 async fn reaches(sandbox: &Arc<dyn Sandbox>, address: &str) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let target = listener.local_addr().unwrap().to_string();

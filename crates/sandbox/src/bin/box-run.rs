@@ -60,7 +60,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
                     "auto" => Backend::Auto,
                     "namespace" => Backend::Namespace,
                     "docker" => Backend::Docker,
-                    other => return Err(format!("no backend is called {other:?}")),
+                    other => return Err(format!("unknown backend {other:?}")),
                 }
             }
             "--label" => asked.options.label = value()?,
@@ -77,7 +77,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
                 let (name, value) = pair.split_once('=').ok_or("--env needs NAME=VALUE")?;
                 asked.job.command.environment.push((name.into(), value.into()));
             }
-            flag if flag.starts_with('-') => return Err(format!("no flag is called {flag:?}")),
+            flag if flag.starts_with('-') => return Err(format!("unknown flag {flag:?}")),
             program => {
                 asked.job.command.program = program.into();
                 asked.job.command.arguments = words.by_ref().collect();
@@ -91,7 +91,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{text:?} is no number"))
+    text.parse().map_err(|_| format!("{text:?} is not a number"))
 }
 
 async fn run(mut asked: Asked) -> Result<Outcome, Error> {

@@ -21,8 +21,8 @@ use crate::{Error, Exit, Outcome};
 
 /// Runs a container to its end.
 ///
-/// The work is done by a task of its own: the engine creates a container that it was asked for even if the caller no longer
-/// waits, so the task waits for it and removes it. Dropping this future makes the task give the container up.
+/// A task of its own does the work. The engine finishes creating a container even if the caller has dropped this
+/// future, so the task waits for the container and removes it. Dropping this future cancels the task's box.
 pub(super) async fn run(engine: &bollard::Docker, plan: Plan) -> Result<Outcome, Error> {
     let (caller, caller_gone) = oneshot::channel::<()>();
     let task = tokio::spawn(live(engine.clone(), plan, caller_gone));
@@ -44,7 +44,7 @@ async fn live(
             let running = Box::pin(run_created(&engine, &plan, started_at));
             tokio::select! {
                 outcome = running => outcome,
-                _ = caller_gone => Err(Error::Broken("the caller gave it up".into())),
+                _ = caller_gone => Err(Error::Broken("the caller cancelled it".into())),
             }
         }
         Err(error) => Err(error),
@@ -67,10 +67,10 @@ async fn create(engine: &bollard::Docker, plan: &Plan) -> Result<(), Error> {
     }
 }
 
-/// How often the costs of a box are read while it runs.
+/// Interval at which the costs of a box are read while it runs.
 const COSTS_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the engine may take to report an end that it has caused or that the closed streams have shown.
+/// Deadline for the engine's report of an end that it has caused, or that the closed streams have shown.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant) -> Result<Outcome, Error> {
@@ -110,13 +110,13 @@ async fn start(engine: &bollard::Docker, plan: &Plan) -> Result<(), Error> {
         .map_err(|error| Error::CannotStart { program: plan.program.clone(), reason: words(&error) })
 }
 
-/// What was seen of a container until its streams closed, or until it reached a limit.
+/// The observations of a container until its streams closed or it reached a limit.
 #[derive(Default)]
 struct Watched {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     costs: Costs,
-    /// The limit that it reached: it has to be killed.
+    /// The limit that it reached, for which it must be killed.
     limit_reached: Option<Exit>,
     /// Its exit status, if the engine has reported it already.
     status: Option<i32>,
@@ -136,7 +136,7 @@ async fn watch(
     let mut watched = Watched::default();
     let mut costs_interval = tokio::time::interval(COSTS_INTERVAL);
     let feed = async {
-        // A program that does not read its input, or has ended, does without it.
+        // A program may leave its input unread, or end before all of it is written.
         if input.write_all(&plan.job.stdin).await.is_ok() {
             let _ = input.shutdown().await;
         }
@@ -152,14 +152,14 @@ async fn watch(
             }
             _ = costs_interval.tick() => {
                 watched.costs.update(cgroups);
-                // The kernel kills one process. The limit is the whole box's, so the whole box ends.
+                // The kernel kills one process, but the limit is that of the whole box, so the whole box ends.
                 if watched.costs.oom_kills > 0 {
                     watched.limit_reached = Some(Exit::OutOfMemory);
                 }
             }
             event = events.next(), if watched.status.is_none() => match event? {
                 Event::OutOfMemory => watched.limit_reached = Some(Exit::OutOfMemory),
-                // Its last output may still be on the way.
+                // Its last output may not have arrived yet.
                 Event::Ended(status) => watched.status = Some(status),
                 Event::Removed => return Err(removed_without_end()),
             },
@@ -231,7 +231,7 @@ async fn wait_for_end(
                     Event::Ended(status) => reported = Some(status),
                     Event::Removed => return Err(removed_without_end()),
                 },
-                // A command can close its streams and run on.
+                // A command can close its streams and keep running.
                 () = sleep_until(deadline), if limit_reached.is_none() => limit_reached = Some(Exit::TimedOut),
             }
         }
@@ -245,7 +245,7 @@ async fn wait_for_end(
     Ok(match limit_reached {
         Some(exit) => exit,
         None if out_of_memory => Exit::OutOfMemory,
-        // A command that exits with such a status by itself reads the same.
+        // A command that exits with such a status by itself cannot be distinguished.
         None if (129..=192).contains(&status) => Exit::Signal(status - 128),
         None => Exit::Code(status),
     })

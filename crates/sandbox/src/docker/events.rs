@@ -1,4 +1,4 @@
-//! What the engine's events report about the end of a container.
+//! Reads the end of a container from the engine's events.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -23,13 +23,13 @@ pub(super) enum Event {
 }
 
 impl Events {
-    /// The container's events from its creation on, however late the engine receives this request.
+    /// The container's events since its creation, however late the engine receives this request.
     pub(super) fn of(engine: &bollard::Docker, name: &str) -> Self {
         let filters = HashMap::from([
             ("container".to_owned(), vec![name.to_owned()]),
             ("event".to_owned(), ["die", "oom", "destroy"].map(String::from).into()),
         ]);
-        // Second 1 of the epoch: everything that the engine remembers. Names are used once, but the engine's filter also
+        // Second 1 of the epoch: all events that the engine still has. Names are used once, but the engine's filter also
         // passes containers whose name begins with this one.
         let events = engine.events(Some(EventsOptionsBuilder::new().since("1").filters(&filters).build()));
         let name = name.to_owned();

@@ -1,4 +1,4 @@
-//! Removing containers whose owner is gone: by label at the start, and by the guard when this process ends.
+//! Removes containers whose owner is gone: at the start, by label, and in the guard when this process ends.
 
 use std::collections::HashMap;
 use std::env::ArgsOs;

@@ -1,4 +1,4 @@
-//! Images with one program each.
+//! Makes images with one program each.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -18,10 +18,10 @@ use crate::{Error, elf};
 /// The name of all these images; the tag is a hash of the content.
 const REPOSITORY: &str = "plainsight-box";
 
-/// Hashed into the tag, so that another layout of the image has another tag.
+/// Part of the hash in the tag, so that another layout of the image has another tag.
 const LAYOUT: &[u8] = b"1: /program/NAME and /tmp\0";
 
-/// Largest program of an image in bytes: it is held in memory while it is sent.
+/// Largest program of an image in bytes: it is held in memory while it is sent to the engine.
 const MAX_PROGRAM: u64 = 512 << 20;
 
 /// Images that the engine is known to have.

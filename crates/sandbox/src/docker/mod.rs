@@ -6,10 +6,10 @@
 //! on memory (no swap), CPUs, processes and open files. It keeps no log: the backend reads and counts the command's output from
 //! the attached streams.
 //!
-//! The engine removes a container when it ends (`AutoRemove`). The engine's events report how it ended; the engine keeps them
-//! for a while, so that they are not missed however short a container lives. If this process is killed, a guard, which is this
-//! program started once more, sees its pipe close and removes the containers; if the guard is killed too, the next start
-//! removes them by label.
+//! The engine removes a container when it ends (`AutoRemove`). The engine's events report how it ended; the engine
+//! keeps them for a while, so that the backend sees the end of the shortest container, too. If this process is killed,
+//! its guard removes the containers: the guard is a second process of this program, which sees the pipe to this process
+//! close. If the guard is killed too, the next start removes the containers by label.
 //!
 //! Docker adds `PATH`, `HOSTNAME` and the variables of the image to an environment.
 
@@ -34,7 +34,7 @@ use plan::{Network, Plan};
 pub(crate) const GUARD_ROLE: &str = "__sandbox-guard";
 pub(crate) use guard::become_guard;
 
-/// Longest wait for an answer of the engine, in seconds. Making a container takes milliseconds, under load some hundred.
+/// Deadline for an answer of the engine, in seconds. Making a container takes milliseconds, under load some hundred.
 const ANSWER_SECONDS: u64 = 60;
 
 /// The engine's socket if neither options nor environment name one.
@@ -112,7 +112,7 @@ impl Docker {
         .await
     }
 
-    /// Rejects limits that the engine's kernel cannot enforce: the engine would drop them with a warning.
+    /// Rejects limits that the engine's kernel cannot enforce. The engine itself would only warn and drop them.
     fn check_limits(&self, limits: &Limits) -> Result<(), Error> {
         let cannot = |limit, what: &str| Error::NoMechanism {
             limit,

@@ -1,4 +1,4 @@
-//! What the engine is asked for: a container and its limits.
+//! The request to the engine: a container and its limits.
 
 use std::collections::HashMap;
 
@@ -46,10 +46,11 @@ impl Plan {
             entrypoint: Some(vec![self.program.clone()]),
             cmd: Some(command.arguments.clone()),
             env: Some(command.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-            // An image names its own user; a program of this machine runs as nobody.
+            // An image names its own user; a program of this machine runs as the user `nobody`.
             user: command.image.is_none().then(|| "65534:65534".into()),
-            // With "none" alone the engine sets the empty namespace up itself, for which the runtime starts the whole engine
-            // program once more. With this flag the runtime makes the empty namespace: the same result, 0.1 s sooner.
+            // With "none" alone the engine sets up the empty namespace itself, for which the runtime starts the whole
+            // engine program again. With this flag the runtime makes the empty namespace: the same result, 0.1 s
+            // faster.
             network_disabled: matches!(self.network, Network::None).then_some(true),
             // In another container's network the host name is that container's.
             hostname: (!self.network.is_a_containers()).then(|| "box".into()),
@@ -85,7 +86,7 @@ impl Plan {
         HostConfig {
             auto_remove: Some(true),
             memory: Some(bytes(limits.memory_bytes)),
-            // Memory and swap together: none of the latter.
+            // Memory and swap together, so that there is no swap.
             memory_swap: Some(bytes(limits.memory_bytes)),
             nano_cpus: Some((self.cpus * 1e9).round() as i64),
             pids_limit: Some(bytes(limits.processes)),

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_profile_allows_the_list_and_nothing_else() {
+    fn profile_allows_only_the_listed_calls() {
         let profile: Value = serde_json::from_str(&profile()).unwrap();
         assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
         let rules = profile["syscalls"].as_array().unwrap();

@@ -1,4 +1,5 @@
-//! A running helper, seen from the host: the process, its pipes, and the socket over which it gets a box and reports.
+//! A helper process, seen from the host: the process, its pipes, and the socket over which it receives a box and
+//! reports.
 
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -28,7 +29,7 @@ pub(super) struct HangUp(StdUnixStream);
 impl HangUp {
     /// Closes the direction to the helper. The helper then ends the box and reports; the other direction stays open for that.
     pub(super) fn hang_up(&self) -> Result<(), Error> {
-        self.0.shutdown(Shutdown::Write).map_err(Error::io("hanging up on the helper"))
+        self.0.shutdown(Shutdown::Write).map_err(Error::io("ending the helper"))
     }
 }
 
@@ -47,7 +48,7 @@ impl RunningHelper {
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C is the host's to handle.
+            // Only the host handles Ctrl-C.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -55,12 +56,12 @@ impl RunningHelper {
         Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, hang_up })
     }
 
-    /// Whether it still runs: other processes may have killed it while it waited.
+    /// Whether the process still runs. It can have been killed while it waited in the pool.
     pub(super) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The box's output, and the means to end it. They can be taken once.
+    /// Returns the streams of the box's output, and the means to end it. Can be called once.
     pub(super) fn take_streams(&mut self) -> Result<(ChildStdout, ChildStderr, HangUp), Error> {
         match (self.child.stdout.take(), self.child.stderr.take(), self.hang_up.take()) {
             (Some(stdout), Some(stderr), Some(hang_up)) => Ok((stdout, stderr, hang_up)),
@@ -69,7 +70,7 @@ impl RunningHelper {
     }
 
     pub(super) async fn send(&mut self, spec: &BoxSpec, stdin: &[u8]) -> Result<(), Error> {
-        let broken = |error| Error::Broken(format!("the helper did not take its box: {error}"));
+        let broken = |error| Error::Broken(format!("the helper did not accept its box: {error}"));
         protocol::send_async(&mut self.socket, spec).await.map_err(broken)?;
         protocol::send_bytes_async(&mut self.socket, stdin).await.map_err(broken)
     }

@@ -26,14 +26,14 @@ use super::{mounts, seccomp};
 use crate::error::At;
 use crate::{Exit, InForce, Refusal};
 
-/// Runs the first process to its end, which is the end of the box.
+/// Runs the first process. Its end is the end of the box.
 pub(super) fn main() {
     let Ok(helper) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
     // Before the first read: if the helper has died before this call, the read fails.
     if set_parent_process_death_signal(Some(Signal::KILL)).is_err() {
         return;
     }
-    // Everything that does not depend on the box's description, in advance.
+    // Done in advance: everything that does not depend on the box's description.
     let prepared = prepare();
     let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&helper), protocol::receive_bytes(&helper))
     else {
@@ -108,8 +108,8 @@ fn sealed(bytes: &[u8]) -> io::Result<fs::File> {
     Ok(file)
 }
 
-/// Pins the box to `cpus` of the CPUs that it may use, from the current one on, so that boxes spread as the scheduler spreads
-/// them. The filter of system calls keeps the box from changing that.
+/// Pins the box to `cpus` of the CPUs that it may use, starting with the current one, so that boxes are spread as the
+/// scheduler spreads them. The filter of system calls keeps the box from undoing this.
 fn pin(cpus: u64) -> Result<InForce, Refusal> {
     let step = "pinning the box to its CPUs";
     let all = sched_getaffinity(None).at(step)?;
@@ -125,7 +125,7 @@ fn pin(cpus: u64) -> Result<InForce, Refusal> {
     Ok(InForce::new("cpus", "sched_setaffinity, which the box may not call", now.count().to_string()))
 }
 
-/// The current CPU: the scheduler has chosen an idle one, if there was one.
+/// Returns the current CPU, because the scheduler chooses an idle one if there is one.
 fn first_cpu() -> usize {
     rustix::thread::sched_getcpu()
 }
@@ -143,7 +143,7 @@ fn empty_bounding_set() -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Drops all capabilities for good, and keeps other processes from tracing this one.
+/// Drops all capabilities permanently, and keeps other processes from tracing this one.
 fn give_up_rights() -> Result<(), Refusal> {
     let step = "giving up capabilities";
     clear_ambient_capability_set().at(step)?;
@@ -154,30 +154,31 @@ fn give_up_rights() -> Result<(), Refusal> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at("hiding the first process")
 }
 
-/// Open files of a process: enough for programs that keep many, few enough to bound the kernel's memory for them.
+/// Maximum number of open files of a process: enough for programs that keep many, few enough to limit the kernel's
+/// memory for them.
 const OPEN_FILES: u64 = 256;
 
 /// Bytes that a process may lock into memory: the kernel's old default.
 const LOCKED_BYTES: u64 = 64 << 10;
 
-/// The helper and this process, which `RLIMIT_NPROC` counts too.
+/// Processes of the box besides the command's that `RLIMIT_NPROC` counts: the helper and this process.
 const OWN_PROCESSES: u64 = 2;
 
-/// Bytes of private writable memory that one process may have beyond the box's limit. `RLIMIT_DATA` is a hard bound behind the
-/// watching, not the limit itself: with less slack an allocation would fail, the process would run on, and the outcome would
-/// not be [`Exit::OutOfMemory`].
+/// Bytes of private writable memory that one process may have beyond the box's limit. `RLIMIT_DATA` is a second bound
+/// behind the watchdog, not the limit itself: without this slack an allocation could fail before the watchdog acts, and
+/// the outcome would not be [`Exit::OutOfMemory`].
 const DATA_SLACK: u64 = 64 << 20;
 
 fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
     let seconds = spec.wall_ns.div_ceil(1_000_000_000);
     let mut limits = vec![
         (Resource::Core, 0),
-        // Files can grow only in the scratch folder. One page more, so that ENOSPC comes before SIGXFSZ.
+        // Files can grow only in the scratch folder. The limit is one page larger, so that ENOSPC comes before SIGXFSZ.
         (Resource::Fsize, spec.scratch_bytes + 4096),
         (Resource::Memlock, LOCKED_BYTES),
         (Resource::Msgqueue, 0),
         (Resource::Nofile, OPEN_FILES),
-        // CPU time of one process with a thread on each of its CPUs: a bound behind the timer.
+        // CPU time of one process with a thread on each of its CPUs: a second bound behind the timer.
         (Resource::Cpu, (seconds + 1).saturating_mul(spec.pin_to_cpus.unwrap_or(1024))),
     ];
     if spec.watch_memory {

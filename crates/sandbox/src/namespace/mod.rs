@@ -11,9 +11,10 @@
 //! kernel closes its socket, the helper kills the first process, and the kernel kills everything else in that PID namespace.
 //! Started by root, a box runs under an unused user number.
 //!
-//! Two helpers are started in advance, because starting a program is the longest part of making a box. For an ordinary user
-//! they also make their namespaces and first processes in advance; started by root they wait for the box's description,
-//! because they have to take the box's files while they are still root. Each becomes one box.
+//! Two helpers are started in advance, because starting a program takes most of the time of making a box. For an
+//! ordinary user they also make their namespaces and first processes in advance. Started by root they first wait for
+//! the box's description, because they must open the box's files while they are still root. Each helper becomes one
+//! box.
 //!
 //! Cgroups limit memory, processes and CPUs where this process can make some. Otherwise `RLIMIT_NPROC`, which counts per user
 //! namespace, limits processes; affinity limits CPUs, to whole ones; and the helper watches the memory (see `watch.rs`), with
@@ -51,18 +52,19 @@ pub struct Namespace {
     pool: Pool<RunningHelper>,
 }
 
-/// Helpers that are started before they are needed: starting a program is the longest part of making a box, and two bridge
-/// the time until the next one is ready. Each becomes one box and is never used again; until then it has no user's data.
+/// Number of helpers that are started in advance: starting a program takes most of the time of making a box, and two
+/// helpers suffice until the next one is ready. Each becomes one box and is never used again; before that it has no
+/// user's data.
 const POOLED_HELPERS: usize = 2;
 
-/// How much longer than its wall clock a box may take to be made and to be taken apart. Only a defect takes longer.
+/// Time beyond its wall clock in which a box must be made and removed. Only a defect takes longer.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How often the host reads from a box's memory cgroup whether the kernel has killed a process.
+/// Interval at which the host reads from a box's memory cgroup whether the kernel has killed a process.
 const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Namespace {
-    /// Opens the backend, and makes one box that runs nothing as a trial.
+    /// Opens the backend. To test it, makes one box that runs nothing.
     ///
     /// # Errors
     /// When the backend does not work on this machine.
@@ -114,7 +116,7 @@ impl Namespace {
         self.make(Some(&job.command), &job.stdin, job.limits).await
     }
 
-    /// Rejects a program whose loader is not in the box: the kernel's error for it names no file.
+    /// Rejects a program whose loader is not in the box, because the kernel's error for it would name no file.
     fn check_program(&self, program: &Path) -> Result<(), Error> {
         let cannot = |reason: String| Error::CannotStart { program: program.display().to_string(), reason };
         if let elf::Kind::Dynamic(interpreter) =
@@ -132,7 +134,7 @@ impl Namespace {
         Ok(())
     }
 
-    /// Makes a box, runs the command in it (or nothing, to try it out), and takes it apart.
+    /// Makes a box, runs the command in it (or nothing, for a trial box), and removes it.
     async fn make(
         &self,
         command: Option<&crate::Command>,
@@ -170,8 +172,8 @@ impl Namespace {
         })
     }
 
-    /// Gives the helper its box, reads what the box writes, and enforces the limits that only the host sees, until the helper
-    /// has reported the end and the streams are closed.
+    /// Sends the helper its box, reads the box's output, and enforces the limits that only the host can see, until the
+    /// helper has reported the end and the streams are closed.
     async fn attend(
         &self,
         helper: &mut RunningHelper,
@@ -189,7 +191,7 @@ impl Namespace {
             let err = output::read(stderr_pipe, &allowance, &mut stderr);
             let exchange = async {
                 helper.send(spec, stdin).await?;
-                // While this box is being made. If it fails, the box that needs the next helper starts one, or reports why not.
+                // In the meantime, refills the pool. If that fails, the next box starts its own helper, or reports why it cannot.
                 let _ = self.pool.fill(|| self.start_helper());
                 helper.receive_reports().await
             };
@@ -197,7 +199,7 @@ impl Namespace {
             let mut memory_checks = tokio::time::interval(MEMORY_CHECK_INTERVAL);
             tokio::pin!(out, err, exchange, deadline);
             let (mut out_open, mut err_open, mut last) = (true, true, None);
-            // The helper reports and ends; it holds the other ends of the pipes last.
+            // The helper reports and ends. It is the last process that holds the other ends of the pipes.
             while last.is_none() || ((out_open || err_open) && !too_much_output) {
                 let over_output = tokio::select! {
                     reports = &mut exchange, if last.is_none() => {
@@ -212,7 +214,7 @@ impl Namespace {
                         err_open = false;
                         end == output::End::TooMuch
                     }
-                    // Version 1 of cgroups kills one process. The limit is the whole box's, so the whole box ends.
+                    // Under cgroups version 1 the kernel kills one process, but the limit is that of the whole box, so the whole box ends.
                     _ = memory_checks.tick(), if !out_of_memory => {
                         out_of_memory = group.paths().oom_kills() > 0;
                         if !out_of_memory {
@@ -246,7 +248,8 @@ impl Namespace {
         RunningHelper::start(&self.helper, self.network.clone())
     }
 
-    /// The box that the helper shall make, without its cgroups. Fails if a limit has no mechanism on this machine.
+    /// The description of the box for the helper, without its cgroups. Fails if a limit has no mechanism on this
+    /// machine.
     fn spec(&self, command: Option<&crate::Command>, limits: &Limits) -> Result<BoxSpec, Error> {
         let pin_to_cpus = if self.cgroups.has(Controller::Cpu) {
             None
@@ -290,7 +293,7 @@ impl Sandbox for Namespace {
         Box::pin(self.run_job(job))
     }
 
-    /// Boxes end with their host in any case; only their empty cgroups can be left.
+    /// Boxes end with their host in any case; only their empty cgroups can remain.
     fn reap(&self) -> BoxFuture<'_, Result<usize, Error>> {
         Box::pin(async {
             cgroup::reap(&self.cgroups, &self.options.label).map_err(Error::io("removing leftover cgroups"))
@@ -298,7 +301,7 @@ impl Sandbox for Namespace {
     }
 }
 
-/// What the host saw of a box.
+/// The host's observations of a box.
 struct Life {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -311,8 +314,8 @@ struct Life {
     report: Report,
 }
 
-/// How the command ended, by the helper's last report: exit, CPU time, and the most memory in bytes that the helper saw in
-/// use (0 where it did not watch).
+/// How the command ended, by the helper's last report: exit, CPU time, and the peak memory in bytes that the helper
+/// measured (0 if it did not watch the memory).
 fn ending(report: Report, command: Option<&crate::Command>) -> Result<(Exit, Duration, u64), Error> {
     match report {
         Report::Ended { exit, cpu_ns, peak_memory_bytes } => {

@@ -6,7 +6,7 @@
 //!   /dev/        null, zero, full, random, urandom, and links to /proc/self/fd
 //!   /proc        the box's own processes only (subset=pid), read-only
 //!   /tmp         tmpfs, the only writable folder, limited in bytes and files
-//!   …            what the configuration names, read-only, at the path that it has on the host
+//!   …            the configured files and folders, read-only, at the same path as on the host
 //! ```
 
 use std::fs::{self, Permissions};
@@ -46,7 +46,8 @@ struct Source {
 }
 
 impl Sources {
-    /// Takes them with the rights of the calling process: root can take files that the box's user could not reach.
+    /// Copies the mounts with the rights of the calling process, because root can reach files that the box's user
+    /// cannot.
     pub(super) fn take(spec: &BoxSpec) -> Result<Self, Refusal> {
         let mut sources = Vec::new();
         let mut take = |path: &Path, target: PathBuf| -> Result<(), Refusal> {
@@ -66,7 +67,7 @@ impl Sources {
         let mut paths: Vec<&Path> = spec.read_only.iter().map(PathBuf::as_path).collect();
         paths.sort_unstable();
         for path in paths {
-            // A folder that is taken includes this path.
+            // Another folder in the list includes this path.
             if folders.iter().any(|folder| path.starts_with(folder)) {
                 continue;
             }
@@ -85,10 +86,13 @@ pub(super) fn check_read_only(paths: &[PathBuf]) -> Result<(), String> {
     for path in paths {
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         if !path.is_absolute() || !plain || path.parent().is_none() {
-            return Err(format!("{} is no absolute path below the root without `..`", path.display()));
+            return Err(format!("{} is not an absolute path below the root without `..`", path.display()));
         }
         if let Some(reserved) = RESERVED.iter().find(|reserved| path.starts_with(reserved)) {
-            return Err(format!("{} cannot be shown in a box: {reserved} is the box's own", path.display()));
+            return Err(format!(
+                "{} cannot be mounted in a box: {reserved} belongs to the box",
+                path.display()
+            ));
         }
     }
     Ok(())
@@ -131,8 +135,8 @@ pub(super) fn build(sources: Sources, scratch_bytes: u64) -> Result<&'static Pat
     Ok(root)
 }
 
-/// Files that the scratch folder may hold: one for each page, and some. An inode costs about a kilobyte of kernel memory, so
-/// empty files need a bound too.
+/// Maximum number of files in the scratch folder: one for each page, and some more. An inode takes about a kilobyte of
+/// kernel memory, so empty files need a bound too.
 fn scratch_files(scratch_bytes: u64) -> u64 {
     scratch_bytes / 4096 + 64
 }
@@ -144,11 +148,12 @@ pub(super) fn mount_proc(root: &Path) -> Result<(), Refusal> {
     mount(c"proc", root.join("proc"), c"proc", flags, c"subset=pid").at("mounting /proc")
 }
 
-/// Makes it the root of this mount namespace, unmounts the host's root, and makes everything except `/tmp` read-only.
+/// Makes `root` the root of this mount namespace, unmounts the host's root, and makes everything except `/tmp`
+/// read-only.
 pub(super) fn enter(root: &Path) -> Result<(), Refusal> {
     nix::unistd::chdir(root).at("entering the root")?;
     pivot_root(".", ".").at("changing the root")?;
-    unmount(".", UnmountFlags::DETACH).at("letting go of the host's root")?;
+    unmount(".", UnmountFlags::DETACH).at("unmounting the host's root")?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").at("reading the box's mounts")?;
     for (point, flags) in mounts.lines().filter_map(mount_of) {
         if point == "/tmp" {
@@ -203,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_are_read_as_the_kernel_writes_them() {
+    fn reads_mount_points_as_the_kernel_writes_them() {
         let line = r"36 35 98:0 /mnt1 /a\040b\134 rw,noatime,nosuid master:1 - ext3 /dev/root rw";
         assert_eq!(mount_of(line), Some((r"/a b\".into(), MountFlags::NOSUID)));
         assert_eq!(unescaped(r"\0"), r"\0");
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_keeps_its_own_folders() {
+    fn rejects_paths_that_belong_to_the_box() {
         for path in ["/", "usr", "/usr/../etc", "/tmp/x", "/proc", "/dev/sda", "/program/x", ""] {
             assert!(check_read_only(&[path.into()]).is_err(), "{path}");
         }

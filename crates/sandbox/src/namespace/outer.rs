@@ -1,9 +1,10 @@
 //! The helper: makes the namespaces and the root of a box, starts its first process, and watches it from outside until all
 //! processes of the box have ended.
 //!
-//! A separate process with one thread, because only a single-threaded process can enter a user namespace, and it cannot leave
-//! it. The helper ends with its host: when the host dies in any way, the kernel closes the socket between them. The box ends
-//! with the helper: the kernel kills its first process when the helper dies, and all others with it.
+//! It is a process of its own with one thread, because only a single-threaded process can enter a user namespace, and
+//! cannot leave it. The helper ends with its host: however the host ends, the kernel then closes the socket between
+//! them. The box ends with the helper: when the helper ends, the kernel kills the box's first process, and all others
+//! with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -29,23 +30,23 @@ use crate::{Exit, InForce, Refusal};
 
 /// Runs the helper to its end.
 ///
-/// It may be started long before there is a box to make, and prepares what it can in advance. It makes one box.
+/// The host may start it long before there is a box to make; it then prepares as much as possible. It makes one box.
 pub(super) fn main() {
-    close_what_was_inherited();
+    close_inherited_descriptors();
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
     let Ok(prelude) = protocol::receive::<Prelude>(&host) else { return };
-    // Root first has to take the box's files, so it needs the description before it makes namespaces.
+    // As root it must open the box's files first, so it needs the description before it makes namespaces.
     let prepared = (!geteuid().is_root()).then(|| join_network(&prelude).and_then(|()| prepare(&prelude)));
     let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&host), protocol::receive_bytes(&host)) else {
         return;
     };
     let report = run(&host, &prelude, prepared, &spec, &stdin).unwrap_or_else(Report::Refused);
-    // Fails if the host is gone, which then needs no report.
+    // If this fails, the host is gone and needs no report.
     let _ = protocol::send(&host, &report);
 }
 
-/// The box would inherit descriptors of the host that lack the close-on-exec flag.
-fn close_what_was_inherited() {
+/// Closes the host's descriptors without close-on-exec flag, which the box would inherit.
+fn close_inherited_descriptors() {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -93,7 +94,7 @@ fn run(
     let Prepared { mut init, socket } = prepared;
     mounts::build(sources, spec.scratch_bytes)?;
     let outcome = supervise(host, &socket, &mut init, spec, stdin, &members);
-    // Fails harmlessly if it has ended. `wait` returns after all other processes of the box have ended.
+    // If it has ended, this has no effect. `wait` returns after all other processes of the box have ended.
     let _ = init.kill();
     let status = init.wait().at("waiting for the box's first process")?;
     let (reported, peak) = outcome?;
@@ -102,8 +103,8 @@ fn run(
             Ok(Report::Ended { exit, cpu_ns: cpu_ns(), peak_memory_bytes: peak.max(max_rss()) })
         }
         Some(report) => Ok(report),
-        // Killed without a report: by the kernel because of the memory. The host reads from the box's cgroup whether the box's
-        // own limit was the reason.
+        // Killed without a report: by the kernel because of the memory. From the box's cgroup the host reads whether
+        // the box's own limit was the reason.
         None => Ok(Report::Ended {
             exit: Exit::Signal(std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)),
             cpu_ns: cpu_ns(),
@@ -114,7 +115,8 @@ fn run(
 
 // --- Namespaces ----------------------------------------------------------------------------------------------------
 
-/// Opens them before the rights to do so are dropped: the kernel checks the opener's rights at each write.
+/// Opens the cgroup files while this process still has the rights: at each write the kernel checks the rights of the
+/// opener.
 fn open_member_files(spec: &BoxSpec) -> Result<Vec<File>, Refusal> {
     let open = |path| OpenOptions::new().write(true).open(path).at("opening the box's cgroup");
     spec.member_files.iter().map(open).collect()
@@ -130,16 +132,16 @@ fn join_network(prelude: &Prelude) -> Result<(), Refusal> {
 /// (systemd's UIDS-GIDS), below those that some programs read as negative.
 const FIRST_USER: u32 = 0x7000_0000;
 
-/// The user `nobody`, for user namespaces that do not map the numbers above.
+/// The user `nobody` (65534), for user namespaces that do not map the numbers above.
 const NOBODY: u32 = 65_534;
 
-/// Root becomes a user without files on the host. The kernel also does not apply `RLIMIT_NPROC` to root.
+/// Changes from root to a user without files on the host. Besides, the kernel does not apply `RLIMIT_NPROC` to root.
 fn become_unused_user(spec: &BoxSpec) -> Result<(), Refusal> {
-    // A user number for each box, so that the host can tell boxes apart.
+    // Each box gets a user number of its own, so that the host can distinguish boxes.
     let own = FIRST_USER + (std::process::id() & 0xffff);
     for id in [own, NOBODY] {
         let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
-        // A user namespace that denies it has no supplementary groups.
+        // If a user namespace refuses this, it has no supplementary groups.
         let _ = setgroups(&[]);
         if setresgid(group, group, group).is_ok() {
             setresuid(user, user, user).at("becoming an ordinary user")?;
@@ -158,7 +160,7 @@ fn become_unused_user(spec: &BoxSpec) -> Result<(), Refusal> {
         return Err(Refusal {
             step: "becoming an ordinary user".into(),
             errno: None,
-            error: "this user namespace has no other user than root, whose processes are not counted".into(),
+            error: "this user namespace has only the user root, whose processes are not counted".into(),
             hint: "start as an ordinary user, or as root outside of a user namespace".into(),
         });
     }
@@ -214,7 +216,7 @@ fn hint(errno: Option<i32>) -> String {
 const CAPABILITIES: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP];
 
 fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
-    let step = "handing capabilities on";
+    let step = "passing capabilities on";
     let mut sets = capabilities(None).at(step)?;
     sets.inheritable = sets.permitted;
     set_capabilities(None, sets).at(step)?;
@@ -232,8 +234,8 @@ fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
 
 // --- While it runs -------------------------------------------------------------------------------------------------
 
-/// Sends the first process its box, and waits until it ends, reaches a limit, or the host hangs up. Returns its last report, if
-/// it made one, and the peak of the watched memory in bytes.
+/// Sends the first process its box, and waits until it ends, reaches a limit, or the host closes the socket. Returns
+/// its last report, if there is one, and the peak of the measured memory in bytes.
 fn supervise(
     host: &UnixStream,
     box_end: &UnixStream,
@@ -280,7 +282,7 @@ fn supervise(
                 Err(_) => return Ok((None, peak)),
             }
         } else if from_host {
-            // The host hung up or died.
+            // The host closed the socket or ended.
             return Ok((None, peak));
         } else if from_timer {
             return Ok((Some(ended(Exit::TimedOut)), peak));

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_being_made_counts_as_present() {
+    fn counts_a_value_that_is_being_made() {
         let pool = Pool::new(2);
         let mut made = 0;
         pool.fill(|| {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_the_next_fill_tries_again() {
+    fn fills_again_after_a_failure() {
         let pool = Pool::new(1);
         assert_eq!(pool.fill(|| Err::<u8, _>("no")), Err("no"));
         assert_eq!(pool.fill(|| Ok::<_, &str>(1)), Ok(()));

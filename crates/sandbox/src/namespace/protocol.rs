@@ -34,13 +34,13 @@ pub(super) struct BoxSpec {
     pub(super) wall_ns: u64,
     /// Number of CPUs to pin the box to, if no cgroup limits them.
     pub(super) pin_to_cpus: Option<u64>,
-    /// No cgroup limits the processes: `RLIMIT_NPROC` has to.
+    /// Whether `RLIMIT_NPROC` must limit the processes, because no cgroup does.
     pub(super) limit_processes: bool,
-    /// No cgroup limits the memory: the helper has to watch it.
+    /// Whether the helper must watch the memory, because no cgroup limits it.
     pub(super) watch_memory: bool,
     /// The files of the box's cgroups that take the number of its first process.
     pub(super) member_files: Vec<PathBuf>,
-    /// The box joined a given network namespace.
+    /// Whether the box joined a given network namespace.
     pub(super) has_network: bool,
 }
 

@@ -42,7 +42,7 @@ impl Filters {
 fn allowed(arch: TargetArch) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         calls::NUMBERS.iter().chain(calls::OLDER_NUMBERS).map(|call| (*call, vec![])).collect();
-    // The other filter refuses it.
+    // The other filter refuses `clone3`.
     rules.insert(libc::SYS_clone3, vec![]);
     for rule in calls::CONDITIONAL {
         let conditions = rule.conditions.iter().map(condition).collect::<Result<_, _>>()?;
@@ -76,7 +76,7 @@ fn number(name: &str) -> i64 {
         "personality" => libc::SYS_personality,
         "socket" => libc::SYS_socket,
         "socketpair" => libc::SYS_socketpair,
-        // No call has this number, so that such a rule would allow nothing. A test checks that there is none.
+        // No call has this number, so a rule with it would allow nothing. A test checks that there is no such rule.
         _ => -1,
     }
 }

@@ -1,16 +1,16 @@
 //! Measures the memory of a box without a memory cgroup, often enough that a box cannot exceed its limit in between.
 //!
-//! The sum counts the resident anonymous and shared memory of every process (`RssAnon`, `RssShmem`), the content of the scratch
-//! folder, and what Unix sockets can hold in the kernel. Memory shared by two processes counts twice: the sum errs upwards
-//! only. It leaves out pages of the host's files. A box cannot get other memory that no process has mapped, because the seccomp
-//! filter allows neither `memfd_create` nor System V memory.
+//! The sum counts the resident anonymous and shared memory of every process (`RssAnon`, `RssShmem`), the content of the
+//! scratch folder, and the bytes that Unix sockets can hold in the kernel. Memory shared by two processes counts twice,
+//! so the sum can only be too high. Pages of the host's files do not count. A box cannot get other memory that no
+//! process has mapped, because the seccomp filter allows neither `memfd_create` nor System V memory.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::time::Duration;
 
-/// Expected fastest growth in bytes per second: faster than two CPUs clear pages. With the memory that is left it determines
-/// the next measurement.
+/// Greatest expected growth in bytes per second: faster than two CPUs clear pages. This and the remaining memory
+/// determine the time of the next measurement.
 const FILL_RATE: u64 = 8 << 30;
 
 /// Shortest time between two measurements: one costs some ten microseconds per process, so about a percent of a CPU.
@@ -58,7 +58,7 @@ fn process_bytes(pid: u32) -> u64 {
         .unwrap_or(0)
 }
 
-/// Time until the next measurement: before the memory that is left can be filled.
+/// Time until the next measurement, short enough that the remaining memory cannot be filled before.
 pub(super) fn next_look(used: u64, limit: u64) -> Duration {
     let left = limit.saturating_sub(used);
     Duration::from_nanos(left.saturating_mul(1_000_000_000) / FILL_RATE).clamp(SHORTEST, LONGEST)
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn measurements_get_more_frequent_as_memory_runs_out() {
+    fn measures_more_often_as_memory_runs_out() {
         let limit = 1 << 30;
         assert_eq!(next_look(0, limit), LONGEST);
         assert_eq!(next_look(limit - (80 << 20), limit), Duration::from_nanos(9_765_625));

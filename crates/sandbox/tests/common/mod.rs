@@ -12,7 +12,7 @@ use sandbox::{Backend, Command, Error, Helper, Job, Limits, Options, Outcome, Sa
 /// The helper program: a test has no `main` of its own.
 pub(crate) const HELPER: &str = env!("CARGO_BIN_EXE_box-init");
 
-/// The program that tries to escape, built if it is missing or older than its source.
+/// The program that tries to escape; built if it is missing or older than its source.
 pub(crate) fn escapist() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -107,8 +107,8 @@ pub(crate) async fn run(sandbox: &Arc<dyn Sandbox>, mut job: Job) -> Outcome {
     outcome
 }
 
-/// The arguments that make a box sleep until it is killed. They hold the token too: an ordinary user cannot read the
-/// environment of a container's process, but its arguments.
+/// The arguments that make a box sleep until it is killed. They contain the token too, because an ordinary user can
+/// read the arguments of a container's process but not its environment.
 pub(crate) fn sleep(token: &str) -> [String; 2] {
     ["sleep".to_owned(), format!("{TOKEN}={token}")]
 }

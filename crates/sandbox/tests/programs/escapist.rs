@@ -1,4 +1,4 @@
-//! Runs in the boxes of the tests, attempts what a box must prevent, and prints a line for each attempt: `NAME ok …` or
+//! Runs in the boxes of the tests and attempts what a box must prevent. Prints a line for each attempt: `NAME ok …` or
 //! `NAME errno N`.
 //!
 //! Compiled by the tests with `rustc` alone into a static program, so that both backends run the same one.
@@ -55,7 +55,7 @@ fn main() {
         "sleep" => sleep(),
         "spin" => spin(),
         "leave" => leave(),
-        other => panic!("no attempt is called {other}"),
+        other => panic!("unknown attempt {other}"),
     }
 }
 
@@ -116,7 +116,7 @@ fn state() {
     println!("status {}", fs::read_to_string("/proc/self/status").unwrap_or_default().replace('\n', " "));
 }
 
-/// `tcp ADDRESS`, `udp ADDRESS`, in pairs, then what needs no address.
+/// `tcp ADDRESS` and `udp ADDRESS` in pairs, then the attempts without an address.
 fn network(pairs: &[String]) {
     let wait = Duration::from_millis(500);
     for pair in pairs.chunks(2) {
@@ -147,7 +147,7 @@ fn network(pairs: &[String]) {
     println!("interfaces {}", names.join(" "));
 }
 
-/// Every process starts others as long as it can, and none ends.
+/// Every process starts others as long as it can, and none of them ends.
 fn fork_bomb() {
     println!("bomb");
     io::stdout().flush().unwrap();
@@ -203,7 +203,7 @@ fn memory(kind: &str) {
             fill_memory(MAP_PRIVATE, 256 << 20);
             sleep();
         }
-        // The first thread ends and another one runs on. Waits for the input, after which the limits have been read back.
+        // The first thread ends and another one continues. Waits for the input, after which the limits have been read back.
         "thread" => {
             io::stdin().read_to_end(&mut Vec::new()).unwrap();
             std::thread::spawn(|| {
@@ -215,7 +215,7 @@ fn memory(kind: &str) {
         }
         // Files in memory that no process has mapped.
         "scratch" => fill(),
-        other => panic!("no memory is called {other}"),
+        other => panic!("unknown kind of memory {other}"),
     }
 }
 
