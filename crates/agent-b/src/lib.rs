@@ -1,12 +1,12 @@
 //! agent-b, the server of the experiment: `POST /tool` runs a tool and answers with a result that repeats the request.
 //!
-//! One program and one code path: with a certificate it speaks TLS, without one plain HTTP/1.1, and nothing else differs.
+//! One program and one code path: TLS with a certificate, plain HTTP/1.1 without one, and no other difference.
 //! Knows nothing about captures.
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod routes;
 
-/// Most connections at one time. A run has a handful; each costs a file descriptor, of which a process commonly has 1024,
-/// and up to one body. The server closes one more as soon as it accepts it.
+/// Maximum number of connections at one time. A run has a handful. Each costs a file descriptor, of which a process
+/// commonly has 1024, and up to one body. The server closes any further connection as soon as it accepts it.
 pub const MAX_CONNECTIONS: usize = 256;

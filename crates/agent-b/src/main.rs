@@ -23,10 +23,10 @@ use serve::{ConnectionLimits, Handle, Server, ServerConfig, healthcheck, ready_f
 /// Default of `--body-limit` in bytes: four times the largest message of agent-a.
 const BODY_LIMIT: usize = 256 * 1024;
 
-/// Default of `--read-timeout` in seconds: for a handshake, the head and the body of a request each.
+/// Default of `--read-timeout` in seconds: the time limit for a handshake, for the head and for the body of a request.
 const READ_TIMEOUT: &str = "10";
 
-/// Bad flags, settings or files.
+/// Exit status: invalid flags, settings or files.
 const EXIT_USAGE: u8 = 2;
 
 /// Runs a tool for each tool call posted to /tool.

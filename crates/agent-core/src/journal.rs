@@ -1,7 +1,7 @@
 //! The journal (`plainsight.journal/1`): one JSON line for every message an agent sends or receives.
 //!
-//! The observer takes the messages' content from it alone, so it must never lack a message that is on the wire: the journal
-//! writes a `sent` line to the file, in one `write`, before the agent passes the message to the transport.
+//! The observer learns the messages only from the journal, so it must contain every message that is on the network: the
+//! journal writes a `sent` line to the file, in one `write`, before the agent passes the message to the transport.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -116,7 +116,7 @@ fn analyze_all(flags: &Flags) -> Exposure {
     Exposure { schema: SCHEMA.into(), program, captures, conclusion, reasons, isolation, errors }
 }
 
-/// The inputs that the paths stand for.
+/// The inputs that the paths select.
 struct Inputs {
     captures: Vec<Input>,
     /// Files that describe isolation runs, each with captures of its own.

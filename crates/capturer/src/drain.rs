@@ -1,4 +1,4 @@
-//! The end of a capture: it continues until no frame arrives for a while, but not for ever.
+//! The end of a capture: it continues until no frame arrives for a while, within a time limit.
 
 use std::time::{Duration, Instant};
 

@@ -39,8 +39,8 @@ fn accept(server: &TcpListener) -> TcpStream {
     socket
 }
 
-/// Checks the frames of a connection: handshake first, correct checksums, sequence numbers without holes, nothing after the
-/// end.
+/// Checks the frames of a connection: handshake first, correct checksums, sequence numbers without gaps, nothing after
+/// the end.
 fn check(connection: &[Segment], client: SocketAddr, server: SocketAddr) {
     let flags: Vec<_> = connection.iter().map(|segment| segment.flags.as_str()).collect();
     assert_eq!(flags[..3], ["S", "SA", "A"], "{flags:?}");
@@ -351,10 +351,7 @@ fn keeps_relaying_during_the_drain() {
     let connection = &capture.connections()[0];
     check(connection, client, address);
     assert_eq!(sent_by(connection, address), b"after");
-    assert!(
-        !connection.last().unwrap().flags.contains(['F', 'R']),
-        "the capture holds no end that did not happen"
-    );
+    assert!(!connection.last().unwrap().flags.contains(['F', 'R']), "the capture shows no FIN or RST");
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Frames {
         self.entries.is_empty()
     }
 
-    /// Forgets all frames and keeps the memory for the next ones.
+    /// Removes all frames, and keeps the memory for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
@@ -320,8 +320,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Appends a single segment at `stream_offset` (bytes after the SYN), such as a retransmission, an overlap, a segment after
-    /// a hole, or a keep-alive. The state of the connection does not change.
+    /// Appends a single segment at `stream_offset` (bytes after the SYN), such as a retransmission, an overlap, a
+    /// segment after a gap, or a keep-alive. The state of the connection does not change.
     pub fn segment(
         &self,
         from: Side,

@@ -1,8 +1,8 @@
 //! Builds frames, TCP conversations and capture files.
 //!
-//! The crate is the counterpart of `dissect` and shares no code with it: a wrong idea of a header, shared by both, would stay
-//! unnoticed. The capturer's relay uses it to build frames from the bytes that pass through its sockets; the benchmarks and
-//! tests use it to generate traffic.
+//! The crate is the counterpart of `dissect` and shares no code with it, because tests could not detect a
+//! misunderstanding of a header that both share. The capturer's relay uses it to build frames from the bytes that pass
+//! through its sockets; benchmarks and tests use it to generate traffic.
 //!
 //! All functions append to the caller's buffers. The crate uses no clock, file, socket or random source: times, initial
 //! sequence numbers and identifiers are arguments.

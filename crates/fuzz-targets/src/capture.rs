@@ -10,7 +10,7 @@ pub fn capture(data: &[u8]) {
     assert_eq!(in_pieces, whole);
 }
 
-/// What a file came to.
+/// The result of reading a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     /// Frame number, time, file offset and length of each frame.

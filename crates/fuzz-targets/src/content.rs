@@ -1,6 +1,6 @@
 use dissect::content::{Coding, Decoder, FREE_DECODED, MAX_DECODED, MAX_RATIO, Outcome};
 
-/// The longest piece that is handed on at once, by which decoding may exceed a bound before it stops.
+/// Longest piece that the decoder passes on at once, by which the output may exceed a bound before decoding stops.
 const PIECE: u64 = 64 << 10;
 
 const STACKS: [&[Coding]; 7] = [
@@ -13,8 +13,8 @@ const STACKS: [&[Coding]; 7] = [
     &[Coding::Deflate, Coding::Brotli, Coding::Gzip],
 ];
 
-/// A coded body: no coding decodes to more than the bounds allow, and a decoder that was used before answers like a fresh
-/// one.
+/// A coded body: no coding decodes to more than the bounds allow, and a decoder that was used before gives the same
+/// result as a new one.
 pub fn content(data: &[u8]) {
     let mut used = Decoder::default();
     assert_eq!(decode(&mut used, &[], data), (Outcome::Complete, data.to_vec()));

@@ -3,8 +3,8 @@ use dissect::checksum;
 use dissect::frame::{self, Frame, Transport};
 use dissect::link::LinkType;
 
-/// One frame: two bytes of link type in network order, then the frame. Payloads lie in the frame where they say, and a
-/// frame that the capture cut anywhere decodes to a prefix of the same.
+/// One frame: two bytes of link type in network order, then the frame. Payloads are at their stated place in the frame,
+/// and a frame that the capture cut anywhere decodes to a prefix of the same values.
 pub fn frame(data: &[u8]) {
     let Some(([high, low], bytes)) = data.split_first_chunk() else { return };
     let link_type = LinkType(u16::from_be_bytes([*high, *low]));

@@ -3,11 +3,11 @@ use dissect::http1::{Connection, Event, MAX_HEAD};
 
 use crate::piece_size;
 
-/// Stands between what the client and what the server sends.
+/// The line between the bytes of the client and those of the server.
 const TURN: &[u8] = b"\n<<<<\n";
 
 /// HTTP/1: requests, a line `<<<<`, responses. Every division of the bytes gives the same messages, and events come in
-/// order. Then once more with gaps.
+/// order. Reads the input again with gaps.
 pub fn http1(data: &[u8]) {
     let split = data.windows(TURN.len()).position(|window| window == TURN);
     let (requests, responses) = split.map_or((data, &[][..]), |at| (&data[..at], &data[at + TURN.len()..]));
@@ -25,7 +25,7 @@ struct Message {
     is_complete: Option<bool>,
 }
 
-/// Reads both streams in pieces of at most `size` bytes; of `gap_every` pieces one is missing.
+/// Reads both streams in pieces of at most `size` bytes, and leaves out one of every `gap_every` pieces.
 fn read(requests: &[u8], responses: &[u8], size: usize, gap_every: usize) -> Vec<Message> {
     let mut connection = Connection::default();
     let mut messages = Vec::new();
@@ -68,7 +68,7 @@ fn push(
                 return;
             }
             Event::Head => {
-                // A gap may take the end of a message; the next one then begins without it.
+                // A gap may contain the end of a message; the next message then begins without that event.
                 assert!(open.is_none() || has_gap, "a message follows the end of the one before");
                 messages.extend(open.take());
                 let head = format!("{:?}", connection.head(direction));

@@ -1,8 +1,8 @@
 //! The bodies of the fuzz targets: each takes arbitrary bytes and panics if a parser breaks a promise.
 //!
-//! `fuzz/` hands them to libFuzzer; `tests/corpus.rs` runs them over the committed corpus and over mutations of it with
-//! the stable compiler. A target checks more than "no panic": offsets that continue each other, the same answer for every
-//! division of the input, bounds that hold.
+//! `fuzz/` passes them to libFuzzer; `tests/corpus.rs` runs them with the stable compiler over the committed corpus and
+//! over mutations of it. A target checks more than the absence of panics: offsets without gaps, the same result for
+//! every division of the input, and all bounds.
 #![forbid(unsafe_code)]
 
 mod capture;
@@ -28,9 +28,9 @@ pub use websocket::websocket;
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name in `fuzz/fuzz_targets` and `fuzz/regressions`.
+    /// Name in `fuzz/fuzz_targets` and `fuzz/regressions`.
     pub name: &'static str,
-    /// The folder of `corpus` whose files are input of the kind that it reads.
+    /// The folder of `corpus` with files of the kind that it reads.
     pub corpus: &'static str,
     /// Panics if `data` shows a defect.
     pub run: fn(data: &[u8]),
@@ -53,7 +53,8 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "websocket", corpus: "websocket", run: websocket },
 ];
 
-/// A number that depends on the input, from 1 to `max`: where to cut, so that one input always takes the same way.
+/// A number from 1 to `max` that depends on the input only: where to cut it, so that one input always has the same
+/// result.
 fn piece_size(data: &[u8], max: usize) -> usize {
     data.iter().fold(data.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % max + 1
 }

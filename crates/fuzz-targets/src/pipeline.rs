@@ -3,8 +3,8 @@ use std::io::Write;
 use analyze::analysis::{self, Options};
 use analyze::input::discover::Input;
 
-/// A capture file through all of `analyze`: what is no capture is refused, everything else has a result that can be
-/// written and that counts no more bytes than the file has.
+/// A capture file through all of `analyze`. A file that is not a capture is refused; for any other file there is a
+/// result that can be written and that counts no more bytes than the file has.
 pub fn pipeline(data: &[u8]) {
     let mut file = tempfile::Builder::new().suffix(".pcap").tempfile().expect("a temporary file");
     file.write_all(data).expect("a temporary file can be written");

@@ -118,8 +118,8 @@ impl Stream {
     }
 }
 
-/// The flow table over the frames of a capture: a frame and its answer belong to one flow in opposite directions, numbers
-/// count up, and only a SYN opens a second flow between the same endpoints.
+/// The flow table over the frames of a capture: a frame and its answer belong to one flow in opposite directions, flow
+/// numbers increase, and only a SYN opens a second flow between the same endpoints.
 pub fn flow(data: &[u8]) {
     let mut table = FlowTable::default();
     let mut latest = HashMap::new();
@@ -148,7 +148,7 @@ pub fn flow(data: &[u8]) {
             assert_eq!(found.flow.index(), known);
         }
         let ends = table.endpoints(found.flow).expect("a flow of this table");
-        // Between an endpoint and itself there is but one direction.
+        // Between an endpoint and itself there is only one direction.
         if sender != receiver {
             assert_eq!(ends.sender(found.direction), sender);
             assert_eq!(ends.sender(found.direction.opposite()), receiver);

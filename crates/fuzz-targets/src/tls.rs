@@ -31,7 +31,7 @@ pub fn tls_records(data: &[u8]) {
     }
 }
 
-/// Header and stream offsets of each record, and the offset at which the stream ceases to be TLS.
+/// Header and stream offsets of each record, and the offset from which the stream is not TLS.
 fn records(stream: &[u8], size: usize) -> (Vec<String>, Option<u64>) {
     let mut deframer = RecordDeframer::default();
     let mut assembled = Vec::new();
@@ -75,7 +75,7 @@ pub fn tls_handshake(data: &[u8]) {
     read!(ClientHello, ServerHello, EncryptedExtensions, NewSessionTicket);
 }
 
-/// A whole session: every byte of both directions is counted once, and plaintext continues without holes.
+/// A whole session: every byte of both directions is counted once, and the plaintext offsets have no gaps.
 pub fn tls_session(data: &[u8]) {
     let text: Vec<u8> =
         pieces(data).filter(|(kind, _)| *kind == 2).flat_map(|(_, piece)| piece).copied().collect();

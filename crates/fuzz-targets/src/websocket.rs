@@ -3,8 +3,8 @@ use dissect::websocket::{Event, Parser, Step};
 
 use crate::piece_size;
 
-/// WebSocket frames of either direction: every division of the bytes gives the same frames, and what is held back is
-/// bounded.
+/// WebSocket frames of either direction: every division of the bytes gives the same frames, and the number of bytes
+/// held back is bounded.
 pub fn websocket(data: &[u8]) {
     for direction in Direction::BOTH {
         let whole = read(direction, data, data.len().max(1));
@@ -12,7 +12,7 @@ pub fn websocket(data: &[u8]) {
     }
 }
 
-/// What a direction came to.
+/// The result of reading one direction.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     /// Frame headers, ends and control frames, as text.

@@ -1,4 +1,5 @@
-//! Every fuzz target over the committed corpus, the regressions, and mutations of both: the same on every run.
+//! Runs every fuzz target over the committed corpus, the regressions, and mutations of both; every run uses the same
+//! inputs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +12,14 @@ const MUTATIONS: usize = 2_000;
 /// The same for a target that reads a file from disk for each input.
 const PIPELINE_MUTATIONS: usize = 200;
 
-/// The longest mutated input: enough for each file of the corpus, little enough to stay fast.
+/// Longest mutated input: long enough for each file of the corpus, short enough to stay fast.
 const MAX_LEN: usize = 8 << 10;
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The files of a folder in the order of their names, without notes for people.
+/// The files of a folder in the order of their names, without README files.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder entry").path()).collect();

@@ -33,7 +33,7 @@ const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);
 /// A program is ready within milliseconds of its start; a busy machine gets a thousand times that.
 pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(15);
 
-/// agent-a's script takes less than a second. Its own deadlines are shorter, and their errors more specific.
+/// agent-a's script needs less than a second. Its own deadlines are shorter, and their errors more specific.
 const CALLS_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Additional time for each message of `--count`.

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     for (name, purpose) in PROGRAMS {
         text += &format!("    {name:<19}{purpose}\n");
     }
-    // A reader that is gone wants no more.
+    // The reader may have closed the pipe early.
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,

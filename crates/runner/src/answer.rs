@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::attempt::Attempt;
 use crate::listen::Listener;
 
-/// Most attempts of one prompt: each can wait for seconds, and a box has a time limit.
+/// Maximum number of attempts in one prompt: each can wait for seconds, and a box has a time limit.
 const MAX_ATTEMPTS: usize = 32;
 
 /// Answers `prompt`, which follows `earlier` messages of the same user.

@@ -20,17 +20,17 @@ use serde::Serialize;
 
 const SCHEMA: &str = "plainsight.attempt/1";
 
-/// Longest wait for a TCP connection and for an answer by UDP: on one machine both take milliseconds.
+/// Time limit for a TCP connection and for an answer by UDP: on one machine both need milliseconds.
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_millis(200);
 
-/// Longest wait until another box listens.
+/// Time limit for another box to listen.
 const NEIGHBOUR: Duration = Duration::from_secs(2);
 
-/// Pause between two connections to it.
+/// Pause between two attempts to connect to it.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Most bytes read of a file: a young store has recent messages in its first bytes.
+/// Maximum number of bytes read of a file: a young store has recent messages in its first bytes.
 const MOST: u64 = 1 << 20;
 
 /// Shortest text in a file to report, in characters.

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 const PROMPT: &str = "plainsight.prompt/1";
 const ANSWER: &str = "plainsight.answer/1";
 
-/// Most bytes of a prompt: the largest stdin of a box.
+/// Maximum number of bytes of a prompt: the largest stdin of a box.
 const MAX_PROMPT: u64 = 16 << 20;
 
 /// The document on stdin is invalid.

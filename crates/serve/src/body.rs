@@ -1,4 +1,4 @@
-//! Reading a request's body: whole, within a number of bytes and a time, or not at all.
+//! Reads the body of a request: completely, within a number of bytes and a time, or not at all.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
-/// How many bytes of a body over the limit the server still reads and discards, so that a client that has sent all of
-/// such a body can read the 413: closing with unread bytes would reset the connection (RFC 9112 §9.6).
+/// Number of bytes of a too long body that the server reads and discards, so that a client that has sent the whole body
+/// can read the 413: closing with unread bytes would reset the connection (RFC 9112 §9.6).
 pub const DISCARD_LIMIT: usize = 1024 * 1024;
 
-/// Why a body was not read whole.
+/// Reason why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The body is longer than the limit.
@@ -60,7 +60,7 @@ async fn read_up_to(headers: &HeaderMap, mut body: Body, limit: usize) -> Result
 }
 
 async fn discard(headers: &HeaderMap, mut body: Body, already: usize) {
-    // With `Expect: 100-continue` (RFC 9110 §10.1.1) the client has not sent the body yet, and shall not.
+    // With `Expect: 100-continue` (RFC 9110 §10.1.1) the client has not sent the body yet, and will not.
     if headers.contains_key(header::EXPECT)
         || declared_length(headers).is_some_and(|n| n > DISCARD_LIMIT as u64)
     {

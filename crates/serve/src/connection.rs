@@ -1,5 +1,5 @@
-//! One TCP connection: counted, without delay, with its addresses passed to the routes, and closed when the client stops
-//! reading.
+//! One TCP connection: counted, with TCP_NODELAY, with its addresses passed to the routes, and closed when the client
+//! stops reading.
 
 use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
@@ -68,7 +68,7 @@ impl<S> Accept<TcpStream, S> for LimitedAcceptor {
     }
 }
 
-/// An accepted connection; it counts until it is dropped.
+/// An accepted connection, which is counted until it is dropped.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -159,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn sets_tcp_nodelay_on_an_accepted_connection() {
         let (client, server) = pair().await;
-        assert!(!server.nodelay().unwrap(), "the system sets it by default, so that the test proves nothing");
+        assert!(!server.nodelay().unwrap(), "the system sets it by default, so the test proves nothing");
         let (connection, _) =
             LimitedAcceptor::new(1, Duration::from_secs(1)).accept(server, ()).await.unwrap();
         assert!(connection.socket().nodelay().unwrap());

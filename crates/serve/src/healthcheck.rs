@@ -1,4 +1,4 @@
-//! The subcommand `healthcheck`: asks a running server for its health, in container images without a shell.
+//! The subcommand `healthcheck`: requests the health of a running server, in container images without a shell.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! What agent-b and the gateway share as HTTP/1.1 servers: a listener that speaks plain HTTP or TLS over one code path,
-//! limits on connections and their pace, reading of request bodies, the ready file, the health check and the flags' values.
+//! The code that agent-b and the gateway share as HTTP/1.1 servers: a listener for plain HTTP and TLS in one code path,
+//! limits on connections and their pace, reading of request bodies, the ready file, the health check and the flags'
+//! values.
 //!
 //! Knows nothing about routes, messages, journals, users or captures.
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! The ready file: names the address that a server listens on, once it does, for the program that started it.
+//! The ready file: contains the address of a server once it listens, for the program that started it.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Writes `{"local":"ip:port"}` to `path`, whole or not at all.
+/// Writes `{"local":"ip:port"}` to `path`, completely or not at all.
 ///
 /// # Errors
 /// When the file cannot be written; the error names it.

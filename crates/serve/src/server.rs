@@ -25,16 +25,16 @@ pub struct Server {
     limits: ConnectionLimits,
 }
 
-/// What connections may cost.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Most connections at one time. The server closes one more as soon as it accepts it.
+    /// Maximum number of connections at one time. The server closes any further one as soon as it accepts it.
     pub connections: usize,
-    /// Longest time for a TLS handshake, for the head of a request, and for a client to take some of its answer.
+    /// Time limit for a TLS handshake, for the head of a request, and for a client to read a part of its answer.
     pub read_timeout: Duration,
 }
 
-/// Why there is no server.
+/// Reason why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The server cannot listen on the address.
@@ -46,12 +46,12 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The listener failed.
-    #[error("the server broke down: {0}")]
+    #[error("the listener failed: {0}")]
     Serve(#[from] io::Error),
 }
 
 impl Server {
-    /// Listens on `address`; clients can connect from the return on.
+    /// Listens on `address`. Clients can connect once this function returns.
     ///
     /// # Errors
     /// When the server cannot listen on the address.
@@ -66,7 +66,7 @@ impl Server {
         Ok(Self { listener, local, limits })
     }
 
-    /// The address that it listens on; with the port that the system chose if port 0 was asked for.
+    /// The listening address, with the port that the system chose for port 0.
     pub fn local(&self) -> SocketAddr {
         self.local
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum_server::Handle;
 
-/// Ends `handle`'s server at the first SIGTERM or SIGINT, when the requests in flight are done or `grace` is over, and at
-/// the second one at once. Must be called within a runtime; it catches the signals from the return on.
+/// Ends `handle`'s server: at the first SIGTERM or SIGINT when the requests in flight are done or `grace` is over, at
+/// the second one at once. Must be called within a runtime. The signals are caught once this function returns.
 ///
 /// # Errors
 /// When the process cannot catch the signals.

@@ -13,7 +13,7 @@ pub use document::MAX_DOCUMENT_BYTES;
 /// Longest quotation of the peer's text in an error message, in characters.
 const QUOTE_LIMIT: usize = 200;
 
-/// Why a tool has no result.
+/// Reason why a tool has no result.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ToolError {
     /// There is no such tool.

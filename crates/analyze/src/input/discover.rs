@@ -84,7 +84,7 @@ impl Input {
     }
 }
 
-/// The files that a path stands for.
+/// The captures and isolation records that a path selects.
 #[derive(Debug, Default)]
 pub struct Files {
     /// Captures, in the order of their names; without those that belong to an isolation run.
@@ -93,7 +93,7 @@ pub struct Files {
     pub experiments: Vec<PathBuf>,
 }
 
-/// The files that `path` stands for: itself, or all captures and isolation records below it in the order of their
+/// The files that `path` selects: itself, or all captures and isolation records below it in the order of their
 /// names. Hidden directories are left out, because a run in progress works in one.
 ///
 /// # Errors

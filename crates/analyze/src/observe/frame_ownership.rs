@@ -127,10 +127,10 @@ mod tests {
         }))
         .unwrap();
         let arp = |sender: [u8; 4], target: [u8; 4], behind: &[u8]| {
-            let (nobody, source) = ([0; 6], [2, 0, 0, 0, 0, 1]);
+            let (unknown, source) = ([0; 6], [2, 0, 0, 0, 0, 1]);
             let packet = [0, 1, 8, 0, 6, 4, 0, 1];
             let frame =
-                [&[0xff; 6][..], &source, &[8, 6], &packet, &source, &sender, &nobody, &target, behind];
+                [&[0xff; 6][..], &source, &[8, 6], &packet, &source, &sender, &unknown, &target, behind];
             is_between_ends(LinkType::ETHERNET, &frame.concat(), &traffic)
         };
         let (server, client) = ([10, 78, 0, 1], [10, 78, 0, 2]);

@@ -35,7 +35,7 @@ pub(crate) fn exhibit(report: &CaptureReport<'_>) -> Option<Exhibit> {
     let stream = request.location.stream.filter(|stream| answer.location.stream == Some(*stream))?;
     let connection =
         report.observed.connections.described.iter().find(|connection| connection.stream == stream)?;
-    // 0 stands for a frame that is no longer known.
+    // The number 0 means that the frame is no longer known.
     if answer.last_frame < connection.first.0 {
         return None;
     }

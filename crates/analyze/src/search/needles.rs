@@ -73,7 +73,7 @@ pub(crate) struct Needle {
     pub is_decoy: bool,
 }
 
-/// The needle and the encoding that a pattern stands for.
+/// The needle and the encoding that a pattern represents.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meaning {
     pub needle: NeedleId,
@@ -90,7 +90,7 @@ pub(crate) struct KnownStrings {
     pub needles: Vec<Needle>,
     /// Finds the patterns: each needle in each encoding.
     pub matcher: Matcher,
-    /// For each pattern, the needles that it stands for: several can have the same written form.
+    /// For each pattern, the needles that it represents: several can have the same written form.
     meanings: Vec<Vec<Meaning>>,
     /// Number of messages whose body is not JSON: their strings are unknown.
     pub not_json: usize,
@@ -149,7 +149,7 @@ impl KnownStrings {
         builder.finish(Vec::new())
     }
 
-    /// The needles that a pattern stands for.
+    /// The needles that a pattern represents.
     pub(crate) fn meanings(&self, pattern: PatternId) -> &[Meaning] {
         &self.meanings[pattern as usize]
     }

@@ -1,10 +1,10 @@
 //! The kernel filter: `tcp port N` as a classic BPF program, so that the kernel does not copy other traffic.
 //!
 //! The program is assembled here and not compiled by libpcap, which cannot be linked statically, and whose `tcp port N`
-//! drops frames that this program keeps: segments behind VLAN tags in the frame, segments behind IPv6 extension headers, and
-//! later IP fragments. A later fragment has no ports, so it is kept for any connection: an additional frame does no harm, a
-//! missing frame is a hole in a stream. For the same reason the program keeps a frame whose chain of IPv6 extension headers
-//! is too long to walk.
+//! drops frames that this program keeps: segments behind VLAN tags in the frame, segments behind IPv6 extension
+//! headers, and later IP fragments. A later fragment has no ports, so it is kept for any connection: an additional
+//! frame does no harm, but a missing one is a gap in a stream. For the same reason the program keeps a frame whose
+//! chain of IPv6 extension headers is too long to walk.
 //!
 //! VLAN tags that the kernel removes need no code: the filter sees the frame without them.
 //!

@@ -74,7 +74,8 @@ struct Capture {
 }
 
 impl Capture {
-    /// Does all that needs the privilege to capture, except for the bind. Also returns the interface's index and link type.
+    /// Does everything that needs the privilege to capture, except for the bind. Also returns the interface's index and
+    /// link type.
     fn open(args: &InterfaceArgs, port: Option<u16>) -> anyhow::Result<(Self, u32, u16)> {
         let name = args.interface.as_str();
         let mut socket = PacketSocket::open().map_err(|error| match error.kind() {

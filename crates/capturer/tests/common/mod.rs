@@ -245,14 +245,14 @@ impl Segment {
     }
 }
 
-/// The bytes that `from` sent on a connection, in order. Panics on a hole.
+/// The bytes that `from` sent on a connection, in order. Panics on a gap.
 pub fn sent_by(connection: &[Segment], from: SocketAddr) -> Vec<u8> {
     let mine: Vec<_> = connection.iter().filter(|segment| segment.from == from).collect();
     let first = mine[0].seq.wrapping_add(1);
     let mut bytes = Vec::new();
     for segment in mine.iter().filter(|segment| !segment.payload.is_empty()) {
         let offset = segment.seq.wrapping_sub(first) as usize;
-        assert!(offset <= bytes.len(), "a hole before {offset}");
+        assert!(offset <= bytes.len(), "a gap before {offset}");
         bytes.truncate(offset);
         bytes.extend(&segment.payload);
     }

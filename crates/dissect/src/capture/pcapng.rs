@@ -43,7 +43,7 @@ const SECRETS_FIELDS: usize = 8;
 
 /// epb_dropcount: packets lost between this one and the one before it on this interface (section 4.3).
 const DROP_COUNT: OptionCode = OptionCode(4);
-/// The same count in an obsolete packet block (appendix A); this value stands for an unknown count.
+/// The same count in an obsolete packet block (appendix A); this value means that the count is unknown.
 const DROPS_UNKNOWN: u16 = u16::MAX;
 
 /// The decoder of a pcapng file. It has no section only before its first block.

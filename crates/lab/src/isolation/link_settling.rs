@@ -1,7 +1,8 @@
 //! The wait for silence on new links, on every backend.
 //!
-//! The verdict attributes every frame outside the users' traffic to a sandbox. So no frame may be captured that the kernel
-//! sends by itself, and excluding such frames by their kind would also exclude whatever a sandbox made to look like them.
+//! The verdict counts every frame outside the users' traffic as a sandbox's. So the captures must not contain frames
+//! that the kernel sends by itself. Excluding such frames by their kind would also exclude frames that a sandbox made
+//! to look like them.
 
 use std::time::Duration;
 

@@ -123,7 +123,7 @@ impl GatewayClient {
             .with_context(|| format!("the gateway's answer {text:?} is not a conversation"))
     }
 
-    /// All conversations of the user.
+    /// Returns all conversations of the user.
     async fn read_everything(&self) -> anyhow::Result<String> {
         let list = self.ask(Method::GET, "/api/conversations", String::new()).await?;
         let listed: Listed =
