@@ -252,23 +252,26 @@ def shortened(value):
 
 
 def damaged_copy(source, folder, chance):
-    """Copies a capture with the files of its run, and damages one of them."""
+    """Copies a capture with the files of its run, and damages one of them. Returns what to analyze, and the damage."""
     stem = source.name.split(".")[0]
+    # The captures of an isolation run are judged together.
+    is_of_isolation = (source.parent / "isolation.json").is_file() and stem == "isolation"
     for file in source.parent.iterdir():
-        belongs = file.name.split(".")[0] == stem and file.suffix not in SUFFIXES
+        belongs = file.name.split(".")[0] == stem and (is_of_isolation or file.suffix not in SUFFIXES)
         if file == source or belongs and file.is_file():
             shutil.copy(file, folder)
     copy = folder / source.name
-    companions = sorted(file for file in folder.iterdir() if file != copy)
+    judged = folder if is_of_isolation else copy
+    companions = sorted(file for file in folder.iterdir() if file.suffix not in SUFFIXES)
     if companions and chance.random() < 0.2:
         companion = chance.choice(companions)
         what = damage_bytes(companion, chance)
-        return copy, f"{companion.name}: {what}"
+        return judged, f"{companion.name}: {what}"
     records = pcap_records(copy.read_bytes())
     what = damage_records(copy, records, chance) if records and chance.random() < 0.6 else damage_bytes(copy, chance)
     if chance.random() < 0.5 and vouch(copy):
         what += ", with a manifest for it"
-    return copy, what
+    return judged, what
 
 
 def damage_bytes(file, chance):
