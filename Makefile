@@ -1,4 +1,4 @@
-# plainsight: what can an eavesdropper read of what two agents send each other?
+# plainsight: what can an eavesdropper read of two agents' messages?
 # Works with GNU make 3.81 and later. CARGO_TARGET_DIR and PLAINSIGHT_BACKEND are respected.
 
 CARGO ?= cargo
@@ -25,7 +25,7 @@ endef
 
 # List the targets.
 help:
-	@echo "plainsight: what can an eavesdropper read of what two agents send each other?"
+	@echo "plainsight: what can an eavesdropper read of two agents' messages?"
 	@awk '/^# /   { text = substr($$0, 3); next } \
 	      /^[a-z][a-z-]*:/ && text != "" { sub(/:.*/, ""); printf "  make %-15s %s\n", $$0, text } \
 	                  { text = "" }' $(firstword $(MAKEFILE_LIST))
@@ -109,7 +109,7 @@ deny:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; \
 	else echo "cargo-deny is not installed (cargo install cargo-deny --locked): licences not checked" >&2; test -z "$$CI"; fi
 
-# Check that no files import each other in a circle, the layers, and that every dependency is used (Python 3.11).
+# Check imports: no circle of files, no layer that names one above it, no unused dependency (Python 3.11).
 imports:
 	@if python3 -c 'import tomllib' 2>/dev/null; then .ci/imports_test.py -q && .ci/imports.py; \
 	else echo "no Python 3.11: imports not checked" >&2; test -z "$$CI"; fi

@@ -28,8 +28,13 @@ const RESPONSE: &[u8] =
 
 fn main() -> io::Result<()> {
     let corpus = Path::new("corpus");
-    let wire =
-        peer::Setup::usual().configs().connect().settle().client_sends(REQUEST).server_sends(RESPONSE).close();
+    let wire = peer::Setup::usual()
+        .configs()
+        .connect()
+        .settle()
+        .client_sends(REQUEST)
+        .server_sends(RESPONSE)
+        .close();
     captures(&corpus.join("capture"), &wire)?;
     contents(&corpus.join("content"))?;
     frames(&corpus.join("frame"))?;
