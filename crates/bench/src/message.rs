@@ -105,15 +105,15 @@ impl PlantedMessage {
     /// one piece.
     pub(crate) fn new(from: Side, string: &str, form: Form, unit: usize, rng: &mut Rng) -> Self {
         let target = Target::of(string, form, unit, rng);
-        let mut behind = rng.between(0, 300);
+        let mut after = rng.between(0, 300);
         let coding = form.coding();
         let mut before = target.filler_before;
         // The head states the length of the body, so its own length depends on the body's. The loop corrects the filler
         // until the string is at its target. Where the length gains a digit, the correction could oscillate; a slightly
         // longer body ends that.
         for attempt in 1_usize.. {
-            behind += usize::from(attempt.is_multiple_of(8)) * 4;
-            let body = planted_body(string, before, behind);
+            after += usize::from(attempt.is_multiple_of(8)) * 4;
+            let body = planted_body(string, before, after);
             let at = body.find(string).expect("the body contains its string");
             let mut cuts = match form {
                 Form::ChunkBorder => Cuts::At(at + target.cut),
@@ -172,14 +172,14 @@ impl Target {
 }
 
 /// A body whose only string is the planted one; the filler around it consists of `true`, `false` and `null`.
-fn planted_body(string: &str, before: usize, behind: usize) -> String {
-    let mut body = String::with_capacity(before + behind + string.len() + 64);
+fn planted_body(string: &str, before: usize, after: usize) -> String {
+    let mut body = String::with_capacity(before + after + string.len() + 64);
     body.push_str(r#"{"flags":["#);
     fill(&mut body, before);
     body.push_str(r#"],"query":""#);
     body.push_str(string);
     body.push_str(r#"","more":["#);
-    fill(&mut body, behind);
+    fill(&mut body, after);
     body.push_str("]}");
     body
 }

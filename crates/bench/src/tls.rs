@@ -296,10 +296,9 @@ impl SupportedKxGroup for Group {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         let mut bytes = [0; 32];
         self.0.draw(&mut bytes);
-        let failed = |_| Error::General("an X25519 key".to_owned());
-        let key = PrivateKey::from_private_key(&X25519, &bytes)
-            .map_err(|_| Error::General("an X25519 key".to_owned()))?;
-        let public = key.compute_public_key().map_err(failed)?.as_ref().to_vec();
+        let failed = || Error::General("cannot make an X25519 key".to_owned());
+        let key = PrivateKey::from_private_key(&X25519, &bytes).map_err(|_| failed())?;
+        let public = key.compute_public_key().map_err(|_| failed())?.as_ref().to_vec();
         Ok(Box::new(Exchange { key, public }))
     }
 
@@ -311,7 +310,7 @@ impl SupportedKxGroup for Group {
 impl ActiveKeyExchange for Exchange {
     fn complete(self: Box<Self>, peer_public: &[u8]) -> Result<SharedSecret, Error> {
         let peer = UnparsedPublicKey::new(&X25519, peer_public);
-        let failed = Error::General("an X25519 exchange".to_owned());
+        let failed = Error::General("the X25519 key exchange failed".to_owned());
         agreement::agree(&self.key, peer, failed, |secret| Ok(SharedSecret::from(secret)))
     }
 

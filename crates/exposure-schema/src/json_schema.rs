@@ -153,6 +153,7 @@ fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// Follows each name in the first cells, such as `records.total`, from type to type, so that an unknown field fails.
 #[test]
 fn documentation_lists_every_field_and_no_other() {
     let types = types(&generated());
@@ -162,22 +163,23 @@ fn documentation_lists_every_field_and_no_other() {
         let (_, root) = known.unwrap_or_else(|| panic!("a table of an unknown type: {}", table.title));
         for (names, rest) in table.rows {
             for name in names {
-                let mut at = (*root).to_owned();
+                let mut owner = (*root).to_owned();
                 let mut parts = name.split('.').peekable();
                 while let Some(part) = parts.next() {
-                    let field = types[&at].get(part);
-                    let field = field.unwrap_or_else(|| panic!("{}: {at} has no field {part}", table.title));
-                    documented.insert((at.clone(), part.to_owned()));
+                    let field = types[&owner].get(part);
+                    let field =
+                        field.unwrap_or_else(|| panic!("{}: {owner} has no field {part}", table.title));
+                    documented.insert((owner.clone(), part.to_owned()));
                     match (&field.of, parts.peek()) {
-                        (Some(of), _) => at.clone_from(of),
+                        (Some(of), _) => owner.clone_from(of),
                         (None, None) => {}
                         (None, Some(inner)) => panic!("{}: {part} has no field {inner}", table.title),
                     }
                 }
                 // The fields of an object without a table of its own are named in its description.
                 for inner in quoted(&rest) {
-                    if types.get(&at).is_some_and(|fields| at != *root && fields.contains_key(&inner)) {
-                        documented.insert((at.clone(), inner));
+                    if types.get(&owner).is_some_and(|fields| owner != *root && fields.contains_key(&inner)) {
+                        documented.insert((owner.clone(), inner));
                     }
                 }
             }

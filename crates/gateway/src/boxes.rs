@@ -79,7 +79,7 @@ impl Boxes {
                 self.answer_of(&outcome)
             }
             Err(error) => {
-                tracing::error!(error = %shown(error_chain(&error).as_bytes()), "no sandbox");
+                tracing::error!(error = %shown(error_chain(&error).as_bytes()), "the sandbox could not be started");
                 Err(Failure::NotStarted)
             }
         }

@@ -103,7 +103,7 @@ impl Queue {
         let (place, admitted) = self.line_up(user, conversation)?;
         match tokio::time::timeout(patience, admitted).await {
             Ok(Ok(permit)) => {
-                place.taken();
+                place.admitted();
                 Ok(permit)
             }
             Ok(Err(_)) | Err(_) => Err(self.busy()),
@@ -280,7 +280,8 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn taken(mut self) {
+    /// Marks the request as admitted, so that dropping the place removes nothing from the queue.
+    fn admitted(mut self) {
         self.ticket = None;
     }
 }

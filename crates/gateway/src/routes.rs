@@ -168,7 +168,7 @@ async fn converse(service: &Service, asked: Asked) -> Result<Answer, Refusal> {
     Ok(Answer { conversation_id: id, text: answer })
 }
 
-/// Stores the turn before it is sent. A task of its own holds the permit until the turn is stored: if the client
+/// Stores the turn, before its answer is sent. A task of its own holds the permit until the turn is stored: if the client
 /// disconnects, the conversation must not be free for the next request while the turn is being written.
 async fn keep(
     service: &Service,

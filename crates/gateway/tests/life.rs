@@ -212,7 +212,7 @@ fn serves_over_tls_and_health_check_trusts_only_the_given_authority() {
 }
 
 #[test]
-fn the_health_check_succeeds_only_on_200() {
+fn health_check_succeeds_only_on_200() {
     let workdir = Workdir::new();
     let Some(gateway) = workdir.gateway(&[]) else { return };
     let status =
