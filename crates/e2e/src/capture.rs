@@ -1,4 +1,4 @@
-//! Captures read by other implementations than ours (pcap-parser, etherparse), as oracle.
+//! Reads captures with other implementations than ours (pcap-parser, etherparse), as an oracle.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,38 +11,38 @@ use pcap_parser::pcap::{PcapHeader, parse_pcap_frame, parse_pcap_header};
 /// A TCP frame.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Its number, from 1.
+    /// Number of the frame, from 1.
     pub number: usize,
-    /// When it was captured, ns since the Unix epoch.
+    /// Time of capture, ns since the Unix epoch.
     pub at: u64,
-    /// Its length on the wire.
+    /// Length of the frame on the wire in bytes.
     pub original_len: u32,
-    /// All bytes that were captured of it.
+    /// The captured bytes.
     pub bytes: Vec<u8>,
-    /// Who sent it.
+    /// Source address and port.
     pub from: SocketAddr,
-    /// To whom.
+    /// Destination address and port.
     pub to: SocketAddr,
-    /// Its sequence number.
+    /// Sequence number.
     pub seq: u32,
-    /// Flags.
+    /// Whether the segment has the SYN flag.
     pub syn: bool,
-    /// Flags.
+    /// Whether the segment has the ACK flag.
     pub ack: bool,
-    /// Flags.
+    /// Whether the segment has the FIN flag.
     pub fin: bool,
-    /// Flags.
+    /// Whether the segment has the RST flag.
     pub rst: bool,
-    /// What it carries.
+    /// TCP payload.
     pub payload: Vec<u8>,
-    /// Whether the checksums of its IP and TCP headers are right.
+    /// Whether the checksums of the IP and TCP headers are right.
     pub checksums_right: bool,
 }
 
 /// Reads every frame of a little-endian pcap file with Ethernet frames. All must be TCP over IP.
 ///
 /// # Panics
-/// If the file is anything else, or cut.
+/// If the file has another form, or ends within a record.
 #[must_use]
 pub fn frames(path: &Path) -> Vec<Frame> {
     let file = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -51,10 +51,11 @@ pub fn frames(path: &Path) -> Vec<Frame> {
     frames
 }
 
-/// Reads the frames of a pcap file that may have been cut, up to its last whole one; and how many bytes are left over.
+/// Reads the complete frames of a pcap file that may have been cut. Also returns the number of bytes after the last
+/// one.
 ///
 /// # Panics
-/// If there is no file header of the expected kind, or a frame that is no TCP over IP over Ethernet.
+/// If the file header has another form, or a frame is not TCP over IP over Ethernet.
 #[must_use]
 pub fn whole_frames(file: &[u8]) -> (Vec<Frame>, usize) {
     let (mut rest, header) = parse_pcap_header(file).expect("a pcap file header");
@@ -68,10 +69,10 @@ pub fn whole_frames(file: &[u8]) -> (Vec<Frame>, usize) {
     (frames, rest.len())
 }
 
-/// The frames of each connection, both directions together, by the address of its client.
+/// The frames of each connection in both directions, by the client's address.
 ///
 /// # Panics
-/// If a frame belongs to no connection that began with a SYN.
+/// If a frame belongs to a connection whose SYN is missing.
 #[must_use]
 pub fn connections(frames: &[Frame]) -> BTreeMap<SocketAddr, Vec<Frame>> {
     let mut found: BTreeMap<SocketAddr, Vec<Frame>> = BTreeMap::new();

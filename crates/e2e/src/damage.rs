@@ -1,8 +1,8 @@
-//! A run's files, copied to be damaged: frames dropped, cut, altered or added, manifests and journals that no longer tell
-//! the truth. What the analyzer says of the copy is compared with what an honest observer may say.
+//! Copies a run's files and damages them: drops, cuts, alters or adds frames, and falsifies manifests and journals.
+//! Tests then check that the analyzer's verdict on the copy is still correct.
 //!
-//! Files are read by another implementation than ours (pcap-parser) and written by `craft`, which shares nothing with the
-//! analyzer.
+//! Files are read with another implementation than ours (pcap-parser) and written with `craft`, which shares no code
+//! with the analyzer.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -33,21 +33,21 @@ pub const RECORD_HEADER: u64 = 16;
 /// A frame in a capture file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// When it was captured, ns since the Unix epoch.
+    /// Time of capture, ns since the Unix epoch.
     pub at: u64,
-    /// Its length on the wire.
+    /// Length of the frame on the wire in bytes.
     pub original_len: u32,
-    /// What was captured of it.
+    /// The captured bytes.
     pub bytes: Vec<u8>,
 }
 
-/// The files of a run in a folder of their own.
+/// A temporary folder with copies of a run's files.
 pub struct Copied {
     folder: TempDir,
 }
 
 impl Copied {
-    /// Copies what a lab left in its captures folder.
+    /// Copies all files of a lab's captures folder.
     ///
     /// # Panics
     /// If the files cannot be copied.
@@ -60,49 +60,49 @@ impl Copied {
         copied
     }
 
-    /// A folder with nothing in it.
+    /// An empty folder.
     ///
     /// # Panics
-    /// If there is no place for it.
+    /// If the folder cannot be created.
     #[must_use]
     pub fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("plainsight-damage-").tempdir();
         Self { folder: folder.expect("a temporary folder") }
     }
 
-    /// The folder.
+    /// The path of the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The path of a file in it.
+    /// The path of a file in the folder.
     #[must_use]
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
-    /// The bytes of a file in it.
+    /// The contents of a file in the folder.
     ///
     /// # Panics
-    /// If it cannot be read.
+    /// If the file cannot be read.
     #[must_use]
     pub fn read(&self, file: &str) -> Vec<u8> {
         fs::read(self.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
     }
 
-    /// Writes a file in it.
+    /// Writes a file in the folder.
     ///
     /// # Panics
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(file), bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 
-    /// Removes a file from it.
+    /// Removes a file from the folder.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If the file does not exist.
     pub fn remove(&self, file: &str) {
         fs::remove_file(self.path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
@@ -110,7 +110,7 @@ impl Copied {
     /// The frames of `NAME.pcap`.
     ///
     /// # Panics
-    /// If the file is no pcap file, or ends within a record.
+    /// If the file is not a pcap file, or ends within a record.
     #[must_use]
     pub fn records(&self, name: &str) -> Vec<Record> {
         let file = self.read(&format!("{name}.pcap"));
@@ -125,13 +125,13 @@ impl Copied {
         records
     }
 
-    /// The same frames, decoded down to TCP.
+    /// The frames of `NAME.pcap`, decoded down to TCP.
     #[must_use]
     pub fn frames(&self, name: &str) -> Vec<Frame> {
         capture::frames(&self.path(&format!("{name}.pcap")))
     }
 
-    /// Writes `NAME.pcap` with these frames. The manifest stays as it is; see [`Copied::vouch`].
+    /// Writes `NAME.pcap` with these frames. The manifest does not change; see [`Copied::update_manifest`].
     ///
     /// # Panics
     /// If the file cannot be written.
@@ -143,8 +143,9 @@ impl Copied {
         self.write(&format!("{name}.pcap"), writer.into_inner());
     }
 
-    /// Makes the manifest vouch for the capture file as it is now: a hash that differs is not the point of most tests.
-    pub fn vouch(&self, name: &str) {
+    /// Updates hash, size and frame count in the manifest to those of the capture file, for tests whose subject is not
+    /// a manifest that disagrees with the file.
+    pub fn update_manifest(&self, name: &str) {
         let file = self.read(&format!("{name}.pcap"));
         let mut frames = 0;
         if let Ok((mut rest, _)) = parse_pcap_header(&file) {
@@ -152,11 +153,11 @@ impl Copied {
                 (rest, frames) = (after, frames + 1);
             }
         }
-        self.vouch_for(name, &file, frames);
+        self.update_manifest_with(name, &file, frames);
     }
 
-    /// The same with a number of frames that only the caller can know, as in a file of another format.
-    pub fn vouch_for(&self, name: &str, file: &[u8], frames: usize) {
+    /// Like [`Copied::update_manifest`], but with a number of frames from the caller, for a file that is not pcap.
+    pub fn update_manifest_with(&self, name: &str, file: &[u8], frames: usize) {
         self.edit_manifest(name, |manifest| {
             manifest["capture"]["sha256"] = sha256(file).into();
             manifest["capture"]["bytes"] = file.len().into();
@@ -167,7 +168,7 @@ impl Copied {
     /// Changes the manifest.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the manifest is missing.
     pub fn edit_manifest(&self, name: &str, edit: impl FnOnce(&mut Value)) {
         let file = format!("{name}.manifest.json");
         let mut manifest = read_json(&self.path(&file));
@@ -178,7 +179,7 @@ impl Copied {
     /// The lines of an agent's journal.
     ///
     /// # Panics
-    /// If it is missing or no JSON.
+    /// If the journal is missing or not JSON.
     #[must_use]
     pub fn journal(&self, name: &str, agent: &str) -> Vec<Value> {
         let text = self.read(&format!("{name}.{agent}.jsonl"));
@@ -186,10 +187,10 @@ impl Copied {
         lines.map(|line| serde_json::from_slice(line).expect("a journal line is JSON")).collect()
     }
 
-    /// Every canary of a run, in the order in which agent-a met them.
+    /// Every canary of a run, in the order of agent-a's journal.
     ///
     /// # Panics
-    /// If a message has none.
+    /// If a message has no canary.
     #[must_use]
     pub fn canaries(&self, name: &str) -> Vec<String> {
         let canary = |line: &Value| {
@@ -222,34 +223,35 @@ impl Copied {
     }
 }
 
-/// What `analyze --format json` said.
+/// The output of `analyze --format json`.
 #[derive(Debug)]
 pub struct Judged {
-    /// Its exit status.
+    /// The exit status.
     pub status: i32,
-    /// The document on its stdout.
+    /// The document on stdout.
     pub document: Value,
-    /// Its stderr.
-    pub said: String,
+    /// The text on stderr.
+    pub stderr: String,
 }
 
 impl Judged {
     fn of(output: &Output) -> Self {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let document = serde_json::from_slice(&output.stdout);
-        let document = document.unwrap_or_else(|error| panic!("stdout of analyze: {error}; it said: {said}"));
-        Self { status: output.status.code().unwrap_or(-1), document, said }
+        let document =
+            document.unwrap_or_else(|error| panic!("stdout of analyze: {error}; stderr: {stderr}"));
+        Self { status: output.status.code().unwrap_or(-1), document, stderr }
     }
 
     /// The entry of a capture.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the document has no such capture.
     #[must_use]
     pub fn capture(&self, name: &str) -> &Value {
         let captures = self.document["captures"].as_array().expect("an array of captures");
         let found = captures.iter().find(|capture| capture["name"] == name);
-        found.unwrap_or_else(|| panic!("no capture {name}: {}", self.said))
+        found.unwrap_or_else(|| panic!("no capture {name}: {}", self.stderr))
     }
 
     /// The verdict on a capture, `null` if it has none.
@@ -267,17 +269,17 @@ impl Judged {
     /// The reasons of a capture's verdict.
     ///
     /// # Panics
-    /// If they are no array of strings.
+    /// If the reasons are not an array of strings.
     #[must_use]
     pub fn reasons(&self, name: &str) -> Vec<&str> {
         let reasons = self.capture(name)["reasons"].as_array().expect("an array of reasons");
         reasons.iter().map(|reason| reason.as_str().expect("a string")).collect()
     }
 
-    /// The entries of a value among the strings of a capture.
+    /// The first entry with this value among the strings of a capture.
     ///
     /// # Panics
-    /// If it is not among them.
+    /// If the strings do not contain the value.
     #[must_use]
     pub fn string(&self, name: &str, value: &str) -> &Value {
         let strings = self.capture(name)["strings"].as_array().expect("an array of strings");
@@ -285,7 +287,7 @@ impl Judged {
     }
 }
 
-/// `analyze` on these paths, without writing a file.
+/// Analyzes these paths without writing a file.
 #[must_use]
 pub fn analyze(paths: &[&Path]) -> Judged {
     Judged::of(&analyze_with(paths, &["--format", "json", "--no-output"]))
@@ -294,13 +296,13 @@ pub fn analyze(paths: &[&Path]) -> Judged {
 /// Runs `analyze` on these paths with these flags.
 ///
 /// # Panics
-/// If it cannot be started.
+/// If the program cannot be started.
 #[must_use]
 pub fn analyze_with(paths: &[&Path], flags: &[&str]) -> Output {
     analyze_command().args(flags).args(paths).output().expect("analyze starts")
 }
 
-/// `analyze`, to be given its arguments.
+/// The command `analyze`, without arguments.
 #[must_use]
 pub fn analyze_command() -> Command {
     let mut command = Command::new(programs::program("analyze"));
@@ -308,16 +310,16 @@ pub fn analyze_command() -> Command {
     command
 }
 
-/// A whole TCP connection as frames: handshake, what each side sends in turn, both FINs.
+/// A complete TCP connection as frames: handshake, what each side sends in turn, both FINs.
 ///
 /// # Panics
 /// If the two addresses are of different IP versions.
 #[must_use]
-pub fn conversation(settings: Settings, said: &[(Side, &[u8])]) -> Vec<Vec<u8>> {
+pub fn conversation(settings: Settings, sent: &[(Side, &[u8])]) -> Vec<Vec<u8>> {
     let mut connection = Connection::new(settings).expect("two addresses of one IP version");
     let mut frames = Frames::default();
     connection.open(0, &mut frames).expect("a fresh connection opens");
-    for (side, bytes) in said {
+    for (side, bytes) in sent {
         connection.send(*side, bytes, 0, &mut frames).expect("an open connection sends");
     }
     for side in [Side::Client, Side::Server] {
@@ -326,7 +328,7 @@ pub fn conversation(settings: Settings, said: &[(Side, &[u8])]) -> Vec<Vec<u8>> 
     frames.iter().map(|frame| frame.bytes.to_vec()).collect()
 }
 
-/// Settings of a connection that has nothing to do with the agents, with one frame for each send.
+/// Settings of a connection between addresses that are not the agents', with one frame for each send.
 #[must_use]
 pub fn strangers() -> Settings {
     let client = SocketAddr::from(([192, 0, 2, 1], 50_000));
@@ -334,14 +336,14 @@ pub fn strangers() -> Settings {
     Settings { ack_every: 0, client_isn: 1000, server_isn: 2000, ..Settings::new(client, server) }
 }
 
-/// Puts frames before the record `at`. They get the time of their neighbour, as if captured at once.
+/// Inserts frames before the record `at`, with the time of that record.
 pub fn insert(records: &mut Vec<Record>, at: usize, frames: Vec<Vec<u8>>) {
     let time = records[at].at;
     let new = frames.into_iter().map(|bytes| Record { at: time, original_len: bytes.len() as u32, bytes });
     records.splice(at..at, new);
 }
 
-/// Offset in the pcap file of the first byte of a frame, counted from 0.
+/// Offset in the pcap file of the first byte of the frame with this index.
 #[must_use]
 pub fn file_offset(records: &[Record], index: usize) -> u64 {
     let before: u64 = records[..index].iter().map(|record| RECORD_HEADER + record.bytes.len() as u64).sum();
@@ -354,7 +356,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// A segment with this payload that continues, at `sequence`, what the sender of `frame` said.
+/// A segment from the sender of `frame` in the same connection, with this sequence number and payload.
 ///
 /// # Panics
 /// If the frame is not TCP over IP over Ethernet.
@@ -377,7 +379,8 @@ pub fn segment_like(frame: &Frame, sequence: u32, tcp_flags: u8, payload: &[u8])
     bytes
 }
 
-/// The same frame with a sequence number higher by `by`, as if more had been sent before it. Its checksum stays true.
+/// The same frame with a sequence number higher by `by`, as if more had been sent before it, and with a correct
+/// checksum.
 ///
 /// # Panics
 /// If the frame is not TCP over IP over Ethernet.
@@ -386,7 +389,7 @@ pub fn shifted(frame: &Frame, by: u32) -> Vec<u8> {
     let at = tcp_header(frame);
     let mut bytes = frame.bytes.clone();
     bytes[at + 4..at + 8].copy_from_slice(&frame.seq.wrapping_add(by).to_be_bytes());
-    // RFC 1624 §3: the new checksum from the old one and the words that changed.
+    // The new checksum follows from the old one and the changed words (RFC 1624 §3).
     let words = |bytes: &[u8]| -> u32 {
         (0..2)
             .map(|word| u32::from(bytes[at + 4 + 2 * word]) << 8 | u32::from(bytes[at + 5 + 2 * word]))

@@ -1,4 +1,4 @@
-//! A lab in a folder of its own, started as a user would.
+//! Runs the lab in a temporary folder, as a user would.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::programs;
 use crate::traces;
 
-/// How long a condition of a test may take to come true on a machine under load.
+/// Time limit for a condition that a test waits for, on a machine under load.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with `captures/` and `certs/`, and an empty `tmp/` that programs get as their `TMPDIR`.
@@ -29,24 +29,23 @@ impl Default for Lab {
 }
 
 impl Lab {
-    /// A new folder, gone with the value.
+    /// A new folder, removed when the value is dropped.
     ///
     /// # Panics
-    /// If there is no place for it.
+    /// If the folder cannot be created.
     #[must_use]
     pub fn new() -> Self {
         let folder =
-            tempfile::Builder::new().prefix("plainsight-trial-").tempdir().expect("a temporary folder");
+            tempfile::Builder::new().prefix("plainsight-e2e-").tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("tmp")).expect("a folder in it");
         Self { folder }
     }
 
-    /// Waits until the capturer of a run under way has handed over more than a handshake: a block of its ring takes
-    /// 20 ms to come.
+    /// Waits until the capturer of a running lab has written more than a handshake. The kernel hands over a block of
+    /// the ring only after 20 ms.
     ///
     /// # Panics
-    ///
-    /// If it writes nothing for 20 seconds.
+    /// If the capturer writes no more than that for 20 seconds.
     pub fn wait_for_frames(&self, variant: &str) {
         const MORE_THAN_A_HANDSHAKE: u64 = 16 << 10;
         let partial = format!("{variant}.partial.pcap");
@@ -62,31 +61,31 @@ impl Lab {
         }
     }
 
-    /// Where the runs' files go.
+    /// The folder for the runs' files.
     #[must_use]
     pub fn captures(&self) -> PathBuf {
         self.folder.path().join("captures")
     }
 
-    /// Where the certificates are.
+    /// The folder for the certificates.
     #[must_use]
     pub fn certs(&self) -> PathBuf {
         self.folder.path().join("certs")
     }
 
-    /// What the programs get as their folder for temporary files.
+    /// The programs' folder for temporary files.
     #[must_use]
     pub fn tmp(&self) -> PathBuf {
         self.folder.path().join("tmp")
     }
 
-    /// `lab run` on this folder, to be given its variants and flags.
+    /// The command `lab run` on this folder, with these variants and flags.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(programs::lab().parent().expect("a program is in a folder"), arguments)
     }
 
-    /// The same with the lab that stands in `programs`.
+    /// Like [`Lab::command`], with the lab in the folder `programs`.
     #[must_use]
     pub fn command_of(&self, programs: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs.join("lab"));
@@ -105,19 +104,19 @@ impl Lab {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs the lab to its end.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If the lab cannot be started.
     #[must_use]
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the lab starts")
     }
 
-    /// Starts a run that would go on for a long time, and waits until agent-a talks.
+    /// Starts a run that lasts long, and waits until agent-a has received some answers.
     ///
     /// # Panics
-    /// If agent-a never talks, or the run is not in the namespaces of its backend.
+    /// If agent-a receives none, or the programs are not in the namespaces of the backend.
     #[must_use]
     pub fn run_at_length(&self, arguments: &[&str]) -> RunningLab {
         let arguments = [arguments, &["--count", "1000000"]].concat();
@@ -126,9 +125,9 @@ impl Lab {
         wait_until("agent-a talks", || {
             if let Some(status) = running.child.try_wait().expect("a child can be asked") {
                 let output = std::mem::replace(&mut running.child, nothing()).wait_with_output();
-                panic!("the lab ended with {status} before agent-a talked: {output:?}");
+                panic!("the lab ended with {status} before agent-a received answers: {output:?}");
             }
-            running.pid_of("agent-a").is_some() && talks(&running.captures)
+            running.pid_of("agent-a").is_some() && has_answers(&running.captures)
         });
         running.namespaces = traces::namespaces_of(&traces::processes(&running.captures));
         let expected = if arguments.contains(&"netns") { 2 } else { 0 };
@@ -141,7 +140,7 @@ impl Lab {
         running
     }
 
-    /// The names of the files in `captures/`, sorted. Empty if there is no such folder.
+    /// The names of the files in `captures/`, sorted; empty if the folder does not exist.
     #[must_use]
     pub fn files(&self) -> Vec<String> {
         names(&self.captures())
@@ -150,16 +149,16 @@ impl Lab {
     /// The manifest of a run.
     ///
     /// # Panics
-    /// If it is missing or no JSON.
+    /// If the manifest is missing or not JSON.
     #[must_use]
     pub fn manifest(&self, name: &str) -> Value {
         read_json(&self.captures().join(format!("{name}.manifest.json")))
     }
 
-    /// The journal of an agent, line by line.
+    /// The lines of an agent's journal.
     ///
     /// # Panics
-    /// If it is missing or no JSON.
+    /// If the journal is missing or not JSON.
     #[must_use]
     pub fn journal(&self, name: &str, agent: &str) -> Vec<Value> {
         let path = self.captures().join(format!("{name}.{agent}.jsonl"));
@@ -168,7 +167,7 @@ impl Lab {
     }
 }
 
-/// A lab at work, in the middle of a long run.
+/// A lab during a long run.
 pub struct RunningLab {
     child: Child,
     captures: PathBuf,
@@ -185,7 +184,7 @@ impl RunningLab {
         i32::try_from(self.child.id()).expect("a process id fits")
     }
 
-    /// The process id of one of its programs.
+    /// The process id of a program that the lab started.
     #[must_use]
     pub fn pid_of(&self, program: &str) -> Option<i32> {
         traces::processes(&self.captures)
@@ -194,7 +193,7 @@ impl RunningLab {
             .map(|process| process.pid)
     }
 
-    /// Sends a signal to the lab, or to one of its programs.
+    /// Sends a signal to the lab, or to a program that it started.
     ///
     /// # Panics
     /// If there is no such process.
@@ -204,25 +203,25 @@ impl RunningLab {
         kill(Pid::from_raw(pid), signal).unwrap_or_else(|error| panic!("{signal} to {program}: {error}"));
     }
 
-    /// Waits for the lab to end, and for everything it started to be gone.
+    /// Waits until the lab has ended and everything it started is gone.
     ///
     /// # Panics
-    /// If something stays: a process of the run, or one of its network namespaces.
+    /// If a process or a network namespace of the run remains.
     #[must_use]
     pub fn end(self) -> Output {
         let Self { child, captures, namespaces } = self;
         let output = child.wait_with_output().expect("the lab can be waited for");
-        // A lab that was killed cannot wait for its children: the kernel kills them, and that takes a moment.
+        // A killed lab cannot wait for its children. The kernel kills them, which takes a moment.
         wait_until("all processes of the run are gone", || traces::processes(&captures).is_empty());
         wait_until("all namespaces of the run are gone", || traces::alive(&namespaces).is_empty());
         output
     }
 }
 
-/// A run of all variants by one backend, made once for the whole test binary. Its files are not to be changed.
+/// A run of both variants with this backend, made once for the whole test binary. Tests must not change its files.
 ///
 /// # Panics
-/// If the run fails. Ask [`has_netns`] first where that may be missing.
+/// If the run fails. For the backend `netns`, call [`has_netns`] first.
 #[must_use]
 pub fn run_lab(backend: &'static str) -> &'static Lab {
     static DONE: Mutex<Vec<(&str, &Lab)>> = Mutex::new(Vec::new());
@@ -232,14 +231,14 @@ pub fn run_lab(backend: &'static str) -> &'static Lab {
     }
     let lab = in_target_folder(backend);
     let output = lab.run(&["http", "https", "--backend", backend]);
-    assert!(output.status.success(), "lab run by {backend}: {}", said(&output));
-    // Lives as long as the process; the folder is removed by the next test process (see below).
+    assert!(output.status.success(), "lab run by {backend}: {}", outcome(&output));
+    // Statics are never dropped, so a later test process removes the folder.
     let lab: &'static Lab = Box::leak(Box::new(lab));
     done.push((backend, lab));
     lab
 }
 
-/// Values in statics are never dropped, so folders of earlier test processes are removed here.
+/// Creates a folder for a run in the target folder, and removes those of earlier test processes.
 fn in_target_folder(backend: &str) -> Lab {
     const PREFIX: &str = "e2e-run-";
     let place = programs::folder();
@@ -256,43 +255,47 @@ fn in_target_folder(backend: &str) -> Lab {
     Lab { folder }
 }
 
-/// Whether the lab can take the `netns` backend here. The reason why not goes to [`skip`](crate::skip).
+/// Checks whether the backend `netns` works on this machine. Pass the error to [`skip`](crate::skip).
 ///
 /// # Errors
-/// With the reason.
+/// Why the backend does not work.
 ///
 /// # Panics
-/// If the lab cannot be asked.
+/// If the lab cannot be started.
 pub fn has_netns() -> Result<(), String> {
     static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
     ANSWER
         .get_or_init(|| {
             let output = Command::new(programs::lab()).arg("__probe").output().expect("the lab starts");
             let text = String::from_utf8_lossy(&output.stdout);
-            if text.contains("\"works\"") { Ok(()) } else { Err(format!("no netns backend here: {text}")) }
+            if text.contains("\"works\"") {
+                Ok(())
+            } else {
+                Err(format!("the backend netns does not work: {text}"))
+            }
         })
         .clone()
 }
 
-/// What a program said on stderr, for a message.
+/// Exit status and stderr of a program, for the message of an assertion.
 #[must_use]
-pub fn said(output: &Output) -> String {
+pub fn outcome(output: &Output) -> String {
     format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr))
 }
 
 /// Waits for a condition.
 ///
 /// # Panics
-/// If it does not come true within [`PATIENCE`].
+/// If the condition is not true within [`PATIENCE`].
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < PATIENCE, "waited {} s in vain until {what}", PATIENCE.as_secs());
+        assert!(started.elapsed() < PATIENCE, "waited {} s until {what}", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The names in a folder, sorted; none if it is missing.
+/// The names in a folder, sorted; none if the folder does not exist.
 #[must_use]
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -304,15 +307,15 @@ pub fn names(folder: &Path) -> Vec<String> {
 /// Reads a JSON file.
 ///
 /// # Panics
-/// If it is missing or no JSON.
+/// If the file is missing or not JSON.
 #[must_use]
 pub fn read_json(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Whether agent-a has journalled a few answers: the run is in full swing.
-fn talks(captures: &Path) -> bool {
+/// Whether agent-a's journal has the lines of a few answers.
+fn has_answers(captures: &Path) -> bool {
     const LINES: usize = 10;
     names(captures).iter().filter(|name| name.starts_with(".staging-")).any(|staging| {
         let folder = captures.join(staging);
@@ -327,7 +330,7 @@ fn bytecount(text: &[u8]) -> usize {
     text.iter().filter(|&&byte| byte == b'\n').count()
 }
 
-/// A child to leave in the place of one that is taken.
+/// A short-lived child process, to put in the place of one that is moved out.
 fn nothing() -> Child {
     Command::new(programs::lab()).arg("--version").stdout(Stdio::null()).spawn().expect("the lab starts")
 }

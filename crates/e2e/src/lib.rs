@@ -1,7 +1,7 @@
-//! Support for the end-to-end tests in `tests/`: the built programs, a lab in a folder of its own, its captures read by
-//! another implementation than ours, and a look at what a run leaves behind.
+//! Support for the end-to-end tests in `tests/`: finds the built programs, runs the lab in a temporary folder, reads
+//! its captures with another implementation than ours, and finds what a run leaves behind.
 //!
-//! It imports none of the crates under test. What it knows of them is what a user knows: flags, files, exit statuses.
+//! This crate imports none of the crates under test. It knows them as a user does: flags, files, exit statuses.
 
 pub mod capture;
 pub mod damage;

@@ -1,4 +1,4 @@
-//! The workspace's programs, built into the folder of the test that runs.
+//! Finds the workspace's programs in the target folder of the running test, and builds missing ones.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs::{self, File, Permissions};
@@ -9,16 +9,16 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// What the lab needs beside it, and the lab.
+/// The programs that the lab starts, and the lab.
 const LAB: [&str; 8] =
     ["agent-a", "agent-b", "capturer", "certgen", "gateway", "isolation-control", "runner", "lab"];
 
-/// The path of a program of the workspace, which is built first if it is missing.
+/// The path of a program of the workspace. A missing program is built.
 ///
-/// A program that is there is taken as it is: `make test` and CI build all of them before the tests start.
+/// An existing program is not rebuilt: `make test` and CI build all programs before the tests start.
 ///
 /// # Panics
-/// If it cannot be built; the message says what to run.
+/// If the program cannot be built. The message names the command to run.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let path = folder().join(format!("{name}{EXE_SUFFIX}"));
@@ -28,16 +28,16 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The lab, with everything it starts.
+/// The path of the lab, beside all programs that it starts.
 #[must_use]
 pub fn lab() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| LAB.map(program).into_iter().last().expect("the list ends with the lab")).clone()
 }
 
-/// A folder with the lab and what it starts, one of them replaced by a shell script.
+/// A folder with the lab and the programs that it starts, one of them replaced by a shell script.
 ///
-/// The lab takes the programs beside it, so this lab meets a program that does what no flag could make the real one do.
+/// The lab starts the programs beside it, so the script can do what no flag makes the real program do.
 ///
 /// # Panics
 /// If the folder cannot be made.
@@ -52,7 +52,7 @@ pub fn with_script(replaced: &str, script: &str) -> TempDir {
             fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
             fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("a script that can be run");
         } else if name == "lab" {
-            // No symbolic link: the lab asks the kernel where it stands.
+            // Not a symbolic link, because the lab would resolve it to find the programs beside it.
             fs::hard_link(program(name), &path).expect("a link in the same folder");
         } else {
             symlink(program(name), &path).expect("a link");
@@ -61,7 +61,7 @@ pub fn with_script(replaced: &str, script: &str) -> TempDir {
     place
 }
 
-/// Where cargo puts programs: the parent of the folder `deps` in which test executables are.
+/// The folder in which cargo puts programs: the parent of `deps`, which contains the test executables.
 #[must_use]
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -73,7 +73,7 @@ pub fn folder() -> &'static Path {
     })
 }
 
-/// One build at a time: the tests of a binary are threads, those of several binaries may be processes.
+/// Builds a program under a lock, because tests run in parallel threads and processes.
 fn build(path: &Path, name: &str) {
     let lock_path = folder().join(".e2e-build.lock");
     let lock = File::create(&lock_path).expect("the target folder is writable");

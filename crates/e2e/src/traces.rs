@@ -1,27 +1,26 @@
-//! What a run has left in the system: processes and network namespaces.
+//! Finds what a run has left in the system: processes and network namespaces.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A process that has something to do with a run.
+/// A process of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
+    /// Process id.
     pub pid: i32,
-    /// The file name of its program.
+    /// File name of its program.
     pub program: String,
 }
 
-/// The programs of a run that are alive, the lab itself not among them: those with a path below `captures` on their
-/// command line.
+/// The running programs of a run, without the lab itself: those with a path below `captures` on their command line.
 #[must_use]
 pub fn processes(captures: &Path) -> Vec<Process> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Empty for a zombie, which is as good as gone.
+        // Empty for a zombie, which does not count.
         let Ok(command_line) = fs::read(entry.path().join("cmdline")) else { continue };
         let mut arguments = command_line.split(|&byte| byte == 0);
         let program = arguments.next().unwrap_or_default();
@@ -37,7 +36,7 @@ pub fn processes(captures: &Path) -> Vec<Process> {
     found
 }
 
-/// The network namespaces that these processes are in, without the one of this test.
+/// The network namespaces of these processes, except the one of this test.
 #[must_use]
 pub fn namespaces_of(processes: &[Process]) -> Vec<String> {
     let own = link("/proc/self/ns/net".as_ref());
@@ -51,7 +50,7 @@ pub fn namespaces_of(processes: &[Process]) -> Vec<String> {
     found
 }
 
-/// Those of `namespaces` that something still holds: a process, a descriptor or a mount.
+/// Those of `namespaces` that still exist because a process, a descriptor or a mount holds them.
 #[must_use]
 pub fn alive(namespaces: &[String]) -> Vec<String> {
     if namespaces.is_empty() {

@@ -1,8 +1,8 @@
-//! Attacks on the word "sealed": one canary of a TLS run crosses the wire in the open in every disguise that a hostile
-//! reviewer thought of, and in a capture whose manifest vouches for it.
+//! Attacks on the verdict "sealed": each test injects one canary of a TLS run into the capture in the clear, hidden in
+//! another way, and updates the manifest to match.
 //!
-//! Where the design names the level at which it must be found (DESIGN, "Levels and verdicts"), that level, the frames
-//! and the offset are checked. Elsewhere the least that may be said is "inconclusive". "sealed" is always wrong.
+//! If the canary must be found at a certain level, the test checks level, frames and offset. Otherwise the verdict may
+//! be "exposed" or "inconclusive". "sealed" is always wrong.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::json;
 
-/// What the analyzer said of the attacked capture.
+/// The analyzer's result for the capture with the injected frames.
 struct Attacked {
     judged: Judged,
     canary: String,
     records: Vec<Record>,
-    /// Index of the first frame that was put in.
+    /// Index of the first injected frame.
     first: usize,
 }
 
-/// Puts frames made from a canary into the middle of the capture.
+/// Injects frames with the canary into the middle of the capture.
 fn attacked(frames: impl FnOnce(&str) -> Vec<Vec<u8>>) -> Attacked {
     let copied = Copied::of(run_lab("relay"));
     let canary = copied.canary("https");
@@ -36,15 +36,15 @@ fn attacked(frames: impl FnOnce(&str) -> Vec<Vec<u8>>) -> Attacked {
     let first = records.len() / 2;
     insert(&mut records, first, frames(&canary));
     copied.write_records("https", ETHERNET, &records);
-    copied.vouch("https");
+    copied.update_manifest("https");
     let judged = copied.analyze_only("https.pcap");
     let attacked = Attacked { judged, canary, records, first };
     attacked.not_sealed();
     attacked
 }
 
-/// Says something in a connection of its own; each piece is one segment.
-fn said<'a>(pieces: impl FnOnce(&str) -> Vec<(Side, Vec<u8>)> + 'a) -> Attacked {
+/// Injects a connection with these segments.
+fn connection<'a>(pieces: impl FnOnce(&str) -> Vec<(Side, Vec<u8>)> + 'a) -> Attacked {
     attacked(|canary| {
         let pieces = pieces(canary);
         let pieces: Vec<_> = pieces.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
@@ -52,9 +52,9 @@ fn said<'a>(pieces: impl FnOnce(&str) -> Vec<(Side, Vec<u8>)> + 'a) -> Attacked 
     })
 }
 
-/// A request and its answer in a connection of their own.
+/// Injects a connection with a request and this answer.
 fn answered(answer: impl FnOnce(&str) -> Vec<u8>) -> Attacked {
-    said(|canary| vec![(Side::Client, REQUEST.to_vec()), (Side::Server, answer(canary))])
+    connection(|canary| vec![(Side::Client, REQUEST.to_vec()), (Side::Server, answer(canary))])
 }
 
 impl Attacked {
@@ -64,16 +64,16 @@ impl Attacked {
         assert!(matches!(status, 1 | 3), "exit {status}");
     }
 
-    /// It was found where it is: at this level, through these layers, in these frames from the first injected one on,
-    /// beginning at `needle` in the first of them.
+    /// Asserts that the canary was found at this level, under these layers, and in these frames, counted from the
+    /// first injected one. Its location must begin at `needle` in the first of them.
     fn found(&self, level: &str, layers: &[&str], frames: RangeInclusive<usize>, needle: &[u8]) {
         let string = self.judged.string("https", &self.canary);
         assert_eq!(string["level"], level, "{:#?} {string:#}", self.judged.reasons("https"));
         let at = self.first + frames.start();
         let record = &self.records[at];
-        // The last one: a short needle can stand in a header by chance.
+        // The last occurrence, because a short needle can also occur in a header by chance.
         let start = record.bytes.windows(needle.len()).rposition(|window| window == needle);
-        let start = start.expect("the needle stands in its frame") as u64;
+        let start = start.expect("the frame contains the needle") as u64;
         let location = &string["locations"][0];
         let expected: Vec<_> = frames.map(|frame| self.first + frame + 1).collect();
         assert_eq!(location["frames"], json!(expected), "{location:#}");
@@ -87,7 +87,7 @@ impl Attacked {
         assert_eq!((self.judged.conclusion(), self.judged.status), ("refuted", 1));
     }
 
-    /// It was not found, or only doubted.
+    /// Asserts that the verdict is inconclusive for this reason.
     fn doubted(&self, reason: &str) {
         let reasons = self.judged.reasons("https");
         assert_eq!((self.judged.verdict("https"), self.judged.status), ("inconclusive", 3), "{reasons:#?}");
@@ -172,7 +172,7 @@ fn frame(build: impl FnOnce(&mut Vec<u8>)) -> Vec<Vec<u8>> {
     vec![bytes]
 }
 
-/// A connection, and segments outside of its ordinary course before it closes.
+/// A connection that also sends unusual segments before it closes.
 fn extraordinary(ordinary: &[u8], extraordinary: impl FnOnce(&Connection, &mut Frames)) -> Vec<Vec<u8>> {
     let mut connection = Connection::new(strangers()).expect("two addresses");
     let mut frames = Frames::default();
@@ -374,7 +374,7 @@ fn in_a_retransmission_that_contradicts() {
     packed.found("decoded", &["carved", "gzip"], HANDSHAKE + 1..=HANDSHAKE + 1, &gzip(&packed.canary));
 }
 
-/// The bytes that were delivered first are wrong, and half of the right ones come in each of two contradictions.
+/// The first version of the bytes is wrong, and each of two contradicting segments brings half of the canary.
 #[test]
 fn in_two_retransmissions_that_contradict() {
     let sent = attacked(|canary| {
@@ -419,7 +419,7 @@ fn in_a_syn() {
 }
 
 #[test]
-fn behind_a_fin_and_in_a_reset() {
+fn after_a_fin_and_in_a_reset() {
     for (tcp_flags, disguise) in
         [(flags::ACK, false), (flags::ACK, true), (flags::RST, false), (flags::RST, true)]
     {
@@ -457,7 +457,7 @@ fn outside_of_the_window() {
     }
 }
 
-/// One byte at a time where a keep-alive probe repeats the last one.
+/// Each segment repeats the last byte of the request, as a keep-alive probe does, but contains a byte of the canary.
 #[test]
 fn in_keep_alive_probes() {
     let sent = attacked(|canary| {
@@ -488,7 +488,7 @@ fn in_a_second_connection_on_the_same_ports() {
     }
 }
 
-/// The agents' own ports again, by a client that is not the agent.
+/// The ports are those of the agents, but the client is another host.
 #[test]
 fn in_a_second_connection_on_the_ports_of_the_agents() {
     let copied = Copied::of(run_lab("relay"));
@@ -504,7 +504,7 @@ fn in_a_second_connection_on_the_ports_of_the_agents() {
         bytes,
     }));
     copied.write_records("https", ETHERNET, &records);
-    copied.vouch("https");
+    copied.update_manifest("https");
     let judged = copied.analyze_only("https.pcap");
     assert_eq!((judged.verdict("https"), judged.status), ("exposed", 1), "{:#?}", judged.reasons("https"));
     assert_eq!(judged.string("https", &canary)["level"], "verbatim");
@@ -537,7 +537,7 @@ fn split_over_three_segments_out_of_order() {
 
 #[test]
 fn one_byte_in_each_segment() {
-    let sent = said(|canary| canary.bytes().map(|byte| (Side::Client, vec![byte])).collect());
+    let sent = connection(|canary| canary.bytes().map(|byte| (Side::Client, vec![byte])).collect());
     sent.found("reassembled", &[], HANDSHAKE..=HANDSHAKE + 31, &sent.canary.as_bytes()[..1]);
 }
 
@@ -567,7 +567,7 @@ fn linked(link: &Link, packed: bool) {
     }
     let file = file.into_inner();
     copied.write("https.pcap", &file);
-    copied.vouch_for("https", &file, frames);
+    copied.update_manifest_with("https", &file, frames);
     let judged = copied.analyze_only("https.pcap");
     assert_eq!(
         (judged.verdict("https"), judged.status),
@@ -606,7 +606,7 @@ fn on_a_second_interface_of_every_link_type() {
 }
 
 #[test]
-fn on_a_link_that_nobody_knows() {
+fn on_an_unknown_link_type() {
     let copied = Copied::of(run_lab("relay"));
     let canary = copied.canary("https");
     let mut file = craft::pcapng::Writer::new(Vec::new(), Endian::Big).expect("a vector can be written");
@@ -620,14 +620,14 @@ fn on_a_link_that_nobody_knows() {
     file.enhanced(1, 0, strange.len() as u32, &strange, &[]).expect("a vector can be written");
     let file = file.into_inner();
     copied.write("https.pcap", &file);
-    copied.vouch_for("https", &file, records.len() + 1);
+    copied.update_manifest_with("https", &file, records.len() + 1);
     let judged = copied.analyze_only("https.pcap");
     let reasons = judged.reasons("https");
     assert_eq!((judged.verdict("https"), judged.status), ("inconclusive", 3), "{reasons:#?}");
     assert!(reasons.iter().any(|reason| reason.contains("not explained")), "{reasons:#?}");
 }
 
-/// The same capture as pcapng is as good: the container is no disguise.
+/// The file format makes no difference to the verdict.
 #[test]
 fn as_pcapng_it_is_still_sealed() {
     let copied = Copied::of(run_lab("relay"));
@@ -640,21 +640,21 @@ fn as_pcapng_it_is_still_sealed() {
         }
         let file = file.into_inner();
         copied.write("https.pcap", &file);
-        copied.vouch_for("https", &file, records.len());
+        copied.update_manifest_with("https", &file, records.len());
         let judged = copied.analyze_only("https.pcap");
         assert_eq!((judged.verdict("https"), judged.status), ("sealed", 0), "{:#?}", judged.reasons("https"));
     }
 }
 
 #[test]
-fn behind_the_end_of_the_capture() {
+fn after_the_end_of_the_capture() {
     let canary = Copied::of(run_lab("relay")).canary("https");
     for garbage in [canary.as_bytes()[..15].to_vec(), canary.clone().into_bytes(), gzip(&canary)] {
         let copied = Copied::of(run_lab("relay"));
         let records = copied.records("https").len();
         let file = [copied.read("https.pcap"), garbage].concat();
         copied.write("https.pcap", &file);
-        copied.vouch_for("https", &file, records);
+        copied.update_manifest_with("https", &file, records);
         let judged = copied.analyze_only("https.pcap");
         let reasons = judged.reasons("https");
         assert_eq!((judged.verdict("https"), judged.status), ("inconclusive", 3), "{reasons:#?}");
@@ -663,7 +663,7 @@ fn behind_the_end_of_the_capture() {
 
 // Encoded
 
-/// In an unknown protocol: found by the encoding of the canary.
+/// The protocol is unknown, but the search finds the encoded canary.
 #[test]
 fn encoded_in_an_unknown_protocol() {
     type Encode = fn(&str) -> String;
@@ -676,7 +676,8 @@ fn encoded_in_an_unknown_protocol() {
         ("hex", |canary| HEXLOWER.encode(format!("{{\"canary\":\"{canary}\"}}").as_bytes())),
     ];
     for (layer, encode) in encodings {
-        let sent = said(|canary| vec![(Side::Server, format!("stolen: {}", encode(canary)).into_bytes())]);
+        let sent =
+            connection(|canary| vec![(Side::Server, format!("stolen: {}", encode(canary)).into_bytes())]);
         let string = sent.judged.string("https", &sent.canary);
         assert_eq!(string["level"], "decoded", "{layer}");
         assert_eq!(string["locations"][0]["layers"], json!([layer]));
@@ -687,7 +688,7 @@ fn encoded_in_an_unknown_protocol() {
 
 #[test]
 fn encoded_and_split_over_segments() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         let text = base64(canary.as_bytes());
         text.as_bytes().chunks(11).map(|piece| (Side::Client, piece.to_vec())).collect()
     });
@@ -699,14 +700,14 @@ fn encoded_and_split_over_segments() {
     );
 }
 
-/// A text with characters that the encodings change, as common serialisers change them.
+/// A text with characters that serialisers escape in different ways.
 #[test]
-fn a_text_with_escapes() {
+fn in_a_text_with_escapes() {
     let judged = Copied::of(run_lab("relay")).analyze_only("https.pcap");
     let strings = judged.capture("https")["strings"].as_array().expect("an array of strings");
     let is_korean = |text: &&str| text.chars().any(|c| ('가'..='힣').contains(&c)) && text.len() < 250;
     let korean = strings.iter().filter_map(|string| string["value"].as_str()).find(is_korean);
-    let korean = korean.expect("a Korean text is said").to_owned();
+    let korean = korean.expect("a message contains Korean text").to_owned();
     let mut escaped = String::new();
     for c in serde_json::to_string(&korean).expect("a string").trim_matches('"').chars() {
         match c.is_ascii() {
@@ -721,7 +722,7 @@ fn a_text_with_escapes() {
     };
     let percent: String = korean.bytes().map(percent).collect();
     for (text, layer) in [(escaped, "json-escapes"), (percent, "percent")] {
-        let sent = said(|_| vec![(Side::Client, text.into_bytes())]);
+        let sent = connection(|_| vec![(Side::Client, text.into_bytes())]);
         let string = sent.judged.string("https", &korean);
         assert_eq!(string["level"], "decoded", "{string:#}");
         assert_eq!(string["locations"][0]["layers"], json!([layer]));
@@ -734,7 +735,7 @@ fn a_text_with_escapes() {
 
 #[test]
 fn in_a_request_target() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         let request = format!("GET /?q={canary} HTTP/1.1\r\nHost: agent-b\r\n\r\n");
         vec![(Side::Client, request.into_bytes())]
     });
@@ -777,7 +778,7 @@ fn split_over_chunks() {
         let sent = answered(|canary| chunked("", canary.as_bytes(), size));
         let at = HANDSHAKE + 1;
         let first = &sent.canary.as_bytes()[..size];
-        // Of a single character the head of the answer holds more.
+        // The head of the answer also contains most single characters.
         if size > 1 {
             sent.found("decoded", &["http1", "chunked"], at..=at, first);
         }
@@ -839,7 +840,7 @@ fn in_the_second_member_of_a_gzip_body() {
 
 #[test]
 fn gzip_split_over_many_segments_in_http() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         let answer = answer("Content-Encoding: gzip\r\n", &gzip(canary));
         let pieces = answer.chunks(9).map(|piece| (Side::Server, piece.to_vec()));
         [(Side::Client, REQUEST.to_vec())].into_iter().chain(pieces).collect()
@@ -853,16 +854,17 @@ fn gzip_split_over_many_segments_in_http() {
 }
 
 #[test]
-fn in_a_coding_that_is_not_the_one_it_says() {
+fn in_a_coding_other_than_the_declared_one() {
     let sent = answered(|canary| answer("Content-Encoding: br\r\n", &gzip(canary)));
     sent.not_sealed();
     let unknown = answered(|canary| answer("Content-Encoding: exi\r\n", &brotli(canary.as_bytes())));
     unknown.doubted("not explained");
 }
 
-/// What no decoder here undoes, or not so deep: whoever reads it needs no secret, so nobody may call it sealed.
+/// HTTP explains these bytes, but no decoder of the analyzer undoes their encoding. An eavesdropper could, without a
+/// secret, so the capture must not be sealed.
 #[test]
-fn where_http_explains_bytes_that_nobody_understands() {
+fn in_http_in_encodings_without_a_decoder() {
     type Hide = fn(&str) -> Vec<u8>;
     let hidden: [(&str, Hide); 14] = [
         ("a gzip file", |c| answer("Content-Type: application/gzip\r\n", &gzip(c))),
@@ -888,10 +890,10 @@ fn where_http_explains_bytes_that_nobody_understands() {
                 .into_bytes()
         }),
         ("a folded header", |c| answer(&format!("X-A: {}\r\n {}\r\n", &c[..16], &c[16..]), b"{}")),
-        ("behind the end of a brotli body", |c| {
+        ("after the end of a brotli body", |c| {
             answer("Content-Encoding: br\r\n", &[brotli(b"text"), gzip(c)].concat())
         }),
-        ("behind the end of a zlib body", |c| {
+        ("after the end of a zlib body", |c| {
             answer("Content-Encoding: deflate\r\n", &[zlib("text"), brotli(c.as_bytes())].concat())
         }),
         ("a body that must not be there", |c| {
@@ -907,7 +909,7 @@ fn where_http_explains_bytes_that_nobody_understands() {
 
 #[test]
 fn in_a_tunnel_through_http() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         vec![
             (Side::Client, b"CONNECT agent-c:1 HTTP/1.1\r\nHost: agent-c\r\n\r\n".to_vec()),
             (Side::Server, b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
@@ -935,7 +937,7 @@ fn in_a_body_that_ends_with_the_connection() {
 
 #[test]
 fn masked_in_a_websocket() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         let upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
         let switching =
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -948,7 +950,7 @@ fn masked_in_a_websocket() {
 
 #[test]
 fn in_http2_in_the_clear() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
         vec![(Side::Client, preface), (Side::Client, brotli(canary.as_bytes()))]
     });
@@ -957,12 +959,13 @@ fn in_http2_in_the_clear() {
 
 #[test]
 fn in_http_0_9() {
-    let sent =
-        said(|canary| vec![(Side::Client, b"GET /\r\n".to_vec()), (Side::Server, brotli(canary.as_bytes()))]);
+    let sent = connection(|canary| {
+        vec![(Side::Client, b"GET /\r\n".to_vec()), (Side::Server, brotli(canary.as_bytes()))]
+    });
     sent.not_sealed();
 }
 
-// In what looks like TLS
+// In bytes that look like TLS
 
 fn record(content_type: u8, bytes: &[u8]) -> Vec<u8> {
     let [high, low] = (bytes.len() as u16).to_be_bytes();
@@ -988,19 +991,20 @@ fn client_hello(name: &[u8], extension: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn in_records_of_tls_as_plaintext() {
+fn in_plaintext_tls_records() {
     for content_type in [20, 21, 22, 23] {
-        let sent = said(|canary| vec![(Side::Client, record(content_type, canary.as_bytes()))]);
+        let sent = connection(|canary| vec![(Side::Client, record(content_type, canary.as_bytes()))]);
         sent.found("verbatim", &[], HANDSHAKE..=HANDSHAKE, sent.canary.as_bytes());
-        let packed = said(|canary| vec![(Side::Client, record(content_type, &brotli(canary.as_bytes())))]);
+        let packed =
+            connection(|canary| vec![(Side::Client, record(content_type, &brotli(canary.as_bytes())))]);
         packed.doubted("not explained");
     }
 }
 
 #[test]
-fn in_records_of_tls_behind_a_hello() {
+fn in_plaintext_tls_records_after_a_hello() {
     for content_type in [20, 21, 22, 23] {
-        let packed = said(|canary| {
+        let packed = connection(|canary| {
             let hello = record(22, &client_hello(b"agent-b", b""));
             vec![(Side::Client, hello), (Side::Client, record(content_type, &brotli(canary.as_bytes())))]
         });
@@ -1010,9 +1014,9 @@ fn in_records_of_tls_behind_a_hello() {
 
 #[test]
 fn in_a_server_name() {
-    let sent = said(|canary| vec![(Side::Client, record(22, &client_hello(canary.as_bytes(), b"")))]);
+    let sent = connection(|canary| vec![(Side::Client, record(22, &client_hello(canary.as_bytes(), b"")))]);
     sent.found("verbatim", &[], HANDSHAKE..=HANDSHAKE, sent.canary.as_bytes());
-    let encoded = said(|canary| {
+    let encoded = connection(|canary| {
         vec![(Side::Client, record(22, &client_hello(base64(canary.as_bytes()).as_bytes(), b"")))]
     });
     encoded.exposed();
@@ -1035,15 +1039,15 @@ fn in_an_alert_after_the_handshake() {
     let sequence = frames[last].seq.wrapping_add(frames[last].payload.len() as u32);
     insert(&mut records, last + 1, vec![damage::segment_like(&frames[last], sequence, flags::ACK, &alerts)]);
     copied.write_records("https", ETHERNET, &records);
-    copied.vouch("https");
+    copied.update_manifest("https");
     let judged = copied.analyze_only("https.pcap");
     let reasons = judged.reasons("https");
     assert_eq!((judged.verdict("https"), judged.status), ("inconclusive", 3), "{reasons:#?}");
     assert!(reasons.iter().any(|reason| reason.contains("not explained")), "{reasons:#?}");
 }
 
-/// Until the server's hello names the version, a certificate or any other handshake message of the client would be in its
-/// place in TLS 1.2. In TLS 1.3 nothing is, whatever its type.
+/// Before the ServerHello names the version, a handshake message of the client would be legal in TLS 1.2. In TLS 1.3 no
+/// plaintext handshake message is legal there, whatever its type.
 #[test]
 fn in_a_handshake_message_between_the_hellos() {
     for message_type in [0, 4, 12, 15, 16, 22] {
@@ -1052,7 +1056,7 @@ fn in_a_handshake_message_between_the_hellos() {
         let message = record(22, &[&[message_type, 0, 0, canary.len() as u8], &canary[..]].concat());
         let frames = copied.frames("https");
         let client = frames[0].from;
-        // The hello takes two segments.
+        // The hello needs two segments.
         let answer =
             frames.iter().position(|frame| frame.from != client && !frame.payload.is_empty()).unwrap();
         let hello = frames[..answer].iter().rposition(|frame| !frame.payload.is_empty()).unwrap();
@@ -1066,7 +1070,7 @@ fn in_a_handshake_message_between_the_hellos() {
         let sent = damage::segment_like(&frames[hello], sequence, flags::ACK, &message);
         insert(&mut records, hello + 1, vec![sent]);
         copied.write_records("https", ETHERNET, &records);
-        copied.vouch("https");
+        copied.update_manifest("https");
         let judged = copied.analyze_only("https.pcap");
         let reasons = judged.reasons("https");
         assert_eq!((judged.verdict("https"), judged.status), ("inconclusive", 3), "{reasons:#?}");
@@ -1074,26 +1078,26 @@ fn in_a_handshake_message_between_the_hellos() {
     }
 }
 
-/// A whole TLS connection of somebody else: nobody can say what is in it.
+/// A complete TLS connection between other hosts. Without its keys its contents are unknown.
 #[test]
 fn in_a_tls_connection_without_keys() {
     let copied = Copied::of(run_lab("relay"));
     let client = copied.frames("https")[0].from;
     let own = copied.frames("https").into_iter().filter(|frame| frame.from == client || frame.to == client);
     let other = SocketAddr::from(([198, 51, 100, 7], 40_000));
-    // Its hellos are those of the agents, with another random: the key log does not name them.
-    let mut said: Vec<(Side, Vec<u8>)> = own
+    // Its hellos are copies of the agents' with another random, so the key log has no entry for them.
+    let mut sent: Vec<(Side, Vec<u8>)> = own
         .filter(|frame| !frame.payload.is_empty())
         .map(|frame| (if frame.from == client { Side::Client } else { Side::Server }, frame.payload))
         .collect();
-    said[0].1[11..43].fill(0x5a);
-    let said: Vec<_> = said.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
+    sent[0].1[11..43].fill(0x5a);
+    let pieces: Vec<_> = sent.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
     let settings = Settings { client: other, server: ([198, 51, 100, 8], 443).into(), ..strangers() };
-    let sent = attacked(|_| conversation(settings, &said));
+    let sent = attacked(|_| conversation(settings, &pieces));
     sent.doubted("not explained");
 }
 
-/// An echo carries any payload: what is only searched is a doubt.
+/// An ICMP echo can carry any payload, which is only searched and not explained.
 #[test]
 fn packed_or_split_in_icmp() {
     let echo = |protocol: u8, kind: u8, ip: &Ip, bytes: &[u8]| {
@@ -1107,7 +1111,7 @@ fn packed_or_split_in_icmp() {
     let _ = attacked(|canary| canary.as_bytes().chunks(16).map(|half| echo(1, 8, &v4, half)).collect());
 }
 
-/// 18 bytes of padding behind an ARP request, two requests.
+/// Two ARP requests, each with 18 bytes of padding.
 #[test]
 fn split_over_the_padding_of_arp() {
     let _ = attacked(|canary| {
@@ -1128,10 +1132,10 @@ fn split_over_the_padding_of_arp() {
     });
 }
 
-/// Only a question for an address or its answer is how two ends find each other. Everything behind the EtherType of ARP
-/// is a place, at the usual offset and behind a VLAN tag.
+/// Only ARP requests and replies of the usual form are explained. Other bytes after the EtherType of ARP could carry
+/// anything, with and without a VLAN tag.
 #[test]
-fn split_over_frames_that_say_that_they_are_arp() {
+fn split_over_malformed_arp_frames() {
     for tag in [&b""[..], b"\x81\x00\x00\x07"] {
         let _ = attacked(|canary| {
             let ethernet = craft::frame::Ethernet::default();
@@ -1145,9 +1149,9 @@ fn split_over_frames_that_say_that_they_are_arp() {
     }
 }
 
-/// An empty datagram explains nothing of what stands behind it, within the IP payload or as trailer.
+/// An empty datagram does not explain the bytes after it, neither in the IP payload nor in the trailer.
 #[test]
-fn behind_an_empty_udp_datagram() {
+fn after_an_empty_udp_datagram() {
     let _ = attacked(|canary| {
         let bytes = [&[0, 53, 0, 53, 0, 8, 0, 0][..], &brotli(canary.as_bytes())].concat();
         frame(|out| craft::frame::ip(out, &Link::default(), &Ip::V4(v4()), 17, &bytes))
@@ -1160,8 +1164,8 @@ fn behind_an_empty_udp_datagram() {
     });
 }
 
-/// What surrounds a TCP payload (trailer, options, extension headers) could hold anything packed: only the usual is
-/// explained. On the agents' own frames, so that no foreign stream raises a doubt.
+/// The parts around a TCP payload (trailer, options, extension headers) could carry anything, so only usual values are
+/// explained. The test changes the agents' own frames, so that no foreign stream causes the doubt.
 #[test]
 fn packed_in_the_trailer_of_an_agents_frame() {
     for split in [false, true] {
@@ -1178,13 +1182,12 @@ fn packed_in_the_trailer_of_an_agents_frame() {
             record.original_len = record.bytes.len() as u32;
         }
         copied.write_records("https", ETHERNET, &records);
-        copied.vouch("https");
+        copied.update_manifest("https");
         let judged = copied.analyze_only("https.pcap");
         assert_ne!(judged.verdict("https"), "sealed", "split: {split}");
     }
 }
 
-/// Around a payload of TCP.
 #[test]
 fn packed_in_an_ipv6_extension_header() {
     let _ = attacked(|canary| {
@@ -1193,7 +1196,6 @@ fn packed_in_an_ipv6_extension_header() {
     });
 }
 
-/// Around a payload of TCP.
 #[test]
 fn split_over_the_tcp_options_of_two_segments() {
     let _ = attacked(|canary| {
@@ -1206,11 +1208,11 @@ fn split_over_the_tcp_options_of_two_segments() {
     });
 }
 
-/// A ClientHello may be cut into several records (RFC 9846 §5.1), and tools that evade filters do so. The joined
-/// handshake messages are not searched, only the stream, in which five bytes of a record header stand within the name.
+/// A ClientHello may be divided into several records (RFC 9846 §5.1), as tools that evade filters do. In the stream,
+/// the five bytes of a record header interrupt the name.
 #[test]
 fn in_a_server_name_split_over_two_records() {
-    let sent = said(|canary| {
+    let sent = connection(|canary| {
         let hello = client_hello(canary.as_bytes(), b"");
         let name = hello.windows(32).position(|window| window == canary.as_bytes()).expect("its name");
         let (head, tail) = hello.split_at(name + 16);
@@ -1220,11 +1222,11 @@ fn in_a_server_name_split_over_two_records() {
     sent.exposed();
 }
 
-/// A ClientHello explains every byte of itself, also those of an extension that nobody knows. (And two connections
-/// can carry half a name each.) A handshake that no key log entry and no server answers is nobody's: a doubt.
+/// A ClientHello explains all its bytes, even those of unknown extensions, and two ClientHellos can carry half of a
+/// canary each. A handshake without a key log entry and without an answer is therefore a doubt.
 #[test]
-fn packed_in_a_hello() {
-    let _ = said(|canary| vec![(Side::Client, record(22, &client_hello(b"agent-b", &gzip(canary))))]);
+fn packed_in_a_client_hello() {
+    let _ = connection(|canary| vec![(Side::Client, record(22, &client_hello(b"agent-b", &gzip(canary))))]);
     let _ = attacked(|canary| {
         let hello = |(at, half): (usize, &[u8])| {
             let settings = Settings { client_isn: 5000 + 99_999 * at as u32, ..strangers() };
@@ -1234,11 +1236,11 @@ fn packed_in_a_hello() {
     });
 }
 
-/// 32 warning alerts in the clear whose descriptions are the canary. Descriptions that no RFC names, and more than
-/// one alert of a side, explain nothing.
+/// The descriptions of 32 plaintext warning alerts spell the canary. Unknown descriptions, and more than one alert of a
+/// side, are not explained.
 #[test]
 fn one_byte_in_each_of_many_alerts() {
-    let _ = said(|canary| {
+    let _ = connection(|canary| {
         let alerts = canary.bytes().flat_map(|byte| record(21, &[1, byte])).collect();
         vec![(Side::Client, record(22, &client_hello(b"agent-b", b""))), (Side::Server, alerts)]
     });

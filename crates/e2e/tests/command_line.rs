@@ -1,11 +1,11 @@
-//! `analyze` as a user meets it: paths good and bad, standard input, colours, a reader that leaves, exit statuses.
+//! `analyze` from the command line: paths, standard input, colours, closed pipes, exit statuses.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
 use e2e::damage::{self, Copied, Side, analyze_command, conversation, strangers};
-use e2e::lab::said;
+use e2e::lab::outcome;
 use e2e::{Lab, has_netns, run_lab, skip};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -18,16 +18,16 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).expect("text on stderr")
 }
 
-/// Without a panic, whatever happens.
+/// Runs `analyze`, and asserts that it does not panic.
 fn run(copied: &Copied, arguments: &[&str]) -> Output {
     let output = analyze_command().args(arguments).current_dir(copied.folder()).output();
     let output = output.expect("analyze starts");
-    assert!(!stderr(&output).contains("panicked"), "{}", said(&output));
+    assert!(!stderr(&output).contains("panicked"), "{}", outcome(&output));
     output
 }
 
 #[test]
-fn a_folder_without_captures_is_named() {
+fn error_names_a_folder_without_captures() {
     let empty = Copied::empty();
     fs::create_dir(empty.path("captures")).expect("a folder");
     fs::write(empty.path("captures/notes.txt"), "no capture").expect("a file");
@@ -35,7 +35,7 @@ fn a_folder_without_captures_is_named() {
         let output = run(&empty, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains("no capture") && stderr(&output).contains("captures"));
-        assert!(!empty.path("analysis").exists(), "nothing was analyzed, so nothing is written");
+        assert!(!empty.path("analysis").exists(), "without an analysis no file is written");
     }
     let output = run(&empty, &["--format", "json", "captures"]);
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON all the same");
@@ -44,14 +44,14 @@ fn a_folder_without_captures_is_named() {
 }
 
 #[test]
-fn a_path_that_is_not_there_is_named() {
+fn error_names_a_missing_path() {
     let output = run(&Copied::empty(), &["elsewhere/http.pcap"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("elsewhere/http.pcap"), "{}", stderr(&output));
 }
 
 #[test]
-fn wrong_usage_is_told_from_a_wrong_verdict() {
+fn usage_error_has_status_2_and_help_has_0() {
     for arguments in [&["--no-such-flag"][..], &["--format", "poem"], &["--no-output", "--output", "x"]] {
         let output = run(&Copied::empty(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -65,32 +65,32 @@ fn wrong_usage_is_told_from_a_wrong_verdict() {
 }
 
 #[test]
-fn a_file_that_is_no_capture_does_not_keep_the_rest_from_being_analyzed() {
+fn file_that_is_not_a_capture_does_not_stop_the_analysis_of_others() {
     let contents: [&[u8]; 2] = [b"GIF89a and then some more bytes of it", &[0; 4096]];
     for content in contents {
         let copied = Copied::of(run_lab("relay"));
         copied.write("broken.pcap", content);
         let judged = copied.analyze();
-        assert_eq!(judged.status, 2, "{}", judged.said);
-        assert!(judged.said.contains("broken.pcap"), "{}", judged.said);
+        assert_eq!(judged.status, 2, "{}", judged.stderr);
+        assert!(judged.stderr.contains("broken.pcap"), "{}", judged.stderr);
         assert_eq!(judged.document["errors"].as_array().map(Vec::len), Some(1));
         assert_eq!((judged.verdict("http"), judged.verdict("https")), ("exposed", "sealed"));
-        assert_eq!(judged.conclusion(), "proven", "the pair is as good as it was");
+        assert_eq!(judged.conclusion(), "proven", "the other captures are not affected");
     }
 }
 
 #[test]
-fn an_exposure_outweighs_a_broken_file() {
+fn exposure_outweighs_a_broken_file() {
     let copied = Copied::of(run_lab("relay"));
     copied.write("broken.pcap", "no capture");
     copied.edit_manifest("http", |manifest| manifest["expected_verdict"] = json!("sealed"));
     let judged = copied.analyze();
     assert_eq!((judged.status, judged.conclusion()), (1, "refuted"));
-    assert!(judged.said.contains("broken.pcap"));
+    assert!(judged.stderr.contains("broken.pcap"));
 }
 
 #[test]
-fn a_truncated_file_is_read_up_to_its_end() {
+fn truncated_file_is_analyzed_up_to_its_end() {
     let copied = Copied::of(run_lab("relay"));
     let (whole, records) = (copied.read("http.pcap"), copied.records("http").len());
     copied.write("http.pcap", &whole[..whole.len() - 1]);
@@ -103,7 +103,7 @@ fn a_truncated_file_is_read_up_to_its_end() {
 }
 
 #[test]
-fn a_capture_without_journal_lists_what_is_readable() {
+fn capture_without_journal_lists_readable_strings() {
     let foreign = Copied::empty();
     let run = Copied::of(run_lab("relay"));
     foreign.write("plain.pcap", run.read("http.pcap"));
@@ -125,7 +125,7 @@ fn a_capture_without_journal_lists_what_is_readable() {
 }
 
 #[test]
-fn what_looks_like_a_secret_is_shown_only_when_asked_for() {
+fn values_named_like_secrets_need_a_flag_to_be_shown() {
     let foreign = Copied::empty();
     let body = r#"{"user":"kim-minjun","password":"correct-horse","nested":{"api_key":["battery-staple"]}}"#;
     let request = format!(
@@ -142,9 +142,9 @@ fn what_looks_like_a_secret_is_shown_only_when_asked_for() {
     }
 }
 
-/// A file with one conversation, of which the client says everything.
-fn write_conversation(folder: &Copied, name: &str, said: &[u8]) {
-    let frames = conversation(strangers(), &[(Side::Client, said)]);
+/// Writes a capture of one connection in which the client sends these bytes.
+fn write_conversation(folder: &Copied, name: &str, sent: &[u8]) {
+    let frames = conversation(strangers(), &[(Side::Client, sent)]);
     let records: Vec<_> = frames
         .into_iter()
         .map(|bytes| damage::Record { at: 1, original_len: bytes.len() as u32, bytes })
@@ -176,7 +176,7 @@ fn hostile_text_does_not_reach_the_terminal() {
 }
 
 #[test]
-fn standard_input_is_a_capture_too() {
+fn reads_a_capture_from_standard_input() {
     let copied = Copied::of(run_lab("relay"));
     let from_stdin = |arguments: &[&str]| {
         let mut command = analyze_command();
@@ -201,7 +201,7 @@ fn standard_input_is_a_capture_too() {
 }
 
 #[test]
-fn garbage_on_standard_input_is_no_capture() {
+fn garbage_on_standard_input_is_an_error() {
     let mut child = analyze_command().args(["-", "--no-output"]).stdin(Stdio::piped()).spawn();
     let child = child.as_mut().expect("analyze starts");
     child.stdin.take().expect("a pipe").write_all(b"no capture at all").expect("it listens");
@@ -210,7 +210,7 @@ fn garbage_on_standard_input_is_no_capture() {
 }
 
 #[test]
-fn colours_only_where_they_are_wanted() {
+fn colours_need_a_terminal_or_clicolor_force() {
     let captures = run_lab("relay").captures();
     let escapes = |set: &[(&str, &str)]| {
         let mut command = analyze_command();
@@ -225,22 +225,22 @@ fn colours_only_where_they_are_wanted() {
 }
 
 #[test]
-fn a_reader_that_leaves_changes_no_exit_status() {
+fn closed_pipe_does_not_change_the_exit_status() {
     let captures = run_lab("relay").captures();
     for format in ["text", "json"] {
         let mut command = analyze_command();
         let mut child = command.args(["--no-output", "--format", format]).arg(&captures).spawn();
         let child = child.as_mut().expect("analyze starts");
         drop(child.stdout.take());
-        let mut said = String::new();
-        std::io::Read::read_to_string(&mut child.stderr.take().expect("a pipe"), &mut said).expect("text");
-        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{format}: {said}");
-        assert_eq!(said, "", "{format}");
+        let mut stderr = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().expect("a pipe"), &mut stderr).expect("text");
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{format}: {stderr}");
+        assert_eq!(stderr, "", "{format}");
     }
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn full_disk_is_an_error() {
     let full = File::options().write(true).open("/dev/full");
     let Ok(full) = full else { return skip("there is no /dev/full") };
     let mut command = analyze_command();
@@ -251,7 +251,7 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
-fn the_result_is_written_to_a_file_too() {
+fn result_is_also_written_to_a_file() {
     let copied = Copied::of(run_lab("relay"));
     let output = run(&copied, &[".", "--format", "json"]);
     assert_eq!(output.status.code(), Some(0));
@@ -263,7 +263,7 @@ fn the_result_is_written_to_a_file_too() {
 }
 
 #[test]
-fn a_file_in_the_way_of_the_result_is_an_error() {
+fn file_in_place_of_the_output_folder_is_an_error() {
     let copied = Copied::of(run_lab("relay"));
     copied.write("analysis", "in the way");
     let output = run(&copied, &["http.pcap"]);
@@ -272,7 +272,7 @@ fn a_file_in_the_way_of_the_result_is_an_error() {
 }
 
 #[test]
-fn nothing_but_the_result_is_on_stdout() {
+fn stdout_contains_only_the_result() {
     let copied = Copied::of(run_lab("relay"));
     let output = run(&copied, &[".", "--no-output", "--format", "json"]);
     assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok());
@@ -292,11 +292,11 @@ fn both_formats_and_single_captures_have_the_same_exit_status() {
 }
 
 #[test]
-fn a_capture_with_no_frame_at_all() {
+fn capture_without_frames_is_inconclusive() {
     let copied = Copied::of(run_lab("relay"));
     for name in ["http", "https"] {
         copied.write_records(name, craft::link_type::ETHERNET, &[]);
-        copied.vouch(name);
+        copied.update_manifest(name);
     }
     let judged = copied.analyze();
     assert_eq!((judged.verdict("http"), judged.verdict("https")), ("inconclusive", "inconclusive"));
@@ -304,7 +304,7 @@ fn a_capture_with_no_frame_at_all() {
 }
 
 #[test]
-fn a_killed_capturer_leaves_an_inconclusive_capture() {
+fn capture_of_a_killed_capturer_is_inconclusive() {
     let mut backends = vec!["relay"];
     match has_netns() {
         Ok(()) => backends.push("netns"),
@@ -316,13 +316,13 @@ fn a_killed_capturer_leaves_an_inconclusive_capture() {
         lab.wait_for_frames("https");
         running.signal("capturer", Signal::SIGKILL);
         let output = running.end();
-        assert_eq!(output.status.code(), Some(1), "{backend}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(1), "{backend}: {}", outcome(&output));
         let judged = damage::analyze(&[&lab.captures()]);
         assert_eq!(
             (judged.verdict("https"), judged.status),
             ("inconclusive", 3),
             "{backend}: {}",
-            judged.said
+            judged.stderr
         );
         let reasons = judged.reasons("https");
         assert!(reasons.iter().any(|reason| reason.contains("broke off")), "{backend}: {reasons:#?}");
@@ -331,9 +331,9 @@ fn a_killed_capturer_leaves_an_inconclusive_capture() {
     }
 }
 
-/// Empty, or shorter than a file header: a clear message that names the file.
+/// The file is empty or shorter than a file header.
 #[test]
-fn a_file_too_short_to_be_a_capture() {
+fn error_names_a_file_too_short_to_be_a_capture() {
     for content in [&b""[..], b"\xd4\xc3", b"\xd4\xc3\xb2\xa1"] {
         let copied = Copied::of(run_lab("relay"));
         copied.write("broken.pcap", content);
@@ -348,7 +348,7 @@ fn a_file_too_short_to_be_a_capture() {
 }
 
 #[test]
-fn a_truncated_file_without_journal_is_said_to_be_truncated() {
+fn truncated_file_without_journal_is_reported_as_truncated() {
     let foreign = Copied::empty();
     let whole = Copied::of(run_lab("relay")).read("http.pcap");
     foreign.write("cut.pcap", &whole[..whole.len() / 2]);
@@ -362,9 +362,9 @@ fn a_truncated_file_without_journal_is_said_to_be_truncated() {
     assert!(stdout(&output).contains("ends") || stderr(&output).contains("ends"));
 }
 
-/// The manifest of "https" expects "sealed", and nobody said so: exit 0 means "expectations met".
+/// The manifest of "https" expects "sealed". Status 0 would mean that the expectation is met.
 #[test]
-fn an_expected_verdict_that_is_not_given_is_not_met() {
+fn missing_verdict_does_not_meet_an_expectation() {
     for (remove, unname) in [(true, false), (false, true), (true, true)] {
         let copied = Copied::of(run_lab("relay"));
         if remove {

@@ -1,7 +1,7 @@
-//! Real captures of the lab, damaged on purpose. Whoever damages a capture must not get the word "sealed" for it.
+//! Real captures of the lab, damaged on purpose. A damaged capture must not be "sealed".
 //!
-//! Each damage is tried twice where it touches the capture file: with the manifest as it was, so that the hash gives it
-//! away, and with a manifest that vouches for the damaged file, so that only what is in it can.
+//! Damage of the capture file is tested twice: with the original manifest, whose hash reveals it, and with a manifest
+//! that is updated to the damaged file, so that only the contents reveal it.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use craft::frame::flags;
 use craft::link_type::ETHERNET;
 use e2e::damage::{self, Copied, Judged, Record, Side, file_offset, insert, sha256};
-use e2e::lab::said;
+use e2e::lab::outcome;
 use e2e::{Lab, has_netns, run_lab, skip};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 const HASH_DIFFERS: &str = "SHA-256 differs";
 
-/// Both backends write the same kind of capture, so most damages are done to one of them.
+/// Runs a check on a run of each backend. Most tests use one backend, because both write the same kind of capture.
 fn by_each_backend(check: impl Fn(&Lab)) {
     check(run_lab("relay"));
     match has_netns() {
@@ -26,18 +26,19 @@ fn by_each_backend(check: impl Fn(&Lab)) {
     }
 }
 
-/// A run that has nothing to do with the others.
+/// A run other than that of [`run_lab`].
 fn another_run() -> &'static Lab {
     static LAB: OnceLock<Lab> = OnceLock::new();
     LAB.get_or_init(|| {
         let lab = Lab::new();
         let output = lab.run(&["https", "--backend", "relay"]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", outcome(&output));
         lab
     })
 }
 
-/// "https" is inconclusive, for each of these reasons among others, and the pair proves nothing.
+/// Asserts that "https" is inconclusive for each of these reasons and possibly others, and that the pair proves
+/// nothing.
 fn assert_inconclusive(judged: &Judged, causes: &[&str]) {
     let reasons = judged.reasons("https");
     assert_eq!(judged.verdict("https"), "inconclusive", "{reasons:#?}");
@@ -46,18 +47,18 @@ fn assert_inconclusive(judged: &Judged, causes: &[&str]) {
     }
     assert_eq!(judged.conclusion(), "inconclusive");
     assert_eq!(judged.status, 3);
-    // The other capture of the pair is as good as it was.
+    // The other capture of the pair is not affected.
     assert_eq!(judged.verdict("http"), "exposed");
 }
 
-/// Does something else than the capture file to the run.
+/// Damages files other than the capture, and asserts that the run is inconclusive for these reasons.
 fn damaged(damage: impl Fn(&Copied), causes: &[&str]) {
     let copied = Copied::of(run_lab("relay"));
     damage(&copied);
     assert_inconclusive(&copied.analyze(), causes);
 }
 
-/// Changes the frames of "https".
+/// Damages the frames of "https", and asserts that the run is inconclusive for these reasons.
 fn reframed(damage: impl Fn(&Copied, &mut Vec<Record>), causes: &[&str]) {
     let copied = Copied::of(run_lab("relay"));
     let mut records = copied.records("https");
@@ -67,7 +68,7 @@ fn reframed(damage: impl Fn(&Copied, &mut Vec<Record>), causes: &[&str]) {
     let reasons = judged.reasons("https");
     assert_eq!((judged.verdict("https"), judged.status), ("inconclusive", 3));
     assert!(reasons.iter().any(|reason| reason.contains(HASH_DIFFERS)), "{reasons:#?}");
-    copied.vouch("https");
+    copied.update_manifest("https");
     let judged = copied.analyze();
     assert_inconclusive(&judged, causes);
     let reasons = judged.reasons("https");
@@ -75,7 +76,7 @@ fn reframed(damage: impl Fn(&Copied, &mut Vec<Record>), causes: &[&str]) {
 }
 
 #[test]
-fn a_clean_pair_is_proven() {
+fn undamaged_pair_is_proven() {
     by_each_backend(|lab| {
         let judged = damage::analyze(&[&lab.captures()]);
         assert_eq!(judged.conclusion(), "proven", "{:#}", judged.document["reasons"]);
@@ -100,31 +101,31 @@ fn a_clean_pair_is_proven() {
 }
 
 #[test]
-fn the_copy_alone_changes_nothing() {
+fn copying_alone_changes_nothing() {
     by_each_backend(|lab| {
         let copied = Copied::of(lab);
         for name in ["http", "https"] {
             let before = copied.read(&format!("{name}.pcap"));
             copied.write_records(name, ETHERNET, &copied.records(name));
             assert!(copied.read(&format!("{name}.pcap")) == before, "{name}.pcap is written as it was read");
-            copied.vouch(name);
+            copied.update_manifest(name);
         }
         let judged = copied.analyze();
         assert_eq!((judged.conclusion(), judged.status), ("proven", 0), "{:#?}", judged.reasons("https"));
     });
 }
 
-/// A TLS 1.3 record with an alert: nothing is missed in the file without the last one if a reset answers it.
+/// Bytes of a TLS 1.3 record with an alert. If a reset answers the last one, no bytes are missing without it.
 const CLOSE_NOTIFY: usize = 24;
 
-/// The numbers, from 0, of data frames of both directions: the first, the last, and some between.
+/// The indexes of some data frames of both directions: the first, the last, and some between.
 fn some_data_frames(copied: &Copied, name: &str) -> Vec<usize> {
     let frames = copied.frames(name);
     let opener = frames[0].from;
     let mut chosen = Vec::new();
     for from_client in [true, false] {
         let is_client = |port: u16| (port == opener.port()) == from_client;
-        // Of the first connection, which lives longest.
+        // Only of the first connection, which lasts longest.
         let data: Vec<usize> = (0..frames.len())
             .filter(|&at| frames[at].payload.len() > CLOSE_NOTIFY && is_client(frames[at].from.port()))
             .filter(|&at| frames[at].from.port() == opener.port() || frames[at].to.port() == opener.port())
@@ -147,7 +148,7 @@ fn one_frame_dropped_from_the_middle() {
             let mut fewer = records.clone();
             fewer.remove(at);
             copied.write_records("https", ETHERNET, &fewer);
-            copied.vouch("https");
+            copied.update_manifest("https");
             let judged = copied.analyze_only("https.pcap");
             let reasons = judged.reasons("https");
             assert_eq!(judged.verdict("https"), "inconclusive", "without frame {}", at + 1);
@@ -166,15 +167,15 @@ fn one_frame_dropped_from_the_middle() {
 }
 
 #[test]
-fn one_frame_dropped_from_plaintext_is_a_doubt_too() {
+fn one_frame_dropped_from_plaintext() {
     by_each_backend(|lab| {
         let copied = Copied::of(lab);
         let mut records = copied.records("http");
         records.remove(some_data_frames(&copied, "http")[3]);
         copied.write_records("http", ETHERNET, &records);
-        copied.vouch("http");
+        copied.update_manifest("http");
         let judged = copied.analyze();
-        // What is there is there, but the experiment was not whole.
+        // The readable strings stay exposed, but the capture is incomplete.
         assert_eq!(judged.verdict("http"), "exposed");
         assert!(judged.reasons("http").iter().any(|reason| reason.contains("gap")));
         assert_eq!((judged.conclusion(), judged.status), ("inconclusive", 3));
@@ -182,11 +183,11 @@ fn one_frame_dropped_from_plaintext_is_a_doubt_too() {
 }
 
 #[test]
-fn a_dropped_frame_that_the_manifest_counts() {
+fn dropped_frame_that_the_manifest_counts() {
     damaged(
         |copied| {
             let mut records = copied.records("https");
-            // A bare acknowledgment: no stream misses it.
+            // A bare acknowledgment, so no stream has a gap.
             let frames = copied.frames("https");
             let at = frames.iter().rposition(|f| f.ack && f.payload.is_empty() && !f.syn && !f.fin && !f.rst);
             records.remove(at.expect("a bare acknowledgment"));
@@ -199,7 +200,7 @@ fn a_dropped_frame_that_the_manifest_counts() {
 }
 
 #[test]
-fn a_capture_begun_after_the_tcp_handshake() {
+fn capture_begun_after_the_tcp_handshake() {
     reframed(
         |_, records| {
             records.drain(..3);
@@ -209,10 +210,10 @@ fn a_capture_begun_after_the_tcp_handshake() {
 }
 
 #[test]
-fn a_capture_begun_after_the_tls_handshake() {
+fn capture_begun_after_the_tls_handshake() {
     reframed(
         |copied, records| {
-            // Behind the client's second flight its first request begins.
+            // The client's first request follows its second flight.
             let frames = copied.frames("https");
             let is_application_data = |at: usize| frames[at].payload.first() == Some(&23);
             let client = frames[0].from;
@@ -224,7 +225,7 @@ fn a_capture_begun_after_the_tls_handshake() {
 }
 
 #[test]
-fn a_capture_begun_in_the_middle() {
+fn capture_begun_in_the_middle() {
     reframed(
         |_, records| {
             records.drain(..records.len() / 2);
@@ -234,12 +235,12 @@ fn a_capture_begun_in_the_middle() {
 }
 
 #[test]
-fn a_capture_that_ends_early() {
+fn capture_that_ends_early() {
     reframed(|_, records| records.truncate(records.len() / 2), &["messages of the journals were not seen"]);
 }
 
 #[test]
-fn a_snaplen_of_96() {
+fn snaplen_of_96() {
     reframed(
         |_, records| records.iter_mut().for_each(|record| record.bytes.truncate(96)),
         &["cut by the capture's snaplen", "messages of the journals were not seen"],
@@ -247,7 +248,7 @@ fn a_snaplen_of_96() {
 }
 
 #[test]
-fn a_snaplen_of_96_that_the_records_deny() {
+fn snaplen_of_96_with_forged_original_lengths() {
     reframed(
         |_, records| {
             for record in records {
@@ -260,7 +261,7 @@ fn a_snaplen_of_96_that_the_records_deny() {
 }
 
 #[test]
-fn a_journal_with_one_message_more_than_the_wire_carried() {
+fn journal_with_a_message_that_was_not_captured() {
     for (agent, event) in [("agent-a", "sent"), ("agent-b", "sent"), ("agent-b", "received")] {
         damaged(
             |copied| {
@@ -280,7 +281,7 @@ fn a_journal_with_one_message_more_than_the_wire_carried() {
 }
 
 #[test]
-fn a_message_that_was_said_twice_and_crossed_once() {
+fn message_in_the_journal_twice_but_captured_once() {
     damaged(
         |copied| {
             let journal = copied.read("https.agent-a.jsonl");
@@ -292,7 +293,7 @@ fn a_message_that_was_said_twice_and_crossed_once() {
 }
 
 #[test]
-fn a_journal_that_was_altered() {
+fn altered_journal() {
     damaged(
         |copied| {
             let journal = String::from_utf8(copied.read("https.agent-b.jsonl")).expect("text");
@@ -303,7 +304,7 @@ fn a_journal_that_was_altered() {
 }
 
 #[test]
-fn one_journal_of_two_is_missing() {
+fn one_missing_journal_of_two() {
     damaged(|copied| copied.remove("https.agent-b.jsonl"), &["https.agent-b.jsonl is missing"]);
 }
 
@@ -316,7 +317,7 @@ fn journals_of_another_run() {
                 copied.write(&file, Copied::of(another_run()).read(&file));
             }
         },
-        &["a journal is of run", "24 of 24 messages of the journals were not seen"],
+        &["a journal belongs to run", "24 of 24 messages of the journals were not seen"],
     );
 }
 
@@ -331,7 +332,7 @@ fn no_key_log() {
     damaged(|copied| copied.write("https.keys", ""), &["messages of the journals were not seen"]);
 }
 
-/// Rewrites each line of the key log.
+/// Replaces or removes lines of the key log.
 fn rekeyed(copied: &Copied, line: impl Fn(usize, &str) -> Option<String>) {
     let keys = String::from_utf8(copied.read("https.keys")).expect("text");
     let lines = keys.lines().enumerate().filter_map(|(number, text)| line(number, text));
@@ -339,7 +340,7 @@ fn rekeyed(copied: &Copied, line: impl Fn(usize, &str) -> Option<String>) {
 }
 
 #[test]
-fn a_key_log_with_wrong_secrets() {
+fn key_log_with_wrong_secrets() {
     damaged(
         |copied| {
             rekeyed(copied, |_, line| {
@@ -353,7 +354,7 @@ fn a_key_log_with_wrong_secrets() {
 }
 
 #[test]
-fn a_key_log_that_lacks_one_connection() {
+fn key_log_that_lacks_one_connection() {
     damaged(
         |copied| {
             let keys = String::from_utf8(copied.read("https.keys")).expect("text");
@@ -366,7 +367,7 @@ fn a_key_log_that_lacks_one_connection() {
 }
 
 #[test]
-fn a_key_log_of_another_session() {
+fn key_log_of_another_run() {
     damaged(
         |copied| copied.write("https.keys", Copied::of(another_run()).read("https.keys")),
         &["24 of 24 messages of the journals were not seen", "positive control failed"],
@@ -374,7 +375,7 @@ fn a_key_log_of_another_session() {
 }
 
 #[test]
-fn a_manifest_with_another_hash() {
+fn manifest_with_another_hash() {
     damaged(
         |copied| {
             copied.edit_manifest("https", |manifest| {
@@ -399,7 +400,7 @@ fn one_byte_of_ciphertext_flipped() {
 }
 
 #[test]
-fn a_byte_of_a_time_flipped_is_seen_by_the_hash_alone() {
+fn flipped_timestamp_is_found_by_the_hash_alone() {
     damaged(
         |copied| {
             let mut file = copied.read("https.pcap");
@@ -419,7 +420,7 @@ fn frames_that_the_kernel_dropped() {
 }
 
 #[test]
-fn a_kernel_that_was_not_asked() {
+fn manifest_without_kernel_drop_count() {
     damaged(
         |copied| {
             copied.edit_manifest("https", |manifest| {
@@ -432,7 +433,7 @@ fn a_kernel_that_was_not_asked() {
 }
 
 #[test]
-fn a_capture_that_was_not_finished() {
+fn unfinished_capture() {
     let broken_off = "the capture broke off";
     let unfinished = |copied: &Copied| {
         copied.edit_manifest("https", |manifest| manifest["finished"] = json!(false));
@@ -441,7 +442,7 @@ fn a_capture_that_was_not_finished() {
 }
 
 #[test]
-fn a_manifest_without_decoys() {
+fn manifest_without_decoys() {
     let none = |copied: &Copied| copied.edit_manifest("https", |manifest| manifest["decoys"] = json!([]));
     damaged(none, &["there are no decoys"]);
 }
@@ -458,7 +459,7 @@ fn no_manifest() {
 }
 
 #[test]
-fn a_truncated_file() {
+fn truncated_file() {
     for keep in ["half of it", "all but one byte", "the header of the last frame"] {
         by_each_backend(|lab| {
             let copied = Copied::of(lab);
@@ -472,7 +473,7 @@ fn a_truncated_file() {
             });
             copied.write("https.pcap", &file);
             assert_inconclusive(&copied.analyze(), &[HASH_DIFFERS]);
-            copied.vouch("https");
+            copied.update_manifest("https");
             let judged = copied.analyze();
             assert_inconclusive(&judged, &[]);
             let reasons = judged.reasons("https");
@@ -481,10 +482,10 @@ fn a_truncated_file() {
     }
 }
 
-// One canary of the TLS run, in the open
+// One canary of the TLS run in the clear
 
-/// Puts frames made from a canary into the middle of "https", and says what came of it, the place of the first of them,
-/// and the frames of the damaged file.
+/// Injects frames with a canary into the middle of "https". Returns the analyzer's result, the index of the first
+/// injected frame, and the frames of the damaged file.
 fn injected(
     lab: &Lab,
     frames: impl Fn(&str) -> Vec<Vec<u8>>,
@@ -496,14 +497,14 @@ fn injected(
     let at = records.len() / 2;
     insert(&mut records, at, frames(&canary));
     copied.write_records("https", ETHERNET, &records);
-    for vouched in [false, true] {
-        if vouched {
-            copied.vouch("https");
+    for is_updated in [false, true] {
+        if is_updated {
+            copied.update_manifest("https");
         }
         let judged = copied.analyze();
         assert_exposed(&judged);
         let differs = judged.reasons("https").iter().any(|reason| reason.contains(HASH_DIFFERS));
-        assert_eq!(differs, !vouched, "{:#?}", judged.reasons("https"));
+        assert_eq!(differs, !is_updated, "{:#?}", judged.reasons("https"));
         check(&judged, &canary, at, &records);
     }
 }
@@ -513,7 +514,7 @@ fn assert_exposed(judged: &Judged) {
     assert_eq!((judged.conclusion(), judged.status), ("refuted", 1));
 }
 
-/// The canary, and nothing else, stands at this level in these frames (from 0), from this offset of the first on.
+/// Asserts that only the canary is exposed: at this level, in these frames (from 0), from this offset in the first one.
 fn assert_found(
     judged: &Judged,
     canary: &str,
@@ -529,7 +530,7 @@ fn assert_found(
     assert_eq!(location["file_offset"], offset, "{string:#}");
     assert_eq!(location["layers"], json!(layers), "{string:#}");
     assert_eq!(string["locations"].as_array().map(Vec::len), Some(1), "{string:#}");
-    // The answer quotes the request, so the canary has two entries. Both tell the same, and nothing else is exposed.
+    // The answer quotes the request, so the canary has two entries. Both are equal, and nothing else is exposed.
     let strings = judged.capture("https")["strings"].as_array().expect("an array of strings");
     for entry in strings {
         let expected = if entry["value"] == canary { level } else { "decrypted" };
@@ -546,20 +547,22 @@ fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text.as_bytes()).expect("a vector can be written");
     let gzipped = encoder.finish().expect("a vector can be written");
-    assert!(!gzipped.windows(8).any(|window| text.as_bytes().windows(8).any(|plain| plain == window)));
+    let has_plaintext =
+        gzipped.windows(8).any(|window| text.as_bytes().windows(8).any(|plain| plain == window));
+    assert!(!has_plaintext, "gzip leaves eight bytes of the text as they are");
     gzipped
 }
 
-/// The handshake's frames of a conversation come first.
+/// Frames of the TCP handshake at the beginning of a conversation.
 const HANDSHAKE: usize = 3;
 
 #[test]
-fn a_canary_in_the_open_whole() {
+fn canary_in_the_clear_in_one_segment() {
     by_each_backend(|lab| {
-        let said = |canary: &str| format!("{{\"stolen\":\"{canary}\"}}\n");
+        let stolen = |canary: &str| format!("{{\"stolen\":\"{canary}\"}}\n");
         injected(
             lab,
-            |canary| damage::conversation(damage::strangers(), &[(Side::Client, said(canary).as_bytes())]),
+            |canary| damage::conversation(damage::strangers(), &[(Side::Client, stolen(canary).as_bytes())]),
             |judged, canary, at, records| {
                 let at = at + HANDSHAKE;
                 let offset = file_offset(records, at) + position(&records[at], canary.as_bytes());
@@ -570,7 +573,7 @@ fn a_canary_in_the_open_whole() {
 }
 
 #[test]
-fn a_canary_in_the_open_split_over_two_segments() {
+fn canary_in_the_clear_split_over_two_segments() {
     by_each_backend(|lab| {
         for split in [1, 16, 31] {
             injected(
@@ -578,8 +581,8 @@ fn a_canary_in_the_open_split_over_two_segments() {
                 |canary| {
                     let (head, tail) = canary.split_at(split);
                     let (head, tail) = (format!("stolen: {head}"), format!("{tail} and more"));
-                    let said = [(Side::Server, head.as_bytes()), (Side::Server, tail.as_bytes())];
-                    damage::conversation(damage::strangers(), &said)
+                    let sent = [(Side::Server, head.as_bytes()), (Side::Server, tail.as_bytes())];
+                    damage::conversation(damage::strangers(), &sent)
                 },
                 |judged, canary, at, records| {
                     let at = at + HANDSHAKE;
@@ -594,7 +597,7 @@ fn a_canary_in_the_open_split_over_two_segments() {
 }
 
 #[test]
-fn a_canary_in_the_open_as_a_gzipped_answer() {
+fn canary_in_the_clear_in_a_gzipped_answer() {
     by_each_backend(|lab| {
         let request = b"GET /stolen HTTP/1.1\r\nHost: agent-b\r\nAccept-Encoding: gzip\r\n\r\n";
         let body = |canary: &str| gzip(&format!("{{\"stolen\":\"{canary}\"}}"));
@@ -620,7 +623,7 @@ fn a_canary_in_the_open_as_a_gzipped_answer() {
 }
 
 #[test]
-fn a_canary_in_the_open_as_bare_gzip() {
+fn canary_in_the_clear_as_bare_gzip() {
     by_each_backend(|lab| {
         let bytes = |canary: &str| gzip(&format!("stolen: {canary}"));
         injected(
@@ -639,7 +642,7 @@ fn a_canary_in_the_open_as_bare_gzip() {
 }
 
 #[test]
-fn a_canary_in_the_open_as_gzip_split_over_segments() {
+fn canary_in_the_clear_as_gzip_split_over_segments() {
     by_each_backend(|lab| {
         let bytes = |canary: &str| gzip(&format!("stolen: {canary}"));
         injected(
@@ -660,16 +663,16 @@ fn a_canary_in_the_open_as_gzip_split_over_segments() {
     });
 }
 
-/// Behind what the client of the first connection said over TLS: whole, and as gzip.
+/// The bytes follow those that the client of the first connection sent over TLS: verbatim, and as gzip.
 #[test]
-fn a_canary_in_the_open_behind_a_tls_stream() {
+fn canary_in_the_clear_after_a_tls_stream() {
     by_each_backend(|lab| {
         for gzipped in [false, true] {
             let copied = Copied::of(lab);
             let canary = copied.canary("https");
             let frames = copied.frames("https");
             let mut records = copied.records("https");
-            let said = match gzipped {
+            let payload = match gzipped {
                 true => gzip(&format!("stolen: {canary}")),
                 false => format!("stolen: {canary}").into_bytes(),
             };
@@ -679,21 +682,24 @@ fn a_canary_in_the_open_behind_a_tls_stream() {
             let sequence = frames[last].seq.wrapping_add(frames[last].payload.len() as u32);
             for (frame, record) in frames.iter().zip(&mut records).skip(last + 1) {
                 if frame.from == client {
-                    record.bytes = damage::shifted(frame, said.len() as u32);
+                    record.bytes = damage::shifted(frame, payload.len() as u32);
                 }
             }
             let at = last + 1;
-            let more = damage::segment_like(&frames[last], sequence, flags::ACK | flags::PSH, &said);
+            let more = damage::segment_like(&frames[last], sequence, flags::ACK | flags::PSH, &payload);
             insert(&mut records, at, vec![more]);
             copied.write_records("https", ETHERNET, &records);
-            assert!(copied.frames("https").iter().all(|frame| frame.checksums_right), "the damage is sound");
-            for vouched in [false, true] {
-                if vouched {
-                    copied.vouch("https");
+            assert!(
+                copied.frames("https").iter().all(|frame| frame.checksums_right),
+                "the injected frames have correct checksums"
+            );
+            for updates_manifest in [false, true] {
+                if updates_manifest {
+                    copied.update_manifest("https");
                 }
                 let judged = copied.analyze();
                 assert_exposed(&judged);
-                let start = file_offset(&records, at) + position(&records[at], &said);
+                let start = file_offset(&records, at) + position(&records[at], &payload);
                 match gzipped {
                     true => assert_found(&judged, &canary, "decoded", &["carved", "gzip"], at..=at, start),
                     false => assert_found(&judged, &canary, "verbatim", &[], at..=at, start + 8),
@@ -704,7 +710,7 @@ fn a_canary_in_the_open_behind_a_tls_stream() {
     });
 }
 #[test]
-fn a_decoy_that_was_sent() {
+fn decoy_that_was_sent() {
     damaged(
         |copied| {
             let sent = copied.canary("https");

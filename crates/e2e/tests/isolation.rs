@@ -1,13 +1,13 @@
-//! The isolation experiment: a real run, and the same run damaged in every way that could make a leak look like none.
+//! The isolation experiment: a real run, and copies of it, damaged in ways that could hide a leak.
 
 use std::sync::OnceLock;
 
 use e2e::damage::{Copied, Judged, Record, analyze_with, conversation, insert, strangers};
-use e2e::lab::{read_json, said};
+use e2e::lab::{outcome, read_json};
 use e2e::{Lab, has_netns, skip};
 use serde_json::{Value, json};
 
-/// The captures, as the experiment's file names them.
+/// The captured interfaces, as `isolation.json` names them.
 const INTERFACES: [&str; 3] = ["veth-front", "veth-back", "lo"];
 
 /// Every kind of escape attempt.
@@ -20,7 +20,7 @@ fn with_run(test: impl FnOnce(&Lab)) {
         has_netns()?;
         let lab = Lab::new();
         let output = lab.run(&["isolation", "--backend", "netns"]);
-        assert!(output.status.success(), "lab run isolation: {}", said(&output));
+        assert!(output.status.success(), "lab run isolation: {}", outcome(&output));
         Ok(lab)
     });
     match run {
@@ -29,7 +29,7 @@ fn with_run(test: impl FnOnce(&Lab)) {
     }
 }
 
-/// Judges a copy after a change of the experiment's file.
+/// Analyzes a copy after a change of `isolation.json`.
 fn judged(lab: &Lab, change: impl FnOnce(&Copied, &mut Value)) -> Isolation {
     let copied = Copied::of(lab);
     let mut record = read_json(&copied.path("isolation.json"));
@@ -38,13 +38,13 @@ fn judged(lab: &Lab, change: impl FnOnce(&Copied, &mut Value)) -> Isolation {
     Isolation(copied.analyze())
 }
 
-/// The one isolation run of a result.
+/// A result with one isolation run.
 struct Isolation(Judged);
 
 impl Isolation {
     fn entry(&self) -> &Value {
         let runs = self.0.document["isolation"].as_array().expect("an array of runs");
-        assert_eq!(runs.len(), 1, "{}", self.0.said);
+        assert_eq!(runs.len(), 1, "{}", self.0.stderr);
         &runs[0]
     }
 
@@ -69,7 +69,7 @@ impl Isolation {
         assert!(self.has(code, text), "{code}: {text}: {}", self.reasons());
     }
 
-    /// For a leak or doubt among others.
+    /// Asserts verdict, exit status, and a leak or doubt: its code, and words of its text.
     fn is_not_isolated(&self, code: &str) {
         assert_ne!(self.entry()["verdict"], "isolated");
         assert_ne!(self.0.status, 0);
@@ -83,7 +83,7 @@ fn phase<'r>(record: &'r mut Value, name: &str) -> &'r mut Value {
 }
 
 #[test]
-fn a_run_is_isolated() {
+fn undamaged_run_is_isolated() {
     with_run(|lab| {
         let isolation = judged(lab, |_, _| {});
         let entry = isolation.entry();
@@ -119,13 +119,13 @@ fn a_run_is_isolated() {
         assert_eq!(entry["identity"]["shown"], true, "{entry}");
         assert!(
             isolation.0.document["captures"].as_array().unwrap().is_empty(),
-            "the run speaks for its captures"
+            "the run's captures are not listed as captures"
         );
     });
 }
 
 #[test]
-fn the_limits_of_each_box_are_told_with_what_enforces_them() {
+fn result_lists_limits_of_each_sandbox_with_their_mechanism() {
     with_run(|lab| {
         let isolation = judged(lab, |_, _| {});
         let boxes = isolation.entry()["boxes"].as_array().unwrap().clone();
@@ -144,7 +144,7 @@ fn the_limits_of_each_box_are_told_with_what_enforces_them() {
 }
 
 #[test]
-fn the_terminal_says_it_in_a_table() {
+fn console_shows_isolation_in_a_table() {
     with_run(|lab| {
         let output = analyze_with(&[&lab.captures().join("isolation.json")], &["--no-output"]);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -157,15 +157,15 @@ fn the_terminal_says_it_in_a_table() {
     });
 }
 
-/// The captures of the control show what sandboxes with a network send.
+/// The captures of the control, in which sandboxes have a network, take the place of the isolated ones.
 #[test]
-fn boxes_that_were_given_a_network_have_leaked() {
+fn sandboxes_with_a_network_have_leaked() {
     with_run(|lab| {
         let all = judged(lab, |copied, record| {
             for interface in INTERFACES {
                 exchange(record, interface);
             }
-            // Their journal says that they had none; the packets show otherwise.
+            // The journal states that they had no network; the packets contradict it.
             let boxes = String::from_utf8(copied.read("isolation.control.boxes.jsonl")).unwrap();
             copied.write("isolation.isolated.boxes.jsonl", boxes.replace("the host's", "none"));
         });
@@ -191,9 +191,9 @@ fn exchange(record: &mut Value, interface: &str) {
     }
 }
 
-/// A sandbox that sends late is seen in the control's captures.
+/// A sandbox that sends late sends into the captures of the control.
 #[test]
-fn a_late_canary_is_a_leak() {
+fn canary_in_the_captures_of_the_control_is_a_leak() {
     with_run(|lab| {
         let isolation = judged(lab, |copied, _| {
             let journal = String::from_utf8(copied.read("isolation.isolated.boxes.jsonl")).unwrap();
@@ -205,15 +205,15 @@ fn a_late_canary_is_a_leak() {
             let end = longest.bytes.len();
             longest.bytes[end - 32..].copy_from_slice(canary.as_bytes());
             copied.write_records(name, 1, &records);
-            copied.vouch(name);
+            copied.update_manifest(name);
         });
         isolation.is("leaked", 1, ("leak.canary-on-wire", "is on veth-back"));
     });
 }
 
-/// A sandbox could hide in any part of the users' traffic that was not read.
+/// Undecoded parts of the users' traffic could hide a sandbox's traffic.
 #[test]
-fn users_traffic_that_is_not_read_proves_nothing() {
+fn undecoded_user_traffic_proves_nothing() {
     with_run(|lab| {
         let name = "isolation.isolated.veth-front";
         type Damage = fn(&mut Vec<Record>);
@@ -226,9 +226,9 @@ fn users_traffic_that_is_not_read_proves_nothing() {
                 },
                 "stream.not-whole",
             ),
-            // Bytes behind a packet.
+            // Bytes after the end of a packet.
             (|records| records[5].bytes.extend(b"half of a canary"), "bytes.unexplained"),
-            // Another protocol between the same two.
+            // Another protocol between the same hosts.
             (
                 |records| {
                     for record in records.iter_mut().filter(|record| record.bytes.len() > 80) {
@@ -247,19 +247,19 @@ fn users_traffic_that_is_not_read_proves_nothing() {
                 let mut records: Vec<Record> = copied.records(name);
                 damage(&mut records);
                 copied.write_records(name, 1, &records);
-                copied.vouch(name);
+                copied.update_manifest(name);
             })
             .is_not_isolated(reason);
         }
     });
 }
 
-/// The secret of one user is in an answer to another.
+/// One user's secret is in an answer to another user.
 #[test]
 fn secret_in_the_traffic_of_another_user_is_a_leak() {
     with_run(|lab| {
         let isolation = judged(lab, |_, record| {
-            // Each user's traffic counts as the other's.
+            // The record exchanges the two users, so each user's traffic counts as the other's.
             let [first, second] = [0, 1].map(|user| record["users"][user]["address"].clone());
             record["users"][0]["address"] = second;
             record["users"][1]["address"] = first;
@@ -269,20 +269,20 @@ fn secret_in_the_traffic_of_another_user_is_a_leak() {
 }
 
 #[test]
-fn a_single_strange_frame_is_a_leak() {
+fn single_foreign_frame_is_a_leak() {
     with_run(|lab| {
         let isolation = judged(lab, |copied, _| {
             let name = "isolation.isolated.veth-front";
             let mut records = copied.records(name);
             insert(&mut records, 3, conversation(strangers(), &[])[..1].to_vec());
             copied.write_records(name, 1, &records);
-            copied.vouch(name);
+            copied.update_manifest(name);
         });
         isolation.is("leaked", 1, ("leak.foreign-frames", "192.0.2.1:50000 to 192.0.2.2:9000"));
     });
 }
 
-/// Every frame is the users' traffic, and yet a canary left its sandbox in it.
+/// All frames are the users' traffic, but one carries a canary.
 #[test]
 fn canary_in_the_users_traffic_is_a_leak() {
     with_run(|lab| {
@@ -296,14 +296,14 @@ fn canary_in_the_users_traffic_is_a_leak() {
             let end = longest.bytes.len();
             longest.bytes[end - 32..].copy_from_slice(canary.as_bytes());
             copied.write_records(name, 1, &records);
-            copied.vouch(name);
+            copied.update_manifest(name);
         });
         isolation.is("leaked", 1, ("leak.canary-on-wire", "is on veth-front"));
     });
 }
 
 #[test]
-fn a_secret_in_another_users_box_is_a_leak() {
+fn secret_in_another_users_sandbox_is_a_leak() {
     with_run(|lab| {
         let isolation = judged(lab, |copied, record| {
             let [first, second] = [0, 1].map(|user| record["users"][user].clone());
@@ -322,7 +322,7 @@ fn a_secret_in_another_users_box_is_a_leak() {
 }
 
 #[test]
-fn no_positive_control_proves_nothing() {
+fn run_without_positive_control_proves_nothing() {
     with_run(|lab| {
         judged(lab, |_, record| {
             record["phases"].as_array_mut().unwrap().truncate(1);
@@ -336,16 +336,16 @@ fn no_positive_control_proves_nothing() {
     });
 }
 
-/// Reading a file without any secret does not show that there was one to read.
+/// If the control reads files without a secret, the isolated attempts may have had no secret to read.
 #[test]
-fn a_control_that_found_no_secret_proves_nothing() {
+fn control_without_a_secret_proves_nothing() {
     with_run(|lab| {
         judged(lab, |copied, record| {
             let name = "isolation.control.boxes.jsonl";
             let mut journal = String::from_utf8(copied.read(name)).unwrap();
             for user in record["users"].as_array().unwrap() {
                 let secret = user["secret"].as_str().unwrap();
-                assert!(journal.contains(secret), "the control has read the store");
+                assert!(journal.contains(secret), "the control read the store");
                 journal = journal.replace(secret, "something else");
             }
             copied.write(name, journal);
@@ -355,7 +355,7 @@ fn a_control_that_found_no_secret_proves_nothing() {
 }
 
 #[test]
-fn a_capture_of_the_wrong_interface_proves_nothing() {
+fn capture_of_the_wrong_interface_proves_nothing() {
     with_run(|lab| {
         for interface in INTERFACES {
             let kept_in_one = judged(lab, |_, record| {
@@ -364,7 +364,7 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
             });
             kept_in_one.is("inconclusive", 3, ("isolation.interface-only-in-control", interface));
         }
-        // In both: the control does not show what passed the interface that was not captured.
+        // Missing in both phases: the control does not show the traffic of that interface either.
         for interface in ["veth-back", "lo"] {
             let in_none = judged(lab, |_, record| {
                 for name in ["isolated", "control"] {
@@ -384,7 +384,7 @@ fn a_capture_of_the_wrong_interface_proves_nothing() {
 }
 
 #[test]
-fn captures_that_are_not_whole_prove_nothing() {
+fn incomplete_captures_prove_nothing() {
     with_run(|lab| {
         type Damage = fn(&Copied);
         let damages: [(Damage, (&str, &str)); 8] = [
@@ -456,7 +456,7 @@ fn captures_that_are_not_whole_prove_nothing() {
 }
 
 #[test]
-fn boxes_that_tried_nothing_prove_nothing() {
+fn sandboxes_without_attempts_prove_nothing() {
     with_run(|lab| {
         judged(lab, |copied, _| copied.write("isolation.isolated.boxes.jsonl", "")).is(
             "inconclusive",
@@ -472,21 +472,21 @@ fn boxes_that_tried_nothing_prove_nothing() {
 }
 
 #[test]
-fn files_that_are_missing_or_wrong_are_named() {
+fn error_names_missing_or_invalid_files() {
     with_run(|lab| {
         for name in ["isolation.isolated.lo.pcap", "isolation.control.boxes.jsonl"] {
             let copied = Copied::of(lab);
             copied.remove(name);
             let judged = copied.analyze();
             assert_eq!(judged.status, 2, "{name}");
-            assert!(judged.said.contains(name), "{}", judged.said);
+            assert!(judged.stderr.contains(name), "{}", judged.stderr);
             assert!(judged.document["isolation"].as_array().unwrap().is_empty());
         }
         let copied = Copied::of(lab);
         let mut record = read_json(&copied.path("isolation.json"));
         phase(&mut record, "isolated")["captures"][0] = "../elsewhere.pcap".into();
         copied.write("isolation.json", record.to_string());
-        assert!(copied.analyze().said.contains("no file beside it"));
+        assert!(copied.analyze().stderr.contains("not the name of a file beside it"));
         copied.write("isolation.json", "{\"schema\":\"plainsight.isolation/9\"}");
         assert_eq!(copied.analyze().status, 2);
     });

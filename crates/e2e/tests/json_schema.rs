@@ -1,13 +1,13 @@
-//! Results of real runs against the committed JSON Schema, `docs/exposure.schema.json`.
+//! Validates results of real runs with the committed JSON Schema, `docs/exposure.schema.json`.
 
 use std::path::Path;
 
 use e2e::damage::{Copied, Judged};
-use e2e::lab::said;
+use e2e::lab::outcome;
 use e2e::{Lab, has_netns, run_lab, skip};
 use serde_json::Value;
 
-/// What the schema finds wrong with a result.
+/// The errors of a result according to the schema.
 fn errors(result: &Value) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/exposure.schema.json");
     let schema: Value = serde_json::from_slice(&std::fs::read(path).expect("a schema")).expect("JSON");
@@ -16,7 +16,7 @@ fn errors(result: &Value) -> Vec<String> {
 }
 
 fn assert_fits(judged: &Judged) {
-    assert_eq!(errors(&judged.document), Vec::<String>::new(), "{}", judged.said);
+    assert_eq!(errors(&judged.document), Vec::<String>::new(), "{}", judged.stderr);
 }
 
 #[test]
@@ -43,12 +43,12 @@ fn result_of_an_isolation_run_fits_the_schema() {
     }
     let lab = Lab::new();
     let output = lab.run(&["isolation", "--backend", "netns"]);
-    assert!(output.status.success(), "lab run isolation: {}", said(&output));
+    assert!(output.status.success(), "lab run isolation: {}", outcome(&output));
     assert_fits(&Copied::of(&lab).analyze());
 }
 
 #[test]
-fn a_result_that_lacks_a_field_does_not_fit() {
+fn result_that_lacks_a_field_does_not_fit_the_schema() {
     let mut result = Copied::of(run_lab("relay")).analyze().document;
     let capture = result["captures"][0].as_object_mut().expect("a capture");
     capture.remove("verdict").expect("a verdict");

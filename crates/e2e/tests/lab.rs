@@ -1,4 +1,4 @@
-//! `lab run` end to end, by each backend: the files it leaves, and what the captures look like to another implementation.
+//! `lab run` with each backend: its files, and its captures as another implementation reads them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use e2e::capture::{connections, frames};
-use e2e::lab::said;
+use e2e::lab::outcome;
 use e2e::{Lab, has_netns, programs, run_lab, skip};
 use serde_json::{Value, json};
 
-/// An Ethernet header, and what the lab's wire carries behind it.
+/// Greatest length of a frame: an Ethernet header and the MTU of the lab's link.
 const LARGEST_FRAME: usize = 14 + 1500;
 
-/// By how much the clock may be set while a run lasts, in nanoseconds.
+/// Greatest step of the machine's clock during a run, in nanoseconds.
 const CLOCK_SET: u64 = 1_000_000_000;
 
 /// Runs a check on the captures of both backends.
@@ -26,7 +26,7 @@ fn by_each_backend(check: impl Fn(&str, &Lab)) {
 }
 
 #[test]
-fn the_files_of_both_variants_are_in_place_and_private() {
+fn files_of_both_variants_exist_and_are_private() {
     by_each_backend(|backend, lab| {
         let expected = [
             "http.agent-a.jsonl",
@@ -45,12 +45,12 @@ fn the_files_of_both_variants_are_in_place_and_private() {
             assert_eq!(metadata.mode() & 0o7777, 0o600, "{backend}: {name}");
             assert_eq!(metadata.uid(), nix::unistd::geteuid().as_raw(), "{backend}: {name}");
         }
-        assert!(e2e::lab::names(&lab.tmp()).is_empty(), "{backend}: temporary files stay");
+        assert!(e2e::lab::names(&lab.tmp()).is_empty(), "{backend}: temporary files remain");
     });
 }
 
 #[test]
-fn the_manifests_say_what_was_done() {
+fn manifests_describe_the_run() {
     by_each_backend(|backend, lab| {
         for (name, port, expected) in [("http", 8000, "exposed"), ("https", 8443, "sealed")] {
             let manifest = lab.manifest(name);
@@ -86,7 +86,7 @@ fn the_manifests_say_what_was_done() {
 }
 
 #[test]
-fn the_journals_belong_to_the_run_and_tell_the_same_story() {
+fn journals_of_both_agents_agree_and_belong_to_the_run() {
     by_each_backend(|backend, lab| {
         for name in ["http", "https"] {
             let run_id = &lab.manifest(name)["run_id"];
@@ -108,7 +108,7 @@ fn the_journals_belong_to_the_run_and_tell_the_same_story() {
 }
 
 #[test]
-fn the_frames_are_those_of_a_wire() {
+fn frames_have_plausible_sizes_times_and_checksums() {
     by_each_backend(|backend, lab| {
         for name in ["http", "https"] {
             let frames = frames(&lab.captures().join(format!("{name}.pcap")));
@@ -118,7 +118,7 @@ fn the_frames_are_those_of_a_wire() {
                 assert_eq!(frame.original_len as usize, frame.bytes.len(), "{place} is cut");
                 assert!(frame.checksums_right, "{place}: a checksum is wrong");
             }
-            // Not that time never goes back: the kernel stamps a frame before it queues it, on two processors at once.
+            // Times need not increase: the kernel stamps a frame before it queues it, on two processors in parallel.
             let manifest = lab.manifest(name);
             let [started, ended] =
                 ["started_at_unix_ns", "ended_at_unix_ns"].map(|at| manifest[at].as_u64().unwrap());
@@ -136,7 +136,7 @@ fn the_frames_are_those_of_a_wire() {
     });
 }
 
-/// First a SYN, last an end, and in between exactly the connections that agent-a opened.
+/// The capture contains exactly the connections that agent-a opened.
 #[test]
 fn every_connection_is_captured_from_its_syn_to_its_end() {
     by_each_backend(|backend, lab| {
@@ -158,7 +158,7 @@ fn every_connection_is_captured_from_its_syn_to_its_end() {
             assert_eq!(seen, opened, "{backend} {name}: connections in the capture and in agent-a's journal");
 
             for (client, frames) in &connections {
-                // Over TLS the server's last close_notify meets a socket that is closed already: then a RST ends it.
+                // Over TLS the server's close_notify can reach a closed socket, and then a RST ends the connection.
                 let reset = frames.iter().any(|frame| frame.rst);
                 let finished = |by_client: bool| {
                     frames.iter().any(|frame| (frame.from == *client) == by_client && frame.fin)
@@ -176,7 +176,7 @@ fn every_connection_is_captured_from_its_syn_to_its_end() {
 fn stdout_names_the_captures_and_stderr_the_backend() {
     let lab = Lab::new();
     let output = lab.run(&["http", "--backend", "relay"]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", outcome(&output));
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
     assert_eq!(stdout, format!("{}\n", lab.captures().join("http.pcap").display()));
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -185,10 +185,10 @@ fn stdout_names_the_captures_and_stderr_the_backend() {
 }
 
 #[test]
-fn auto_says_what_it_took_and_why() {
+fn auto_reports_the_chosen_backend_and_the_reason() {
     let lab = Lab::new();
     let output = lab.run(&["http"]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", outcome(&output));
     let stderr = String::from_utf8_lossy(&output.stderr);
     let taken = lab.manifest("http")["backend"].as_str().unwrap().to_owned();
     let (expected, reason) = match has_netns() {
@@ -199,9 +199,9 @@ fn auto_says_what_it_took_and_why() {
     assert!(stderr.contains(reason), "{stderr}");
 }
 
-/// A user namespace with no room for network namespaces stands in for a machine that refuses them.
+/// A user namespace that allows no network namespaces simulates a machine that refuses them.
 #[test]
-fn auto_falls_back_to_relay_and_says_why() {
+fn auto_falls_back_to_relay_and_reports_the_reason() {
     let lab = Lab::new();
     let refusing = |arguments: &[&str]| {
         let inner = lab.command(arguments);
@@ -213,9 +213,11 @@ fn auto_falls_back_to_relay_and_says_why() {
     };
     let output = match refusing(&["http"]) {
         Ok(output) if String::from_utf8_lossy(&output.stderr).contains("lab: ") => output,
-        other => return skip(&format!("no user namespace to try a refusal in: {other:?}")),
+        other => {
+            return skip(&format!("cannot make a user namespace that refuses network namespaces: {other:?}"));
+        }
     };
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", outcome(&output));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         stderr.contains("backend relay: netns does not work on this machine: creating a network namespace"),
@@ -225,16 +227,16 @@ fn auto_falls_back_to_relay_and_says_why() {
     assert_eq!(lab.manifest("http")["backend"], "relay");
 
     let insisting = refusing(&["http", "--backend", "netns"]).unwrap();
-    assert_eq!(insisting.status.code(), Some(1), "{}", said(&insisting));
+    assert_eq!(insisting.status.code(), Some(1), "{}", outcome(&insisting));
     assert!(
-        said(&insisting).contains("remedy: sudo sysctl -w user.max_net_namespaces="),
+        outcome(&insisting).contains("remedy: sudo sysctl -w user.max_net_namespaces="),
         "{}",
-        said(&insisting)
+        outcome(&insisting)
     );
 }
 
 #[test]
-fn the_environment_of_the_caller_changes_nothing() {
+fn environment_of_the_caller_does_not_affect_the_run() {
     let lab = Lab::new();
     let output = lab
         .command(&["http", "--backend", "relay"])
@@ -243,12 +245,12 @@ fn the_environment_of_the_caller_changes_nothing() {
         .env("SSLKEYLOGFILE", lab.tmp().join("keys"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", outcome(&output));
     assert!(e2e::lab::names(&lab.tmp()).is_empty());
 }
 
 #[test]
-fn wrong_usage_is_status_2() {
+fn usage_error_has_status_2() {
     let lab = Lab::new();
     for arguments in [&["gopher"][..], &[], &["http", "--backend", "vm"]] {
         assert_eq!(lab.run(arguments).status.code(), Some(2), "{arguments:?}");
@@ -257,20 +259,20 @@ fn wrong_usage_is_status_2() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn two_labs_do_not_share_a_folder() {
+fn second_lab_on_the_same_folder_is_refused() {
     let lab = Lab::new();
     let running = lab.run_at_length(&["http", "--backend", "relay"]);
     let second = lab.run(&["http", "--backend", "relay"]);
     assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another lab uses"), "{}", said(&second));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another lab uses"), "{}", outcome(&second));
     running.signal("lab", nix::sys::signal::Signal::SIGTERM);
     let _ = running.end();
 }
 
 #[test]
-fn the_doctor_finds_a_backend_that_works() {
+fn doctor_lists_a_backend_that_works() {
     let output = Command::new(programs::lab()).arg("doctor").output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", outcome(&output));
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(
         table.contains("backend relay") && table.contains("agent-a, agent-b, capturer, certgen"),
@@ -279,9 +281,9 @@ fn the_doctor_finds_a_backend_that_works() {
     assert_eq!(has_netns().is_err(), table.contains("remedy: "), "{table}");
 }
 
-/// How fast this machine is decides about the exit status (a stall may be its load), the counts are always the same.
+/// The exit status depends on the machine's load; the counts are always the same.
 #[test]
-fn the_cost_is_read_from_the_labs_own_captures() {
+fn cost_is_read_from_the_labs_own_captures() {
     let lab = Lab::new();
     let output = Command::new(programs::lab())
         .args(["cost", "--runs", "2", "--backend", "relay", "--certs"])
@@ -296,7 +298,7 @@ fn the_cost_is_read_from_the_labs_own_captures() {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 words.starts_with(&[variant, request, samples])
             });
-            assert!(found, "{variant} {request}: {table}{}", said(&output));
+            assert!(found, "{variant} {request}: {table}{}", outcome(&output));
         }
     }
     assert!(e2e::lab::names(&lab.tmp()).is_empty(), "{:?}", e2e::lab::names(&lab.tmp()));

@@ -1,4 +1,4 @@
-//! Every relative link in the project's Markdown leads to a file that exists and, with a fragment, to a heading in it.
+//! Every relative link in the project's Markdown names an existing file and, with a fragment, a heading in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FOLDERS: [&str; 6] = ["", "captures", "certs", "docs", "docs/ko", "docs/programs"];
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut checked = 0;
     let mut broken = Vec::new();
     for page in pages() {
@@ -24,7 +24,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_found() {
+fn finds_links_without_a_target() {
     let readme = repository().join("README.md");
     assert_eq!(follow(&readme, "docs/formats.md#ready-files"), Ok(()));
     assert_eq!(follow(&readme, "docs/no-such-page.md"), Err("no such file"));
@@ -45,7 +45,7 @@ fn pages() -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// The targets of links and pictures that lead to this repository.
+/// The targets of links and pictures within this repository.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://")).collect()

@@ -1,8 +1,8 @@
-//! The pages in `docs/programs/` against the programs' own `--help`.
+//! Compares the pages in `docs/programs/` with the programs' `--help`.
 //!
-//! A page has a table of flags for each command. The heading above a table names its commands in code spans, and a table
-//! may serve several. Every flag and argument of a command's `--help` has one row with the same value name, variable and
-//! default, and mentions every possible value; every row is in `--help`; every subcommand has a heading.
+//! A page has a table of flags for each command. The heading above a table names its commands in code spans, and a
+//! table may serve several. Every flag and argument of a command's `--help` has one row with the same value name,
+//! variable and default, and mentions every possible value; every row is in `--help`; every subcommand has a heading.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,10 +14,10 @@ use e2e::programs::program;
 /// `plainsight` prints a list, `runner` reads JSON from standard input: both ignore their command line.
 const WITHOUT_FLAGS: [&str; 2] = ["plainsight", "runner"];
 
-/// Every program has them; `docs/programs/README.md` describes them once.
+/// Flags of every program, which `docs/programs/README.md` describes once.
 const COMMON_FLAGS: [&str; 2] = ["-h, --help", "-V, --version"];
 
-/// What `--help` and a page say about one flag or argument.
+/// One flag or argument in `--help` or on a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Flag {
     variable: String,
@@ -26,11 +26,11 @@ struct Flag {
     values: BTreeSet<String>,
 }
 
-/// By the flag as a page writes it: `--count N`, `-q, --quiet`, `[URL]`.
+/// Flags by their notation on a page: `--count N`, `-q, --quiet`, `[URL]`.
 type Flags = BTreeMap<String, Flag>;
 
 #[test]
-fn every_page_agrees_with_help() {
+fn pages_agree_with_help() {
     let mut checked = 0;
     for (name, page) in pages() {
         if WITHOUT_FLAGS.contains(&name.as_str()) {
@@ -172,7 +172,7 @@ fn normal(flag: &str) -> String {
     flag.replace(['<', '>'], "").trim_end_matches("...").to_owned()
 }
 
-/// The program and its subcommands, as one types them.
+/// The command lines of the program and its subcommands.
 fn commands_of(name: &str) -> BTreeSet<String> {
     let help = help_of(name);
     let listed =
@@ -189,7 +189,7 @@ fn commands_of(name: &str) -> BTreeSet<String> {
     commands
 }
 
-/// Without variables, which would stand in the text.
+/// The output of `--help`, run without environment variables, whose values it would show.
 fn help_of(command: &str) -> String {
     let mut words = command.split(' ');
     let name = words.next().expect("a program");
@@ -212,7 +212,7 @@ fn flags_in(help: &str) -> Flags {
             let (flag, description) = text.split_once("  ").unwrap_or((text, ""));
             entries.push((normal(flag.trim()), description.trim().to_owned()));
         } else if in_list && let Some((_, description)) = entries.last_mut() {
-            // A value in the long layout keeps its line.
+            // In the long layout each possible value has its own line.
             description.push_str(if text.starts_with("- ") { "\n" } else { " " });
             description.push_str(text.trim());
         }

@@ -1,5 +1,5 @@
-//! The report's page in a real browser, as a reader meets it: on a wide screen and on a phone, light and dark, in both
-//! languages. Pictures of what was seen are kept in the target folder, under `report-screenshots/`.
+//! The report's page in a real browser: on a wide screen and on a phone, light and dark, in both languages. Screenshots
+//! are written to `report-screenshots/` in the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use chromiumoxide::cdp::browser_protocol::{log, network, page as page_protocol};
 use chromiumoxide::cdp::js_protocol::runtime;
 use chromiumoxide::page::ScreenshotParams;
 use e2e::damage::{Copied, Side, analyze_with, conversation, sha256, strangers};
-use e2e::lab::said;
+use e2e::lab::outcome;
 use e2e::{programs, run_lab, skip};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -24,13 +24,13 @@ use serde_json::{Value, json};
 const WIDE: i64 = 1280;
 const PHONE: i64 = 390;
 
-/// Least contrast of text that WCAG 2.2 asks for (level AA, 1.4.3).
+/// Least contrast of text that WCAG 2.2 requires (level AA, 1.4.3).
 const LEAST_CONTRAST: f64 = 4.5;
 
-/// How long the page may take to do something.
+/// Time limit for an action of the page.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Chromium, or `None` after saying why this cannot be tried.
+/// The path of Chromium; skips the test and returns `None` if there is none.
 fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("CHROME").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -44,14 +44,14 @@ fn chromium() -> Option<PathBuf> {
     program
 }
 
-/// A page that is open, and everything it did that it should not.
+/// An open page, with its requests and messages.
 struct Open {
     browser: Browser,
     page: chromiumoxide::Page,
-    /// Addresses that were asked for.
+    /// URLs that the page requested.
     requests: Arc<Mutex<Vec<String>>>,
-    /// What the console said.
-    complaints: Arc<Mutex<Vec<String>>>,
+    /// Messages of the log and the console, exceptions, and dialogs.
+    messages: Arc<Mutex<Vec<String>>>,
     _profile: tempfile::TempDir,
 }
 
@@ -71,7 +71,7 @@ impl Open {
             Browser::launch(config.build().expect("a configuration")).await.expect("Chromium starts");
         tokio::spawn(async move { while handler.next().await.is_some() {} });
         let page = browser.new_page("about:blank").await.expect("a page");
-        let (requests, complaints) = <(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>)>::default();
+        let (requests, messages) = <(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>)>::default();
 
         page.execute(network::EnableParams::default()).await.expect("Network");
         page.execute(log::EnableParams::default()).await.expect("Log");
@@ -84,21 +84,21 @@ impl Open {
             }
         });
         let mut entries = page.event_listener::<log::EventEntryAdded>().await.expect("events");
-        let seen = Arc::clone(&complaints);
+        let seen = Arc::clone(&messages);
         tokio::spawn(async move {
             while let Some(event) = entries.next().await {
                 seen.lock().expect("not poisoned").push(event.entry.text.clone());
             }
         });
         let mut thrown = page.event_listener::<runtime::EventExceptionThrown>().await.expect("events");
-        let seen = Arc::clone(&complaints);
+        let seen = Arc::clone(&messages);
         tokio::spawn(async move {
             while let Some(event) = thrown.next().await {
                 seen.lock().expect("not poisoned").push(format!("{:?}", event.exception_details));
             }
         });
         let mut called = page.event_listener::<runtime::EventConsoleApiCalled>().await.expect("events");
-        let seen = Arc::clone(&complaints);
+        let seen = Arc::clone(&messages);
         tokio::spawn(async move {
             while let Some(event) = called.next().await {
                 seen.lock().expect("not poisoned").push(format!("console: {:?}", event.args));
@@ -106,14 +106,14 @@ impl Open {
         });
         let mut dialogs =
             page.event_listener::<page_protocol::EventJavascriptDialogOpening>().await.expect("events");
-        let seen = Arc::clone(&complaints);
+        let seen = Arc::clone(&messages);
         tokio::spawn(async move {
             while let Some(event) = dialogs.next().await {
                 seen.lock().expect("not poisoned").push(format!("dialog: {}", event.message));
             }
         });
 
-        let open = Self { browser, page, requests, complaints, _profile: profile };
+        let open = Self { browser, page, requests, messages, _profile: profile };
         open.page.goto(format!("file://{}", file.display())).await.expect("the report opens");
         open
     }
@@ -160,15 +160,15 @@ impl Open {
         }
     }
 
-    /// Nothing but the file was asked for, nothing ran that should not, and nobody complained.
-    async fn kept_to_itself(mut self, file: &Path) {
+    /// Closes the page, and asserts that it requested only its own file and caused no message.
+    async fn assert_no_requests_or_messages(mut self, file: &Path) {
         let own = format!("file://{}", file.display());
         let requests = self.requests.lock().expect("not poisoned").clone();
         let strange: Vec<&String> =
             requests.iter().filter(|url| url.split('#').next() != Some(own.as_str())).collect();
         assert!(strange.is_empty() && !requests.is_empty(), "asked for {strange:?}");
-        let complaints = self.complaints.lock().expect("not poisoned").clone();
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        let messages = self.messages.lock().expect("not poisoned").clone();
+        assert!(messages.is_empty(), "{messages:#?}");
         let _ = self.browser.close().await;
         let _ = self.browser.wait().await;
     }
@@ -179,20 +179,20 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// Analyzes a folder and reports on it; returns the page.
+/// Analyzes a folder, writes the report, and returns the path of the page.
 fn reported(copied: &Copied, flags: &[&str]) -> PathBuf {
     let result = copied.path("exposure.json");
     let output = result.to_str().expect("a path of text");
     let analyzed = analyze_with(&[copied.folder()], &["--format", "json", "--output", output]);
-    assert!(result.is_file(), "{}", said(&analyzed));
+    assert!(result.is_file(), "{}", outcome(&analyzed));
     let reported = Command::new(programs::program("report")).arg(&result).args(flags).output();
     let reported = reported.expect("report starts");
-    assert!(reported.status.success(), "{}", said(&reported));
+    assert!(reported.status.success(), "{}", outcome(&reported));
     copied.path("report.html")
 }
 
-/// Text on its ground, for every text that can be seen: the least contrast, and where it is. Grounds are found by what
-/// lies under the text's middle; within drawings that is the shape below it.
+/// Finds the visible text with the least contrast to its background. The background is what lies under the text; in a
+/// drawing it is the shape below it.
 const CONTRAST: &str = r#"
 (() => {
   const channel = (value) => { value /= 255; return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4; };
@@ -246,12 +246,12 @@ const CONTRAST: &str = r#"
 })()
 "#;
 
-/// What is wider than the page, apart from what scrolls in a box of its own.
+/// The width of the page's contents, and the width of the window.
 const OVERFLOW: &str =
     "({ page: document.documentElement.scrollWidth, width: document.documentElement.clientWidth })";
 
 #[test]
-fn the_page_is_readable_everywhere() {
+fn page_fits_and_has_contrast_on_every_screen() {
     let Some(program) = chromium() else { return };
     let copied = Copied::of(run_lab("relay"));
     run(async {
@@ -270,22 +270,22 @@ fn the_page_is_readable_everywhere() {
                     assert!(least["contrast"].as_f64() >= Some(LEAST_CONTRAST), "{what}: {least}");
                 }
             }
-            open.kept_to_itself(&file).await;
+            open.assert_no_requests_or_messages(&file).await;
         }
     });
 }
 
-/// Which panels can be seen, in each of the two views.
+/// The visible panels in each of the two views.
 const SEEN: &str = r#"[...document.querySelectorAll(".exhibit")].map((exhibit) =>
     [...exhibit.querySelectorAll(".panel")].filter((panel) => getComputedStyle(panel).visibility === "visible")
         .map((panel) => panel.querySelector("h4").firstChild.data.trim()))"#;
 
-/// Where what follows the first view begins: a switch must not move it.
+/// The top of the second view, which the switch must not move.
 const BELOW: &str =
     "Math.round(document.querySelectorAll('.exhibit')[1].getBoundingClientRect().top + scrollY)";
 
 #[test]
-fn the_switch_shows_one_capture_or_both() {
+fn switch_shows_one_capture_or_both() {
     let Some(program) = chromium() else { return };
     let copied = Copied::of(run_lab("relay"));
     let file = reported(&copied, &["--lang", "en"]);
@@ -305,26 +305,26 @@ fn the_switch_shows_one_capture_or_both() {
             assert_eq!(open.ask(BELOW).await, before, "the layout jumps");
         }
 
-        // By the keyboard, from the other view.
+        // With the keyboard, in the other view.
         open.ask("document.querySelector('.hexes .switch input:checked').focus()").await;
         open.press("ArrowRight", 39).await;
         assert_eq!(open.ask(SEEN).await, json!([["http"], ["http"]]));
         open.press("ArrowRight", 39).await;
         assert_eq!(open.ask(SEEN).await, json!([["https"], ["https"]]));
 
-        // On a phone there is room for one, and the switch says which.
+        // A phone has room for one, which the switch shows.
         open.shown(PHONE, "light").await;
         assert_eq!(open.ask(SEEN).await, json!([["http"], ["http"]]));
         let chosen = "document.querySelector('.streams .switch input:checked').value";
         assert_eq!(open.ask(chosen).await, "1");
         open.ask("document.querySelector('.streams .switch input[value=\"2\"]').click()").await;
         assert_eq!(open.ask(SEEN).await, json!([["https"], ["https"]]));
-        open.kept_to_itself(&file).await;
+        open.assert_no_requests_or_messages(&file).await;
     });
 }
 
 #[test]
-fn marked_strings_tell_where_they_stand() {
+fn marks_show_the_place_of_their_string() {
     let Some(program) = chromium() else { return };
     let copied = Copied::of(run_lab("relay"));
     let file = reported(&copied, &["--lang", "en"]);
@@ -335,10 +335,10 @@ fn marked_strings_tell_where_they_stand() {
         let marks = open.ask("[...document.querySelectorAll('.streams .panel')].map((panel) => [...panel.querySelectorAll('.mark')].map((mark) => mark.textContent))").await;
         let http: Vec<&str> = marks[0].as_array().expect("marks").iter().filter_map(Value::as_str).collect();
         assert!(http.len() > 50, "{} marks", http.len());
-        for said in ["call-0001", "analyze_dependency", "demo-repo", canary.as_str()] {
-            assert!(http.contains(&said), "{said} is marked in {http:?}");
+        for string in ["call-0001", "analyze_dependency", "demo-repo", canary.as_str()] {
+            assert!(http.contains(&string), "{string} is marked in {http:?}");
         }
-        // Over TLS nothing of it is there: what is marked is the server's name, and the records.
+        // Over TLS none of the strings is there; only the server's name and the records are marked.
         let https: Vec<&str> = marks[1].as_array().expect("marks").iter().filter_map(Value::as_str).collect();
         assert!(https.contains(&"agent-b") && https.len() >= 3, "{https:?}");
         let ciphertext = open.ask("document.querySelectorAll('.streams .panel')[1].textContent").await;
@@ -358,7 +358,7 @@ fn marked_strings_tell_where_they_stand() {
         open.press("Escape", 27).await;
         assert_eq!(open.ask(tip).await, Value::Null);
 
-        // By hovering too; and its link leads to the frame in the appendix.
+        // Hovering opens the tip, too, and its link leads to the frame in the appendix.
         open.page
             .find_element(".streams .panel:nth-child(2) .mark")
             .await
@@ -377,19 +377,19 @@ fn marked_strings_tell_where_they_stand() {
         open.ask("document.querySelector('#tip a').click()").await;
         let reached = open.ask("document.querySelector(':target')?.tagName + ' ' + location.hash").await;
         assert!(reached.as_str().is_some_and(|reached| reached.starts_with("TR #https-")), "{reached}");
-        open.kept_to_itself(&file).await;
+        open.assert_no_requests_or_messages(&file).await;
     });
 }
 
-/// Everything that could act in HTML, Markdown, SVG, a terminal or the eye of a reader.
+/// Text that could act as markup in HTML, Markdown or SVG, or mislead a reader.
 const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)></pre></code>\"'><svg onload=alert(3)> \
                        `code` ``` **bold** [link](javascript:alert(4)) | bar &lt; \u{202e}desrever\u{2066} \u{200b} $x$";
 
-/// What of it survives in JSON on the wire as control characters: a colour and a bell.
+/// Control characters for a terminal: a colour and a bell.
 const ANSI: &str = "\u{1b}[31mred\u{7} or not";
 
 #[test]
-fn hostile_text_is_only_text() {
+fn hostile_text_has_no_effect() {
     let Some(program) = chromium() else { return };
     let copied = hostile_run();
     let file = reported(&copied, &["--lang", "en", "--title", HOSTILE, "--author", HOSTILE]);
@@ -406,10 +406,10 @@ fn hostile_text_is_only_text() {
         let text = text.as_str().expect("text");
         assert!(
             text.contains("<script>alert(1)</script><img src=x onerror=alert(2)>"),
-            "it is there to be read"
+            "the text is visible"
         );
         for hidden in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{1b}', '\u{7}'] {
-            assert!(!text.contains(hidden), "{hidden:?} is there unseen");
+            assert!(!text.contains(hidden), "{hidden:?} is in the page, unescaped");
         }
         assert!(text.contains("\\u{202e}desrever") && text.contains("\\u{1b}[31mred"), "as escapes");
         let overflow = open.ask(OVERFLOW).await;
@@ -417,7 +417,7 @@ fn hostile_text_is_only_text() {
         open.picture("hostile-1280-light").await;
         open.shown(PHONE, "dark").await;
         assert_eq!(open.ask(OVERFLOW).await, json!({ "page": PHONE, "width": PHONE }));
-        open.kept_to_itself(&file).await;
+        open.assert_no_requests_or_messages(&file).await;
     });
     let markdown = String::from_utf8(copied.read("report.md")).expect("text");
     assert!(!markdown.contains(['\u{202e}', '\u{2066}', '\u{200b}', '\u{1b}', '\u{7}']));
@@ -430,7 +430,7 @@ fn hostile_text_is_only_text() {
     }
 }
 
-/// A capture of one call whose every string is hostile, with its journal, as an honest run would leave them.
+/// A capture of one call in which every string is hostile, with matching journals.
 fn hostile_run() -> Copied {
     let copied = Copied::empty();
     let value = format!("{HOSTILE}{ANSI}");
@@ -442,8 +442,8 @@ fn hostile_run() -> Copied {
         body.len()
     );
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let said = [(Side::Client, request.as_bytes()), (Side::Server, answer.as_bytes())];
-    let frames = conversation(strangers(), &said);
+    let sent = [(Side::Client, request.as_bytes()), (Side::Server, answer.as_bytes())];
+    let frames = conversation(strangers(), &sent);
     let records: Vec<_> = frames
         .into_iter()
         .zip(1_u64..)
@@ -489,7 +489,7 @@ fn outside_of_code(markdown: &str) -> String {
     out
 }
 
-/// A line without its code spans: each ends at the next run of as many backticks (CommonMark §6.1).
+/// A line without its code spans. A span ends at the next run of the same number of backticks (CommonMark §6.1).
 fn without_spans(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -517,7 +517,7 @@ fn without_spans(line: &str) -> String {
 }
 
 #[test]
-fn the_pdf_can_be_searched() {
+fn pdf_has_searchable_text_and_page_numbers() {
     if chromium().is_none() {
         return;
     }
@@ -526,8 +526,8 @@ fn the_pdf_can_be_searched() {
     }
     let copied = Copied::of(run_lab("relay"));
     for (lang, words) in [
-        ("en", ["What stands on the wire", "Result: Proven", "Controls and completeness"]),
-        ("ko", ["회선 위에 남은 것", "실습 결과: 증명됨", "대조 검사와 완전성"]),
+        ("en", ["What TLS still shows", "Result: Proven", "Controls and completeness"]),
+        ("ko", ["TLS를 써도 드러나는 것", "실습 결과: 증명됨", "대조 검사와 완전성"]),
     ] {
         reported(&copied, &["--lang", lang, "--pdf"]);
         let first = copied.read("report.pdf");
@@ -537,7 +537,7 @@ fn the_pdf_can_be_searched() {
         for word in words {
             assert!(text.contains(word), "{word:?} in the PDF");
         }
-        // Pages say their number and how many there are; the contents say where things are.
+        // Every page has its number and the number of pages.
         let pages = text.matches('\u{c}').count();
         assert!(pages > 8 && text.contains(&format!("{pages} / {pages}")), "{pages} pages");
         let information = Command::new("pdfinfo").arg(copied.path("report.pdf")).output().expect("pdfinfo");
@@ -555,7 +555,7 @@ fn the_pdf_can_be_searched() {
             fs::write(folder.join(format!("{lang}-first.pdf")), &first).expect("a file is written");
             fs::write(folder.join(format!("{lang}-second.pdf")), &second).expect("a file is written");
             panic!(
-                "the same input gives other bytes: see {lang}-first.pdf and {lang}-second.pdf in {}",
+                "the same input gives different bytes: see {lang}-first.pdf and {lang}-second.pdf in {}",
                 folder.display()
             );
         }

@@ -1,6 +1,6 @@
-//! The whole output of a real run as snapshots: what a person sees, and the shape of the JSON.
+//! Snapshots of the output for a real run: the console view, and the structure of the JSON.
 //!
-//! Whatever differs between two runs is redacted, at the same width where columns depend on it.
+//! Values that differ between runs are redacted, in columns at the same width.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,13 +20,13 @@ fn redacted(text: &str) -> String {
     let (mut is_excerpt, mut is_reassembled) = (false, false);
     for line in text.lines() {
         let line = if is_excerpt {
-            // The bytes on the wire: of TLS they are noise.
+            // The excerpt; for TLS it is ciphertext.
             let indent = line.len() - line.trim_start().len();
             format!("{}WIRE BYTES", &line[..indent])
         } else if let Some((before, _)) = line.split_once("Wireshark: ") {
             format!("{before}Wireshark: FILTER")
         } else if line.starts_with("    reassembled  ") {
-            // Which strings are split depends on how the sender's writes fell together.
+            // Which strings are split over segments depends on timing.
             is_reassembled = true;
             "    reassembled  \"VALUE\"  PATH".to_owned()
         } else if std::mem::take(&mut is_reassembled) {
@@ -41,7 +41,7 @@ fn redacted(text: &str) -> String {
     out
 }
 
-/// Each number as `#`, in the table with the spaces before it as wide as it was. One frame or several reads the same.
+/// Replaces each number by `#`, padded to its width in the table. One frame and several frames give the same text.
 fn numbers(line: &str) -> String {
     let is_row = line.starts_with(" http");
     let mut out = String::new();
@@ -70,7 +70,7 @@ fn a_pair_in_doubt() {
     insta::assert_snapshot!(shown(&copied));
 }
 
-/// Documents in which every field occurs.
+/// Documents that together contain every field.
 fn documents() -> [Value; 3] {
     let run = Copied::of(run_lab("relay"));
     let foreign = Copied::empty();
@@ -81,7 +81,7 @@ fn documents() -> [Value; 3] {
     [&run, &foreign, &damaged].map(|copied| copied.analyze().document)
 }
 
-/// The types behind each name, as they occur anywhere in the document: `"string"`, `"null | number"`, or what is inside.
+/// The snapshot has the type of each field: `"string"`, `"null | number"`, or the fields inside.
 #[test]
 fn the_json() {
     let documents = documents();
@@ -90,7 +90,7 @@ fn the_json() {
     insta::assert_snapshot!(shape);
 }
 
-/// Each field stands in a table of docs/exposure.md, by its name alone, or joined by dots with what is in it.
+/// Each field is in a table of docs/exposure.md, by its name, or in a path of names joined by dots.
 #[test]
 fn every_field_is_documented() {
     let docs = include_str!("../../../docs/exposure.md");
@@ -128,7 +128,7 @@ fn shape(value: &Value) -> Value {
         Value::Array(elements) => {
             Value::Array(elements.iter().map(shape).reduce(merged).into_iter().collect())
         }
-        // By name, so that it does not matter in which document a member was met first.
+        // Sorted by name, so that the order of the documents does not matter.
         Value::Object(members) => {
             let members: BTreeMap<_, _> = members.iter().map(|(name, value)| (name, shape(value))).collect();
             members.into_iter().map(|(name, shape)| (name.clone(), shape)).collect()
@@ -155,7 +155,7 @@ fn merged(one: Value, other: Value) -> Value {
             types.dedup();
             types.join(" | ").into()
         }
-        // `null` or something with parts: the parts say more.
+        // If a value can be `null` or have parts, the parts are shown.
         (Value::String(_), parts) | (parts, _) => parts,
     }
 }

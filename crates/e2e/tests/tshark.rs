@@ -1,4 +1,4 @@
-//! tshark as oracle: what it reads in the lab's captures, and what of the analyzer's evidence it confirms.
+//! Compares the analyzer's results for the lab's captures with tshark.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,10 +30,10 @@ fn by_each_backend(check: impl Fn(&Copied, &Judged)) {
     }
 }
 
-/// What tshark prints about a capture, line by line. With the run's key log where `decrypt` says so.
+/// The lines that tshark prints about a capture, with the run's key log if `decrypt` is set.
 fn tshark(copied: &Copied, name: &str, decrypt: bool, arguments: &[&str]) -> Vec<String> {
     let mut command = Command::new("tshark");
-    // Without name resolution, and without what a user of this machine has configured.
+    // Without name resolution, and without the user's configuration.
     command.args(["-n", "-r"]).arg(copied.path(&format!("{name}.pcap"))).env("HOME", copied.folder());
     if decrypt {
         command.arg("-o").arg(format!("tls.keylog_file:{}", copied.path("https.keys").display()));
@@ -79,7 +79,7 @@ fn messages_by_analyze(judged: &Judged, name: &str) -> BTreeSet<Message> {
     messages.iter().map(message).collect()
 }
 
-/// How often each body crossed, by its hash.
+/// Number of messages with each body, by its hash.
 fn bodies_by_tshark(copied: &Copied, name: &str, decrypt: bool) -> BTreeMap<String, usize> {
     let folder = copied.path(&format!("{name}-objects"));
     fs::create_dir(&folder).expect("a folder");
@@ -114,12 +114,12 @@ fn agrees_on_messages(copied: &Copied, judged: &Judged, name: &str, decrypt: boo
 }
 
 #[test]
-fn it_reads_the_same_requests_and_json_in_plaintext() {
+fn tshark_reads_the_same_messages_in_plaintext() {
     by_each_backend(|copied, judged| agrees_on_messages(copied, judged, "http", false));
 }
 
 #[test]
-fn it_reads_nothing_in_tls_without_the_keys_and_the_same_with_them() {
+fn tshark_reads_the_same_messages_in_tls_only_with_the_keys() {
     by_each_backend(|copied, judged| {
         assert_eq!(messages_by_tshark(copied, "https", false), BTreeSet::new());
         agrees_on_messages(copied, judged, "https", true);
@@ -145,7 +145,7 @@ fn no_frame_of_the_tls_capture_contains_a_canary() {
 }
 
 #[test]
-fn the_frames_that_contain_a_canary_are_those_that_are_named() {
+fn tshark_finds_canaries_in_the_same_frames() {
     by_each_backend(|copied, judged| {
         let canaries = copied.canaries("http");
         let strings = judged.capture("http")["strings"].as_array().expect("an array of strings");
@@ -181,7 +181,7 @@ fn locations(judged: &Judged, name: &str) -> Vec<(Value, Value)> {
 }
 
 #[test]
-fn its_stream_numbers_are_those_of_the_locations() {
+fn stream_numbers_equal_those_of_tshark() {
     by_each_backend(|copied, judged| {
         for name in ["http", "https"] {
             let fields = ["-T", "fields", "-E", "separator=|", "-e", "frame.number", "-e", "tcp.stream"];
@@ -201,7 +201,7 @@ fn its_stream_numbers_are_those_of_the_locations() {
 }
 
 #[test]
-fn the_strings_stand_at_the_offsets_of_the_locations() {
+fn strings_are_at_the_offsets_of_their_locations() {
     by_each_backend(|copied, judged| {
         let file = copied.read("http.pcap");
         let records = copied.records("http");
@@ -224,17 +224,17 @@ fn the_strings_stand_at_the_offsets_of_the_locations() {
 }
 
 #[test]
-fn the_filters_select_exactly_the_frames() {
+fn filters_select_exactly_the_frames_of_their_location() {
     by_each_backend(|copied, judged| {
         for name in ["http", "https"] {
-            // One for each number of frames: what is written differently is written by that.
+            // One filter for each number of frames, which determines the form of the filter.
             let mut by_frames = BTreeMap::new();
             for (_, location) in locations(judged, name) {
                 let filter = location["filter"].as_str().expect("a filter").to_owned();
                 by_frames.entry(frames(&location).len()).or_insert((filter, frames(&location)));
             }
             assert!(by_frames.len() > 1, "places of one and of several frames");
-            // The shortest, the longest, and one between.
+            // The shortest filter, the longest, and one between.
             let filters: Vec<_> = by_frames.values().collect();
             let chosen = BTreeSet::from([0, filters.len() / 2, filters.len() - 1]);
             for (filter, frames) in chosen.into_iter().map(|at| filters[at]) {
@@ -245,7 +245,7 @@ fn the_filters_select_exactly_the_frames() {
 }
 
 #[test]
-fn its_packets_are_those_of_the_list() {
+fn packet_list_equals_that_of_tshark() {
     const FIELDS: [&str; 10] = [
         "frame.number",
         "frame.time_epoch",
@@ -258,7 +258,7 @@ fn its_packets_are_those_of_the_list() {
         "tcp.len",
         "tcp.flags.str",
     ];
-    /// As `tcp.flags.str` abbreviates them, with the dots taken out.
+    /// The flags as `tcp.flags.str` abbreviates them, without the dots.
     const LETTERS: [(&str, char); 8] = [
         ("CWR", 'C'),
         ("ECE", 'E'),
@@ -307,7 +307,7 @@ fn its_packets_are_those_of_the_list() {
 }
 
 #[test]
-fn its_streams_have_the_frames_and_bytes_of_the_connections() {
+fn connections_have_the_frames_and_bytes_of_tsharks_streams() {
     by_each_backend(|copied, judged| {
         for name in ["http", "https"] {
             let fields =
@@ -331,14 +331,14 @@ fn its_streams_have_the_frames_and_bytes_of_the_connections() {
     });
 }
 
-/// What tshark sees of TLS without keys, record by record, is what the packets hold, in as many records.
+/// Without keys, tshark sees the same TLS records in the packets.
 #[test]
-fn it_counts_the_same_records_in_the_packets() {
+fn packets_contain_the_records_that_tshark_counts() {
     by_each_backend(|copied, judged| {
         let packets = judged.capture("https")["packets"].as_array().expect("an array of packets");
         let last = packets.len();
         let filter = format!("tls && frame.number <= {last}");
-        // What TLS 1.3 protects has an opaque type instead.
+        // Protected records of TLS 1.3 have an opaque type instead.
         let fields =
             ["-Y", &filter, "-T", "fields", "-e", "tls.record.content_type", "-e", "tls.record.opaque_type"];
         let lines = tshark(copied, "https", false, &fields);
@@ -352,14 +352,14 @@ fn it_counts_the_same_records_in_the_packets() {
         };
         assert_eq!(held(&["ClientHello", "ServerHello"]), types("22"));
         assert_eq!(held(&["ChangeCipherSpec"]), types("20"));
-        // tshark names a record where it ends: the last ones may end behind the list.
+        // tshark names a record in the frame where it ends, so the last ones may end after the packet list.
         let (begun, ended) = (held(&["Application Data"]), types("23"));
         assert!(begun >= ended && begun <= ended + 4 && ended > 10, "{begun} begun, {ended} ended");
     });
 }
 
 #[test]
-fn the_files_are_what_it_takes_them_for() {
+fn tshark_finds_no_malformed_frames() {
     by_each_backend(|copied, _| {
         for name in ["http", "https"] {
             let lines = tshark(

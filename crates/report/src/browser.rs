@@ -1,4 +1,4 @@
-//! A browser without a window, to print with.
+//! Runs Chromium or Chrome without a window to print a page.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Printing takes a second or two; a machine under load gets a hundred times that.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// Time limit for one print. A print takes a second or two, on a machine under load a hundred times as long.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// How often it is looked whether it is done.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval between two checks whether the browser has exited.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Names under which Chromium is known on a search path.
+/// Names of Chromium and Chrome in the directories of `PATH`.
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
-/// Where it is elsewhere.
+/// Paths of Chrome and Chromium on macOS.
 const PLACES: [&str; 2] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -27,30 +27,30 @@ const PLACES: [&str; 2] = [
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrowserError {
     #[error(
-        "printing takes Chromium or Chrome, and there is none: install it (Debian and Ubuntu: `apt install chromium \
-         fonts-noto-cjk`; macOS: `brew install --cask chromium`), or name it in the variable CHROME"
+        "printing needs Chromium or Chrome, and neither was found: install one (Debian and Ubuntu: `apt install chromium \
+         fonts-noto-cjk`; macOS: `brew install --cask chromium`), or set the variable CHROME to its path"
     )]
     Missing,
     #[error("{} cannot be started: {source}", program.display())]
     Start { program: PathBuf, source: io::Error },
-    #[error("{} printed nothing within {} s", program.display(), DEADLINE.as_secs())]
+    #[error("{} printed nothing within {} s", program.display(), TIME_LIMIT.as_secs())]
     Late { program: PathBuf },
-    #[error("{} printed nothing ({status}): {said}", program.display())]
-    Failed { program: PathBuf, status: ExitStatus, said: String },
+    #[error("{} printed nothing ({status}): {message}", program.display())]
+    Failed { program: PathBuf, status: ExitStatus, message: String },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
 }
 
-/// A browser that is there.
+/// An installed browser.
 pub(crate) struct Browser {
     program: PathBuf,
 }
 
 impl Browser {
-    /// The one that the variable `CHROME` names, else the first that is found.
+    /// The browser that the variable `CHROME` names, or the first that is found.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no browser is found.
     pub(crate) fn find() -> Result<Self, BrowserError> {
         if let Some(program) = env::var_os("CHROME").filter(|program| !program.is_empty()) {
             return Ok(Self { program: program.into() });
@@ -63,10 +63,10 @@ impl Browser {
         Ok(Self { program })
     }
 
-    /// Prints a page to a PDF file, with `scratch`, an empty folder, for whatever the browser wants to keep.
+    /// Prints a page to a PDF file. `scratch` is an empty folder for the browser's profile and log.
     ///
     /// # Errors
-    /// When it does not start, does not end, or leaves no file.
+    /// When the browser does not start, does not exit in time, or writes no file.
     pub(crate) fn print(&self, page: &Path, pdf: &Path, scratch: &Path) -> Result<(), BrowserError> {
         let of_file = |path: &Path| {
             let path = path.to_owned();
@@ -96,17 +96,17 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).map_err(of_file(&log))?);
-        // Chromium refuses its sandbox to root.
+        // Chromium refuses to run its sandbox as root.
         if is_owned_by_root(scratch) {
             command.arg("--no-sandbox");
         }
         command.arg(file_url(&page));
         let status = self.run(&mut command)?;
         if !status.success() || !pdf.is_file() {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-            let said = crate::visible::line(said);
-            return Err(BrowserError::Failed { program: self.program.clone(), status, said });
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            let message = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+            let message = crate::visible::line(message);
+            return Err(BrowserError::Failed { program: self.program.clone(), status, message });
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Browser {
     fn run(&self, command: &mut Command) -> Result<ExitStatus, BrowserError> {
         let started = |source| BrowserError::Start { program: self.program.clone(), source };
         let mut child = command.spawn().map_err(started)?;
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + TIME_LIMIT;
         loop {
             if let Some(status) = child.try_wait().map_err(started)? {
                 return Ok(status);
@@ -124,7 +124,7 @@ impl Browser {
                 let _ = child.wait();
                 return Err(BrowserError::Late { program: self.program.clone() });
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -135,7 +135,7 @@ fn flag(name: &str, value: &Path) -> OsString {
     flag
 }
 
-/// The URL of a file, whatever its name (RFC 8089).
+/// The URL of a file (RFC 8089), percent-encoded (RFC 3986 §2.1).
 fn file_url(path: &Path) -> String {
     let mut url = String::from("file://");
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_files() {
+    fn file_urls_are_percent_encoded() {
         assert_eq!(file_url(Path::new("/tmp/a b/보#.html")), "file:///tmp/a%20b/%EB%B3%B4%23.html");
     }
 }

@@ -20,9 +20,10 @@ use crate::document::TitlePage;
 use crate::i18n::Lang;
 use crate::write::Formats;
 
-/// Turns the analyzer's result into the lab report: report.md with its figures, report.html and, on request, report.pdf.
+/// Turns the analyzer's result into the lab report: report.md with its figures, report.html and, on request,
+/// report.pdf.
 ///
-/// Exit status: 0 written, 1 something could not be written, 2 usage or input error.
+/// Exit status: 0 written, 1 a file could not be written, 2 usage or input error.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Flags {
@@ -30,31 +31,31 @@ struct Flags {
     #[arg(default_value = "analysis/exposure.json")]
     exposure: PathBuf,
 
-    /// Where the report is written [default: beside the result]
+    /// Folder to write the report to [default: that of the result]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Language [default: that of the locale]
+    /// Language of the report [default: that of the locale]
     #[arg(long, value_enum)]
     lang: Option<Lang>,
 
-    /// Who hands it in
+    /// Author on the title page
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
 
-    /// For which course
+    /// Course on the title page
     #[arg(long, value_name = "NAME")]
     course: Option<String>,
 
-    /// When [default: the day of the first frame, UTC]
+    /// Date on the title page [default: the day of the first frame, UTC]
     #[arg(long, value_name = "DATE")]
     date: Option<String>,
 
-    /// What it is called
+    /// Title of the report
     #[arg(long)]
     title: Option<String>,
 
-    /// Write report.pdf as well; takes Chromium or Chrome (variable CHROME)
+    /// Write report.pdf as well; needs Chromium or Chrome (variable CHROME)
     #[arg(long)]
     pdf: bool,
 }
@@ -63,9 +64,9 @@ struct Flags {
 mod exit {
     /// The report is written.
     pub(crate) const WRITTEN: u8 = 0;
-    /// Something of it could not be written.
+    /// A file could not be written.
     pub(crate) const NOT_WRITTEN: u8 = 1;
-    /// The input cannot be used, or the command line cannot.
+    /// The input or the command line is unusable.
     pub(crate) const INPUT: u8 = 2;
 }
 
@@ -90,7 +91,7 @@ fn run(flags: Flags) -> u8 {
     let document = document::build(&exposure, lang, &title_page);
     let written = write::report(&document, &output, Formats { pdf: flags.pdf });
     for path in &written.files {
-        // Whoever reads may have seen enough.
+        // The reader of a pipe may have closed it, which is no error.
         let _ = writeln!(io::stdout(), "{}", path.display());
     }
     for note in &written.notes {

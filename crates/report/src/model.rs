@@ -1,17 +1,17 @@
-//! What the report keeps of `plainsight.exposure/1`.
+//! The part of `plainsight.exposure/1` that the report keeps in memory.
 //!
-//! A long run has millions of strings: a sample of them is enough, for the report shows no more. The other lists end at a
-//! thousand entries, also in a document that no analyzer wrote.
+//! A long run has millions of strings, of which the report shows only a sample. Other lists are cut at
+//! [`ENTRIES_KEPT`], so that memory is bounded even for a document that the analyzer did not write.
 
 use exposure_schema::Sample;
 
-/// Entries that are kept of a list other than the strings: the analyzer's own lists end at a thousand.
+/// Entries of any other list that are kept. The analyzer's own lists end at a thousand.
 const ENTRIES_KEPT: usize = 1_000;
 
-/// The document, with the strings that the report may show.
+/// The document with a sample of the strings.
 pub(crate) type Exposure = exposure_schema::Exposure<Sample>;
 
-/// A capture of it.
+/// A capture with a sample of its strings.
 pub(crate) type Capture = exposure_schema::Capture<Sample>;
 
 /// Cuts the lists of a document to [`ENTRIES_KEPT`].

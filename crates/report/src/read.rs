@@ -1,4 +1,4 @@
-//! Reading the analyzer's result. Errors name the file, and the place in it.
+//! Reads the analyzer's result. Every error names the file and the field.
 
 use std::fs::File;
 use std::io::{self, Seek as _};
@@ -10,14 +10,14 @@ use exposure_schema::{SCHEMA, schema_of};
 
 use crate::model::{self, Exposure};
 
-/// Why there is no result to report on.
+/// Why the result cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error("{}: {source}{}", path.display(), hint(source))]
     File { path: PathBuf, source: io::Error },
     #[error("{}: {source}", path.display())]
     Document { path: PathBuf, source: exposure_schema::ReadError },
-    #[error("{}: schema: this reads {SCHEMA}, the file says {found:?}", path.display())]
+    #[error("{}: schema: expected {SCHEMA:?}, found {found:?}", path.display())]
     Schema { path: PathBuf, found: String },
     #[error("{}: {field}: not base64: {source}", path.display())]
     NotBase64 { path: PathBuf, field: String, source: base64::DecodeError },
@@ -26,7 +26,7 @@ pub(crate) enum ReadError {
 /// Reads a document.
 ///
 /// # Errors
-/// When it is missing, no JSON, of another schema, or lacks something.
+/// When the file is missing, is not JSON, has another schema, or lacks a field.
 pub(crate) fn exposure(path: &Path) -> Result<Exposure, ReadError> {
     let failed = |source| ReadError::File { path: path.to_owned(), source };
     let unreadable = |source| match source {
@@ -48,7 +48,7 @@ pub(crate) fn exposure(path: &Path) -> Result<Exposure, ReadError> {
     Ok(exposure)
 }
 
-/// Checks the bytes of the exhibits. Fails with the path of the field.
+/// Checks that the bytes of the exhibits are base64. The error names the field.
 fn check_base64(exposure: &Exposure) -> Result<(), (String, base64::DecodeError)> {
     let check = |field: String, text: &str| STANDARD.decode(text).map(drop).map_err(|error| (field, error));
     for (index, capture) in exposure.captures.iter().enumerate() {

@@ -1,7 +1,5 @@
-//! Showing text that others wrote. Whatever a capture holds must be readable in the report, and able to do nothing else.
-//!
-//! HTML and Markdown have escapes of their own for their own signs; here goes what no format stops: characters that
-//! move, hide or reorder text.
+//! Makes captured text safe to show. HTML and Markdown escape their own metacharacters; this module escapes what they
+//! let through: characters that move, hide or reorder text.
 
 use std::fmt::Write as _;
 
@@ -11,7 +9,7 @@ pub(crate) fn line(text: &str) -> String {
     shown(text, |_| false)
 }
 
-/// `text` with its line ends and tabs: for blocks of code.
+/// Like [`line`], but keeps line ends and tabs: for blocks of code.
 #[must_use]
 pub(crate) fn block(text: &str) -> String {
     shown(text, |character| matches!(character, '\n' | '\t'))
@@ -26,10 +24,10 @@ pub(crate) fn shortened(text: &str, limit: usize) -> String {
     }
 }
 
-/// Whether a reader would not see this character, or would see others elsewhere because of it.
+/// Whether this character is invisible, or changes where a reader sees others.
 ///
-/// The "Trojan Source" set (CVE-2021-42574), the zero-width ones, fillers that are drawn as nothing, and Unicode's tags.
-/// The zero-width joiner U+200D and variation selectors stay: emoji are made of them.
+/// These are control characters, the "Trojan Source" set (CVE-2021-42574), zero-width characters, blank fillers, and
+/// Unicode's tags. The zero-width joiner U+200D and variation selectors are not among them, because emoji need them.
 #[must_use]
 pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control()
@@ -62,20 +60,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_becomes_an_escape() {
+    fn escapes_control_and_bidirectional_characters() {
         assert_eq!(line("a\u{1b}[31mb\r\n\u{202e}c\u{9b}"), "a\\u{1b}[31mb\\r\\n\\u{202e}c\\u{9b}");
         assert_eq!(line("\u{e0041}\u{3164}\u{200b}\u{feff}"), "\\u{e0041}\\u{3164}\\u{200b}\\u{feff}");
     }
 
     #[test]
-    fn what_is_readable_stays() {
+    fn keeps_printable_text() {
         let text = "한국어 \"quoted\" 👩‍💻 \\ 'x' <b>";
         assert_eq!(line(text), text);
         assert_eq!(block("a\n\tb\r"), "a\n\tb\\r");
     }
 
     #[test]
-    fn long_text_is_cut_at_a_character() {
+    fn shortens_at_a_character_boundary() {
         assert_eq!(shortened("한국어", 3), "한국어");
         assert_eq!(shortened("한국어", 2), "한국…");
     }

@@ -1,5 +1,5 @@
-//! The report's files. All of them are written under other names first and put into place at the end, so that an earlier
-//! report stays whole until the new one is.
+//! Writes the report's files: first into a staging folder, from where they are renamed at the end, so that an earlier
+//! report stays intact until the new one is complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,22 +14,22 @@ const HTML: &str = "report.html";
 const PDF: &str = "report.pdf";
 const FIGURES: &str = "figures";
 
-/// What is written besides Markdown and HTML.
+/// Formats besides Markdown and HTML.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Formats {
     pub(crate) pdf: bool,
 }
 
-/// What became of it.
+/// What was written, and what failed.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// The files that are in place.
+    /// Paths of the files that were written.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) notes: Vec<String>,
     pub(crate) errors: Vec<anyhow::Error>,
 }
 
-/// Writes the report into a folder, which is made if it is not there.
+/// Writes the report into a folder, which is created if it does not exist.
 pub(crate) fn report(document: &Document, folder: &Path, formats: Formats) -> Written {
     let mut written = Written::default();
     if let Err(error) = write(document, folder, formats, &mut written) {
@@ -42,7 +42,7 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let what = || format!("cannot write into {}", folder.display());
     fs::create_dir_all(folder).with_context(what)?;
-    // In the same folder: renaming must not cross file systems.
+    // In the target folder, because renaming cannot cross file systems.
     let staging = tempfile::Builder::new().prefix(".report-").tempdir_in(folder).with_context(what)?;
     let mut names = Vec::new();
     let mut stage = |name: String, text: String| {
@@ -57,7 +57,7 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
     stage(MARKDOWN.to_owned(), markdown::document(document))?;
     stage(HTML.to_owned(), html::page(document))?;
     if formats.pdf {
-        // Here and not in the system's folder for temporary files, which confined browsers may not read.
+        // Not in the system's folder for temporary files, which a confined browser (snap) cannot read.
         let scratch = staging.path().join("print");
         fs::create_dir(&scratch).with_context(what)?;
         match pdf::print(document, &staging.path().join(PDF), &scratch) {
@@ -77,10 +77,9 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
     }
     remove_others(&figures, &names);
     if !names.iter().any(|name| name == PDF) && folder.join(PDF).exists() {
-        written.notes.push(format!(
-            "{} is that of an earlier report; --pdf writes it anew",
-            folder.join(PDF).display()
-        ));
+        written
+            .notes
+            .push(format!("{} belongs to an earlier report; --pdf replaces it", folder.join(PDF).display()));
     }
     Ok(())
 }
@@ -93,12 +92,12 @@ fn figures(document: &Document) -> impl Iterator<Item = &crate::figure::Figure> 
     })
 }
 
-/// Removes drawings of an earlier report that this one does not have: nobody could tell them apart.
+/// Removes drawings of an earlier report that this report does not have.
 fn remove_others(folder: &Path, names: &[String]) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         if name.ends_with(".svg") && !names.contains(&format!("{FIGURES}/{name}")) {
-            // What cannot be removed does no harm.
+            // A drawing that remains is harmless: the report does not refer to it.
             let _ = fs::remove_file(entry.path());
         }
     }

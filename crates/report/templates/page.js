@@ -5,7 +5,7 @@
   // The stream and the frame always show the same capture.
   const choose = (value) => radios.forEach((radio) => { radio.checked = radio.value === value; });
   radios.forEach((radio) => radio.addEventListener("change", () => choose(radio.value)));
-  // Where there is no room for both, one of them is chosen, and the switch says which.
+  // A narrow screen has no room for both, so the first is chosen.
   const fit = () => {
     const chosen = radios.find((radio) => radio.checked);
     if (narrow.matches && chosen && chosen.value === "all") choose("1");

@@ -1,4 +1,5 @@
-//! Sandboxes in the report: each verdict reads differently, in both languages, and what was captured is only shown.
+//! The isolation experiment in the report: the text of each verdict in both languages, and the escaping of captured
+//! text.
 
 // For one large `json!`.
 #![recursion_limit = "256"]
@@ -10,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// What a box wrote where a name should be.
+/// A name that a sandbox made up: markup for HTML and Markdown, and a bidirectional character.
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}`|x";
 
 fn run(verdict: &str, reasons: &[&str]) -> Value {
@@ -45,7 +46,7 @@ fn run(verdict: &str, reasons: &[&str]) -> Value {
     })
 }
 
-/// Markdown and HTML of a document with these runs.
+/// The report of a document with these runs, as Markdown and HTML.
 fn report(runs: &[Value], lang: &str) -> (String, String) {
     let mut document = document::proven(4);
     document["isolation"] = runs.into();
@@ -60,7 +61,7 @@ fn report(runs: &[Value], lang: &str) -> (String, String) {
 }
 
 #[test]
-fn each_verdict_reads_differently_in_both_languages() {
+fn each_verdict_has_its_own_text_in_both_languages() {
     let words = [
         ("isolated", "Isolated.", "격리됨."),
         ("leaked", "Leaked.", "누출됨."),
@@ -84,9 +85,9 @@ fn each_verdict_reads_differently_in_both_languages() {
 #[test]
 fn captured_text_is_escaped() {
     let (markdown, html) = report(&[run("isolated", &[])], "en");
-    assert!(!html.contains("<script>alert"), "a script of somebody else");
+    assert!(!html.contains("<script>alert"), "a captured script");
     for text in [&markdown, &html] {
-        assert!(!text.contains('\u{202e}'), "an override of the reading direction");
+        assert!(!text.contains('\u{202e}'), "a right-to-left override");
         for words in ["10.78.0.4:4000", "frame.number == 50", "cgroup v2 memory.max"] {
             assert!(text.contains(words), "{words}");
         }

@@ -1,4 +1,4 @@
-//! The program as a user meets it: flags, files, messages, exit statuses.
+//! The program from outside: flags, files, messages, exit statuses.
 
 // For one large `json!`.
 #![recursion_limit = "256"]
@@ -13,19 +13,19 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Most bytes that a report of a large run may have.
+/// Greatest size of the report of a large run.
 const MOST_BYTES: u64 = 5_000_000;
 
-/// A folder with a document in it.
-struct Place {
+/// A temporary folder with an `exposure.json`.
+struct Workdir {
     folder: TempDir,
 }
 
-impl Place {
+impl Workdir {
     fn with(document: &Value) -> Self {
-        let place = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        fs::write(place.path("exposure.json"), document.to_string()).expect("a file");
-        place
+        let workdir = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        fs::write(workdir.path("exposure.json"), document.to_string()).expect("a file");
+        workdir
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -72,13 +72,21 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn the_same_input_gives_the_same_bytes() {
+fn same_input_gives_the_same_bytes() {
     let [one, other] = [(); 2].map(|()| {
-        let place = Place::with(&document::proven(12));
-        let output =
-            place.report(&["--lang", "ko", "--author", "김민지", "--course", "네트워크", "--title", "실습"]);
-        assert!(output.status.success(), "{}", said(&output));
-        place
+        let workdir = Workdir::with(&document::proven(12));
+        let output = workdir.report(&[
+            "--lang",
+            "ko",
+            "--author",
+            "김민지",
+            "--course",
+            "네트워크",
+            "--title",
+            "실습",
+        ]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        workdir
     });
     let (one, other) = (files(one.folder.path()), files(other.folder.path()));
     let names: Vec<&str> = one.iter().map(|(name, _)| name.as_str()).collect();
@@ -88,23 +96,23 @@ fn the_same_input_gives_the_same_bytes() {
 }
 
 #[test]
-fn language_and_date_have_their_defaults() {
-    let place = Place::with(&document::proven(1));
-    let output = place.command(&[]).env("LC_ALL", "ko_KR.UTF-8").output().expect("report starts");
-    assert!(output.status.success(), "{}", said(&output));
-    let page = place.read("report.html");
+fn language_defaults_to_the_locale_and_date_to_the_first_frame() {
+    let workdir = Workdir::with(&document::proven(1));
+    let output = workdir.command(&[]).env("LC_ALL", "ko_KR.UTF-8").output().expect("report starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = workdir.read("report.html");
     assert!(page.contains("<html lang=\"ko\">") && page.contains("실습 목표"), "Korean by the locale");
     assert!(page.contains("<dd>2026-11-20</dd>"), "the day of the first frame");
-    assert!(place.report(&["--date", "2027-01-02"]).status.success());
-    let page = place.read("report.html");
+    assert!(workdir.report(&["--date", "2027-01-02"]).status.success());
+    let page = workdir.read("report.html");
     assert!(page.contains("<html lang=\"en\">") && page.contains("<dd>2027-01-02</dd>"));
 }
 
 #[test]
-fn an_unusable_input_is_named_and_leaves_the_earlier_report() {
-    let place = Place::with(&document::proven(2));
-    assert!(place.report(&[]).status.success());
-    let earlier = files(place.folder.path());
+fn unusable_input_is_an_error_and_keeps_the_earlier_report() {
+    let workdir = Workdir::with(&document::proven(2));
+    assert!(workdir.report(&[]).status.success());
+    let earlier = files(workdir.folder.path());
     let without = |path: &[&str]| {
         let mut document = document::proven(2);
         let (last, parents) = path.split_last().expect("a path");
@@ -124,14 +132,14 @@ fn an_unusable_input_is_named_and_leaves_the_earlier_report() {
         document.to_string()
     };
     let cases = [
-        ("{", "this is not JSON"),
+        ("{", ": not JSON: "),
         ("[]", "the document: "),
-        (&document::proven(2).to_string()[..900], "this is not JSON"),
-        (&format!("{} x", document::proven(1)), "this is not JSON"),
+        (&document::proven(2).to_string()[..900], ": not JSON: "),
+        (&format!("{} x", document::proven(1)), ": not JSON: "),
         (&without(&["schema"]), "missing field `schema`"),
         (
             &changed("/schema", json!("plainsight.exposure/2")),
-            "schema: this reads plainsight.exposure/1, the file says",
+            "schema: expected \"plainsight.exposure/1\", found \"plainsight.exposure/2\"",
         ),
         (&without(&["conclusion"]), "missing field `conclusion`"),
         (
@@ -151,77 +159,77 @@ fn an_unusable_input_is_named_and_leaves_the_earlier_report() {
         ),
     ];
     for (input, message) in cases {
-        fs::write(place.path("exposure.json"), input).expect("a file");
-        let output = place.report(&[]);
-        assert_eq!(output.status.code(), Some(2), "{message}: {}", said(&output));
-        let said = said(&output);
-        assert!(said.contains(message) && said.contains("exposure.json"), "{message}: {said}");
+        fs::write(workdir.path("exposure.json"), input).expect("a file");
+        let output = workdir.report(&[]);
+        assert_eq!(output.status.code(), Some(2), "{message}: {}", stderr(&output));
+        let stderr = stderr(&output);
+        assert!(stderr.contains(message) && stderr.contains("exposure.json"), "{message}: {stderr}");
     }
-    fs::remove_file(place.path("exposure.json")).expect("a file");
-    let output = place.report(&[]);
+    fs::remove_file(workdir.path("exposure.json")).expect("a file");
+    let output = workdir.report(&[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("make lab"), "{}", said(&output));
-    let now: Vec<_> = files(place.folder.path());
+    assert!(stderr(&output).contains("make lab"), "{}", stderr(&output));
+    let now: Vec<_> = files(workdir.folder.path());
     assert!(now == earlier.into_iter().filter(|(name, _)| name != "exposure.json").collect::<Vec<_>>());
 }
 
 #[test]
-fn a_large_run_gives_a_small_report_that_says_what_it_shows() {
-    let place = Place::with(&document::proven(10_000));
+fn large_run_gives_a_small_report_that_counts_what_it_omits() {
+    let workdir = Workdir::with(&document::proven(10_000));
     let started = Instant::now();
-    let output = place.report(&[]);
-    assert!(output.status.success(), "{}", said(&output));
+    let output = workdir.report(&[]);
+    assert!(output.status.success(), "{}", stderr(&output));
     let took = started.elapsed();
     println!("10,000 messages: {took:?}");
     assert!(took.as_secs() < 60, "{took:?}");
     for name in ["report.html", "report.md"] {
-        let bytes = fs::metadata(place.path(name)).expect("a file").len();
+        let bytes = fs::metadata(workdir.path(name)).expect("a file").len();
         assert!(bytes < MOST_BYTES, "{name} has {bytes} bytes");
     }
-    let text = place.read("report.md");
-    assert!(text.contains("Shown are the first 50 of 10,000 calls."), "calls");
+    let text = workdir.read("report.md");
+    assert!(text.contains("The table shows the first 50 of 10,000 calls."), "calls");
     assert!(text.contains("of 60,000 strings"), "strings");
-    assert!(text.contains("; the first 32 turns of more"), "sizes in order");
+    assert!(text.contains("; only the first 32 turns"), "sizes in order");
 }
 
 #[test]
-fn captures_that_are_not_told_of_are_counted() {
+fn report_counts_the_captures_that_it_omits() {
     let mut document = document::proven(4);
     let captures = document["captures"].as_array_mut().expect("captures");
     let more = captures[0].clone();
     captures.extend(std::iter::repeat_n(more, 6));
     for (lang, words) in [("en", "the first 6 of 8 captures"), ("ko", "캡처 8개 중 처음 6개")] {
-        let place = Place::with(&document);
-        assert!(place.report(&["--lang", lang]).status.success());
-        assert!(place.read("report.md").contains(words), "{words}");
+        let workdir = Workdir::with(&document);
+        assert!(workdir.report(&["--lang", lang]).status.success());
+        assert!(workdir.read("report.md").contains(words), "{words}");
     }
-    let place = Place::with(&document::proven(4));
-    assert!(place.report(&["--lang", "en"]).status.success());
-    assert!(!place.read("report.md").contains("This report tells of"));
+    let workdir = Workdir::with(&document::proven(4));
+    assert!(workdir.report(&["--lang", "en"]).status.success());
+    assert!(!workdir.read("report.md").contains("This report covers"));
 }
 
 #[test]
-fn without_a_browser_the_other_formats_are_written() {
-    let place = Place::with(&document::proven(1));
+fn without_a_browser_markdown_and_html_are_written() {
+    let workdir = Workdir::with(&document::proven(1));
     let run = |flags: &[&str], chrome: &str| {
-        let mut command = place.command(flags);
-        command.env("PATH", place.folder.path()).env("CHROME", chrome).output().expect("report starts")
+        let mut command = workdir.command(flags);
+        command.env("PATH", workdir.folder.path()).env("CHROME", chrome).output().expect("report starts")
     };
     for (chrome, message) in
         [("/nowhere/chrome", "/nowhere/chrome cannot be started"), ("", "apt install chromium")]
     {
         let output = run(&["--pdf"], chrome);
         assert_eq!(output.status.code(), Some(1));
-        let said = said(&output);
-        assert!(said.contains("no report.pdf: ") && said.contains(message), "{said}");
-        assert!(place.path("report.md").is_file() && place.path("report.html").is_file());
-        assert!(!place.path("report.pdf").exists());
+        let stderr = stderr(&output);
+        assert!(stderr.contains("no report.pdf: ") && stderr.contains(message), "{stderr}");
+        assert!(workdir.path("report.md").is_file() && workdir.path("report.html").is_file());
+        assert!(!workdir.path("report.pdf").exists());
     }
     assert_eq!(run(&[], "").status.code(), Some(0));
 }
 
 #[test]
-fn whatever_is_missing_in_a_capture_there_is_a_report() {
+fn incomplete_capture_still_gives_a_report() {
     let mut foreign = document::capture("http", 0);
     for null in
         ["run_id", "variant", "backend", "vantage", "expected_verdict", "verdict", "manifest", "exhibit"]
@@ -246,11 +254,11 @@ fn whatever_is_missing_in_a_capture_there_is_a_report() {
         document["captures"] = captures;
         document["conclusion"] = Value::Null;
         document["errors"] = json!(["x.pcap: <b>no</b> capture\u{1b}[2J"]);
-        let place = Place::with(&document);
+        let workdir = Workdir::with(&document);
         for lang in ["en", "ko"] {
-            let output = place.report(&["--lang", lang]);
-            assert!(output.status.success(), "{}", said(&output));
-            let (text, page) = (place.read("report.md"), place.read("report.html"));
+            let output = workdir.report(&["--lang", lang]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            let (text, page) = (workdir.read("report.md"), workdir.read("report.html"));
             assert!(text.contains("`x.pcap: <b>no</b> capture\\u{1b}[2J`"), "an error is named");
             assert!(page.contains("x.pcap: &#60;b&#62;no&#60;/b&#62; capture\\u{1b}[2J"), "and escaped");
             assert!(!text.contains("Proven") && !text.contains("증명됨"), "nothing is proven");
@@ -258,19 +266,19 @@ fn whatever_is_missing_in_a_capture_there_is_a_report() {
     }
 }
 
-/// Names of headings as GitHub makes them, against the links that want them; and the ids of the page against its links.
+/// In Markdown, against the anchors that GitHub makes of headings; in HTML, against the ids of elements.
 #[test]
-fn every_link_goes_somewhere() {
-    let place = Place::with(&document::proven(12));
+fn every_link_has_a_target() {
+    let workdir = Workdir::with(&document::proven(12));
     for lang in ["en", "ko"] {
-        assert!(place.report(&["--lang", lang]).status.success());
-        let page = place.read("report.html");
+        assert!(workdir.report(&["--lang", lang]).status.success());
+        let page = workdir.read("report.html");
         let targets = between(&page, "href=\"#", "\"");
         assert!(targets.len() > 50);
         for target in targets {
             assert!(page.contains(&format!("id=\"{target}\"")), "#{target} in the page");
         }
-        let text = place.read("report.md");
+        let text = workdir.read("report.md");
         let heading = |line: &str| {
             let heading = line.trim_start_matches('#').trim().to_lowercase();
             let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -".contains(*kept));
@@ -281,23 +289,22 @@ fn every_link_goes_somewhere() {
             assert!(headings.contains(&target), "#{target} in the Markdown");
         }
         for file in between(&text, "](figures/", ")") {
-            assert!(place.path("figures").join(&file).is_file(), "figures/{file}");
+            assert!(workdir.path("figures").join(&file).is_file(), "figures/{file}");
         }
     }
 }
 
-/// The numbers of every table are the same in both languages and in every format.
 #[test]
-fn the_same_numbers_stand_everywhere() {
-    let place = Place::with(&document::proven(12));
+fn tables_have_the_same_numbers_in_every_language_and_format() {
+    let workdir = Workdir::with(&document::proven(12));
     let numbers_of = |lang: &str| {
-        assert!(place.report(&["--lang", lang]).status.success());
-        let text = place.read("report.md");
+        assert!(workdir.report(&["--lang", lang]).status.success());
+        let text = workdir.read("report.md");
         let rows: String = text.lines().filter(|line| line.starts_with('|')).collect();
-        let page = place.read("report.html");
+        let page = workdir.read("report.html");
         let cells = [between(&page, "<th", "</th>"), between(&page, "<td", "</td>")].concat();
         let cells: String = cells.into_iter().map(|cell| stripped(&cell) + " ").collect();
-        // The frames of the appendix are no table in Markdown.
+        // In Markdown the frames of the appendix are not a table.
         let entries: String = text.lines().filter(|line| line.contains(": `frame.number == ")).collect();
         (numbers(&stripped_links(&(rows + &entries))), numbers(&cells))
     };
@@ -326,7 +333,7 @@ fn between(text: &str, start: &str, end: &str) -> Vec<String> {
     parts.filter_map(|part| Some(part[..part.find(end)?].to_owned())).collect()
 }
 
-/// The text of a cell of HTML.
+/// The text of a cell in HTML, without tags.
 fn stripped(cell: &str) -> String {
     let mut text = String::new();
     let mut rest = cell.split_once('>').map_or("", |(_, rest)| rest);
@@ -353,7 +360,7 @@ fn stripped_links(text: &str) -> String {
     out + rest
 }
 
-/// Every run of digits, sorted. Words between numbers stand in different places in the two languages.
+/// Every run of digits, sorted, because the two languages order numbers differently within a sentence.
 fn numbers(text: &str) -> Vec<String> {
     let text = text.replace(',', "");
     let mut numbers: Vec<String> = text

@@ -1,4 +1,4 @@
-//! Requests and their answers, paired, and what a call took.
+//! Requests paired with their answers, and their latency.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,6 @@ use exposure_schema::{Direction, HttpMessage};
 
 use crate::model::Capture;
 
-/// A request and its answer.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
@@ -45,14 +44,14 @@ pub(crate) fn of(capture: &Capture) -> Vec<Call<'_>> {
     calls
 }
 
-/// What the calls of a capture took, sorted, in ns.
+/// The latencies of the answered calls in ns, sorted.
 pub(crate) fn latencies(calls: &[Call<'_>]) -> Vec<u64> {
     let mut latencies: Vec<u64> = calls.iter().filter_map(Call::latency_ns).collect();
     latencies.sort_unstable();
     latencies
 }
 
-/// The middle one; of an even number the lower of the two in the middle.
+/// The median; of an even number of values the lower of the two in the middle.
 pub(crate) fn median(sorted: &[u64]) -> Option<u64> {
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle() {
+    fn median_of_an_even_number_is_the_lower_middle() {
         assert_eq!(median(&[]), None);
         assert_eq!([median(&[3]), median(&[1, 2]), median(&[1, 2, 9])], [Some(3), Some(1), Some(2)]);
     }

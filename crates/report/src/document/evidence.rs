@@ -1,5 +1,5 @@
-//! The frames that the report refers to. Whoever makes a claim asks here for a link, and the appendix lists what was
-//! asked for: so that no claim can point at nothing.
+//! The frames that the report refers to. Every link to a frame is made here and recorded, and the appendix lists the
+//! recorded frames, so that every link has a target.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use crate::document::line::{Inline, Line};
 use crate::i18n::Lang;
 use crate::model::Capture;
 
-/// Links and what they go to.
+/// Makes links to frames, and remembers the frames.
 pub(crate) struct Evidence<'a> {
     lang: Lang,
     captures: &'a [Capture],
@@ -21,22 +21,22 @@ impl<'a> Evidence<'a> {
         Self { lang, captures, slugs: slugs(captures), frames: RefCell::default() }
     }
 
-    /// A link that says "frame 4".
+    /// A link with the text "frame 4".
     pub(crate) fn frame(&self, capture: usize, frame: u64) -> Inline {
         self.link(capture, frame, self.lang.frame(frame))
     }
 
-    /// A link that says "http-4": which capture, which frame.
+    /// A link with the text "http-4": capture and frame.
     pub(crate) fn short(&self, capture: usize, frame: u64) -> Inline {
         self.link(capture, frame, self.id(capture, frame))
     }
 
-    /// A link that says "4".
+    /// A link with the text "4".
     pub(crate) fn number(&self, capture: usize, frame: u64) -> Inline {
         self.link(capture, frame, frame.to_string())
     }
 
-    /// Links to several frames; of a long run the first and the last, of many the first few.
+    /// Links to several frames: to the first and the last of consecutive frames, otherwise to the first few.
     pub(crate) fn frames(&self, capture: usize, frames: &[u64]) -> Line {
         const FEW: usize = 3;
         let is_run = frames.windows(2).all(|pair| pair[1] == pair[0] + 1);
@@ -53,23 +53,23 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// A name of the capture that can stand in a link or a file name.
+    /// A name of the capture that is valid in links and file names.
     pub(crate) fn slug(&self, capture: usize) -> &str {
         &self.slugs[capture]
     }
 
-    /// The target of links to a frame that somebody referred to.
+    /// The id of a frame's entry in the appendix.
     pub(crate) fn id(&self, capture: usize, frame: u64) -> String {
         format!("{}-{frame}", self.slugs[capture])
     }
 
-    /// Where links to a frame go; the frame will be in the appendix.
+    /// Records the frame for the appendix, and returns the id of its entry.
     pub(crate) fn target(&self, capture: usize, frame: u64) -> String {
         self.frames.borrow_mut().insert((capture, frame));
         self.id(capture, frame)
     }
 
-    /// What was referred to, in order.
+    /// The recorded frames in order: index of the capture, number of the frame.
     pub(crate) fn cited(&self) -> Vec<(usize, u64)> {
         self.frames.borrow().iter().copied().collect()
     }
@@ -83,7 +83,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// A name for each capture that can stand in a link of any format: its own, if that is plain and nobody else's.
+/// A distinct name for each capture that is valid in links of every format: its own name if that is plain and unique.
 fn slugs(captures: &[Capture]) -> Vec<String> {
     const LONGEST: usize = 32;
     let is_plain = |name: &str| {

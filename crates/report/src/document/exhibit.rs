@@ -1,5 +1,5 @@
-//! The first exchange as it crossed the wire: its bytes in the order of capture with what was found in them marked, and
-//! the frame that proves the first string, byte by byte.
+//! The first exchange as captured: the bytes of both directions in order, with marks at the strings that were found,
+//! and the frame that proves the first string, byte by byte.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,10 +14,10 @@ use crate::i18n::Lang;
 use crate::model::Capture;
 use crate::visible;
 
-/// Characters of a value that a mark names: the whole stands in the stream itself.
+/// Characters of a value in a mark's title; the stream shows the whole value.
 const VALUE_SHOWN: usize = 60;
 
-/// Places within a message that the mark of a record names; a record may hold hundreds.
+/// JSON paths that the mark of a TLS record names; a record may contain hundreds of strings.
 const PATHS_SHOWN: usize = 4;
 
 /// Bytes in a row of the hex view.
@@ -35,38 +35,38 @@ pub(crate) struct StreamView {
     pub(crate) stream: u32,
     pub(crate) turns: Vec<TurnView>,
     pub(crate) marks: Vec<Mark>,
-    /// What is shown of how much.
+    /// How many of the bytes are shown.
     pub(crate) note: Line,
 }
 
-/// What one side said before the other did.
+/// The bytes that one side sent before the other side sent anything.
 #[derive(Debug)]
 pub(crate) struct TurnView {
     pub(crate) direction: Direction,
     pub(crate) bytes: u64,
     pub(crate) frames: Line,
-    /// Text, and the number of the mark it belongs to.
+    /// Text, and the index of its mark.
     pub(crate) pieces: Vec<(String, Option<usize>)>,
 }
 
-/// Something that was found in the stream.
+/// A marked range of the stream: a string, or a TLS record that contains strings.
 #[derive(Debug)]
 pub(crate) struct Mark {
     pub(crate) level: Level,
-    /// The value, or how many values stand there.
+    /// The value, or the number of values in the record.
     pub(crate) title: String,
-    /// Where in the JSON.
+    /// JSON paths of the values.
     pub(crate) places: Vec<String>,
-    /// How many places are not named.
+    /// JSON paths beyond those in `places`.
     pub(crate) places_more: u64,
     pub(crate) frames: Vec<u64>,
     pub(crate) file_offset: Option<u64>,
     pub(crate) bytes: u64,
-    /// Its frame in the appendix.
+    /// Id of the frame's entry in the appendix.
     pub(crate) target: String,
 }
 
-/// A frame in hexadecimal digits.
+/// A frame as a hex dump.
 #[derive(Debug)]
 pub(crate) struct HexView {
     pub(crate) capture: String,
@@ -81,8 +81,8 @@ pub(crate) enum HexRow {
         offset: usize,
         bytes: Vec<(u8, Part)>,
     },
-    /// Bytes that are not shown.
-    Left(u64),
+    /// Number of bytes left out.
+    Omitted(u64),
 }
 
 /// What a byte of a frame belongs to.
@@ -94,19 +94,19 @@ pub(crate) enum Part {
 }
 
 impl HexRow {
-    /// Runs of bytes of the same part.
+    /// Groups consecutive bytes of the same part.
     pub(crate) fn runs(bytes: &[(u8, Part)]) -> Vec<(Part, Vec<u8>)> {
         let runs = bytes.chunk_by(|one, next| one.1 == next.1);
         runs.map(|run| (run[0].1, run.iter().map(|(byte, _)| *byte).collect())).collect()
     }
 }
 
-/// How a byte shows as a character.
+/// The byte as a printable character, or `·`.
 pub(crate) fn printable(byte: u8) -> char {
     if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '·' }
 }
 
-/// The stream of a capture's exhibit.
+/// The connection of a capture's first exchange, with its marks.
 pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<StreamView> {
     let capture = &evidence.captures()[index];
     let exhibit = capture.exhibit.as_ref()?;
@@ -145,7 +145,7 @@ pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Optio
     })
 }
 
-/// The proving frame of a capture's exhibit.
+/// The frame that proves the first string of a capture.
 pub(crate) fn hex(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<HexView> {
     let capture = &evidence.captures()[index];
     let frame = capture.exhibit.as_ref()?.frame.as_ref()?;
@@ -160,34 +160,34 @@ pub(crate) fn hex(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Option<H
     // From the start if the mark is near it; otherwise the headers, and some rows before the mark.
     let first = (usize::try_from(frame.offset).unwrap_or(usize::MAX) / ROW).saturating_sub(ROWS_BEFORE);
     let mut rows = Vec::new();
-    let mut left = 0;
+    let mut omitted = 0;
     for (number, row) in bytes.chunks(ROW).enumerate() {
         let is_header = row.iter().any(|(_, part)| *part == Part::Header);
         if rows.len() >= ROWS_SHOWN || (number < first && !is_header) {
-            left += row.len() as u64;
+            omitted += row.len() as u64;
             continue;
         }
-        if left > 0 {
-            rows.push(HexRow::Left(left));
-            left = 0;
+        if omitted > 0 {
+            rows.push(HexRow::Omitted(omitted));
+            omitted = 0;
         }
         rows.push(HexRow::Bytes { offset: number * ROW, bytes: row.to_vec() });
     }
-    // What the analyzer left out counts as well.
-    let left = left + frame.wire_bytes.saturating_sub(captured.len() as u64);
-    if left > 0 {
-        rows.push(HexRow::Left(left));
+    // The analyzer may have cut the frame, too.
+    let omitted = omitted + frame.wire_bytes.saturating_sub(captured.len() as u64);
+    if omitted > 0 {
+        rows.push(HexRow::Omitted(omitted));
     }
     let title = lang.hex_title(evidence.frame(index, frame.frame), frame);
     Some(HexView { capture: capture.name.clone(), is_encrypted: is_encrypted(capture), title, rows })
 }
 
-/// Whether the capture holds TLS.
+/// Whether the capture contains TLS.
 pub(crate) fn is_encrypted(capture: &Capture) -> bool {
     capture.tls.is_some()
 }
 
-/// Where something stands in a stream.
+/// A range of stream offsets in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     direction: Direction,
@@ -195,7 +195,7 @@ struct Place {
     end: u64,
 }
 
-/// What stands there. A record holds many strings, and a string may stand in a message more than once.
+/// What was found at a place. A record contains many strings, and a string may occur in a message more than once.
 struct Found {
     level: Level,
     title: String,
@@ -220,7 +220,7 @@ impl Found {
     }
 }
 
-/// What of the exhibit's message stands where in its stream, and the server's name, which no encryption hides.
+/// The places of the first message's strings in the stream, and of the server's name, which TLS does not encrypt.
 fn found(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> BTreeMap<Place, Found> {
     let mut found: BTreeMap<Place, Found> = BTreeMap::new();
     let of_message = |id: &Option<String>| id.is_some() && *id == exhibit.message_id;
@@ -229,7 +229,7 @@ fn found(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> BTreeMap<Place, Fo
             let (Some(direction), Some(start)) = (location.direction, location.stream_offset) else {
                 continue;
             };
-            // A value of the request may stand in the answer as well; there it is marked as what it is of the answer.
+            // A value may occur in both request and answer. Each occurrence is marked as the string of its own message.
             let is_elsewhere = location.stream != Some(exhibit.stream) || direction != string.direction;
             if is_elsewhere || location.frames.is_empty() || location.wire_bytes == 0 {
                 continue;
@@ -253,7 +253,7 @@ fn found(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> BTreeMap<Place, Fo
     found
 }
 
-/// The server name that the client asks for before anything is encrypted.
+/// The server name (SNI) in the ClientHello.
 fn server_name(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> Option<(Place, Found)> {
     let sessions = &capture.tls.as_ref()?.sessions;
     let session = sessions.iter().find(|session| session.stream == exhibit.stream)?;
@@ -276,7 +276,7 @@ fn decoded(base64: &str) -> Vec<u8> {
     STANDARD.decode(base64).expect("reading the document checked that this is base64")
 }
 
-/// The bytes of a turn as text, cut where marks begin and end. Of bytes that are no UTF-8 text only what is ASCII shows.
+/// The bytes of a turn as text, cut where marks begin and end. Bytes that are not UTF-8 show only printable ASCII.
 fn pieces(bytes: &[u8], marked: &[(Range<usize>, usize)]) -> Vec<(String, Option<usize>)> {
     let is_text = is_text(bytes);
     let text = |bytes: &[u8]| if is_text { utf8(bytes) } else { ascii(bytes) };
@@ -295,7 +295,7 @@ fn pieces(bytes: &[u8], marked: &[(Range<usize>, usize)]) -> Vec<(String, Option
     pieces
 }
 
-/// Whether these are UTF-8, be it cut within the last character.
+/// Whether these bytes are UTF-8, possibly cut within the last character.
 fn is_text(bytes: &[u8]) -> bool {
     match std::str::from_utf8(bytes) {
         Ok(_) => true,
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_shown_as_text_and_cut_at_marks() {
+    fn utf8_is_shown_as_text_and_cut_at_marks() {
         let bytes = "a: b\r\n\r\n{\"말\":\"예\u{1b}\"}".as_bytes();
         let pieces = pieces(bytes, &[(10..13, 0), (16..19, 1)]);
         let text: Vec<&str> = pieces.iter().map(|(text, _)| text.as_str()).collect();
@@ -339,13 +339,13 @@ mod tests {
     }
 
     #[test]
-    fn noise_shows_what_is_ascii() {
+    fn binary_data_shows_printable_ascii_only() {
         let pieces = pieces(b"\x16\x03\x01\xff\xfeagent-b\n\0", &[]);
         assert_eq!(pieces, [("·····agent-b··".to_owned(), None)]);
     }
 
     #[test]
-    fn runs_of_a_row() {
+    fn runs_group_bytes_of_the_same_part() {
         let bytes = [(1, Part::Header), (2, Part::Payload), (3, Part::Payload), (4, Part::Marked)];
         let runs = HexRow::runs(&bytes);
         assert_eq!(runs, [(Part::Header, vec![1]), (Part::Payload, vec![2, 3]), (Part::Marked, vec![4])]);

@@ -49,17 +49,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers() {
+    fn formats_counts_percentages_and_milliseconds() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([percent(1, 3), percent(5, 0)], ["33.3 %", "0.0 %"]);
         assert_eq!(milliseconds(1_562_500), "1.562 ms");
     }
 
     #[test]
-    fn times() {
+    fn formats_dates_in_utc() {
         assert_eq!(date_time(1_795_178_826_795_215_584), "2026-11-20 12:47:06.795 UTC");
         assert_eq!(date(1_795_178_826_795_215_584), "2026-11-20");
-        // Beyond the calendar a time is what it is.
+        // The latest time that 64 bits of nanoseconds can express.
         assert_eq!(date(u64::MAX), "2554-07-21");
     }
 }

@@ -1,5 +1,5 @@
-//! The text of the report in pieces that know where they come from: our own words, code of ours, what was captured, a
-//! link. Every format escapes each kind as it must.
+//! Text of the report in pieces, each marked by its origin: the report's own words, code, captured text, a link. Every
+//! format escapes each kind in its own way.
 
 use exposure_schema::{Level, Verdict};
 
@@ -9,31 +9,30 @@ use crate::document::format;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line(pub(crate) Vec<Inline>);
 
-/// A piece of it.
+/// A piece of a [`Line`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Inline {
-    /// Words of the report.
+    /// The report's own words.
     Text(String),
-    /// Words that matter.
+    /// Emphasized words of the report.
     Strong(String),
-    /// Code, commands, names that we chose.
+    /// Code, commands and names of this project.
     Code(String),
-    /// What somebody else wrote: it is only ever shown as code, with every hidden character made visible.
+    /// Captured text. Every format shows it as code only, with every hidden character made visible.
     Captured(String),
-    /// A sentence that somebody else wrote, such as the analyzer's reason for a doubt.
+    /// A sentence of the analyzer, such as a doubt. It may contain captured text.
     Quoted(String),
     /// A link within the report.
     Link { text: String, to: String },
-    /// A level, as a word with its colour.
+    /// The name of a level, in the level's colour.
     Level { level: Level, text: String },
-    /// A verdict, likewise.
+    /// The name of a verdict, in the verdict's colour.
     Verdict { verdict: Verdict, text: String },
-    /// Whether a control was passed.
+    /// Whether a control passed.
     Passed { passed: bool, text: String },
 }
 
 impl Line {
-    /// Nothing.
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -43,7 +42,7 @@ impl Line {
         self
     }
 
-    /// Pieces with something between them.
+    /// The pieces with a separator between them.
     pub(crate) fn joined<P: Piece>(pieces: impl IntoIterator<Item = P>, between: &str) -> Self {
         let mut line = Self::new();
         for (index, piece) in pieces.into_iter().enumerate() {
@@ -56,7 +55,7 @@ impl Line {
     }
 }
 
-/// What can stand in a [`Line`].
+/// What can be added to a [`Line`].
 pub(crate) trait Piece {
     fn add_to(self, pieces: &mut Vec<Inline>);
 }
@@ -79,7 +78,7 @@ impl Piece for String {
     }
 }
 
-/// A number, with its thousands apart.
+/// A number, with commas between the thousands.
 impl Piece for u64 {
     fn add_to(self, pieces: &mut Vec<Inline>) {
         pieces.push(Inline::Text(format::count(self)));
@@ -100,7 +99,7 @@ impl<P: Piece> Piece for Option<P> {
     }
 }
 
-/// A [`Line`] of its pieces, one after the other.
+/// A [`Line`] of these pieces in order.
 macro_rules! line {
     ($($piece:expr),* $(,)?) => {
         $crate::document::line::Line::new()$(.add($piece))*
@@ -108,22 +107,18 @@ macro_rules! line {
 }
 pub(crate) use line;
 
-/// Words that matter.
 pub(crate) fn strong(text: impl Into<String>) -> Inline {
     Inline::Strong(text.into())
 }
 
-/// Code of ours.
 pub(crate) fn code(text: impl Into<String>) -> Inline {
     Inline::Code(text.into())
 }
 
-/// A sentence that somebody else wrote.
 pub(crate) fn quoted(text: impl Into<String>) -> Inline {
     Inline::Quoted(text.into())
 }
 
-/// What somebody else wrote.
 pub(crate) fn captured(text: impl Into<String>) -> Inline {
     Inline::Captured(text.into())
 }

@@ -1,5 +1,5 @@
-//! Everything that the report says, in order and in one language, before it takes a format. Markdown, HTML and, through
-//! it, PDF are written from this one value: a number that stands in one of them stands in all.
+//! The contents of the report in one language, independent of the format. Markdown, HTML and, through HTML, PDF are
+//! written from the same [`Document`], so all of them contain the same numbers.
 
 pub(crate) mod calls;
 pub(crate) mod evidence;
@@ -17,7 +17,7 @@ use crate::figure::Figure;
 use crate::i18n::Lang;
 use crate::model::Exposure;
 
-/// What the person who hands the report in wants on it.
+/// Details of the title page that the user sets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TitlePage {
     pub(crate) title: Option<String>,
@@ -26,7 +26,6 @@ pub(crate) struct TitlePage {
     pub(crate) date: Option<String>,
 }
 
-/// A report.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) lang: Lang,
@@ -35,17 +34,17 @@ pub(crate) struct Document {
     pub(crate) about: Vec<(&'static str, String)>,
     pub(crate) first_frame_at_unix_ns: Option<u64>,
     pub(crate) conclusion: Option<Conclusion>,
-    /// The conclusion in a word or two.
+    /// The conclusion as a heading.
     pub(crate) headline: &'static str,
-    /// What the conclusion says, in a few lines.
+    /// The result in a few lines, for the top of the report.
     pub(crate) summary: Vec<Line>,
     pub(crate) sections: Vec<Section>,
 }
 
-/// A numbered part of it.
+/// A chapter, a part of one, or an appendix.
 #[derive(Debug)]
 pub(crate) struct Section {
-    /// What links go to.
+    /// Target of links to the section.
     pub(crate) id: &'static str,
     /// `6.2`, `A`.
     pub(crate) number: &'static str,
@@ -60,7 +59,6 @@ impl Section {
     }
 }
 
-/// A part of a section.
 #[derive(Debug)]
 pub(crate) enum Block {
     Paragraph(Line),
@@ -70,9 +68,9 @@ pub(crate) enum Block {
     },
     Table(Table),
     Code(Code),
-    /// One figure, or several that belong side by side.
+    /// One figure, or several side by side.
     Figures(Vec<Figure>),
-    /// What must not be missed.
+    /// A highlighted box.
     Callout {
         tone: Tone,
         title: String,
@@ -80,11 +78,11 @@ pub(crate) enum Block {
     },
     Streams(Vec<StreamView>),
     Hex(Vec<HexView>),
-    /// Things with a name that links go to.
+    /// Targets of links.
     Entries(Vec<Entry>),
 }
 
-/// How a callout looks.
+/// The colour of a callout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,
@@ -118,7 +116,7 @@ pub(crate) struct Table {
     pub(crate) caption: Line,
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Vec<Line>>,
-    /// What is left out, or how to read it.
+    /// What the table leaves out, or how to read it.
     pub(crate) note: Option<Line>,
 }
 
@@ -131,22 +129,22 @@ pub(crate) struct Column {
 /// Code, or text that was captured.
 #[derive(Debug)]
 pub(crate) struct Code {
-    /// Where it is from.
+    /// Where the text comes from.
     pub(crate) source: Line,
     /// For highlighters: `rust`, `yaml`, `sh`, `json`; empty for none.
     pub(crate) language: &'static str,
     pub(crate) text: String,
 }
 
-/// Something that links go to.
+/// Facts about one frame, with a target for links.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// What the links say and where they go.
+    /// Target of the links, and their text.
     pub(crate) id: String,
     pub(crate) facts: Vec<(&'static str, Line)>,
 }
 
-/// Builds the report of a result.
+/// Builds the report of an analyzer's result.
 pub(crate) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> Document {
     sections::build(exposure, lang, title_page)
 }

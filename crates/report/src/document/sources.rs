@@ -1,14 +1,14 @@
-//! The lines of this project that matter, taken from the files themselves when the report is built: an excerpt cannot
-//! say what the file does not.
+//! Excerpts of the project's files, and the list of its parts. Excerpts are embedded at compile time, so they always
+//! agree with the files.
 
-/// A part of a file, from one line to another.
+/// Consecutive lines of a file.
 pub(crate) struct Excerpt {
-    /// Its path in the project.
+    /// Path of the file in the project.
     pub(crate) path: &'static str,
-    /// For highlighters.
+    /// Language for highlighters.
     pub(crate) language: &'static str,
     text: &'static str,
-    /// What the first line begins with, and the last.
+    /// Beginnings of the first line and of the last line.
     from: &'static str,
     to: &'static str,
 }
@@ -29,7 +29,7 @@ macro_rules! excerpt {
 pub(crate) const COMPOSE_SERVER: Excerpt =
     excerpt!("docker-compose.http.yml", "yaml", "    environment:\n      LISTEN", "    volumes:");
 
-/// Where the capturer stands, and what it may.
+/// The capturer's network namespace and privileges.
 pub(crate) const COMPOSE_CAPTURER: Excerpt = excerpt!(
     "docker-compose.http.yml",
     "yaml",
@@ -61,8 +61,8 @@ pub(crate) const SERVER_TLS: Excerpt =
     excerpt!("crates/serve/src/server.rs", "rust", "        match tls {", "        }");
 
 impl Excerpt {
-    /// Its text without common indentation, and the number of its first line in the file. `None` if the file changed so
-    /// that the lines are no longer found; a test says so.
+    /// The number of the first line in the file, and the text without common indentation. `None` if the file no longer
+    /// contains the lines; a test fails then.
     pub(crate) fn lines(&self) -> Option<(usize, String)> {
         let start = match self.text.strip_prefix(self.from) {
             Some(_) => 0,
@@ -89,7 +89,7 @@ impl Excerpt {
     }
 }
 
-/// A closing brace belongs to what it closes; any other line is the first that is left out.
+/// Whether the last line belongs to the excerpt: a closing brace does, any other line is the first one after it.
 fn ends_a_block(line: &str) -> bool {
     line.trim_start().starts_with('}')
 }
@@ -107,34 +107,48 @@ fn joined(lines: &[&str], indent: usize) -> String {
     lines.join("\n")
 }
 
-/// The parts of the project that take part in the experiment.
-pub(crate) const LAYOUT: [&str; 16] = [
+/// The parts of the project: the files and folders of a run, and every crate that has code.
+pub(crate) const LAYOUT: [&str; 27] = [
     "docker-compose.http.yml",
     "docker-compose.https.yml",
     "Makefile",
     "crates/agent-core",
     "crates/agent-a",
     "crates/agent-b",
+    "crates/serve",
     "crates/certgen",
     "crates/experiment",
     "crates/lab",
     "crates/capturer",
     "crates/craft",
     "crates/dissect",
+    "crates/exposure-schema",
     "crates/analyze",
     "crates/report",
+    "crates/sandbox",
+    "crates/runner",
+    "crates/isolation-control",
+    "crates/gateway",
+    "crates/plainsight",
+    "crates/bench",
+    "crates/e2e",
+    "crates/fuzz-targets",
+    "crates/test-support",
     "captures",
     "certs",
 ];
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
     use std::path::Path;
 
     use super::*;
+    use crate::i18n::Lang;
 
     #[test]
-    fn every_excerpt_is_found_and_short() {
+    fn finds_every_excerpt_and_each_is_short() {
         let excerpts = [
             COMPOSE_SERVER,
             COMPOSE_CAPTURER,
@@ -154,10 +168,24 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_that_of_the_project() {
+    fn layout_lists_what_exists_and_every_crate() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for path in LAYOUT {
             assert!(root.join(path).exists(), "{path} is not in the project");
+        }
+        // The workspace's members are `crates/*`; those named `workspace-hack` contain no code.
+        for entry in fs::read_dir(root.join("crates")).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let listed = LAYOUT.contains(&format!("crates/{name}").as_str());
+            assert!(listed || name.starts_with("workspace-hack"), "LAYOUT lacks crates/{name}");
+        }
+    }
+
+    #[test]
+    fn every_part_has_its_own_description() {
+        for lang in [Lang::En, Lang::Ko] {
+            let descriptions: BTreeSet<&str> = LAYOUT.into_iter().map(|path| lang.part(path)).collect();
+            assert_eq!(descriptions.len(), LAYOUT.len(), "two parts have the same description");
         }
     }
 }

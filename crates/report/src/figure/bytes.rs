@@ -1,4 +1,4 @@
-//! What the bytes of each capture are, and how much their payload looks like noise.
+//! The bytes of each capture by kind, and the entropy of the payload.
 
 use exposure_schema::Traffic;
 
@@ -8,10 +8,10 @@ use crate::document::format;
 use crate::i18n::Lang;
 use crate::model::Capture;
 
-/// Most bits that a byte can tell.
+/// Greatest entropy of a byte, in bits.
 const MOST_BITS: f64 = 8.0;
 
-/// `None` if no capture has a byte.
+/// One bar for each capture that has frames. `None` if there is none.
 pub(crate) fn bytes(lang: Lang, captures: &[&Capture]) -> Option<Figure> {
     const BAR: f64 = 30.0;
     let captures: Vec<_> = captures.iter().filter(|capture| capture.traffic.wire_bytes > 0).collect();
@@ -55,7 +55,7 @@ pub(crate) fn bytes(lang: Lang, captures: &[&Capture]) -> Option<Figure> {
     })
 }
 
-/// From 0 to 8 bits a byte: text is far from the end, ciphertext stands at it.
+/// A scale from 0 to 8 bits per byte: ciphertext is close to 8, text is not.
 fn entropy(svg: &mut Svg, lang: Lang, y: f64, bits: f64) {
     const LEFT: f64 = 170.0;
     const RIGHT: f64 = WIDTH - 150.0;
@@ -67,7 +67,7 @@ fn entropy(svg: &mut Svg, lang: Lang, y: f64, bits: f64) {
     svg.text(WIDTH, y + 9.0, Anchor::End, "small", &format!("{bits:.2} {}", lang.bits_per_byte()));
 }
 
-/// The kinds of bytes in the order in which they are drawn.
+/// The kinds of bytes in drawing order: class, name, count.
 pub(crate) fn kinds(lang: Lang, traffic: &Traffic) -> [(&'static str, &'static str, u64); 5] {
     let by = &traffic.by_kind;
     [

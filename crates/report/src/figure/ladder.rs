@@ -1,4 +1,4 @@
-//! The packets of a connection between two lines: who sent what when, from the first SYN to the end.
+//! Ladder diagram of a connection: each packet is an arrow between client and server, with its time and contents.
 
 use exposure_schema::{ConnectionEntry, Direction, Name, PacketEntry};
 
@@ -8,23 +8,24 @@ use crate::document::format;
 use crate::i18n::Lang;
 use crate::model::Capture;
 
-/// Packets that are drawn from the first on: a handshake of TLS with the first exchange has some twenty.
+/// Packets drawn from the beginning. A TLS handshake with the first exchange has some twenty.
 const FIRST_SHOWN: usize = 28;
 
-/// Packets that are drawn of the end: FIN, ACK, FIN, ACK, before them TLS's farewells.
+/// Packets drawn from the end: the close alerts of TLS, then FIN, ACK, FIN, ACK.
 const LAST_SHOWN: usize = 6;
 
 const CLIENT: f64 = 112.0;
 const SERVER: f64 = WIDTH - 40.0;
 const MIDDLE: f64 = (CLIENT + SERVER) / 2.0;
 
-/// Size of the text on an arrow, and how wide it may be.
+/// Size of the text on an arrow, and its greatest width.
 const SMALL: f64 = 12.0;
 const ROOM: f64 = SERVER - CLIENT - 20.0;
 const STEP: f64 = 27.0;
 const TOP: f64 = 52.0;
 
-/// The connection of the capture's exhibit, or its first one. `None` if no packet of it is known.
+/// Draws the connection of the capture's first exchange, or else the first connection. `None` if none of its packets is
+/// listed.
 pub(crate) fn ladder(lang: Lang, capture: &Capture, is_encrypted: bool, slug: &str) -> Option<Figure> {
     let stream = match &capture.exhibit {
         Some(exhibit) => exhibit.stream,
@@ -79,7 +80,7 @@ struct Ladder {
     lang: Lang,
     is_encrypted: bool,
     started: u64,
-    /// What each side was last in the middle of, by its colour: a packet in which nothing begins goes on with it.
+    /// The colour of what each side sent last. A packet in which nothing begins continues it.
     begun: [&'static str; 2],
 }
 
@@ -116,11 +117,11 @@ impl Ladder {
             label += ", ";
         }
         label += &what;
-        // The size is never what is cut off.
+        // If the label is too long, its text is cut, not the size.
         fitted(&label, SMALL, ROOM - width(&size) * SMALL) + &size
     }
 
-    /// Readable, sealed, or about the connection itself.
+    /// The colour: readable, sealed, or TCP's own control packets.
     fn class(&mut self, packet: &PacketEntry) -> &'static str {
         let class = |held: &String| match held.contains("Hello") || held == "ChangeCipherSpec" {
             true => "readable-3",
@@ -144,7 +145,7 @@ impl Ladder {
     }
 }
 
-/// What begins in a packet; what comes several times in a row is counted.
+/// The things that begin in a packet; repetitions become one thing with a count.
 fn joined(holds: &[String]) -> String {
     let runs = holds.chunk_by(|one, next| one == next);
     let parts: Vec<String> = runs
@@ -156,7 +157,7 @@ fn joined(holds: &[String]) -> String {
     parts.join(", ")
 }
 
-/// How many packets there are until the first answer has ended and was acknowledged.
+/// Number of packets up to the acknowledgment of the first answer.
 fn first_exchange(capture: &Capture, stream: u32, packets: &[&PacketEntry]) -> usize {
     let is_answer = |message: &&exposure_schema::HttpMessage| {
         message.stream == Some(stream) && message.direction == Some(Direction::ServerToClient)
@@ -167,7 +168,7 @@ fn first_exchange(capture: &Capture, stream: u32, packets: &[&PacketEntry]) -> u
     (until + acknowledged).min(FIRST_SHOWN)
 }
 
-/// The packets with which the connection ends, as far as they are known.
+/// The listed packets from the one before the first FIN or RST on.
 fn ending<'a>(packets: &'a [&'a PacketEntry], shown: usize) -> &'a [&'a PacketEntry] {
     let rest = &packets[shown..];
     let ends = |packet: &&PacketEntry| packet.flags.iter().any(|flag| flag == "FIN" || flag == "RST");
@@ -177,7 +178,7 @@ fn ending<'a>(packets: &'a [&'a PacketEntry], shown: usize) -> &'a [&'a PacketEn
     }
 }
 
-/// The last frame, where only the connection's summary tells of it.
+/// Draws the last frame of a connection from its summary, when the packet list ends before that frame.
 fn end(svg: &mut Svg, lang: Lang, y: f64, connection: &ConnectionEntry) {
     let after = connection.last_frame_at_unix_ns.saturating_sub(connection.first_frame_at_unix_ns);
     svg.text(0.0, y + 4.0, Anchor::Start, "tiny", &format::milliseconds(after));

@@ -1,4 +1,4 @@
-//! What each call took, a bar for each capture.
+//! The latency of each call, a bar for each capture.
 
 use super::svg::{Anchor, WIDTH, fitted};
 use super::{Figure, Svg};
@@ -6,7 +6,7 @@ use crate::document::calls::Call;
 use crate::document::format;
 use crate::i18n::Lang;
 
-/// Calls that are drawn; more would be thinner than their bars.
+/// Calls that are drawn, so that the drawing fits on a page.
 const CALLS_SHOWN: usize = 24;
 
 /// `calls` of each capture with its name and whether it is encrypted. `None` where no call has an answer.

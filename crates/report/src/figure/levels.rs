@@ -1,4 +1,4 @@
-//! How many strings stand at which level, a bar for each capture.
+//! The number of strings of each level, a bar for each capture.
 
 use exposure_schema::Level;
 
@@ -8,7 +8,7 @@ use crate::document::format;
 use crate::i18n::Lang;
 use crate::model::Capture;
 
-/// Of the captures whose strings are known. `None` if there is none.
+/// Draws the captures that have strings. `None` if there is none.
 pub(crate) fn levels(lang: Lang, captures: &[&Capture]) -> Option<Figure> {
     const BAR: f64 = 30.0;
     let captures: Vec<_> = captures.iter().filter(|capture| capture.summary.total > 0).collect();
@@ -52,7 +52,7 @@ pub(crate) fn levels(lang: Lang, captures: &[&Capture]) -> Option<Figure> {
     })
 }
 
-/// The colour of a level.
+/// The CSS class that colours a level.
 fn class(level: Level) -> &'static str {
     match level {
         Level::Verbatim => "readable",

@@ -1,7 +1,7 @@
 //! The drawings, as SVG: small, sharp at any size, and the same in every format.
 //!
-//! A drawing is written once. Within the HTML page it takes its colours from the page; as a file of its own it brings
-//! them along, with a ground to stand on, because nobody knows on which it will be shown.
+//! Inside the HTML page a drawing uses the page's colours. As a file of its own it contains the colours and a
+//! background, because the background of the place that shows it is unknown.
 
 mod bytes;
 mod ladder;
@@ -21,28 +21,28 @@ pub(crate) use svg::Svg;
 
 use crate::document::line::Line;
 
-/// What a drawing that stands alone brings along: the page's colours, and how they are used.
+/// The style of a drawing in a file of its own: the page's colours, and their use in drawings.
 const STYLE: &str =
     concat!(include_str!("../../templates/palette.css"), include_str!("../../templates/figure.css"));
 
-/// A drawing and what it shows in words.
+/// A drawing with its caption and its description.
 #[derive(Debug)]
 pub(crate) struct Figure {
-    /// Stem of its file's name.
+    /// Name of the file without extension.
     pub(crate) name: String,
     pub(crate) caption: Line,
-    /// For those who do not see it.
+    /// Description for readers who cannot see the drawing.
     pub(crate) alt: String,
     pub(crate) svg: Svg,
 }
 
 impl Figure {
-    /// For the page.
+    /// The drawing as an element of the HTML page.
     pub(crate) fn inline(&self) -> String {
         self.svg.element(&self.name, &self.alt, None)
     }
 
-    /// For a file of its own.
+    /// The drawing as a file of its own.
     pub(crate) fn file(&self) -> String {
         self.svg.element(&self.name, &self.alt, Some(STYLE))
     }

@@ -1,18 +1,18 @@
-//! Where the agents and the observer stood, for the backend that was used.
+//! Where the agents and the capturer ran, for the backend of the run.
 
 use super::svg::{Anchor, WIDTH, fitted};
 use super::{Figure, Svg};
 use crate::i18n::Lang;
 use crate::model::Capture;
 
-/// The two ends of the wire and where the frames were taken.
+/// Addresses of the two agents, and the interface that was captured.
 struct Ends {
     client: String,
     server: String,
     interface: Option<String>,
 }
 
-/// The setup of a capture's run.
+/// Draws agents, network and capturer as the backend of the capture's run arranges them.
 pub(crate) fn setup(lang: Lang, capture: &Capture) -> Figure {
     let address = |socket: &str| socket.rsplit_once(':').map_or(socket, |(address, _)| address).to_owned();
     let connection = capture.connections.first();
@@ -27,7 +27,7 @@ pub(crate) fn setup(lang: Lang, capture: &Capture) -> Figure {
         Some("netns") => namespaces(&mut svg, lang, &ends),
         Some("relay") => relay(&mut svg, lang, &ends),
         Some("docker") => containers(&mut svg, lang, &ends),
-        _ => brought(&mut svg, lang, &ends),
+        _ => unknown_origin(&mut svg, lang, &ends),
     }
     Figure {
         name: "setup".to_owned(),
@@ -92,15 +92,15 @@ fn relay(svg: &mut Svg, lang: Lang, ends: &Ends) {
     svg.line(MIDDLE, 98.0, MIDDLE, 128.0, "tap");
     svg.text(MIDDLE, 146.0, Anchor::Middle, "small", lang.tap());
     svg.text(MIDDLE, 164.0, Anchor::Middle, "mono", "NAME.pcap, NAME.manifest.json");
-    svg.text(MIDDLE, 182.0, Anchor::Middle, "small", lang.drawing_says());
+    svg.text(MIDDLE, 182.0, Anchor::Middle, "small", lang.drawing_journals());
     svg.set_height(196.0);
 }
 
-fn brought(svg: &mut Svg, lang: Lang, ends: &Ends) {
+fn unknown_origin(svg: &mut Svg, lang: Lang, ends: &Ends) {
     agents(svg, lang, ends, [0.0, RIGHT], 8.0);
     wire(svg, BOX, RIGHT, 37.0, lang.drawing_wire());
     svg.line(WIDTH / 2.0, 37.0, WIDTH / 2.0, 86.0, "tap");
-    svg.text(WIDTH / 2.0, 104.0, Anchor::Middle, "small", lang.drawing_brought());
+    svg.text(WIDTH / 2.0, 104.0, Anchor::Middle, "small", lang.drawing_unknown_origin());
     svg.set_height(112.0);
 }
 
@@ -126,7 +126,7 @@ fn capturer(svg: &mut Svg, lang: Lang, x: f64, y: f64, ends: &Ends) {
 }
 
 fn journals(svg: &mut Svg, lang: Lang, x: f64, y: f64) {
-    svg.text(x, y + 22.0, Anchor::Start, "small", lang.drawing_says());
+    svg.text(x, y + 22.0, Anchor::Start, "small", lang.drawing_journals());
     svg.text(x, y + 41.0, Anchor::Start, "mono", "NAME.agent-a.jsonl, …");
 }
 

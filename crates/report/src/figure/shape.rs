@@ -1,5 +1,5 @@
-//! The sizes of what was sent, in order, which no encryption hides: a bar for each flight, which is what one side sends
-//! before the other does. Up goes what the client sent, down what the server sent.
+//! The sizes of what each side sent, in order, which TLS does not hide. Each bar is a flight: what one side sends
+//! before the other side sends anything. Bars of the client point up, bars of the server down.
 
 use exposure_schema::Direction;
 
@@ -12,13 +12,13 @@ use crate::model::Capture;
 /// Height of the largest bar.
 const HALF: f64 = 46.0;
 
-/// Flights that are drawn: a dozen calls and a handshake.
+/// Flights that are drawn: enough for a dozen calls and a handshake.
 const FLIGHTS_SHOWN: usize = 32;
 
-/// Sizes that are marked at the side: from requests to whole documents.
+/// Sizes marked on the scale.
 const MARKS: [(u64, &str); 2] = [(100, "100 B"), (10_000, "10 kB")];
 
-/// `None` if no flight is known.
+/// Draws the first connection of each capture. `None` if no flight is known.
 pub(crate) fn shape(lang: Lang, captures: &[(&Capture, bool)]) -> Option<Figure> {
     const LEFT: f64 = 44.0;
     let drawn: Vec<_> = captures
@@ -71,12 +71,12 @@ pub(crate) fn shape(lang: Lang, captures: &[(&Capture, bool)]) -> Option<Figure>
     })
 }
 
-/// What each side of the first connection sent in turn.
+/// The flights of a capture's first connection.
 #[derive(Default)]
 struct Flights {
     /// Direction and payload bytes of the first [`FLIGHTS_SHOWN`].
     first: Vec<(Direction, u64)>,
-    /// More follow, or may.
+    /// Whether more flights follow, or may follow.
     go_on: bool,
 }
 
@@ -97,7 +97,7 @@ impl Flights {
                 _ => first.push((direction, packet.payload_bytes)),
             }
         }
-        // The last flight may go on behind the last packet that is listed.
+        // The last flight may continue after the end of the packet list.
         let is_cut = capture.packets.last().is_some_and(|last| last.frame < connection.last_frame);
         if is_cut {
             first.pop();

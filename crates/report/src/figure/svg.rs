@@ -1,20 +1,20 @@
-//! A drawing in the making. Whatever text goes in is shown and does nothing.
+//! Writes SVG. All text is escaped, so captured text cannot become markup.
 
 use std::fmt::Write as _;
 
 use crate::visible;
 
-/// Width of every drawing, in its own units; text is 13 of them high. On a phone a drawing shrinks to three quarters.
+/// Width of every drawing in user units. Text is 13 units high; on a phone a drawing shrinks to three quarters.
 pub(crate) const WIDTH: f64 = 480.0;
 
-/// A drawing of [`WIDTH`] and some height.
+/// A drawing of width [`WIDTH`].
 #[derive(Debug)]
 pub(crate) struct Svg {
     height: f64,
     body: String,
 }
 
-/// Where text stands, seen from its point.
+/// Which part of a text is at the given point.
 #[derive(Clone, Copy)]
 pub(crate) enum Anchor {
     Start,
@@ -27,7 +27,6 @@ impl Svg {
         Self { height: 0.0, body: String::new() }
     }
 
-    /// How far down it goes.
     pub(crate) fn set_height(&mut self, height: f64) {
         self.height = height;
     }
@@ -64,7 +63,7 @@ impl Svg {
         self.write(format_args!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius:.1}" class="{class}"/>"#));
     }
 
-    /// A level arrow from one x to another, its head a triangle.
+    /// A horizontal arrow with a triangular head.
     pub(crate) fn arrow(&mut self, from: f64, to: f64, y: f64, class: &str) {
         const HEAD: f64 = 8.0;
         let back = if to > from { -HEAD } else { HEAD };
@@ -75,14 +74,14 @@ impl Svg {
         ));
     }
 
-    /// A colour and what it stands for; returns how wide that is.
+    /// An entry of a legend; returns its width.
     pub(crate) fn key(&mut self, x: f64, y: f64, class: &str, text: &str) -> f64 {
         self.rounded(x, y - 9.0, 10.0, 10.0, 2.0, class);
         self.text(x + 15.0, y, Anchor::Start, "small", text);
         15.0 + width(text) * 11.5 + 18.0
     }
 
-    /// Colours and what they stand for, in as many lines as it takes; returns the y of the next line.
+    /// A legend of class and text, wrapped into lines; returns the y of the next line.
     pub(crate) fn legend(&mut self, y: f64, keys: &[(&str, &str)]) -> f64 {
         let (mut x, mut y) = (0.0, y);
         for (class, text) in keys {
@@ -94,9 +93,8 @@ impl Svg {
         y + 19.0
     }
 
-    /// The whole element. A drawing that stands alone brings a style and a ground.
+    /// The `svg` element. With a `style`, for a file of its own, it also has a background and a margin.
     pub(crate) fn element(&self, name: &str, alt: &str, style: Option<&str>) -> String {
-        /// Around a drawing that stands alone.
         const MARGIN: f64 = 16.0;
         let margin = if style.is_some() { MARGIN } else { 2.0 };
         let (width, height) = (WIDTH + 2.0 * margin, self.height + 2.0 * margin);
@@ -117,12 +115,12 @@ impl Svg {
     }
 }
 
-/// About how wide a text is, in heights of its letters. Hangul and other wide letters are square.
+/// Approximate width of a text, as a multiple of the font size. Hangul and other wide characters are square.
 pub(crate) fn width(text: &str) -> f64 {
     text.chars().map(|character| if character < '\u{1100}' { 0.54 } else { 0.95 }).sum()
 }
 
-/// As much of a text as fits into so many units at this size.
+/// The text, cut with an ellipsis if it is wider than `room` at this font size.
 pub(crate) fn fitted(text: &str, size: f64, room: f64) -> String {
     let text = visible::line(text);
     if width(&text) * size <= room {
@@ -138,7 +136,7 @@ pub(crate) fn fitted(text: &str, size: f64, room: f64) -> String {
     fitting + "…"
 }
 
-/// Text for XML: its own signs, and all that has no place in a drawing.
+/// Escapes text for XML.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in visible::line(text).chars() {
@@ -148,7 +146,7 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Characters that XML does not know.
+            // Not characters in XML 1.0 (§2.2).
             '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             character => out.push(character),
         }
@@ -161,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_leave_its_element() {
+    fn markup_in_text_is_escaped() {
         let mut svg = Svg::new();
         svg.text(0.0, 0.0, Anchor::Start, "t", "</text><script>alert(1)</script>\u{202e}'\"&");
         let element = svg.element("x", "a < b", None);
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_wide_is_cut() {
+    fn fitted_cuts_wide_text() {
         assert_eq!(fitted("ServerHello", 10.0, 100.0), "ServerHello");
         assert_eq!(fitted("ServerHello", 10.0, 40.0), "Serve…");
         assert_eq!(fitted("안녕하세요", 10.0, 30.0), "안녕…");

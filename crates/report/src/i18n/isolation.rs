@@ -1,4 +1,4 @@
-//! The sentences on sandboxes without network.
+//! The texts about sandboxes without network.
 
 use exposure_schema::IsolationVerdict;
 
@@ -7,15 +7,14 @@ use crate::document::line::{Line, captured, code, line, strong};
 
 label_texts! {
     isolation: "Whether anything left the sandboxes", "샌드박스 밖으로 나간 것이 있는가";
-    way: "Escape attempt", "탈출 시도";
+    escape_attempt: "Escape attempt", "탈출 시도";
     tried_in_box: "Tried in a sandbox", "샌드박스 안 시도";
     seen: "Seen", "관측";
     tried_with_network: "Tried with a network", "네트워크가 있을 때 시도";
     phase: "Phase", "단계";
     phase_isolated: "sandboxes without network", "네트워크 없는 샌드박스";
     phase_control: "control, with a network", "대조, 네트워크 있음";
-    watched: "Interface", "인터페이스";
-    talk: "Users' traffic", "사용자 트래픽";
+    user_traffic: "Users' traffic", "사용자 트래픽";
     of_boxes: "Of sandboxes", "샌드박스의 프레임";
     limit: "Limit", "한도";
     in_force: "In force", "실제 값";
@@ -24,23 +23,23 @@ label_texts! {
 
 sentence_texts! {
     isolation_text(file: &str, backend: &str, boxes: u64):
-        line!["Each request of a user runs in a sandbox of its own, without network. In ", captured(file), " (", captured(backend), ", ", boxes, " sandboxes), every kind of escape attempt was made while all interfaces of the host were recorded. Then the same attempts were repeated with a network: an attempt that is not seen the second time does not count as absent the first time."],
-        line!["사용자의 요청은 저마다 네트워크가 없는 샌드박스에서 실행된다. ", captured(file), "(", captured(backend), ", 샌드박스 ", boxes, "개)에서는 호스트의 모든 인터페이스를 기록하는 동안 가능한 모든 방법으로 탈출을 시도하게 하였다. 그런 다음 같은 시도를 네트워크가 있는 상태에서 되풀이하였다. 두 번째에 보이지 않는 것은 첫 번째에도 “없다”로 칠 수 없기 때문이다."];
+        line!["Each request of a user runs in a sandbox of its own, without network. In ", captured(file), " (", captured(backend), ", ", boxes, " sandboxes), programs in the sandboxes made every kind of escape attempt while all interfaces of the host were captured. Then they repeated the attempts with a network. A kind of attempt counts as blocked only if it is seen with a network."],
+        line!["사용자의 요청은 저마다 네트워크가 없는 샌드박스에서 실행된다. ", captured(file), "(", captured(backend), ", 샌드박스 ", boxes, "개)에서는 호스트의 모든 인터페이스를 캡처하는 동안 샌드박스 안의 프로그램이 모든 종류의 탈출을 시도했다. 그런 다음 같은 시도를 네트워크가 있는 상태에서 되풀이했다. 네트워크가 있을 때 관측된 종류의 시도만 차단된 것으로 본다."];
     isolation_result(verdict: IsolationVerdict, frames: u64, canaries: u64, secrets: u64): match verdict {
-        IsolationVerdict::Isolated => line![strong("Isolated."), " From sandboxes without network: ", frames, " frames, ", canaries, " canaries on a wire, ", secrets, " secrets of other users. With a network every escape attempt was seen."],
-        IsolationVerdict::Leaked => line![strong("Leaked."), " From sandboxes without network: ", frames, " frames, ", canaries, " canaries on a wire, ", secrets, " secrets of other users."],
+        IsolationVerdict::Isolated => line![strong("Isolated."), " From sandboxes without network: ", frames, " frames, ", canaries, " canaries in the captures, ", secrets, " secrets of other users. With a network every escape attempt was seen."],
+        IsolationVerdict::Leaked => line![strong("Leaked."), " From sandboxes without network: ", frames, " frames, ", canaries, " canaries in the captures, ", secrets, " secrets of other users."],
         IsolationVerdict::Inconclusive => line![strong("Inconclusive."), " This run does not prove that nothing left the sandboxes; every doubt is listed below."],
     }, match verdict {
-        IsolationVerdict::Isolated => line![strong("격리됨."), " 네트워크 없는 샌드박스에서 나온 것은 프레임 ", frames, "개, 회선 위의 카나리아 ", canaries, "개, 다른 사용자의 비밀 ", secrets, "개이다. 네트워크가 있을 때는 모든 탈출 시도가 관측되었다."],
-        IsolationVerdict::Leaked => line![strong("누출됨."), " 네트워크 없는 샌드박스에서 나온 것은 프레임 ", frames, "개, 회선 위의 카나리아 ", canaries, "개, 다른 사용자의 비밀 ", secrets, "개이다."],
+        IsolationVerdict::Isolated => line![strong("격리됨."), " 네트워크 없는 샌드박스에서 나온 것은 프레임 ", frames, "개, 캡처에서 발견된 카나리아 ", canaries, "개, 다른 사용자의 비밀 ", secrets, "개이다. 네트워크가 있을 때는 모든 탈출 시도가 관측되었다."],
+        IsolationVerdict::Leaked => line![strong("누출됨."), " 네트워크 없는 샌드박스에서 나온 것은 프레임 ", frames, "개, 캡처에서 발견된 카나리아 ", canaries, "개, 다른 사용자의 비밀 ", secrets, "개이다."],
         IsolationVerdict::Inconclusive => line![strong("판정 불가."), " 이 실행은 샌드박스에서 아무것도 나가지 않았음을 증명하지 못한다. 의심스러운 점을 빠짐없이 아래에 적는다."],
     };
-    ways_table(): line!["Every escape attempt, without a network and with one"], line!["탈출 시도별 결과, 네트워크가 없을 때와 있을 때"];
-    watched_table(): line!["Where packets could have passed"], line!["패킷이 지날 수 있던 곳"];
-    limits_table(): line!["What bounded a sandbox, read back from the kernel"], line!["커널에서 다시 읽은 샌드박스의 한도"];
+    escape_attempts_table(): line!["Escape attempts by kind, without a network and with one"], line!["탈출 시도별 결과, 네트워크가 없을 때와 있을 때"];
+    interfaces_table(): line!["Interfaces that packets could have crossed"], line!["패킷이 지나갈 수 있었던 인터페이스"];
+    limits_table(): line!["Limits of a sandbox, as read back from the kernel"], line!["커널에서 다시 읽은 샌드박스의 한도"];
     identity_text(user: &str, read: Line, replayed: Line, answered: Line):
         line![strong("A user id in a header is unauthenticated."), " Over HTTP the id ", captured(user), " was read (", read, "), replayed by another client (", replayed, "), and answered with text that only its owner had sent (", answered, "). TLS hides the id from the network; it does not authenticate the user: ", code("X-User-Id"), " alone proves nothing."],
-        line![strong("헤더의 사용자 id는 인증된 값이 아니다."), " HTTP에서는 id ", captured(user), "를 읽고(", read, "), 다른 클라이언트가 그대로 재전송하여(", replayed, "), 주인만 알려 준 내용을 답으로 받았다(", answered, "). TLS는 id를 네트워크에서 감추지만 사용자를 인증하지는 않는다. ", code("X-User-Id"), "만으로는 아무것도 증명되지 않는다."];
+        line![strong("헤더의 사용자 id는 인증된 값이 아니다."), " HTTP에서는 id ", captured(user), " 값을 읽고(", read, "), 다른 클라이언트가 그대로 재전송하여(", replayed, "), 원래 사용자만 보낸 내용을 답으로 받았다(", answered, "). TLS는 id를 네트워크에서 감추지만 사용자를 인증하지는 않는다. ", code("X-User-Id"), "만으로는 아무것도 증명되지 않는다."];
     seen_at(frame: u64, file: &str, filter: &str, from: Option<Line>):
         line!["frame ", frame, " of ", captured(file), from.map(|from| line![" from ", from]), "; ", code(filter)],
         line![captured(file), "의 프레임 ", frame, from.map(|from| line![", 보낸 곳 ", from]), "; ", code(filter)];

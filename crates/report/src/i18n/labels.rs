@@ -1,4 +1,4 @@
-//! Names, headings, and what stands in tables and figures.
+//! Names, headings, and the texts of tables and figures.
 
 use exposure_schema::{Conclusion, Direction, Ended, Level, Verdict};
 
@@ -6,8 +6,8 @@ use super::{Lang, label_texts};
 use crate::document::format;
 
 label_texts! {
-    default_title: "What can be read on the wire: two agents over HTTP and over HTTPS",
-        "회선 위에서 무엇이 읽히는가: HTTP와 HTTPS로 대화하는 두 에이전트";
+    default_title: "What an eavesdropper can read: two agents over HTTP and over HTTPS",
+        "네트워크를 엿보면 무엇을 읽을 수 있는가: HTTP와 HTTPS로 통신하는 두 에이전트";
     author: "Author", "작성자";
     course: "Course", "과목";
     date: "Date", "날짜";
@@ -25,8 +25,8 @@ label_texts! {
     running: "How it was run", "실행 방법";
     results: "Results", "실습 결과";
     logged: "What the agents logged", "에이전트가 남긴 기록";
-    on_the_wire: "What stands on the wire", "회선 위에 남은 것";
-    still_shown: "What TLS still shows", "TLS가 여전히 드러내는 것";
+    on_the_wire: "What an eavesdropper can read of the agents' messages", "네트워크를 엿보는 사람이 읽을 수 있는 메시지";
+    still_shown: "What TLS still shows", "TLS를 써도 드러나는 것";
     costs: "What TLS costs", "TLS의 비용";
     controls: "Controls and completeness", "대조 검사와 완전성";
     environment: "Environment issues and how they were solved", "환경 문제와 해결";
@@ -40,7 +40,7 @@ label_texts! {
     backend: "Backend", "백엔드";
     vantage: "Vantage point", "관찰 위치";
     vantage_interface: "network interface", "네트워크 인터페이스";
-    vantage_relay: "recording relay", "기록하는 중계기";
+    vantage_relay: "recording relay", "기록 중계기";
     interface: "Interface", "인터페이스";
     filter: "Filter", "필터";
     port: "Port", "포트";
@@ -75,26 +75,26 @@ label_texts! {
     event_received: "received", "받음";
 
     level: "Level", "단계";
-    level_takes: "What it takes to read it", "읽는 데 필요한 것";
+    level_requires: "What reading it requires", "읽는 데 필요한 것";
     string: "String", "문자열";
-    json_path: "Place in the JSON", "JSON 안의 위치";
+    json_path: "JSON path", "JSON 경로";
     frame_column: "Frame", "프레임";
     file_offset: "File offset", "파일 오프셋";
-    wire_bytes_column: "Bytes on the wire", "회선 위의 바이트";
+    wire_bytes_column: "Bytes on the wire", "전송된 바이트";
     total: "Total", "합계";
     side_by_side: "Side by side", "나란히";
     show: "Show", "보기";
     follow_stream: "Follow stream", "스트림 따라가기";
-    needs_key: "needs the key log", "키 로그가 있어야 읽힌다";
-    anybody_reads: "anybody can read it", "누구나 읽을 수 있다";
+    needs_key: "needs the key log", "키 로그가 있어야 읽을 수 있다";
+    readable_without_key: "anyone can read it", "누구나 읽을 수 있다";
     server_name_mark: "Server name (SNI)", "서버 이름(SNI)";
     evidence_link: "Evidence", "증거";
-    captured_text_note: "· stands for a byte that is not printable text", "·는 글자로 보일 수 없는 바이트이다";
+    captured_text_note: "· replaces a byte that is not printable", "·는 인쇄할 수 없는 바이트를 나타낸다";
 
     strings_by_level: "Strings by level", "단계별 문자열";
     kinds_of_bytes: "The bytes of each capture", "캡처별 바이트 구성";
     kind_headers: "link, IP and TCP headers", "링크·IP·TCP 헤더";
-    kind_clear: "readable payload", "읽히는 페이로드";
+    kind_clear: "readable payload", "읽을 수 있는 페이로드";
     kind_tls_clear: "TLS records in the clear", "암호화되지 않은 TLS 레코드";
     kind_ciphertext: "ciphertext", "암호문";
     kind_other: "other frames", "그 밖의 프레임";
@@ -124,7 +124,7 @@ label_texts! {
     first_proof: "Seen in", "확인한 곳";
 
     cost_frames: "Frames", "프레임 수";
-    cost_wire_bytes: "Bytes on the wire", "회선 위의 바이트";
+    cost_wire_bytes: "Bytes on the wire", "전송된 바이트";
     cost_payload: "TCP payload bytes", "TCP 페이로드 바이트";
     cost_connections: "TCP connections", "TCP 연결 수";
     cost_round_trips: "Round trips before the first answer", "첫 응답까지의 왕복 횟수";
@@ -137,23 +137,23 @@ label_texts! {
     control: "Control", "검사";
     asks: "What it asks", "무엇을 묻는가";
     control_positive: "Positive control", "양성 대조";
-    control_positive_asks: "Does the same search find every string in this very capture (behind TLS with the key log)?",
-        "똑같은 검색이 바로 이 캡처에서 모든 문자열을 찾아내는가(TLS 안쪽은 키 로그로)?";
+    control_positive_asks: "Does the same search find every string in the same capture (inside TLS with the key log)?",
+        "똑같은 검색이 같은 캡처에서 모든 문자열을 찾아내는가(TLS 안쪽은 키 로그로)?";
     control_decoys: "Decoys", "미끼";
-    control_decoys_asks: "Are values of the same form that were never sent found nowhere?",
-        "생김새는 같지만 보낸 적 없는 값은 어디에서도 나오지 않는가?";
+    control_decoys_asks: "Does the search find no value that has the same form but was never sent?",
+        "형식은 같지만 보낸 적 없는 값은 하나도 나오지 않는가?";
     control_wrong_key: "Wrong keys", "틀린 키";
-    control_wrong_key_asks: "Does nothing authenticate with keys that are not the right ones?",
-        "맞지 않는 키로는 아무 레코드도 인증되지 않는가?";
+    control_wrong_key_asks: "Does no record authenticate under wrong keys?",
+        "틀린 키로는 어떤 레코드도 인증되지 않는가?";
     control_messages: "Messages", "메시지";
-    control_messages_asks: "Did every message of the journals cross the wire whole, with exactly its bytes?",
-        "저널의 모든 메시지가 바이트까지 똑같이 온전하게 회선을 지나갔는가?";
+    control_messages_asks: "Does the capture contain every message of the journals, byte for byte?",
+        "캡처에 저널의 모든 메시지가 바이트까지 똑같이 들어 있는가?";
     control_streams: "Streams", "스트림";
     control_streams_asks: "Is every TCP stream whole: handshake seen, no gap, no conflict, nothing cut?",
         "모든 TCP 스트림이 온전한가: 핸드셰이크가 있고 빈 곳, 충돌, 잘림이 없는가?";
     control_explained: "Explained bytes", "설명된 바이트";
-    control_explained_asks: "Is every payload byte part of a message that was read or of an authenticated record?",
-        "페이로드의 모든 바이트가 읽힌 메시지나 인증된 레코드에 속하는가?";
+    control_explained_asks: "Does every payload byte belong to a decoded message or to an authenticated record?",
+        "페이로드의 모든 바이트가 해석한 메시지나 인증된 레코드에 속하는가?";
     control_file: "Capture file", "캡처 파일";
     control_file_asks: "Is the file the one that the capturer closed, and did the kernel drop nothing?",
         "캡처 프로그램이 닫은 바로 그 파일이며, 커널이 버린 프레임은 없는가?";
@@ -166,8 +166,8 @@ label_texts! {
     holds: "Begins here", "여기서 시작되는 것";
     size: "Size", "크기";
     wireshark_filter: "Wireshark filter", "Wireshark 필터";
-    undo: "To be undone", "풀어야 할 것";
-    layers_none: "nothing", "없음";
+    undo: "Layers to undo", "풀어야 할 계층";
+    layers_none: "none", "없음";
 
     tap: "records every frame", "모든 프레임을 기록";
     drawing_netns_a: "network namespace A", "네트워크 네임스페이스 A";
@@ -177,12 +177,12 @@ label_texts! {
     drawing_loopback: "loopback", "루프백";
     drawing_client: "client", "클라이언트";
     drawing_server: "server", "서버";
-    drawing_wire: "the wire", "회선";
+    drawing_wire: "network", "네트워크";
     drawing_veth: "veth pair", "veth 쌍";
     drawing_network: "Docker network", "Docker 네트워크";
-    drawing_relay: "recording relay", "기록하는 중계기";
-    drawing_brought: "capture brought from elsewhere", "다른 곳에서 가져온 캡처";
-    drawing_says: "journals: what was said", "저널: 무엇을 말했는가";
+    drawing_relay: "recording relay", "기록 중계기";
+    drawing_unknown_origin: "capture from elsewhere", "다른 곳에서 가져온 캡처";
+    drawing_journals: "journals: what was sent", "저널: 보낸 메시지";
 }
 
 impl Lang {
@@ -237,22 +237,22 @@ impl Lang {
         }
     }
 
-    pub(crate) fn level_means(self, level: Level) -> &'static str {
+    pub(crate) fn level_requirement(self, level: Level) -> &'static str {
         match (self, level) {
-            (Self::En, Level::Verbatim) => "nothing: it stands in one frame, and grep finds it",
-            (Self::En, Level::Reassembled) => "put TCP segments together",
+            (Self::En, Level::Verbatim) => "nothing: one frame contains it, and grep finds it",
+            (Self::En, Level::Reassembled) => "joining TCP segments",
             (Self::En, Level::Decoded) => {
-                "undo an encoding that needs no secret (JSON escapes, chunks, gzip, base64, …)"
+                "undoing an encoding that needs no secret (JSON escapes, chunks, gzip, base64, …)"
             }
-            (Self::En, Level::Decrypted) => "have the TLS key log",
-            (Self::En, Level::Absent) => "it was found nowhere",
-            (Self::Ko, Level::Verbatim) => "없음. 프레임 하나에 그대로 들어 있어 grep으로도 찾는다",
-            (Self::Ko, Level::Reassembled) => "TCP 세그먼트를 이어 붙인다",
+            (Self::En, Level::Decrypted) => "the TLS key log",
+            (Self::En, Level::Absent) => "not found",
+            (Self::Ko, Level::Verbatim) => "없음. 한 프레임에 그대로 들어 있어 grep으로도 찾는다",
+            (Self::Ko, Level::Reassembled) => "TCP 세그먼트 이어 붙이기",
             (Self::Ko, Level::Decoded) => {
-                "비밀 없이 풀 수 있는 인코딩을 푼다(JSON 이스케이프, chunked, gzip, base64 등)"
+                "키 없이 풀 수 있는 인코딩 풀기(JSON 이스케이프, chunked, gzip, base64 등)"
             }
-            (Self::Ko, Level::Decrypted) => "TLS 키 로그가 있어야 한다",
-            (Self::Ko, Level::Absent) => "어디에서도 찾지 못했다",
+            (Self::Ko, Level::Decrypted) => "TLS 키 로그",
+            (Self::Ko, Level::Absent) => "찾지 못함",
         }
     }
 
@@ -298,24 +298,23 @@ impl Lang {
         }
     }
 
-    /// What a part of the project is for.
+    /// The purpose of a part of the project, one of [`LAYOUT`](crate::document::sources::LAYOUT).
     pub(crate) fn part(self, path: &str) -> &'static str {
         match (self, path) {
             (Self::En, "docker-compose.http.yml") => "the experiment in containers, over HTTP",
-            (Self::En, "docker-compose.https.yml") => {
-                "the same over HTTPS: certificates and a key log besides"
-            }
+            (Self::En, "docker-compose.https.yml") => "the same over HTTPS, with certificates and a key log",
             (Self::En, "Makefile") => {
                 "the commands of this report: make lab, make http, make https, make report"
             }
             (Self::En, "crates/agent-core") => {
-                "the tool-call messages, the journal, and the transport settings both runs share"
+                "the tool-call messages, the journal, and the transport settings that both runs share"
             }
             (Self::En, "crates/agent-a") => "the client: posts tool calls and checks every answer",
-            (Self::En, "crates/agent-b") => "the server: POST /tool, over HTTP or TLS by one code path",
-            (Self::En, "crates/certgen") => {
-                "a certificate authority of the lab's own, and the server's certificate"
+            (Self::En, "crates/agent-b") => "the server: answers POST /tool",
+            (Self::En, "crates/serve") => {
+                "what the servers share: one code path for HTTP and TLS, limits, readiness"
             }
+            (Self::En, "crates/certgen") => "the lab's certificate authority and the server's certificate",
             (Self::En, "crates/experiment") => {
                 "the table of variants, run ids, and the manifest that the capturer writes"
             }
@@ -323,28 +322,41 @@ impl Lang {
             (Self::En, "crates/capturer") => {
                 "packets from an interface or through a relay, to a pcap file and its manifest"
             }
-            (Self::En, "crates/craft") => {
-                "frames and capture files made to order, for the relay and for tests"
-            }
+            (Self::En, "crates/craft") => "writes frames and capture files, for the relay and for tests",
             (Self::En, "crates/dissect") => {
                 "captured bytes to facts: frames, streams, HTTP messages, TLS records"
             }
             (Self::En, "crates/analyze") => {
-                "looks for every string that was said, runs the controls, gives the verdict"
+                "searches for every string that was sent, runs the controls, and gives the verdict"
             }
+            (Self::En, "crates/exposure-schema") => "the types of the analyzer's result",
+            (Self::En, "crates/sandbox") => "runs one command in a disposable sandbox without network",
+            (Self::En, "crates/runner") => {
+                "the program that runs in the sandboxes of the isolation experiment"
+            }
+            (Self::En, "crates/isolation-control") => {
+                "the control of the isolation experiment: the same program in sandboxes with a network"
+            }
+            (Self::En, "crates/gateway") => "answers users, each request in a sandbox of its own",
+            (Self::En, "crates/plainsight") => "lists the programs",
+            (Self::En, "crates/bench") => "measures the analyzer on generated captures",
+            (Self::En, "crates/e2e") => "end-to-end tests of the built programs",
+            (Self::En, "crates/fuzz-targets") => "fuzz targets of the parsers",
+            (Self::En, "crates/test-support") => "what the tests of all crates share",
             (Self::En, "crates/report") => "this report, from the analyzer's result alone",
             (Self::En, "captures") => "captures, manifests, journals and key logs of the last runs",
             (Self::En, _) => "the lab's certificates",
             (Self::Ko, "docker-compose.http.yml") => "컨테이너에서 HTTP로 실행하는 실험",
-            (Self::Ko, "docker-compose.https.yml") => {
-                "같은 실험을 HTTPS로 실행한다. 인증서와 키 로그가 더해진다"
-            }
+            (Self::Ko, "docker-compose.https.yml") => "같은 실험을 인증서와 키 로그를 더해 HTTPS로 실행한다",
             (Self::Ko, "Makefile") => "이 보고서에 쓰인 명령: make lab, make http, make https, make report",
             (Self::Ko, "crates/agent-core") => "도구 호출 메시지, 저널, 두 실행이 함께 쓰는 전송 설정",
             (Self::Ko, "crates/agent-a") => "클라이언트. 도구 호출을 보내고 모든 응답을 검사한다",
-            (Self::Ko, "crates/agent-b") => "서버. POST /tool을 HTTP든 TLS든 한 코드 경로로 처리한다",
+            (Self::Ko, "crates/agent-b") => "서버. POST /tool에 응답한다",
+            (Self::Ko, "crates/serve") => {
+                "서버들이 함께 쓰는 코드. HTTP와 TLS를 한 코드 경로로 처리하고 한도와 준비 상태를 관리한다"
+            }
             (Self::Ko, "crates/certgen") => "실습용 인증 기관과 서버 인증서를 만든다",
-            (Self::Ko, "crates/experiment") => "변형 표, 실행 id, 캡처 프로그램이 쓰는 매니페스트",
+            (Self::Ko, "crates/experiment") => "변형 표, 실행 id, 캡처 프로그램이 작성하는 매니페스트",
             (Self::Ko, "crates/lab") => "Docker 없이 변형을 실행하고 아무것도 남기지 않는다",
             (Self::Ko, "crates/capturer") => {
                 "인터페이스나 중계기에서 패킷을 받아 pcap 파일과 매니페스트로 남긴다"
@@ -353,7 +365,19 @@ impl Lang {
             (Self::Ko, "crates/dissect") => {
                 "캡처한 바이트를 프레임, 스트림, HTTP 메시지, TLS 레코드로 해석한다"
             }
-            (Self::Ko, "crates/analyze") => "오간 모든 문자열을 찾고, 대조 검사를 하고, 판정을 내린다",
+            (Self::Ko, "crates/analyze") => "보낸 문자열을 모두 검색하고, 대조 검사를 하고, 판정을 내린다",
+            (Self::Ko, "crates/exposure-schema") => "분석 결과의 형식을 정의하는 타입",
+            (Self::Ko, "crates/sandbox") => "네트워크가 없는 일회용 샌드박스에서 명령 하나를 실행한다",
+            (Self::Ko, "crates/runner") => "격리 실험의 샌드박스 안에서 실행되는 프로그램",
+            (Self::Ko, "crates/isolation-control") => {
+                "격리 실험의 대조. 같은 프로그램을 네트워크가 있는 샌드박스에서 실행한다"
+            }
+            (Self::Ko, "crates/gateway") => "사용자의 요청마다 따로 샌드박스를 만들어 처리하고 응답한다",
+            (Self::Ko, "crates/plainsight") => "프로그램 목록을 출력한다",
+            (Self::Ko, "crates/bench") => "생성한 캡처로 분석기의 성능을 측정한다",
+            (Self::Ko, "crates/e2e") => "빌드한 프로그램 전체를 시험하는 종단 간 테스트",
+            (Self::Ko, "crates/fuzz-targets") => "파서의 퍼즈 대상",
+            (Self::Ko, "crates/test-support") => "모든 크레이트의 테스트가 함께 쓰는 코드",
             (Self::Ko, "crates/report") => "분석 결과만으로 이 보고서를 만든다",
             (Self::Ko, "captures") => "최근 실행의 캡처, 매니페스트, 저널, 키 로그",
             (Self::Ko, _) => "실습용 인증서",

@@ -1,4 +1,4 @@
-//! The words of the report, English and Korean side by side: a text that one language lacks does not compile.
+//! The texts of the report, English and Korean side by side: a text without its translation does not compile.
 
 mod chapters;
 mod isolation;
@@ -16,7 +16,7 @@ pub(crate) enum Lang {
 }
 
 impl Lang {
-    /// By the locale in the environment: the first of these variables that says something decides, as POSIX has it.
+    /// The language of the locale, which the first of these variables that is not empty sets (POSIX.1-2017, §8.2).
     pub(crate) fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let locale =
             ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(variable).find(|v| !v.is_empty());
@@ -26,7 +26,7 @@ impl Lang {
         }
     }
 
-    /// Its code in HTML.
+    /// The value of the `lang` attribute in HTML.
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::En => "en",
@@ -35,7 +35,7 @@ impl Lang {
     }
 }
 
-/// Texts that are always the same.
+/// Texts without arguments, one method for each.
 macro_rules! label_texts {
     ($($name:ident: $en:literal, $ko:literal;)*) => {
         impl Lang {
@@ -50,7 +50,7 @@ macro_rules! label_texts {
 }
 use label_texts;
 
-/// Texts with something in them.
+/// Texts with arguments, one method for each.
 macro_rules! sentence_texts {
     ($($name:ident($($argument:ident: $type:ty),* $(,)?): $en:expr, $ko:expr;)*) => {
         impl Lang {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_locale_decides() {
+    fn locale_variables_select_the_language_in_posix_order() {
         let lang = |all: &str, messages: &str, lang: &str| {
             let (all, messages, lang) = (all.to_owned(), messages.to_owned(), lang.to_owned());
             Lang::of_environment(move |name| {

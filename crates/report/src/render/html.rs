@@ -1,6 +1,6 @@
-//! One page of HTML that needs nothing but itself: no script, style, font or picture from elsewhere, which its
-//! Content-Security-Policy makes certain. Templates escape whatever they are given; what is marked as safe in them was
-//! made here, by other templates or by [`crate::figure`].
+//! The report as one HTML page without external resources: its Content-Security-Policy forbids scripts, styles, fonts
+//! and pictures from elsewhere. Templates escape all values, except those marked `safe`, which come from other
+//! templates of this module or from [`crate::figure`].
 
 use askama::Template;
 use base64::Engine as _;
@@ -15,13 +15,13 @@ use crate::i18n::Lang;
 use crate::render::html;
 use crate::visible;
 
-/// Rows from which on a table scrolls within a box of its own.
+/// A table with more rows scrolls within a box of its own.
 pub(crate) const TALL: usize = 24;
 
-/// Rows up to which a table is not divided between two pages in print.
+/// A table of at most this many rows is not divided between two pages in print.
 pub(crate) const SMALL: usize = 14;
 
-/// Bytes of code that a table does not break: a path or an id is read as one.
+/// Code of at most this many bytes is not broken across lines, so that paths and ids stay in one piece.
 pub(crate) const SHORT: usize = 32;
 
 const STYLE: &str =
@@ -29,13 +29,13 @@ const STYLE: &str =
 const FIGURES: &str = include_str!("../../templates/figure.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 
-/// The whole page, for a screen.
+/// The page for a screen.
 pub(crate) fn page(document: &Document) -> String {
     rendered(document, &[], SCRIPT)
 }
 
-/// The whole page, to be printed: nothing in it runs, so that nothing in it depends on when it was printed. `pages` are
-/// the pages on which sections begin, by their ids, where they are known.
+/// The page for printing, without the script, so that the result does not depend on when it is printed. `pages` has the
+/// page on which each section begins, by section id, if known.
 pub(crate) fn print(document: &Document, pages: &[(String, usize)]) -> String {
     rendered(document, pages, "")
 }
@@ -55,7 +55,7 @@ fn rendered(document: &Document, pages: &[(String, usize)], script: &str) -> Str
     page.render().expect("a string can be written")
 }
 
-/// The source expression that allows exactly this text (CSP 3, §2.3.1).
+/// The source expression that allows exactly this text (CSP Level 3, §2.3.1).
 fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
@@ -92,7 +92,7 @@ struct HexPart {
 }
 
 enum HexLine {
-    Left(String),
+    Omitted(String),
     Bytes {
         offset: String,
         digits: Vec<(&'static str, String)>,
@@ -101,17 +101,17 @@ enum HexLine {
     },
 }
 
-/// A line of text, escaped.
+/// Renders a line of text.
 fn line(line: &Line) -> impl std::fmt::Display {
     LinePart { line }
 }
 
-/// A block, escaped.
+/// Renders a block.
 fn block(block: &Block, lang: Lang) -> impl std::fmt::Display {
     BlockPart { block, lang }
 }
 
-/// The rows of a frame, escaped.
+/// Renders the hex dump of a frame.
 fn hex(view: &HexView, lang: Lang) -> impl std::fmt::Display {
     let class = |part: Part| match part {
         Part::Header => "h",
@@ -119,7 +119,7 @@ fn hex(view: &HexView, lang: Lang) -> impl std::fmt::Display {
         Part::Marked => "m",
     };
     let line = |row: &HexRow| match row {
-        HexRow::Left(bytes) => HexLine::Left(lang.bytes(*bytes)),
+        HexRow::Omitted(bytes) => HexLine::Omitted(lang.bytes(*bytes)),
         HexRow::Bytes { offset, bytes } => {
             let runs = HexRow::runs(bytes);
             let digits = |bytes: &[u8]| {
@@ -156,7 +156,7 @@ fn verdict_class(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Appendices bear their letter in their title.
+/// Whether the heading shows the section's number. Appendices have their letter in the title.
 fn shows_number(section: &Section) -> bool {
     section.number.starts_with(|first: char| first.is_ascii_digit())
 }

@@ -1,7 +1,7 @@
-//! The report as GitHub shows Markdown: no HTML in it, figures as files beside it.
+//! The report in GitHub's Markdown, without HTML; figures are separate files.
 //!
-//! What was captured only ever stands in code spans and code blocks, whose fences are longer than any row of backticks
-//! within: nothing in there is read as Markdown.
+//! Captured text appears only in code spans and code blocks. Their delimiters are longer than any run of backticks
+//! inside, so captured text cannot become markup.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::document::{Block, Document, Section, Table};
 use crate::i18n::Lang;
 use crate::visible;
 
-/// The whole document. Figures are expected in `figures/NAME.svg`.
+/// The whole document. It refers to figures as `figures/NAME.svg`.
 pub(crate) fn document(document: &Document) -> String {
     let lang = document.lang;
     let mut out = Writer { out: String::new() };
@@ -45,7 +45,7 @@ pub(crate) fn document(document: &Document) -> String {
     out.out
 }
 
-/// A heading with its number; appendices bear their letter in their title.
+/// The heading with its number. Appendices have their letter in the title.
 fn heading(section: &Section) -> String {
     match section.number.starts_with(|first: char| first.is_ascii_digit()) {
         true if section.depth() == 0 => format!("{}. {}", section.number, section.title),
@@ -54,7 +54,7 @@ fn heading(section: &Section) -> String {
     }
 }
 
-/// The name that GitHub gives to a heading: lower case, without punctuation, with hyphens for spaces.
+/// GitHub's anchor for a heading: lower case, without punctuation, with hyphens for spaces.
 fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || matches!(kept, ' ' | '-' | '_'));
     kept.flat_map(char::to_lowercase).map(|kept| if kept == ' ' { '-' } else { kept }).collect()
@@ -111,7 +111,7 @@ impl Writer {
             Block::Hex(views) => views.iter().for_each(|view| self.hex(view, lang)),
             Block::Entries(entries) => {
                 for entry in entries {
-                    // A heading, because links go to headings and to nothing else.
+                    // A heading, because only headings can be targets of links.
                     self.paragraph(&format!("#### {}", entry.id));
                     let facts = entry.facts.iter().filter(|(_, fact)| !fact.0.is_empty());
                     let facts: Vec<String> =
@@ -125,7 +125,7 @@ impl Writer {
     fn table(&mut self, table: &Table) {
         self.paragraph(&line(&table.caption));
         let cells = |cells: &mut dyn Iterator<Item = &Line>| {
-            // A row ends at a bar wherever it stands; within code, too, a bar is escaped.
+            // A bar ends a cell even within code, so it is escaped there as well.
             let cells: Vec<String> = cells.map(|cell| bars_escaped(&line(cell))).collect();
             format!("| {} |", cells.join(" | "))
         };
@@ -142,7 +142,7 @@ impl Writer {
     }
 
     fn stream(&mut self, view: &StreamView, lang: Lang) {
-        let readable = if view.is_encrypted { lang.needs_key() } else { lang.anybody_reads() };
+        let readable = if view.is_encrypted { lang.needs_key() } else { lang.readable_without_key() };
         self.paragraph(&format!(
             "{}: {} {}, {readable}",
             code_span(&view.capture),
@@ -169,7 +169,7 @@ impl Writer {
         let mut text = String::new();
         for row in &view.rows {
             match row {
-                HexRow::Left(bytes) => writeln!(text, "      … {} …", lang.bytes(*bytes)),
+                HexRow::Omitted(bytes) => writeln!(text, "      … {} …", lang.bytes(*bytes)),
                 HexRow::Bytes { offset, bytes } => writeln!(text, "{offset:04x}  {}", hex_row(bytes)),
             }
             .expect("a string can be written");
@@ -185,7 +185,7 @@ impl Writer {
     }
 }
 
-/// Sixteen bytes and their characters; what is marked stands in brackets.
+/// A row of a hex dump: bytes, with marked ones in brackets, and characters.
 fn hex_row(bytes: &[(u8, Part)]) -> String {
     let mut digits = String::new();
     let mut before = Part::Payload;
@@ -207,7 +207,7 @@ fn hex_row(bytes: &[(u8, Part)]) -> String {
     format!("{digits:<width$}  {characters}", width = 3 * ROW + 1)
 }
 
-/// Long lines of a stream, broken where they would run out of the page.
+/// Breaks long lines of a stream, so that they fit on a page.
 fn folded(text: &str) -> String {
     const WIDTH: usize = 100;
     let mut out = String::with_capacity(text.len() + text.len() / WIDTH);
@@ -225,7 +225,6 @@ fn folded(text: &str) -> String {
     out
 }
 
-/// A line of text.
 fn line(line: &Line) -> String {
     let mut out = String::new();
     for piece in &line.0 {
@@ -249,7 +248,7 @@ fn line(line: &Line) -> String {
     out
 }
 
-/// Any text as code: between more backticks than it has in a row, which end it nowhere else (CommonMark §6.1).
+/// Any text as a code span, delimited by more backticks than the text has in a row (CommonMark §6.1).
 fn code_span(text: &str) -> String {
     let text = visible::line(text);
     if text.trim().is_empty() {
@@ -262,23 +261,23 @@ fn code_span(text: &str) -> String {
     format!("{fence}{space}{text}{space}{fence}")
 }
 
-/// Our own words: the signs that could be read as Markdown within a line.
+/// Escapes the characters that are markup within a line: for the report's own words.
 fn escaped(text: &str) -> String {
-    with_backslashes(text, |sign| {
-        matches!(sign, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '~' | '$' | '|')
+    with_backslashes(text, |character| {
+        matches!(character, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '~' | '$' | '|')
     })
 }
 
-/// Words of others, likewise, and what ends a heading or makes a link a picture.
+/// Like [`escaped`], and also escapes `#` and `!`: for text from outside.
 fn all_escaped(text: &str) -> String {
     let text = escaped(text);
     text.replace('#', "\\#").replace('!', "\\!")
 }
 
-fn with_backslashes(text: &str, is_sign: impl Fn(char) -> bool) -> String {
+fn with_backslashes(text: &str, is_markup: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for character in visible::line(text).chars() {
-        if is_sign(character) {
+        if is_markup(character) {
             out.push('\\');
         }
         out.push(character);
@@ -286,7 +285,7 @@ fn with_backslashes(text: &str, is_sign: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Bars that are not yet escaped, as cells of tables have them (GFM §4.10).
+/// Escapes the bars that are not yet escaped, for a cell of a table (GFM §4.10).
 fn bars_escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
@@ -310,7 +309,7 @@ mod tests {
     use crate::document::line::{captured, line as text};
 
     #[test]
-    fn captured_text_is_code_and_stays_code() {
+    fn captured_text_cannot_leave_its_code_span() {
         let span = |text: &str| line(&text![captured(text)]);
         assert_eq!(span("<script>alert(1)</script>"), "`<script>alert(1)</script>`");
         assert_eq!(span("a`b"), "``a`b``");
@@ -321,32 +320,32 @@ mod tests {
     }
 
     #[test]
-    fn words_are_escaped() {
+    fn own_words_are_escaped() {
         assert_eq!(line(&text!["a*b_c <d> [e](f) & g|h"]), "a\\*b\\_c \\<d\\> \\[e\\](f) \\& g\\|h");
         assert_eq!(all_escaped("# 1. <b>@x</b>"), "\\# 1. \\<b\\>@x\\</b\\>");
     }
 
     #[test]
-    fn bars_in_cells() {
+    fn bars_in_cells_are_escaped_once() {
         assert_eq!(bars_escaped("a|b `c|d` e\\|f"), "a\\|b `c\\|d` e\\|f");
     }
 
     #[test]
-    fn a_fence_is_longer_than_what_it_holds() {
+    fn fence_is_longer_than_any_run_of_backticks_inside() {
         let mut document = Writer { out: String::new() };
         document.fenced("json", "a\n````\nb\u{1b}");
         assert_eq!(document.out, "`````json\na\n````\nb\\u{1b}\n`````\n\n");
     }
 
     #[test]
-    fn slugs_are_those_of_github() {
-        assert_eq!(slug("6.2 What stands on the wire"), "62-what-stands-on-the-wire");
+    fn anchors_are_those_of_github() {
+        assert_eq!(slug("6.3 What TLS still shows"), "63-what-tls-still-shows");
         assert_eq!(slug("1. 실습 목표"), "1-실습-목표");
         assert_eq!(slug("Appendix B. Checking it by hand"), "appendix-b-checking-it-by-hand");
     }
 
     #[test]
-    fn marked_bytes_stand_in_brackets() {
+    fn marked_bytes_are_in_brackets() {
         let bytes = [(b'a', Part::Header), (b'b', Part::Marked), (b'c', Part::Marked), (0, Part::Payload)];
         assert_eq!(hex_row(&bytes).trim_start(), format!("61[62 63]00{}  abc·", " ".repeat(37)).as_str());
     }

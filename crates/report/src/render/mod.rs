@@ -1,4 +1,4 @@
-//! The document in each format.
+//! Writes the document in each format.
 
 pub(crate) mod html;
 pub(crate) mod markdown;

@@ -1,9 +1,9 @@
-//! The HTML page, printed by a browser: a first print tells on which pages the sections begin, the others have these numbers
-//! in their contents.
+//! Prints the HTML page with a browser. A first print shows on which pages the sections begin; later prints have these
+//! page numbers in the table of contents.
 //!
-//! A browser writes the time of day into the file. So that the same input gives the same bytes, the time of the first
-//! frame takes its place. And a browser is a large program: rarely, one print in a hundred, its bytes come out in another
-//! order. What counts is what it has printed twice.
+//! The same input gives the same bytes: the time of printing in the file is replaced by the time of the first frame,
+//! and the page is printed until two prints are equal, because about one print in a hundred has its objects in another
+//! order.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::render::html;
 /// Prints the document to `pdf`. `scratch` is an empty folder.
 ///
 /// # Errors
-/// When there is no browser, or it does not print.
+/// When there is no browser, or printing fails.
 pub(crate) fn print(document: &Document, pdf: &Path, scratch: &Path) -> anyhow::Result<()> {
     let browser = Browser::find()?;
     let print = |name: &str, pages: &[(String, usize)]| {
@@ -41,14 +41,15 @@ pub(crate) fn print(document: &Document, pdf: &Path, scratch: &Path) -> anyhow::
         }
         printed.push(next);
     }
-    bail!("the browser printed {MOST_PRINTS} times, and never the same twice")
+    bail!("no two of {MOST_PRINTS} prints by the browser were equal")
 }
 
-/// Prints with page numbers, of which two have to be the same. They nearly always are the first two.
+/// Most prints with page numbers until two are equal. Nearly always the first two are.
 const MOST_PRINTS: usize = 5;
 
-/// On which page, from 1, each named place of a PDF file is. Reads the plain form that Chromium writes, where named
-/// places stand as `/name [29 0 R /XYZ …]`; of any other file it learns nothing, and the contents have no page numbers.
+/// The page, from 1, of each named destination of a PDF file (PDF 1.7, §12.3.2.3). Reads only the uncompressed form
+/// that Chromium writes, `/name [29 0 R /XYZ …]`. If a file has another form, the table of contents has no page
+/// numbers.
 fn pages(pdf: &[u8]) -> Vec<(String, usize)> {
     let text = String::from_utf8_lossy(pdf);
     let page_objects: Vec<&str> = text
@@ -73,7 +74,7 @@ fn pages(pdf: &[u8]) -> Vec<(String, usize)> {
     named.collect()
 }
 
-/// Puts a time into every date that a PDF file states of itself (PDF 1.7, §7.9.4), in the same number of bytes.
+/// Replaces the dates of creation and modification of a PDF file (PDF 1.7, §7.9.4), in the same number of bytes.
 fn set_dates(pdf: &mut [u8], unix_ns: u64) {
     const BEGINNING: &[u8] = b"(D:";
     const DIGITS: usize = 14;
@@ -102,13 +103,13 @@ mod tests {
                         <</aim [29 0 R /XYZ 0 841.9 0]\n/setup [2 0 R /XYZ 0 655 0]>>\n";
 
     #[test]
-    fn pages_of_named_places() {
+    fn finds_the_pages_of_named_destinations() {
         assert_eq!(pages(FILE.as_bytes()), [("aim".to_owned(), 2), ("setup".to_owned(), 1)]);
         assert_eq!(pages(b"%PDF-1.7 \xff /Kids [ /a [9 0 R /XYZ"), []);
     }
 
     #[test]
-    fn the_time_is_that_of_the_first_frame() {
+    fn dates_become_the_time_of_the_first_frame() {
         let mut file = FILE.as_bytes().to_vec();
         set_dates(&mut file, 1_795_178_826_795_215_584);
         let file = String::from_utf8(file).expect("text");

@@ -1,10 +1,10 @@
-//! Documents `plainsight.exposure/1` made for a test, with as many messages as it wants.
+//! Makes `plainsight.exposure/1` documents with any number of messages.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// When every capture of a test begins: 2026-11-20 12:47:06.795 UTC.
+/// Time of the first frame of every capture: 2026-11-20 12:47:06.795 UTC.
 pub(crate) const START: u64 = 1_795_178_826_795_000_000;
 
 /// A pair of captures, `http` exposed and `https` sealed, of this many calls each.
@@ -19,7 +19,7 @@ pub(crate) fn proven(calls: usize) -> Value {
     })
 }
 
-/// A capture of this many calls; by its name it is one of HTTP or of HTTPS.
+/// A capture of this many calls, over TLS if its name is `https`.
 pub(crate) fn capture(name: &str, calls: usize) -> Value {
     let is_tls = name == "https";
     let level = if is_tls { "decrypted" } else { "verbatim" };
@@ -94,7 +94,7 @@ pub(crate) fn capture(name: &str, calls: usize) -> Value {
     })
 }
 
-/// What crosses the wire first. Its canary begins at byte 29.
+/// The first request. Its canary begins at byte 29.
 pub(crate) const BODY: &str = "POST /tool HTTP/1.1\r\n\r\n{\"c\":\"0123456789abcdef\"}";
 
 fn strings_of(message: usize, level: &str) -> Vec<Value> {

@@ -1,4 +1,4 @@
-//! The appendices: the evidence, and how to check it by hand.
+//! Appendix A, the evidence, and appendix B, how to check it by hand.
 
 use exposure_schema::{Direction, HttpMessage, Level, StringEntry};
 
@@ -8,7 +8,7 @@ use crate::document::{Block, Code, Entry, Section, Table, format};
 use crate::model::Capture;
 use crate::visible;
 
-/// Strings of a capture that the appendix lists: the first request has seven, and there are five levels.
+/// Strings of one capture in the appendix: the first request has seven, and there are five levels.
 const STRINGS_LISTED: usize = 24;
 
 impl Builder<'_> {
@@ -117,7 +117,7 @@ impl Builder<'_> {
                 (lang.holds(), Line::joined(holds, ", ")),
             ]);
         } else {
-            // Behind the packets that are listed, the HTTP messages tell what begins in a frame.
+            // The packet list ends early. For later frames, the HTTP messages show what begins in them.
             let message = capture.http.iter().find(|message| message.first_frame == Some(frame));
             let at = message.and_then(|message| message.first_at_unix_ns);
             let ends =
@@ -178,7 +178,7 @@ impl Builder<'_> {
     }
 }
 
-/// The first line of a message, in short.
+/// Method and target of a request, or the status of an answer.
 fn head(message: &HttpMessage) -> Inline {
     let target = message.target.as_deref().unwrap_or_default();
     captured(match (&message.method, message.status) {

@@ -37,7 +37,7 @@ impl<'a> Builder<'a> {
             self.cost(lang.cost_fastest(), Unit::Time, |index, _| latencies[index].first().copied()),
             self.cost(lang.cost_slowest(), Unit::Time, |index, _| latencies[index].last().copied()),
         ];
-        // What is compared is one plaintext capture with one TLS capture.
+        // Only one plaintext capture and one TLS capture can be compared.
         let compared = match self.captures {
             [one, other] if is_encrypted(one) != is_encrypted(other) => Some(usize::from(is_encrypted(one))),
             _ => None,
@@ -74,7 +74,7 @@ impl<'a> Builder<'a> {
         Cost { title, unit, values: self.numbered().map(|(index, capture)| value(index, capture)).collect() }
     }
 
-    /// `compared` is the index of the plaintext capture of two.
+    /// `compared` is the index of the plaintext capture if there are two captures to compare.
     fn cost_row(&self, cost: &Cost, compared: Option<usize>) -> Vec<Line> {
         let value = |value: &Option<u64>| match value {
             Some(value) => line![cost.unit.shown(*value)],
@@ -92,7 +92,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A row of the table of costs.
+/// A row of the table: one value for each capture.
 struct Cost {
     title: &'static str,
     unit: Unit,
@@ -114,7 +114,7 @@ impl Unit {
         }
     }
 
-    /// How much more or less the second is, and in percent of the first.
+    /// The second value minus the first, and the same in percent of the first.
     fn difference(self, first: u64, second: u64) -> String {
         let sign = if second < first { "−" } else { "+" };
         let apart = second.abs_diff(first);
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences() {
+    fn difference_has_sign_and_percentage() {
         assert_eq!(Unit::Count.difference(100, 150), "+50 (+50.0 %)");
         assert_eq!(Unit::Count.difference(100, 100), "0");
         assert_eq!(Unit::Time.difference(2_000_000, 1_000_000), "−1.000 ms (−50.0 %)");

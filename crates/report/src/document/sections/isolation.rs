@@ -1,4 +1,4 @@
-//! Chapter 6.5: the boxes.
+//! Chapter 6.5: the isolation experiment. In identifiers a sandbox is called `box`.
 
 use exposure_schema::{Isolation, IsolationVerdict, Occurrence, PhaseName};
 
@@ -6,18 +6,18 @@ use super::Builder;
 use crate::document::line::{Inline, Line, captured, line, quoted};
 use crate::document::{Block, Section, Table, Tone};
 
-/// Reasons that are listed of one run.
+/// Reasons of one run that are listed.
 const REASONS_LISTED: usize = 40;
 
 impl Builder<'_> {
-    /// Nothing where no isolation run was judged.
+    /// `None` if the result has no isolation run.
     pub(super) fn isolation(&self) -> Option<Section> {
         let runs = &self.exposure.isolation;
         let blocks: Vec<Block> = runs.iter().flat_map(|run| self.isolation_run(run)).collect();
         (!blocks.is_empty()).then(|| self.part("isolation", "6.5", self.lang.isolation(), blocks))
     }
 
-    /// What each run shows, in a sentence.
+    /// The result of each run in a sentence.
     pub(super) fn isolation_results(&self) -> impl Iterator<Item = Line> {
         self.exposure.isolation.iter().map(|run| self.isolation_result(run))
     }
@@ -41,8 +41,8 @@ impl Builder<'_> {
         let mut blocks = vec![
             Block::Paragraph(lang.isolation_text(&run.file, &run.backend, run.boxes_total)),
             Block::Callout { tone, title: format!("{} {}", lang.run_id(), run.run_id), lines },
-            Block::Table(self.ways(run)),
-            Block::Table(self.watched(run)),
+            Block::Table(self.escape_attempts(run)),
+            Block::Table(self.interfaces(run)),
         ];
         blocks.extend(self.limits(run).map(Block::Table));
         if let Some(identity) = &run.identity {
@@ -57,60 +57,60 @@ impl Builder<'_> {
         blocks
     }
 
-    fn ways(&self, run: &Isolation) -> Table {
+    fn escape_attempts(&self, run: &Isolation) -> Table {
         let lang = self.lang;
-        let rows = run.kinds.iter().map(|way| {
-            let text = if way.control_passed { lang.passed() } else { lang.failed() };
+        let rows = run.kinds.iter().map(|kind| {
+            let text = if kind.control_passed { lang.passed() } else { lang.failed() };
             vec![
-                line![captured(&way.kind)],
-                line![way.tried],
-                line![way.seen],
-                line![way.control_tried],
-                line![way.control_seen],
-                line![Inline::Passed { passed: way.control_passed, text: text.to_owned() }],
+                line![captured(&kind.kind)],
+                line![kind.tried],
+                line![kind.seen],
+                line![kind.control_tried],
+                line![kind.control_seen],
+                line![Inline::Passed { passed: kind.control_passed, text: text.to_owned() }],
             ]
         });
         let columns = vec![
-            self.column(lang.way()),
+            self.column(lang.escape_attempt()),
             self.number_column(lang.tried_in_box()),
             self.number_column(lang.seen()),
             self.number_column(lang.tried_with_network()),
             self.number_column(lang.seen()),
             self.column(lang.control()),
         ];
-        Table { caption: lang.ways_table(), columns, rows: rows.collect(), note: None }
+        Table { caption: lang.escape_attempts_table(), columns, rows: rows.collect(), note: None }
     }
 
-    fn watched(&self, run: &Isolation) -> Table {
+    fn interfaces(&self, run: &Isolation) -> Table {
         let lang = self.lang;
-        let rows = run.interfaces.iter().map(|watched| {
-            let phase = match watched.phase {
+        let rows = run.interfaces.iter().map(|interface| {
+            let phase = match interface.phase {
                 PhaseName::Isolated => lang.phase_isolated(),
                 PhaseName::Control => lang.phase_control(),
             };
             vec![
                 line![phase],
-                self.or_none(watched.interface.as_deref()),
-                line![watched.frames],
-                line![watched.talk_frames + watched.arp_frames],
-                line![watched.box_frames],
-                line![captured(&watched.file)],
-                line![captured(&watched.sha256)],
+                self.or_none(interface.interface.as_deref()),
+                line![interface.frames],
+                line![interface.talk_frames + interface.arp_frames],
+                line![interface.box_frames],
+                line![captured(&interface.file)],
+                line![captured(&interface.sha256)],
             ]
         });
         let columns = vec![
             self.column(lang.phase()),
-            self.column(lang.watched()),
+            self.column(lang.interface()),
             self.number_column(lang.frames()),
-            self.number_column(lang.talk()),
+            self.number_column(lang.user_traffic()),
             self.number_column(lang.of_boxes()),
             self.column(lang.file()),
             self.column("SHA-256"),
         ];
-        Table { caption: lang.watched_table(), columns, rows: rows.collect(), note: None }
+        Table { caption: lang.interfaces_table(), columns, rows: rows.collect(), note: None }
     }
 
-    /// Of the first box; all are made alike.
+    /// The limits of the first sandbox; all sandboxes have the same.
     fn limits(&self, run: &Isolation) -> Option<Table> {
         let lang = self.lang;
         let first = run.boxes.iter().find(|one| one.phase == PhaseName::Isolated)?;
@@ -131,8 +131,8 @@ impl Builder<'_> {
     }
 
     fn seen(&self, seen: Option<&Occurrence>, from: Option<Line>) -> Line {
-        let place = seen.and_then(|seen| Some((seen, *seen.location.frames.first()?)));
-        match place {
+        let proof = seen.and_then(|seen| Some((seen, *seen.location.frames.first()?)));
+        match proof {
             Some((seen, frame)) => self.lang.seen_at(frame, &seen.file, &seen.location.filter, from),
             None => self.lang.not_seen(),
         }

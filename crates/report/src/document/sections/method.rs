@@ -1,4 +1,4 @@
-//! Chapters 1 to 5: what was done.
+//! Chapters 1 to 5: aim, setup, project layout, main pieces, and how the experiment was run.
 
 use exposure_schema::{Expected, ManifestEntry, Verdict};
 
@@ -19,7 +19,7 @@ impl Builder<'_> {
     pub(super) fn setup(&self) -> Section {
         let lang = self.lang;
         let mut blocks = vec![Block::Paragraph(lang.setup_text(self.backend()))];
-        // Of a pair, either would show the same; the ports differ.
+        // Both captures of a pair have the same setup, apart from the port.
         if let Some(capture) = self.captures.first() {
             blocks.push(Block::Figures(vec![figure::setup(lang, capture)]));
         }
@@ -150,7 +150,7 @@ impl Builder<'_> {
     }
 }
 
-/// Scheme and versions in a few words.
+/// HTTP version and TLS versions as text.
 fn protocol(manifest: &ManifestEntry) -> String {
     let mut text = format!("HTTP/{}", manifest.http_version);
     if !manifest.tls_versions.is_empty() {

@@ -1,11 +1,14 @@
-//! The chapters, in the order of a lab report. Each file has some of them; what they share is here.
+//! The chapters in the order of a lab report. Each child module builds some of them; this file has what they share.
 
 mod appendices;
+mod controls;
 mod costs;
 mod discussion;
 mod isolation;
+mod logged;
 mod method;
-mod wire;
+mod on_the_wire;
+mod still_shown;
 
 use exposure_schema::{Conclusion, Direction, Level, Location, SearchedAs, Verdict};
 
@@ -17,13 +20,13 @@ use crate::i18n::Lang;
 use crate::model::{Capture, Exposure};
 use crate::visible;
 
-/// Captures that are told of; a comparison has two, and no page has room for a column each of hundreds.
+/// Captures that the report covers, because tables have one column for each. A comparison has two.
 const CAPTURES_SHOWN: usize = 6;
 
 /// Characters of a value in a table.
 const VALUE_SHOWN: usize = 64;
 
-/// A report on a document.
+/// Builds the report of an analyzer's result.
 pub(super) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> Document {
     let captures = &exposure.captures[..exposure.captures.len().min(CAPTURES_SHOWN)];
     let builder = Builder { lang, exposure, captures, evidence: Evidence::new(lang, captures) };
@@ -45,7 +48,7 @@ pub(super) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> 
     ];
     sections.extend(builder.isolation());
     sections.extend([builder.controls(), builder.environment(), builder.conclusion()]);
-    // What the last one refers to belongs into the list before it, as does what the summary refers to.
+    // Appendix A lists the frames that all other parts refer to, so it is built last.
     let by_hand = builder.by_hand();
     sections.push(builder.appendix());
     sections.push(by_hand);
@@ -83,7 +86,7 @@ impl<'a> Builder<'a> {
         self.captures.iter().enumerate()
     }
 
-    /// The first capture without TLS that has a verdict, and the first with it.
+    /// The first capture without TLS that has a verdict, and the first such capture with TLS.
     fn pair(&self) -> [Option<(usize, &'a Capture)>; 2] {
         let first = |wanted: bool| {
             let judged = |(_, capture): &(usize, &Capture)| capture.verdict.is_some();
@@ -92,7 +95,7 @@ impl<'a> Builder<'a> {
         [first(false), first(true)]
     }
 
-    /// Whether there are two captures, one of them with TLS, of as many messages.
+    /// Whether there are two captures of the same number of messages, exactly one of them with TLS.
     fn is_same_conversation(&self) -> bool {
         let messages = |capture: &Capture| capture.completeness.messages_expected;
         match self.captures {
@@ -144,21 +147,21 @@ impl<'a> Builder<'a> {
         lines
     }
 
-    /// What each capture shows, with the frame of a first proof.
+    /// The result of each capture in a sentence, with the frame of a first proof.
     fn results(&self) -> Vec<Line> {
         let result = |(index, capture): (usize, &Capture)| {
             let Some(verdict) = capture.verdict else { return self.lang.capture_unjudged(&capture.name) };
             let summary = &capture.summary;
-            // Levels come in order: what is readable first.
+            // Of the most readable level that occurs.
             let proof = Level::ALL.into_iter().find_map(|level| first_proof(capture, level));
             let proof = proof.map(|location| self.evidence.frame(index, location.frames[0]));
             let verdict = line![self.verdict(verdict)];
             self.lang.capture_result(&capture.name, verdict, summary, proof.map(|proof| line![proof]))
         };
         let mut results: Vec<Line> = self.numbered().map(result).collect();
-        let (told, all) = (self.captures.len(), self.exposure.captures.len());
-        if told < all {
-            results.push(self.lang.captures_left_out(told as u64, all as u64));
+        let (shown, all) = (self.captures.len(), self.exposure.captures.len());
+        if shown < all {
+            results.push(self.lang.captures_left_out(shown as u64, all as u64));
         }
         results
     }
@@ -179,14 +182,14 @@ impl<'a> Builder<'a> {
         Column { title: line![title.into()], is_number: true }
     }
 
-    /// A column for each capture, behind a first one.
+    /// A first column, then one for each capture.
     fn columns_of_captures(&self, first: &'static str, is_number: bool) -> Vec<Column> {
         let captures = self.captures.iter();
         let named = captures.map(|capture| Column { title: line![captured(&capture.name)], is_number });
         std::iter::once(self.column(first)).chain(named).collect()
     }
 
-    /// A row with a cell for each capture.
+    /// A title, then a cell for each capture.
     fn row(&self, title: impl Into<Line>, cell: impl Fn(usize, &'a Capture) -> Line) -> Vec<Line> {
         let cells = self.numbered().map(|(index, capture)| cell(index, capture));
         std::iter::once(title.into()).chain(cells).collect()
@@ -201,7 +204,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A word that a shell takes as it is.
+/// The text as one word for a POSIX shell, quoted if necessary.
 fn shell_word(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:-".contains(&byte);
     let word = visible::line(word);
@@ -212,13 +215,13 @@ fn shell_word(word: &str) -> String {
     }
 }
 
-/// The first place of the first string of a level.
+/// A location of the first string of this level that has one.
 fn first_proof(capture: &Capture, level: Level) -> Option<&Location> {
     let of_level = capture.strings.iter().filter(|string| string.level == level);
     of_level.flat_map(|string| &string.locations).find(|location| !location.frames.is_empty())
 }
 
-/// The first string of a level that was found by its own bytes, in a request if there is one.
+/// The first string of a level that was found by its value alone, preferably in a request: value and location.
 fn first_string(capture: &Capture, level: Level) -> Option<(&str, &Location)> {
     let found = || {
         let strings = capture
@@ -239,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_for_a_shell() {
+    fn quotes_shell_words_if_necessary() {
         assert_eq!(shell_word("captures/http.pcap"), "captures/http.pcap");
         assert_eq!(shell_word("a b'c\n"), r"'a b'\''c\n'");
         assert_eq!(shell_word(""), "''");

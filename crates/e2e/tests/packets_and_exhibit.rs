@@ -1,4 +1,4 @@
-//! The wire as data, on real runs: what it adds up to, and whether it stands in the file.
+//! Packets, connections, byte counts and the first exchange in the result of real runs, compared with the capture file.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +31,7 @@ fn decoded(value: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn the_kinds_of_bytes_add_up_and_tls_hides_the_bodies_alone() {
+fn byte_kinds_add_up_and_tls_hides_only_the_bodies() {
     by_each_backend(|copied, judged| {
         for name in ["http", "https"] {
             let traffic = &judged.capture(name)["traffic"];
@@ -54,7 +54,7 @@ fn the_kinds_of_bytes_add_up_and_tls_hides_the_bodies_alone() {
 }
 
 #[test]
-fn ciphertext_looks_like_chance() {
+fn ciphertext_has_almost_maximal_entropy() {
     by_each_backend(|_, judged| {
         let traffic = |name: &str| &judged.capture(name)["traffic"];
         let bits = |name: &str| traffic(name)["payload_entropy_bits_per_byte"].as_f64().expect("a number");
@@ -68,7 +68,7 @@ fn ciphertext_looks_like_chance() {
 }
 
 #[test]
-fn a_first_answer_takes_two_round_trips_and_three_over_tls() {
+fn first_answer_takes_two_round_trips_and_three_over_tls() {
     by_each_backend(|_, judged| {
         for (name, round_trips) in [("http", 2), ("https", 3)] {
             let connections = list(&judged.capture(name)["connections"]);
@@ -81,7 +81,7 @@ fn a_first_answer_takes_two_round_trips_and_three_over_tls() {
 }
 
 #[test]
-fn the_manifest_and_the_journals_are_quoted() {
+fn result_contains_manifest_and_journal_lines() {
     by_each_backend(|copied, judged| {
         for name in ["http", "https"] {
             let (capture, lines) = (judged.capture(name), copied.journal(name, "agent-a"));
@@ -103,7 +103,7 @@ fn the_manifest_and_the_journals_are_quoted() {
                     assert_eq!(quoted[field], line[field], "{field}");
                 }
             }
-            // The first exchange, as both agents know it.
+            // Both journals have the first exchange.
             let bodies: Vec<_> = journal.iter().filter(|line| !line["body"].is_null()).collect();
             assert_eq!(bodies.len(), 4);
             let (asked, told) = (&lines[0], &lines[1]);
@@ -113,12 +113,12 @@ fn the_manifest_and_the_journals_are_quoted() {
 }
 
 #[test]
-fn the_exhibit_stands_in_the_file() {
+fn exhibit_equals_the_bytes_of_the_file() {
     by_each_backend(|copied, judged| {
         for name in ["http", "https"] {
             let (capture, file) = (judged.capture(name), copied.read(&format!("{name}.pcap")));
             let (exhibit, frames, records) = (&capture["exhibit"], copied.frames(name), copied.records(name));
-            // The turns are the payloads of their frames, one after the other.
+            // The turns are the concatenated payloads of their frames.
             for turn in list(&exhibit["turns"]) {
                 let bytes = decoded(&turn["bytes"]);
                 let payloads = list(&turn["frames"]).iter();
@@ -135,7 +135,7 @@ fn the_exhibit_stands_in_the_file() {
             assert_eq!(server.len() as u64, number(&exhibit["server_bytes"]));
             assert_eq!((client.len() + server.len()) as u64, number(&exhibit["bytes_shown"]));
 
-            // Its frame is the one in the file, and the string is where it is said to be.
+            // The frame equals that of the file, and contains the string at its offset.
             let frame = &exhibit["frame"];
             let (bytes, at) = (decoded(&frame["bytes"]), number(&frame["frame"]) as usize - 1);
             assert_eq!(bytes, records[at].bytes);
@@ -157,10 +157,9 @@ fn the_exhibit_stands_in_the_file() {
     });
 }
 
-/// Whoever has the key finds the string by its place in the ciphertext: it is as far from the end of the record as the
-/// string is from the end of the plaintext.
+/// The place in the ciphertext is as far from the end of the record as the string is from the end of the plaintext.
 #[test]
-fn the_place_in_the_ciphertext_is_that_of_the_string() {
+fn place_in_the_ciphertext_corresponds_to_the_string() {
     const CONTENT_TYPE_AND_TAG: usize = 1 + 16;
     by_each_backend(|copied, judged| {
         let frame = &judged.capture("https")["exhibit"]["frame"];
@@ -172,7 +171,7 @@ fn the_place_in_the_ciphertext_is_that_of_the_string() {
 }
 
 #[test]
-fn without_a_key_log_the_wire_is_told_all_the_same() {
+fn result_without_key_log_still_has_packets_and_exhibit() {
     let copied = Copied::of(run_lab("relay"));
     let with_keys = copied.analyze();
     copied.remove("https.keys");
@@ -186,7 +185,7 @@ fn without_a_key_log_the_wire_is_told_all_the_same() {
 }
 
 #[test]
-fn the_same_inputs_give_the_same_bytes() {
+fn same_inputs_give_the_same_bytes() {
     let lab = run_lab("relay");
     let print = || analyze_with(&[&lab.captures()], &["--format", "json", "--no-output"]).stdout;
     let first = print();
@@ -209,7 +208,7 @@ fn standard_input_gives_the_same_exhibit_packets_and_connections() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let (piped, known) = (&document["captures"][0], copied.analyze());
     assert!(piped["manifest"].is_null());
-    assert!(piped["exhibit"].is_object(), "the first exchange is kept while the capture is read");
+    assert!(piped["exhibit"].is_object(), "standard input has an exhibit, too");
     assert_eq!(piped["exhibit"], known.capture("http")["exhibit"]);
     assert_eq!(piped["packets"], known.capture("http")["packets"]);
     assert_eq!(piped["connections"], known.capture("http")["connections"]);
