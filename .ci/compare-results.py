@@ -122,6 +122,7 @@ REWORDED = [
     (": none was taken where it passes", ", so its interface was not captured"),
     ("it holds more frames", "it contains more frames"),
     ("a WebSocket frame out of turn", "a WebSocket frame out of order"),
+    (r": said (\d+) time", r": recorded \1 time"),
     ("where message framing stood", "where message framing was"),
 ]
 
@@ -145,7 +146,7 @@ def main():
     programs = [program.resolve() for program in (flags.old, flags.new)]
     for program in programs:
         if not program.is_file():
-            parser.error(f"{program} is no file")
+            parser.error(f"{program} is not a file")
 
     tally = Tally()
     captures = []

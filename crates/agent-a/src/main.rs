@@ -40,7 +40,7 @@ struct Args {
     /// Connect to this address instead of resolving the host; separate several by commas.
     #[arg(long, value_name = "HOST=IP[:PORT]", value_delimiter = ',', env = "RESOLVE")]
     resolve: Vec<Resolve>,
-    /// The HTTP version to speak; an answer in another version is wrong.
+    /// The HTTP version to use; an answer in another version is wrong.
     #[arg(long, value_name = "VERSION", default_value_t, env = "HTTP_VERSION")]
     http_version: HttpVersion,
     /// TLS versions to offer: 1.3, 1.2 or 1.2,1.3.

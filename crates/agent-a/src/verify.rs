@@ -94,7 +94,7 @@ fn check_dependency(arguments: &Value, result: &Value) -> Result<()> {
     for key in ["repo", "target", "depth"] {
         same(key, &result[key], &arguments[key])?;
     }
-    let depth = arguments["depth"].as_u64().context("depth: the request's is not a number")?;
+    let depth = arguments["depth"].as_u64().context("depth: it is not a number in the request")?;
     let dependents = result["dependents"].as_array().context("dependents: it is not an array")?;
     same("total", &result["total"], &dependents.len().into())?;
     let mut names = HashSet::new();
@@ -122,7 +122,7 @@ fn check_dependency(arguments: &Value, result: &Value) -> Result<()> {
 }
 
 fn check_text(arguments: &Value, result: &Value) -> Result<()> {
-    let text = arguments["text"].as_str().context("text: the request's is not a string")?;
+    let text = arguments["text"].as_str().context("text: it is not a string in the request")?;
     let expected = match arguments["operation"].as_str() {
         Some("identity") => text.to_owned(),
         Some("reverse") => text.chars().rev().collect(),

@@ -66,10 +66,10 @@ struct Serve {
     /// The key of the certificate (PEM).
     #[arg(long, value_name = "FILE", env = "TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
+    /// TLS versions to accept: 1.3, 1.2 or 1.2,1.3.
     #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
     tls_versions: TlsVersions,
-    /// HTTP version to speak; only 1.1 is supported.
+    /// HTTP version to use; only 1.1 is supported.
     #[arg(long, value_name = "VERSION", default_value_t, env = "HTTP_VERSION")]
     http_version: HttpVersion,
     /// Record every message in this file.
@@ -84,7 +84,7 @@ struct Serve {
     /// Write {"local":"ip:port"} to this file once listening.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// Most bytes of a request body.
+    /// Maximum length of a request body in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = BODY_LIMIT)]
     body_limit: usize,
     /// Time for a handshake, the head and the body of a request each.
@@ -138,7 +138,7 @@ struct Prepared {
 fn prepare(flags: &Serve) -> Result<Prepared> {
     let run = match &flags.run_id {
         Some(run) => run.clone(),
-        None => Hex128::fresh().context("no randomness for a run id")?,
+        None => Hex128::fresh().context("cannot draw a run id")?,
     };
     if flags.overwrite {
         Journal::begin_anew(given(flags.journal.as_ref()))?;
@@ -160,7 +160,7 @@ async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
     let limits = ConnectionLimits { connections: MAX_CONNECTIONS, read_timeout: flags.read_timeout };
     let server = Server::listen(flags.listen, limits)?;
     let handle = Handle::new();
-    // A request in flight may take the whole timeout to arrive, and its answer the same again to be read.
+    // A request in flight may need the whole timeout to arrive, and the client as long again to read the answer.
     stop_on_signal(handle.clone(), 2 * flags.read_timeout).context("cannot catch signals")?;
     let local = server.local();
     let transport = if prepared.tls.is_some() { "TLS" } else { "plain" };

@@ -23,7 +23,7 @@ const LOGGED_CHARACTERS: usize = 400;
 /// Limits of a request, and the journal.
 #[derive(Debug)]
 pub struct Service {
-    /// Most bytes of a request body.
+    /// Maximum length of a request body in bytes.
     pub body_limit: usize,
     /// Longest time for a request body to arrive.
     pub read_timeout: Duration,
@@ -96,7 +96,7 @@ fn answer(headers: &HeaderMap, body: &[u8]) -> Result<Answer, Refusal> {
     let call = ToolCall::parse(body)?;
     let result = tools::run(&call.tool_name, &call.arguments)?;
     let canary = Hex128::fresh().map_err(|error| {
-        tracing::error!("no randomness: {error}");
+        tracing::error!("cannot draw a canary: {error}");
         Refusal::Internal
     })?;
     let body = serde_json::to_vec(&ToolResult::ok(&call, &result, &canary)).map_err(|error| {

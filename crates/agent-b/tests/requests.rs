@@ -238,7 +238,7 @@ fn a_signal_lets_requests_in_flight_finish() {
         let request = post(LAB.as_bytes(), "application/json");
         let (first, second) = request.split_at(request.len() - 20);
         busy.write_all(first).unwrap();
-        // agent-b must have read the head; before, no request is in flight.
+        // Waits until agent-b has read the head: only then is a request in flight.
         std::thread::sleep(Duration::from_millis(200));
         agent.signal(signal);
         // The idle connection ends, new ones are refused, and agent-b waits for the busy one.
@@ -255,7 +255,7 @@ fn a_signal_lets_requests_in_flight_finish() {
     }
 }
 
-// Artefact 1 once more, from outside: answers that wait for a delayed acknowledgement take 40 ms.
+// Regression, from outside: with Nagle's algorithm answers wait 40 ms for a delayed acknowledgement.
 #[test]
 fn sequential_requests_do_not_stall() {
     let agent = AgentB::start(&["--quiet"]);

@@ -26,7 +26,7 @@ impl Hex128 {
     /// A fresh value from the operating system's generator.
     ///
     /// # Errors
-    /// When the system gives no randomness.
+    /// When the operating system returns no random bytes.
     pub fn fresh() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; HEX_DIGITS / 2];
         getrandom::fill(&mut bytes)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A version that both agents speak.
+/// A version that both agents support.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/1.1 (RFC 9112).
@@ -11,7 +11,7 @@ pub enum HttpVersion {
     Http11,
 }
 
-/// A version that the agents do not speak.
+/// A version that the agents do not support.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("HTTP version `{0}` is not supported; supported: 1.1")]
 pub struct UnsupportedHttpVersion(String);

@@ -65,7 +65,7 @@ impl KeyLog for FileKeyLog {
         let line = format!("{label} {} {}\n", HEXLOWER.encode(client_random), HEXLOWER.encode(secret));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(line.as_bytes()) {
-            // The handshake goes on; the analyzer reports the missing secret.
+            // The handshake continues; the analyzer reports the missing secret.
             tracing::error!("key log: {label} is lost: {error}");
         }
     }

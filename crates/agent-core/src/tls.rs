@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(client_config_without_trust().unwrap().alpn_protocols, [b"http/1.1"]);
     }
 
-    // Artefact 2 of the measurements: with aws-lc's jitter entropy every process needs about 35 ms for its first random byte,
+    // Regression: with aws-lc's jitter entropy every process needs about 35 ms for its first random byte,
     // which would count as a cost of TLS. `.cargo/config.toml` switches it off at build time.
     #[test]
     fn the_jitter_entropy_source_is_not_linked() {

@@ -23,7 +23,7 @@ pub(crate) fn authority(pem: &Pem, now: OffsetDateTime) -> Result<(Authority, Of
     key_matches(&certificate, pem)?;
     let (_, parsed) = X509Certificate::from_der(&certificate).context("it is not an X.509 certificate")?;
     ensure!(parsed.is_ca(), "it is not an authority");
-    let not_after = lives(&parsed, now)?;
+    let not_after = valid_until(&parsed, now)?;
     Ok((Authority::from_pem(&pem.certificate, &pem.key, not_after)?, not_after))
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn leaf(
     let certificate = single(pem)?;
     key_matches(&certificate, pem)?;
     let (_, parsed) = X509Certificate::from_der(&certificate).context("it is not an X.509 certificate")?;
-    let not_after = lives(&parsed, now)?;
+    let not_after = valid_until(&parsed, now)?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
     let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.unix_timestamp().try_into()?));
@@ -77,7 +77,8 @@ fn key_matches(certificate: &CertificateDer<'static>, pem: &Pem) -> Result<()> {
     CertifiedKey::new(vec![certificate.clone()], key).keys_match().context("its key does not match")
 }
 
-fn lives(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {
+/// Checks that the certificate is valid now and for a while; returns when it expires.
+fn valid_until(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {
     let validity = certificate.validity();
     let (from, until) = (validity.not_before.to_datetime(), validity.not_after.to_datetime());
     ensure!(from <= now, "it is not valid before {from}");

@@ -38,8 +38,8 @@ fn creates_six_files_and_keeps_them_on_the_next_run() {
     let before = contents();
     let second = program(&["--out", out.to_str().unwrap()]);
     assert_eq!(before, contents());
-    let said = String::from_utf8(second.stdout).unwrap();
-    assert_eq!(said.lines().filter(|line| line.starts_with("kept ")).count(), 3, "{said}");
+    let printed = String::from_utf8(second.stdout).unwrap();
+    assert_eq!(printed.lines().filter(|line| line.starts_with("kept ")).count(), 3, "{printed}");
     let forced = program(&["--out", out.to_str().unwrap(), "--force"]);
     assert_eq!(String::from_utf8(forced.stdout).unwrap().matches("renewed ").count(), 3);
     assert!(before.iter().zip(contents()).all(|(old, new)| *old != new));

@@ -1,8 +1,7 @@
 //! Content codings: compression of HTTP bodies (RFC 9110 §8.4).
 //!
-//! gzip (RFC 1952), deflate (RFC 1950 and, as servers have always also sent it, RFC 1951), br (RFC 7932), zstd
-//! (RFC 8878). Decoding streams through one fixed buffer, so a compression bomb costs time within a bound and no
-//! memory.
+//! gzip (RFC 1952), deflate (RFC 1950 and, because servers have always sent it too, RFC 1951), br (RFC 7932), zstd (RFC
+//! 8878). Decoding streams through one fixed buffer, so a compression bomb costs a bounded time and no memory.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -11,22 +10,22 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 pub use crate::coding::Coding;
 
-/// Most decoded bytes of one body. Tool-calls are far below; a bomb of 1:1000 stops here. When hit, decoding ends
-/// with [`Outcome::TooLarge`].
+/// Maximum number of decoded bytes of one body. Tool calls are far shorter; a bomb of 1:1000 ends here. Beyond it,
+/// decoding ends with [`Outcome::TooLarge`].
 pub const MAX_DECODED: u64 = 256 << 20;
 
-/// Most decoded bytes for each coded byte, above [`FREE_DECODED`]. JSON shrinks to a tenth, logs to a hundredth; only bombs
-/// go on. It bounds the time that a capture full of them can cost. When hit, decoding ends with
-/// [`Outcome::TooLarge`].
+/// Maximum number of decoded bytes for each coded byte, above [`FREE_DECODED`]. JSON shrinks to a tenth, logs to a
+/// hundredth; only bombs exceed this. It limits the time that a capture full of them can cost. Beyond it, decoding ends
+/// with [`Outcome::TooLarge`].
 pub const MAX_RATIO: u64 = 128;
 
-/// Decoded bytes that any body may have, however short it is.
+/// Number of decoded bytes that any body may have, however short it is.
 pub const FREE_DECODED: u64 = 64 << 10;
 
-/// Most codings stacked on one body; servers use one, proxies rarely two.
+/// Maximum number of codings of one body; servers use one, proxies rarely two.
 pub const MAX_STACK: usize = 4;
 
-/// Decoded bytes come in pieces of at most this size.
+/// Maximum size of a piece of decoded bytes.
 const PIECE: usize = 64 << 10;
 
 /// Largest window that a zstd frame may ask for: RFC 8878 §3.1.1.1.2 recommends decoders to support 8 MiB.
@@ -35,17 +34,17 @@ const MAX_ZSTD_WINDOW: u64 = 8 << 20;
 /// How decoding ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// To the end.
+    /// The whole body was decoded.
     Complete,
-    /// The data is malformed or ends early; what was decoded before it is good.
+    /// The data is malformed or ends early. Everything decoded before that is valid.
     Malformed(String),
-    /// [`MAX_DECODED`], [`MAX_RATIO`] or [`MAX_STACK`] was hit.
+    /// The body exceeds [`MAX_DECODED`], [`MAX_RATIO`] or [`MAX_STACK`].
     TooLarge,
-    /// A coding is unknown; nothing was decoded.
+    /// A coding is unknown, so nothing was decoded.
     Unsupported,
 }
 
-/// Decodes one body after the other with the same buffer.
+/// Decodes bodies one after the other with the same buffer.
 #[derive(Debug)]
 pub struct Decoder {
     piece: Box<[u8]>,
@@ -58,7 +57,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Removes `codings` from `coded`, outermost first, and passes the text to `text` piece by piece.
+    /// Undoes `codings` on `coded`, outermost first, and passes the text to `text` piece by piece.
     pub fn decode(&mut self, codings: &[Coding], coded: &[u8], mut text: impl FnMut(&[u8])) -> Outcome {
         if codings.contains(&Coding::Unknown) {
             return Outcome::Unsupported;
@@ -66,7 +65,7 @@ impl Decoder {
         if codings.len() > MAX_STACK {
             return Outcome::TooLarge;
         }
-        // A response to HEAD names the codings of a body that it does not have.
+        // A response to HEAD lists the codings of a body that it does not have.
         if coded.is_empty() {
             return Outcome::Complete;
         }
@@ -119,7 +118,7 @@ impl From<io::Error> for Stopped {
     }
 }
 
-/// Removes one coding.
+/// Undoes one coding.
 fn layer<'a>(coding: Coding, inner: Box<dyn BufRead + 'a>) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match coding {
         Coding::Identity | Coding::Unknown => inner,
@@ -140,7 +139,7 @@ fn layer<'a>(coding: Coding, inner: Box<dyn BufRead + 'a>) -> io::Result<Box<dyn
     })
 }
 
-/// CMF and FLG of a zlib stream: method 8, window at most 32 KiB, a multiple of 31 (RFC 1950 §2.2).
+/// Checks CMF and FLG of a zlib stream: method 8, window at most 32 KiB, a multiple of 31 (RFC 1950 §2.2).
 fn is_zlib_header(start: &[u8]) -> bool {
     match start {
         &[cmf, flg] => cmf & 0x0f == 8 && cmf >> 4 <= 7 && u16::from_be_bytes([cmf, flg]).is_multiple_of(31),
@@ -148,7 +147,7 @@ fn is_zlib_header(start: &[u8]) -> bool {
     }
 }
 
-/// Concatenated zstd frames, skippable ones among them (RFC 8878 §3.1).
+/// Concatenated zstd frames, including skippable ones (RFC 8878 §3.1).
 struct Zstd<R> {
     inner: R,
     decoder: Box<FrameDecoder>,
@@ -239,7 +238,7 @@ mod tests {
         ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
     }
 
-    /// A brotli stream of one uncompressed meta-block and the empty last one (RFC 7932 §9.2, §11.2).
+    /// A brotli stream of one uncompressed meta-block and an empty last one (RFC 7932 §9.2, §11.2).
     fn brotli_stored(text: &[u8]) -> Vec<u8> {
         let len = text.len() as u32 - 1;
         // WBITS=16 (0), ISLAST=0, MNIBBLES=4 (00), MLEN-1 (16 bits), ISUNCOMPRESSED=1, then to the byte border

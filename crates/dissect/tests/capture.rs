@@ -401,7 +401,7 @@ proptest! {
 fn counts_the_drops_that_a_capture_reports() {
     use pcapng::BlockOption;
     /// Options of packets on two interfaces, in turn; then statistics, by interface.
-    fn told(
+    fn read_with_options(
         endian: Endian,
         packets: &[&[BlockOption<'_>]],
         statistics: &[(u32, &[BlockOption<'_>])],
@@ -437,7 +437,7 @@ fn counts_the_drops_that_a_capture_reports() {
             |value: u64| if endian == Endian::Big { value.to_be_bytes() } else { value.to_le_bytes() };
         let (three, four, most) = (number(3), number(4), number(u64::MAX));
         let dropped = |packets: &[&[_]], statistics: &[_]| {
-            let read = told(endian, packets, statistics);
+            let read = read_with_options(endian, packets, statistics);
             assert_eq!(read.error, None);
             read.dropped
         };
@@ -453,7 +453,7 @@ fn counts_the_drops_that_a_capture_reports() {
         assert_eq!(dropped(&[&[(4, &most)], &[(4, &most)]], &[]), u64::MAX);
         // Options that are not 8 bytes long, or behind the end of the list.
         assert_eq!(dropped(&[&[(4, &three[..4])], &[(0, b""), (4, &three)]], &[]), 0);
-        let read = told(endian, &[], &[(2, &[])]);
+        let read = read_with_options(endian, &[], &[(2, &[])]);
         assert!(matches!(
             read.error,
             Some(CaptureError::Damaged { field: "the interface number", value: 2, .. })

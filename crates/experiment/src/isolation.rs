@@ -20,7 +20,7 @@ pub const NAME: &str = "isolation";
 /// The TCP port that the gateway listens on.
 pub const PORT: u16 = 8000;
 
-/// The HTTP version that the users and the gateway speak.
+/// The HTTP version that the users and the gateway use.
 pub const HTTP_VERSION: &str = "1.1";
 
 /// The `schema` field of `isolation.json`.

@@ -2,8 +2,8 @@ use dissect::capture::{Decoder, Record, Step};
 
 use crate::piece_size;
 
-/// pcap and pcapng: each frame lies in the file where its record says, and a file read in pieces gives the same frames as
-/// one read at once.
+/// pcap and pcapng: each frame is at its stated place in the file, and a file read in pieces gives the same frames as one
+/// read at once.
 pub fn capture(data: &[u8]) {
     let whole = read(data, data.len().max(1), |_| {});
     let in_pieces = read(data, piece_size(data, 64), |_| {});

@@ -58,7 +58,7 @@ fn records(stream: &[u8], size: usize) -> (Vec<String>, Option<u64>) {
     (found, None)
 }
 
-/// Handshake messages: reading a body twice gives the same, and an error lies inside the body.
+/// Handshake messages: reading a body twice gives the same result, and an error has its position inside the body.
 pub fn tls_handshake(data: &[u8]) {
     macro_rules! read {
         ($($message:ty),*) => {

@@ -96,7 +96,7 @@ fn requests() -> anyhow::Result<Vec<Request>> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
     let line = |(index, line)| {
-        serde_json::from_str(line).with_context(|| format!("stdin, line {}: no request", index + 1))
+        serde_json::from_str(line).with_context(|| format!("stdin, line {}: not a request", index + 1))
     };
     text.lines().enumerate().map(line).collect()
 }

@@ -133,7 +133,7 @@ impl Call {
         let mut pipe = child.stdin.take();
         let feeding = tokio::spawn(async move {
             if let Some(pipe) = &mut pipe {
-                // A program that exits before it has read everything reports that itself.
+                // If this fails, the program has exited early; its exit status shows why.
                 let _ = pipe.write_all(&stdin).await;
             }
         });

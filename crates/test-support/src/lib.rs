@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-/// Reports on stderr that a test does not run here; the test returns after it.
+/// Reports on stderr that a test does not run on this machine. The caller then returns.
 ///
 /// # Panics
 /// When the variable `CI` is set: in CI a test that does not run is a failure, since it proves nothing.
@@ -24,7 +24,7 @@ pub fn skip_docker(reason: &str) {
     print_skip(&format!("{reason} (a failure with PLAINSIGHT_DOCKER=1)"));
 }
 
-/// The test harness captures what `eprintln!` writes; this line must be seen.
+/// Writes to stderr directly, because the test harness captures the output of `eprintln!`.
 fn print_skip(reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIP: {reason}");
 }

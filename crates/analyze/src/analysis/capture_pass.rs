@@ -18,7 +18,7 @@ use crate::verdict::report::CaptureReport;
 ///
 /// # Errors
 ///
-/// The file cannot be read, or is no capture. Everything else is a doubt in the report.
+/// The file cannot be read, or is not a capture. Everything else is a doubt in the report.
 pub(crate) fn run<'k>(
     input: &'k Input,
     known: &'k KnownStrings,

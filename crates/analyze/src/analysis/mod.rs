@@ -31,11 +31,12 @@ pub struct Options {
     pub show_secrets: bool,
 }
 
-/// Analyzes one input. `progress` is called with the number of bytes read so far.
+/// Analyzes one input. Calls `progress` with the number of bytes read so far.
 ///
 /// # Errors
 ///
-/// The file, a journal or the key log cannot be read, or the file is no capture. Everything else is a doubt in the entry.
+/// The file, a journal or the key log cannot be read, or the file is not a capture. Everything else is a doubt in the
+/// entry.
 pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -> Result<Capture> {
     let mut doubts: Vec<_> = input.problems.iter().cloned().map(Doubt::Companion).collect();
     let messages = read_journals(input, &mut doubts)?;

@@ -60,7 +60,7 @@ pub(crate) struct ReadCapture {
 ///
 /// # Errors
 ///
-/// The file cannot be read, or is no capture.
+/// The file cannot be read, or is not a capture.
 pub(crate) fn read(
     path: Option<&Path>,
     sink: &mut impl Sink,

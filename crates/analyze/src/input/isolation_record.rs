@@ -29,7 +29,7 @@ const MAX_LEN: u64 = 1 << 20;
 /// Longest line of a sandboxes' journal: the output of a sandbox is limited far below.
 const MAX_LINE: u64 = 16 << 20;
 
-/// Most sandboxes that are read from one journal. The experiment runs a handful.
+/// Maximum number of sandboxes that are read from one journal. The experiment runs a handful.
 pub(crate) const MAX_BOXES: usize = 10_000;
 
 /// The name of the file that describes an isolation run.
@@ -94,12 +94,12 @@ pub(crate) struct User {
     pub secret: String,
     pub address: IpAddr,
     /// The attempts that this user's sandbox was asked to make.
-    pub attempts: Vec<Asked>,
+    pub attempts: Vec<RequestedAttempt>,
 }
 
 /// An attempt that a sandbox was asked to make.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct RequestedAttempt {
     pub kind: String,
     pub target: String,
 }
@@ -211,9 +211,9 @@ impl BoxRun {
     /// Number of lines of its stderr that name an attempt but cannot be read, including a last line without its end.
     /// Their canaries are not searched for.
     pub(crate) fn unreadable_attempts(&self) -> usize {
-        let told = self.stderr.lines().filter(|line| line.contains(ATTEMPT_NAME)).count();
+        let named = self.stderr.lines().filter(|line| line.contains(ATTEMPT_NAME)).count();
         let is_cut = !self.stderr.is_empty() && !self.stderr.ends_with('\n');
-        told - self.attempts().len().min(told) + usize::from(is_cut)
+        named - self.attempts().len().min(named) + usize::from(is_cut)
     }
 
     /// Whether the sandbox reports that it listened at an address.

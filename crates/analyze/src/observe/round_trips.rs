@@ -27,7 +27,7 @@ impl RoundTrips {
     /// Notes a TLS record in the current segment.
     pub(crate) fn record(&mut self, record: &Record<'_>) {
         self.has_record = true;
-        self.has_awaited_record |= record.direction == Direction::ServerToClient && !is_unasked(record);
+        self.has_awaited_record |= record.direction == Direction::ServerToClient && !is_unsolicited(record);
     }
 
     /// Notes that an application-level answer begins in the current segment.
@@ -74,7 +74,7 @@ impl RoundTrips {
 
 /// Whether the message comes after the handshake, such as a session ticket (RFC 9846 §4.6): the client does not wait
 /// for it.
-fn is_unasked(record: &Record<'_>) -> bool {
+fn is_unsolicited(record: &Record<'_>) -> bool {
     matches!(&record.content, Content::Decrypted(decrypted)
         if decrypted.content_type == ContentType::HANDSHAKE && matches!(decrypted.epoch, Epoch::Application(_)))
 }

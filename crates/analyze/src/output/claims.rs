@@ -148,42 +148,42 @@ mod tests {
 
     #[test]
     fn sorts_lines_by_time_and_quotes_the_first_exchange() {
-        use Direction::{ClientToServer as Ask, ServerToClient as Tell};
+        use Direction::{ClientToServer as Request, ServerToClient as Answer};
         use Event::{Received, Sent};
-        let said = Claims::new(&[
-            line("agent-a", Sent, Ask, Some(10), "1 asked"),
-            line("agent-a", Received, Tell, Some(40), "1 told"),
-            line("agent-a", Sent, Ask, Some(50), "2 asked"),
-            line("agent-a", Sent, Ask, Some(60), "1 asked"),
-            line("agent-b", Received, Ask, Some(20), "1 asked"),
-            line("agent-b", Sent, Tell, None, "2 told"),
-            line("agent-b", Sent, Tell, Some(30), "1 told"),
+        let claims = Claims::new(&[
+            line("agent-a", Sent, Request, Some(10), "1 request"),
+            line("agent-a", Received, Answer, Some(40), "1 answer"),
+            line("agent-a", Sent, Request, Some(50), "2 request"),
+            line("agent-a", Sent, Request, Some(60), "1 request"),
+            line("agent-b", Received, Request, Some(20), "1 request"),
+            line("agent-b", Sent, Answer, None, "2 answer"),
+            line("agent-b", Sent, Answer, Some(30), "1 answer"),
         ]);
-        let rows: Vec<_> = said
+        let rows: Vec<_> = claims
             .journal
             .iter()
             .map(|line| (line.agent.as_str(), line.at_unix_ns, line.body.as_deref()))
             .collect();
         let expected = [
-            ("agent-a", Some(10), Some("1 asked")),
-            ("agent-b", Some(20), Some("1 asked")),
-            ("agent-b", Some(30), Some("1 told")),
-            ("agent-a", Some(40), Some("1 told")),
+            ("agent-a", Some(10), Some("1 request")),
+            ("agent-b", Some(20), Some("1 request")),
+            ("agent-b", Some(30), Some("1 answer")),
+            ("agent-a", Some(40), Some("1 answer")),
             ("agent-a", Some(50), None),
             ("agent-a", Some(60), None),
             ("agent-b", None, None),
         ];
         assert_eq!(rows, expected);
-        assert_eq!(said.total, 7);
+        assert_eq!(claims.total, 7);
     }
 
     #[test]
     fn counts_but_does_not_quote_what_is_too_long() {
         let body = "x".repeat(MAX_QUOTED_BODY + 1);
         let lines = vec![line("agent-a", Event::Sent, Direction::ClientToServer, Some(1), &body); 300];
-        let said = Claims::new(&lines);
-        assert_eq!((said.journal.len(), said.total), (MAX_JOURNAL_LINES, 300));
-        assert_eq!(said.journal[0].body, None);
-        assert_eq!(said.journal[0].body_bytes, body.len() as u64);
+        let claims = Claims::new(&lines);
+        assert_eq!((claims.journal.len(), claims.total), (MAX_JOURNAL_LINES, 300));
+        assert_eq!(claims.journal[0].body, None);
+        assert_eq!(claims.journal[0].body_bytes, body.len() as u64);
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies of messages, whatever protocol frames them: content codings, hash, search, JSON.
+//! Bodies of messages of any protocol: content codings, hash, search, JSON.
 //!
 //! ```text
 //!   contiguous in the layer below       Carriage::AsIs       searched there

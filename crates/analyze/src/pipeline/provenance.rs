@@ -174,7 +174,7 @@ impl FrameMap {
         self.entries.push_back(Entry { stream_offset: chunk.stream_offset, len, origin: chunk.origin });
     }
 
-    /// Forgets what lies wholly before `stream_offset`.
+    /// Forgets the segments that end at or before `stream_offset`.
     #[inline]
     pub(crate) fn forget_before(&mut self, stream_offset: u64) {
         while let Some(first) = self.entries.front()

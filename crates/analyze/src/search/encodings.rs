@@ -1,7 +1,7 @@
 //! The encodings in which a string can be readable for everyone without appearing as its own bytes.
 //!
-//! Instead of decoding whatever in the traffic might be encoded, the search encodes each known string and treats each
-//! result as one more pattern. So it finds a string inside an unknown format, and at any offset of a longer encoded
+//! The search does not decode traffic that might be encoded. It encodes each known string and treats each result as one
+//! more pattern. So it finds a string inside an unknown format, and at any offset of a longer encoded text.
 //! text.
 
 use std::fmt;
@@ -285,6 +285,7 @@ mod tests {
         has("foobar", Encoding::Base32, "GN5XWEYLS"); // PB4HQ6DGN5XWEYLSPF4XS===
     }
 
+    /// The written forms of a string in one encoding.
     fn in_bytes(value: &str, form: Encoding) -> Vec<Vec<u8>> {
         let forms = Encodings::of(value.as_bytes(), 8).into_iter();
         forms.filter(|(given, _)| *given == form).map(|(_, bytes)| bytes).collect()

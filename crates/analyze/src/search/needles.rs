@@ -508,8 +508,8 @@ mod tests {
 
     #[test]
     fn a_decoy_that_was_sent_stays_a_decoy() {
-        let said = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
-        assert_eq!(KnownStrings::new(&said, &["0123456789abcdef".to_owned()]).decoys(), 1);
+        let sent = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
+        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()]).decoys(), 1);
     }
 
     #[test]

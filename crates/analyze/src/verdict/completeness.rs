@@ -154,5 +154,5 @@ fn missing_name(message: &KnownMessage, seen: &Occurrence) -> String {
         Direction::ServerToClient => "answer",
     };
     let agents = message.agents.join(" and ");
-    format!("{what} {id}: said {} time(s) by {agents}, seen {}", message.times, seen.times)
+    format!("{what} {id}: recorded {} time(s) by {agents}, seen {}", message.times, seen.times)
 }

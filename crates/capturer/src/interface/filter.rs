@@ -60,6 +60,7 @@ pub(crate) fn tcp_port(port: u16, framing: Framing, snaplen: u32) -> Vec<Instruc
     asm.op(LD_B_IND, l3 + IPV4_PROTOCOL);
     asm.jump(JEQ, PROTOCOL_TCP, Next, To(reject));
     asm.op(LD_H_IND, l3 + IPV4_FRAGMENT);
+    // A later fragment has no ports.
     asm.jump(JSET, 0x1fff, To(accept), Next);
     asm.op(LD_B_IND, l3);
     asm.op(AND_K, 0x0f);

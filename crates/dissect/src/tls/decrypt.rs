@@ -216,7 +216,7 @@ impl<'a> DecryptAttempt<'a> {
 }
 
 /// The inner plaintext without its padding: content type, length of the content, length of the padding
-/// (RFC 9846 §5.4). Without any non-zero byte there is no content type.
+/// (RFC 9846 §5.4). If all bytes are zero, the content type is missing and 0 is returned for it.
 pub(super) fn strip_padding(inner: &[u8]) -> (ContentType, usize, usize) {
     match inner.iter().rposition(|byte| *byte != 0) {
         Some(at) => (ContentType(inner.get(at).copied().unwrap_or_default()), at, inner.len() - at - 1),

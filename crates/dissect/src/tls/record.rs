@@ -325,7 +325,7 @@ impl RecordDeframer {
         AfterGap::InsideRecord
     }
 
-    /// Takes a spare buffer for the next record, so that none is allocated.
+    /// Uses a spare buffer for the next record, so that none is allocated.
     pub(super) fn lend(&mut self, spare: &mut Vec<Vec<u8>>) {
         if self.partial.capacity() == 0
             && let Some(buffer) = spare.pop()

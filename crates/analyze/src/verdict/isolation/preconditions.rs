@@ -6,7 +6,7 @@ use exposure_schema::PhaseName;
 
 use super::boxes::{self, AttemptName, Boxes, FEWEST_USERS, MIN_VALUE, NO_NETWORK};
 use super::doubt::IsolationDoubt;
-use crate::input::isolation_record::{Asked, BoxRun, Experiment, KINDS, User};
+use crate::input::isolation_record::{BoxRun, Experiment, KINDS, RequestedAttempt, User};
 
 /// Interfaces that the kernel creates in every network namespace: the loopback interface, and with certain modules
 /// loaded the ends of tunnels, which are down and lead nowhere (`net.core.fb_tunnels_only_for_init_net`).
@@ -144,7 +144,7 @@ fn is_no_network(read_back: &str) -> bool {
 fn attempt_doubts(user: &User, boxes: &[Boxes]) -> Vec<IsolationDoubt> {
     let mut doubts = Vec::new();
     let own = |run: &&BoxRun| run.user.as_deref() == Some(&user.id);
-    for Asked { kind, target } in &user.attempts {
+    for RequestedAttempt { kind, target } in &user.attempts {
         let tried = |run: &&BoxRun| {
             run.attempts().iter().any(|attempt| attempt.kind == *kind && attempt.target == *target)
         };
