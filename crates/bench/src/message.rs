@@ -117,7 +117,7 @@ impl PlantedMessage {
             let at = body.find(string).expect("the body contains its string");
             let mut cuts = match form {
                 Form::ChunkBorder => Cuts::At(at + target.cut),
-                Form::Chunked => Cuts::Behind(at + string.len()),
+                Form::Chunked => Cuts::ShortlyAfter(at + string.len()),
                 _ => Cuts::Random(rng),
             };
             let written = Written::new(from, body.as_bytes(), coding, &mut cuts);
@@ -208,16 +208,17 @@ enum Cuts<'a> {
     /// At this offset only.
     At(usize),
     /// At an offset shortly after this one.
-    Behind(usize),
+    ShortlyAfter(usize),
 }
 
 impl Cuts<'_> {
+    /// The end of the chunk that begins at `at` in a body of `len` bytes.
     fn next(&mut self, at: usize, len: usize) -> usize {
         match self {
             Self::Random(rng) => (at + rng.between(512, 8192)).min(len),
             Self::At(cut) if at < *cut => *cut,
-            Self::Behind(cut) if at < *cut => (*cut + 2).min(len),
-            Self::At(_) | Self::Behind(_) => len,
+            Self::ShortlyAfter(cut) if at < *cut => (*cut + 2).min(len),
+            Self::At(_) | Self::ShortlyAfter(_) => len,
         }
     }
 }

@@ -140,7 +140,7 @@ impl Session {
         Ok(flights)
     }
 
-    /// The records that carry `plaintext` from `side`.
+    /// Encrypts `plaintext` from `side`, and returns the records that carry it.
     pub(crate) fn seal(&mut self, side: Side, plaintext: &[u8]) -> Result<Vec<u8>> {
         use std::io::Write;
         self.end(side).writer().write_all(plaintext)?;

@@ -199,7 +199,7 @@ impl RunningLab {
     /// If there is no such process.
     pub fn signal(&self, program: &str, signal: Signal) {
         let pid = if program == "lab" { Some(self.pid()) } else { self.pid_of(program) };
-        let pid = pid.unwrap_or_else(|| panic!("{program} runs"));
+        let pid = pid.unwrap_or_else(|| panic!("{program} is not running"));
         kill(Pid::from_raw(pid), signal).unwrap_or_else(|error| panic!("{signal} to {program}: {error}"));
     }
 

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_selects_the_answer() {
+    fn pointer_selects_the_answer() {
         assert_eq!(format(Some("/result"), Some("/is_error")).answer(AGENT).unwrap(), "four\n");
         let failed = String::from_utf8_lossy(AGENT).replace("false", "true");
         assert_eq!(

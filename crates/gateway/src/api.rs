@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_decodes_to_its_place() {
+    fn cursor_decodes_to_its_place() {
         let there = Place { created_at_unix_ns: 1_763_000_000_123_456_789, id: Uuid::new_v4() };
         assert_eq!(place(&cursor(there)), Some(there));
         for text in ["", "x", "AAAA", &"A".repeat(33), &"=".repeat(32), "../../etc"] {

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_conversation_runs_one_request_at_a_time_and_others_overtake_it() {
+    async fn conversation_runs_one_request_at_a_time_and_others_overtake_it() {
         let queue = queue(2, 100, 100);
         let a = user("a");
         let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dropped_request_leaves_the_queue() {
+    async fn dropped_request_leaves_the_queue() {
         let queue = queue(1, 1, 1);
         let (a, b) = (user("a"), user("b"));
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_dropped_on_admission_passes_the_box_on() {
+    async fn request_dropped_on_admission_passes_the_box_on() {
         let queue = queue(1, 10, 10);
         let a = user("a");
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_waited_too_long_frees_its_place() {
+    async fn request_that_waited_too_long_frees_its_place() {
         let queue = queue(1, 10, 10);
         let a = user("a");
         let running = permit(&mut enter(&queue, &a, Uuid::new_v4()));

@@ -285,7 +285,7 @@ fn pages_list_all_conversations_once() {
 }
 
 #[test]
-fn a_conversation_runs_one_request_at_a_time() {
+fn conversation_runs_one_request_at_a_time() {
     let workdir = Workdir::new();
     let Some(gateway) = workdir.gateway(&["--boxes", "8"]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
@@ -304,7 +304,7 @@ fn a_conversation_runs_one_request_at_a_time() {
 }
 
 #[test]
-fn a_conversation_deleted_during_a_request_stays_deleted() {
+fn conversation_deleted_during_a_request_stays_deleted() {
     let workdir = Workdir::new();
     let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();
@@ -375,7 +375,7 @@ fn rejects_a_turn_in_a_full_conversation() {
 }
 
 #[test]
-fn a_failing_store_gives_an_error_instead_of_an_answer() {
+fn failing_store_gives_an_error_instead_of_an_answer() {
     let workdir = Workdir::new();
     let Some(gateway) = workdir.gateway(&[]) else { return };
     let (id, _) = gateway.say("alice", "hello").answer();

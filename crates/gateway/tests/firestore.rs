@@ -94,7 +94,7 @@ fn passes_the_suite_of_all_stores() {
 }
 
 #[test]
-fn a_gateway_stores_its_conversations_in_firestore() {
+fn gateway_stores_its_conversations_in_firestore() {
     let Some(emulator) = Emulator::start() else { return };
     let workdir = Workdir::new();
     let start = || {

@@ -87,7 +87,7 @@ fn conversations_survive_a_restart() {
 }
 
 #[test]
-fn a_store_has_one_gateway_at_a_time() {
+fn store_has_one_gateway_at_a_time() {
     let workdir = Workdir::new();
     let Some(_gateway) = workdir.gateway(&[]) else { return };
     let store = workdir.store();
@@ -114,7 +114,7 @@ fn sigterm_lets_requests_in_flight_finish() {
 }
 
 #[test]
-fn a_second_signal_ends_gateway_and_boxes_at_once() {
+fn second_signal_ends_gateway_and_boxes_at_once() {
     let workdir = Workdir::new();
     let Some(mut gateway) = workdir.gateway(&[]) else { return };
     let mut stream = gateway.connect();
@@ -131,7 +131,7 @@ fn a_second_signal_ends_gateway_and_boxes_at_once() {
 }
 
 #[test]
-fn a_killed_gateway_leaves_no_process_and_a_consistent_store() {
+fn killed_gateway_leaves_no_process_and_a_consistent_store() {
     let workdir = Workdir::new();
     for round in 0..3 {
         let Some(mut gateway) = workdir.gateway(&["--boxes", "4"]) else { return };

@@ -115,7 +115,7 @@ fn two_hundred_requests_at_once_get_an_answer_or_429() {
 }
 
 #[test]
-fn a_user_with_many_requests_does_not_delay_another() {
+fn user_with_many_requests_does_not_delay_another() {
     let workdir = Workdir::new();
     let flags = ["--boxes", "1", "--queue", "30", "--queue-per-user", "30"];
     let Some(gateway) = workdir.gateway(&flags) else { return };
@@ -147,7 +147,7 @@ fn a_user_with_many_requests_does_not_delay_another() {
 }
 
 #[test]
-fn a_disconnect_frees_the_place_and_the_box() {
+fn disconnect_frees_the_place_and_the_box() {
     let workdir = Workdir::new();
     let flags = ["--boxes", "1", "--queue", "1", "--queue-per-user", "1", "--box-seconds", "50"];
     let Some(gateway) = workdir.gateway(&flags) else { return };
@@ -176,7 +176,7 @@ fn a_disconnect_frees_the_place_and_the_box() {
 }
 
 #[test]
-fn a_request_waits_at_most_the_queue_wait() {
+fn request_waits_at_most_the_queue_wait() {
     let workdir = Workdir::new();
     let Some(gateway) = workdir.gateway(&["--boxes", "1", "--queue-wait", "0.2"]) else { return };
     std::thread::scope(|scope| {

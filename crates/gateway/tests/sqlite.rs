@@ -16,7 +16,7 @@ async fn passes_the_suite_of_all_stores() {
 }
 
 #[tokio::test]
-async fn a_reopened_store_has_its_conversations() {
+async fn reopened_store_has_its_conversations() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let (id, alice) = (Uuid::new_v4(), user("alice"));

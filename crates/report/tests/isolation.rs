@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 /// A name that a sandbox made up: markup for HTML and Markdown, and a bidirectional character.
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}`|x";
 
+/// An isolation run with this verdict and these reasons, and with hostile text wherever a sandbox could put it.
 fn run(verdict: &str, reasons: &[&str]) -> Value {
     let seen = |frame: u64| {
         json!({
@@ -23,8 +24,8 @@ fn run(verdict: &str, reasons: &[&str]) -> Value {
                           "filter": format!("frame.number == {frame}") },
         })
     };
-    let way = |kind: &str| json!({ "kind": kind, "tried": 2, "seen": 0, "control_tried": 2, "control_seen": 2, "control_passed": true });
-    let watched = |phase: &str, frames: u64| {
+    let kind = |kind: &str| json!({ "kind": kind, "tried": 2, "seen": 0, "control_tried": 2, "control_seen": 2, "control_passed": true });
+    let interface = |phase: &str, frames: u64| {
         json!({ "phase": phase, "interface": "veth-back", "file": "captures/back.pcap", "sha256": "0".repeat(64),
                 "frames": frames, "talk_frames": 0, "arp_frames": 0, "box_frames": frames, "box_frames_listed": [],
                 "kernel_drops": 0 })
@@ -36,8 +37,8 @@ fn run(verdict: &str, reasons: &[&str]) -> Value {
             "positive": { "passed": true, "kinds": 2, "seen": 2 },
             "decoys": { "passed": true, "searched": 8, "found": 0 },
         },
-        "kinds": [way("tcp"), way(HOSTILE)],
-        "interfaces": [watched("isolated", 0), watched("control", 35)],
+        "kinds": [kind("tcp"), kind(HOSTILE)],
+        "interfaces": [interface("isolated", 0), interface("control", 35)],
         "boxes": [{ "phase": "isolated", "box": "box 1", "user": "alice", "network": "none", "exit": "code 0",
                     "limits": [{ "name": "memory_bytes", "mechanism": "cgroup v2 memory.max", "value": HOSTILE }] }],
         "boxes_total": 7, "attempts": [], "attempts_total": 0,

@@ -14,7 +14,7 @@ sentence_texts! {
             ", the search finds the strings without any secret. In ", captured(sealed),
             ", the same search finds them only with the key log."],
         line!["평문 HTTP에서는 네트워크를 엿보는 누구나 에이전트의 메시지에서 문자열을 ", if is_all { "모두" } else { "일부" },
-            " 읽을 수 있지만, TLS에서는 하나도 읽을 수 없다. ", captured(plain), " 캡처에서는 검색이 아무 키 없이 문자열을 찾아낸다. ",
+            " 읽을 수 있지만, TLS에서는 하나도 읽을 수 없다. ", captured(plain), " 캡처에서는 키 없이도 검색으로 문자열을 찾을 수 있다. ",
             captured(sealed), " 캡처에서는 같은 검색이 키 로그가 있을 때만 문자열을 찾으며, 키 로그 없이는 하나도 찾지 못한다."];
     refuted_summary():
         line!["The experiment shows ", strong("the opposite of what was expected"),
@@ -33,7 +33,7 @@ sentence_texts! {
             " strings are readable without any secret, ", format::count(summary.decrypted), " only with the key log",
             proof.map(|proof| line![" (first proof: ", proof, ")"]), "."],
         line![captured(name), ": ", verdict, ". 문자열 ", summary.total, "개 중 ", format::count(summary.keyless()),
-            "개는 아무 키 없이 읽을 수 있고, ", format::count(summary.decrypted), "개는 키 로그가 있어야 읽을 수 있다",
+            "개는 키 없이도 읽을 수 있고, ", format::count(summary.decrypted), "개는 키 로그가 있어야 읽을 수 있다",
             proof.map(|proof| line!["(첫 증거: ", proof, ")"]), "."];
     captures_left_out(shown: u64, all: u64):
         line!["This report covers the first ", shown, " of ", all, " captures; the conclusion is drawn from all of them."],
@@ -138,7 +138,7 @@ sentence_texts! {
     // 6.1
     logged_text(total: u64, strings: u64):
         line!["Each agent writes a journal: one line for each message that it sends or receives, with its exact bytes. Together the journals of the captures have ", total, " lines. The analyzer searches only for what the journals contain: ", strings, " strings and numbers."],
-        line!["두 에이전트는 저널을 남긴다. 보내거나 받은 메시지마다 정확한 바이트를 한 줄씩 적는다. 모든 캡처의 저널은 합해서 ", total, "행이다. 분석기는 저널에 있는 것만 검색하며, 그 대상은 문자열과 숫자 ", strings, "개이다."];
+        line!["두 에이전트는 저널을 남긴다. 보내거나 받은 메시지마다 한 줄씩, 바이트까지 정확하게 적는다. 모든 캡처의 저널은 합해서 ", total, "행이다. 분석기는 저널에 있는 것만 검색하며, 그 대상은 문자열과 숫자 ", strings, "개이다."];
     first_call(name: &str, id: &str):
         line!["The first call of ", captured(name), ", ", captured(id), ", as agent-a logged it:"],
         line![captured(name), " 캡처의 첫 호출 ", captured(id), "(agent-a의 기록):"];
@@ -154,7 +154,7 @@ sentence_texts! {
         line!["모든 호출: 본문의 바이트 수와 메시지가 시작되는 프레임"];
     calls_shown(shown: u64, total: u64):
         line!["The table shows the first ", shown, " of ", total, " calls."],
-        line!["표는 호출 ", total, "개 중 처음 ", shown, "개이다."];
+        line!["표에는 호출 ", total, "개 중 처음 ", shown, "개를 실었다."];
     calls_status_note():
         line!["HTTP heads are read from the packets; in an encrypted capture this needs the key log."],
         line!["HTTP 헤더는 패킷에서 읽은 것이며, 암호화된 캡처에서는 키 로그가 필요하다."];
@@ -162,22 +162,22 @@ sentence_texts! {
     // 6.2
     wire_text(id: &str, is_pair: bool):
         line!["The exchange of the first message, ", captured(id), ", as it was captured", if is_pair { " over HTTP and over HTTPS" } else { "" }, ": both directions of the connection, from its first byte to the end of the first answer. Marks show what the analyzer found there; every mark leads to its frame."],
-        line!["첫 메시지 ", captured(id), "와 그 응답이 캡처된 모습이다. ", if is_pair { "HTTP와 HTTPS를 나란히 놓고, " } else { "" }, "연결의 첫 바이트부터 첫 응답의 끝까지 양방향을 모두 싣는다. 표시한 곳은 분석기가 찾아낸 것이고, 표시마다 해당 프레임으로 이어진다."];
+        line!["첫 메시지(", captured(id), ")와 그 응답이 캡처된 모습이다. ", if is_pair { "HTTP와 HTTPS를 나란히 놓고, " } else { "" }, "연결의 첫 바이트부터 첫 응답의 끝까지 양방향을 모두 실었다. 표시한 곳은 분석기가 찾아낸 것이고, 표시마다 해당 프레임으로 이어진다."];
     wire_none():
         line!["The captures contain no exchange with a message that a journal names."],
         line!["캡처에서 저널에 있는 메시지를 찾지 못했다."];
     stream_note(shown: u64, client: u64, server: u64):
-        line![shown, " bytes are shown, of ", client, " that the client sent and ", server, " that the server sent."],
-        line!["클라이언트가 보낸 ", client, "바이트와 서버가 보낸 ", server, "바이트 중 ", shown, "바이트를 싣는다."];
+        line!["The client sent ", client, " bytes and the server ", server, "; ", shown, " of these bytes are shown."],
+        line!["클라이언트가 보낸 ", client, "바이트와 서버가 보낸 ", server, "바이트 중 ", shown, "바이트를 실었다."];
     marks_table(name: &str):
         line!["Marks in ", captured(name)],
         line![captured(name), " 캡처의 표시"];
     marks_shown(shown: u64, total: u64):
         line!["The table shows the first ", shown, " of ", total, " marks."],
-        line!["표는 표시 ", total, "곳 중 처음 ", shown, "곳이다."];
+        line!["표에는 표시 ", total, "곳 중 처음 ", shown, "곳을 실었다."];
     hex_text():
         line!["The frame that proves the first string, byte by byte as in the capture file. Headers are grey. The bytes that carry the string are marked: over HTTP the string itself, over TLS the ciphertext in its place."],
-        line!["첫 문자열의 증거가 되는 프레임을 캡처 파일에 담긴 그대로 바이트 단위로 싣는다. 회색은 헤더이고, 표시한 바이트가 문자열이 있는 곳이다. HTTP에서는 문자열 자체가, TLS에서는 그 자리의 암호문이 표시된다."];
+        line!["첫 문자열의 증거가 되는 프레임을 캡처 파일에 담긴 그대로 바이트 단위로 실었다. 회색은 헤더이고, 표시한 바이트가 문자열이 있는 곳이다. HTTP에서는 문자열 자체가, TLS에서는 그 자리의 암호문이 표시된다."];
     hex_title(frame: Inline, held: &ExhibitFrame):
         line![frame, ", file offset ", held.file_offset, ": ", captured(&held.path),
             held.message_id.as_deref().map(|id| line![" of ", captured(id)]), ", ", level_badge(Lang::En, held.level),
@@ -229,7 +229,7 @@ sentence_texts! {
         line![captured(name), ", TCP 스트림 ", u64::from(stream), "의 연결"];
     still_connections(connections: u64, shown: u64, records: u64):
         line!["The capture has ", connections, " TLS connections with ", records, " records; the tables show ", shown, " of the connections."],
-        line!["이 캡처에는 TLS 연결 ", connections, "개와 레코드 ", records, "개가 있으며, 표는 그중 연결 ", shown, "개이다."];
+        line!["이 캡처에는 TLS 연결 ", connections, "개와 레코드 ", records, "개가 있으며, 표에는 그중 연결 ", shown, "개를 실었다."];
     shape_text(is_same: bool):
         line!["Sizes and times stay visible too. Each bar is what one side sent before the other side sent anything.",
             if is_same { " TLS adds its handshake in front; after it, the sizes follow each other as they do without TLS. An observer who knows the messages recognises them, encrypted or not." } else { "" }],
@@ -351,7 +351,7 @@ sentence_texts! {
         line![captured(name), "의 문자열"];
     evidence_strings_note(shown: u64, total: u64):
         line!["The table shows ", shown, " of ", total, " strings: those of the first request, and the first of every level. The analyzer's result, exposure.json, has all of them."],
-        line!["표는 문자열 ", total, "개 중 ", shown, "개이다. 첫 요청의 문자열과 단계마다 첫 번째 것들이다. 전체는 분석 결과 exposure.json에 있다."];
+        line!["표에는 문자열 ", total, "개 중 ", shown, "개를 실었다. 첫 요청의 문자열과 단계마다 첫 번째 것들이다. 전체는 분석 결과 exposure.json에 있다."];
     evidence_frames_text(shown: u64):
         line!["The frames that this report refers to, ", shown, " in all."],
         line!["이 보고서가 가리키는 프레임은 모두 ", shown, "개이다."];

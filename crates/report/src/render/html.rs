@@ -15,8 +15,8 @@ use crate::i18n::Lang;
 use crate::render::html;
 use crate::visible;
 
-/// A table with more rows scrolls within a box of its own.
-pub(crate) const TALL: usize = 24;
+/// A table with more rows scrolls within a box of its own. The list of the project's parts does not.
+pub(crate) const TALL: usize = 30;
 
 /// A table of at most this many rows is not divided between two pages in print.
 pub(crate) const SMALL: usize = 14;

@@ -49,9 +49,9 @@ impl Builder<'_> {
             let from = |from: &Option<String>| from.as_ref().map(|from| line![captured(from)]);
             blocks.push(Block::Paragraph(lang.identity_text(
                 &identity.user,
-                self.seen(identity.read.as_ref(), from(&identity.read_from)),
-                self.seen(identity.replayed.as_ref(), from(&identity.replayed_from)),
-                self.seen(identity.answered.as_ref(), None),
+                self.occurrence(identity.read.as_ref(), from(&identity.read_from)),
+                self.occurrence(identity.replayed.as_ref(), from(&identity.replayed_from)),
+                self.occurrence(identity.answered.as_ref(), None),
             )));
         }
         blocks
@@ -130,9 +130,10 @@ impl Builder<'_> {
         })
     }
 
-    fn seen(&self, seen: Option<&Occurrence>, from: Option<Line>) -> Line {
-        let proof = seen.and_then(|seen| Some((seen, *seen.location.frames.first()?)));
-        match proof {
+    /// Where something was seen, in words: the first frame, its capture and its sender; or that it was not seen.
+    fn occurrence(&self, seen: Option<&Occurrence>, from: Option<Line>) -> Line {
+        let found = seen.and_then(|seen| Some((seen, *seen.location.frames.first()?)));
+        match found {
             Some((seen, frame)) => self.lang.seen_at(frame, &seen.file, &seen.location.filter, from),
             None => self.lang.not_seen(),
         }
