@@ -9,7 +9,7 @@ pub(crate) fn line(text: &str) -> String {
     shown(text, |_| false)
 }
 
-/// Like [`line`], but keeps line ends and tabs: for blocks of code.
+/// Like [`line()`], but keeps line ends and tabs: for blocks of code.
 #[must_use]
 pub(crate) fn block(text: &str) -> String {
     shown(text, |character| matches!(character, '\n' | '\t'))
