@@ -44,7 +44,7 @@ fn invalid_settings_exit_with_2_and_name_the_setting() {
 }
 
 #[test]
-fn speaks_the_http_version_that_it_is_given() {
+fn uses_the_http_version_of_the_flag() {
     let agent = AgentB::start(&["--http-version", "1.1"]);
     assert_eq!(agent.exchange(b"GET /healthz HTTP/1.1\r\nHost: agent-b\r\n\r\n").0, 200);
     assert!(agent.log().contains("HTTP/1.1"), "{}", agent.log());

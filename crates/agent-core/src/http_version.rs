@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_only_versions_that_the_agents_speak() {
+    fn accepts_only_versions_that_the_agents_support() {
         assert_eq!("1.1".parse(), Ok(HttpVersion::Http11));
         assert_eq!(HttpVersion::Http11.to_string(), "1.1");
         for text in ["", "1", "1.0", "1.10", "2", "2.0", "3", " 1.1"] {

@@ -208,7 +208,7 @@ fn counts_bytes_that_the_snaplen_cut() {
 }
 
 #[test]
-fn connections_end_in_three_ways() {
+fn distinguishes_fin_rst_and_open_connections() {
     let ended = |conversation: Conversation| Bench::new().analyze(&conversation.made()).connections[0].ended;
     let open = || Conversation::open().sends(Side::Client, &request());
     assert_eq!(ended(open()), Ended::Open);
@@ -356,7 +356,7 @@ proptest! {
 
     /// For any content of the frames and their lengths: no panic, the kinds add up, and two runs give the same result.
     #[test]
-    fn damaged_files_add_up(
+    fn sums_hold_for_damaged_files(
         hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         tls in any::<bool>(),
         cut in any::<prop::sample::Index>(),

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_decodes_to_nothing() {
+    fn decodes_an_empty_body_to_nothing() {
         for (codings, _) in samples() {
             assert_eq!(decode(&codings, b""), (Outcome::Complete, Vec::new()), "{codings:?}");
         }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn members_and_frames_follow_each_other() {
+    fn decodes_consecutive_members_and_frames() {
         let (one, two) = TEXT.as_bytes().split_at(20);
         let members = [gzip(one), gzip(two)].concat();
         assert_eq!(decode(&[Coding::Gzip], &members).1, TEXT.as_bytes());

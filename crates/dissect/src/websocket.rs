@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_on_behind_a_gap_within_a_message_only() {
+    fn continues_behind_a_gap_within_a_message_only() {
         let mut parser = Parser::new(CLIENT);
         let step = parser.step(MASKED_HELLO);
         assert_eq!(step.consumed, 6);

@@ -385,7 +385,7 @@ proptest! {
     }
 
     #[test]
-    fn damage_never_panics(kind in 0..8usize, hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+    fn damaged_files_cause_no_panic(kind in 0..8usize, hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
         let mut file = samples()[kind].clone();
         for (at, value) in hits {
             let at = at.index(file.len());

@@ -141,7 +141,7 @@ fn excludes_padding_from_the_payload() {
 }
 
 #[test]
-fn takes_an_ip_length_of_zero_from_the_frame() {
+fn uses_the_frame_length_for_an_ip_length_of_zero() {
     let payload = vec![b'x'; 70_000];
     for ip in [Ip::V4(v4()), Ip::V6(v6())] {
         let bytes = ethernet(&ip, &payload);

@@ -337,7 +337,7 @@ fn accepts_the_directions_in_any_order() {
 
 /// The caller may have the roles wrong, for example if the capture lacks the SYN.
 #[test]
-fn takes_the_roles_from_the_hello() {
+fn determines_the_roles_by_the_hello() {
     let wire = converse(&Setup::usual());
     let swapped: Vec<_> =
         wire.sent.iter().map(|(direction, bytes)| (direction.opposite(), bytes.clone())).collect();

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_listed_twice() {
+    fn lists_no_call_twice() {
         let mut all: Vec<_> = NAMES.iter().chain(NAMES_ON_X86_64).collect();
         all.sort_unstable();
         let length = all.len();

@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_survives(text in any::<String>()) {
+        fn returns_any_text_unchanged(text in any::<String>()) {
             prop_assert_eq!(&transform(&text, "identity"), &text);
             prop_assert_eq!(&transform(&transform(&text, "reverse"), "reverse"), &text);
             let wire = serde_json::to_vec(&json!({"text": text})).unwrap();

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_division_into_segments_changes_nothing() {
+    fn counts_the_same_in_every_division_into_segments() {
         let text = b"POST /tool HTTP/1.1\r\n\r\n\x00\xffabc\t";
         let whole = sampled(&[text]);
         assert_eq!((whole.payload_bytes_sampled, whole.payload_printable_bytes), (29, 27));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_ends_at_its_bound() {
+    fn samples_up_to_the_bound() {
         let piece = vec![b'x'; MAX_SAMPLE - 1];
         let entry = sampled(&[&piece, b"yyyy"]);
         assert_eq!(entry.payload_bytes_sampled, MAX_SAMPLE as u64);

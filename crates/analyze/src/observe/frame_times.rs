@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_frames_are_forgotten() {
+    fn forgets_old_frames() {
         let mut times = FrameTimes::default();
         for frame in 1..=MAX_TIMES as u64 + 2 {
             times.push(frame * 10);

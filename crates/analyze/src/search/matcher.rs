@@ -514,7 +514,7 @@ mod tests {
     proptest! {
         /// A small alphabet makes overlaps, repetitions and near misses frequent.
         #[test]
-        fn agrees_with_the_obvious_search(
+        fn agrees_with_a_naive_search(
             patterns in prop::collection::vec("[ab]{8,40}", 1..20),
             text in "[ab]{0,300}",
         ) {

@@ -277,7 +277,7 @@ mod tests {
         /// Compares the text with every pattern at every offset; a small alphabet makes patterns prefixes of each
         /// other.
         #[test]
-        fn agrees_with_the_obvious_search(
+        fn agrees_with_a_naive_search(
             patterns in prop::collection::vec("a{30,40}[ab]{0,9}|[ab]{8,50}", 1..20),
             text in "a{0,60}[ab]{0,200}",
         ) {
@@ -297,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn chunk_borders_change_nothing(
+        fn finds_the_same_with_any_chunk_borders(
             patterns in prop::collection::vec("[ab]{8,80}", 1..12),
             text in "[ab]{0,400}",
             sizes in prop::collection::vec(1usize..60, 1..40),

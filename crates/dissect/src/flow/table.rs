@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_follows_from_the_syn_and_else_from_the_ports() {
+    fn determines_the_client_by_the_syn_or_else_by_the_ports() {
         // Sender, receiver, flags, direction of the segment.
         let (high, low) = ("10.0.0.9:50000", "10.0.0.1:443");
         for (from, to, flags, expected) in [
@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn every_syn_reopens_a_retired_flow_and_nothing_else_does() {
+    fn only_a_syn_reopens_a_retired_flow() {
         let mut table = FlowTable::default();
         push(&mut table, OUT, SYN, 7, b"");
         table.retire(FlowId(0));

@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_on_behind_a_gap_inside_a_body() {
+    fn continues_behind_a_gap_inside_a_body() {
         let mut connection = Connection::default();
         let bytes = b"POST /t HTTP/1.1\r\nContent-Length: 10\r\n\r\nab";
         let head = connection.step(Direction::ClientToServer, bytes);
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_on_at_a_start_line_behind_a_gap_in_the_framing() {
+    fn continues_at_a_start_line_behind_a_gap_in_the_framing() {
         let mut connection = Connection::default();
         connection.step(Direction::ClientToServer, b"POST /t HTTP/1.1\r\nContent-Le");
         connection.gap(Direction::ClientToServer, 30);

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_last_transfer_coding_of_all_fields() {
+    fn uses_the_last_transfer_coding_of_all_fields() {
         for (fields, expected, codings) in [
             ("", TransferEncoding::Absent, vec![]),
             ("Transfer-Encoding: chunked\r\n", CHUNKED, vec![]),

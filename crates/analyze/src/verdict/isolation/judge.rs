@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn captures_that_prove_no_absence_are_doubts() {
+    fn incomplete_captures_are_doubts() {
         let uncovered = |number| CaptureDoubt::LifetimeNotCovered { sandbox: sandbox(number) };
         assert_doubts(vec![
             (|run| run.experiment.finished = false, IsolationDoubt::NotFinished),
