@@ -51,17 +51,25 @@ impl Bench {
 }
 
 fn write_capture(path: &Path, request: &[u8], pieces: &[Piece]) {
-    let settings = Settings::new(
-        "10.0.0.1:40000".parse().expect("an address"),
-        "10.0.0.2:8000".parse().expect("an address"),
-    );
-    let mut connection = Connection::new(settings).expect("one IP version");
+    let mut connection = connection();
     let mut frames = Frames::default();
     connection.open(0, &mut frames).expect("a fresh connection");
     for &(start, end) in pieces {
         let payload = &request[start..end];
         connection.segment(Side::Client, start as u32, flags::ACK, payload, 0, &mut frames);
     }
+    write_frames(path, &connection, &frames);
+}
+
+fn connection() -> Connection {
+    let settings = Settings::new(
+        "10.0.0.1:40000".parse().expect("an address"),
+        "10.0.0.2:8000".parse().expect("an address"),
+    );
+    Connection::new(settings).expect("one IP version")
+}
+
+fn write_frames(path: &Path, connection: &Connection, frames: &Frames) {
     let file = BufWriter::new(File::create(path).expect("a file"));
     let mut writer = pcap::Writer::new(file, connection.link_type(), pcap::FULL_SNAPLEN).expect("a header");
     for frame in frames.iter() {
@@ -122,6 +130,22 @@ fn finds_a_string_at_every_split_point_of_two_segments() {
             check(&bench.analyze(&request, &pieces), &request, &pieces);
         }
     }
+}
+
+/// No payload was captured at all, but the server acknowledges some.
+#[test]
+fn counts_acknowledged_bytes_that_were_not_captured_as_a_gap() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("a.pcap");
+    let (mut frames, mut lost) = (Frames::default(), Frames::default());
+    let mut connection = connection();
+    connection.open(0, &mut frames).expect("a fresh connection");
+    connection.send(Side::Client, &request(), 0, &mut lost).expect("an open connection");
+    connection.segment(Side::Server, 0, flags::ACK, b"", 0, &mut frames);
+    write_frames(&path, &connection, &frames);
+    let capture = analysis::analyze(&Input::file(&path), Options::default(), &mut |_| {}).expect("a capture");
+    let completeness = capture.completeness;
+    assert_eq!((completeness.gaps, completeness.gap_bytes), (1, request().len() as u64));
 }
 
 proptest! {

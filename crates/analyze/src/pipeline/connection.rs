@@ -157,15 +157,18 @@ impl<O: Observer> Connection<O> {
         }
     }
 
+    /// Takes everything that the reassembler has ready. Without content there can still be a gap: bytes that the other side
+    /// acknowledged, none of which was captured.
     fn drain(&mut self, direction: Direction, shared: &mut Shared<'_, O>) {
         let is_midstream = !self.syn_seen.client_to_server && !self.syn_seen.server_to_client;
-        let Some(content) = &mut self.content else { return };
+        let stream = self.flow.number();
         while let Some(ready) = self.reassemblers[direction].pop() {
-            match ready {
-                Ready::Bytes(bytes) => {
-                    content.chunk(self.flow.number(), is_midstream, direction, &bytes.chunk(), shared);
+            match (ready, &mut self.content) {
+                (Ready::Bytes(bytes), Some(content)) => {
+                    content.chunk(stream, is_midstream, direction, &bytes.chunk(), shared);
                 }
-                Ready::Gap(gap) => content.gap(self.flow.number(), direction, gap, shared),
+                (Ready::Gap(gap), Some(content)) => content.gap(stream, direction, gap, shared),
+                (_, None) => {}
             }
         }
     }
