@@ -14,7 +14,7 @@ use dissect::http1::Desync;
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
 use dissect::tcp::{self, Chunk, Disposition};
-use dissect::tls::{self, ExtensionType};
+use dissect::tls::{self, Irregularity};
 use dissect::websocket;
 
 use super::provenance::{DecodeChain, Location, Provenance};
@@ -271,8 +271,8 @@ pub(crate) enum Unexplained {
     Tls(tls::Reason),
     /// More alerts in the clear than are needed to end a connection.
     RepeatedAlert,
-    /// A hello with an extension that has no name here and is not reserved for GREASE (RFC 8701).
-    UnknownExtension(ExtensionType),
+    /// A hello with something in it that no rule foresees.
+    Hello(Irregularity),
 }
 
 impl Unexplained {
@@ -311,9 +311,7 @@ impl fmt::Display for Unexplained {
             Self::UnknownCoding => f.write_str("a body in an unknown content coding"),
             Self::Tls(reason) => write!(f, "{reason}"),
             Self::RepeatedAlert => f.write_str("more alerts in the clear than end a connection"),
-            Self::UnknownExtension(extension) => {
-                write!(f, "a hello with an unknown extension: {extension}")
-            }
+            Self::Hello(irregularity) => write!(f, "a hello with {irregularity}"),
         }
     }
 }

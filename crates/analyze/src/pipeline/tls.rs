@@ -14,8 +14,8 @@ use dissect::flow::{Direction, PerDirection};
 use dissect::keylog::KeyLog;
 use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
-    Content, ContentType, Event, ExtensionType, Handshake, Message, NotDecrypted, PlaintextMap, Reason,
-    Record, Session, is_grease,
+    Content, ContentType, Event, Handshake, Irregularity, Message, NotDecrypted, PlaintextMap, Reason,
+    Record, Session,
 };
 
 use super::carve::carve;
@@ -342,20 +342,19 @@ fn take_handshake<O: Observer>(handshake: &Handshake, source: &dyn Source, cx: &
     let Handshake { direction, range, was_encrypted, message, .. } = handshake;
     let frame = source.visible_frame(*direction, range.start);
     cx.observer.observe(&Fact::TlsHandshake(&HandshakeFact { stream: cx.stream, frame, handshake }));
-    if !was_encrypted && let Some(unknown) = unknown_extension(message) {
-        let why = Unexplained::UnknownExtension(unknown);
+    if !was_encrypted && let Some(irregularity) = irregularity(message) {
+        let why = Unexplained::Hello(irregularity);
         cx.report(*direction, range.start, range.end - range.start, why, source);
     }
 }
 
-/// The first extension of a hello in the clear that has no name here and is not reserved for GREASE (RFC 8701).
-fn unknown_extension(message: &Message) -> Option<ExtensionType> {
-    let extensions = match message {
-        Message::ClientHello(hello) => &hello.extensions,
-        Message::ServerHello(hello) => &hello.extensions,
-        _ => return None,
-    };
-    extensions.iter().copied().find(|extension| extension.name().is_none() && !is_grease(extension.0))
+/// The first thing in a hello that no rule foresees: it can have any value.
+fn irregularity(message: &Message) -> Option<Irregularity> {
+    match message {
+        Message::ClientHello(hello) => hello.irregularity,
+        Message::ServerHello(hello) => hello.irregularity,
+        _ => None,
+    }
 }
 
 /// Whether only holders of the keys can read the body of a record.

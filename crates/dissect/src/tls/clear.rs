@@ -9,6 +9,7 @@ use super::direction::Phase;
 use super::event::{Epoch, Handshake};
 use super::handshake::Message;
 use super::handshake_deframer::DeframedMessage;
+use super::hello_rules::Irregularity;
 use super::session::{JudgedContent, Queued, Session};
 use crate::flow::Direction;
 
@@ -104,11 +105,12 @@ impl Session {
     ) {
         let kind = deframed.message_type;
         let is_expected = self.expects(direction, kind);
-        let message = if is_expected {
+        let mut message = if is_expected {
             Message::read(deframed, false, certificates)
         } else {
             Message::Other { message_type: kind, length: deframed.length }
         };
+        self.compare_session_ids(&mut message);
         let fits = match &message {
             Message::ClientHello(hello) => self.negotiation.fits_client_hello(hello),
             Message::ServerHello(hello) => self.negotiation.fits_server_hello(hello),
@@ -131,6 +133,22 @@ impl Session {
             was_encrypted: false,
             message,
         }));
+    }
+
+    /// Records in a hello that its session id is not that of the hellos before it.
+    fn compare_session_ids(&self, message: &mut Message) {
+        let (is_kept, irregularity) = match message {
+            Message::ClientHello(hello) => {
+                (self.negotiation.keeps_session_id(hello), &mut hello.irregularity)
+            }
+            Message::ServerHello(hello) => {
+                (self.negotiation.echoes_session_id(hello), &mut hello.irregularity)
+            }
+            _ => return,
+        };
+        if !is_kept {
+            irregularity.get_or_insert(Irregularity::SessionId);
+        }
     }
 
     /// Whether a message of this type may come now.

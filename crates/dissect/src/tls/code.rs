@@ -135,23 +135,37 @@ codes! {
     /// Type of a hello extension (IANA registry "TLS ExtensionType Values").
     ExtensionType(u16) 4 {
         SERVER_NAME = 0, "server_name";
+        MAX_FRAGMENT_LENGTH = 1, "max_fragment_length";
         STATUS_REQUEST = 5, "status_request";
         SUPPORTED_GROUPS = 10, "supported_groups";
         EC_POINT_FORMATS = 11, "ec_point_formats";
         SIGNATURE_ALGORITHMS = 13, "signature_algorithms";
+        HEARTBEAT = 15, "heartbeat";
         ALPN = 16, "application_layer_protocol_negotiation";
+        STATUS_REQUEST_V2 = 17, "status_request_v2";
         SIGNED_CERTIFICATE_TIMESTAMP = 18, "signed_certificate_timestamp";
+        CLIENT_CERTIFICATE_TYPE = 19, "client_certificate_type";
+        SERVER_CERTIFICATE_TYPE = 20, "server_certificate_type";
         PADDING = 21, "padding";
+        ENCRYPT_THEN_MAC = 22, "encrypt_then_mac";
         EXTENDED_MASTER_SECRET = 23, "extended_master_secret";
         COMPRESS_CERTIFICATE = 27, "compress_certificate";
         RECORD_SIZE_LIMIT = 28, "record_size_limit";
+        DELEGATED_CREDENTIALS = 34, "delegated_credentials";
         SESSION_TICKET = 35, "session_ticket";
         PRE_SHARED_KEY = 41, "pre_shared_key";
         EARLY_DATA = 42, "early_data";
         SUPPORTED_VERSIONS = 43, "supported_versions";
         COOKIE = 44, "cookie";
         PSK_KEY_EXCHANGE_MODES = 45, "psk_key_exchange_modes";
+        POST_HANDSHAKE_AUTH = 49, "post_handshake_auth";
+        SIGNATURE_ALGORITHMS_CERT = 50, "signature_algorithms_cert";
         KEY_SHARE = 51, "key_share";
+        NEXT_PROTOCOL_NEGOTIATION = 13172, "next_protocol_negotiation";
+        APPLICATION_SETTINGS_OLD = 17513, "application_settings (old)";
+        APPLICATION_SETTINGS = 17613, "application_settings";
+        CHANNEL_ID = 30032, "channel_id";
+        TRUST_ANCHORS = 51764, "trust_anchors";
         ENCRYPTED_CLIENT_HELLO = 0xfe0d, "encrypted_client_hello";
         RENEGOTIATION_INFO = 0xff01, "renegotiation_info";
     }

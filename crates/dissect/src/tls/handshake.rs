@@ -9,6 +9,7 @@ use super::certificate::{Certificate, CertificateCache};
 use super::code::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::DeframedMessage;
+use super::hello_rules::{Irregularity, check_client_hello, check_server_hello};
 
 /// Maximum number of certificates that are read in one message; real chains have two to four. Further ones are only
 /// counted.
@@ -155,6 +156,8 @@ pub struct ClientHello {
     pub offers_early_data: bool,
     /// Whether `encrypted_client_hello` is present (possibly as GREASE).
     pub offers_encrypted_client_hello: bool,
+    /// The first thing in it that no rule foresees.
+    pub irregularity: Option<Irregularity>,
 }
 
 /// ServerHello or HelloRetryRequest (RFC 9846 §4.1.3, §4.1.4).
@@ -179,6 +182,8 @@ pub struct ServerHello {
     pub alpn: Option<String>,
     /// Extension types in the order of the message.
     pub extensions: Vec<ExtensionType>,
+    /// The first thing in it that no rule foresees.
+    pub irregularity: Option<Irregularity>,
 }
 
 /// EncryptedExtensions (RFC 9846 §4.3.1).
@@ -282,6 +287,7 @@ impl ClientHello {
             offers_psk: false,
             offers_early_data: false,
             offers_encrypted_client_hello: false,
+            irregularity: check_client_hello(body),
         };
         // Before TLS 1.3 the extension block may be missing altogether (RFC 5246 §7.4.1.2).
         if !cursor.is_empty() {
@@ -361,10 +367,12 @@ impl ServerHello {
             accepts_psk: false,
             alpn: None,
             extensions: Vec::new(),
+            irregularity: None,
         };
         if !cursor.is_empty() {
             hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
         }
+        hello.irregularity = check_server_hello(body, is_hello_retry_request, hello.version);
         Ok(hello)
     }
 

@@ -25,6 +25,7 @@ mod feed;
 mod handshake;
 mod handshake_deframer;
 mod held;
+mod hello_rules;
 mod negotiation;
 mod plaintext;
 mod protected;
@@ -49,6 +50,7 @@ pub use handshake::{
 };
 pub use handshake_deframer::MAX_HANDSHAKE_MESSAGE;
 pub use held::MAX_HELD_BYTES;
+pub use hello_rules::Irregularity;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
 pub use session::Session;

@@ -11,6 +11,8 @@
 //! The two sides change state independently, because a capture may contain one direction before the other. A hello
 //! without an arrow in the diagram is unexpected and changes nothing.
 
+use aws_lc_rs::digest;
+
 use super::code::{CipherSuite, ProtocolVersion};
 use super::decrypt::Suite;
 use super::handshake::{ClientHello, ServerHello};
@@ -38,9 +40,12 @@ enum ClientSide {
 enum ServerSide {
     #[default]
     Silent,
-    AskedToRetry,
+    AskedToRetry {
+        echo: Option<SessionIdDigest>,
+    },
     Chose {
         choice: Choice,
+        echo: Option<SessionIdDigest>,
         after_retry: bool,
     },
 }
@@ -49,8 +54,28 @@ enum ServerSide {
 #[derive(Debug)]
 pub(super) struct Offer {
     pub(super) random: [u8; 32],
+    /// Digest of the session id, which the ServerHello of TLS 1.3 and a second ClientHello must repeat: a connection that
+    /// never completes keeps no copy.
+    session_id: SessionIdDigest,
     /// Suites of 0-RTT data that can be decrypted; empty without an offer of 0-RTT data.
-    pub(super) early_suites: Vec<CipherSuite>,
+    pub(super) early_suites: Box<[CipherSuite]>,
+}
+
+/// The first bytes of the SHA-256 of a session id: another id with the same digest takes 2^64 attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SessionIdDigest([u8; 8]);
+
+impl SessionIdDigest {
+    /// That of a ServerHello, if its session id is an echo.
+    fn echoed_by(hello: &ServerHello) -> Option<Self> {
+        let is_echo = hello.version == ProtocolVersion::TLS_1_3 || hello.is_hello_retry_request;
+        is_echo.then(|| Self::of(&hello.session_id))
+    }
+
+    fn of(session_id: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, session_id);
+        Self(*digest.as_ref().first_chunk().unwrap_or(&[0; 8]))
+    }
 }
 
 /// The values kept of the ServerHello.
@@ -79,7 +104,7 @@ impl Negotiation {
 
     pub(super) fn choice(&self) -> Option<Choice> {
         match self.chosen {
-            ServerSide::Silent | ServerSide::AskedToRetry => None,
+            ServerSide::Silent | ServerSide::AskedToRetry { .. } => None,
             ServerSide::Chose { choice, .. } => Some(choice),
         }
     }
@@ -94,7 +119,7 @@ impl Negotiation {
     }
 
     fn was_retried(&self) -> bool {
-        matches!(self.chosen, ServerSide::AskedToRetry | ServerSide::Chose { after_retry: true, .. })
+        matches!(self.chosen, ServerSide::AskedToRetry { .. } | ServerSide::Chose { after_retry: true, .. })
     }
 
     /// Whether a first ClientHello may come from `direction`.
@@ -130,13 +155,37 @@ impl Negotiation {
         !(hello.is_hello_retry_request && self.was_retried())
     }
 
+    /// Whether a ClientHello has the session id that was seen before: a second one repeats that of the first (RFC 9846
+    /// §4.1.2), and where the ServerHello came first in the capture, that has it.
+    pub(super) fn keeps_session_id(&self, hello: &ClientHello) -> bool {
+        let digest = SessionIdDigest::of(&hello.session_id);
+        self.offer().is_none_or(|offer| offer.session_id == digest)
+            && self.echo().is_none_or(|echo| echo == digest)
+    }
+
+    /// Whether a ServerHello of TLS 1.3 repeats the session id of the ClientHello (RFC 9846 §4.1.3). Before TLS 1.3, a
+    /// server chooses one of its own.
+    pub(super) fn echoes_session_id(&self, hello: &ServerHello) -> bool {
+        let echo = SessionIdDigest::echoed_by(hello);
+        self.offer().zip(echo).is_none_or(|(offer, echo)| offer.session_id == echo)
+    }
+
+    /// The session id that a HelloRetryRequest or a ServerHello has echoed.
+    fn echo(&self) -> Option<SessionIdDigest> {
+        match self.chosen {
+            ServerSide::Silent => None,
+            ServerSide::AskedToRetry { echo } | ServerSide::Chose { echo, .. } => echo,
+        }
+    }
+
     pub(super) fn client_hello(&mut self, direction: Direction, hello: &ClientHello) {
         self.client = Some(direction);
         self.offered = match std::mem::take(&mut self.offered) {
             ClientSide::Silent => {
                 let is_early = |suite: &CipherSuite| hello.offers_early_data && Suite::of(*suite).is_some();
                 let early_suites = hello.cipher_suites.iter().copied().filter(is_early).collect();
-                ClientSide::Offered(Box::new(Offer { random: hello.random, early_suites }))
+                let session_id = SessionIdDigest::of(&hello.session_id);
+                ClientSide::Offered(Box::new(Offer { random: hello.random, session_id, early_suites }))
             }
             ClientSide::Offered(offer) | ClientSide::OfferedAgain(offer) => ClientSide::OfferedAgain(offer),
         };
@@ -146,11 +195,12 @@ impl Negotiation {
         if self.client.is_none() && direction == Direction::ClientToServer {
             self.client = Some(direction.opposite());
         }
+        let echo = SessionIdDigest::echoed_by(hello);
         self.chosen = if hello.is_hello_retry_request {
-            ServerSide::AskedToRetry
+            ServerSide::AskedToRetry { echo }
         } else {
             let choice = Choice { version: hello.version, suite: hello.cipher_suite };
-            ServerSide::Chose { choice, after_retry: self.was_retried() }
+            ServerSide::Chose { choice, echo, after_retry: self.was_retried() }
         };
     }
 }
