@@ -7,8 +7,8 @@ mod tls_support;
 use dissect::flow::Direction;
 use dissect::keylog::KeyLog;
 use dissect::tls::{
-    AlertDescription, CipherSuite, Content, ContentType, Epoch, Event, Handshake, Message, NamedGroup,
-    NotDecrypted, ProtocolVersion, Reason, Session, Workspace,
+    AlertDescription, CipherSuite, Content, ContentType, Epoch, Event, Finished, Handshake, Message,
+    NamedGroup, NotDecrypted, ProtocolVersion, Reason, Session, Workspace,
 };
 use peer::{Setup, converse};
 use proptest::prelude::*;
@@ -515,6 +515,73 @@ fn accepts_hellos_with_a_flipped_byte_without_panic() {
             }
         }
     }
+}
+
+/// Every kind of handshake: all suites, a HelloRetryRequest, a client certificate, a resumed session, early data.
+fn every_handshake() -> Vec<(&'static str, Wire)> {
+    let mut wires = Vec::new();
+    for suite in [
+        cipher_suite::TLS13_AES_128_GCM_SHA256,
+        cipher_suite::TLS13_AES_256_GCM_SHA384,
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    ] {
+        wires.push(("a suite", converse(&Setup::new(suite, kx_group::X25519))));
+        let mut retried = Setup::new(suite, kx_group::X25519);
+        retried.client_groups = vec![kx_group::X25519, kx_group::SECP384R1];
+        retried.server_groups = vec![kx_group::SECP384R1];
+        wires.push(("a HelloRetryRequest", converse(&retried)));
+    }
+    let mut with_certificate = Setup::usual();
+    with_certificate.client_certificate = true;
+    wires.push(("a client certificate", converse(&with_certificate)));
+    let configs = Setup::usual().configs();
+    configs.connect().settle().client_sends(b"one").close();
+    wires.push(("a resumed session", configs.connect().settle().client_sends(b"two").close()));
+    wires.push(("early data", with_early_data()));
+    wires
+}
+
+#[test]
+fn verifies_both_finished_messages() {
+    for (what, wire) in every_handshake() {
+        let seen = watch_with_keys(&wire);
+        assert_eq!(seen.finished, [Finished::Verified; 2], "{what}");
+        assert_eq!(watch_with_keys(&wire.chopped(7)).finished, [Finished::Verified; 2], "{what}");
+        assert_eq!(watch(Session::new(None), &wire.sent).finished, [Finished::NotSeen; 2], "{what}");
+    }
+}
+
+/// Whatever byte of a hello is changed: the connection is not decrypted, or a Finished message contradicts it.
+#[test]
+fn notices_every_changed_byte_of_a_hello() {
+    for (what, wire) in every_handshake() {
+        for direction in [CLIENT, SERVER] {
+            let first = wire.sent.iter().position(|(sender, _)| *sender == direction).unwrap();
+            let record = &wire.sent[first].1;
+            let end = 5 + usize::from(u16::from_be_bytes([record[3], record[4]]));
+            for at in 5..end {
+                let mut sent = wire.sent.clone();
+                sent[first].1[at] ^= 0x01;
+                let seen = watch(Session::new(Some(wire.key_log())), &sent);
+                assert!(!seen.finished.contains(&Finished::Verified), "{what}, {direction:?}, byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_finished_message_behind_a_lost_one_is_not_verified() {
+    let wire = converse(&Setup::usual());
+    let server = wire.stream(SERVER);
+    // rustls sends all messages from EncryptedExtensions to Finished in one record.
+    let (_, record) = protected_records(&wire).into_iter().find(|(sender, _)| *sender == SERVER).unwrap();
+    let client = wire.stream(CLIENT);
+    let hello = wire.sent.iter().find(|(sender, _)| *sender == CLIENT).unwrap().1.len();
+    let lost = with_gap(&server, SERVER, usize::try_from(record.start).unwrap() + 8, 3);
+    let steps = std::iter::once(Step::Bytes(CLIENT, &client[..hello])).chain(lost);
+    let seen =
+        watch_steps(Session::new(Some(wire.key_log())), steps.chain([Step::Bytes(CLIENT, &client[hello..])]));
+    assert_eq!(seen.finished, [Finished::NotVerifiable, Finished::NotSeen]);
 }
 
 fn protected_records(wire: &Wire) -> Vec<(Direction, std::ops::Range<u64>)> {

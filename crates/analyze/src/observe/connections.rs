@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dissect::flow::{Endpoints, PerDirection};
 use dissect::tcp;
-use dissect::tls::{Certificate, Handshake, Message, NamedGroup, RecordCounters};
+use dissect::tls::{Certificate, Finished, Handshake, Message, NamedGroup, RecordCounters};
 
 use super::round_trips::RoundTrips;
 use crate::pipeline::fact::{
@@ -31,6 +31,10 @@ pub(crate) struct Connections {
     pub tls: u64,
     /// TLS connections in which no record of one side authenticates, so that the bytes of that side are unverified.
     pub tls_unopened: u64,
+    /// Decrypted TLS connections with a Finished message that contradicts the captured handshake.
+    pub tls_finished_differs: u64,
+    /// Decrypted TLS connections whose Finished messages are not both verified.
+    pub tls_finished_missing: u64,
     /// Sum of the reassembly counters of both directions of all connections.
     pub tcp: tcp::Counters,
     /// Sum of the TLS record counters.
@@ -224,6 +228,7 @@ impl Connections {
             Spoken::Tls(tls) => {
                 self.tls += 1;
                 self.tls_unopened += u64::from(tls.values().any(|side| side.counters.authenticated == 0));
+                self.count_finished(tls);
                 tls.values().for_each(|side| self.tls_records.add(&side.counters));
                 let of = |count: fn(&RecordCounters) -> u64| {
                     tls.values().map(|TlsDirection { counters, .. }| count(counters)).collect::<Vec<_>>()
@@ -235,6 +240,18 @@ impl Connections {
                     connection.stream_bytes = [bytes[0], bytes[1]];
                 }
             }
+        }
+    }
+
+    /// Counts a connection whose handshake is not confirmed by both sides, although the key log decrypts it.
+    fn count_finished(&mut self, tls: &PerDirection<TlsDirection>) {
+        if tls.values().all(|side| side.counters.authenticated == 0) {
+            return;
+        }
+        if tls.values().any(|side| side.finished == Finished::Differs) {
+            self.tls_finished_differs += 1;
+        } else if tls.values().any(|side| side.finished != Finished::Verified) {
+            self.tls_finished_missing += 1;
         }
     }
 

@@ -386,6 +386,8 @@ pub(crate) struct TlsDirection {
     pub bytes: RecordBytes,
     /// Whether it stopped being valid TLS.
     pub is_dead: bool,
+    /// Whether its Finished message confirms the handshake.
+    pub finished: tls::Finished,
 }
 
 /// Bytes of one TLS direction by the visibility of their records.

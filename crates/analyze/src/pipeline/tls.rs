@@ -171,7 +171,12 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
                 cx.report(direction, first.stream_offset, counters.unexplained_bytes, why, source);
             }
             let Side { bytes, dead_from, .. } = &sides[direction];
-            TlsDirection { counters, bytes: *bytes, is_dead: dead_from.is_some() }
+            TlsDirection {
+                counters,
+                bytes: *bytes,
+                is_dead: dead_from.is_some(),
+                finished: session.finished(direction),
+            }
         });
         Spoken::Tls(Box::new(directions))
     }

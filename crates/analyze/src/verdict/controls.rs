@@ -28,6 +28,12 @@ fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doub
     if has_tls && report.has_keys && connections.tls_unopened > 0 {
         doubts.push(Doubt::TlsNotOpened(connections.tls_unopened));
     }
+    if connections.tls_finished_differs > 0 {
+        doubts.push(Doubt::FinishedDiffers(connections.tls_finished_differs));
+    }
+    if connections.tls_finished_missing > 0 {
+        doubts.push(Doubt::FinishedMissing(connections.tls_finished_missing));
+    }
     if connections.cleartext > 0 {
         doubts.push(Doubt::CleartextHttp(connections.cleartext));
     }

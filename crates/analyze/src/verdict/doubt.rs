@@ -117,6 +117,10 @@ pub(crate) enum Doubt {
     },
     /// Number of TLS connections of which the key log does not decrypt both directions.
     TlsNotOpened(u64),
+    /// Number of TLS connections whose handshake in the capture is not the one that an endpoint saw.
+    FinishedDiffers(u64),
+    /// Number of decrypted TLS connections in which a Finished message is missing or cannot be verified.
+    FinishedMissing(u64),
     /// Number of TCP connections with HTTP in the clear: a string could be hidden in it under two encodings.
     CleartextHttp(u64),
     /// Number of decoys that were found.
@@ -198,6 +202,8 @@ impl Doubt {
             Self::NoKeyLog => ("control.no-key-log", Capture, Concern::Search),
             Self::PositiveControlFailed { .. } => ("control.positive-failed", Capture, Concern::Capture),
             Self::TlsNotOpened(_) => ("tls.not-opened", Stream, Concern::Search),
+            Self::FinishedDiffers(_) => ("tls.finished-differs", Stream, Concern::Capture),
+            Self::FinishedMissing(_) => ("tls.finished-missing", Stream, Concern::Search),
             Self::CleartextHttp(_) => ("http.in-the-clear", Stream, Concern::Search),
             Self::DecoysFound(_) => ("control.decoy-found", Capture, Concern::Capture),
             Self::DecoysTooShort(_) => ("control.decoy-too-short", Capture, Concern::Search),
@@ -290,6 +296,13 @@ impl fmt::Display for Doubt {
             }
             Self::TlsNotOpened(count) => {
                 write!(f, "the key log does not decrypt both directions of {count} TLS connection(s)")
+            }
+            Self::FinishedDiffers(count) => write!(
+                f,
+                "in {count} TLS connection(s) the handshake of the capture is not the one that the endpoints saw: a Finished message contradicts it"
+            ),
+            Self::FinishedMissing(count) => {
+                write!(f, "in {count} TLS connection(s) a Finished message is missing or cannot be verified")
             }
             Self::CleartextHttp(count) => write!(f, "{count} TCP stream(s) contain HTTP in the clear"),
             Self::DecoysFound(count) => write!(f, "{count} decoy(s) that were never sent were found"),

@@ -11,6 +11,7 @@ use super::handshake::Message;
 use super::handshake_deframer::DeframedMessage;
 use super::hello_rules::Irregularity;
 use super::session::{JudgedContent, Queued, Session};
+use super::transcript::Transcript;
 use crate::flow::Direction;
 
 /// Maximum number of `change_cipher_spec` records in one direction. TLS 1.3 and 1.2 use one (RFC 9846 §D.4, RFC 5246
@@ -123,16 +124,12 @@ impl Session {
             _ => None,
         };
         if fits {
+            self.add_hello_to_transcript(deframed, &message);
             self.advance_by(direction, &message);
         }
         self.count_message(direction, deframed, reason);
         let range = deframed.range.clone();
-        self.queue.push_back(Queued::Handshake(Handshake {
-            direction,
-            range,
-            was_encrypted: false,
-            message,
-        }));
+        self.queue(Queued::Handshake(Handshake { direction, range, was_encrypted: false, message }));
     }
 
     /// Records in a hello that its session id is not that of the hellos before it.
@@ -174,6 +171,23 @@ impl Session {
             | HandshakeType::CLIENT_KEY_EXCHANGE
             | HandshakeType::CERTIFICATE_STATUS => is_after_hello && self.negotiation.is_before_tls13(),
             _ => false,
+        }
+    }
+
+    /// Adds a hello to the transcript. A connection has one if the key log has its secrets.
+    fn add_hello_to_transcript(&mut self, deframed: &DeframedMessage<'_>, message: &Message) {
+        match (message, &mut self.transcript) {
+            (Message::ClientHello(hello), None) => {
+                let has_secrets = self.keys.as_ref().is_some_and(|keys| keys.client(&hello.random).is_some());
+                if has_secrets {
+                    self.transcript = Some(Box::new(Transcript::new(deframed)));
+                }
+            }
+            (Message::ClientHello(_), Some(transcript)) => transcript.client_hello(deframed),
+            (Message::ServerHello(hello), Some(transcript)) => {
+                transcript.server_hello(deframed, hello.cipher_suite, hello.is_hello_retry_request);
+            }
+            _ => {}
         }
     }
 

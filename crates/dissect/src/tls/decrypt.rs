@@ -2,6 +2,7 @@
 
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
+use aws_lc_rs::{digest, hmac};
 
 use super::code::{CipherSuite, ContentType};
 use super::record::{HEADER_LEN, Header};
@@ -36,6 +37,22 @@ impl Suite {
         };
         Some(Self { id, aead, hash })
     }
+
+    /// The hash of the handshake.
+    pub(super) fn digest(self) -> &'static digest::Algorithm {
+        if self.hash == hkdf::HKDF_SHA384 { &digest::SHA384 } else { &digest::SHA256 }
+    }
+
+    /// HMAC with the hash of the handshake.
+    pub(super) fn hmac(self) -> hmac::Algorithm {
+        if self.hash == hkdf::HKDF_SHA384 { hmac::HMAC_SHA384 } else { hmac::HMAC_SHA256 }
+    }
+}
+
+impl PartialEq for Suite {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
 }
 
 /// Length of an output of HKDF-Expand.
@@ -48,7 +65,7 @@ impl KeyType for Length {
 }
 
 /// `HKDF-Expand-Label(secret, label, "", out.len())` (RFC 9846 §7.1).
-fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mut [u8]) -> Option<()> {
+pub(super) fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mut [u8]) -> Option<()> {
     const PREFIX: &[u8] = b"tls13 ";
     let length = u16::try_from(out.len()).ok()?.to_be_bytes();
     let label_length = [u8::try_from(PREFIX.len() + label.len()).ok()?];

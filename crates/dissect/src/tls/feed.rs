@@ -135,7 +135,7 @@ impl Feed<'_> {
 
     fn advance(&mut self) -> Option<Advanced> {
         loop {
-            if let Some(queued) = self.session.queue.pop_front() {
+            if let Some(queued) = self.session.unqueue() {
                 return Some(Advanced::Queued(queued));
             }
             if let Some((direction, held)) = self.session.release() {
@@ -150,8 +150,6 @@ impl Feed<'_> {
             } else if std::mem::take(&mut self.is_last) {
                 self.session.close();
             } else {
-                // An idle session keeps no queue.
-                self.session.queue.shrink_to_fit();
                 return None;
             }
         }

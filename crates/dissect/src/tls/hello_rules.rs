@@ -204,7 +204,8 @@ fn extensions<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<(ExtensionType, Cursor<
     }
     let mut kinds: Vec<u16> = found.iter().map(|(kind, _)| kind.0).collect();
     kinds.sort_unstable();
-    if let Some([kind, _]) = kinds.array_windows().find(|[one, next]| one == next) {
+    let mut pairs = kinds.iter().zip(kinds.iter().skip(1));
+    if let Some((kind, _)) = pairs.find(|(one, next)| one == next) {
         return Err(Irregularity::RepeatedExtension(ExtensionType(*kind)).into());
     }
     Ok(found)
@@ -460,7 +461,7 @@ fn distinct<T: Ord + Clone>(values: &[T]) -> Checked {
 fn are_distinct<T: Ord + Clone>(values: &[T]) -> bool {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
-    sorted.array_windows().all(|[one, next]| one != next)
+    sorted.iter().zip(sorted.iter().skip(1)).all(|(one, next)| one != next)
 }
 
 /// IANA registry "TLS Cipher Suites", without what is reserved or for private use.

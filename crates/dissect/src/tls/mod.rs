@@ -31,6 +31,7 @@ mod plaintext;
 mod protected;
 pub mod record;
 mod session;
+mod transcript;
 mod workspace;
 
 pub use certificate::{CERTIFICATE_CACHE, Certificate, CertificateFields, MAX_SUBJECT_ALT_NAMES};
@@ -54,4 +55,5 @@ pub use hello_rules::Irregularity;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
 pub use session::Session;
+pub use transcript::Finished;
 pub use workspace::{MAX_SPARE_BUFFERS, Workspace};

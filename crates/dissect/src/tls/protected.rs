@@ -8,6 +8,7 @@ use super::decrypt::{RecordDecrypter, Suite, TriedKey, strip_padding};
 use super::direction::{KeyChange, Phase};
 use super::event::{Epoch, Handshake};
 use super::handshake::Message;
+use super::handshake_deframer::DeframedMessage;
 use super::record::{Header, MAX_CIPHERTEXT};
 use super::session::{JudgedContent, JudgedPlaintext, Judgement, Queued, Session};
 use super::workspace::Scratch;
@@ -57,6 +58,7 @@ impl Session {
             self.state_mut(direction).counters.failed += 1;
             self.unexplained(direction, fragment.len() as u64, range.clone(), Reason::NotAuthentic);
             self.drop_unfinished_message(direction, range.end);
+            self.lose_transcript();
             JudgedContent::NotAuthentic
         };
         Judgement { content, tried: Some(outcome.tried) }
@@ -180,6 +182,15 @@ impl Session {
         Judgement { content: JudgedContent::Decrypted(plaintext), tried: Some(tried) }
     }
 
+    fn add_to_transcript(&mut self, direction: Direction, is_client: bool, deframed: &DeframedMessage<'_>) {
+        let Some(mut transcript) = self.transcript.take() else { return };
+        let label =
+            if is_client { Label::ClientHandshakeTrafficSecret } else { Label::ServerHandshakeTrafficSecret };
+        let secret = self.secrets().ok().and_then(|(secrets, _)| secrets.secret(label));
+        transcript.encrypted(direction, is_client, deframed, secret);
+        self.transcript = Some(transcript);
+    }
+
     /// Queues the messages of a decrypted handshake record, and changes the keys after it.
     fn decrypted_handshake(
         &mut self,
@@ -192,15 +203,19 @@ impl Session {
         let Scratch { plaintext, certificates } = scratch;
         let mut deframer = self.state_mut(direction).handshake_deframer.take().unwrap_or_default();
         let mut change = None;
+        let is_client = self.negotiation.is_client(direction);
         deframer.push(plaintext.get(..length).unwrap_or_default(), range, |deframed| {
             let message = Message::read(&deframed, true, certificates);
+            if matches!(epoch, Epoch::Early | Epoch::Handshake) {
+                self.add_to_transcript(direction, is_client, &deframed);
+            }
             change = match (&message, epoch) {
                 (Message::EndOfEarlyData, Epoch::Early) => Some(KeyChange::EndOfEarlyData),
                 (Message::Finished, Epoch::Handshake) => Some(KeyChange::Finished),
                 (Message::KeyUpdate { .. }, Epoch::Application(_)) => Some(KeyChange::KeyUpdate),
                 _ => change,
             };
-            self.queue.push_back(Queued::Handshake(Handshake {
+            self.queue(Queued::Handshake(Handshake {
                 direction,
                 range: deframed.range,
                 was_encrypted: true,

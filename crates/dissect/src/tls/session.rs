@@ -21,6 +21,7 @@ use super::event::{Anomaly, Epoch, Handshake};
 use super::held::HeldRecord;
 use super::negotiation::Negotiation;
 use super::record::{AfterGap, Framed, HEADER_LEN, Header, Place};
+use super::transcript::{Finished, Transcript};
 use super::workspace::Scratch;
 use crate::flow::{Direction, PerDirection};
 use crate::keylog::KeyLog;
@@ -61,8 +62,10 @@ pub struct Session {
     /// `None` until the direction sends something, because a capture may contain many thousand idle connections.
     directions: PerDirection<Option<Box<DirectionState>>>,
     pub(super) negotiation: Negotiation,
-    /// Events that are not delivered yet. Empty between two feeds.
-    pub(super) queue: VecDeque<Queued>,
+    /// `None` for a connection without secrets in the key log.
+    pub(super) transcript: Option<Box<Transcript>>,
+    /// Events that are not delivered yet; `None` between two feeds.
+    queue: Option<Box<VecDeque<Queued>>>,
     /// Whether records no longer wait for a hello.
     pub(super) no_more_waiting: bool,
 }
@@ -145,6 +148,12 @@ impl Session {
         self.negotiation.choice().map(|choice| (choice.version, choice.suite))
     }
 
+    /// What is known of the Finished message of `direction`.
+    #[must_use]
+    pub fn finished(&self, direction: Direction) -> Finished {
+        self.transcript.as_ref().map_or(Finished::NotSeen, |transcript| transcript.finished(direction))
+    }
+
     fn state(&self, direction: Direction) -> Option<&DirectionState> {
         self.directions[direction].as_deref()
     }
@@ -173,8 +182,23 @@ impl Session {
         self.state(direction).is_some_and(|state| state.phase.is_after_hello())
     }
 
+    /// Queues an event.
+    pub(super) fn queue(&mut self, event: Queued) {
+        self.queue.get_or_insert_default().push_back(event);
+    }
+
+    /// The next queued event.
+    pub(super) fn unqueue(&mut self) -> Option<Queued> {
+        let queue = self.queue.as_mut()?;
+        let event = queue.pop_front();
+        if queue.is_empty() {
+            self.queue = None;
+        }
+        event
+    }
+
     pub(super) fn anomaly(&mut self, direction: Direction, range: Range<u64>, reason: Reason) {
-        self.queue.push_back(Queued::Anomaly(Anomaly { direction, range, reason }));
+        self.queue(Queued::Anomaly(Anomaly { direction, range, reason }));
     }
 
     /// Counts bytes as unexplained and reports them.
@@ -356,7 +380,15 @@ impl Session {
         }
         state.phase.begins_without_hello();
         self.drop_unfinished_message(direction, range.end);
+        self.lose_transcript();
         JudgedContent::Damaged
+    }
+
+    /// A handshake message may be missing.
+    pub(super) fn lose_transcript(&mut self) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.lose();
+        }
     }
 
     pub(super) fn not_decrypted(

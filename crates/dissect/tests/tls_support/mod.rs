@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dissect::flow::Direction;
 use dissect::keylog::{KeyLog, Secret};
 use dissect::tls::{
-    Content, ContentType, DecryptAttempt, Epoch, Event, Handshake, Message, PlaintextMap, Reason,
+    Content, ContentType, DecryptAttempt, Epoch, Event, Finished, Handshake, Message, PlaintextMap, Reason,
     RecordCounters, Session, Workspace,
 };
 
@@ -58,6 +58,7 @@ pub(crate) struct Seen {
     /// Alerts that were decrypted.
     pub(crate) alerts: Vec<(Direction, String)>,
     pub(crate) epochs: Option<[Epoch; 2]>,
+    pub(crate) finished: [Finished; 2],
     pub(crate) anomalies: Vec<(Direction, Reason)>,
 }
 
@@ -165,6 +166,7 @@ pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = 
         session.counters(Direction::ClientToServer).clone(),
         session.counters(Direction::ServerToClient).clone(),
     ];
+    seen.finished = [Direction::ClientToServer, Direction::ServerToClient].map(|way| session.finished(way));
     seen.epochs = Some([session.epoch(Direction::ClientToServer), session.epoch(Direction::ServerToClient)]);
     for counters in &seen.counters {
         assert!(counters.adds_up(), "{counters:#?}");

@@ -1,0 +1,175 @@
+//! The transcript of a TLS 1.3 handshake, and the check of both Finished messages (RFC 9846 §4.4.1, §4.4.4).
+//!
+//! ```text
+//!   Hellos(bytes) ──HelloRetryRequest, ServerHello──> Hashing ──server's Finished──> Hashing ──client's Finished──> done
+//!        │                                               │
+//!        └──────────── a message is missing, too long or out of order ────────────────────────────> Lost
+//! ```
+//!
+//! A Finished message is a MAC over every handshake message before it. If both are right, the hellos of the capture are
+//! those that both endpoints saw, byte for byte; one that was changed on its way, or in the capture, is noticed.
+
+use aws_lc_rs::digest::{self, Context};
+use aws_lc_rs::hmac;
+
+use super::code::{CipherSuite, HandshakeType};
+use super::decrypt::{Suite, expand_label};
+use super::handshake_deframer::DeframedMessage;
+use crate::flow::{Direction, PerDirection};
+use crate::keylog::Secret;
+
+/// Type of the message that takes the place of the first ClientHello after a HelloRetryRequest (RFC 9846 §4.4.1).
+const MESSAGE_HASH: u8 = 254;
+
+/// Longest hash of a supported suite: SHA-384.
+const MAX_HASH: usize = 48;
+
+/// What is known of the Finished message of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finished {
+    /// It was not seen, or could not be decrypted.
+    #[default]
+    NotSeen,
+    /// It is right: the handshake of the capture is the one that its sender saw.
+    Verified,
+    /// It is wrong: a handshake message of the capture is not the one that its sender saw.
+    Differs,
+    /// It was seen, but a message before it was not, or not in order.
+    NotVerifiable,
+}
+
+/// The handshake messages so far. It exists only for connections with secrets in the key log: nothing can be verified
+/// without, and a capture may contain many thousand hellos.
+pub(super) struct Transcript {
+    state: State,
+    finished: PerDirection<Finished>,
+}
+
+enum State {
+    /// The first ClientHello: the ServerHello names the hash.
+    Hellos(Vec<u8>),
+    Hashing {
+        context: Context,
+        suite: Suite,
+        is_server_finished: bool,
+    },
+    Lost,
+}
+
+impl Transcript {
+    /// Begins with the first ClientHello.
+    pub(super) fn new(client_hello: &DeframedMessage<'_>) -> Self {
+        let state = encoded(client_hello).map_or(State::Lost, State::Hellos);
+        Self { state, finished: PerDirection::default() }
+    }
+
+    /// The result for one direction.
+    pub(super) fn finished(&self, direction: Direction) -> Finished {
+        self.finished[direction]
+    }
+
+    /// Notes that a message may be missing.
+    pub(super) fn lose(&mut self) {
+        self.state = State::Lost;
+    }
+
+    /// Adds the second ClientHello.
+    pub(super) fn client_hello(&mut self, message: &DeframedMessage<'_>) {
+        match (&mut self.state, encoded(message)) {
+            (State::Hashing { context, is_server_finished: false, .. }, Some(bytes)) => {
+                context.update(&bytes);
+            }
+            _ => self.state = State::Lost,
+        }
+    }
+
+    /// Adds a HelloRetryRequest or the ServerHello.
+    pub(super) fn server_hello(&mut self, message: &DeframedMessage<'_>, suite: CipherSuite, is_retry: bool) {
+        let (Some(bytes), Some(suite)) = (encoded(message), Suite::of(suite)) else {
+            self.state = State::Lost;
+            return;
+        };
+        if let State::Hellos(client_hello) = &self.state {
+            let mut context = Context::new(suite.digest());
+            if is_retry {
+                let hash = digest::digest(suite.digest(), client_hello);
+                context.update(&[MESSAGE_HASH, 0, 0, hash.as_ref().len() as u8]);
+                context.update(hash.as_ref());
+            } else {
+                context.update(client_hello);
+            }
+            self.state = State::Hashing { context, suite, is_server_finished: false };
+        }
+        match &mut self.state {
+            State::Hashing { context, suite: chosen, is_server_finished: false } if *chosen == suite => {
+                context.update(&bytes);
+            }
+            _ => self.state = State::Lost,
+        }
+    }
+
+    /// Adds a decrypted message of the handshake. `secret` is the handshake traffic secret of its sender.
+    pub(super) fn encrypted(
+        &mut self,
+        direction: Direction,
+        is_client: bool,
+        message: &DeframedMessage<'_>,
+        secret: Option<&Secret>,
+    ) {
+        let is_finished = message.message_type == HandshakeType::FINISHED;
+        let State::Hashing { context, suite, is_server_finished } = &mut self.state else {
+            return self.not_verifiable(direction, is_finished);
+        };
+        // All messages of the server come before those of the client.
+        let (Some(bytes), true) = (encoded(message), is_client == *is_server_finished) else {
+            self.state = State::Lost;
+            return self.not_verifiable(direction, is_finished);
+        };
+        if is_finished {
+            let expected = secret.and_then(|secret| verify_data(*suite, secret, context.clone()));
+            self.finished[direction] = match (expected, message.body) {
+                (Some(expected), Some(body)) if expected.as_ref() == body => Finished::Verified,
+                (Some(_), _) => Finished::Differs,
+                (None, _) => Finished::NotVerifiable,
+            };
+            *is_server_finished = true;
+        }
+        context.update(&bytes);
+        if is_finished && is_client {
+            self.state = State::Lost;
+        }
+    }
+
+    fn not_verifiable(&mut self, direction: Direction, is_finished: bool) {
+        let finished = &mut self.finished[direction];
+        if is_finished && *finished == Finished::NotSeen {
+            *finished = Finished::NotVerifiable;
+        }
+    }
+}
+
+/// A message as it was sent; `None` if it was too long to be kept.
+fn encoded(message: &DeframedMessage<'_>) -> Option<Vec<u8>> {
+    let body = message.body?;
+    let [_, length @ ..] = u32::try_from(body.len()).ok()?.to_be_bytes();
+    let mut bytes = vec![message.message_type.0];
+    bytes.extend(length);
+    bytes.extend(body);
+    Some(bytes)
+}
+
+/// `verify_data` of a Finished message that follows these messages (RFC 9846 §4.4.4).
+fn verify_data(suite: Suite, secret: &Secret, messages: Context) -> Option<hmac::Tag> {
+    let mut key = [0; MAX_HASH];
+    let key = key.get_mut(..suite.digest().output_len())?;
+    expand_label(suite, secret, b"finished", key)?;
+    let key = hmac::Key::new(suite.hmac(), key);
+    Some(hmac::sign(&key, messages.finish().as_ref()))
+}
+
+/// Shows no secrets.
+impl std::fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcript").field("finished", &self.finished).finish_non_exhaustive()
+    }
+}
