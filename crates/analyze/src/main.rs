@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use analyze::analysis::{self, Options, isolation};
 use analyze::input::discover::{self, Input};
 use analyze::output::console;
-use analyze::verdict::conclusion::{self, exit};
+use analyze::verdict::conclusion::{self, Comparison, exit};
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use exposure_schema::{Exposure, Program, SCHEMA};
@@ -111,9 +111,19 @@ fn analyze_all(flags: &Flags) -> Exposure {
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    let (conclusion, reasons) = conclusion::conclusion(&captures);
+    let Comparison { conclusion, reasons, compared, not_compared } = conclusion::compare(&captures);
     let program = Program { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() };
-    Exposure { schema: SCHEMA.into(), program, captures, conclusion, reasons, isolation, errors }
+    Exposure {
+        schema: SCHEMA.into(),
+        program,
+        captures,
+        conclusion,
+        reasons,
+        compared,
+        not_compared,
+        isolation,
+        errors,
+    }
 }
 
 /// The inputs that the paths select.

@@ -85,6 +85,12 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub journal: Vec<JournalEntry>,
     /// Number of lines of the journals.
     pub journal_total: u64,
+    /// Digest of the journals' messages, the same for two runs whose agents sent the same messages: values of 32 hex
+    /// digits (canaries) are left out, and the order does not matter. `null` without journals.
+    ///
+    /// Documents written before pairs were named lack this field.
+    #[serde(default)]
+    pub messages_sha256: Option<String>,
     /// TCP connections: the first 256.
     pub connections: Vec<ConnectionEntry>,
     /// Number of TCP connections.

@@ -26,6 +26,16 @@ pub struct Exposure<Strings = Vec<StringEntry>> {
     pub conclusion: Option<Conclusion>,
     /// Why the conclusion is what it is.
     pub reasons: Vec<String>,
+    /// The captures that the conclusion compares, in pairs.
+    ///
+    /// Documents written before pairs were named lack this field.
+    #[serde(default)]
+    pub compared: Vec<Pair>,
+    /// Paths of the captures that the conclusion is not about.
+    ///
+    /// Documents written before pairs were named lack this field.
+    #[serde(default)]
+    pub not_compared: Vec<String>,
     /// Isolation runs, in the order of their paths.
     ///
     /// Documents written before this experiment existed lack this field.
@@ -33,6 +43,16 @@ pub struct Exposure<Strings = Vec<StringEntry>> {
     pub isolation: Vec<Isolation>,
     /// Inputs that could not be analyzed, each with the reason.
     pub errors: Vec<String>,
+}
+
+/// A plaintext capture and a TLS capture of the same messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pair {
+    /// Path of the plaintext capture.
+    pub plaintext: String,
+    /// Path of the TLS capture.
+    pub tls: String,
 }
 
 /// Name and version of a program.

@@ -31,7 +31,7 @@ pub use capture::{Capture, Expected, Summary, Verdict};
 pub use completeness::{Completeness, TroubledStream, UnexplainedEntry};
 pub use connections::{ConnectionEntry, Direction, Ended, PacketEntry};
 pub use controls::{Controls, DecoyControl, PositiveControl, WrongKeyControl};
-pub use document::{Conclusion, Exposure, Program};
+pub use document::{Conclusion, Exposure, Pair, Program};
 pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};
 pub use http::HttpMessage;

@@ -69,6 +69,7 @@ pub(crate) fn entry(
         manifest: manifest.map(claims::manifest),
         journal: claims.journal,
         journal_total: claims.total,
+        messages_sha256: claims.messages_sha256,
         connections: connections::connections(&report.observed.connections),
         connections_total: report.observed.connections.total,
         traffic: report.observed.byte_counts.entry(),

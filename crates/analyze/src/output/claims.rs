@@ -1,5 +1,6 @@
 //! Writes the claims of the run itself, manifest and journals, into the result.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
 use exposure_schema::{Direction, JournalEntry, ManifestEntry, ProgramEntry};
 
@@ -45,6 +46,8 @@ pub(crate) struct Claims {
     pub journal: Vec<JournalEntry>,
     /// Number of all lines.
     pub total: u64,
+    /// Digest of the messages without their canaries; `None` without lines.
+    pub messages_sha256: Option<String>,
     request: Option<MessageKey>,
     answer: Option<MessageKey>,
 }
@@ -100,13 +103,47 @@ impl Claims {
             }
             entry
         });
-        Self { journal: journal.collect(), total: messages.len() as u64, request, answer }
+        let journal = journal.collect();
+        let messages_sha256 = (!messages.is_empty()).then(|| digest_of_messages(messages));
+        Self { journal, total: messages.len() as u64, messages_sha256, request, answer }
     }
 
     /// Returns the first request and its answer, as indices of the known messages.
     pub(crate) fn first_exchange(&self, known: &[KnownMessage]) -> Option<[usize; 2]> {
         let index = |key: &Option<MessageKey>| key.as_ref()?.index(known);
         Some([index(&self.request)?, index(&self.answer)?])
+    }
+}
+
+/// Number of hex digits of a canary.
+const CANARY_DIGITS: usize = 32;
+
+/// A digest that two runs share if each agent sent and received the same messages in each: the same number of each
+/// content type and body, with canaries left out.
+fn digest_of_messages(messages: &[Message]) -> String {
+    let one = |message: &Message| {
+        let mut context = Context::new(&SHA256);
+        let content_type = message.content_type.as_deref().unwrap_or_default();
+        let event = [message.event as u8, message.direction as u8];
+        for part in [message.agent.as_bytes(), &event, content_type.as_bytes()] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        update_without_canaries(&mut context, &message.body);
+        context.finish()
+    };
+    let mut digests: Vec<_> = messages.iter().map(one).collect();
+    digests.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
+    let mut context = Context::new(&SHA256);
+    digests.iter().for_each(|digest| context.update(digest.as_ref()));
+    HEXLOWER.encode(context.finish().as_ref())
+}
+
+/// Adds a body; a run of exactly [`CANARY_DIGITS`] hex digits becomes a star.
+fn update_without_canaries(context: &mut Context, body: &[u8]) {
+    for run in body.chunk_by(|one, next| one.is_ascii_hexdigit() == next.is_ascii_hexdigit()) {
+        let is_canary = run.len() == CANARY_DIGITS && run[0].is_ascii_hexdigit();
+        context.update(if is_canary { b"*" } else { run });
     }
 }
 
@@ -175,6 +212,29 @@ mod tests {
         ];
         assert_eq!(rows, expected);
         assert_eq!(claims.total, 7);
+    }
+
+    #[test]
+    fn the_digest_of_messages_leaves_out_canaries_and_order() {
+        let digest = |bodies: &[&str]| {
+            let lines: Vec<_> = (bodies.iter())
+                .map(|body| line("agent-a", Event::Sent, Direction::ClientToServer, None, body))
+                .collect();
+            Claims::new(&lines).messages_sha256.expect("there are messages")
+        };
+        let (one, other) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+        let with = |canary: &str| format!(r#"{{"text":"a","canary":"{canary}"}}"#);
+        assert_eq!(digest(&[&with(one), "b"]), digest(&["b", &with(other)]));
+        for differing in [
+            &[with(one).as_str()][..],
+            &[&with(one), "c"],
+            &[&with(one), "b", "b"],
+            &[&with(&one[1..]), "b"],
+            &[&with(&format!("{one}0")), "b"],
+        ] {
+            assert_ne!(digest(&[&with(one), "b"]), digest(differing), "{differing:?}");
+        }
+        assert_eq!(Claims::new(&[]).messages_sha256, None);
     }
 
     #[test]

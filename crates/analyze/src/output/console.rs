@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
-use exposure_schema::{Capture, Conclusion, Exposure, Level, SearchedAs, StringEntry, TlsSession, Verdict};
+use exposure_schema::{
+    Capture, Conclusion, Exposure, Level, Pair, SearchedAs, StringEntry, TlsSession, Verdict,
+};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Width of a line in columns.
@@ -337,6 +339,13 @@ fn conclusion(out: &mut String, exposure: &Exposure) -> std::fmt::Result {
     writeln!(out, "Conclusion: {}: {meaning}", styled(colour, conclusion.name()))?;
     for reason in &exposure.reasons {
         writeln!(out, "  {}", safe(reason))?;
+    }
+    for Pair { plaintext, tls } in &exposure.compared {
+        writeln!(out, "  {FAINT}compared: {} with {}{FAINT:#}", safe(plaintext), safe(tls))?;
+    }
+    if !exposure.not_compared.is_empty() {
+        let others: Vec<_> = exposure.not_compared.iter().map(|file| safe(file)).collect();
+        writeln!(out, "  {FAINT}not part of it: {}{FAINT:#}", others.join(", "))?;
     }
     Ok(())
 }

@@ -1,9 +1,51 @@
 //! The conclusion that the captures support together, and the exit status that follows from all results.
 
-use exposure_schema::{Capture, Conclusion, Expected, Isolation, IsolationVerdict, Verdict};
+use exposure_schema::{Capture, Conclusion, Expected, Isolation, IsolationVerdict, Pair, Summary, Verdict};
 
-/// The conclusion, and the reasons for it. `None` if there is no pair to compare.
-pub fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
+/// The conclusion, the reasons for it, and the captures that it is about.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// `None` if there is no pair to compare.
+    pub conclusion: Option<Conclusion>,
+    /// Why the conclusion is not `proven`.
+    pub reasons: Vec<String>,
+    /// The captures that were compared.
+    pub compared: Vec<Pair>,
+    /// Paths of all other captures.
+    pub not_compared: Vec<String>,
+}
+
+/// Compares the plaintext captures with the TLS captures.
+///
+/// `proven` takes a pair: every string of one can be read without a key, every string of the other only with the key log,
+/// and the agents sent the same messages in both.
+pub fn compare(captures: &[Capture]) -> Comparison {
+    let (conclusion, reasons) = conclusion(captures);
+    let compared = if conclusion.is_some() { pairs(captures) } else { Vec::new() };
+    let is_compared =
+        |capture: &Capture| compared.iter().any(|pair| [&pair.plaintext, &pair.tls].contains(&&capture.file));
+    let others = captures.iter().filter(|capture| !is_compared(capture));
+    let not_compared = others.map(|capture| capture.file.clone()).collect();
+    Comparison { conclusion, reasons, compared, not_compared }
+}
+
+/// Every TLS capture with the first plaintext capture of the same messages.
+fn pairs(captures: &[Capture]) -> Vec<Pair> {
+    let expecting =
+        |expected| captures.iter().filter(move |capture| capture.expected_verdict == Some(expected));
+    let pair = |sealed: &Capture| {
+        let partner =
+            expecting(Expected::Exposed).find(|exposed| are_of_the_same_messages(exposed, sealed))?;
+        Some(Pair { plaintext: partner.file.clone(), tls: sealed.file.clone() })
+    };
+    expecting(Expected::Sealed).filter_map(pair).collect()
+}
+
+fn are_of_the_same_messages(one: &Capture, other: &Capture) -> bool {
+    one.messages_sha256.is_some() && one.messages_sha256 == other.messages_sha256
+}
+
+fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
     let judged: Vec<_> = captures.iter().filter_map(|capture| Some((capture, capture.verdict?))).collect();
     let unmet: Vec<_> = judged.iter().filter(|(capture, verdict)| contradicts(capture, *verdict)).collect();
     if !unmet.is_empty() {
@@ -30,18 +72,64 @@ pub fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
         let reason = "a conclusion compares a plaintext capture with a TLS capture; one of them is not here";
         return (None, vec![reason.to_owned()]);
     }
-    let mut reasons = Vec::new();
-    for (capture, verdict) in &judged {
-        if !is_clean(capture, *verdict) {
-            let why =
-                if capture.reasons.is_empty() { "no verdict was expected of it" } else { "see its reasons" };
-            reasons.push(format!("{} is {}: {why}", capture.name, verdict.name()));
-        }
-    }
+    let mut reasons: Vec<_> =
+        judged.iter().filter_map(|(capture, verdict)| shortcoming(capture, *verdict)).collect();
+    reasons.extend(without_partner(captures));
     match reasons.is_empty() {
         true => (Some(Conclusion::Proven), Vec::new()),
         false => (Some(Conclusion::Inconclusive), reasons),
     }
+}
+
+/// The reason why a capture does not support `proven`.
+fn shortcoming(capture: &Capture, verdict: Verdict) -> Option<String> {
+    let name = &capture.name;
+    if !is_clean(capture, verdict) {
+        let why =
+            if capture.reasons.is_empty() { "no verdict was expected of it" } else { "see its reasons" };
+        return Some(format!("{name} is {}: {why}", verdict.name()));
+    }
+    let Summary { total, decrypted, .. } = capture.summary;
+    let scheme = capture.manifest.as_ref().map_or("", |manifest| manifest.scheme.as_str());
+    match verdict {
+        Verdict::Exposed if scheme != "http" => {
+            Some(format!("{name} is exposed, but its manifest states the scheme {scheme:?}, not \"http\""))
+        }
+        Verdict::Exposed if capture.tls.is_some() => {
+            Some(format!("{name} is exposed, but contains TLS: it is no plaintext capture"))
+        }
+        Verdict::Exposed if capture.summary.keyless() < total => Some(format!(
+            "{name} is exposed, but only {} of its {total} strings can be read without a key",
+            capture.summary.keyless()
+        )),
+        Verdict::Sealed if scheme != "https" => {
+            Some(format!("{name} is sealed, but its manifest states the scheme {scheme:?}, not \"https\""))
+        }
+        Verdict::Sealed if decrypted < total => {
+            Some(format!("{name} is sealed, but only {decrypted} of its {total} strings are inside TLS"))
+        }
+        _ => None,
+    }
+}
+
+/// The captures for which there is none of the other kind with the same messages.
+fn without_partner(captures: &[Capture]) -> impl Iterator<Item = String> {
+    let partner_of = |capture: &Capture| match capture.expected_verdict? {
+        Expected::Exposed => Some(Expected::Sealed),
+        Expected::Sealed => Some(Expected::Exposed),
+        Expected::Isolated => None,
+    };
+    captures.iter().filter_map(move |capture| {
+        let partner = partner_of(capture)?;
+        let mut others = captures.iter().filter(|other| other.expected_verdict == Some(partner));
+        let has_partner = others.any(|other| are_of_the_same_messages(capture, other));
+        (!has_partner).then(|| {
+            format!(
+                "the agents sent other messages in {} than in the captures to compare it with",
+                capture.name
+            )
+        })
+    })
 }
 
 /// Whether the capture shows the opposite of what was expected.
