@@ -47,6 +47,12 @@ sentence_texts! {
     reasons_of(name: &str):
         line!["Doubts about ", captured(name), ":"],
         line![captured(name), " 캡처에 대한 의심(원문):"];
+    compared(plaintext: &str, tls: &str):
+        line!["The conclusion compares ", captured(plaintext), " with ", captured(tls), ": the agents sent the same messages in both."],
+        line!["결론은 ", captured(plaintext), " 캡처와 ", captured(tls), " 캡처를 비교한 것이다. 두 실행에서 에이전트가 보낸 메시지는 같다."];
+    not_compared_follow():
+        line!["Captures that the conclusion is not about:"],
+        line!["결론에 포함되지 않은 캡처:"];
     errors_follow():
         line!["Inputs that could not be analyzed:"],
         line!["분석하지 못한 입력:"];

@@ -52,6 +52,12 @@ impl Builder<'_> {
         if conclusion == Some(Conclusion::Proven) {
             lines.push(lang.conclusion_proven_limits());
         }
+        let name = |file: &str| {
+            let capture = self.captures.iter().find(|capture| capture.file == file);
+            capture.map_or(file, |capture| capture.name.as_str()).to_owned()
+        };
+        let pairs = self.exposure.compared.iter();
+        lines.extend(pairs.map(|pair| lang.compared(&name(&pair.plaintext), &name(&pair.tls))));
         lines.extend(self.results());
         lines.extend(self.isolation_results());
         let mut blocks = vec![Block::Callout {
@@ -73,6 +79,9 @@ impl Builder<'_> {
         list(lang.reasons_follow(), &self.exposure.reasons);
         for capture in self.captures {
             list(lang.reasons_of(&capture.name), &capture.reasons);
+        }
+        if conclusion.is_some() {
+            list(lang.not_compared_follow(), &self.exposure.not_compared);
         }
         list(lang.errors_follow(), &self.exposure.errors);
         self.part("conclusion", "9", lang.conclusion(), blocks)
