@@ -11,7 +11,7 @@ use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
 use data_encoding::HEXLOWER;
-use exposure_schema::{Capture, StringEntry};
+use exposure_schema::{Capture, Completeness, StringEntry};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -132,9 +132,8 @@ fn finds_a_string_at_every_split_point_of_two_segments() {
     }
 }
 
-/// No payload was captured at all, but the server acknowledges some.
-#[test]
-fn counts_acknowledged_bytes_that_were_not_captured_as_a_gap() {
+/// A connection without any captured payload, in which the server acknowledges the request and `more` bytes.
+fn acknowledged_only(more: u32) -> Completeness {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("a.pcap");
     let (mut frames, mut lost) = (Frames::default(), Frames::default());
@@ -142,10 +141,38 @@ fn counts_acknowledged_bytes_that_were_not_captured_as_a_gap() {
     connection.open(0, &mut frames).expect("a fresh connection");
     connection.send(Side::Client, &request(), 0, &mut lost).expect("an open connection");
     connection.segment(Side::Server, 0, flags::ACK, b"", 0, &mut frames);
-    write_frames(&path, &connection, &frames);
+    let mut frames: Vec<_> = frames.iter().map(|frame| frame.bytes.to_vec()).collect();
+    let last = frames.last_mut().expect("a frame");
+    // Behind Ethernet, IPv4 and the first half of the TCP header.
+    let ack = &mut last[14 + 20 + 8..][..4];
+    let number = u32::from_be_bytes(ack.try_into().expect("four bytes")).wrapping_add(more);
+    ack.copy_from_slice(&number.to_be_bytes());
+    let file = BufWriter::new(File::create(&path).expect("a file"));
+    let mut writer = pcap::Writer::new(file, connection.link_type(), pcap::FULL_SNAPLEN).expect("a header");
+    for frame in &frames {
+        writer.write(0, frame.len() as u32, frame).expect("a frame");
+    }
+    writer.flush().expect("the file");
+    drop(writer);
     let capture = analysis::analyze(&Input::file(&path), Options::default(), &mut |_| {}).expect("a capture");
-    let completeness = capture.completeness;
+    capture.completeness
+}
+
+#[test]
+fn acknowledged_bytes_that_were_not_captured_are_a_gap() {
+    let completeness = acknowledged_only(0);
     assert_eq!((completeness.gaps, completeness.gap_bytes), (1, request().len() as u64));
+    assert_eq!((completeness.streams, completeness.streams_whole), (1, 0));
+}
+
+#[test]
+fn an_acknowledgment_outside_any_window_is_a_doubt() {
+    for more in [1_300_000_000, 2_147_000_000, 3_000_000_000] {
+        let completeness = acknowledged_only(more);
+        assert_eq!((completeness.streams, completeness.streams_whole), (1, 0), "{more}");
+        let trouble = &completeness.streams_troubled[0].reasons[0];
+        assert!(trouble.contains("outside any window of the client"), "{trouble}");
+    }
 }
 
 proptest! {

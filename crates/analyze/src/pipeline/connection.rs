@@ -99,7 +99,8 @@ impl<O: Observer> Connection<O> {
         shared: &mut Shared<'_, O>,
     ) -> Disposition {
         self.syn_seen[direction] |= segment.flags.syn();
-        if let Some(ack) = segment.acknowledgment() {
+        // After a reset nothing is acknowledged any more, and its number may be any (RFC 9293 §3.5.2).
+        if let Some(ack) = segment.acknowledgment().filter(|_| !segment.flags.rst()) {
             self.reassemblers[direction.opposite()].acknowledge(ack);
         }
         let pushed = self.reassemblers[direction].push(segment, origin);
@@ -141,7 +142,12 @@ impl<O: Observer> Connection<O> {
             self.reassemblers[direction].finish();
             self.drain(direction, shared);
         }
-        let has_data = self.content.is_some();
+        // Data that the other side acknowledged were sent, even if none of them was captured.
+        let was_lost = |reassembler: &Reassembler| {
+            let counters = reassembler.counters();
+            counters.gap_bytes > 0 || counters.out_of_window > 0
+        };
+        let has_data = self.content.is_some() || self.reassemblers.values().any(was_lost);
         let wire_payload = self.content.as_ref().map(|content| content.wire_payload).unwrap_or_default();
         let stream = self.flow.number();
         let spoken = self.content.map_or(Spoken::Unknown, |content| (*content).finish(stream, shared));

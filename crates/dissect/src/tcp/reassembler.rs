@@ -294,14 +294,23 @@ impl Reassembler {
         self.insert_out_of_order(segment, offset, origin)
     }
 
-    /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one.
+    /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one. One outside any window
+    /// counts as [`Counters::out_of_window`]: if it were true, more is missing from the capture than a gap can describe.
     #[inline]
     pub fn acknowledge(&mut self, ack: u32) {
         let Some(base) = self.base else { return };
         let distance = i64::from(ack.wrapping_sub(base.wrapping_add(self.next as u32)) as i32);
-        if distance > 0 && distance <= MAX_WINDOW {
+        if distance.abs() > MAX_WINDOW {
+            self.acknowledged_out_of_window();
+        } else if distance > 0 {
             self.acknowledged = self.acknowledged.max(self.next.saturating_add_signed(distance));
         }
+    }
+
+    #[cold]
+    fn acknowledged_out_of_window(&mut self) {
+        let counters = &mut self.data().counters;
+        counters.out_of_window = counters.out_of_window.saturating_add(1);
     }
 
     /// Whether a selective acknowledgment that the other direction sent with this acknowledgment number can be true,
