@@ -2,7 +2,6 @@
 //!
 //! The search does not decode traffic that might be encoded. It encodes each known string and treats each result as one
 //! more pattern. So it finds a string inside an unknown format, and at any offset of a longer encoded text.
-//! text.
 
 use std::fmt;
 
@@ -76,10 +75,9 @@ impl Encodings {
         let text = std::str::from_utf8(value).ok();
         forms.add(Encoding::Plain, value.to_vec(), at_least);
         if let Some(text) = text {
-            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::Kept, Solidus::Kept), at_least);
-            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::LowerHex, Solidus::Kept), at_least);
-            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::UpperHex, Solidus::Kept), at_least);
-            forms.add(Encoding::JsonEscapes, json_escaped(text, Unicode::Kept, Solidus::Escaped), at_least);
+            for serialiser in &JSON_SERIALISERS {
+                forms.add(Encoding::JsonEscapes, serialiser.escaped(text), at_least);
+            }
         }
         let start = &value[..value.len().min(MAX_ENCODED)];
         for skipped in 0..3 {
@@ -105,9 +103,8 @@ impl Encodings {
         }
         forms.add(Encoding::Hex, HEXLOWER.encode(start).into_bytes(), at_least);
         forms.add(Encoding::Hex, HEXUPPER.encode(start).into_bytes(), at_least);
-        for digits in [HEXUPPER, HEXLOWER] {
-            forms.add(Encoding::Percent, percent(start, &digits, b"%20"), at_least);
-            forms.add(Encoding::Percent, percent(start, &digits, b"+"), at_least);
+        for encoder in &PERCENT_ENCODERS {
+            forms.add(Encoding::Percent, encoder.encoded(start), at_least);
         }
         forms
     }
@@ -124,47 +121,150 @@ impl Encodings {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Unicode {
-    Kept,
-    LowerHex,
-    UpperHex,
+/// What a JSON serialiser escapes, beyond the quotation mark, the backslash and control characters (RFC 8259 §7).
+struct JsonSerialiser {
+    /// Characters of ASCII that it writes as `\u00XX`; the quotation mark is otherwise `\"`.
+    as_code_units: &'static str,
+    beyond_ascii: BeyondAscii,
+    /// Whether the digits of an escape are upper case.
+    is_upper: bool,
+    /// Whether it writes `\/`.
+    escapes_solidus: bool,
+    /// Whether it writes `\b` and `\f`, and not their code units.
+    has_short_b_and_f: bool,
 }
 
+/// Which characters beyond ASCII become escaped UTF-16 code units.
 #[derive(Clone, Copy, PartialEq)]
-enum Solidus {
+enum BeyondAscii {
     Kept,
     Escaped,
+    /// Only U+2028 and U+2029, which end a line in JavaScript.
+    LineEndsEscaped,
 }
 
-/// Escapes a string as the common serialisers do: two-character escapes where RFC 8259 §7 has them, `\u00XX` for the
-/// other control characters; characters beyond ASCII unchanged, or as escaped UTF-16 code units.
-fn json_escaped(text: &str, unicode: Unicode, solidus: Solidus) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut out = Vec::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' => out.extend_from_slice(br#"\""#),
-            '\\' => out.extend_from_slice(br"\\"),
-            '\u{8}' => out.extend_from_slice(br"\b"),
-            '\u{c}' => out.extend_from_slice(br"\f"),
-            '\n' => out.extend_from_slice(br"\n"),
-            '\r' => out.extend_from_slice(br"\r"),
-            '\t' => out.extend_from_slice(br"\t"),
-            '/' if solidus == Solidus::Escaped => out.extend_from_slice(br"\/"),
-            c if c < ' ' || !c.is_ascii() && unicode != Unicode::Kept => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a vector does not fail.
-                    let _ = match unicode {
-                        Unicode::UpperHex => write!(out, "\\u{unit:04X}"),
-                        _ => write!(out, "\\u{unit:04x}"),
-                    };
-                }
+/// Escapes nothing that RFC 8259 does not ask for: serde_json, JavaScript, Ruby.
+const MINIMAL: JsonSerialiser = JsonSerialiser {
+    as_code_units: "",
+    beyond_ascii: BeyondAscii::Kept,
+    is_upper: false,
+    escapes_solidus: false,
+    has_short_b_and_f: true,
+};
+
+/// The serialisers that the search knows, by what they are set to at first or often.
+const JSON_SERIALISERS: [JsonSerialiser; 11] = [
+    MINIMAL,
+    // Jackson writes control characters in upper case, and others where it is told to.
+    JsonSerialiser { is_upper: true, ..MINIMAL },
+    JsonSerialiser { is_upper: true, beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
+    // Python's json, nlohmann's JSON for C++: everything that is not printable ASCII.
+    JsonSerialiser { as_code_units: "\u{7f}", beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
+    JsonSerialiser { beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
+    // PHP's json_encode, without and with JSON_UNESCAPED_UNICODE.
+    JsonSerialiser { escapes_solidus: true, beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
+    JsonSerialiser { escapes_solidus: true, beyond_ascii: BeyondAscii::LineEndsEscaped, ..MINIMAL },
+    // Go's encoding/json, newer and older; Rails.
+    JsonSerialiser { as_code_units: "<>&", beyond_ascii: BeyondAscii::LineEndsEscaped, ..MINIMAL },
+    JsonSerialiser {
+        as_code_units: "<>&",
+        beyond_ascii: BeyondAscii::LineEndsEscaped,
+        has_short_b_and_f: false,
+        ..MINIMAL
+    },
+    // Gson.
+    JsonSerialiser { as_code_units: "<>&='", beyond_ascii: BeyondAscii::LineEndsEscaped, ..MINIMAL },
+    // System.Text.Json of .NET.
+    JsonSerialiser {
+        as_code_units: "\"<>&'+`\u{7f}",
+        beyond_ascii: BeyondAscii::Escaped,
+        is_upper: true,
+        ..MINIMAL
+    },
+];
+
+impl JsonSerialiser {
+    fn escaped(&self, text: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(text.len());
+        for c in text.chars() {
+            match c {
+                c if self.as_code_units.contains(c) => self.write_code_units(c, &mut out),
+                '"' => out.extend_from_slice(br#"\""#),
+                '\\' => out.extend_from_slice(br"\\"),
+                '\n' => out.extend_from_slice(br"\n"),
+                '\r' => out.extend_from_slice(br"\r"),
+                '\t' => out.extend_from_slice(br"\t"),
+                '\u{8}' if self.has_short_b_and_f => out.extend_from_slice(br"\b"),
+                '\u{c}' if self.has_short_b_and_f => out.extend_from_slice(br"\f"),
+                '/' if self.escapes_solidus => out.extend_from_slice(br"\/"),
+                c if c < ' ' || self.escapes_beyond_ascii(c) => self.write_code_units(c, &mut out),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        out
+    }
+
+    fn escapes_beyond_ascii(&self, c: char) -> bool {
+        match self.beyond_ascii {
+            BeyondAscii::Kept => false,
+            BeyondAscii::Escaped => !c.is_ascii(),
+            BeyondAscii::LineEndsEscaped => matches!(c, '\u{2028}' | '\u{2029}'),
         }
     }
-    out
+
+    fn write_code_units(&self, c: char, out: &mut Vec<u8>) {
+        let digits = if self.is_upper { HEXUPPER } else { HEXLOWER };
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.extend_from_slice(br"\u");
+            out.extend_from_slice(digits.encode(&unit.to_be_bytes()).as_bytes());
+        }
+    }
+}
+
+/// What an encoder of URLs and forms keeps, beside letters and digits; everything else is percent-encoded.
+struct PercentEncoder {
+    keeps: &'static [u8],
+    space: &'static [u8],
+    is_upper: bool,
+}
+
+/// Characters beside letters and digits that RFC 3986 §2.3 calls unreserved.
+const UNRESERVED: &[u8] = b"-._~";
+
+/// The encoders that the search knows.
+const PERCENT_ENCODERS: [PercentEncoder; 8] = [
+    // RFC 3986, with either case of digits; `+` for a space as in Python's quote_plus.
+    PercentEncoder { keeps: UNRESERVED, space: b"%20", is_upper: true },
+    PercentEncoder { keeps: UNRESERVED, space: b"%20", is_upper: false },
+    PercentEncoder { keeps: UNRESERVED, space: b"+", is_upper: true },
+    PercentEncoder { keeps: UNRESERVED, space: b"+", is_upper: false },
+    // Python's quote.
+    PercentEncoder { keeps: b"-._~/", space: b"%20", is_upper: true },
+    // JavaScript's encodeURIComponent and encodeURI (ECMA-262 §19.2.6).
+    PercentEncoder { keeps: b"-._~!*'()", space: b"%20", is_upper: true },
+    PercentEncoder { keeps: b"-._~!*'();/?:@&=+$,#", space: b"%20", is_upper: true },
+    // Forms (WHATWG URL §5.2), Java's URLEncoder.
+    PercentEncoder { keeps: b"-._*", space: b"+", is_upper: true },
+];
+
+impl PercentEncoder {
+    fn encoded(&self, bytes: &[u8]) -> Vec<u8> {
+        let digits = if self.is_upper { HEXUPPER } else { HEXLOWER };
+        let mut out = Vec::with_capacity(bytes.len());
+        for &byte in bytes {
+            match byte {
+                b' ' => out.extend_from_slice(self.space),
+                byte if byte.is_ascii_alphanumeric() || self.keeps.contains(&byte) => out.push(byte),
+                byte => {
+                    let mut pair = [0; 2];
+                    digits.encode_mut(&[byte], &mut pair);
+                    out.push(b'%');
+                    out.extend_from_slice(&pair);
+                }
+            }
+        }
+        out
+    }
 }
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -218,25 +318,6 @@ fn has_variety(bytes: &[u8]) -> bool {
     seen.iter().filter(|seen| **seen).count() >= MIN_BYTE_VALUES
 }
 
-/// Percent-encodes everything but unreserved characters (RFC 3986 §2.3).
-fn percent(bytes: &[u8], digits: &data_encoding::Encoding, space: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b' ' => out.extend_from_slice(space),
-            b'-' | b'.' | b'_' | b'~' => out.push(byte),
-            byte if byte.is_ascii_alphanumeric() => out.push(byte),
-            byte => {
-                let mut pair = [0; 2];
-                digits.encode_mut(&[byte], &mut pair);
-                out.push(b'%');
-                out.extend_from_slice(&pair);
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +343,41 @@ mod tests {
         let value = "quote \" tab \t bell \u{7} 한글";
         let serialised = serde_json::to_string(value).expect("strings serialise");
         has(value, Encoding::JsonEscapes, serialised.trim_matches('"'));
+    }
+
+    /// As written by json.dumps of Python 3, json_encode of PHP 8, encoding/json of Go, Gson, System.Text.Json of .NET.
+    #[test]
+    fn escapes_json_as_other_languages_do() {
+        let value = "<a href=\"/x?y=1&z='2'\">`+`</a>\u{7f}\u{2028}é";
+        has(value, Encoding::JsonEscapes, r#"<a href=\"/x?y=1&z='2'\">`+`</a>\u007f\u2028\u00e9"#);
+        has(value, Encoding::JsonEscapes, "<a href=\\\"\\/x?y=1&z='2'\\\">`+`<\\/a>\u{7f}\\u2028\\u00e9");
+        has(
+            value,
+            Encoding::JsonEscapes,
+            "\\u003ca href=\\\"/x?y=1\\u0026z='2'\\\"\\u003e`+`\\u003c/a\\u003e\u{7f}\\u2028é",
+        );
+        has(
+            value,
+            Encoding::JsonEscapes,
+            "\\u003ca href\\u003d\\\"/x?y\\u003d1\\u0026z\\u003d\\u00272\\u0027\\\"\\u003e`+`\\u003c/a\\u003e\u{7f}\\u2028é",
+        );
+        has(
+            value,
+            Encoding::JsonEscapes,
+            r"\u003Ca href=\u0022/x?y=1\u0026z=\u00272\u0027\u0022\u003E\u0060\u002B\u0060\u003C/a\u003E\u007F\u2028\u00E9",
+        );
+        has("a\u{8}\u{c}b", Encoding::JsonEscapes, r"a\u0008\u000cb");
+    }
+
+    /// As written by urllib.parse of Python 3, JavaScript and its URLSearchParams.
+    #[test]
+    fn percent_encodes_as_other_languages_do() {
+        let value = "a b/c?d=e&f~(g)!*'+,;:@$#é";
+        has(value, Encoding::Percent, "a%20b/c%3Fd%3De%26f~%28g%29%21%2A%27%2B%2C%3B%3A%40%24%23%C3%A9");
+        has(value, Encoding::Percent, "a+b%2Fc%3Fd%3De%26f~%28g%29%21%2A%27%2B%2C%3B%3A%40%24%23%C3%A9");
+        has(value, Encoding::Percent, "a%20b%2Fc%3Fd%3De%26f~(g)!*'%2B%2C%3B%3A%40%24%23%C3%A9");
+        has(value, Encoding::Percent, "a%20b/c?d=e&f~(g)!*'+,;:@$#%C3%A9");
+        has(value, Encoding::Percent, "a+b%2Fc%3Fd%3De%26f%7E%28g%29%21*%27%2B%2C%3B%3A%40%24%23%C3%A9");
     }
 
     #[test]
