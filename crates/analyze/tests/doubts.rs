@@ -254,7 +254,7 @@ fn doubts_with(change: impl FnOnce(&mut Value, &mut Value)) -> Vec<String> {
     let head = format!("POST /tool HTTP/1.1\r\nContent-Length: {}\r\n\r\n", MESSAGE.len());
     let conversation =
         Conversation::open().sends(Side::Client, &[head.as_bytes(), MESSAGE.as_bytes()].concat());
-    let line = Line { agent: "agent-a", event: "sent", at: 1, body: MESSAGE };
+    let line = Line { agent: "agent-a", event: "sent", at: STARTED_AT, body: MESSAGE };
     Bench::new(&[line]).analyze_run(&conversation.made(), change).reasons
 }
 
@@ -263,19 +263,51 @@ fn manifest_that_disagrees_with_the_capture_is_a_doubt() {
     const SECOND: u64 = 1_000_000_000;
     assert_eq!(doubts_with(|_, _| {}), [""; 0]);
     type Change = Box<dyn FnOnce(&mut Value, &mut Value)>;
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 18] = [
         (Box::new(|manifest, _| manifest["capture"]["frames"] = Value::Null), "how many frames"),
         (Box::new(|manifest, _| manifest["link_type"] = 113.into()), "link type 113"),
         (
-            Box::new(|manifest, _| manifest["started_at_unix_ns"] = (STARTED_AT + 2 * SECOND).into()),
-            "outside the time",
+            Box::new(|manifest, line| {
+                manifest["started_at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
+                manifest["ended_at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
+                line["at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
+            }),
+            "frames lie outside the time",
         ),
         (
-            Box::new(|manifest, _| manifest["ended_at_unix_ns"] = (STARTED_AT - 2 * SECOND).into()),
-            "outside the time",
+            Box::new(|manifest, line| {
+                manifest["started_at_unix_ns"] = (STARTED_AT - 2 * SECOND).into();
+                manifest["ended_at_unix_ns"] = (STARTED_AT - 2 * SECOND).into();
+                line["at_unix_ns"] = (STARTED_AT - 2 * SECOND).into();
+            }),
+            "frames lie outside the time",
         ),
         (Box::new(|_, line| line["run"] = "1".into()), "to run 1"),
         (Box::new(|_, line| line["run"] = Value::Null), "name no run"),
+        (
+            Box::new(|_, line| line["at_unix_ns"] = (STARTED_AT + 2 * SECOND).into()),
+            "1 line(s) of the journals lie outside the time",
+        ),
+        (Box::new(|manifest, _| manifest["capture"]["bytes"] = 7.into()), "states capture.bytes \"7\""),
+        (Box::new(|manifest, _| manifest["capture"]["truncated_frames"] = 7.into()), "truncated_frames"),
+        (Box::new(|manifest, _| manifest["capture"]["snaplen"] = 7.into()), "capture.snaplen"),
+        (Box::new(|manifest, _| manifest["capture"]["filter"] = "tcp port 7".into()), "capture.filter"),
+        (Box::new(|manifest, _| manifest["vantage"] = "elsewhere".into()), "vantage"),
+        (Box::new(|manifest, _| manifest["variant"]["scheme"] = "https".into()), "no connection is TLS"),
+        (Box::new(|manifest, _| manifest["variant"]["scheme"] = "gopher".into()), "variant.scheme"),
+        (
+            Box::new(|manifest, _| manifest["variant"]["expected_verdict"] = "sealed".into()),
+            "variant.expected_verdict",
+        ),
+        (Box::new(|manifest, _| manifest["decoys"][0] = "not a canary".into()), "the form of a canary"),
+        (Box::new(|manifest, _| manifest["decoys"][0] = "F".repeat(32).into()), "the form of a canary"),
+        (
+            Box::new(|manifest, _| {
+                let decoys = manifest["decoys"].as_array_mut().expect("decoys");
+                decoys.push(decoys[0].clone());
+            }),
+            "are distinct",
+        ),
     ];
     for (change, reason) in cases {
         let doubts = doubts_with(change);

@@ -52,7 +52,10 @@ fn a_pair_with_another_scheme_than_its_variants_proves_nothing() {
     for (name, scheme) in [("http", "https"), ("https", "http")] {
         let copied = Copied::of(run_lab("relay"));
         copied.edit_manifest(name, |manifest| manifest["variant"]["scheme"] = json!(scheme));
-        assert_unproven(&copied.analyze(), "states the scheme");
+        let judged = copied.analyze();
+        assert_unproven(&judged, &format!("{name} is"));
+        let reasons = judged.reasons(name);
+        assert!(reasons.iter().any(|reason| reason.contains("states variant.scheme")), "{reasons:?}");
     }
 }
 

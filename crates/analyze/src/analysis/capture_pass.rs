@@ -14,7 +14,6 @@ use crate::verdict::doubt::Doubt;
 use crate::verdict::report::CaptureReport;
 
 /// Reads the capture of an input once: its frames go through the pipeline to the observers, its bytes into the hash.
-/// Returns the report, and the size of the file in bytes.
 ///
 /// # Errors
 ///
@@ -25,21 +24,21 @@ pub(crate) fn run<'k>(
     keys: Option<Arc<KeyLog>>,
     observer: CaptureObserver<'k>,
     progress: &mut dyn FnMut(u64),
-) -> Result<(CaptureReport<'k>, u64)> {
+) -> Result<CaptureReport<'k>> {
     let needs = observer.needs(known);
     let mut pipeline = Pipeline::new(observer, needs, keys);
     let read = capture::read(input.capture.as_deref(), &mut pipeline, progress)?;
     let Finished { mut observer, has_keys, dropped } = pipeline.finish();
     observer.connections.sort();
-    let report = CaptureReport {
+    Ok(CaptureReport {
         manifest: input.manifest.as_ref(),
         has_journal: !input.journals.is_empty(),
         has_keys,
         known,
         observed: observer,
         dropped_frames: dropped,
+        bytes: read.bytes,
         sha256: read.sha256,
         input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
-    };
-    Ok((report, read.bytes))
+    })
 }

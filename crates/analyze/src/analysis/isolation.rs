@@ -81,7 +81,7 @@ fn read_capture(
     let known = KnownStrings::values(values.iter().map(String::as_str), decoys);
     let mut observer = CaptureObserver::new(&known);
     observer.ownership = Some(FrameOwnership::new(experiment.user_traffic.clone()));
-    let (mut report, _) = capture_pass::run(&input, &known, None, observer, &mut |_| {})?;
+    let mut report = capture_pass::run(&input, &known, None, observer, &mut |_| {})?;
     let ownership = report.observed.ownership.take().context("the frames have no owners")?;
 
     let file = path.display().to_string();

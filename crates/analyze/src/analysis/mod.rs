@@ -54,7 +54,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     observer.first_exchange = claims
         .first_exchange(&known.messages)
         .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });
-    let (mut report, bytes) = capture_pass::run(input, &known, keys, observer, progress)?;
+    let mut report = capture_pass::run(input, &known, keys, observer, progress)?;
     doubts.append(&mut report.input_doubts);
 
     let mut excerpts = Excerpts::open(input.capture.as_deref());
@@ -65,7 +65,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let doubts = [doubts, incomplete, key_log_doubts, failed].concat();
     let (verdict, doubts) = verdict::capture::judge(&summary, report.has_journal, doubts);
     let judgement = Judgement { verdict, doubts, completeness, controls, summary };
-    Ok(capture::entry(input, bytes, claims, report, strings, judgement))
+    Ok(capture::entry(input, claims, report, strings, judgement))
 }
 
 fn read_journals(input: &Input, doubts: &mut Vec<Doubt>) -> Result<Vec<Message>> {
@@ -87,6 +87,7 @@ fn read_journals(input: &Input, doubts: &mut Vec<Doubt>) -> Result<Vec<Message>>
         if without_run > 0 {
             doubts.push(Doubt::MessagesWithoutRun(without_run));
         }
+        doubts.extend(verdict::witnesses::judge(manifest, &messages));
     }
     Ok(messages)
 }

@@ -71,6 +71,9 @@ pub struct Variant {
     /// Port of agent-b.
     #[serde(default)]
     pub port: u16,
+    /// The verdict that a capture of the variant should get.
+    #[serde(default)]
+    pub expected_verdict: Option<Expected>,
 }
 
 /// Name and version of a program.
@@ -91,6 +94,12 @@ pub struct CaptureFile {
     pub sha256: Option<String>,
     /// Number of frames written.
     pub frames: Option<u64>,
+    /// Size of the file in bytes.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// Number of frames that were longer than the snaplen.
+    #[serde(default)]
+    pub truncated_frames: Option<u64>,
     /// Frames that the kernel dropped because the ring buffer was full; `None` for a relay.
     pub kernel_drops: Option<u64>,
     /// The kernel's filter; empty if every frame was captured.

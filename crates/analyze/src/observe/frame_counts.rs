@@ -18,6 +18,8 @@ pub(crate) struct FrameCounts {
     pub other: u64,
     /// Frames without a decoded transport header: fragments, malformed or unknown headers.
     pub undecoded: u64,
+    /// Most bytes captured of one frame.
+    pub longest: u64,
     /// Time of the first frame, nanoseconds since the epoch.
     pub first_at: Option<u64>,
     /// Time of the last frame.
@@ -37,6 +39,7 @@ impl FrameCounts {
         let at = record.captured_at;
         self.total += 1;
         self.truncated += u64::from(record.is_truncated());
+        self.longest = self.longest.max(record.bytes.len() as u64);
         self.first_at.get_or_insert(at);
         self.last_at = Some(at);
         self.earliest_at = Some(self.earliest_at.map_or(at, |earliest| earliest.min(at)));

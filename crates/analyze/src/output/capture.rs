@@ -32,7 +32,6 @@ pub(crate) struct Judgement {
 /// Writes down everything that is known about a capture.
 pub(crate) fn entry(
     input: &Input,
-    bytes: u64,
     claims: Claims,
     report: CaptureReport<'_>,
     strings: Vec<StringEntry>,
@@ -45,7 +44,7 @@ pub(crate) fn entry(
     Capture {
         name: manifest.map_or_else(|| stem(input), |manifest| manifest.name.clone()),
         file: input.capture.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string()),
-        bytes,
+        bytes: report.bytes,
         run_id: manifest.map(|manifest| manifest.run_id.clone()),
         variant: manifest.map(|manifest| manifest.variant.name.clone()),
         backend: manifest.map(|manifest| manifest.backend.clone()),

@@ -73,7 +73,7 @@ fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
         None if report.has_journal => doubts.push(Doubt::NoManifest),
         None => {}
         Some(manifest) => {
-            doubts.extend(integrity::doubts(manifest, &report.sha256, &report.observed.frames));
+            doubts.extend(integrity::doubts(manifest, report));
             let is_kernel_capture = manifest.vantage == "interface" && manifest.finished;
             if is_kernel_capture && manifest.capture.kernel_drops.is_none() {
                 doubts.push(Doubt::KernelNotAsked);

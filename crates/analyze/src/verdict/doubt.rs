@@ -67,6 +67,19 @@ pub(crate) enum Doubt {
     },
     /// Frames lie outside of the time that the manifest states.
     OutsideTime,
+    /// A field of the manifest is contradicted by the capture, or by another field.
+    ManifestField {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        manifest: String,
+        /// What contradicts it.
+        found: String,
+    },
+    /// Number of messages that only one of the agents has journaled.
+    JournalsDisagree(u64),
+    /// Number of lines of the journals outside of the time that the manifest states.
+    JournalOutsideTime(u64),
     /// Number of frames that the kernel dropped.
     KernelDrops(u64),
     /// The manifest does not state how many frames the kernel dropped.
@@ -187,6 +200,9 @@ impl Doubt {
             Self::NoFrameCount => ("manifest.no-frame-count", Capture, Concern::Capture),
             Self::LinkTypeDiffers { .. } => ("capture.link-type-differs", Capture, Concern::Capture),
             Self::OutsideTime => ("capture.outside-time", Capture, Concern::Capture),
+            Self::ManifestField { .. } => ("manifest.field-differs", Capture, Concern::Capture),
+            Self::JournalsDisagree(_) => ("journal.disagree", Message, Concern::Capture),
+            Self::JournalOutsideTime(_) => ("journal.outside-time", Message, Concern::Capture),
             Self::KernelDrops(_) => ("capture.kernel-drops", Capture, Concern::Capture),
             Self::KernelNotAsked => ("manifest.no-kernel-drops", Capture, Concern::Capture),
             Self::DroppedFrames(_) => ("capture.dropped-frames", Capture, Concern::Capture),
@@ -259,6 +275,15 @@ impl fmt::Display for Doubt {
                 )
             }
             Self::OutsideTime => f.write_str("frames lie outside the time that the manifest states"),
+            Self::ManifestField { field, manifest, found } => {
+                write!(f, "the manifest states {field} {manifest:?}, but {found}")
+            }
+            Self::JournalsDisagree(count) => {
+                write!(f, "{count} message(s) are in the journal of one agent and not in that of the other")
+            }
+            Self::JournalOutsideTime(count) => {
+                write!(f, "{count} line(s) of the journals lie outside the time that the manifest states")
+            }
             Self::KernelDrops(count) => write!(f, "the kernel dropped {count} frame(s)"),
             Self::KernelNotAsked => f.write_str("the capturer did not ask the kernel for dropped frames"),
             Self::DroppedFrames(count) => {

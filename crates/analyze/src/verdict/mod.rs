@@ -8,3 +8,4 @@ pub(crate) mod doubt;
 pub(crate) mod integrity;
 pub(crate) mod isolation;
 pub(crate) mod report;
+pub(crate) mod witnesses;

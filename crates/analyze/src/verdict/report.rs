@@ -20,6 +20,8 @@ pub(crate) struct CaptureReport<'k> {
     pub observed: CaptureObserver<'k>,
     /// Number of frames that the capture itself counts as dropped.
     pub dropped_frames: u64,
+    /// Size of the file in bytes.
+    pub bytes: u64,
     /// SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,
     /// The problems with the file and its companions.

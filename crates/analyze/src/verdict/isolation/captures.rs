@@ -116,7 +116,7 @@ fn manifest_doubts(experiment: &Experiment, report: &CaptureReport<'_>) -> Vec<C
         let (run, expected) = (manifest.run_id.clone(), experiment.run_id.clone());
         doubts.push(CaptureDoubt::OtherRun { run, expected });
     }
-    let integrity = integrity::doubts(manifest, &report.sha256, &report.observed.frames);
+    let integrity = integrity::doubts(manifest, report);
     doubts.extend(integrity.into_iter().map(CaptureDoubt::from));
     if manifest.capture.kernel_drops.is_none() {
         doubts.push(Doubt::KernelNotAsked.into());
