@@ -51,7 +51,7 @@ pub struct Completeness {
     pub frames_other: u64,
     /// ARP frames.
     pub frames_control: u64,
-    /// Payload bytes that belong neither to a decoded message nor to an authenticated record.
+    /// Payload bytes that belong to no message that was read, in the clear or inside of TLS.
     pub unexplained_bytes: u64,
     /// The first 64 ranges of such bytes.
     pub unexplained: Vec<UnexplainedEntry>,

@@ -26,12 +26,9 @@ pub(crate) struct UnexplainedBytes {
 }
 
 impl UnexplainedBytes {
-    /// Adds the fact if it is about unexplained bytes. Bytes inside of TLS count as explained, because the record
-    /// around them authenticates.
+    /// Adds unexplained bytes. Those inside of TLS count too: who knows the keystream can choose a plaintext whose
+    /// ciphertext spells something, and the record authenticates.
     pub(crate) fn take(&mut self, fact: &UnexplainedFact) {
-        if fact.needs_secret {
-            return;
-        }
         self.total += fact.bytes;
         if let Some(last) = self.runs.last_mut()
             && is_same_stream(last.at, fact.at)

@@ -14,7 +14,7 @@ use dissect::http1::Desync;
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
 use dissect::tcp::{self, Chunk, Disposition};
-use dissect::tls::{self, Irregularity};
+use dissect::tls::{self, ContentType, Irregularity};
 use dissect::websocket;
 
 use super::provenance::{DecodeChain, Location, Provenance};
@@ -220,8 +220,6 @@ pub(crate) struct UnexplainedFact {
     /// Number of bytes.
     pub bytes: u64,
     pub why: Unexplained,
-    /// Whether reading them needs a secret.
-    pub needs_secret: bool,
 }
 
 /// Reason why bytes are unexplained.
@@ -271,6 +269,8 @@ pub(crate) enum Unexplained {
     Tls(tls::Reason),
     /// More alerts in the clear than are needed to end a connection.
     RepeatedAlert,
+    /// A protected record with this inner content type, or with contents that the type does not allow.
+    InnerRecord(ContentType),
     /// A hello with something in it that no rule foresees.
     Hello(Irregularity),
 }
@@ -311,6 +311,9 @@ impl fmt::Display for Unexplained {
             Self::UnknownCoding => f.write_str("a body in an unknown content coding"),
             Self::Tls(reason) => write!(f, "{reason}"),
             Self::RepeatedAlert => f.write_str("more alerts in the clear than end a connection"),
+            Self::InnerRecord(content_type) => {
+                write!(f, "a protected record that contains no valid {content_type}")
+            }
             Self::Hello(irregularity) => write!(f, "a hello with {irregularity}"),
         }
     }

@@ -211,7 +211,6 @@ impl<O: Observer> Pipeline<O> {
                 at: At::Frame { frame: record.frame, stream: Some(flow.number()) },
                 bytes: tcp.payload.len() as u64,
                 why: Unexplained::LateData,
-                needs_secret: false,
             }));
             self.carve(record, tcp.payload_offset as usize, tcp.payload, None);
         }
@@ -279,7 +278,6 @@ impl<O: Observer> Pipeline<O> {
             at: At::Frame { frame: record.frame, stream: None },
             bytes: bytes.len() as u64,
             why,
-            needs_secret: false,
         }));
         self.carve(record, part.start, bytes, None);
     }
@@ -291,7 +289,6 @@ impl<O: Observer> Pipeline<O> {
             at: At::Frame { frame: record.frame, stream: None },
             bytes: record.bytes.len() as u64,
             why,
-            needs_secret: false,
         }));
     }
 

@@ -145,7 +145,6 @@ impl<O: Observer> Context<'_, O> {
             at: At::Stream { stream: self.stream, direction, offset },
             bytes,
             why,
-            needs_secret: source.needs_secret(),
         }));
     }
 

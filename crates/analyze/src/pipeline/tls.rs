@@ -243,6 +243,12 @@ fn take_record<O: Observer>(
             let (offset, bytes) = (decrypted.application_offset, decrypted.plaintext);
             take_plaintext(direction, offset, bytes, sides, within, source, cx);
         }
+        // Messages follow as events of their own.
+        Content::Decrypted(decrypted) if decrypted.content_type == ContentType::HANDSHAKE => {}
+        Content::Decrypted(decrypted) if decrypted.alert().is_none() => {
+            let why = Unexplained::InnerRecord(decrypted.content_type);
+            cx.report(direction, record.range.start, decrypted.plaintext.len() as u64, why, source);
+        }
         Content::Handshake(bytes) => {
             side.clear.get_or_insert_default().take(direction, &record.range, bytes, source, cx);
         }
@@ -347,9 +353,24 @@ fn take_handshake<O: Observer>(handshake: &Handshake, source: &dyn Source, cx: &
     let Handshake { direction, range, was_encrypted, message, .. } = handshake;
     let frame = source.visible_frame(*direction, range.start);
     cx.observer.observe(&Fact::TlsHandshake(&HandshakeFact { stream: cx.stream, frame, handshake }));
-    if !was_encrypted && let Some(irregularity) = irregularity(message) {
-        let why = Unexplained::Hello(irregularity);
+    let why = match was_encrypted {
+        true => unread(message).map(Unexplained::Tls),
+        false => irregularity(message).map(Unexplained::Hello),
+    };
+    if let Some(why) = why {
         cx.report(*direction, range.start, range.end - range.start, why, source);
+    }
+}
+
+/// The reason why an encrypted message is not read: that it authenticates explains nothing of what it says.
+fn unread(message: &Message) -> Option<Reason> {
+    match message {
+        Message::Malformed { message_type, error } => Some(Reason::Handshake(*message_type, *error)),
+        Message::TooLong { message_type, .. } => Some(Reason::HandshakeTooLong(*message_type)),
+        Message::Other { message_type, .. } if message_type.name().is_none() => {
+            Some(Reason::UnexpectedHandshake(*message_type))
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,90 @@
+//! What is inside of TLS must be read, too: that a record authenticates does not explain its contents.
+
+#[path = "../../dissect/tests/tls_support/peer.rs"]
+#[expect(dead_code, reason = "the tests of dissect use the rest")]
+mod peer;
+#[path = "../../dissect/tests/tls_support/mod.rs"]
+mod tls_support;
+
+use std::fs;
+use std::io::BufWriter;
+
+use analyze::analysis::{self, Options};
+use analyze::input::discover::Input;
+use craft::conversation::{Connection, Frames, Settings, Side};
+use craft::pcap;
+use dissect::flow::Direction;
+use exposure_schema::Capture;
+use peer::{Setup, TestConnection};
+use tls_support::Wire;
+
+/// Analyzes a TLS connection with its key log.
+fn analyze(wire: &Wire) -> Capture {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("a.pcap");
+    let settings = Settings::new(
+        "10.0.0.1:40000".parse().expect("an address"),
+        "10.0.0.2:8443".parse().expect("an address"),
+    );
+    let mut connection = Connection::new(settings).expect("one IP version");
+    let mut frames = Frames::default();
+    connection.open(0, &mut frames).expect("a fresh connection");
+    for (direction, bytes) in &wire.sent {
+        let side = match direction {
+            Direction::ClientToServer => Side::Client,
+            Direction::ServerToClient => Side::Server,
+        };
+        connection.send(side, bytes, 0, &mut frames).expect("an open connection");
+    }
+    let file = BufWriter::new(fs::File::create(&path).expect("a file"));
+    let mut writer = pcap::Writer::new(file, connection.link_type(), pcap::FULL_SNAPLEN).expect("a header");
+    for frame in frames.iter() {
+        writer.write(frame.at_ns, frame.bytes.len() as u32, frame.bytes).expect("a frame");
+    }
+    writer.flush().expect("the file");
+    drop(writer);
+    let mut input = Input::file(&path);
+    let keys = directory.path().join("a.keys");
+    fs::write(&keys, &wire.keys).expect("the key log");
+    input.key_log = Some(keys);
+    analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
+}
+
+fn connected(exchange: impl FnOnce(&mut TestConnection)) -> Capture {
+    let configs = Setup::usual().configs();
+    let mut connection = configs.connect();
+    connection.settle();
+    exchange(&mut connection);
+    analyze(&connection.close())
+}
+
+#[test]
+fn http_inside_of_tls_is_explained() {
+    let capture = connected(|connection| {
+        connection
+            .client_sends(b"POST /tool HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+            .server_sends(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull");
+    });
+    assert_eq!(capture.completeness.unexplained_bytes, 0, "{:?}", capture.completeness.unexplained);
+    assert_eq!(capture.http_total, 2);
+}
+
+/// A sender that knows the keystream can choose a plaintext whose ciphertext spells something.
+#[test]
+fn bytes_inside_of_tls_that_no_parser_reads_are_a_doubt() {
+    for noise in [&b"\x93\x1c\xfe\x00 nothing that any parser reads"[..], &[0xff; 3000]] {
+        let capture = connected(|connection| {
+            connection.client_sends(noise);
+        });
+        assert_eq!(capture.completeness.unexplained_bytes, noise.len() as u64);
+        assert!(!capture.completeness.passed);
+    }
+}
+
+#[test]
+fn bytes_behind_an_http_message_inside_of_tls_are_a_doubt() {
+    let capture = connected(|connection| {
+        connection.client_sends(b"GET / HTTP/1.1\r\n\r\n\x00\x01\x02 and more that is no request\r\n\r\n");
+    });
+    assert!(capture.completeness.unexplained_bytes > 0);
+}
