@@ -1,10 +1,9 @@
 //! What a hello may contain (RFC 9846 §4, RFC 5246 §7.4.1).
 //!
-//! A hello is sent in the clear and has many fields whose values nobody computes: lists of codes, extensions, padding. The
-//! parser accepts any of them, as an endpoint must. This check is stricter: it finds the first thing in a hello that no
-//! rule foresees, so that a field cannot be a hiding place. What is left are the fields whose values are random or opaque
-//! by their nature: randoms, session ids, key shares, tickets, cookies, trust anchors, the outer form of an
-//! encrypted hello.
+//! A hello is sent in the clear, and its sender chooses most of its fields: lists of codes, extensions, padding. The parser
+//! accepts any values there, as an endpoint must. This check is stricter: it finds the first thing in a hello that no rule
+//! foresees, so that a field cannot hide a message. What is left are the fields whose values are random or opaque by their
+//! nature: randoms, session ids, key shares, tickets, cookies, trust anchors, the outer form of an encrypted hello.
 //!
 //! Extensions by message, as far as they have a rule here ("CH" ClientHello, "HRR" HelloRetryRequest, "SH13" ServerHello
 //! of TLS 1.3, "SH12" ServerHello of earlier versions):
