@@ -102,7 +102,7 @@ enum Within {
 
 /// Checks the body of a ClientHello that parses.
 pub(super) fn check_client_hello(body: &[u8]) -> Option<Irregularity> {
-    client_hello(Cursor::new(body)).err().map(|broken| broken.0)
+    client_hello(Cursor::new(body)).err().and_then(|broken| broken.0)
 }
 
 /// Checks the body of a ServerHello or HelloRetryRequest that parses.
@@ -116,38 +116,37 @@ pub(super) fn check_server_hello(
         ProtocolVersion::TLS_1_3 => Within::ServerHello13,
         _ => Within::ServerHello12,
     };
-    server_hello(Cursor::new(body), within, version).err().map(|broken| broken.0)
+    server_hello(Cursor::new(body), within, version).err().and_then(|broken| broken.0)
 }
 
-/// A broken rule. A field that does not parse breaks the rule of what it is in.
-struct Broken(Irregularity);
+/// Why a check ends: with the rule that is broken, or with `None` at a field that does not parse, which the parser reports.
+struct Broken(Option<Irregularity>);
 
 impl From<Irregularity> for Broken {
     fn from(irregularity: Irregularity) -> Self {
-        Self(irregularity)
+        Self(Some(irregularity))
+    }
+}
+
+impl From<Malformed> for Broken {
+    fn from(_: Malformed) -> Self {
+        Self(None)
     }
 }
 
 type Checked = Result<(), Broken>;
 
-/// The value of a field that the parser has accepted, or else the irregularity of what it is in.
-fn read<T>(parsed: Parsed<T>, otherwise: Irregularity) -> Result<T, Broken> {
-    parsed.map_err(|_: Malformed| Broken(otherwise))
-}
-
 fn client_hello(mut cursor: Cursor<'_>) -> Checked {
-    let broken = Irregularity::Compression;
-    let legacy_version = ProtocolVersion(read(cursor.u16("legacy_version"), broken)?);
-    read(cursor.array::<32>("random"), broken)?;
-    read(cursor.vec8("legacy_session_id"), broken)?;
-    let suites =
-        read(cursor.vec16("cipher_suites").and_then(|list| list.all_u16("cipher_suites", |v| v)), broken)?;
+    let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
+    cursor.array::<32>("random")?;
+    cursor.vec8("legacy_session_id")?;
+    let suites = cursor.vec16("cipher_suites")?.all_u16("cipher_suites", |v| v)?;
     if let Some(unknown) = suites.iter().find(|suite| !is_grease(**suite) && !is_registered_suite(**suite)) {
         return Err(Irregularity::CipherSuite(CipherSuite(*unknown)).into());
     }
     distinct(&suites)?;
-    if read(cursor.vec8("legacy_compression_methods"), broken)?.rest() != [0] {
-        return Err(broken.into());
+    if cursor.vec8("legacy_compression_methods")?.rest() != [0] {
+        return Err(Irregularity::Compression.into());
     }
     let extensions = if cursor.is_empty() { Vec::new() } else { extensions(&mut cursor)? };
     let has_versions = extensions.iter().any(|(kind, _)| *kind == ExtensionType::SUPPORTED_VERSIONS);
@@ -169,16 +168,15 @@ fn client_hello(mut cursor: Cursor<'_>) -> Checked {
 }
 
 fn server_hello(mut cursor: Cursor<'_>, within: Within, version: ProtocolVersion) -> Checked {
-    let broken = Irregularity::Compression;
-    let legacy_version = ProtocolVersion(read(cursor.u16("legacy_version"), broken)?);
-    read(cursor.array::<32>("random"), broken)?;
-    read(cursor.vec8("legacy_session_id_echo"), broken)?;
-    let suite = read(cursor.u16("cipher_suite"), broken)?;
+    let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
+    cursor.array::<32>("random")?;
+    cursor.vec8("legacy_session_id_echo")?;
+    let suite = cursor.u16("cipher_suite")?;
     if !is_registered_suite(suite) {
         return Err(Irregularity::CipherSuite(CipherSuite(suite)).into());
     }
-    if read(cursor.u8("legacy_compression_method"), broken)? != 0 {
-        return Err(broken.into());
+    if cursor.u8("legacy_compression_method")? != 0 {
+        return Err(Irregularity::Compression.into());
     }
     let is_legacy_right = match within {
         Within::ServerHello12 => (ProtocolVersion::SSL_3_0..=ProtocolVersion::TLS_1_2).contains(&version),
@@ -193,12 +191,11 @@ fn server_hello(mut cursor: Cursor<'_>, within: Within, version: ProtocolVersion
 
 /// The extensions of a message, each at most once.
 fn extensions<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<(ExtensionType, Cursor<'a>)>, Broken> {
-    let broken = Irregularity::Compression;
-    let mut block = read(cursor.vec16("extensions"), broken)?;
+    let mut block = cursor.vec16("extensions")?;
     let mut found: Vec<(ExtensionType, Cursor<'a>)> = Vec::new();
     while !block.is_empty() {
-        let kind = ExtensionType(read(block.u16("extension_type"), broken)?);
-        let contents = read(block.vec16("extension_data"), broken)?;
+        let kind = ExtensionType(block.u16("extension_type")?);
+        let contents = block.vec16("extension_data")?;
         found.push((kind, contents));
     }
     let mut kinds: Vec<u16> = found.iter().map(|(kind, _)| kind.0).collect();

@@ -1,7 +1,7 @@
 //! The transcript of a TLS 1.3 handshake, and the check of both Finished messages (RFC 9846 §4.4.1, §4.4.4).
 //!
 //! ```text
-//!   Hellos(bytes) ──HelloRetryRequest, ServerHello──> Hashing ──server's Finished──> Hashing ──client's Finished──> done
+//!   Hello(hashes) ──HelloRetryRequest, ServerHello──> Hashing ──server's Finished──> Hashing ──client's Finished──> done
 //!        │                                               │
 //!        └──────────── a message is missing, too long or out of order ────────────────────────────> Lost
 //! ```
@@ -46,8 +46,12 @@ pub(super) struct Transcript {
 }
 
 enum State {
-    /// The first ClientHello: the ServerHello names the hash.
-    Hellos(Vec<u8>),
+    /// The first ClientHello under every hash that the ServerHello may choose. Its bytes are not kept: a capture can have
+    /// many long hellos that no server answers.
+    Hello {
+        sha256: Context,
+        sha384: Context,
+    },
     Hashing {
         context: Context,
         suite: Suite,
@@ -59,7 +63,15 @@ enum State {
 impl Transcript {
     /// Begins with the first ClientHello.
     pub(super) fn new(client_hello: &DeframedMessage<'_>) -> Self {
-        let state = encoded(client_hello).map_or(State::Lost, State::Hellos);
+        let hashed = |bytes: &[u8], algorithm| {
+            let mut context = Context::new(algorithm);
+            context.update(bytes);
+            context
+        };
+        let state = encoded(client_hello).map_or(State::Lost, |bytes| State::Hello {
+            sha256: hashed(&bytes, &digest::SHA256),
+            sha384: hashed(&bytes, &digest::SHA384),
+        });
         Self { state, finished: PerDirection::default() }
     }
 
@@ -89,14 +101,13 @@ impl Transcript {
             self.state = State::Lost;
             return;
         };
-        if let State::Hellos(client_hello) = &self.state {
-            let mut context = Context::new(suite.digest());
+        if let State::Hello { sha256, sha384 } = &self.state {
+            let mut context = if *suite.digest() == digest::SHA384 { sha384.clone() } else { sha256.clone() };
             if is_retry {
-                let hash = digest::digest(suite.digest(), client_hello);
+                let hash = context.finish();
+                context = Context::new(suite.digest());
                 context.update(&[MESSAGE_HASH, 0, 0, hash.as_ref().len() as u8]);
                 context.update(hash.as_ref());
-            } else {
-                context.update(client_hello);
             }
             self.state = State::Hashing { context, suite, is_server_finished: false };
         }
