@@ -10,7 +10,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use experiment::files::{create_private, rename_durably, write_private};
@@ -193,7 +193,5 @@ fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow
 
 /// The time, ns since the Unix epoch; 0 if the clock is set before it.
 pub(crate) fn unix_ns() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+    experiment::unix_ns(SystemTime::now())
 }

@@ -1,7 +1,7 @@
 //! The document as JSON text.
 //!
-//! serde generates much code for a document this wide. Here it is compiled once and optimised, instead of again in
-//! every program that reads or writes the document.
+//! serde generates much code for a document this wide. It is compiled here, once, and not again in every program that reads
+//! or writes the document.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 

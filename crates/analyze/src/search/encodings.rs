@@ -155,7 +155,7 @@ const MINIMAL: JsonSerialiser = JsonSerialiser {
 /// The serialisers that the search knows, by what they are set to at first or often.
 const JSON_SERIALISERS: [JsonSerialiser; 11] = [
     MINIMAL,
-    // Jackson writes control characters in upper case, and others where it is told to.
+    // Jackson, without and with its feature ESCAPE_NON_ASCII.
     JsonSerialiser { is_upper: true, ..MINIMAL },
     JsonSerialiser { is_upper: true, beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
     // Python's json, nlohmann's JSON for C++: everything that is not printable ASCII.

@@ -81,7 +81,8 @@ fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
     }
 }
 
-/// The reason why a capture does not support `proven`.
+/// The reason why a capture does not support `proven`. Doubts rule out most of it already; the level of every string is
+/// checked here all the same, because it is what `proven` means.
 fn shortcoming(capture: &Capture, verdict: Verdict) -> Option<String> {
     let name = &capture.name;
     if !is_clean(capture, verdict) {
@@ -95,16 +96,10 @@ fn shortcoming(capture: &Capture, verdict: Verdict) -> Option<String> {
         Verdict::Exposed if scheme != "http" => {
             Some(format!("{name} is exposed, but its manifest states the scheme {scheme:?}, not \"http\""))
         }
-        Verdict::Exposed if capture.tls.is_some() => {
-            Some(format!("{name} is exposed, but contains TLS: it is no plaintext capture"))
-        }
         Verdict::Exposed if capture.summary.keyless() < total => Some(format!(
             "{name} is exposed, but only {} of its {total} strings can be read without a key",
             capture.summary.keyless()
         )),
-        Verdict::Sealed if scheme != "https" => {
-            Some(format!("{name} is sealed, but its manifest states the scheme {scheme:?}, not \"https\""))
-        }
         Verdict::Sealed if decrypted < total => {
             Some(format!("{name} is sealed, but only {decrypted} of its {total} strings are inside TLS"))
         }

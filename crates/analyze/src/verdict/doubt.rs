@@ -78,7 +78,7 @@ pub(crate) enum Doubt {
     },
     /// Number of messages that only one of the agents has journaled.
     JournalsDisagree(u64),
-    /// Number of lines of the journals outside of the time that the manifest states.
+    /// Number of lines of the journals outside of the time that the manifest states, or without a time.
     JournalOutsideTime(u64),
     /// Number of frames that the kernel dropped.
     KernelDrops(u64),
@@ -282,7 +282,10 @@ impl fmt::Display for Doubt {
                 write!(f, "{count} message(s) are in the journal of one agent and not in that of the other")
             }
             Self::JournalOutsideTime(count) => {
-                write!(f, "{count} line(s) of the journals lie outside the time that the manifest states")
+                write!(
+                    f,
+                    "{count} line(s) of the journals lie outside the time that the manifest states, or have none"
+                )
             }
             Self::KernelDrops(count) => write!(f, "the kernel dropped {count} frame(s)"),
             Self::KernelNotAsked => f.write_str("the capturer did not ask the kernel for dropped frames"),

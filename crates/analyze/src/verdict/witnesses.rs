@@ -21,7 +21,8 @@ pub(crate) fn judge(manifest: &Manifest, messages: &[Message]) -> Vec<Doubt> {
     }
     let started = manifest.started_at_unix_ns.unwrap_or(0).saturating_sub(CLOCKS_APART_NS);
     let ended = manifest.ended_at_unix_ns.unwrap_or(u64::MAX).saturating_add(CLOCKS_APART_NS);
-    let is_outside = |message: &&Message| !(started..=ended).contains(&message.at_unix_ns.unwrap_or(started));
+    let is_outside =
+        |message: &&Message| message.at_unix_ns.is_none_or(|at| !(started..=ended).contains(&at));
     let outside = messages.iter().filter(is_outside).count();
     if outside > 0 {
         doubts.push(Doubt::JournalOutsideTime(outside as u64));
@@ -81,6 +82,15 @@ mod tests {
         assert_eq!(judge(&manifest(2), &both), []);
         // One journal has nothing to agree with.
         assert_eq!(judge(&manifest(1), &both[..2]), []);
+    }
+
+    #[test]
+    fn a_line_without_a_time_or_outside_the_capture_is_a_doubt() {
+        for at in [None, Some(STARTED - 2 * CLOCKS_APART_NS), Some(STARTED + 2 * CLOCKS_APART_NS)] {
+            let mut lines = [line("agent-a", 1), line("agent-b", 1)];
+            lines[1].at_unix_ns = at;
+            assert_eq!(judge(&manifest(2), &lines), [Doubt::JournalOutsideTime(1)], "{at:?}");
+        }
     }
 
     #[test]
