@@ -5,9 +5,9 @@ mod common;
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Way, job, options, run, stdout};
 use sandbox::docker::Docker;
@@ -77,6 +77,9 @@ fn a_container_joins_the_network_that_it_is_given() {
     });
 }
 
+/// Maximum time for the engine to take the address of an ended container back.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A bridge network of the engine that the test creates and removes.
 ///
 /// The engine's default network `bridge` cannot be used: after the first start of an engine 20.10 its description has
@@ -98,8 +101,19 @@ impl EngineNetwork {
 }
 
 impl Drop for EngineNetwork {
+    /// Tries again while the network is in use: the engine reports the end of a container before it takes its address
+    /// back, and does not list such a container among the network's members.
     fn drop(&mut self) {
-        let removed = Command::new("docker").args(["network", "rm", &self.id]).output();
+        let deadline = Instant::now() + RELEASE_TIMEOUT;
+        let removed = loop {
+            let removed = Command::new("docker").args(["network", "rm", &self.id]).output();
+            let is_in_use =
+                |output: &Output| String::from_utf8_lossy(&output.stderr).contains("has active endpoints");
+            if !removed.as_ref().is_ok_and(is_in_use) || Instant::now() >= deadline {
+                break removed;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
         if !std::thread::panicking() {
             let removed = removed.unwrap();
             assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
