@@ -13,6 +13,7 @@
 
 pub(crate) mod enter;
 mod link;
+mod netlink;
 mod offload;
 pub(crate) mod probe;
 pub(crate) mod topology;

@@ -3,16 +3,15 @@
 //! With offloads a veth pair passes on whole socket buffers: up to 64 kB in one frame, without transport checksum. No network
 //! carries such frames. Without offloads the kernel cuts segments at the MTU and fills in every checksum.
 //!
-//! The messages are encoded here because the `ethtool` crate (0.3) reads features but cannot change them.
-//!
 //! ```text
-//! nlmsghdr (16) | genlmsghdr (4) | attributes: len (2) type (2) value, padded to 4; nested ones have NLA_F_NESTED set
+//! payload of a generic message: genlmsghdr (4) | attributes
 //! ```
 
 use std::io;
 
-use netlink_sys::protocols::NETLINK_GENERIC;
-use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::SockProtocol;
+
+use super::netlink::{Netlink, attribute, find_attribute, nested, text_attribute};
 
 /// The offloads to disable, by their kernel names: transmit checksums, every segmentation of TCP, and receive coalescing.
 const OFFLOADS: &[&str] = &[
@@ -25,17 +24,8 @@ const OFFLOADS: &[&str] = &[
     "rx-gro",
 ];
 
-// include/uapi/linux/netlink.h
-const NLM_F_REQUEST: u16 = 0x01;
-const NLM_F_ACK: u16 = 0x04;
-const NLMSG_ERROR: u16 = 2;
-const NLA_F_NESTED: u16 = 1 << 15;
-const NLA_TYPE_MASK: u16 = 0x3fff;
-const NLMSG_HEADER: usize = 16;
-const GENL_HEADER: usize = 4;
-const ATTRIBUTE_HEADER: usize = 4;
-
 // include/uapi/linux/genetlink.h
+const GENL_HEADER: usize = 4;
 const GENL_ID_CTRL: u16 = 0x10;
 const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
@@ -54,112 +44,40 @@ const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
 
 /// Disables all [`OFFLOADS`] of `interface`.
 pub(super) fn disable(interface: &str) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_GENERIC)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-
-    let name = attribute(CTRL_ATTR_FAMILY_NAME, b"ethtool\0");
-    let family = ask(&socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, &name)?
-        .and_then(|answer| find_u16(&answer, CTRL_ATTR_FAMILY_ID))
+    let mut netlink = Netlink::open(SockProtocol::NetlinkGeneric)?;
+    let name = text_attribute(CTRL_ATTR_FAMILY_NAME, "ethtool");
+    let family = netlink
+        .ask(GENL_ID_CTRL, 0, &payload(CTRL_CMD_GETFAMILY, &name))?
+        .and_then(|answer| family_id(&answer))
         .ok_or_else(|| io::Error::other("netlink: the kernel has no ethtool family"))?;
+    netlink.ask(family, 0, &payload(ETHTOOL_MSG_FEATURES_SET, &without_offloads(interface)))?;
+    Ok(())
+}
 
+fn payload(command: u8, attributes: &[u8]) -> Vec<u8> {
+    [&[command, 1, 0, 0], attributes].concat() // command, version, reserved
+}
+
+fn family_id(answer: &[u8]) -> Option<u16> {
+    let value = find_attribute(answer.get(GENL_HEADER..)?, CTRL_ATTR_FAMILY_ID)?;
+    Some(u16::from_ne_bytes(*value.first_chunk()?))
+}
+
+fn without_offloads(interface: &str) -> Vec<u8> {
     let header = nested(
         ETHTOOL_A_FEATURES_HEADER,
         &[
-            attribute(ETHTOOL_A_HEADER_DEV_NAME, &terminated(interface)),
+            text_attribute(ETHTOOL_A_HEADER_DEV_NAME, interface),
             attribute(ETHTOOL_A_HEADER_FLAGS, &ETHTOOL_FLAG_OMIT_REPLY.to_ne_bytes()),
         ],
     );
     // A bit without a value is cleared.
     let bits: Vec<Vec<u8>> = OFFLOADS
         .iter()
-        .map(|name| {
-            nested(ETHTOOL_A_BITSET_BITS_BIT, &[attribute(ETHTOOL_A_BITSET_BIT_NAME, &terminated(name))])
-        })
+        .map(|name| nested(ETHTOOL_A_BITSET_BITS_BIT, &[text_attribute(ETHTOOL_A_BITSET_BIT_NAME, name)]))
         .collect();
     let wanted = nested(ETHTOOL_A_FEATURES_WANTED, &[nested(ETHTOOL_A_BITSET_BITS, &bits)]);
-    ask(&socket, family, ETHTOOL_MSG_FEATURES_SET, &[header, wanted].concat())?;
-    Ok(())
-}
-
-/// Sends a request and reads until its acknowledgement. Returns the attributes of the answer before it, if any.
-fn ask(socket: &Socket, family: u16, command: u8, attributes: &[u8]) -> io::Result<Option<Vec<u8>>> {
-    socket.send(&request(family, command, attributes), 0)?;
-    let mut answer = None;
-    loop {
-        let (datagram, _) = socket.recv_from_full()?;
-        let mut rest = datagram.as_slice();
-        while let Some((kind, payload, after)) = split_message(rest) {
-            rest = after;
-            if kind != NLMSG_ERROR {
-                answer = payload.get(GENL_HEADER..).map(<[u8]>::to_vec);
-                continue;
-            }
-            // struct nlmsgerr begins with a negated errno; 0 is an acknowledgement.
-            let code = payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
-            return match code {
-                Some(0) => Ok(answer),
-                Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
-                None => Err(io::Error::other("netlink: truncated acknowledgement")),
-            };
-        }
-    }
-}
-
-fn request(family: u16, command: u8, attributes: &[u8]) -> Vec<u8> {
-    let length = NLMSG_HEADER + GENL_HEADER + attributes.len();
-    let length = u32::try_from(length).expect("a request has a few hundred bytes");
-    let mut message = Vec::new();
-    message.extend(length.to_ne_bytes());
-    message.extend(family.to_ne_bytes());
-    message.extend((NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-    message.extend(1_u32.to_ne_bytes()); // sequence number
-    message.extend(0_u32.to_ne_bytes()); // port id: the kernel fills it in
-    message.extend([command, 1, 0, 0]); // command, version, reserved
-    message.extend(attributes);
-    message
-}
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).expect("an attribute has a few hundred bytes");
-    let mut bytes = Vec::new();
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(aligned(bytes.len()), 0);
-    bytes
-}
-
-fn nested(kind: u16, inner: &[Vec<u8>]) -> Vec<u8> {
-    attribute(kind | NLA_F_NESTED, &inner.concat())
-}
-
-fn terminated(text: &str) -> Vec<u8> {
-    [text.as_bytes(), b"\0"].concat()
-}
-
-/// Splits off the first message: its type, its payload, and the bytes after it.
-fn split_message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
-    let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
-    let payload = bytes.get(NLMSG_HEADER..length)?;
-    Some((kind, payload, bytes.get(aligned(length)..).unwrap_or_default()))
-}
-
-fn find_u16(mut attributes: &[u8], wanted: u16) -> Option<u16> {
-    loop {
-        let length = usize::from(u16::from_ne_bytes(*attributes.first_chunk()?));
-        let kind = u16::from_ne_bytes(*attributes.get(2..)?.first_chunk()?) & NLA_TYPE_MASK;
-        let value = attributes.get(ATTRIBUTE_HEADER..length)?;
-        if kind == wanted {
-            return value.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes));
-        }
-        attributes = attributes.get(aligned(length)..)?;
-    }
-}
-
-fn aligned(length: usize) -> usize {
-    length.next_multiple_of(4)
+    [header, wanted].concat()
 }
 
 #[cfg(test)]
@@ -167,31 +85,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attributes_are_padded_and_nested() {
-        assert_eq!(attribute(2, b"abc"), [&7_u16.to_ne_bytes()[..], &2_u16.to_ne_bytes(), b"abc\0"].concat());
-        let inner = attribute(1, b"x");
-        let outer = nested(3, std::slice::from_ref(&inner));
-        assert_eq!(outer, [&12_u16.to_ne_bytes()[..], &0x8003_u16.to_ne_bytes(), &inner].concat());
+    fn reads_the_family_id_of_an_answer() {
+        let attributes = [
+            text_attribute(CTRL_ATTR_FAMILY_NAME, "ethtool"),
+            attribute(CTRL_ATTR_FAMILY_ID, &0x15_u16.to_ne_bytes()),
+        ]
+        .concat();
+        let answer = payload(1, &attributes);
+        assert_eq!(family_id(&answer), Some(0x15));
+        for length in 0..answer.len() - 2 {
+            assert_eq!(family_id(&answer[..length]), None);
+        }
+        assert_eq!(family_id(&payload(1, &attribute(CTRL_ATTR_FAMILY_ID, &[0x15]))), None);
     }
 
     #[test]
-    fn parses_truncated_and_malformed_answers_without_panic() {
-        let attributes = [attribute(2, b"ethtool\0"), attribute(1, &0x15_u16.to_ne_bytes())].concat();
-        assert_eq!(find_u16(&attributes, 1), Some(0x15));
-        assert_eq!(find_u16(&attributes, 9), None);
-        for length in 0..attributes.len() {
-            find_u16(&attributes[..length], 1);
-        }
-        // A length of 0 must not cause an endless loop.
-        assert_eq!(find_u16(&[0; 64], 1), None);
-
-        let message = request(0x15, 3, &attributes);
-        assert_eq!(
-            split_message(&message).map(|(kind, payload, rest)| (kind, payload.len(), rest.len())),
-            Some((0x15, GENL_HEADER + attributes.len(), 0))
-        );
-        for length in 0..message.len() {
-            assert!(split_message(&message[..length]).is_none());
+    fn every_offload_is_named_once() {
+        let request = without_offloads("veth-a");
+        for name in OFFLOADS {
+            let attribute = text_attribute(ETHTOOL_A_BITSET_BIT_NAME, name);
+            assert_eq!(request.windows(attribute.len()).filter(|window| *window == attribute).count(), 1);
         }
     }
 }
