@@ -1,100 +1,57 @@
 //! `analyze`: searches captures for the strings that the agents sent, and gives verdicts.
 
+mod flags;
+mod result_file;
+
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use analyze::analysis::{self, Options, isolation};
 use analyze::input::discover::{self, Input};
 use analyze::output::console;
-use analyze::verdict::conclusion::{self, Comparison, exit};
+use analyze::verdict::conclusion::{self, Comparison};
 use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use exposure_schema::{Exposure, Program, SCHEMA};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Find out which of the agents' strings can be read in a capture, and prove it: exposed, sealed or inconclusive.
-///
-/// Reads each capture with its manifest, journals and key log, searches for every string that the agents sent, at every
-/// level (in one frame, across segments, in encodings, with the key log), and checks by controls that "not found" means
-/// "not there".
-///
-/// Exit status: 0 every verdict is the expected one, 1 one is not, 2 wrong usage or unusable input, 3 inconclusive.
-#[derive(Parser)]
-#[command(version, max_term_width = 100)]
-struct Flags {
-    /// Captures, isolation.json of isolation runs, directories that are walked for both, or - for standard input
-    #[arg(default_value = "captures")]
-    paths: Vec<PathBuf>,
-
-    /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-
-    /// File for the result as JSON
-    #[arg(long, value_name = "FILE", default_value = "analysis/exposure.json")]
-    output: PathBuf,
-
-    /// Write no file
-    #[arg(long, conflicts_with = "output")]
-    no_output: bool,
-
-    /// A journal of what was sent, for captures without a manifest
-    #[arg(long = "journal", value_name = "FILE")]
-    journals: Vec<PathBuf>,
-
-    /// A key log (SSLKEYLOGFILE format), for captures without a manifest
-    #[arg(long, value_name = "FILE")]
-    keys: Option<PathBuf>,
-
-    /// Show values whose name marks them as secrets, in captures without journals
-    #[arg(long)]
-    show_secrets: bool,
-
-    /// Print no progress on stderr
-    #[arg(short, long)]
-    quiet: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Format {
-    /// Text for people
-    Text,
-    /// The document plainsight.exposure/1
-    Json,
-}
+use crate::flags::{Flags, Format};
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    match run(&flags) {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            // After stdout and stderr were closed there is nowhere left to report to.
-            let _ = writeln!(io::stderr(), "analyze: {error:#}");
-            ExitCode::from(exit::INPUT)
+    let exposure = analyze_all(&flags);
+    exposure.errors.iter().for_each(|error| report_error(error));
+    let mut failures = 0;
+    for outcome in [print(flags.format, &exposure), write_result(&flags, &exposure)] {
+        if let Err(error) = outcome {
+            report_error(&format!("{error:#}"));
+            failures += 1;
         }
     }
+    let errors = exposure.errors.len() + failures;
+    ExitCode::from(conclusion::exit_status(&exposure.captures, &exposure.isolation, errors))
 }
 
-fn run(flags: &Flags) -> Result<u8> {
-    let exposure = analyze_all(flags);
+/// Reports an error in one line on stderr. After stderr was closed there is nowhere left to report to.
+fn report_error(error: &str) {
+    let _ = writeln!(io::stderr(), "analyze: {}", console::safe(error));
+}
+
+fn write_result(flags: &Flags, exposure: &Exposure) -> Result<()> {
     let nothing = exposure.captures.is_empty() && exposure.isolation.is_empty();
-    if !flags.no_output && !nothing {
-        write_result(&flags.output, &exposure)?;
+    if flags.no_output || nothing {
+        return Ok(());
     }
-    for error in &exposure.errors {
-        let _ = writeln!(io::stderr(), "analyze: {error}");
-    }
-    print(flags.format, &exposure)?;
-    Ok(conclusion::exit_status(&exposure.captures, &exposure.isolation, exposure.errors.len()))
+    let path = flags.output.clone().or_else(|| result_file::of_run(&flags.paths));
+    path.map_or(Ok(()), |path| result_file::write(&path, exposure))
 }
 
 fn analyze_all(flags: &Flags) -> Exposure {
     let mut captures = Vec::new();
-    let mut errors = Vec::new();
-    let found = find_inputs(flags, &mut errors);
-    for input in found.captures {
+    let found = discover::find(&flags.paths);
+    let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
+    for input in found.captures.into_iter().map(|path| input(flags, path)) {
         let progress = progress(flags, &input);
         let options = Options { show_secrets: flags.show_secrets };
         let proved = analysis::analyze(&input, options, &mut |bytes| progress.set_position(bytes));
@@ -126,38 +83,16 @@ fn analyze_all(flags: &Flags) -> Exposure {
     }
 }
 
-/// The inputs that the paths select.
-struct Inputs {
-    captures: Vec<Input>,
-    /// Files that describe isolation runs, each with captures of its own.
-    experiments: Vec<PathBuf>,
-}
-
-fn find_inputs(flags: &Flags, errors: &mut Vec<String>) -> Inputs {
-    let mut captures = Vec::new();
-    let mut experiments = Vec::new();
-    for path in &flags.paths {
-        if path == Path::new("-") {
-            captures.push(Input::standard_input());
-            continue;
-        }
-        match discover::files(path) {
-            Ok(files) => {
-                captures.extend(files.captures.iter().map(|file| Input::file(file)));
-                experiments.extend(files.experiments);
-            }
-            Err(error) => errors.push(format!("{error:#}")),
+/// A capture with its companions, those that flags name included.
+fn input(flags: &Flags, path: Option<std::path::PathBuf>) -> Input {
+    let mut input = path.map_or_else(Input::standard_input, |path| Input::file(&path));
+    if input.manifest.is_none() {
+        input.journals.extend(flags.journals.iter().cloned());
+        if let Some(keys) = &flags.keys {
+            input.key_log = Some(keys.clone());
         }
     }
-    for input in &mut captures {
-        if input.manifest.is_none() {
-            input.journals.extend(flags.journals.iter().cloned());
-            if let Some(keys) = &flags.keys {
-                input.key_log = Some(keys.clone());
-            }
-        }
-    }
-    Inputs { captures, experiments }
+    input
 }
 
 /// A progress bar for large files, on a terminal only.
@@ -172,17 +107,6 @@ fn progress(flags: &Flags, input: &Input) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(input.display());
     bar
-}
-
-/// Writes to a temporary file first, so that an earlier result stays intact until the new one is complete.
-fn write_result(path: &Path, exposure: &Exposure) -> Result<()> {
-    let what = || format!("cannot write {}", path.display());
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).with_context(what)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(what)?;
-    exposure.write(&mut file).with_context(what)?;
-    file.persist(path).map_err(|error| error.error).with_context(what)?;
-    Ok(())
 }
 
 fn print(format: Format, exposure: &Exposure) -> Result<()> {

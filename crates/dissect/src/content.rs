@@ -3,6 +3,7 @@
 //! gzip (RFC 1952), deflate (RFC 1950 and, because servers have always sent it too, RFC 1951), br (RFC 7932), zstd (RFC
 //! 8878). Decoding streams through one fixed buffer, so a compression bomb costs a bounded time and no memory.
 
+use std::borrow::BorrowMut;
 use std::io::{self, BufRead, BufReader, Read};
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -124,6 +125,19 @@ impl From<io::Error> for Stopped {
     }
 }
 
+/// Reads the contents of a file or stream that is compressed as a whole, of any length: gzip with all its members, or
+/// zstd with all its frames. Other codings are not those of files: their bytes stay as they are.
+///
+/// Reading keeps no more than the window of the format. Data that ends early gives an error of the kind
+/// [`io::ErrorKind::UnexpectedEof`], or one with such an error among its sources.
+pub fn file_reader<'a>(coding: Coding, compressed: impl BufRead + 'a) -> Box<dyn Read + 'a> {
+    match coding {
+        Coding::Gzip => Box::new(Inflate::new(Format::Gzip, compressed, flate2::Decompress::new(false))),
+        Coding::Zstd => Box::new(Zstd::new(compressed)),
+        _ => Box::new(compressed),
+    }
+}
+
 /// Undoes one coding. gzip and deflate need an inflater.
 fn layer<'a>(
     coding: Coding,
@@ -156,11 +170,11 @@ enum Format {
     Bare,
 }
 
-/// Inflates gzip, zlib or bare deflate with an inflater that others have used before.
-struct Inflate<'a, R> {
+/// Inflates gzip, zlib or bare deflate with an inflater, its own or one that others have used before.
+struct Inflate<R, I> {
     format: Format,
     inner: R,
-    inflater: &'a mut flate2::Decompress,
+    inflater: I,
     /// Checksum of the current gzip member.
     checksum: flate2::Crc,
     state: State,
@@ -175,10 +189,10 @@ enum State {
     End,
 }
 
-impl<'a, R: BufRead> Inflate<'a, R> {
-    fn new(format: Format, inner: R, inflater: &'a mut flate2::Decompress) -> Self {
+impl<R: BufRead, I: BorrowMut<flate2::Decompress>> Inflate<R, I> {
+    fn new(format: Format, inner: R, mut inflater: I) -> Self {
         let state = if format == Format::Gzip { State::Header } else { State::Data };
-        inflater.reset(format == Format::Zlib);
+        inflater.borrow_mut().reset(format == Format::Zlib);
         Self { format, inner, inflater, checksum: flate2::Crc::new(), state }
     }
 
@@ -206,7 +220,7 @@ impl<'a, R: BufRead> Inflate<'a, R> {
         if flags & FHCRC != 0 {
             self.skip(2)?;
         }
-        self.inflater.reset(false);
+        self.inflater.borrow_mut().reset(false);
         self.checksum.reset();
         self.state = State::Data;
         Ok(())
@@ -220,17 +234,19 @@ impl<'a, R: BufRead> Inflate<'a, R> {
     fn data(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let input = self.inner.fill_buf()?;
         let is_at_end = input.is_empty();
-        let (read_before, written_before) = (self.inflater.total_in(), self.inflater.total_out());
-        let status = self.inflater.decompress(input, out, flate2::FlushDecompress::None)?;
-        self.inner.consume((self.inflater.total_in() - read_before) as usize);
-        let written = (self.inflater.total_out() - written_before) as usize;
+        let inflater = self.inflater.borrow_mut();
+        let (read_before, written_before) = (inflater.total_in(), inflater.total_out());
+        let status = inflater.decompress(input, out, flate2::FlushDecompress::None)?;
+        let written = (inflater.total_out() - written_before) as usize;
+        let read = (inflater.total_in() - read_before) as usize;
+        self.inner.consume(read);
         if self.format == Format::Gzip {
             self.checksum.update(out.get(..written).unwrap_or_default());
         }
         if status == flate2::Status::StreamEnd {
             self.end()?;
         } else if written == 0 && is_at_end {
-            return Err(malformed("deflate data that ends early"));
+            return Err(ended("deflate data that ends early"));
         }
         Ok(written)
     }
@@ -243,7 +259,7 @@ impl<'a, R: BufRead> Inflate<'a, R> {
         }
         let mut trailer = [0; 8];
         let whole = self.inner.read_exact(&mut trailer);
-        whole.map_err(|_| malformed("gzip data that ends inside its trailer"))?;
+        whole.map_err(|_| ended("gzip data that ends inside its trailer"))?;
         let [c0, c1, c2, c3, ..] = trailer;
         if u32::from_le_bytes([c0, c1, c2, c3]) != self.checksum.sum() {
             return Err(malformed("gzip data with a wrong checksum"));
@@ -253,7 +269,7 @@ impl<'a, R: BufRead> Inflate<'a, R> {
     }
 }
 
-impl<R: BufRead> Read for Inflate<'_, R> {
+impl<R: BufRead, I: BorrowMut<flate2::Decompress>> Read for Inflate<R, I> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.state {
@@ -270,6 +286,10 @@ impl<R: BufRead> Read for Inflate<'_, R> {
 
 fn malformed(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn ended(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
 /// Checks CMF and FLG of a zlib stream: method 8, window at most 32 KiB, a multiple of 31 (RFC 1950 §2.2).
@@ -334,6 +354,10 @@ impl<R: Read> Read for Zstd<R> {
                 return Ok(len);
             }
             self.open = !(self.decoder.is_finished() && self.decoder.can_collect() == 0);
+            let stated = self.decoder.get_checksum_from_data();
+            if !self.open && stated.is_some() && stated != self.decoder.get_calculated_checksum() {
+                return Err(malformed("zstd data with a wrong checksum"));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
-use e2e::damage::{self, Copied, Side, analyze_command, conversation, strangers};
+use e2e::damage::{self, Copied, Judged, Side, analyze_command, conversation, strangers};
 use e2e::lab::outcome;
 use e2e::{Lab, has_netns, run_lab, skip};
 use nix::sys::signal::Signal;
@@ -108,8 +108,9 @@ fn capture_without_journal_lists_readable_strings() {
     let run = Copied::of(run_lab("relay"));
     foreign.write("plain.pcap", run.read("http.pcap"));
     foreign.write("tls.pcap", run.read("https.pcap"));
+    assert_eq!(foreign.analyze_only("plain.pcap").status, 0);
     let judged = foreign.analyze();
-    assert_eq!((judged.status, judged.conclusion()), (0, "null"));
+    assert_eq!((judged.status, judged.conclusion()), (3, "null"), "nothing explains what is inside of TLS");
     let (plain, tls) = (judged.capture("plain"), judged.capture("tls"));
     assert_eq!((&plain["verdict"], &tls["verdict"]), (&json!(null), &json!(null)));
     assert!(judged.reasons("plain")[0].contains("no journal"));
@@ -196,7 +197,8 @@ fn reads_a_capture_from_standard_input() {
 
     let (status, document) = from_stdin(&["--journal", "http.agent-a.jsonl"]);
     let capture = &document["captures"][0];
-    assert_eq!((status, &capture["verdict"]), (Some(0), &json!("exposed")));
+    assert_eq!(&capture["verdict"], &json!("exposed"));
+    assert_eq!(status, Some(3), "no manifest vouches for the file, which is a doubt");
     assert_eq!(capture["completeness"]["messages_accounted"], 24);
 }
 
@@ -252,11 +254,12 @@ fn full_disk_is_an_error() {
 
 #[test]
 fn result_is_also_written_to_a_file() {
-    let copied = Copied::of(run_lab("relay"));
-    let output = run(&copied, &[".", "--format", "json"]);
+    let copied = run_folder();
+    let output = run(&copied, &["captures", "--format", "json"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(copied.read("analysis/exposure.json"), output.stdout);
-    let output = run(&copied, &[".", "--output", "deep/er/result.json"]);
+    let output =
+        run(&copied, &["captures/http.pcap", "captures/https.pcap", "--output", "deep/er/result.json"]);
     assert!(stdout(&output).contains("proven"));
     assert!(copied.path("deep/er/result.json").is_file());
     assert_eq!(e2e::lab::names(&copied.path("deep/er")), ["result.json"], "no temporary file stays");
@@ -264,11 +267,124 @@ fn result_is_also_written_to_a_file() {
 
 #[test]
 fn file_in_place_of_the_output_folder_is_an_error() {
-    let copied = Copied::of(run_lab("relay"));
+    let copied = run_folder();
     copied.write("analysis", "in the way");
-    let output = run(&copied, &["http.pcap"]);
+    let output = run(&copied, &["captures/http.pcap"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("analysis/exposure.json"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("exposed"), "the result is printed all the same");
+}
+
+/// A folder with the captures of a run in `captures`, as the lab leaves them.
+fn run_folder() -> Copied {
+    let copied = Copied::of(run_lab("relay"));
+    fs::create_dir(copied.path("captures")).expect("a folder");
+    for name in e2e::lab::names(copied.folder()) {
+        if name != "captures" {
+            fs::rename(copied.path(&name), copied.path("captures").join(&name)).expect("a file to move");
+        }
+    }
+    copied
+}
+
+#[test]
+fn only_an_analysis_of_the_run_folder_replaces_its_result() {
+    let copied = run_folder();
+    fs::copy(copied.path("captures/http.pcap"), copied.path("mine.pcap")).expect("a copy");
+    for arguments in [&["mine.pcap"][..], &["captures", "mine.pcap"], &["."], &["captures/http.pcap", "-"]] {
+        run(&copied, arguments);
+        assert!(!copied.path("analysis").exists(), "{arguments:?}");
+    }
+    for arguments in [&["captures/http.pcap"][..], &["captures/https.pcap", "./captures/http.pcap"], &[]] {
+        run(&copied, arguments);
+        let document: Value = serde_json::from_slice(&copied.read("analysis/exposure.json")).expect("JSON");
+        let captures = if arguments.is_empty() { 2 } else { arguments.len() };
+        assert_eq!(document["captures"].as_array().map(Vec::len), Some(captures), "{arguments:?}");
+    }
+}
+
+#[test]
+fn result_is_printed_even_if_its_file_cannot_be_written() {
+    let copied = Copied::of(run_lab("relay"));
+    copied.write("file", "in the way");
+    for (format, word) in [("text", "exposed"), ("json", "plainsight.exposure/1")] {
+        let output = run(&copied, &["http.pcap", "--format", format, "--output", "file/result.json"]);
+        assert_eq!(output.status.code(), Some(2), "{format}");
+        assert!(stdout(&output).contains(word), "{format}");
+        assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    }
+    copied.edit_manifest("http", |manifest| manifest["expected_verdict"] = json!("sealed"));
+    let output = run(&copied, &["http.pcap", "--output", "file/result.json"]);
+    assert_eq!(output.status.code(), Some(1), "an exposure outweighs a file that cannot be written");
+}
+
+#[test]
+fn error_is_printed_once_on_stderr() {
+    let copied = Copied::of(run_lab("relay"));
+    copied.write("broken.pcap", "no capture");
+    for format in ["text", "json"] {
+        let output = run(&copied, &["broken.pcap", "http.pcap", "--no-output", "--format", format]);
+        assert_eq!(output.status.code(), Some(2));
+        let lines: Vec<_> = stderr(&output).lines().collect();
+        assert!(lines.len() == 1 && lines[0].starts_with("analyze: broken.pcap: "), "{lines:?}");
+        assert!(format == "json" || !stdout(&output).contains("broken"), "{}", stdout(&output));
+    }
+}
+
+/// Any doubt means status 3, with and without journals.
+#[test]
+fn doubt_means_status_3_without_an_expectation_too() {
+    let foreign = Copied::empty();
+    let whole = Copied::of(run_lab("relay"));
+    let http = whole.read("http.pcap");
+    foreign.write("cut.pcap", &http[..http.len() / 2]);
+    let judged = foreign.analyze();
+    assert_eq!((judged.status, judged.verdict("cut")), (3, "null"), "{:#?}", judged.reasons("cut"));
+    for agent in ["agent-a", "agent-b"] {
+        foreign.write(&format!("cut.{agent}.jsonl"), whole.read(&format!("http.{agent}.jsonl")));
+    }
+    let judged = foreign.analyze();
+    assert_eq!((judged.status, judged.verdict("cut")), (3, "exposed"), "{:#?}", judged.reasons("cut"));
+}
+
+#[test]
+fn unreadable_subfolder_costs_only_itself() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let copied = Copied::of(run_lab("relay"));
+    fs::create_dir(copied.path("locked")).expect("a folder");
+    fs::copy(copied.path("http.pcap"), copied.path("locked/x.pcap")).expect("a copy");
+    let set = |mode| {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(copied.path("locked"), permissions).expect("own folder");
+    };
+    set(0);
+    if fs::read_dir(copied.path("locked")).is_ok() {
+        set(0o755);
+        return skip("permissions do not bind root");
+    }
+    let judged = copied.analyze();
+    set(0o755);
+    assert_eq!((judged.status, judged.conclusion()), (2, "proven"), "{}", judged.stderr);
+    assert!(judged.stderr.contains("locked") && judged.stderr.contains("denied"), "{}", judged.stderr);
+}
+
+#[test]
+fn links_are_followed_once() {
+    use std::os::unix::fs::symlink;
+    let copied = Copied::of(run_lab("relay"));
+    let elsewhere = Copied::empty();
+    elsewhere.write("other.pcap", copied.read("http.pcap"));
+    symlink(".", copied.path("a-loop")).expect("a link");
+    symlink("https.pcap", copied.path("again.pcap")).expect("a link");
+    symlink(elsewhere.folder(), copied.path("elsewhere")).expect("a link");
+    symlink(elsewhere.folder(), copied.path("elsewhere-again")).expect("a link");
+    let judged = copied.analyze();
+    let captures = judged.document["captures"].as_array().expect("an array of captures");
+    let names: Vec<_> = captures.iter().map(|capture| capture["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["other", "http", "https"], "each file once, under its own name");
+    assert_eq!(judged.verdict("https"), "sealed", "{}", judged.stderr);
+    let twice = damage::analyze(&[&copied.path("http.pcap"), &copied.path("again.pcap"), copied.folder()]);
+    assert_eq!(twice.document["captures"].as_array().map(Vec::len), Some(3), "over all paths, too");
 }
 
 #[test]
@@ -377,5 +493,92 @@ fn missing_verdict_does_not_meet_an_expectation() {
         let judged = copied.analyze();
         assert_eq!(judged.status, 3, "journals removed: {remove}, not named: {unname}");
         assert_ne!(judged.conclusion(), "proven");
+    }
+}
+
+/// Compresses bytes with a program of this machine, or skips.
+fn compressed(program: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let child =
+        std::process::Command::new(program).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        skip(&format!("{program} is not installed"));
+        return None;
+    };
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let bytes = bytes.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("no panic").expect("it reads everything");
+    Some(output.stdout)
+}
+
+#[test]
+fn compressed_captures_are_read_with_their_companions() {
+    for (program, extension, name) in [("gzip", "gz", "gzip"), ("zstd", "zst", "zstd")] {
+        let copied = Copied::of(run_lab("relay"));
+        let first = |judged: &Judged| judged.capture("http")["strings"][0]["locations"][0].clone();
+        let unpacked = first(&copied.analyze());
+        for variant in ["http", "https"] {
+            let whole = copied.read(&format!("{variant}.pcap"));
+            let Some(packed) = compressed(program, &whole) else { return };
+            copied.remove(&format!("{variant}.pcap"));
+            copied.write(&format!("{variant}.pcap.{extension}"), &packed);
+        }
+        let judged = copied.analyze();
+        assert_eq!((judged.status, judged.conclusion()), (0, "proven"), "{:#?}", judged.reasons("http"));
+        let http = judged.capture("http");
+        let file = copied.read(&format!("http.pcap.{extension}"));
+        assert_eq!(http["compression"], name);
+        assert_eq!((&http["sha256"], &http["bytes"]), (&json!(damage::sha256(&file)), &json!(file.len())));
+        assert_eq!(first(&judged)["excerpt"], json!(null));
+        assert_eq!(first(&judged)["file_offset"], unpacked["file_offset"], "in the contents");
+
+        // The contents decide, not the name; and standard input has none.
+        let mut command = analyze_command();
+        command.args(["-", "--format", "json", "--no-output"]);
+        let opened = File::open(copied.path(&format!("http.pcap.{extension}"))).expect("a file");
+        let output = command.stdin(opened).output().expect("analyze starts");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let capture = &document["captures"][0];
+        assert_eq!((&capture["frames"], &capture["compression"]), (&http["frames"], &json!(name)));
+        assert_eq!(capture["sha256"], damage::sha256(&file));
+    }
+}
+
+#[test]
+fn damaged_compressed_capture_is_an_error_or_a_doubt_that_names_the_file() {
+    for program in ["gzip", "zstd"] {
+        let whole = Copied::of(run_lab("relay")).read("http.pcap");
+        let Some(packed) = compressed(program, &whole) else { return };
+        let folder = Copied::empty();
+        let mut changed = packed.clone();
+        let in_checksum = changed.len() - if program == "gzip" { 6 } else { 2 };
+        changed[in_checksum] ^= 1;
+        for (name, bytes, code) in [
+            ("cut", &packed[..packed.len() - 5], "capture.cut-off"),
+            ("checksum", &changed[..], "capture.damaged"),
+            ("tail", &[&packed[..], b"more than a header of other bytes"].concat()[..], "capture.damaged"),
+        ] {
+            folder.write("x.pcap", bytes);
+            let output = run(&folder, &["x.pcap", "--format", "json"]);
+            let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            if (program, name) == ("zstd", "cut") {
+                // The decoder hands over the last window only at the end of the frame: nothing of a short file.
+                assert_eq!(
+                    (output.status.code(), stderr(&output)),
+                    (Some(2), "analyze: x.pcap: the zstd data ends early\n")
+                );
+                continue;
+            }
+            assert_eq!(output.status.code(), Some(3), "{program} {name}: {}", stderr(&output));
+            let doubts = document["captures"][0]["doubts"].as_array().expect("an array of doubts");
+            assert!(doubts.iter().any(|doubt| doubt["code"] == code), "{program} {name}: {doubts:#?}");
+        }
+        for len in [4, 12, 20] {
+            folder.write("x.pcap", &packed[..len]);
+            let output = run(&folder, &["x.pcap"]);
+            assert_eq!(output.status.code(), Some(2), "{program} {len}");
+            assert!(stderr(&output).starts_with("analyze: x.pcap: "), "{}", stderr(&output));
+        }
     }
 }

@@ -26,6 +26,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub sha256: String,
     /// Size of the file in bytes.
     pub bytes: u64,
+    /// Compression of the file: `gzip` or `zstd`.
+    ///
+    /// Documents written before compressed captures were read lack this field.
+    #[serde(default)]
+    pub compression: Option<String>,
     /// Run id from the manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub run_id: Option<String>,

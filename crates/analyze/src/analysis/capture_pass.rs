@@ -37,8 +37,10 @@ pub(crate) fn run<'k>(
         known,
         observed: observer,
         dropped_frames: dropped,
-        bytes: read.bytes,
-        sha256: read.sha256,
+        bytes: read.contents.bytes,
+        sha256: read.contents.sha256,
+        file: read.file,
+        compression: read.compression,
         input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
     })
 }

@@ -57,7 +57,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let mut report = capture_pass::run(input, &known, keys, observer, progress)?;
     doubts.append(&mut report.input_doubts);
 
-    let mut excerpts = Excerpts::open(input.capture.as_deref());
+    let mut excerpts = Excerpts::open(input.capture.as_deref().filter(|_| report.compression.is_none()));
     let strings = strings::strings(&report, &mut excerpts);
     let summary = strings::summary(&strings);
     let (completeness, incomplete) = verdict::completeness::judge(&report);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::thread;
 
@@ -11,9 +11,15 @@ use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use dissect::capture::{Decoder, Record, Step};
 
+use super::compression;
+
 /// Bytes read at once. Between 64 KiB and 1 MiB the speed is the same; mapping the file would cost more in page faults
 /// than the copy does.
 const BUFFER: usize = 256 << 10;
+
+/// Bytes read ahead to recognise a compression, and at once where a decompression asks for fewer. Reads of [`BUFFER`]
+/// bypass this buffer.
+const READ_AHEAD: usize = 64 << 10;
 
 /// Receives the frames of a capture.
 pub(crate) trait Sink {
@@ -49,14 +55,25 @@ impl fmt::Display for CaptureEnd {
 pub(crate) struct ReadCapture {
     /// How reading ended; `None` at the end of the last record.
     pub end: Option<CaptureEnd>,
-    /// SHA-256 of the whole file, in hexadecimal digits.
+    /// The file.
+    pub file: Digest,
+    /// The capture in it: another one than the file if the file is compressed.
+    pub contents: Digest,
+    /// Name of the compression of the file.
+    pub compression: Option<&'static str>,
+}
+
+/// Hash and size of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    /// SHA-256, in hexadecimal digits.
     pub sha256: String,
-    /// Size of the file in bytes.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
 /// Reads a capture file, or standard input if there is no file, and hands its frames to `sink`. Calls `progress` with
-/// the number of bytes read so far.
+/// the number of bytes of the file read so far.
 ///
 /// # Errors
 ///
@@ -66,42 +83,108 @@ pub(crate) fn read(
     sink: &mut impl Sink,
     progress: &mut dyn FnMut(u64),
 ) -> Result<ReadCapture> {
-    let Some(path) = path else { return read_standard_input(sink) };
+    let Some(path) = path else {
+        return read_from(io::stdin().lock(), "standard input", None, sink, progress);
+    };
     let what = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(what)?;
-    if file.metadata().with_context(what)?.is_dir() {
+    let metadata = file.metadata().with_context(what)?;
+    if metadata.is_dir() {
         bail!("{} is a directory", path.display());
     }
-    let hash = hash_file(path);
-    let mut bytes = 0;
-    let ended = read_frames(file, sink, |buffer| {
-        bytes += buffer.len() as u64;
-        progress(bytes);
-    });
-    let end = usable(ended.with_context(what)?, path.display())?;
-    let sha256 = hash.join().map_err(|_| anyhow!("hashing {} failed", path.display()))?.with_context(what)?;
-    // After damage the rest of the file was not read, but it was hashed.
-    let bytes = std::fs::metadata(path).map_or(bytes, |metadata| metadata.len());
-    Ok(ReadCapture { end, sha256: HEXLOWER.encode(&sha256), bytes })
+    // A pipe can be read only once.
+    let hash = metadata.is_file().then(|| hash_file(path));
+    read_from(file, &path.display().to_string(), hash, sink, progress)
 }
 
-fn read_standard_input(sink: &mut impl Sink) -> Result<ReadCapture> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut bytes = 0;
-    let ended = read_frames(io::stdin().lock(), sink, |buffer| {
-        context.update(buffer);
-        bytes += buffer.len() as u64;
+/// Reads a capture. Hashes the bytes as they are read unless a thread does.
+fn read_from(
+    file: impl Read,
+    name: &str,
+    hash: Option<HashThread>,
+    sink: &mut impl Sink,
+    progress: &mut dyn FnMut(u64),
+) -> Result<ReadCapture> {
+    let what = || format!("cannot read {name}");
+    let mut source = Source {
+        inner: file,
+        hasher: hash.is_none().then(Hasher::default),
+        failed: false,
+        bytes: 0,
+        progress,
+    };
+    let buffered = BufReader::with_capacity(READ_AHEAD, &mut source);
+    let (contents, compression) = compression::reader(buffered).with_context(what)?;
+    let mut hasher = compression.map(|_| Hasher::default());
+    let ended = read_frames(contents, sink, |bytes| {
+        if let Some(hasher) = &mut hasher {
+            hasher.update(bytes);
+        }
     });
-    let end = usable(ended.context("cannot read standard input")?, "standard input")?;
-    Ok(ReadCapture { end, sha256: HEXLOWER.encode(&finish(context)), bytes })
-}
-
-/// Returns how reading ended, or the error if the file is not a capture.
-fn usable(ended: Option<Ended>, name: impl fmt::Display) -> Result<Option<CaptureEnd>> {
-    match ended {
-        None => Ok(None),
-        Some(Ended::Early(end)) => Ok(Some(end)),
+    let Source { hasher: source_hasher, failed, bytes, .. } = source;
+    let ended = match (ended, compression) {
+        (Err((error, has_frames)), Some(compression)) if !failed => {
+            Some(damaged(&error, compression, has_frames))
+        }
+        (ended, _) => ended.map_err(|(error, _)| error).with_context(what)?,
+    };
+    let end = match ended {
+        None => None,
+        Some(Ended::Early(end)) => Some(end),
         Some(Ended::NotACapture(why)) => bail!("{name}: {why}"),
+    };
+    let file = match (hash, source_hasher) {
+        (Some(thread), _) => {
+            thread.join().map_err(|_| anyhow!("hashing {name} failed"))?.with_context(what)?
+        }
+        (None, hasher) => hasher.map_or(Digest { sha256: String::new(), bytes }, Hasher::finish),
+    };
+    let contents = hasher.map_or_else(|| file.clone(), Hasher::finish);
+    Ok(ReadCapture { end, file, contents, compression })
+}
+
+/// How reading ended with an error of the decompression.
+fn damaged(error: &io::Error, compression: &str, has_frames: bool) -> Ended {
+    let is_early_end = compression::is_early_end(error);
+    let why = match is_early_end {
+        true => format!("the {compression} data ends early"),
+        false => format!("the {compression} data is damaged: {error}"),
+    };
+    match has_frames {
+        false => Ended::NotACapture(why),
+        true if is_early_end => Ended::Early(CaptureEnd::Truncated(why)),
+        true => Ended::Early(CaptureEnd::Damaged(why)),
+    }
+}
+
+/// The bytes of a file, counted and perhaps hashed as they are read.
+struct Source<'p, R> {
+    inner: R,
+    hasher: Option<Hasher>,
+    /// Whether reading the file itself failed.
+    failed: bool,
+    bytes: u64,
+    progress: &'p mut dyn FnMut(u64),
+}
+
+impl<R: Read> Read for Source<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error);
+                }
+                Ok(len) => break len,
+            }
+        };
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..len]);
+        }
+        self.bytes += len as u64;
+        (self.progress)(self.bytes);
+        Ok(len)
     }
 }
 
@@ -110,16 +193,19 @@ enum Ended {
     Early(CaptureEnd),
 }
 
+/// Why reading failed, and whether anything of the capture was read before.
+type Failed = (io::Error, bool);
+
 /// Reads the frames into `sink`. Calls `each_buffer` with the bytes read, in order.
 fn read_frames(
     input: impl Read,
     sink: &mut impl Sink,
     each_buffer: impl FnMut(&[u8]),
-) -> io::Result<Option<Ended>> {
+) -> Result<Option<Ended>, Failed> {
     let mut decoder = Decoder::new();
     let ended = read_into(&mut decoder, input, sink, each_buffer);
     sink.dropped(decoder.dropped());
-    ended
+    ended.map_err(|error| (error, decoder.position() > 0))
 }
 
 fn read_into(
@@ -175,17 +261,20 @@ fn read_into(
     }))
 }
 
+/// A thread that hashes a file.
+type HashThread = thread::JoinHandle<io::Result<Digest>>;
+
 /// Hashes a file on a thread of its own: SHA-256 costs about as much as the analysis.
-fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
+fn hash_file(path: &Path) -> HashThread {
     let path = path.to_owned();
     thread::spawn(move || {
         let mut file = File::open(path)?;
-        let mut context = digest::Context::new(&digest::SHA256);
+        let mut hasher = Hasher::default();
         let mut buffer = vec![0; BUFFER];
         loop {
             match file.read(&mut buffer) {
-                Ok(0) => return Ok(finish(context)),
-                Ok(len) => context.update(&buffer[..len]),
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(len) => hasher.update(&buffer[..len]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -193,9 +282,25 @@ fn hash_file(path: &Path) -> thread::JoinHandle<io::Result<[u8; 32]>> {
     })
 }
 
-/// The 32 bytes of a SHA-256.
-fn finish(context: digest::Context) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(context.finish().as_ref());
-    bytes
+/// SHA-256 of bytes that come one after the other.
+struct Hasher {
+    context: digest::Context,
+    bytes: u64,
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self { context: digest::Context::new(&digest::SHA256), bytes: 0 }
+    }
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        self.context.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    fn finish(self) -> Digest {
+        Digest { sha256: HEXLOWER.encode(self.context.finish().as_ref()), bytes: self.bytes }
+    }
 }

@@ -1,15 +1,16 @@
 //! Finds captures, and the files that belong to each.
 
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-use super::isolation_record;
 use super::manifest::Manifest;
+use super::{compression, isolation_record};
 
-/// Deepest directory below a given one that is still walked, so that a cycle of links ends.
-const MAX_DEPTH: usize = 8;
+/// Deepest directory below a given one that is still walked. Each level costs a call and an open directory.
+const MAX_DEPTH: usize = 64;
 
 const CAPTURE_EXTENSIONS: [&str; 3] = ["pcap", "pcapng", "cap"];
 
@@ -84,87 +85,174 @@ impl Input {
     }
 }
 
-/// The captures and isolation records that a path selects.
+/// The captures and isolation records that paths select.
 #[derive(Debug, Default)]
-pub struct Files {
-    /// Captures, in the order of their names; without those that belong to an isolation run.
-    pub captures: Vec<PathBuf>,
+pub struct Found {
+    /// Captures, without those that belong to an isolation run; `None` for standard input. In the order of the paths, below
+    /// one path in the order of their names.
+    pub captures: Vec<Option<PathBuf>>,
     /// Descriptions of isolation runs.
     pub experiments: Vec<PathBuf>,
+    /// Paths that cannot be read, and directories without captures.
+    pub errors: Vec<anyhow::Error>,
 }
 
-/// The files that `path` selects: itself, or all captures and isolation records below it in the order of their
-/// names. Hidden directories are left out, because a run in progress works in one.
-///
-/// # Errors
-///
-/// The path cannot be read, or is a directory without captures.
-pub fn files(path: &Path) -> Result<Files> {
-    let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut found = Files::default();
-    if !metadata.is_dir() {
-        let list = if is_experiment(path) { &mut found.experiments } else { &mut found.captures };
-        list.push(path.to_owned());
-        return Ok(found);
+/// The files that the paths select: themselves, or all captures and isolation records below them. Hidden directories are
+/// left out, because a run in progress works in one. A file or directory that several paths or links lead to is read once,
+/// under its own name if that is among them.
+pub fn find(paths: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    let mut seen = HashSet::new();
+    for path in paths {
+        if path == Path::new("-") {
+            if !found.captures.contains(&None) {
+                found.captures.push(None);
+            }
+            continue;
+        }
+        match fs::metadata(path).with_context(|| format!("cannot read {}", path.display())) {
+            Err(error) => found.errors.push(error),
+            Ok(metadata) if metadata.is_dir() => below(path, &mut seen, &mut found),
+            Ok(_) => {
+                if !is_first(path, &mut seen) {
+                    continue;
+                }
+                match is_experiment(path) {
+                    true => found.experiments.push(path.clone()),
+                    false => found.captures.push(Some(path.clone())),
+                }
+            }
+        }
     }
-    walk(path, 0, &mut found)?;
-    if found.captures.is_empty() && found.experiments.is_empty() {
-        bail!("there is no capture (*.pcap, *.pcapng, *.cap) in {}; `make lab` makes two", path.display());
+    found
+}
+
+/// Adds the captures and isolation records below a directory.
+fn below(directory: &Path, seen: &mut HashSet<PathBuf>, found: &mut Found) {
+    let mut walk =
+        Walk { seen, links: VecDeque::new(), files: Files::default(), errors: Vec::new(), is_empty: true };
+    walk.directory(directory, 0);
+    while let Some((link, depth)) = walk.links.pop_front() {
+        walk.entry(link, depth);
     }
-    for experiment in &found.experiments {
+    let Walk { mut files, errors, is_empty, .. } = walk;
+    if is_empty && errors.is_empty() {
+        found.errors.push(anyhow!(
+            "there is no capture (*.pcap, *.pcapng, *.cap) in {}; `make lab` makes two",
+            directory.display()
+        ));
+    }
+    found.errors.extend(errors);
+    files.captures.sort();
+    files.experiments.sort();
+    for experiment in &files.experiments {
         // A record that cannot be read is reported when it is judged; until then it owns no captures.
         let spoken_for = isolation_record::captures_of(experiment).unwrap_or_default();
         let directory = experiment.parent();
-        found.captures.retain(|capture| {
+        files.captures.retain(|capture| {
             let name = capture.file_name().and_then(|name| name.to_str());
             capture.parent() != directory
                 || !name.is_some_and(|name| spoken_for.iter().any(|known| known == name))
         });
     }
-    Ok(found)
+    found.captures.extend(files.captures.into_iter().map(Some));
+    found.experiments.extend(files.experiments);
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    captures: Vec<PathBuf>,
+    experiments: Vec<PathBuf>,
+}
+
+/// A walk through the directories below one path.
+struct Walk<'s> {
+    /// Files and directories that were visited, by their canonical paths.
+    seen: &'s mut HashSet<PathBuf>,
+    /// Links, followed after everything else, so that a file is read under its own name; with their depth.
+    links: VecDeque<(PathBuf, usize)>,
+    files: Files,
+    errors: Vec<anyhow::Error>,
+    /// Whether no capture was met, not even one that was visited before.
+    is_empty: bool,
+}
+
+impl Walk<'_> {
+    /// Visits the entries of a directory. What cannot be read costs nothing but itself.
+    fn directory(&mut self, directory: &Path, depth: usize) {
+        let failed = |error| {
+            anyhow::Error::from(error).context(format!("cannot read the directory {}", directory.display()))
+        };
+        if !is_first(directory, self.seen) {
+            self.is_empty = false; // what is in it was reported when it was visited
+            return;
+        }
+        if depth > MAX_DEPTH {
+            let why = format!("it is more than {MAX_DEPTH} directories deep");
+            self.errors.push(anyhow!("cannot read the directory {}: {why}", directory.display()));
+            return;
+        }
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.errors.push(failed(error)),
+        };
+        for entry in entries {
+            match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
+                Err(error) => self.errors.push(failed(error)),
+                Ok((_, entry)) if entry.file_name().to_string_lossy().starts_with('.') => {}
+                Ok((kind, entry)) if kind.is_symlink() => self.links.push_back((entry.path(), depth + 1)),
+                Ok((kind, entry)) if kind.is_dir() => self.directory(&entry.path(), depth + 1),
+                Ok((_, entry)) => self.file(entry.path()),
+            }
+        }
+    }
+
+    /// Visits what a link leads to.
+    fn entry(&mut self, link: PathBuf, depth: usize) {
+        match link.is_dir() {
+            true => self.directory(&link, depth),
+            false => self.file(link),
+        }
+    }
+
+    fn file(&mut self, path: PathBuf) {
+        let list = match (is_experiment(&path), is_capture(&path)) {
+            (true, _) => &mut self.files.experiments,
+            (_, true) => &mut self.files.captures,
+            _ => return,
+        };
+        self.is_empty = false;
+        if is_first(&path, self.seen) {
+            list.push(path);
+        }
+    }
+}
+
+/// Whether the path leads to a file or directory that no path led to before.
+fn is_first(path: &Path, seen: &mut HashSet<PathBuf>) -> bool {
+    seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
 }
 
 fn is_experiment(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == isolation_record::FILE_NAME)
 }
 
-fn walk(directory: &Path, depth: usize, found: &mut Files) -> Result<()> {
-    let reading = || format!("cannot read the directory {}", directory.display());
-    let mut entries = fs::read_dir(directory)
-        .with_context(reading)?
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(reading)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if path.is_dir() {
-            if depth < MAX_DEPTH {
-                walk(&path, depth + 1, found)?;
-            }
-        } else if is_experiment(&path) {
-            found.experiments.push(path);
-        } else if path
-            .extension()
-            .is_some_and(|extension| CAPTURE_EXTENSIONS.iter().any(|known| extension == *known))
-        {
-            found.captures.push(path);
-        }
-    }
-    Ok(())
+fn is_capture(path: &Path) -> bool {
+    let name = compression::without_extension(path);
+    name.extension().is_some_and(|extension| CAPTURE_EXTENSIONS.iter().any(|known| extension == *known))
 }
 
-/// `http.pcap` belongs to `http.manifest.json`.
+/// `http.pcap` belongs to `http.manifest.json`, and so does `http.pcap.gz`.
 fn manifest_of(capture: &Path) -> Result<Option<Manifest>> {
-    let path = capture.with_extension("manifest.json");
+    let uncompressed = compression::without_extension(capture);
+    let path = uncompressed.with_extension("manifest.json");
     if !path.exists() {
         return Ok(None);
     }
     let manifest = Manifest::read(&path)?;
-    let name = capture.file_name().unwrap_or_default();
-    if name != manifest.capture.file.as_str() {
+    let is_described =
+        |path: &Path| path.file_name().is_some_and(|name| name == manifest.capture.file.as_str());
+    if !is_described(capture) && !is_described(&uncompressed) {
         bail!("{} describes {:?}, not this file", path.display(), manifest.capture.file);
     }
     Ok(Some(manifest))
@@ -188,6 +276,7 @@ fn beside(directory: &Path, name: &str, problems: &mut Vec<CompanionProblem>) ->
 
 /// `http.agent-a.jsonl`, `http.agent-b.jsonl` and `http.keys` belong to `http.pcap`.
 fn by_name(capture: &Path) -> (Vec<PathBuf>, Option<PathBuf>) {
+    let capture = compression::without_extension(capture);
     let with = |extension: &str| Some(capture.with_extension(extension)).filter(|path| path.exists());
     let journals = ["agent-a.jsonl", "agent-b.jsonl"].into_iter().filter_map(with).collect();
     (journals, with("keys"))

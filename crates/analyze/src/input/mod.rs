@@ -1,6 +1,7 @@
 //! Reads captures, and the files that belong to them.
 
 pub(crate) mod capture;
+pub(crate) mod compression;
 pub mod discover;
 pub(crate) mod isolation_record;
 pub(crate) mod journal;

@@ -8,6 +8,7 @@ use super::claims::{self, Claims};
 use super::location::location;
 use super::strings::MAX_VALUE_CHARS;
 use super::{connections, transcript};
+use crate::input::compression;
 use crate::input::discover::Input;
 use crate::observe::cleartext::CleartextString;
 use crate::observe::direction::direction;
@@ -44,7 +45,8 @@ pub(crate) fn entry(
     Capture {
         name: manifest.map_or_else(|| stem(input), |manifest| manifest.name.clone()),
         file: input.capture.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string()),
-        bytes: report.bytes,
+        bytes: report.file.bytes,
+        compression: report.compression.map(str::to_owned),
         run_id: manifest.map(|manifest| manifest.run_id.clone()),
         variant: manifest.map(|manifest| manifest.variant.name.clone()),
         backend: manifest.map(|manifest| manifest.backend.clone()),
@@ -74,7 +76,7 @@ pub(crate) fn entry(
         traffic: report.observed.byte_counts.entry(),
         packets: report.observed.packets.into_entries(),
         exhibit,
-        sha256: report.sha256,
+        sha256: report.file.sha256,
     }
 }
 
@@ -106,6 +108,7 @@ fn readable(string: &CleartextString) -> ReadableEntry {
 }
 
 fn stem(input: &Input) -> String {
-    let stem = input.capture.as_ref().and_then(|path| path.file_stem());
+    let capture = input.capture.as_deref().map(compression::without_extension);
+    let stem = capture.as_ref().and_then(|path| path.file_stem());
     stem.map_or_else(|| "standard input".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -60,9 +60,6 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
     for run in &exposure.isolation {
         isolation::write(out, run)?;
     }
-    for error in &exposure.errors {
-        writeln!(out, "{}  {}", styled(AnsiColor::Red, "not analyzed"), safe(error))?;
-    }
     conclusion(out, exposure)
 }
 
@@ -357,7 +354,7 @@ fn styled(colour: AnsiColor, text: &str) -> String {
 
 /// Makes captured text safe to print: control characters, which a terminal would obey, and bidirectional overrides,
 /// which would mislead the reader, become escapes.
-pub(crate) fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_misleading(c) {

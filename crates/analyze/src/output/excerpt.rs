@@ -20,7 +20,8 @@ pub(crate) struct Excerpts {
 }
 
 impl Excerpts {
-    /// Reads excerpts of this file. Standard input cannot be read again and has none.
+    /// Reads excerpts of this file. Standard input cannot be read again and has none, and in a compressed file the
+    /// offsets are those of its contents.
     pub(crate) fn open(path: Option<&Path>) -> Self {
         Self { file: path.and_then(|path| File::open(path).ok()), left: MAX_EXCERPTS }
     }

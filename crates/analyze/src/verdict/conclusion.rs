@@ -1,5 +1,6 @@
 //! The conclusion that the captures support together, and the exit status that follows from all results.
 
+use super::doubt::Doubt;
 use exposure_schema::{Capture, Conclusion, Expected, Isolation, IsolationVerdict, Pair, Summary, Verdict};
 
 /// The conclusion, the reasons for it, and the captures that it is about.
@@ -156,22 +157,80 @@ pub mod exit {
     pub const INCONCLUSIVE: u8 = 3;
 }
 
-/// Returns the exit status. An exposure or a leak outweighs an unusable input, which outweighs a doubt.
+/// Returns the exit status of these results and this number of errors. An exposure or a leak outweighs an error, which
+/// outweighs a doubt.
 pub fn exit_status(captures: &[Capture], isolation: &[Isolation], errors: usize) -> u8 {
-    let judged = || captures.iter().filter_map(|capture| Some((capture, capture.verdict?)));
-    let is = |verdict| isolation.iter().any(|run| run.verdict == verdict);
-    if judged().any(|(capture, verdict)| contradicts(capture, verdict)) || is(IsolationVerdict::Leaked) {
-        exit::NOT_MET
-    } else if errors > 0 {
-        exit::INPUT
-    } else if captures.iter().any(|capture| match (capture.expected_verdict, capture.verdict) {
-        (Some(_), Some(verdict)) => !is_clean(capture, verdict),
-        (expected, None) => expected.is_some(),
-        (None, Some(verdict)) => verdict == Verdict::Inconclusive,
-    }) || is(IsolationVerdict::Inconclusive)
-    {
-        exit::INCONCLUSIVE
-    } else {
-        exit::MET
+    let captures = captures.iter().map(capture_status);
+    let isolation = isolation.iter().map(|run| match run.verdict {
+        IsolationVerdict::Isolated => exit::MET,
+        IsolationVerdict::Leaked => exit::NOT_MET,
+        IsolationVerdict::Inconclusive => exit::INCONCLUSIVE,
+    });
+    let errors = (errors > 0).then_some(exit::INPUT);
+    let statuses: Vec<_> = captures.chain(isolation).chain(errors).collect();
+    let worst_first = [exit::NOT_MET, exit::INPUT, exit::INCONCLUSIVE];
+    worst_first.into_iter().find(|status| statuses.contains(status)).unwrap_or(exit::MET)
+}
+
+/// The exit status that one capture gives.
+fn capture_status(capture: &Capture) -> u8 {
+    // Without journals there is always a reason for having no verdict: nothing was asked but what is readable.
+    let has_doubt = capture.doubts.iter().any(|doubt| doubt.code != Doubt::NoJournal.code());
+    status(capture.expected_verdict, capture.verdict, has_doubt)
+}
+
+/// The exit status by the verdict that was expected, the one that was given, and whether a doubt remains.
+fn status(expected: Option<Expected>, verdict: Option<Verdict>, has_doubt: bool) -> u8 {
+    match (expected, verdict) {
+        (Some(Expected::Exposed), Some(Verdict::Sealed))
+        | (Some(Expected::Sealed), Some(Verdict::Exposed)) => exit::NOT_MET,
+        (Some(Expected::Exposed), Some(Verdict::Exposed))
+        | (Some(Expected::Sealed), Some(Verdict::Sealed))
+        | (None, Some(Verdict::Exposed | Verdict::Sealed) | None)
+            if !has_doubt =>
+        {
+            exit::MET
+        }
+        _ => exit::INCONCLUSIVE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_status_follows_verdict_expectation_and_doubt() {
+        use Expected::{Exposed as ExpectExposed, Isolated as ExpectIsolated, Sealed as ExpectSealed};
+        use Verdict::{Exposed, Inconclusive, Sealed};
+        // For each expectation and verdict: the status without a doubt, and with one.
+        let table = [
+            (Some(ExpectExposed), Some(Exposed), [0, 3]),
+            (Some(ExpectExposed), Some(Sealed), [1, 1]),
+            (Some(ExpectExposed), Some(Inconclusive), [3, 3]),
+            (Some(ExpectExposed), None, [3, 3]),
+            (Some(ExpectSealed), Some(Exposed), [1, 1]),
+            (Some(ExpectSealed), Some(Sealed), [0, 3]),
+            (Some(ExpectSealed), Some(Inconclusive), [3, 3]),
+            (Some(ExpectSealed), None, [3, 3]),
+            (Some(ExpectIsolated), Some(Exposed), [3, 3]),
+            (Some(ExpectIsolated), Some(Sealed), [3, 3]),
+            (Some(ExpectIsolated), Some(Inconclusive), [3, 3]),
+            (Some(ExpectIsolated), None, [3, 3]),
+            (None, Some(Exposed), [0, 3]),
+            (None, Some(Sealed), [0, 3]),
+            (None, Some(Inconclusive), [3, 3]),
+            (None, None, [0, 3]),
+        ];
+        for (expected, verdict, statuses) in table {
+            let given = [false, true].map(|has_doubt| status(expected, verdict, has_doubt));
+            assert_eq!(given, statuses, "{verdict:?}, expected {expected:?}");
+        }
+    }
+
+    #[test]
+    fn exit_status_of_an_error_outweighs_a_doubt() {
+        assert_eq!(exit_status(&[], &[], 0), exit::MET);
+        assert_eq!(exit_status(&[], &[], 1), exit::INPUT);
     }
 }

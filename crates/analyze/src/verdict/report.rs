@@ -1,6 +1,7 @@
 //! Everything that is known about a capture before it is judged.
 
 use super::doubt::Doubt;
+use crate::input::capture::Digest;
 use crate::input::manifest::Manifest;
 use crate::observe::CaptureObserver;
 use crate::search::needles::KnownStrings;
@@ -20,10 +21,14 @@ pub(crate) struct CaptureReport<'k> {
     pub observed: CaptureObserver<'k>,
     /// Number of frames that the capture itself counts as dropped.
     pub dropped_frames: u64,
-    /// Size of the file in bytes.
+    /// Size of the capture in bytes: of the file, or of its contents if the file is compressed.
     pub bytes: u64,
-    /// SHA-256 of the file, in hexadecimal digits.
+    /// SHA-256 of these bytes, in hexadecimal digits.
     pub sha256: String,
+    /// Hash and size of the file.
+    pub file: Digest,
+    /// Name of the compression of the file.
+    pub compression: Option<&'static str>,
     /// The problems with the file and its companions.
     pub input_doubts: Vec<Doubt>,
 }

@@ -77,7 +77,7 @@ pub(crate) fn judge(
     Captured {
         phase,
         file,
-        sha256: report.sha256.clone(),
+        sha256: report.file.sha256.clone(),
         interface,
         frames: report.observed.frames.total,
         kernel_drops: manifest.and_then(|manifest| manifest.capture.kernel_drops),
