@@ -125,6 +125,11 @@ impl ClientSecrets {
         self.secrets.iter().find(|(known, _)| *known == label).map(|(_, secret)| secret)
     }
 
+    /// All secrets with their labels, in the order of the key log.
+    pub fn iter(&self) -> impl Iterator<Item = (Label, &Secret)> + '_ {
+        self.secrets.iter().map(|(label, secret)| (*label, secret))
+    }
+
     /// The labels of all secrets.
     pub fn labels(&self) -> impl Iterator<Item = Label> + '_ {
         self.secrets.iter().map(|(label, _)| *label)
@@ -267,6 +272,11 @@ impl KeyLog {
             Some(_) => return Err(LineError::Conflict(label)),
         }
         Ok(())
+    }
+
+    /// All connections: the random of the ClientHello and the secrets, in no particular order.
+    pub fn clients(&self) -> impl Iterator<Item = (&[u8; 32], &ClientSecrets)> + '_ {
+        self.clients.iter()
     }
 
     /// The secrets of the connection whose ClientHello has this random.

@@ -60,6 +60,19 @@ impl Copied {
         copied
     }
 
+    /// The same files once more.
+    ///
+    /// # Panics
+    /// If the files cannot be copied.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copied = Self::empty();
+        for name in names(self.folder()) {
+            fs::copy(self.path(&name), copied.path(&name)).expect("a file that can be copied");
+        }
+        copied
+    }
+
     /// An empty folder.
     ///
     /// # Panics

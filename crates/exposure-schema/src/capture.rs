@@ -9,7 +9,7 @@ use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::HttpMessage;
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
-use crate::strings::{Level, ReadableEntry, StringEntry};
+use crate::strings::{FragmentEntry, Level, ReadableEntry, StringEntry};
 use crate::tls::Tls;
 use crate::traffic::Traffic;
 
@@ -72,6 +72,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub strings: Strings,
     /// Number of strings by level.
     pub summary: Summary,
+    /// Readable parts of messages, where no whole string is readable, and readable secrets of the key log.
+    ///
+    /// Documents written before parts were searched lack this field.
+    #[serde(default)]
+    pub fragments: Vec<FragmentEntry>,
     /// TLS connections; `null` if the capture has none.
     #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,

@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 28] = [
+const TABLES: [(&str, &str); 29] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -23,6 +23,7 @@ const TABLES: [(&str, &str); 28] = [
     ("field of `unexplained[]`", "UnexplainedEntry"),
     ("Controls", "Controls"),
     ("String", "StringEntry"),
+    ("Fragment", "FragmentEntry"),
     ("Location", "Location"),
     ("Summary", "Summary"),
     ("TLS", "Tls"),

@@ -42,7 +42,7 @@ pub use isolation::{
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
-pub use strings::{Level, Location, ReadableEntry, SearchedAs, StringEntry};
+pub use strings::{FragmentEntry, FragmentSource, Level, Location, ReadableEntry, SearchedAs, StringEntry};
 pub use tls::{CertificateEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible};
 pub use traffic::{ByKind, Traffic};
 

@@ -39,10 +39,57 @@ pub struct StringEntry {
 pub enum SearchedAs {
     /// By itself.
     Value,
-    /// With its key or its quotes, because the value alone is too short to be evidence.
+    /// With its key, its quotes or what surrounds it, because the value alone is too short to be evidence.
     Pair,
-    /// Not at all: it is too short, so its location is that of its message.
+    /// Not at all: its whole message is too short, so its location is that of its message.
     Message,
+}
+
+/// Parts of a message, of a string, or of a secret that an eavesdropper can read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FragmentEntry {
+    /// What the parts belong to.
+    pub source: FragmentSource,
+    /// Id of the message; `null` for a secret.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub message_id: Option<String>,
+    /// Direction of the message; `null` for a secret.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub direction: Option<Direction>,
+    /// JSONPath of the string in the message (RFC 9535); `null` unless the parts belong to a string.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub path: Option<String>,
+    /// Label of the secret in the key log (RFC 9850); `null` unless the parts belong to a secret.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub label: Option<Name>,
+    /// Random of the ClientHello of the secret's connection, in hexadecimal digits; `null` unless the parts belong to a
+    /// secret.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub client_random: Option<String>,
+    /// The cheapest level at which a part was found.
+    pub level: Level,
+    /// Length of the whole in bytes.
+    pub source_bytes: u64,
+    /// Length of the longest part in bytes.
+    pub longest_bytes: u64,
+    /// Locations of parts, those at the cheapest level first; the first 8.
+    pub locations: Vec<Location>,
+    /// Number of parts.
+    pub locations_total: u64,
+}
+
+/// What readable parts belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum FragmentSource {
+    /// The body of a message.
+    Message,
+    /// A string of a message, where it is written otherwise than in the message.
+    String,
+    /// A secret of the key log.
+    Secret,
 }
 
 /// What an eavesdropper must do to read a string, cheapest first.

@@ -19,6 +19,7 @@ use crate::observe::{CaptureObserver, FirstExchange};
 use crate::output::capture::{self, Judgement};
 use crate::output::claims::Claims;
 use crate::output::excerpt::Excerpts;
+use crate::output::fragments;
 use crate::output::strings;
 use crate::search::needles::KnownStrings;
 use crate::verdict;
@@ -41,10 +42,10 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let mut doubts: Vec<_> = input.problems.iter().cloned().map(Doubt::Companion).collect();
     let messages = read_journals(input, &mut doubts)?;
     let decoys = input.manifest.as_ref().map_or(&[][..], |manifest| &manifest.decoys);
-    let known = KnownStrings::new(&messages, decoys);
+    let (keys, key_log_doubts) = read_keys(input)?;
+    let known = KnownStrings::new(&messages, decoys, keys.as_deref());
     let claims = Claims::new(&messages);
     drop(messages);
-    let (keys, key_log_doubts) = read_keys(input)?;
 
     let mut observer = CaptureObserver::new(&known);
     observer.cleartext = input
@@ -60,11 +61,13 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let mut excerpts = Excerpts::open(input.capture.as_deref().filter(|_| report.compression.is_none()));
     let strings = strings::strings(&report, &mut excerpts);
     let summary = strings::summary(&strings);
+    let fragments = fragments::fragments(&report, &summary, &mut excerpts);
     let (completeness, incomplete) = verdict::completeness::judge(&report);
     let (controls, failed) = verdict::controls::judge(&report, &summary);
     let doubts = [doubts, incomplete, key_log_doubts, failed].concat();
-    let (verdict, doubts) = verdict::capture::judge(&summary, report.has_journal, doubts);
-    let judgement = Judgement { verdict, doubts, completeness, controls, summary };
+    let (verdict, doubts) =
+        verdict::capture::judge(&summary, !fragments.is_empty(), report.has_journal, doubts);
+    let judgement = Judgement { verdict, doubts, completeness, controls, summary, fragments };
     Ok(capture::entry(input, claims, report, strings, judgement))
 }
 

@@ -1,12 +1,13 @@
-//! Which needles occur in the bytes of a capture, and where.
+//! Which needles, and which parts of messages, occur in the bytes of a capture, and where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use exposure_schema::Level;
 
 use crate::pipeline::fact::{Bytes, FrameBytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
+use crate::search::fragments::{Fragment, FragmentScanner, GUARANTEED};
 use crate::search::needles::{KnownStrings, NeedleId};
 use crate::search::{Encoding, MAX_ANCHOR, Match, Overflow, PatternId, Scanner, allowed};
 
@@ -16,6 +17,9 @@ pub(crate) const MAX_LOCATIONS_EACH: usize = 1024;
 
 /// Maximum number of locations remembered in all, so that many frequent needles cannot use unbounded memory.
 pub(crate) const MAX_LOCATIONS_TOTAL: usize = 100_000;
+
+/// Maximum number of locations remembered for the parts of one source: a few prove that it can be read.
+const MAX_FRAGMENTS_EACH: usize = 8;
 
 /// One occurrence of a needle.
 #[derive(Clone, Debug)]
@@ -49,11 +53,45 @@ impl NeedleHits {
     }
 }
 
+/// The readable parts of one fragment source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FragmentHits {
+    /// Number of parts at each level; `absent` has none.
+    pub counts: [u64; 4],
+    /// Length of the longest part in bytes.
+    pub longest: u64,
+    /// The first [`MAX_FRAGMENTS_EACH`] parts.
+    pub hits: Vec<Hit>,
+}
+
+/// The state of the search in one sequence of bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SearchState {
+    strings: Scanner,
+    fragments: FragmentScanner,
+}
+
+impl SearchState {
+    /// `len` bytes of the sequence are missing, so nothing found can cross them.
+    pub(crate) fn gap(&mut self, len: u64) {
+        self.strings.gap(len);
+        self.fragments.gap(len);
+    }
+
+    /// The lowest offset at which something that was not reported yet may begin.
+    pub(crate) fn keep_from(&self) -> u64 {
+        let strings = self.strings.keep_from();
+        self.fragments.keep_from().map_or(strings, |fragments| fragments.min(strings))
+    }
+}
+
 /// The search for all needles in one capture.
 #[derive(Debug)]
 pub(crate) struct Hits<'k> {
     known: &'k KnownStrings,
     found: Vec<NeedleHits>,
+    /// The readable parts of each fragment source.
+    pub fragments: BTreeMap<u32, FragmentHits>,
     locations: usize,
     /// Bytes searched without a secret: streams, frames outside of them, decoded bodies.
     pub searched_bytes: u64,
@@ -62,8 +100,9 @@ pub(crate) struct Hits<'k> {
     /// Bounds of the search that were reached: matches may be missing.
     pub overflows: BTreeSet<Overflow>,
     chains: Vec<Arc<[&'static str]>>,
-    /// Reused buffer for the matches of one call.
+    /// Reused buffers for the matches of one call.
     matches: Vec<Match>,
+    parts: Vec<Fragment>,
 }
 
 impl<'k> Hits<'k> {
@@ -71,12 +110,14 @@ impl<'k> Hits<'k> {
         Self {
             known,
             found: vec![NeedleHits::default(); known.needles.len()],
+            fragments: BTreeMap::new(),
             locations: 0,
             searched_bytes: 0,
             decrypted_bytes: 0,
             overflows: BTreeSet::new(),
             chains: Vec::new(),
             matches: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -87,7 +128,7 @@ impl<'k> Hits<'k> {
 
     /// Searches the next bytes of a sequence.
     #[inline]
-    pub(crate) fn bytes(&mut self, scanner: &mut Scanner, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
+    pub(crate) fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
         let len = bytes.bytes.len() as u64;
         match bytes.sequence {
             Sequence::Decrypted => self.decrypted_bytes += len,
@@ -95,10 +136,17 @@ impl<'k> Hits<'k> {
             // Joined bytes were already searched in their pieces, and carved bytes may be arbitrary.
             _ => {}
         }
-        scanner.push(&self.known.matcher, bytes.bytes, &mut self.matches);
-        self.overflows.extend(scanner.overflow());
+        state.strings.push(&self.known.matcher, bytes.bytes, &mut self.matches);
+        self.overflows.extend(state.strings.overflow());
         if !self.matches.is_empty() {
             self.take_matches(bytes, provenance);
+        }
+        // A part that needs a secret shows nothing that the whole strings do not.
+        if !bytes.needs_secret {
+            self.known.fragments.push(&mut state.fragments, bytes.bytes, &mut self.parts);
+            if !self.parts.is_empty() {
+                self.take_parts(bytes, provenance);
+            }
         }
     }
 
@@ -111,31 +159,86 @@ impl<'k> Hits<'k> {
             if provenance.is_below(range.clone()) {
                 continue; // found in the layer below
             }
-            let level = match bytes.sequence {
-                _ if bytes.needs_secret => Level::Decrypted,
-                Sequence::Stream if provenance.is_in_one_frame(range.clone()) => Level::Verbatim,
-                Sequence::Stream => Level::Reassembled,
-                _ => Level::Decoded,
-            };
+            let level = level(bytes, &range, provenance);
             self.hit(found.pattern, level, &chain, || provenance.locate(range.clone()));
         }
         self.matches = matches;
+    }
+
+    #[cold]
+    fn take_parts(&mut self, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
+        let chain = self.shared_chain(&bytes.chain);
+        let mut parts = std::mem::take(&mut self.parts);
+        for part in parts.drain(..) {
+            let range = part.start..part.end;
+            if !provenance.is_below(range.clone()) {
+                let level = level(bytes, &range, provenance);
+                self.part(&part, level, &chain, || provenance.locate(range.clone()));
+            }
+        }
+        self.parts = parts;
+    }
+
+    /// Adds a readable part of a source.
+    fn part(
+        &mut self,
+        part: &Fragment,
+        level: Level,
+        chain: &Arc<[&'static str]>,
+        locate: impl FnOnce() -> Location,
+    ) {
+        let level = if part.encoding == Encoding::Plain { level } else { level.max(Level::Decoded) };
+        let found = self.fragments.entry(part.source).or_default();
+        found.longest = found.longest.max(part.len);
+        if part.is_continued && !found.hits.is_empty() {
+            return;
+        }
+        found.counts[level as usize] += 1;
+        if found.hits.len() < MAX_FRAGMENTS_EACH {
+            let decode_chain = with_step(chain, part.encoding);
+            found.hits.push(Hit { level, location: locate(), decode_chain });
+        }
     }
 
     /// Searches the bytes of a frame that belong to no sequence.
     pub(crate) fn frame_bytes(&mut self, frame: &FrameBytes<'_>) {
         let all = 0..frame.record.bytes.len();
         let Some(payload) = &frame.in_stream else {
-            self.search_frame(frame, all, |_, _| true);
+            self.search_frame(frame, all.clone(), |_, _| true);
+            self.search_frame_for_parts(frame, all, |_, _| true);
             return;
         };
-        // Continues into the payload as far as needed to recognise a string that begins in the header.
-        let head = (payload.start + MAX_ANCHOR).min(all.end);
-        self.search_frame(frame, 0..head, |start, _| start < payload.start);
+        // Continues into the payload as far as needed to recognise what begins in the header.
+        let head = |more: usize| 0..(payload.start + more).min(all.end);
+        let in_header = |start: usize, _: usize| start < payload.start;
+        self.search_frame(frame, head(MAX_ANCHOR), in_header);
+        self.search_frame_for_parts(frame, head(GUARANTEED), in_header);
         let trailer = frame.record.bytes.get(payload.end..).unwrap_or_default();
         if trailer.iter().any(|byte| *byte != 0) {
-            self.search_frame(frame, all, |start, end| start >= payload.start && end > payload.end);
+            let in_trailer = |start: usize, end: usize| start >= payload.start && end > payload.end;
+            self.search_frame(frame, all.clone(), in_trailer);
+            self.search_frame_for_parts(frame, all, in_trailer);
         }
+    }
+
+    fn search_frame_for_parts(
+        &mut self,
+        frame: &FrameBytes<'_>,
+        region: std::ops::Range<usize>,
+        wanted: impl Fn(usize, usize) -> bool,
+    ) {
+        let mut parts = std::mem::take(&mut self.parts);
+        self.known.fragments.find(&frame.record.bytes[region], &mut parts);
+        for part in parts.drain(..) {
+            let bytes = part.start as usize..part.end as usize;
+            if wanted(bytes.start, bytes.end) {
+                let chain = self.shared_chain(&DecodeChain::default());
+                self.part(&part, Level::Verbatim, &chain, || {
+                    Location::in_frame(frame.record, bytes, frame.stream)
+                });
+            }
+        }
+        self.parts = parts;
     }
 
     fn search_frame(
@@ -214,11 +317,7 @@ impl<'k> Hits<'k> {
             return;
         }
         found.counts[level as usize] += 1;
-        let decode_chain = match encoding.layer() {
-            None => Arc::clone(chain),
-            Some(step) => chain.iter().copied().chain([step]).collect(),
-        };
-        found.hits.push(Hit { level, location, decode_chain });
+        found.hits.push(Hit { level, location, decode_chain: with_step(chain, encoding) });
         self.locations += 1;
     }
 
@@ -230,6 +329,24 @@ impl<'k> Hits<'k> {
         let shared: Arc<[&'static str]> = chain.as_slice().into();
         self.chains.push(Arc::clone(&shared));
         shared
+    }
+}
+
+/// The level of what was found in these bytes of a sequence, as it is.
+fn level(bytes: &Bytes<'_>, range: &std::ops::Range<u64>, provenance: &dyn Provenance) -> Level {
+    match bytes.sequence {
+        _ if bytes.needs_secret => Level::Decrypted,
+        Sequence::Stream if provenance.is_in_one_frame(range.clone()) => Level::Verbatim,
+        Sequence::Stream => Level::Reassembled,
+        _ => Level::Decoded,
+    }
+}
+
+/// A decode chain with an encoding as its last step.
+fn with_step(chain: &Arc<[&'static str]>, encoding: Encoding) -> Arc<[&'static str]> {
+    match encoding.layer() {
+        None => Arc::clone(chain),
+        Some(step) => chain.iter().copied().chain([step]).collect(),
     }
 }
 
@@ -260,12 +377,12 @@ mod tests {
             body,
             body_sha256: [0; 32],
         };
-        KnownStrings::new(&[message], &[])
+        KnownStrings::new(&[message], &[], None)
     }
 
     /// Whether a search of these decrypted records reaches a bound.
     fn overflows(known: &KnownStrings, records: &[&str]) -> bool {
-        let (mut hits, mut scanner) = (Hits::new(known), Scanner::default());
+        let (mut hits, mut state) = (Hits::new(known), SearchState::default());
         let maps = PerDirection::<FrameMap>::default();
         let frames = StreamFrames { stream: 0, maps: &maps }.of(flow::Direction::ClientToServer);
         for record in records {
@@ -275,7 +392,7 @@ mod tests {
                 chain: DecodeChain::default(),
                 needs_secret: true,
             };
-            hits.bytes(&mut scanner, &bytes, &frames);
+            hits.bytes(&mut state, &bytes, &frames);
         }
         !hits.overflows.is_empty()
     }

@@ -26,7 +26,7 @@ use self::connections::Connections;
 use self::frame_counts::FrameCounts;
 use self::frame_ownership::FrameOwnership;
 use self::frame_times::FrameTimes;
-use self::hits::Hits;
+use self::hits::{Hits, SearchState};
 use self::messages::Messages;
 use self::packet_list::PacketList;
 use self::transcript::Transcripts;
@@ -36,7 +36,6 @@ use crate::pipeline::fact::{Bound, Bytes, Fact, FrameBytes, Observer};
 use crate::pipeline::frames::wire_len;
 use crate::pipeline::protocol::BodyNeeds;
 use crate::pipeline::provenance::Provenance;
-use crate::search::Scanner;
 use crate::search::needles::KnownStrings;
 
 /// All observers of one capture.
@@ -113,7 +112,7 @@ impl<'k> CaptureObserver<'k> {
 }
 
 impl Observer for CaptureObserver<'_> {
-    type Memory = Scanner;
+    type Memory = SearchState;
 
     #[inline]
     fn observe(&mut self, fact: &Fact<'_>) {
@@ -180,17 +179,17 @@ impl Observer for CaptureObserver<'_> {
     }
 
     #[inline]
-    fn bytes(&mut self, scanner: &mut Scanner, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
-        self.hits.bytes(scanner, bytes, provenance);
+    fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
+        self.hits.bytes(state, bytes, provenance);
     }
 
-    fn gap(&mut self, scanner: &mut Scanner, len: u64) {
-        scanner.gap(len);
+    fn gap(&mut self, state: &mut SearchState, len: u64) {
+        state.gap(len);
     }
 
     #[inline]
-    fn keep_from(&self, scanner: &Scanner) -> u64 {
-        scanner.keep_from()
+    fn keep_from(&self, state: &SearchState) -> u64 {
+        state.keep_from()
     }
 
     #[inline]

@@ -1,7 +1,8 @@
 //! Writes the report on one capture into the result.
 
 use exposure_schema::{
-    Capture, Completeness, Controls, HttpMessage, Name, ReadableEntry, StringEntry, Summary, Verdict,
+    Capture, Completeness, Controls, FragmentEntry, HttpMessage, Name, ReadableEntry, StringEntry, Summary,
+    Verdict,
 };
 
 use super::claims::{self, Claims};
@@ -28,6 +29,8 @@ pub(crate) struct Judgement {
     pub controls: Controls,
     /// Number of strings by level.
     pub summary: Summary,
+    /// Readable parts of messages and secrets.
+    pub fragments: Vec<FragmentEntry>,
 }
 
 /// Writes down everything that is known about a capture.
@@ -39,7 +42,7 @@ pub(crate) fn entry(
     judgement: Judgement,
 ) -> Capture {
     let manifest = report.manifest;
-    let Judgement { verdict, doubts, completeness, controls, summary } = judgement;
+    let Judgement { verdict, doubts, completeness, controls, summary, fragments } = judgement;
     let exhibit = transcript::exhibit(&report);
     let cleartext = report.observed.cleartext.as_ref();
     Capture {
@@ -62,6 +65,7 @@ pub(crate) fn entry(
         controls,
         strings,
         summary,
+        fragments,
         tls: connections::tls(&report.observed.connections),
         http: report.observed.messages.listed.iter().map(|listed| http(&report, listed)).collect(),
         http_total: report.observed.messages.total,

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
 use exposure_schema::{
-    Capture, Conclusion, Exposure, Level, Pair, SearchedAs, StringEntry, TlsSession, Verdict,
+    Capture, Conclusion, Exposure, FragmentEntry, FragmentSource, Level, Location, Pair, SearchedAs,
+    StringEntry, TlsSession, Verdict,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -19,6 +20,9 @@ const MAX_SESSIONS: usize = 3;
 
 /// Maximum number of strings, messages and reasons shown of one capture.
 const MAX_ROWS: usize = 12;
+
+/// Maximum number of messages and secrets shown of which parts are readable.
+const MAX_FRAGMENTS: usize = 3;
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -121,6 +125,13 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
             one_proof(out, string)?;
         }
     }
+    for fragment in capture.fragments.iter().take(MAX_FRAGMENTS) {
+        one_fragment(out, fragment)?;
+    }
+    if capture.fragments.len() > MAX_FRAGMENTS {
+        let more = capture.fragments.len() - MAX_FRAGMENTS;
+        writeln!(out, "    … and parts of {more} more messages or secrets; --format json lists them")?;
+    }
     for string in capture.strings.iter().filter(|string| string.level == Level::Absent).take(3) {
         let value = shortened(&string.value, 40);
         writeln!(out, "    {:<12} {value}  {FAINT}{}{FAINT:#}", "absent", safe(&string.path))?;
@@ -136,6 +147,32 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
 
 fn one_proof(out: &mut String, string: &StringEntry) -> std::fmt::Result {
     let Some(place) = string.locations.first() else { return Ok(()) };
+    let value = shortened(&string.value, 40);
+    let what = format!("\"{value}\"  {FAINT}{}{FAINT:#}", safe(&string.path));
+    one_place(out, string.level, &what, place)
+}
+
+/// Shows where a part of a message or of a secret can be read.
+fn one_fragment(out: &mut String, fragment: &FragmentEntry) -> std::fmt::Result {
+    let Some(place) = fragment.locations.first() else { return Ok(()) };
+    let id = fragment.message_id.as_deref().unwrap_or("without id");
+    let whole = match fragment.source {
+        FragmentSource::Message => format!("message {}", safe(id)),
+        FragmentSource::String => {
+            format!("string {} of message {}", safe(fragment.path.as_deref().unwrap_or_default()), safe(id))
+        }
+        FragmentSource::Secret => {
+            format!("secret {} of the key log", fragment.label.as_deref().unwrap_or_default())
+        }
+    };
+    let what = match fragment.longest_bytes >= fragment.source_bytes {
+        true => whole,
+        false => format!("{} of {} bytes of {whole}", fragment.longest_bytes, fragment.source_bytes),
+    };
+    one_place(out, fragment.level, &what, place)
+}
+
+fn one_place(out: &mut String, level: Level, what: &str, place: &Location) -> std::fmt::Result {
     let frames = match place.frames.as_slice() {
         [] => "no frame".to_owned(),
         [frame] => format!("frame {frame}"),
@@ -145,10 +182,9 @@ fn one_proof(out: &mut String, string: &StringEntry) -> std::fmt::Result {
         true => String::new(),
         false => format!("  through {}", place.layers.join(", ")),
     };
-    let colour = if string.level.is_keyless() { AnsiColor::Red } else { AnsiColor::Green };
-    let level = styled(colour, &format!("{:<12}", string.level.name()));
-    let value = shortened(&string.value, 40);
-    writeln!(out, "    {level} \"{value}\"  {FAINT}{}{FAINT:#}", safe(&string.path))?;
+    let colour = if level.is_keyless() { AnsiColor::Red } else { AnsiColor::Green };
+    let level = styled(colour, &format!("{:<12}", level.name()));
+    writeln!(out, "    {level} {what}")?;
     writeln!(out, "    {:<12} {frames}, file offset {}{layers}", "", place.file_offset)?;
     if let Some(excerpt) = &place.excerpt {
         writeln!(out, "    {:<12} {FAINT}{}{FAINT:#}", "", shortened(excerpt, WIDTH - 18))?;

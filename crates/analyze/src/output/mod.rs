@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod connections;
 pub mod console;
 pub(crate) mod excerpt;
+pub(crate) mod fragments;
 pub(crate) mod isolation;
 pub(crate) mod location;
 pub(crate) mod strings;

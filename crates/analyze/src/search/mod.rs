@@ -1,6 +1,7 @@
 //! Searches streams of bytes for many known strings.
 
 mod encodings;
+pub(crate) mod fragments;
 mod matcher;
 pub(crate) mod needles;
 mod scanner;

@@ -1,12 +1,14 @@
-//! Turns the agents' messages into needles: every string in the JSON of the journals.
+//! Turns the agents' messages into needles: every string in the JSON of the journals, and every part of a message.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use dissect::keylog::{KeyLog, Label};
 use exposure_schema::Direction;
 use serde_json::value::RawValue;
 
 use crate::input::journal::Message;
+use crate::search::fragments::{Fragments, FragmentsBuilder};
 use crate::search::{Encoding, Encodings, MIN_PATTERN, Matcher, PatternId};
 
 /// Index of a needle.
@@ -16,6 +18,9 @@ pub(crate) type NeedleId = u32;
 /// of a dozen strings stay far below. Reaching it is a doubt.
 pub(crate) const MAX_STRINGS: usize = 4_000_000;
 
+/// Quotation marks of a serialised string.
+const QUOTES: usize = 2;
+
 /// Deepest nesting of a body that is read; `serde_json` itself reads no deeper. Each level costs a call and one more
 /// reading of everything below it, so without a bound a body of brackets alone would exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -24,15 +29,19 @@ pub(crate) const MAX_DEPTH: usize = 128;
 /// memory would grow with the product of both.
 const MAX_PATH: usize = 256;
 
+/// Bytes of a message that a string is searched with if neither its key nor its quotes make it long enough.
+const CONTEXT: usize = 16;
+
 /// How a string is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MatchMode {
     /// By its own bytes.
     Value(NeedleId),
-    /// Together with its key, or in an array with its quotes, as it was serialised: alone it is too short to be
-    /// evidence.
+    /// Together with its key, in an array with its quotes, or else with what surrounds it, as it was serialised: alone it
+    /// is too short to be evidence.
     Pair(NeedleId),
-    /// Not at all: even with its key it is too short. It counts as found where its message is found.
+    /// Not at all: its whole message is shorter than a needle. It counts as found where its message is found, which is a
+    /// doubt.
     Message,
 }
 
@@ -73,6 +82,23 @@ pub(crate) struct Needle {
     pub is_decoy: bool,
 }
 
+/// The origin of the bytes of which any part is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FragmentSource {
+    /// The body of a message: its index in [`KnownStrings::messages`].
+    Message(usize),
+    /// A string whose value is written otherwise in its message, because it has escapes: its index in
+    /// [`KnownStrings::strings`].
+    String(usize),
+    /// A secret of the key log: who reads it can read everything.
+    Secret {
+        /// Its label.
+        label: Label,
+        /// Random of the ClientHello of its connection.
+        client_random: [u8; 32],
+    },
+}
+
 /// The needle and the encoding that a pattern represents.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meaning {
@@ -90,6 +116,10 @@ pub(crate) struct KnownStrings {
     pub needles: Vec<Needle>,
     /// Finds the patterns: each needle in each encoding.
     pub matcher: Matcher,
+    /// Finds parts of the fragment sources.
+    pub fragments: Fragments,
+    /// The fragment sources with their lengths in bytes, by the numbers that the search has for them.
+    pub fragment_sources: Vec<(FragmentSource, usize)>,
     /// For each pattern, the needles that it represents: several can have the same written form.
     meanings: Vec<Vec<Meaning>>,
     /// Number of messages whose body is not JSON: their strings are unknown.
@@ -101,8 +131,8 @@ pub(crate) struct KnownStrings {
 }
 
 impl KnownStrings {
-    /// Collects the strings of these messages, and the decoys.
-    pub(crate) fn new(messages: &[Message], decoys: &[String]) -> Self {
+    /// Collects the strings of these messages, the decoys, and the secrets of a key log.
+    pub(crate) fn new(messages: &[Message], decoys: &[String], keys: Option<&KeyLog>) -> Self {
         let mut builder = Builder::default();
         let mut known: Vec<KnownMessage> = Vec::new();
         let mut index: HashMap<(Direction, Option<&str>, [u8; 32]), usize> = HashMap::new();
@@ -134,6 +164,7 @@ impl KnownStrings {
         for decoy in decoys {
             builder.needle(decoy.as_bytes(), true);
         }
+        builder.take_secrets(keys);
         builder.finish(known)
     }
 
@@ -167,6 +198,8 @@ impl KnownStrings {
 
 #[derive(Default)]
 struct Builder {
+    fragments: FragmentsBuilder,
+    fragment_sources: Vec<(FragmentSource, usize)>,
     strings: Vec<KnownString>,
     needles: Vec<Needle>,
     by_bytes: HashMap<Box<[u8]>, NeedleId>,
@@ -190,6 +223,23 @@ impl Builder {
             return;
         }
         self.walk(&Body { text, message }, raw.get(), "$", None);
+        self.fragment_source(FragmentSource::Message(message), body);
+    }
+
+    fn take_secrets(&mut self, keys: Option<&KeyLog>) {
+        let mut clients: Vec<_> = keys.into_iter().flat_map(KeyLog::clients).collect();
+        clients.sort_unstable_by_key(|(random, _)| *random);
+        for (random, secrets) in clients {
+            for (label, secret) in secrets.iter() {
+                let source = FragmentSource::Secret { label, client_random: *random };
+                self.fragment_source(source, secret.as_bytes());
+            }
+        }
+    }
+
+    fn fragment_source(&mut self, source: FragmentSource, bytes: &[u8]) {
+        self.fragments.add(self.fragment_sources.len() as u32, bytes);
+        self.fragment_sources.push((source, bytes.len()));
     }
 
     /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is the offset in the body at which the
@@ -237,11 +287,16 @@ impl Builder {
         } else {
             // An element of an array has no key; its quotes distinguish it from a part of a longer word.
             let quoted = || Some(raw).filter(|_| is_string);
-            match body.pair(raw, key_at).or_else(quoted).filter(|pair| pair.len() >= MIN_PATTERN) {
+            let long_enough = |text: &&str| text.len() >= MIN_PATTERN;
+            let pair = body.pair(raw, key_at).or_else(quoted).filter(long_enough);
+            match pair.or_else(|| body.context(raw).filter(long_enough)) {
                 Some(pair) => MatchMode::Pair(self.needle(pair.as_bytes(), false)),
                 None => MatchMode::Message,
             }
         };
+        if is_string && raw.len() != value.len() + QUOTES {
+            self.fragment_source(FragmentSource::String(self.strings.len()), value.as_bytes());
+        }
         let (value, path) = (value.into_boxed_str(), path.into());
         self.strings.push(KnownString { value, path, message: body.message, match_mode });
     }
@@ -277,6 +332,8 @@ impl Builder {
             }
         }
         KnownStrings {
+            fragments: self.fragments.build(),
+            fragment_sources: self.fragment_sources,
             messages,
             strings: self.strings,
             needles: self.needles,
@@ -307,6 +364,20 @@ impl Body<'_> {
         let end = self.position(raw)? + raw.len();
         let ended = if raw.ends_with('"') { end } else { (end + 1).min(self.text.len()) };
         self.text.get(key_at?..ended)
+    }
+
+    /// The value with what surrounds it, about [`CONTEXT`] bytes, or the whole body if that is shorter.
+    fn context(&self, raw: &str) -> Option<&str> {
+        let start = self.position(raw)?;
+        let missing = CONTEXT.saturating_sub(raw.len());
+        let (mut from, mut to) = (start.saturating_sub(missing / 2), start + raw.len() + missing.div_ceil(2));
+        to = (to + missing / 2 - (start - from)).min(self.text.len());
+        from = from.min(to.saturating_sub(CONTEXT.max(raw.len())));
+        // A boundary of characters is at most three bytes away.
+        let is_boundary = |at: &usize| self.text.is_char_boundary(*at);
+        let from = (0..=from).rev().find(is_boundary)?;
+        let to = (to..=self.text.len()).find(is_boundary)?;
+        Some(&self.text[from..to])
     }
 }
 
@@ -445,7 +516,7 @@ mod tests {
     }
 
     fn known(body: &str) -> KnownStrings {
-        KnownStrings::new(&[message("agent-a", Direction::ClientToServer, body)], &[])
+        KnownStrings::new(&[message("agent-a", Direction::ClientToServer, body)], &[], None)
     }
 
     fn listed(known: &KnownStrings) -> Vec<(String, String, String)> {
@@ -484,13 +555,24 @@ mod tests {
         let body =
             r#"{ "a b" : ["abc", "quoted", "long enough \"text\""], "k\u0041y": 5, "x": 1, "flag": true }"#;
         let expected = [
-            row(r#"$["a b"][0]"#, "abc", "-"),
+            row(r#"$["a b"][0]"#, "abc", r#"" : ["abc", "quo"#),
             row(r#"$["a b"][1]"#, "quoted", r#""quoted""#),
             row(r#"$["a b"][2]"#, "long enough \"text\"", "long enough \"text\""),
-            row("$.kAy", "5", "-"),
-            row("$.x", "1", "-"),
+            row("$.kAy", "5", r#"041y": 5, "x": 1"#),
+            row("$.x", "1", r#", "x": 1, "flag""#),
         ];
         assert_eq!(listed(&known(body)), expected);
+    }
+
+    #[test]
+    fn a_short_value_is_searched_with_what_surrounds_it() {
+        let needles =
+            |body: &str| listed(&known(body)).into_iter().map(|(.., needle)| needle).collect::<Vec<_>>();
+        assert_eq!(needles("[\"a\",\"b\"]"), ["[\"a\",\"b\"]"; 2], "the whole body is shorter");
+        assert_eq!(needles("[1,22]"), ["-", "-"], "a body that is too short to be evidence");
+        for needle in needles(r#"["é","한","abc",["d","e"],1,2,3,"양","f"]"#) {
+            assert!((CONTEXT..CONTEXT + 8).contains(&needle.len()), "{needle}");
+        }
     }
 
     #[test]
@@ -500,22 +582,22 @@ mod tests {
             message("agent-a", Direction::ClientToServer, body),
             message("agent-b", Direction::ClientToServer, body),
         ];
-        let known = KnownStrings::new(&both, &[]);
+        let known = KnownStrings::new(&both, &[], None);
         assert_eq!((known.messages.len(), known.strings.len(), known.messages[0].times), (1, 1, 1));
         let twice = [both[0].clone(), both[0].clone()];
-        assert_eq!(KnownStrings::new(&twice, &[]).messages[0].times, 2);
+        assert_eq!(KnownStrings::new(&twice, &[], None).messages[0].times, 2);
     }
 
     #[test]
     fn a_decoy_that_was_sent_stays_a_decoy() {
         let sent = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
-        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()]).decoys(), 1);
+        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()], None).decoys(), 1);
     }
 
     #[test]
     fn a_decoy_that_is_too_short_is_not_searched() {
         let decoys = ["", "zz", "0123456", "01234567"].map(str::to_owned);
-        let known = KnownStrings::new(&[], &decoys);
+        let known = KnownStrings::new(&[], &decoys, None);
         assert_eq!((known.decoys(), known.short_decoys()), (1, 3));
     }
 

@@ -6,13 +6,14 @@ use super::doubt::{Concern, Doubt};
 
 /// The verdict on a capture, and the doubts that are stated with it. A pure function of levels and doubts.
 ///
-/// * exposed: a known string occurs at a level that needs no secret. Doubts about the capture are listed, but do not
+/// * exposed: a known string, or a part of a message or of a secret, occurs at a level that needs no secret. Doubts about the capture are listed, but do not
 ///   change the verdict.
-/// * sealed: no string does, and there is no doubt of any kind.
-/// * inconclusive: no string does, but there is a doubt.
+/// * sealed: none does, and there is no doubt of any kind.
+/// * inconclusive: none does, but there is a doubt.
 /// * `None`: no journal names what was sent.
 pub(crate) fn judge(
     summary: &Summary,
+    has_fragments: bool,
     has_journal: bool,
     doubts: Vec<Doubt>,
 ) -> (Option<Verdict>, Vec<Doubt>) {
@@ -22,7 +23,7 @@ pub(crate) fn judge(
         capture.insert(0, Doubt::NoJournal);
         return (None, capture);
     }
-    if summary.verbatim + summary.reassembled + summary.decoded > 0 {
+    if has_fragments || summary.verbatim + summary.reassembled + summary.decoded > 0 {
         return (Some(Verdict::Exposed), capture);
     }
     if summary.total == 0 {

@@ -5,6 +5,7 @@ use exposure_schema::{Controls, DecoyControl, PositiveControl, Summary, WrongKey
 use super::doubt::Doubt;
 use super::report::CaptureReport;
 use crate::observe::wrong_keys::WrongKeys;
+use crate::search::needles::MatchMode;
 
 /// Judges the controls. One that failed or is missing is a doubt.
 pub(crate) fn judge(report: &CaptureReport<'_>, summary: &Summary) -> (Controls, Vec<Doubt>) {
@@ -33,6 +34,15 @@ fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doub
     }
     if connections.tls_finished_missing > 0 {
         doubts.push(Doubt::FinishedMissing(connections.tls_finished_missing));
+    }
+    let parts_left_out = report.known.fragments.left_out();
+    if parts_left_out > 0 {
+        doubts.push(Doubt::PartsNotSearched(parts_left_out));
+    }
+    let not_searched = report.known.strings.iter().filter(|string| string.match_mode == MatchMode::Message);
+    match not_searched.count() {
+        0 => {}
+        count => doubts.push(Doubt::StringsTooShort(count as u64)),
     }
     if connections.cleartext > 0 {
         doubts.push(Doubt::CleartextHttp(connections.cleartext));

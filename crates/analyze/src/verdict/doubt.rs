@@ -10,6 +10,7 @@ use crate::input::capture::CaptureEnd;
 use crate::input::discover::CompanionProblem;
 use crate::observe::connections::Trouble;
 use crate::pipeline::fact::{Bound, Unexplained};
+use crate::search::fragments::MAX_SOURCE_BYTES;
 use crate::search::needles::MAX_DEPTH;
 use crate::search::{MIN_PATTERN, Overflow};
 
@@ -119,6 +120,10 @@ pub(crate) enum Doubt {
     Bound(Bound),
     /// A bound of the search was reached.
     Overflow(Overflow),
+    /// Number of messages and secrets of which parts are not searched, because all together are too long.
+    PartsNotSearched(u64),
+    /// Number of strings that are not searched, because their whole message is too short.
+    StringsTooShort(u64),
     /// No key log shows that the search would have found the strings.
     NoKeyLog,
     /// The search did not find every string.
@@ -215,6 +220,8 @@ impl Doubt {
             Self::Bound(Bound::CarveAttempts) => ("bound.carve-attempts", Stream, Concern::Capture),
             Self::Overflow(Overflow::LongStrings) => ("bound.long-strings", Stream, Concern::Capture),
             Self::Overflow(Overflow::Matches) => ("bound.matches", Stream, Concern::Capture),
+            Self::PartsNotSearched(_) => ("bound.parts", Capture, Concern::Search),
+            Self::StringsTooShort(_) => ("message.too-short", Message, Concern::Search),
             Self::NoKeyLog => ("control.no-key-log", Capture, Concern::Search),
             Self::PositiveControlFailed { .. } => ("control.positive-failed", Capture, Concern::Capture),
             Self::TlsNotOpened(_) => ("tls.not-opened", Stream, Concern::Search),
@@ -316,6 +323,15 @@ impl fmt::Display for Doubt {
             }
             Self::Bound(bound) => write!(f, "{bound}"),
             Self::Overflow(overflow) => write!(f, "{overflow}"),
+            Self::PartsNotSearched(count) => write!(
+                f,
+                "parts of {count} messages or secrets are not searched: all together are longer than {} MiB",
+                MAX_SOURCE_BYTES >> 20
+            ),
+            Self::StringsTooShort(count) => write!(
+                f,
+                "{count} strings are not searched: their whole message is shorter than {MIN_PATTERN} bytes"
+            ),
             Self::NoKeyLog => f.write_str(
                 "there is no positive control: no key log shows that the search would have found the strings",
             ),

@@ -35,6 +35,11 @@ sentence_texts! {
         line![captured(name), ": ", verdict, ". 문자열 ", summary.total, "개 중 ", format::count(summary.keyless()),
             "개는 키 없이도 읽을 수 있고, ", format::count(summary.decrypted), "개는 키 로그가 있어야 읽을 수 있다",
             proof.map(|proof| line!["(첫 증거: ", proof, ")"]), "."];
+    fragments_result(name: &str, messages: u64, longest: u64, secrets: u64):
+        line![captured(name), ": parts that can be read without any secret: ", format::count(messages),
+            " messages or strings, the longest part ", format::count(longest), " bytes; ", format::count(secrets), " secrets of the key log."],
+        line![captured(name), ": 키 없이 읽을 수 있는 조각이 있다. 메시지나 문자열 ", format::count(messages), "개(가장 긴 조각은 ",
+            format::count(longest), "바이트), 키 로그의 비밀 값 ", format::count(secrets), "개이다."];
     captures_left_out(shown: u64, all: u64):
         line!["This report covers the first ", shown, " of ", all, " captures; the conclusion is drawn from all of them."],
         line!["이 보고서는 캡처 ", all, "개 중 처음 ", shown, "개만 다루며, 결론은 모든 캡처에서 내린 것이다."];

@@ -12,10 +12,10 @@ use super::findings::Findings;
 use super::leak::Leak;
 use crate::input::isolation_record::{BoxRun, Experiment};
 use crate::observe::CaptureObserver;
+use crate::observe::hits::SearchState;
 use crate::pipeline::carve::{CarveBudget, carve};
 use crate::pipeline::fact::{Bytes, Observer, Sequence};
 use crate::pipeline::provenance::{DecodeChain, LocateBy, Location};
-use crate::search::Scanner;
 use crate::search::needles::KnownStrings;
 use crate::verdict::doubt::Doubt;
 
@@ -110,7 +110,7 @@ fn collect_strings(document: &serde_json::Value, texts: &mut Vec<String>) {
 fn search(observer: &mut CaptureObserver<'_>, decoder: &mut Decoder, budget: &mut CarveBudget, bytes: &[u8]) {
     let text =
         Bytes { bytes, sequence: Sequence::Stream, chain: DecodeChain::default(), needs_secret: false };
-    observer.bytes(&mut Scanner::default(), &text, &LocateBy(|range: Range<u64>| in_text(range.start)));
+    observer.bytes(&mut SearchState::default(), &text, &LocateBy(|range: Range<u64>| in_text(range.start)));
     carve(bytes, observer, decoder, budget, |from, _| in_text(from as u64));
 }
 

@@ -10,7 +10,7 @@ mod method;
 mod on_the_wire;
 mod still_shown;
 
-use exposure_schema::{Conclusion, Direction, Level, Location, SearchedAs, Verdict};
+use exposure_schema::{Conclusion, Direction, FragmentSource, Level, Location, SearchedAs, Verdict};
 
 use crate::document::evidence::Evidence;
 use crate::document::exhibit::is_encrypted;
@@ -152,13 +152,24 @@ impl<'a> Builder<'a> {
         let result = |(index, capture): (usize, &Capture)| {
             let Some(verdict) = capture.verdict else { return self.lang.capture_unjudged(&capture.name) };
             let summary = &capture.summary;
-            // Of the most readable level that occurs.
-            let proof = Level::ALL.into_iter().find_map(|level| first_proof(capture, level));
+            // Of the most readable level that occurs; parts are listed where no string is readable.
+            let parts = capture.fragments.iter().find_map(|fragment| fragment.locations.first());
+            let strings = || Level::ALL.into_iter().find_map(|level| first_proof(capture, level));
+            let proof = parts.filter(|location| !location.frames.is_empty()).or_else(strings);
             let proof = proof.map(|location| self.evidence.frame(index, location.frames[0]));
             let verdict = line![self.verdict(verdict)];
             self.lang.capture_result(&capture.name, verdict, summary, proof.map(|proof| line![proof]))
         };
-        let mut results: Vec<Line> = self.numbered().map(result).collect();
+        let parts = |capture: &Capture| {
+            let (secrets, messages): (Vec<_>, Vec<_>) =
+                capture.fragments.iter().partition(|fragment| fragment.source == FragmentSource::Secret);
+            let longest = messages.iter().map(|fragment| fragment.longest_bytes).max().unwrap_or(0);
+            let count = |fragments: Vec<_>| fragments.len() as u64;
+            let line = self.lang.fragments_result(&capture.name, count(messages), longest, count(secrets));
+            (!capture.fragments.is_empty()).then_some(line)
+        };
+        let of_capture = |(index, capture)| std::iter::once(result((index, capture))).chain(parts(capture));
+        let mut results: Vec<Line> = self.numbered().flat_map(of_capture).collect();
         let (shown, all) = (self.captures.len(), self.exposure.captures.len());
         if shown < all {
             results.push(self.lang.captures_left_out(shown as u64, all as u64));

@@ -1,0 +1,83 @@
+//! Writes the readable parts of messages and secrets into the result.
+
+use data_encoding::HEXLOWER;
+use exposure_schema::{FragmentEntry, Level, Name, Summary};
+
+use super::excerpt::Excerpts;
+use super::location::location;
+use crate::observe::hits::FragmentHits;
+use crate::search::needles::{FragmentSource, KnownStrings};
+use crate::verdict::report::CaptureReport;
+
+/// Maximum number of sources listed: more than a person reads.
+const MAX_LISTED: usize = 100;
+
+/// Lists the readable parts. Where a whole string is readable, parts of messages show nothing more, so that only secrets are
+/// listed.
+pub(crate) fn fragments(
+    report: &CaptureReport<'_>,
+    summary: &Summary,
+    excerpts: &mut Excerpts,
+) -> Vec<FragmentEntry> {
+    let whole_strings = summary.verbatim + summary.reassembled + summary.decoded > 0;
+    let sources = report.observed.hits.fragments.iter().filter_map(|(number, found)| {
+        let (source, bytes) = report.known.fragment_sources.get(*number as usize)?;
+        let is_listed = !whole_strings || matches!(source, FragmentSource::Secret { .. });
+        is_listed.then_some((*source, *bytes, found))
+    });
+    let entries = sources.take(MAX_LISTED);
+    entries.map(|(source, bytes, found)| entry(report.known, source, bytes, found, excerpts)).collect()
+}
+
+fn entry(
+    known: &KnownStrings,
+    source: FragmentSource,
+    bytes: usize,
+    found: &FragmentHits,
+    excerpts: &mut Excerpts,
+) -> FragmentEntry {
+    let mut hits: Vec<_> = found.hits.iter().collect();
+    hits.sort_by_key(|hit| hit.level);
+    let mut locations: Vec<_> = hits.iter().map(|hit| location(&hit.location, &hit.decode_chain)).collect();
+    // The bytes at a secret's place would be the secret itself.
+    if !matches!(source, FragmentSource::Secret { .. })
+        && let Some(first) = locations.first_mut()
+    {
+        first.excerpt = excerpts.read(first.file_offset);
+    }
+    let mut entry = FragmentEntry {
+        source: exposure_schema::FragmentSource::Secret,
+        message_id: None,
+        direction: None,
+        path: None,
+        label: None,
+        client_random: None,
+        level: hits.first().map_or(Level::Absent, |hit| hit.level),
+        source_bytes: bytes as u64,
+        longest_bytes: found.longest,
+        locations,
+        locations_total: found.counts.iter().sum(),
+    };
+    let mut of_message = |index: usize| {
+        let message = &known.messages[index];
+        entry.message_id.clone_from(&message.id);
+        entry.direction = Some(message.direction);
+    };
+    match source {
+        FragmentSource::Message(index) => {
+            of_message(index);
+            entry.source = exposure_schema::FragmentSource::Message;
+        }
+        FragmentSource::String(index) => {
+            let string = &known.strings[index];
+            of_message(string.message);
+            entry.source = exposure_schema::FragmentSource::String;
+            entry.path = Some(string.path.to_string());
+        }
+        FragmentSource::Secret { label, client_random } => {
+            entry.label = Some(Name::from(label.as_str()));
+            entry.client_random = Some(HEXLOWER.encode(&client_random));
+        }
+    }
+    entry
+}

@@ -1,0 +1,378 @@
+//! Finds long runs of the sources in contiguous bytes.
+//!
+//! The index contains the grams at eight consecutive places of every sixteen of a source. The search samples the text at
+//! every eighth place, so of each such group of grams it samples exactly one, however source and text are aligned:
+//!
+//! ```text
+//!   source    |gggggggg........|gggggggg........|gggggggg..     g: a gram of eight bytes begins here, and is in the index
+//!   text           ^       ^       ^       ^       ^            ^: the text is sampled here
+//! ```
+//!
+//! The latest first sample that hits begins [`GROUP_EVERY`] + [`SAMPLE_EVERY`] − 1 bytes into a run. From there on
+//! [`MIN_FORWARD`] bytes must be equal.
+
+use std::ops::Range;
+
+/// Length of a gram.
+const GRAM: usize = 8;
+
+/// Distance of two samples of the text, and number of grams in a group.
+const SAMPLE_EVERY: usize = 8;
+
+/// Distance of two groups of grams in a source.
+const GROUP_EVERY: usize = 16;
+
+/// Fewest bytes that must be equal from a sample on. Shorter runs occur in the framing of any JSON.
+const MIN_FORWARD: usize = 24;
+
+/// Fewest distinct values among the bytes of a run. Almost equal bytes occur in every padding.
+const MIN_BYTE_VALUES: usize = 4;
+
+/// From this length on, almost equal bytes are evidence, too: no padding is so long.
+const LONG_PADDING: usize = 256;
+
+/// Every run of a source of at least this length is found, if it is [evidence](is_evidence).
+pub(crate) const GUARANTEED: usize = GROUP_EVERY + SAMPLE_EVERY - 1 + MIN_FORWARD;
+
+/// Shortest source: all of its runs that are as long as itself are found, because its first group is at its start.
+pub(crate) const MIN_SOURCE: usize = SAMPLE_EVERY - 1 + MIN_FORWARD;
+
+/// Bytes that order the places of one bucket. Places that agree in so many bytes are one place: whichever of them is
+/// found, the run is long enough.
+const MAX_ORDERED: usize = 64;
+
+/// Filter bits for each gram.
+const BITS_PER_GRAM: usize = 16;
+
+/// Offset of a byte in the joined sources.
+type Place = u32;
+
+/// A run of a source in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Offset in the text of its first byte.
+    pub at: usize,
+    /// Its length in bytes.
+    pub len: usize,
+    /// The source, as numbered by [`SourceIndex::new`].
+    pub source: u32,
+    /// Offset of the first byte in the source.
+    pub source_at: usize,
+}
+
+/// The sources, and some of their grams by their hash.
+#[derive(Debug)]
+pub(super) struct SourceIndex {
+    /// All sources, one behind the other.
+    bytes: Vec<u8>,
+    /// For each source, the place of its first byte; one more entry than there are sources.
+    starts: Vec<Place>,
+    filter: Vec<u64>,
+    /// Number of bits by which a hash is shifted to number a bit of the filter.
+    filter_shift: u32,
+    /// For each bucket, the index in `places` at which it begins; one more entry than there are buckets.
+    buckets: Vec<u32>,
+    bucket_shift: u32,
+    /// The places of the grams by their bucket; in a bucket by the bytes from there on.
+    places: Vec<Place>,
+}
+
+impl SourceIndex {
+    /// An index of these joined sources, each of at least [`MIN_SOURCE`] bytes. `starts` has the offset of each source, and
+    /// the length of all.
+    pub(super) fn new(bytes: Vec<u8>, starts: Vec<Place>) -> Self {
+        let grams: usize = ranges(&starts).map(|source| places(&source).count()).sum();
+        let filter_bits = (grams * BITS_PER_GRAM).next_power_of_two().clamp(1 << 12, 1 << 24);
+        let bucket_count = grams.next_power_of_two().clamp(2, 1 << 22);
+        let mut index = Self {
+            filter: vec![0; filter_bits / 64],
+            filter_shift: 64 - filter_bits.ilog2(),
+            buckets: vec![0; bucket_count + 1],
+            bucket_shift: 64 - bucket_count.ilog2(),
+            places: vec![0; grams],
+            bytes,
+            starts,
+        };
+        index.fill();
+        index.order();
+        index
+    }
+
+    /// Puts each place into its bucket, in two passes, so that no second copy of the places is needed.
+    fn fill(&mut self) {
+        let hash_at = |place: Place| hash(gram_at(&self.bytes, place as usize));
+        for place in ranges(&self.starts).flat_map(|source| places(&source)) {
+            let hash = hash_at(place);
+            let bit = (hash >> self.filter_shift) as usize;
+            self.filter[bit / 64] |= 1 << (bit % 64);
+            self.buckets[(hash >> self.bucket_shift) as usize] += 1;
+        }
+        let mut end = 0;
+        for begin in &mut self.buckets {
+            end += *begin;
+            *begin = end;
+        }
+        for place in ranges(&self.starts).flat_map(|source| places(&source)) {
+            let begin = &mut self.buckets[(hash_at(place) >> self.bucket_shift) as usize];
+            *begin -= 1;
+            self.places[*begin as usize] = place;
+        }
+    }
+
+    /// Orders each bucket, and removes places that cannot be distinguished.
+    fn order(&mut self) {
+        let mut kept = 0;
+        for bucket in 0..self.buckets.len() - 1 {
+            let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
+            let mut places = std::mem::take(&mut self.places);
+            places[range.clone()]
+                .sort_unstable_by(|one, other| self.ordered_by(*one).cmp(self.ordered_by(*other)));
+            self.buckets[bucket] = kept as u32;
+            for at in range.clone() {
+                let is_new =
+                    at == range.start || self.ordered_by(places[at]) != self.ordered_by(places[kept - 1]);
+                if is_new {
+                    places[kept] = places[at];
+                    kept += 1;
+                }
+            }
+            self.places = places;
+        }
+        if let Some(last) = self.buckets.last_mut() {
+            *last = kept as u32;
+        }
+        self.places.truncate(kept);
+        self.places.shrink_to_fit();
+    }
+
+    /// Whether there is no source.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Length of a source.
+    pub(super) fn len_of(&self, source: u32) -> usize {
+        self.range(source).len()
+    }
+
+    /// The bytes of a source from an offset on.
+    pub(super) fn rest(&self, source: u32, from: usize) -> &[u8] {
+        &self.bytes[self.range(source)][from..]
+    }
+
+    /// Calls `found` for the runs in a text, in their order, none overlapping another.
+    #[inline]
+    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(Run)) {
+        if self.is_empty() {
+            return;
+        }
+        let (mut at, mut free_from) = (0, 0);
+        while let Some(gram) = load(text, at) {
+            if self.passes(hash(gram))
+                && let Some(run) = self.run_at(text, at, free_from)
+            {
+                found(run);
+                at = run.at + run.len;
+                free_from = at;
+            } else {
+                at += SAMPLE_EVERY;
+            }
+        }
+    }
+
+    /// The longest run that covers the sample at `at`, extended to the left, but not before `free_from`.
+    #[cold]
+    fn run_at(&self, text: &[u8], at: usize, free_from: usize) -> Option<Run> {
+        let bucket = (hash(gram_at(text, at)) >> self.bucket_shift) as usize;
+        let places = &self.places[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
+        let ahead = &text[at..text.len().min(at + MAX_ORDERED)];
+        // What agrees in most bytes with the text is next to where the text would be.
+        let behind = places.partition_point(|place| self.ordered_by(*place) <= ahead);
+        let neighbours = places[behind.saturating_sub(1)..places.len().min(behind + 1)].iter();
+        let (forward, place) =
+            neighbours.map(|place| (common(self.from(*place), &text[at..]), *place)).max()?;
+        if forward < MIN_FORWARD {
+            return None;
+        }
+        let source = self.source_of(place);
+        let source_at = (place - self.starts[source as usize]) as usize;
+        let before = self.bytes[..place as usize].iter().rev().take(source_at);
+        let back =
+            before.zip(text[free_from..at].iter().rev()).take_while(|(known, seen)| known == seen).count();
+        let run = at - back..at + forward;
+        is_evidence(&text[run.clone()]).then(|| Run {
+            at: run.start,
+            len: run.len(),
+            source,
+            source_at: source_at - back,
+        })
+    }
+
+    #[inline(always)]
+    fn passes(&self, hash: u64) -> bool {
+        let bit = (hash >> self.filter_shift) as usize;
+        self.filter[bit / 64] >> (bit % 64) & 1 != 0
+    }
+
+    fn source_of(&self, place: Place) -> u32 {
+        self.starts.partition_point(|start| *start <= place) as u32 - 1
+    }
+
+    fn range(&self, source: u32) -> Range<usize> {
+        self.starts[source as usize] as usize..self.starts[source as usize + 1] as usize
+    }
+
+    /// The bytes of the source from this place on.
+    fn from(&self, place: Place) -> &[u8] {
+        &self.bytes[place as usize..self.range(self.source_of(place)).end]
+    }
+
+    fn ordered_by(&self, place: Place) -> &[u8] {
+        let from = self.from(place);
+        &from[..from.len().min(MAX_ORDERED)]
+    }
+}
+
+/// Whether such a run cannot be padding.
+fn is_evidence(run: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    run.iter().take(LONG_PADDING).for_each(|byte| seen[usize::from(*byte)] = true);
+    run.len() >= LONG_PADDING || seen.iter().filter(|seen| **seen).count() >= MIN_BYTE_VALUES
+}
+
+fn ranges(starts: &[Place]) -> impl Iterator<Item = Range<Place>> {
+    starts.windows(2).map(|pair| pair[0]..pair[1])
+}
+
+/// The places of a source at which a gram of the index begins.
+fn places(source: &Range<Place>) -> impl Iterator<Item = Place> + use<> {
+    let last = source.end - MIN_FORWARD as Place;
+    (source.start..=last)
+        .step_by(GROUP_EVERY)
+        .flat_map(move |group| group..=last.min(group + SAMPLE_EVERY as Place - 1))
+}
+
+/// Length of the longest common prefix of two byte strings.
+pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
+    const STEP: usize = 32;
+    let whole =
+        one.chunks_exact(STEP).zip(other.chunks_exact(STEP)).take_while(|(one, other)| one == other).count();
+    let rest = one[whole * STEP..].iter().zip(&other[whole * STEP..]);
+    whole * STEP + rest.take_while(|(one, other)| one == other).count()
+}
+
+#[inline(always)]
+fn hash(gram: u64) -> u64 {
+    gram.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[inline(always)]
+fn load(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<GRAM>()?))
+}
+
+fn gram_at(bytes: &[u8], at: usize) -> u64 {
+    load(bytes, at).expect("a gram has eight bytes behind it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn index(sources: &[&[u8]]) -> SourceIndex {
+        let mut starts = vec![0];
+        let mut bytes = Vec::new();
+        for source in sources {
+            bytes.extend_from_slice(source);
+            starts.push(bytes.len() as Place);
+        }
+        SourceIndex::new(bytes, starts)
+    }
+
+    fn runs(index: &SourceIndex, text: &[u8]) -> Vec<Run> {
+        let mut found = Vec::new();
+        index.find(text, |run| found.push(run));
+        found
+    }
+
+    #[test]
+    fn finds_a_whole_source_of_the_shortest_length_at_every_alignment() {
+        let source: Vec<u8> = (0..MIN_SOURCE as u8).collect();
+        let index = index(&[&source]);
+        for before in 0..40 {
+            let text = [&vec![200; before][..], &source, &[201; 9]].concat();
+            let expected = Run { at: before, len: MIN_SOURCE, source: 0, source_at: 0 };
+            assert_eq!(runs(&index, &text), [expected]);
+        }
+    }
+
+    #[test]
+    fn reports_the_source_that_agrees_longest() {
+        let shared = b"the same forty-eight bytes at the start of both ";
+        let one = [&shared[..], b"then one way of going on"].concat();
+        let other = [&shared[..], b"then another way of going"].concat();
+        let index = index(&[&one, &other]);
+        assert_eq!(runs(&index, &other), [Run { at: 0, len: other.len(), source: 1, source_at: 0 }]);
+        assert_eq!(runs(&index, &one), [Run { at: 0, len: one.len(), source: 0, source_at: 0 }]);
+    }
+
+    #[test]
+    fn a_run_ends_with_its_source() {
+        let (one, other): (Vec<u8>, Vec<u8>) = ((0..60).collect(), (60..120).collect());
+        let index = index(&[&one, &other]);
+        let text = [&one[..], &other, &[200]].concat();
+        let found: Vec<_> = runs(&index, &text).iter().map(|run| (run.at, run.len, run.source)).collect();
+        assert_eq!(found, [(0, 60, 0), (60, 60, 1)]);
+    }
+
+    #[test]
+    fn padding_is_no_evidence_unless_it_is_long() {
+        let padding = [b'.'; 3 * LONG_PADDING];
+        let index = index(&[&padding]);
+        for (len, expected) in [(LONG_PADDING - 1, None), (LONG_PADDING, Some(LONG_PADDING))] {
+            let text = [b"<", &padding[..len], b">"].concat();
+            assert_eq!(runs(&index, &text).first().map(|run| run.len), expected);
+        }
+        let mixed = [&padding[..40], b"abc"].concat();
+        assert_eq!(runs(&super::tests::index(&[&mixed]), &mixed).len(), 1);
+    }
+
+    #[test]
+    fn repeated_text_in_many_sources_needs_one_place_each() {
+        let sources: Vec<Vec<u8>> = (0..500)
+            .map(|number| format!("{{\"id\":\"call-{number:04}\",\"type\":\"tool_call\",\"arguments\":{{\"repo\":\"demo-repo\",\"target\":\"libssl\",\"depth\":2,\"more\":\"of the same in every message\"}}}}").into_bytes())
+            .collect();
+        let sources: Vec<&[u8]> = sources.iter().map(Vec::as_slice).collect();
+        let one = index(&sources[..1]).places.len();
+        let all = index(&sources).places.len();
+        assert!(all < one * 500 / 2, "{all} places of {one} each");
+    }
+
+    proptest! {
+        /// The guarantee that the documentation gives. A small alphabet makes near misses frequent.
+        #[test]
+        fn finds_every_run_of_the_guaranteed_length(
+            sources in prop::collection::vec("[a-d]{31,200}", 1..8),
+            which in any::<prop::sample::Index>(),
+            from in any::<prop::sample::Index>(),
+            before in "[xy]{0,50}",
+            after in "[xy]{0,50}",
+        ) {
+            let source = which.get(&sources).as_bytes();
+            let len = GUARANTEED.min(source.len());
+            let from = from.index(source.len() - len + 1);
+            let text = [before.as_bytes(), &source[from..from + len], after.as_bytes()].concat();
+            let sources: Vec<&[u8]> = sources.iter().map(String::as_bytes).collect();
+            prop_assume!(len == GUARANTEED || from == 0);
+            prop_assume!(is_evidence(&source[from..from + len]));
+            let index = index(&sources);
+            let found = runs(&index, &text);
+            prop_assert!(!found.is_empty());
+            for run in found {
+                prop_assert!(run.len >= MIN_FORWARD);
+                prop_assert_eq!(&text[run.at..run.at + run.len], &index.rest(run.source, run.source_at)[..run.len]);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Finds parts of messages, of long strings and of secrets.
+//!
+//! The patterns of [`Matcher`](super::Matcher) are whole strings. This search finds any run of at least [`GUARANTEED`] bytes of
+//! a source, and a whole source of at least [`MIN_SOURCE`] bytes: as it is, in base64, base32 or hexadecimal digits at any
+//! alignment and with line breaks anywhere, percent-encoded, with the escapes of JSON, and in UTF-16.
+
+mod forms;
+mod index;
+mod scanner;
+
+pub(crate) use self::index::{GUARANTEED, MIN_SOURCE};
+pub(crate) use self::scanner::{Fragment, FragmentScanner};
+use super::Encoding;
+use index::SourceIndex;
+
+/// Maximum number of bytes in all sources, in the forms in which they are indexed. The index has at most five bytes for
+/// each of them. Reaching the bound is a doubt.
+pub(crate) const MAX_SOURCE_BYTES: usize = 16 << 20;
+
+/// The sources of the search.
+#[derive(Debug)]
+pub(crate) struct Fragments {
+    index: SourceIndex,
+    /// The number that the caller gave each source, and its form.
+    sources: Vec<(u32, Encoding)>,
+    /// Number of sources that were left out at [`MAX_SOURCE_BYTES`].
+    left_out: u64,
+}
+
+impl Fragments {
+    /// Searches the next bytes of a stream. Adds the runs in them to `found`.
+    #[inline]
+    pub(crate) fn push(&self, scanner: &mut FragmentScanner, bytes: &[u8], found: &mut Vec<Fragment>) {
+        if !self.index.is_empty() && !bytes.is_empty() {
+            let before = found.len();
+            scanner.push(&self.index, bytes, found);
+            self.name(&mut found[before..]);
+        }
+    }
+
+    /// Searches contiguous bytes that are no part of a stream.
+    pub(crate) fn find(&self, bytes: &[u8], found: &mut Vec<Fragment>) {
+        if !self.index.is_empty() {
+            let before = found.len();
+            scanner::find_all(&self.index, bytes, found);
+            self.name(&mut found[before..]);
+        }
+    }
+
+    /// Number of sources that are not searched because of [`MAX_SOURCE_BYTES`].
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Replaces the index's numbers of sources by those of the caller.
+    fn name(&self, found: &mut [Fragment]) {
+        for fragment in found {
+            let (source, form) = self.sources[fragment.source as usize];
+            fragment.source = source;
+            if fragment.encoding == Encoding::Plain {
+                fragment.encoding = form;
+            }
+        }
+    }
+}
+
+/// Collects sources.
+#[derive(Debug, Default)]
+pub(crate) struct FragmentsBuilder {
+    bytes: Vec<u8>,
+    starts: Vec<u32>,
+    sources: Vec<(u32, Encoding)>,
+    left_out: u64,
+}
+
+impl FragmentsBuilder {
+    /// Adds a source under a number. A source below [`MIN_SOURCE`] bytes is too short for this search.
+    ///
+    /// Text beyond ASCII is also added in both byte orders of UTF-16, because only ASCII is recognised in UTF-16.
+    pub(crate) fn add(&mut self, number: u32, source: &[u8]) {
+        self.add_form(number, Encoding::Plain, source);
+        if !source.is_ascii()
+            && let Ok(text) = std::str::from_utf8(source)
+        {
+            for order in [u16::to_le_bytes, u16::to_be_bytes] {
+                let wide: Vec<u8> = text.encode_utf16().flat_map(order).collect();
+                self.add_form(number, Encoding::Utf16, &wide);
+            }
+        }
+    }
+
+    fn add_form(&mut self, number: u32, form: Encoding, source: &[u8]) {
+        if source.len() < MIN_SOURCE {
+            return;
+        }
+        if self.bytes.len() + source.len() > MAX_SOURCE_BYTES {
+            self.left_out += 1;
+            return;
+        }
+        self.starts.push(self.bytes.len() as u32);
+        self.bytes.extend_from_slice(source);
+        self.sources.push((number, form));
+    }
+
+    /// Builds the index.
+    pub(crate) fn build(mut self) -> Fragments {
+        self.starts.push(self.bytes.len() as u32);
+        self.bytes.shrink_to_fit();
+        Fragments {
+            index: SourceIndex::new(self.bytes, self.starts),
+            sources: self.sources,
+            left_out: self.left_out,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn search(sources: &[&str], chunks: &[&[u8]]) -> Vec<Fragment> {
+        let mut builder = FragmentsBuilder::default();
+        for (number, source) in sources.iter().enumerate() {
+            builder.add(number as u32, source.as_bytes());
+        }
+        let fragments = builder.build();
+        let (mut scanner, mut found) = (FragmentScanner::default(), Vec::new());
+        for chunk in chunks {
+            fragments.push(&mut scanner, chunk, &mut found);
+        }
+        found
+    }
+
+    const BODY: &str = r#"{"id":"call-0001","arguments":["abc","de","한글과 영어","some words that go on for a while"],"depth":[1,2,3]}"#;
+
+    #[test]
+    fn a_run_is_followed_over_any_number_of_chunks() {
+        let long: String = (0..12_000).map(|number| format!("{number}, ")).collect();
+        let text = [b"before ", long.as_bytes(), b" behind"].concat();
+        for size in [1, 7, 50, 1448, 100_000] {
+            let chunks: Vec<_> = text.chunks(size).collect();
+            let longest = search(&[&long], &chunks).iter().map(|found| found.len).max();
+            assert_eq!(longest, Some(long.len() as u64), "in chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn runs_have_their_offsets_in_the_stream() {
+        let text = [b"before ", BODY.as_bytes(), b" behind"].concat();
+        let expected = Fragment {
+            start: 7,
+            end: 7 + BODY.len() as u64,
+            source: 0,
+            len: BODY.len() as u64,
+            encoding: Encoding::Plain,
+            is_continued: false,
+        };
+        assert_eq!(search(&[BODY], &[&text]), [expected]);
+        let found = search(&[BODY], &[&text[..60], &text[60..]]);
+        assert_eq!(
+            (found[0].start, found.last().map(|last| (last.end, last.len))),
+            (7, Some((expected.end, expected.len)))
+        );
+    }
+
+    #[test]
+    fn nothing_is_found_across_a_gap() {
+        let mut builder = FragmentsBuilder::default();
+        builder.add(0, BODY.as_bytes());
+        let fragments = builder.build();
+        let (mut scanner, mut found) = (FragmentScanner::default(), Vec::new());
+        let (head, tail) = BODY.as_bytes().split_at(20);
+        fragments.push(&mut scanner, head, &mut found);
+        scanner.gap(1);
+        fragments.push(&mut scanner, &tail[..20], &mut found);
+        assert_eq!(found, []);
+    }
+
+    #[test]
+    fn sources_beyond_the_bound_are_counted() {
+        let mut builder = FragmentsBuilder::default();
+        builder.add(0, &vec![b'a'; MAX_SOURCE_BYTES]);
+        builder.add(1, BODY.as_bytes());
+        assert_eq!(builder.build().left_out(), 3, "the body is left out in three forms");
+    }
+
+    /// The forms in which a run is found, with their names.
+    fn written(run: &str) -> Vec<(Encoding, Vec<u8>)> {
+        let broken = |text: String| {
+            let lines: Vec<_> = text.as_bytes().chunks(19).map(<[u8]>::to_vec).collect();
+            lines.join(&b"\r\n"[..])
+        };
+        vec![
+            (Encoding::Plain, run.as_bytes().to_vec()),
+            (Encoding::Base64, broken(BASE64.encode(run.as_bytes()))),
+            (Encoding::Base64, BASE64URL_NOPAD.encode(run.as_bytes()).into_bytes()),
+            (Encoding::Base32, data_encoding::BASE32_NOPAD.encode(run.as_bytes()).into_bytes()),
+            (Encoding::Hex, HEXLOWER.encode(run.as_bytes()).into_bytes()),
+            (
+                Encoding::Percent,
+                run.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>().into_bytes(),
+            ),
+            (
+                Encoding::JsonEscapes,
+                run.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>().into_bytes(),
+            ),
+            (Encoding::Utf16, run.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+            (Encoding::Utf16, run.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// The guarantee, in every form, at any place of a stream that arrives in chunks of any size.
+        #[test]
+        fn finds_every_run_of_the_guaranteed_length_in_every_form(
+            source in "[a-z0-9\",:{} é한]{80,300}",
+            from in any::<prop::sample::Index>(),
+            before in prop::collection::vec(any::<u8>(), 0..60),
+            after in prop::collection::vec(any::<u8>(), 0..60),
+            size in 1_usize..400,
+        ) {
+            let chars: Vec<char> = source.chars().collect();
+            // One character more, because an alignment can cost a byte at each end.
+            let from = from.index(chars.len() - GUARANTEED - 1);
+            let run: String = chars[from..from + GUARANTEED + 2].iter().collect();
+            for (encoding, form) in written(&run) {
+                let text = [&before[..], &form, &after].concat();
+                let chunks: Vec<_> = text.chunks(size).collect();
+                let found = search(&[&source], &chunks);
+                prop_assert!(found.iter().any(|found| found.encoding == encoding), "{encoding} of {run:?} in chunks of {size}: {found:?}");
+            }
+        }
+    }
+}
