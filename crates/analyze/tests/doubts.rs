@@ -251,9 +251,13 @@ fn dropped_frames_in_the_capture_file_are_a_doubt() {
 
 /// The doubts about a run, after `change` to its manifest and its journal.
 fn doubts_with(change: impl FnOnce(&mut Value, &mut Value)) -> Vec<String> {
-    let head = format!("POST /tool HTTP/1.1\r\nContent-Length: {}\r\n\r\n", MESSAGE.len());
-    let conversation =
-        Conversation::open().sends(Side::Client, &[head.as_bytes(), MESSAGE.as_bytes()].concat());
+    let length = MESSAGE.len();
+    let head =
+        format!("POST /tool HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    let conversation = Conversation::open()
+        .sends(Side::Client, &[head.as_bytes(), MESSAGE.as_bytes()].concat())
+        .closes(Side::Client)
+        .closes(Side::Server);
     let line = Line { agent: "agent-a", event: "sent", at: STARTED_AT, body: MESSAGE };
     Bench::new(&[line]).analyze_run(&conversation.made(), change).reasons
 }
@@ -261,32 +265,34 @@ fn doubts_with(change: impl FnOnce(&mut Value, &mut Value)) -> Vec<String> {
 #[test]
 fn manifest_that_disagrees_with_the_capture_is_a_doubt() {
     const SECOND: u64 = 1_000_000_000;
+    /// Later than the first frame, and earlier than the last.
+    const MARGIN: u64 = 2_000;
     assert_eq!(doubts_with(|_, _| {}), [""; 0]);
     type Change = Box<dyn FnOnce(&mut Value, &mut Value)>;
-    let cases: [(Change, &str); 18] = [
+    let cases: [(Change, &str); 39] = [
         (Box::new(|manifest, _| manifest["capture"]["frames"] = Value::Null), "how many frames"),
         (Box::new(|manifest, _| manifest["link_type"] = 113.into()), "link type 113"),
         (
             Box::new(|manifest, line| {
                 manifest["started_at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
                 manifest["ended_at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
-                line["at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
+                line["at_unix_ns"] = (STARTED_AT + SECOND).into();
             }),
             "frames lie outside the time",
         ),
         (
             Box::new(|manifest, line| {
-                manifest["started_at_unix_ns"] = (STARTED_AT - 2 * SECOND).into();
-                manifest["ended_at_unix_ns"] = (STARTED_AT - 2 * SECOND).into();
-                line["at_unix_ns"] = (STARTED_AT - 2 * SECOND).into();
+                manifest["started_at_unix_ns"] = (STARTED_AT - 2 * SECOND + MARGIN).into();
+                manifest["ended_at_unix_ns"] = (STARTED_AT - 2 * SECOND + MARGIN).into();
+                line["at_unix_ns"] = (STARTED_AT - SECOND + MARGIN).into();
             }),
             "frames lie outside the time",
         ),
         (Box::new(|_, line| line["run"] = "1".into()), "to run 1"),
         (Box::new(|_, line| line["run"] = Value::Null), "name no run"),
         (
-            Box::new(|_, line| line["at_unix_ns"] = (STARTED_AT + 2 * SECOND).into()),
-            "1 line(s) of the journals lie outside the time",
+            Box::new(|_, line| line["at_unix_ns"] = (STARTED_AT + SECOND + MARGIN).into()),
+            "2 line(s) of the journals lie outside the time that the manifest states",
         ),
         (Box::new(|manifest, _| manifest["capture"]["bytes"] = 7.into()), "states capture.bytes \"7\""),
         (Box::new(|manifest, _| manifest["capture"]["truncated_frames"] = 7.into()), "truncated_frames"),
@@ -307,6 +313,57 @@ fn manifest_that_disagrees_with_the_capture_is_a_doubt() {
                 decoys.push(decoys[0].clone());
             }),
             "are distinct",
+        ),
+        (
+            Box::new(|manifest, _| drop(manifest["decoys"].as_array_mut().expect("decoys").pop())),
+            "a capturer generates 8",
+        ),
+        (Box::new(|manifest, _| manifest["name"] = "b".into()), "states name \"b\""),
+        (Box::new(|manifest, _| manifest["variant"]["http_version"] = "1.0".into()), "a message is HTTP/1.1"),
+        (Box::new(|manifest, _| manifest["variant"]["tls_versions"] = vec!["1.3"].into()), "there is no TLS"),
+        (
+            Box::new(|manifest, _| manifest["variant"]["port"] = 8443.into()),
+            "no connection goes to this port",
+        ),
+        (Box::new(|manifest, _| manifest["backend"] = "netns".into()), "states backend"),
+        (Box::new(|manifest, _| manifest["backend"] = "cloud".into()), "states backend"),
+        (Box::new(|manifest, _| manifest["interface"] = "eth0".into()), "a relay has no interface"),
+        (
+            Box::new(|manifest, _| manifest["capture"]["kernel_drops"] = 0.into()),
+            "a relay has no kernel drops",
+        ),
+        (
+            Box::new(|manifest, _| manifest["capture"]["snaplen"] = 300_000.into()),
+            "file's header states 262144",
+        ),
+        (
+            Box::new(|manifest, _| manifest["capture"]["unfinished_checksums"] = 1.into()),
+            "unfinished_checksums",
+        ),
+        (
+            Box::new(|manifest, _| manifest["capture"]["segmentation_offload_frames"] = 1.into()),
+            "segmentation_offload_frames",
+        ),
+        (
+            Box::new(|manifest, _| manifest["ended_at_unix_ns"] = (STARTED_AT + 400 * SECOND).into()),
+            "states ended_at_unix_ns",
+        ),
+        (Box::new(|manifest, _| manifest["drained"] = false.into()), "ended in silence"),
+        (Box::new(|manifest, _| manifest["drained"] = Value::Null), "ended in silence"),
+        (
+            Box::new(|manifest, _| drop(manifest.as_object_mut().expect("an object").remove("drained"))),
+            "the manifest lacks drained",
+        ),
+        (Box::new(|_, line| line["remote"] = "10.0.0.2:8001".into()), "name another connection"),
+        (Box::new(|_, line| line["local"] = "10.0.0.9:40000".into()), "name another connection"),
+        (Box::new(|_, line| line["remote"] = "agent-b".into()), "name another connection"),
+        (Box::new(|_, line| line["content_type"] = "text/plain".into()), "another content type"),
+        (
+            Box::new(|manifest, line| {
+                manifest["ended_at_unix_ns"] = (STARTED_AT + 3 * SECOND).into();
+                line["at_unix_ns"] = (STARTED_AT + 2 * SECOND).into();
+            }),
+            "2 line(s) of the journals lie outside the time of the connection",
         ),
     ];
     for (change, reason) in cases {

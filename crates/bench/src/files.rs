@@ -153,6 +153,7 @@ fn manifest_of(files: &RunFiles, spec: &CaptureSpec, made: &Generated, run_id: R
         started_at_unix_ns: BEGIN,
         ended_at_unix_ns: Some(made.ended_at),
         finished: true,
+        drained: Some(true),
         journals: vec![files.journal_a(), files.journal_b()],
         key_log: made.key_log.is_some().then(|| files.key_log()),
         decoys: made.decoys.clone(),

@@ -102,8 +102,8 @@ impl Session {
     }
 
     /// Closes the capture and finishes the manifest. `kernel_drops` counts the frames that did not fit into the kernel's
-    /// queue; `None` without such a queue.
-    pub(crate) fn finish(self, kernel_drops: Option<u64>) -> anyhow::Result<()> {
+    /// queue; `None` without such a queue. `drained`: whether silence ended the capture.
+    pub(crate) fn finish(self, kernel_drops: Option<u64>, drained: bool) -> anyhow::Result<()> {
         let Self { files, mut manifest, file, .. } = self;
         let partial = files.path(&files.partial_capture());
         // Not earlier than the last frame, even if the clock was set back.
@@ -121,6 +121,7 @@ impl Session {
         capture.truncated_frames = closed.truncated_frames;
         manifest.ended_at_unix_ns = Some(ended_at);
         manifest.finished = true;
+        manifest.drained = Some(drained);
         manifest.write(&files.path(&files.manifest()))?;
         let partial_manifest = files.path(&files.partial_manifest());
         fs::remove_file(&partial_manifest)
@@ -176,6 +177,7 @@ fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow
         started_at_unix_ns: unix_ns(),
         ended_at_unix_ns: None,
         finished: false,
+        drained: None,
         journals: match args.experiment {
             Experiment::Comparison(_) => vec![files.journal_a(), files.journal_b()],
             // `isolation.json` names the box journals, for all captures of the run.

@@ -399,14 +399,31 @@ pub fn segment_like(frame: &Frame, sequence: u32, tcp_flags: u8, payload: &[u8])
 /// If the frame is not TCP over IP over Ethernet.
 #[must_use]
 pub fn shifted(frame: &Frame, by: u32) -> Vec<u8> {
+    const SEQUENCE: usize = 4;
+    with_higher(frame, SEQUENCE, by)
+}
+
+/// The same frame with an acknowledgment number higher by `by`, as if more had been received before it, and with a correct
+/// checksum.
+///
+/// # Panics
+/// If the frame is not TCP over IP over Ethernet.
+#[must_use]
+pub fn acknowledging(frame: &Frame, by: u32) -> Vec<u8> {
+    const ACKNOWLEDGMENT: usize = 8;
+    with_higher(frame, ACKNOWLEDGMENT, by)
+}
+
+/// The frame with a higher number in the four bytes at this offset of the TCP header.
+fn with_higher(frame: &Frame, field: usize, by: u32) -> Vec<u8> {
     let at = tcp_header(frame);
     let mut bytes = frame.bytes.clone();
-    bytes[at + 4..at + 8].copy_from_slice(&frame.seq.wrapping_add(by).to_be_bytes());
+    let number = u32::from_be_bytes(bytes[at + field..at + field + 4].try_into().expect("four bytes"));
+    bytes[at + field..at + field + 4].copy_from_slice(&number.wrapping_add(by).to_be_bytes());
     // The new checksum follows from the old one and the changed words (RFC 1624 §3).
     let words = |bytes: &[u8]| -> u32 {
-        (0..2)
-            .map(|word| u32::from(bytes[at + 4 + 2 * word]) << 8 | u32::from(bytes[at + 5 + 2 * word]))
-            .sum()
+        let word = |at: usize| u32::from(bytes[at]) << 8 | u32::from(bytes[at + 1]);
+        word(at + field) + word(at + field + 2)
     };
     let old = u32::from(bytes[at + 16]) << 8 | u32::from(bytes[at + 17]);
     let mut sum = (old ^ 0xffff) + 2 * 0xffff - words(&frame.bytes) + words(&bytes);

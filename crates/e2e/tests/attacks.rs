@@ -1063,9 +1063,11 @@ fn in_a_handshake_message_between_the_hellos() {
         let sequence = frames[hello].seq.wrapping_add(frames[hello].payload.len() as u32);
         let mut records = copied.records("https");
         for (frame, record) in frames.iter().zip(&mut records).skip(hello + 1) {
-            if frame.from == client {
-                record.bytes = damage::shifted(frame, message.len() as u32);
-            }
+            record.bytes = match (frame.from == client, frame.to == client) {
+                (true, _) => damage::shifted(frame, message.len() as u32),
+                (_, true) => damage::acknowledging(frame, message.len() as u32),
+                _ => continue,
+            };
         }
         let sent = damage::segment_like(&frames[hello], sequence, flags::ACK, &message);
         insert(&mut records, hello + 1, vec![sent]);

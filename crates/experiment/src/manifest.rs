@@ -47,6 +47,9 @@ pub struct Manifest {
     pub ended_at_unix_ns: Option<u64>,
     /// Whether the capturer closed the capture in order; `false` after a crash.
     pub finished: bool,
+    /// Whether the capture ended in silence, after its agents: then it holds the end of every connection. `false` if frames
+    /// still arrived; `None` until it is closed.
+    pub drained: Option<bool>,
     /// File names of the agents' journals, beside the manifest.
     pub journals: Vec<String>,
     /// File name of the NSS key log, beside the manifest; `None` without TLS.
@@ -220,6 +223,7 @@ mod tests {
             started_at_unix_ns: 1_795_132_800_000_000_001,
             ended_at_unix_ns: None,
             finished: false,
+            drained: None,
             journals: vec!["https.agent-a.jsonl".to_owned(), "https.agent-b.jsonl".to_owned()],
             key_log: Some("https.keys".to_owned()),
             decoys: vec!["ffeeddccbbaa99887766554433221100".to_owned()],
@@ -238,7 +242,7 @@ mod tests {
             r#""capture":{"file":"https.partial.pcap","sha256":null,"frames":null,"bytes":null,"kernel_drops":null,"#,
             r#""snaplen":262144,"filter":"tcp port 8443","truncated_frames":0,"unfinished_checksums":0,"#,
             r#""segmentation_offload_frames":0},"started_at_unix_ns":1795132800000000001,"ended_at_unix_ns":null,"#,
-            r#""finished":false,"journals":["https.agent-a.jsonl","https.agent-b.jsonl"],"key_log":"https.keys","#,
+            r#""finished":false,"drained":null,"journals":["https.agent-a.jsonl","https.agent-b.jsonl"],"key_log":"https.keys","#,
             r#""decoys":["ffeeddccbbaa99887766554433221100"],"program":{"name":"capturer","version":"0.1.0"},"#,
             r#""expected_verdict":"sealed"}"#
         );

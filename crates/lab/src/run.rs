@@ -462,6 +462,7 @@ mod tests {
             started_at_unix_ns: 1,
             ended_at_unix_ns: Some(2),
             finished: true,
+            drained: Some(true),
             journals: Vec::new(),
             key_log: None,
             decoys: Vec::new(),

@@ -8,6 +8,7 @@ use dissect::keylog::KeyLog;
 use crate::input::capture;
 use crate::input::discover::Input;
 use crate::observe::CaptureObserver;
+use crate::observe::offloads::Offloads;
 use crate::pipeline::frames::{Finished, Pipeline};
 use crate::search::needles::KnownStrings;
 use crate::verdict::doubt::Doubt;
@@ -22,13 +23,14 @@ pub(crate) fn run<'k>(
     input: &'k Input,
     known: &'k KnownStrings,
     keys: Option<Arc<KeyLog>>,
-    observer: CaptureObserver<'k>,
+    mut observer: CaptureObserver<'k>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<CaptureReport<'k>> {
+    observer.offloads = input.manifest.is_some().then(Offloads::default);
     let needs = observer.needs(known);
     let mut pipeline = Pipeline::new(observer, needs, keys);
     let read = capture::read(input.capture.as_deref(), &mut pipeline, progress)?;
-    let Finished { mut observer, has_keys, dropped } = pipeline.finish();
+    let Finished { mut observer, has_keys, dropped, snaplen } = pipeline.finish();
     observer.connections.sort();
     Ok(CaptureReport {
         manifest: input.manifest.as_ref(),
@@ -41,6 +43,7 @@ pub(crate) fn run<'k>(
         sha256: read.contents.sha256,
         file: read.file,
         compression: read.compression,
+        snaplen,
         input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
     })
 }

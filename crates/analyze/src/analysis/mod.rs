@@ -45,6 +45,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let (keys, key_log_doubts) = read_keys(input)?;
     let known = KnownStrings::new(&messages, decoys, keys.as_deref());
     let claims = Claims::new(&messages);
+    let lines = verdict::witnesses::lines(&messages, &known.messages);
     drop(messages);
 
     let mut observer = CaptureObserver::new(&known);
@@ -57,6 +58,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
         .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });
     let mut report = capture_pass::run(input, &known, keys, observer, progress)?;
     doubts.append(&mut report.input_doubts);
+    doubts.extend(verdict::witnesses::judge_on_wire(&lines, &report));
 
     let mut excerpts = Excerpts::open(input.capture.as_deref().filter(|_| report.compression.is_none()));
     let strings = strings::strings(&report, &mut excerpts);

@@ -31,6 +31,9 @@ pub(crate) trait Sink {
 
     /// The number of frames that the capture itself counts as dropped; called once, at its end.
     fn dropped(&mut self, frames: u64);
+
+    /// The most bytes that the capture's headers allow for a frame, `None` without a limit; called once, at its end.
+    fn snaplen(&mut self, snaplen: Option<u32>);
 }
 
 /// How reading ended, if not at the end of the last record.
@@ -205,6 +208,7 @@ fn read_frames(
     let mut decoder = Decoder::new();
     let ended = read_into(&mut decoder, input, sink, each_buffer);
     sink.dropped(decoder.dropped());
+    sink.snaplen(decoder.snaplen());
     ended.map_err(|error| (error, decoder.position() > 0))
 }
 

@@ -5,13 +5,51 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use exposure_schema::Expected;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 const SCHEMA: &str = "plainsight.manifest/1";
 
 /// The largest manifest that is read. Real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
 
-/// The fields of a manifest that the analysis uses.
+/// Every field of the format, as a JSON pointer. One that is missing states nothing, so nothing can be checked against it.
+const FIELDS: [&str; 33] = [
+    "/schema",
+    "/run_id",
+    "/name",
+    "/variant/name",
+    "/variant/scheme",
+    "/variant/http_version",
+    "/variant/tls_versions",
+    "/variant/port",
+    "/variant/expected_verdict",
+    "/backend",
+    "/vantage",
+    "/interface",
+    "/link_type",
+    "/capture/file",
+    "/capture/sha256",
+    "/capture/frames",
+    "/capture/bytes",
+    "/capture/kernel_drops",
+    "/capture/snaplen",
+    "/capture/filter",
+    "/capture/truncated_frames",
+    "/capture/unfinished_checksums",
+    "/capture/segmentation_offload_frames",
+    "/started_at_unix_ns",
+    "/ended_at_unix_ns",
+    "/finished",
+    "/drained",
+    "/journals",
+    "/key_log",
+    "/decoys",
+    "/program/name",
+    "/program/version",
+    "/expected_verdict",
+];
+
+/// The fields of a manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
     /// Name and version of the format.
@@ -39,6 +77,9 @@ pub struct Manifest {
     pub capture: CaptureFile,
     /// Whether the capturer itself closed the file.
     pub finished: bool,
+    /// Whether silence ended the capture, after its agents, so that it holds the end of every connection.
+    #[serde(default)]
+    pub drained: Option<bool>,
     /// Names of the journals, beside the manifest.
     pub journals: Vec<String>,
     /// Name of the key log, beside the manifest.
@@ -53,6 +94,9 @@ pub struct Manifest {
     /// When it ended.
     #[serde(default)]
     pub ended_at_unix_ns: Option<u64>,
+    /// The fields of the format that it lacks.
+    #[serde(skip)]
+    pub missing: Vec<&'static str>,
 }
 
 /// The variant that was run.
@@ -129,10 +173,41 @@ impl Manifest {
             bail!("{} has {len} bytes, more than {MAX_LEN}", manifest());
         }
         let text = std::fs::read(path).with_context(manifest)?;
-        let read: Self = serde_json::from_slice(&text).with_context(manifest)?;
+        let json: Value = serde_json::from_slice(&text).with_context(manifest)?;
+        let missing = FIELDS.into_iter().filter(|field| json.pointer(field).is_none());
+        let missing = missing.map(|field| &field[1..]).collect();
+        let read = Self { missing, ..serde_json::from_value(json).with_context(manifest)? };
         if read.schema != SCHEMA {
             bail!("{}: the schema is {:?}, not {SCHEMA:?}", manifest(), read.schema);
         }
         Ok(read)
+    }
+
+    /// Whether the capture is one of two agents, each of which wrote a journal. In an isolation run `isolation.json` names
+    /// the journals.
+    pub(crate) fn is_comparison(&self) -> bool {
+        !self.journals.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_those_that_the_docs_list() {
+        let page = include_str!("../../../../docs/formats.md");
+        let (_, section) =
+            page.split_once("\n## `plainsight.manifest/1`").expect("the section of the manifest");
+        let section = section.split("\n## ").next().expect("a section");
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        // One row may name several fields.
+        let listed: BTreeSet<_> = rows
+            .flat_map(|(names, _)| names.split("`, `"))
+            .map(|name| format!("/{}", name.replace('.', "/")))
+            .collect();
+        assert_eq!(listed, FIELDS.map(str::to_owned).into());
     }
 }

@@ -1,10 +1,14 @@
 //! The TCP connections of a capture: what they carried, what is missing in them, and what TLS shows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dissect::flow::{Endpoints, PerDirection};
 use dissect::tcp;
-use dissect::tls::{Certificate, Finished, Handshake, Message, NamedGroup, RecordCounters};
+use dissect::tls::{
+    Certificate, ClientHello, Finished, Handshake, Message, NamedGroup, ProtocolVersion, RecordCounters,
+    is_grease,
+};
 
 use super::round_trips::RoundTrips;
 use crate::pipeline::fact::{
@@ -35,6 +39,12 @@ pub(crate) struct Connections {
     pub tls_finished_differs: u64,
     /// Decrypted TLS connections whose Finished messages are not both verified.
     pub tls_finished_missing: u64,
+    /// Connections whose end the capture does not show: something follows, or is not answered.
+    pub unsettled: u64,
+    /// The ports of the servers.
+    pub server_ports: BTreeSet<u16>,
+    /// TLS versions that clients offered, and that servers chose.
+    pub tls_versions: [BTreeSet<ProtocolVersion>; 2],
     /// Sum of the reassembly counters of both directions of all connections.
     pub tcp: tcp::Counters,
     /// Sum of the TLS record counters.
@@ -195,6 +205,12 @@ impl Connections {
 
     /// Adds a TLS handshake message.
     pub(crate) fn handshake(&mut self, fact: &HandshakeFact<'_>) {
+        let [offered, chosen] = &mut self.tls_versions;
+        match &fact.handshake.message {
+            Message::ClientHello(hello) => offered.extend(versions_offered(hello)),
+            Message::ServerHello(hello) => drop(chosen.insert(hello.version)),
+            _ => {}
+        }
         if let Some(connection) = self.tls_connection(fact.stream) {
             connection.handshake.take(fact.handshake);
         }
@@ -203,6 +219,8 @@ impl Connections {
     /// Adds a connection that is closed.
     pub(crate) fn closed(&mut self, summary: &ConnectionSummary) {
         self.total += 1;
+        self.unsettled += u64::from(!summary.is_settled);
+        self.server_ports.extend(summary.ends.map(|ends| ends.server.port));
         for counters in summary.tcp.values() {
             add(&mut self.tcp, counters);
         }
@@ -342,6 +360,12 @@ impl TlsHandshake {
             _ => {}
         }
     }
+}
+
+/// The versions in `supported_versions`, without reserved ones (RFC 8701); without the extension the older field.
+fn versions_offered(hello: &ClientHello) -> impl Iterator<Item = ProtocolVersion> {
+    let legacy = hello.supported_versions.is_empty().then_some(hello.legacy_version);
+    hello.supported_versions.iter().copied().filter(|version| !is_grease(version.0)).chain(legacy)
 }
 
 fn add(sum: &mut tcp::Counters, one: &tcp::Counters) {

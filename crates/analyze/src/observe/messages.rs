@@ -1,11 +1,13 @@
 //! The messages in the capture, compared with those that the journals name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::direction::direction;
 use super::frame_times::FrameTimes;
-use crate::pipeline::fact::MessageFact;
+use dissect::flow::Endpoints;
+
+use crate::pipeline::fact::{ConnectionSummary, MessageFact, MessageStart};
 use crate::pipeline::provenance::Location;
 use crate::search::needles::KnownStrings;
 use exposure_schema::{Direction, Level};
@@ -45,6 +47,17 @@ pub(crate) struct Occurrence {
     pub times: u64,
     /// The first occurrence.
     pub first: Option<WireMessage>,
+    /// What the journals state about an occurrence too: of the first ones, as many as the journals name.
+    pub seen: Vec<Seen>,
+}
+
+/// What the capture shows of an occurrence.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Number of its connection; `None` outside of any.
+    pub stream: Option<u32>,
+    /// `Content-Type`; empty if there is none.
+    pub content_type: Box<str>,
 }
 
 /// An entry of the message list.
@@ -72,6 +85,10 @@ pub(crate) struct Messages<'k> {
     pub total: u64,
     /// Messages with a body that match no line of the journals, if there are journals: their strings are unknown.
     pub unjournaled: u64,
+    /// The connections that carried messages of the journals, and their ends once they are closed.
+    pub ends: HashMap<u32, Option<Endpoints>>,
+    /// The minor versions of HTTP/1 that were seen, in any message.
+    pub minor_versions: BTreeSet<u8>,
 }
 
 impl<'k> Messages<'k> {
@@ -87,6 +104,20 @@ impl<'k> Messages<'k> {
             listed: Vec::new(),
             total: 0,
             unjournaled: 0,
+            ends: HashMap::new(),
+            minor_versions: BTreeSet::new(),
+        }
+    }
+
+    /// Notes the beginning of a message.
+    pub(crate) fn start(&mut self, start: &MessageStart<'_>) {
+        self.minor_versions.extend(start.minor_version);
+    }
+
+    /// Notes the ends of a connection that carried messages of the journals.
+    pub(crate) fn closed(&mut self, summary: &ConnectionSummary) {
+        if let Some(ends) = self.ends.get_mut(&summary.stream) {
+            *ends = summary.ends;
         }
     }
 
@@ -106,6 +137,11 @@ impl<'k> Messages<'k> {
             let occurrence = &mut self.occurrences[index];
             occurrence.times += 1;
             occurrence.first.get_or_insert_with(|| WireMessage::from(message));
+            if occurrence.times <= self.known.messages[index].times {
+                let stream = message.location.stream;
+                occurrence.seen.push(Seen { stream, content_type: message.content_type.into() });
+                self.ends.extend(stream.map(|stream| (stream, None)));
+            }
         } else if message.body_bytes > 0 && !self.known.messages.is_empty() {
             self.unjournaled += 1;
         }

@@ -12,6 +12,7 @@ pub(crate) mod frame_ownership;
 pub(crate) mod frame_times;
 pub(crate) mod hits;
 pub(crate) mod messages;
+pub(crate) mod offloads;
 pub(crate) mod packet_list;
 pub(crate) mod round_trips;
 pub(crate) mod transcript;
@@ -28,6 +29,7 @@ use self::frame_ownership::FrameOwnership;
 use self::frame_times::FrameTimes;
 use self::hits::{Hits, SearchState};
 use self::messages::Messages;
+use self::offloads::Offloads;
 use self::packet_list::PacketList;
 use self::transcript::Transcripts;
 use self::unexplained::UnexplainedBytes;
@@ -55,6 +57,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub hits: Hits<'k>,
     pub messages: Messages<'k>,
     pub unexplained: UnexplainedBytes,
+    /// What the network stack left to the network card; `None` if no manifest states it.
+    pub offloads: Option<Offloads>,
     /// Bounds of the pipeline that were reached.
     pub bounds: BTreeSet<Bound>,
     /// Readable JSON strings, in a capture without journals.
@@ -86,6 +90,7 @@ impl<'k> CaptureObserver<'k> {
             hits: Hits::new(known),
             messages: Messages::new(known),
             unexplained: UnexplainedBytes::default(),
+            offloads: None,
             bounds: BTreeSet::new(),
             cleartext: None,
             first_exchange: None,
@@ -121,6 +126,9 @@ impl Observer for CaptureObserver<'_> {
                 self.frames.take(record, frame);
                 self.times.push(record.captured_at);
                 self.packets.push(record, frame);
+                if let Some(offloads) = &mut self.offloads {
+                    offloads.take(record, frame);
+                }
                 if frame.tcp().is_none() {
                     self.byte_counts.other(wire_len(record));
                 }
@@ -144,6 +152,7 @@ impl Observer for CaptureObserver<'_> {
             Fact::MessageStart(start) => {
                 self.packets.message_start(start);
                 self.connections.message_start(start);
+                self.messages.start(start);
             }
             Fact::Message(message) => {
                 if let Some(cleartext) = &mut self.cleartext {
@@ -171,6 +180,7 @@ impl Observer for CaptureObserver<'_> {
             Fact::Closed(summary) => {
                 self.byte_counts.closed(summary);
                 self.connections.closed(summary);
+                self.messages.closed(summary);
                 if let Some(first) = &mut self.first_exchange {
                     first.transcripts.closed(summary.stream);
                 }

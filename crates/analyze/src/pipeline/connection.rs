@@ -15,6 +15,7 @@ pub(crate) struct Connection<O: Observer> {
     flow: FlowId,
     syn_seen: PerDirection<bool>,
     end: Option<ConnectionEnd>,
+    shutdown: Shutdown,
     reassemblers: PerDirection<Reassembler>,
     /// The streams; `None` until the first payload.
     content: Option<Box<Content<O>>>,
@@ -47,6 +48,7 @@ impl<O: Observer> Connection<O> {
             flow,
             syn_seen: PerDirection::default(),
             end: None,
+            shutdown: Shutdown::default(),
             reassemblers: PerDirection::default(),
             content: None,
         }
@@ -103,6 +105,7 @@ impl<O: Observer> Connection<O> {
         if let Some(ack) = segment.acknowledgment().filter(|_| !segment.flags.rst()) {
             self.reassemblers[direction.opposite()].acknowledge(ack);
         }
+        self.shutdown.segment(direction, segment);
         let pushed = self.reassemblers[direction].push(segment, origin);
         if self.end.is_none() && (segment.flags.rst() || segment.flags.fin()) {
             self.end = match self.reassemblers.values().all(Reassembler::is_closed) {
@@ -157,6 +160,7 @@ impl<O: Observer> Connection<O> {
             handshake_seen: self.syn_seen.client_to_server && self.syn_seen.server_to_client,
             has_data,
             end: self.end,
+            is_settled: self.shutdown.is_settled(),
             wire_payload,
             tcp: self.reassemblers.map(|reassembler| *reassembler.counters()),
             spoken,
@@ -177,6 +181,39 @@ impl<O: Observer> Connection<O> {
                 (_, None) => {}
             }
         }
+    }
+}
+
+/// Whether a connection still owes something: a segment with content, SYN or FIN that the capture does not show answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shutdown {
+    /// The sequence number behind each side's FIN.
+    fin_ends: PerDirection<Option<u32>>,
+    /// Whether the other side has acknowledged it.
+    fins_acknowledged: PerDirection<bool>,
+    /// Whether a RST is behind the last segment with content, SYN or FIN.
+    is_reset: bool,
+}
+
+impl Shutdown {
+    #[inline]
+    fn segment(&mut self, direction: Direction, segment: &Segment<'_>) {
+        let Segment { seq, flags, wire_payload_len, .. } = *segment;
+        if flags.rst() {
+            self.is_reset = true;
+        } else if wire_payload_len > 0 || flags.syn() || flags.fin() {
+            self.is_reset = false;
+        }
+        if flags.fin() {
+            self.fin_ends[direction] = Some(seq.wrapping_add(wire_payload_len).wrapping_add(1));
+        }
+        if let (Some(ack), Some(end)) = (segment.acknowledgment(), self.fin_ends[direction.opposite()]) {
+            self.fins_acknowledged[direction.opposite()] |= ack.wrapping_sub(end) as i32 >= 0;
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.is_reset || self.fins_acknowledged.values().all(|acknowledged| *acknowledged)
     }
 }
 

@@ -134,6 +134,8 @@ pub(crate) struct MessageStart<'a> {
     pub stream: u32,
     /// The frame in which it begins in the clear; `None` if it is encrypted, or if the frame is no longer known.
     pub visible_in: Option<u64>,
+    /// The minor version in the start line of an HTTP/1 message.
+    pub minor_version: Option<u8>,
     /// Its start line: method and target, or status and reason.
     pub start_line: &'a dyn fmt::Display,
     /// Whether it is the final answer to its request, not an interim one (RFC 9110 §15.2).
@@ -352,6 +354,9 @@ pub(crate) struct ConnectionSummary {
     pub has_data: bool,
     /// How it ended; `None` if the capture does not show its end.
     pub end: Option<ConnectionEnd>,
+    /// Whether the capture shows that nothing follows: each side's FIN is acknowledged, or a RST is behind the last segment
+    /// with content, SYN or FIN.
+    pub is_settled: bool,
     /// Bytes of TCP payload on the wire, including retransmissions.
     pub wire_payload: PerDirection<u64>,
     /// The counters of reassembly.

@@ -52,6 +52,7 @@ pub(crate) struct Pipeline<O: Observer> {
     lingering: VecDeque<FlowId>,
     pending: usize,
     dropped: u64,
+    snaplen: Option<u32>,
 }
 
 /// The result of a pipeline.
@@ -63,6 +64,8 @@ pub(crate) struct Finished<O> {
     pub has_keys: bool,
     /// Frames that the capture itself counts as dropped.
     pub dropped: u64,
+    /// The most bytes that the capture's headers allow for a frame; `None` without a limit.
+    pub snaplen: Option<u32>,
 }
 
 impl<O: Observer> Pipeline<O> {
@@ -78,6 +81,7 @@ impl<O: Observer> Pipeline<O> {
             lingering: VecDeque::new(),
             pending: 0,
             dropped: 0,
+            snaplen: None,
         }
     }
 
@@ -86,7 +90,12 @@ impl<O: Observer> Pipeline<O> {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             self.close(*connection);
         }
-        Finished { observer: self.observer, has_keys: self.keys.is_some(), dropped: self.dropped }
+        Finished {
+            observer: self.observer,
+            has_keys: self.keys.is_some(),
+            dropped: self.dropped,
+            snaplen: self.snaplen,
+        }
     }
 
     fn frame(&mut self, record: &Record<'_>) {
@@ -308,6 +317,10 @@ impl<O: Observer> Sink for Pipeline<O> {
 
     fn dropped(&mut self, frames: u64) {
         self.dropped = frames;
+    }
+
+    fn snaplen(&mut self, snaplen: Option<u32>) {
+        self.snaplen = snaplen;
     }
 
     fn secrets(&mut self, key_log: &[u8]) {

@@ -62,6 +62,7 @@ impl<O: Observer> Http1<O> {
         cx.observer.observe(&Fact::MessageStart(&MessageStart {
             stream: cx.stream,
             visible_in: source.visible_frame(direction, reading.message_start),
+            minor_version: Some(head.minor_version),
             start_line: &StartLine(head),
             is_final_answer: head.status >= 200,
         }));

@@ -149,6 +149,7 @@ fn begin<O: Observer>(
     cx.observer.observe(&Fact::MessageStart(&MessageStart {
         stream: cx.stream,
         visible_in: source.visible_frame(direction, start),
+        minor_version: None,
         start_line: &StartLine(frame.opcode),
         is_final_answer: direction == Direction::ServerToClient,
     }));

@@ -7,6 +7,7 @@ use exposure_schema::{Completeness, Direction, TroubledStream, UnexplainedEntry}
 use super::doubt::Doubt;
 use super::integrity;
 use super::report::CaptureReport;
+use crate::input::manifest::Manifest;
 use crate::observe::connections::Connections;
 use crate::observe::direction::direction;
 use crate::observe::messages::Occurrence;
@@ -74,6 +75,7 @@ fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
         None => {}
         Some(manifest) => {
             doubts.extend(integrity::doubts(manifest, report));
+            doubts.extend(end_doubts(manifest, report));
             let is_kernel_capture = manifest.vantage == "interface" && manifest.finished;
             if is_kernel_capture && manifest.capture.kernel_drops.is_none() {
                 doubts.push(Doubt::KernelNotAsked);
@@ -84,6 +86,19 @@ fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
         doubts.push(Doubt::DroppedFrames(report.dropped_frames));
     }
     doubts
+}
+
+/// Checks whether a capture that ended after both agents holds the end of every connection. Anything could be in what was cut
+/// off its tail.
+fn end_doubts(manifest: &Manifest, report: &CaptureReport<'_>) -> Option<Doubt> {
+    let unsettled = report.observed.connections.unsettled;
+    match manifest.drained {
+        _ if !manifest.finished || !manifest.is_comparison() => None,
+        Some(true) => (unsettled > 0).then_some(Doubt::ConnectionsNotEnded(unsettled)),
+        Some(false) => Some(Doubt::NotDrained),
+        // Stated as a missing field, unless it is null.
+        None => (!manifest.missing.contains(&"drained")).then_some(Doubt::NotDrained),
+    }
 }
 
 /// Checks whether the messages on the wire are those of the journals, with known strings.

@@ -77,10 +77,24 @@ pub(crate) enum Doubt {
         /// What contradicts it.
         found: String,
     },
+    /// Fields that the manifest lacks, as paths.
+    ManifestFieldsMissing(Vec<&'static str>),
+    /// Frames still arrived when the capture ended, or the manifest does not state whether they did.
+    NotDrained,
+    /// Number of connections whose end is missing in a capture that ended after its agents.
+    ConnectionsNotEnded(u64),
     /// Number of messages that only one of the agents has journaled.
     JournalsDisagree(u64),
     /// Number of lines of the journals outside of the time that the manifest states, or without a time.
     JournalOutsideTime(u64),
+    /// Number of lines of the journals that name another connection than the one that carries the message.
+    JournalOtherConnection(u64),
+    /// Number of lines of the journals outside of the time of the connection that carries the message.
+    JournalOutsideConnection(u64),
+    /// Number of lines of the journals with another content type than the message has on the wire.
+    JournalOtherContentType(u64),
+    /// Number of lines of the journals with another id than the message contains.
+    JournalOtherId(u64),
     /// Number of frames that the kernel dropped.
     KernelDrops(u64),
     /// The manifest does not state how many frames the kernel dropped.
@@ -206,6 +220,13 @@ impl Doubt {
             Self::LinkTypeDiffers { .. } => ("capture.link-type-differs", Capture, Concern::Capture),
             Self::OutsideTime => ("capture.outside-time", Capture, Concern::Capture),
             Self::ManifestField { .. } => ("manifest.field-differs", Capture, Concern::Capture),
+            Self::ManifestFieldsMissing(_) => ("manifest.field-missing", Capture, Concern::Capture),
+            Self::NotDrained => ("capture.not-drained", Capture, Concern::Capture),
+            Self::ConnectionsNotEnded(_) => ("stream.not-ended", Stream, Concern::Capture),
+            Self::JournalOtherConnection(_) => ("journal.other-connection", Message, Concern::Capture),
+            Self::JournalOutsideConnection(_) => ("journal.outside-connection", Message, Concern::Capture),
+            Self::JournalOtherContentType(_) => ("journal.other-content-type", Message, Concern::Capture),
+            Self::JournalOtherId(_) => ("journal.other-id", Message, Concern::Capture),
             Self::JournalsDisagree(_) => ("journal.disagree", Message, Concern::Capture),
             Self::JournalOutsideTime(_) => ("journal.outside-time", Message, Concern::Capture),
             Self::KernelDrops(_) => ("capture.kernel-drops", Capture, Concern::Capture),
@@ -293,6 +314,31 @@ impl fmt::Display for Doubt {
                     f,
                     "{count} line(s) of the journals lie outside the time that the manifest states, or have none"
                 )
+            }
+            Self::ManifestFieldsMissing(fields) => {
+                write!(f, "the manifest lacks {}", fields.join(", ").replace('/', "."))
+            }
+            Self::NotDrained => f.write_str(
+                "the manifest does not state that the capture ended in silence, so the ends of connections may be missing",
+            ),
+            Self::ConnectionsNotEnded(count) => write!(
+                f,
+                "the agents had ended before the capture, but {count} TCP connection(s) have no end in it: frames are missing"
+            ),
+            Self::JournalOtherConnection(count) => write!(
+                f,
+                "{count} line(s) of the journals name another connection than the one that carries the message"
+            ),
+            Self::JournalOutsideConnection(count) => write!(
+                f,
+                "{count} line(s) of the journals lie outside the time of the connection that carries the message"
+            ),
+            Self::JournalOtherContentType(count) => write!(
+                f,
+                "{count} line(s) of the journals state another content type than the message has on the wire"
+            ),
+            Self::JournalOtherId(count) => {
+                write!(f, "{count} line(s) of the journals name another id than the message contains")
             }
             Self::KernelDrops(count) => write!(f, "the kernel dropped {count} frame(s)"),
             Self::KernelNotAsked => f.write_str("the capturer did not ask the kernel for dropped frames"),

@@ -23,6 +23,8 @@ pub(crate) struct CaptureReport<'k> {
     pub dropped_frames: u64,
     /// Size of the capture in bytes: of the file, or of its contents if the file is compressed.
     pub bytes: u64,
+    /// The most bytes that the file's headers allow for a frame; `None` without a limit.
+    pub snaplen: Option<u32>,
     /// SHA-256 of these bytes, in hexadecimal digits.
     pub sha256: String,
     /// Hash and size of the file.

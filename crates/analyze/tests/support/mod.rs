@@ -12,6 +12,9 @@ use data_encoding::HEXLOWER;
 use exposure_schema::Capture;
 use serde_json::Value;
 
+/// The first of eight decoys.
+const DECOY: u128 = 0xffee_ddcc_bbaa_9988_7766_5544_3322_1100;
+
 /// When a run's capture begins, nanoseconds since the epoch.
 pub(crate) const STARTED_AT: u64 = 10_000_000_000;
 
@@ -77,16 +80,30 @@ impl Bench {
         let file = writer.into_inner();
         let mut manifest = serde_json::json!({
             "schema": "plainsight.manifest/1", "run_id": "0", "name": "a", "backend": "relay", "vantage": "relay",
-            "variant": {"name": "http", "scheme": "http"}, "link_type": 1, "finished": true, "key_log": null,
-            "capture": {"file": "a.pcap", "sha256": sha256(&file), "frames": made.len()},
-            "journals": ["a.jsonl"], "decoys": ["ffeeddccbbaa99887766554433221100"],
+            "variant": {
+                "name": "http", "scheme": "http", "http_version": "1.1", "tls_versions": [], "port": 8000,
+                "expected_verdict": "exposed",
+            },
+            "interface": null, "link_type": 1, "finished": true, "drained": true, "key_log": null,
+            "capture": {
+                "file": "a.pcap", "sha256": sha256(&file), "frames": made.len(), "bytes": file.len(),
+                "kernel_drops": null, "snaplen": pcap::FULL_SNAPLEN, "filter": "", "truncated_frames": 0,
+                "unfinished_checksums": 0, "segmentation_offload_frames": 0,
+            },
+            "journals": ["a.jsonl"], "decoys": (0..8).map(|n| format!("{:032x}", DECOY + n)).collect::<Vec<_>>(),
+            "program": {"name": "craft", "version": "0"},
             "started_at_unix_ns": STARTED_AT, "ended_at_unix_ns": STARTED_AT, "expected_verdict": "exposed",
         });
         let journal = self.directory.path().join("a.jsonl");
         let text = std::fs::read_to_string(&journal).expect("the journal");
         let mut line: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
         change(&mut manifest, &mut line);
-        std::fs::write(&journal, format!("{line}\n")).expect("the journal");
+        // agent-b journals what agent-a does, from its own point of view.
+        let mut other = line.clone();
+        other["agent"] = "agent-b".into();
+        other["event"] = if line["event"] == "sent" { "received" } else { "sent" }.into();
+        (other["local"], other["remote"]) = (line["remote"].clone(), line["local"].clone());
+        std::fs::write(&journal, format!("{line}\n{other}\n")).expect("the journal");
         std::fs::write(self.directory.path().join("a.manifest.json"), manifest.to_string())
             .expect("the manifest");
         self.analyze_file(&file)

@@ -59,9 +59,9 @@ pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
     session.ready(&json!({ "interface": args.interface }))?;
 
     let quiet = args.run.quiet().max(QUIET_MIN);
-    capture.read_until_drained(&stop, &mut session, quiet, &args.interface)?;
+    let drained = capture.read_until_drained(&stop, &mut session, quiet, &args.interface)?;
     let drops = capture.socket.drops().context("cannot read the kernel's drop counter")?;
-    session.finish(Some(drops))
+    session.finish(Some(drops), drained)
 }
 
 /// The packet socket with its ring.
@@ -116,14 +116,15 @@ impl Capture {
         Ok((Self { ring, socket, skip_outgoing: loopback, scratch: Vec::new() }, index, link_type))
     }
 
-    /// Reads until a signal or the end of the interface, and then until no frame arrives for a while.
+    /// Reads until a signal or the end of the interface, and then until no frame arrives for a while. Returns whether silence
+    /// ended it.
     fn read_until_drained(
         &mut self,
         stop: &SignalFd,
         session: &mut Session,
         quiet: Duration,
         interface: &str,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let mut draining: Option<Drain> = None;
         loop {
             let frames = self.read_blocks(session)?;
@@ -166,12 +167,13 @@ impl Capture {
                 }
             }
         }
-        if draining.is_some_and(|drain| drain.cut_short(Instant::now())) {
+        let cut_short = draining.is_some_and(|drain| drain.cut_short(Instant::now()));
+        if cut_short {
             tracing::warn!(
                 "frames still arrive at the end of the drain; the capture ends in the middle of traffic"
             );
         }
-        Ok(())
+        Ok(!cut_short)
     }
 
     /// Records the frames of at most [`BLOCKS_PER_TURN`] finished blocks, and returns their number.

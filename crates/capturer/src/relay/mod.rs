@@ -59,18 +59,19 @@ async fn serve(args: &RelayArgs) -> anyhow::Result<()> {
     session.ready(&json!({ "local": local.to_string() }))?;
 
     let recorder = Rc::new(Recorder::new(session));
-    relay_until_drained(args, &listener, &mut stop, &recorder).await?;
+    let drained = relay_until_drained(args, &listener, &mut stop, &recorder).await?;
     let recorder = Rc::into_inner(recorder).context("a connection outlived its task")?;
-    recorder.into_session().finish(None)
+    recorder.into_session().finish(None, drained)
 }
 
-/// Accepts and relays connections until a stop signal, and then until no bytes pass for a while.
+/// Accepts and relays connections until a stop signal, and then until no bytes pass for a while. Returns whether silence ended
+/// it.
 async fn relay_until_drained(
     args: &RelayArgs,
     listener: &TcpListener,
     stop: &mut StopSignal,
     recorder: &Rc<Recorder>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let mut connections = JoinSet::new();
     let mut draining: Option<Drain> = None;
     loop {
@@ -100,12 +101,13 @@ async fn relay_until_drained(
             () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
         }
     }
-    if draining.is_some_and(|drain| drain.cut_short(Instant::now())) {
+    let cut_short = draining.is_some_and(|drain| drain.cut_short(Instant::now()));
+    if cut_short {
         tracing::warn!("bytes still pass at the end of the drain; the capture ends in the middle of traffic");
     }
     // Connections that are still open have no end in the capture.
     connections.shutdown().await;
-    Ok(())
+    Ok(!cut_short)
 }
 
 /// Relays one connection. Fails only if it cannot be recorded.

@@ -229,6 +229,16 @@ impl Decoder {
         }
     }
 
+    /// The most bytes that the file's headers allow for a frame, so far: the largest snaplen of its interfaces. `None` if
+    /// one of them has no limit (0), or if no interface was described yet.
+    pub fn snaplen(&self) -> Option<u32> {
+        match &self.format {
+            Format::Pcap(pcap) => pcap.snaplen(),
+            Format::Pcapng(pcapng) => pcapng.snaplen(),
+            Format::Unknown => None,
+        }
+    }
+
     /// Reads the record or block at the front of `input`, which must begin where the last step stopped consuming.
     ///
     /// After an error the decoder does not continue: every further step returns the same error.

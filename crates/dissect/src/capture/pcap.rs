@@ -19,6 +19,7 @@ pub(super) struct Pcap {
     /// Nanoseconds in the unit of the fraction.
     unit: u64,
     link_type: LinkType,
+    snaplen: u32,
 }
 
 impl Pcap {
@@ -40,7 +41,13 @@ impl Pcap {
             unit: if header.is_nanosecond_precision() { 1 } else { 1_000 },
             // The upper half describes the frame check sequence, which the IP length cuts off anyway.
             link_type: LinkType(header.network.0 as u16),
+            snaplen: header.snaplen,
         }))
+    }
+
+    /// The snaplen of the file header; `None` for no limit.
+    pub(super) fn snaplen(&self) -> Option<u32> {
+        Some(self.snaplen).filter(|snaplen| *snaplen > 0)
     }
 
     #[inline]

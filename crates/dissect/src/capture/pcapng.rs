@@ -112,6 +112,12 @@ impl Pcapng {
         }
     }
 
+    /// The largest snaplen of the interfaces of this section; `None` if one of them has no limit, or if there are none.
+    pub(super) fn snaplen(&self) -> Option<u32> {
+        let is_limited = self.interfaces.iter().all(|interface| interface.snaplen > 0);
+        self.interfaces.iter().map(|interface| interface.snaplen).max().filter(|_| is_limited)
+    }
+
     /// Packets that the file itself reports as dropped.
     pub(super) fn dropped(&self) -> u64 {
         let here = self.interfaces.iter().map(Interface::dropped);

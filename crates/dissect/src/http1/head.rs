@@ -22,6 +22,8 @@ pub enum Framing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Head {
+    /// The minor version: 1 for HTTP/1.1, 0 for HTTP/1.0.
+    pub minor_version: u8,
     /// Request method; empty in a response.
     pub method: String,
     /// Request target; empty in a response.
@@ -157,6 +159,7 @@ impl Head {
                     return Err(Desync::BadHead);
                 };
                 self.method.push_str(parsed.method.unwrap_or_default());
+                self.minor_version = parsed.version.unwrap_or_default();
                 self.target.push_str(parsed.path.unwrap_or_default());
                 (MessageKind::Request, parsed.headers)
             }
@@ -165,6 +168,7 @@ impl Head {
                 let Ok(httparse::Status::Complete(_)) = parsed.parse(bytes) else {
                     return Err(Desync::BadHead);
                 };
+                self.minor_version = parsed.version.unwrap_or_default();
                 self.status = parsed.code.unwrap_or_default();
                 self.reason.push_str(parsed.reason.unwrap_or_default());
                 (MessageKind::Response { status: self.status, request }, parsed.headers)
@@ -213,6 +217,7 @@ impl Head {
 
     /// Clears the values, but keeps the buffers.
     fn clear(&mut self) {
+        self.minor_version = 0;
         self.method.clear();
         self.target.clear();
         self.host.clear();
