@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use analyze::input::scope::Scope;
+use clap::{ArgGroup, Parser, ValueEnum};
 
 use crate::result_file::RUN_FOLDER;
 
@@ -12,9 +13,13 @@ use crate::result_file::RUN_FOLDER;
 /// level (in one frame, across segments, in encodings, with the key log), and checks by controls that "not found" means
 /// "not there".
 ///
+/// For traffic that the lab did not make, --strings, --json or --journal name what was sent, and --keys the keys: see
+/// docs/own-traffic.md.
+///
 /// Exit status: 0 every verdict is the expected one, 1 one is not, 2 wrong usage or unusable input, 3 inconclusive.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
+#[command(group = ArgGroup::new("known").multiple(true))]
 pub(crate) struct Flags {
     /// Captures, isolation.json of isolation runs, directories that are walked for both, or - for standard input
     #[arg(default_value = RUN_FOLDER)]
@@ -32,13 +37,25 @@ pub(crate) struct Flags {
     #[arg(long, conflicts_with = "output")]
     pub no_output: bool,
 
-    /// A journal of what was sent, for captures without a manifest
-    #[arg(long = "journal", value_name = "FILE")]
+    /// Strings to search for, one a line, in a capture without a manifest; - for standard input
+    #[arg(long, value_name = "FILE", group = "known")]
+    pub strings: Vec<PathBuf>,
+
+    /// JSON documents whose strings to search for, in a capture without a manifest; - for standard input
+    #[arg(long, value_name = "FILE", group = "known")]
+    pub json: Vec<PathBuf>,
+
+    /// A journal of what was sent, for a capture without a manifest
+    #[arg(long = "journal", value_name = "FILE", group = "known")]
     pub journals: Vec<PathBuf>,
 
-    /// A key log (SSLKEYLOGFILE format), for captures without a manifest
+    /// A key log (SSLKEYLOGFILE format), for a capture without a manifest
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
+
+    /// The connections that the verdict is about: ADDRESS:PORT, *:PORT or all
+    #[arg(long, value_name = "SCOPE", requires = "known")]
+    pub scope: Vec<Scope>,
 
     /// Show values whose name marks them as secrets, in captures without journals
     #[arg(long)]
@@ -47,6 +64,24 @@ pub(crate) struct Flags {
     /// Print no progress on stderr
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl Flags {
+    /// Whether flags name what was sent.
+    pub(crate) fn name_what_was_sent(&self) -> bool {
+        !(self.strings.is_empty() && self.json.is_empty() && self.journals.is_empty())
+    }
+
+    /// The first flag that is only of use for traffic that no manifest describes.
+    pub(crate) fn about_own_traffic(&self) -> Option<&'static str> {
+        let given = [
+            ("--strings", !self.strings.is_empty()),
+            ("--json", !self.json.is_empty()),
+            ("--journal", !self.journals.is_empty()),
+            ("--keys", self.keys.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

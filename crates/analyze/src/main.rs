@@ -5,13 +5,16 @@ mod result_file;
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use analyze::analysis::{self, Options, isolation};
-use analyze::input::discover::{self, Input};
+use analyze::input::discover::{self, Input, OwnTraffic};
+use analyze::input::strings::GivenStrings;
 use analyze::output::console;
 use analyze::verdict::conclusion::{self, Comparison};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use exposure_schema::{Exposure, Program, SCHEMA};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -43,15 +46,28 @@ fn write_result(flags: &Flags, exposure: &Exposure) -> Result<()> {
     if flags.no_output || nothing {
         return Ok(());
     }
-    let path = flags.output.clone().or_else(|| result_file::of_run(&flags.paths));
+    let is_run = flags.about_own_traffic().is_none();
+    let path = flags.output.clone().or_else(|| result_file::of_run(&flags.paths).filter(|_| is_run));
     path.map_or(Ok(()), |path| result_file::write(&path, exposure))
 }
 
 fn analyze_all(flags: &Flags) -> Exposure {
     let mut captures = Vec::new();
-    let found = discover::find(&flags.paths);
+    let mut found = discover::find(&flags.paths);
     let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
-    for input in found.captures.into_iter().map(|path| input(flags, path)) {
+    let own = own_traffic(flags, found.captures.contains(&None)).unwrap_or_else(|error| {
+        errors.push(format!("{error:#}"));
+        found.captures.clear();
+        None
+    });
+    for path in found.captures {
+        let input = match input(flags, own.as_ref(), path) {
+            Ok(input) => input,
+            Err(error) => {
+                errors.push(format!("{error:#}"));
+                continue;
+            }
+        };
         let progress = progress(flags, &input);
         let options = Options { show_secrets: flags.show_secrets };
         let proved = analysis::analyze(&input, options, &mut |bytes| progress.set_position(bytes));
@@ -83,16 +99,40 @@ fn analyze_all(flags: &Flags) -> Exposure {
     }
 }
 
-/// A capture with its companions, those that flags name included.
-fn input(flags: &Flags, path: Option<std::path::PathBuf>) -> Input {
-    let mut input = path.map_or_else(Input::standard_input, |path| Input::file(&path));
-    if input.manifest.is_none() {
-        input.journals.extend(flags.journals.iter().cloned());
-        if let Some(keys) = &flags.keys {
-            input.key_log = Some(keys.clone());
-        }
+/// What the flags state about traffic that no manifest describes; `None` if they do not name what was sent.
+fn own_traffic(flags: &Flags, is_stdin_a_capture: bool) -> Result<Option<Arc<OwnTraffic>>> {
+    let from_stdin = |paths: &[PathBuf]| paths.iter().filter(|path| *path == Path::new("-")).count();
+    if from_stdin(&flags.strings) + from_stdin(&flags.json) + usize::from(is_stdin_a_capture) > 1 {
+        bail!("standard input can be read only once: it is given more than once as -");
     }
-    input
+    let mut strings = GivenStrings::default();
+    for path in &flags.strings {
+        strings.add_lines(path)?;
+    }
+    for path in &flags.json {
+        strings.add_json(path)?;
+    }
+    Ok(flags.name_what_was_sent().then(|| Arc::new(OwnTraffic { strings, scope: flags.scope.clone() })))
+}
+
+/// A capture with its companions, those that flags name included.
+fn input(flags: &Flags, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) -> Result<Input> {
+    let mut input = path.map_or_else(Input::standard_input, |path| Input::file(&path));
+    let given = flags.about_own_traffic();
+    if let (Some(_), Some(flag)) = (&input.manifest, given) {
+        bail!(
+            "{}: {flag} cannot be used, because a manifest beside the capture names its journals and keys; \
+             analyze a copy of the capture in another folder",
+            input.display()
+        );
+    }
+    input.journals.extend(flags.journals.iter().cloned());
+    input.own = own.cloned();
+    if let Some(keys) = &flags.keys {
+        input.key_log = Some(keys.clone());
+        input.key_log_is_given = true;
+    }
+    Ok(input)
 }
 
 /// A progress bar for large files, on a terminal only.

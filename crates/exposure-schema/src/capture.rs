@@ -9,6 +9,7 @@ use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::HttpMessage;
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
+use crate::scope::Scope;
 use crate::strings::{FragmentEntry, Level, ReadableEntry, StringEntry};
 use crate::tls::Tls;
 use crate::traffic::Traffic;
@@ -64,6 +65,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Documents written before doubts had codes lack this field.
     #[serde(default)]
     pub doubts: Vec<DoubtEntry>,
+    /// What the verdict is about, for traffic that no manifest describes; `null` if it is about the whole capture.
+    ///
+    /// Documents written before verdicts had scopes lack this field.
+    #[serde(default)]
+    pub scope: Option<Scope>,
     /// Whether the capture contains everything that was sent.
     pub completeness: Completeness,
     /// Whether "not found" means "not there" in this capture.

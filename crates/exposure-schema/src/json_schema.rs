@@ -14,11 +14,14 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 29] = [
+const TABLES: [(&str, &str); 32] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
     ("Doubt", "DoubtEntry"),
+    ("Scope", "Scope"),
+    ("field of `scope.connections[]`", "ScopeConnection"),
+    ("field of `outside`", "Outside"),
     ("Completeness", "Completeness"),
     ("field of `unexplained[]`", "UnexplainedEntry"),
     ("Controls", "Controls"),

@@ -16,6 +16,7 @@ mod isolation;
 mod journal_and_manifest;
 mod json;
 mod sample;
+mod scope;
 mod strings;
 mod tls;
 mod traffic;
@@ -42,6 +43,7 @@ pub use isolation::{
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
+pub use scope::{Outside, Scope, ScopeConnection, Unvouched};
 pub use strings::{FragmentEntry, FragmentSource, Level, Location, ReadableEntry, SearchedAs, StringEntry};
 pub use tls::{CertificateEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible};
 pub use traffic::{ByKind, Traffic};

@@ -18,8 +18,9 @@ pub struct StringEntry {
     /// Id of the message.
     #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
-    /// Direction of the message.
-    pub direction: Direction,
+    /// Direction of the message; `null` for a string that was given without one.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub direction: Option<Direction>,
     /// The cheapest level at which the string was found.
     pub level: Level,
     /// How the analyzer searched for the string.

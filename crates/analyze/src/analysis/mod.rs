@@ -1,6 +1,7 @@
 //! Puts input, pipeline, observers, verdict and output together.
 
 mod capture_pass;
+mod decoys;
 pub mod isolation;
 
 use std::collections::BTreeSet;
@@ -14,12 +15,14 @@ use crate::input::discover::Input;
 use crate::input::journal::{Journal, Message};
 use crate::input::key_log;
 use crate::observe::cleartext::Cleartext;
+use crate::observe::ledger::Ledger;
 use crate::observe::transcript::Transcripts;
 use crate::observe::{CaptureObserver, FirstExchange};
 use crate::output::capture::{self, Judgement};
 use crate::output::claims::Claims;
 use crate::output::excerpt::Excerpts;
 use crate::output::fragments;
+use crate::output::scope;
 use crate::output::strings;
 use crate::search::needles::KnownStrings;
 use crate::verdict;
@@ -41,18 +44,21 @@ pub struct Options {
 pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -> Result<Capture> {
     let mut doubts: Vec<_> = input.problems.iter().cloned().map(Doubt::Companion).collect();
     let messages = read_journals(input, &mut doubts)?;
-    let decoys = input.manifest.as_ref().map_or(&[][..], |manifest| &manifest.decoys);
+    let own = input.own.as_deref();
+    let drawn = own.map(|_| decoys::draw()).transpose()?.unwrap_or_default();
+    let decoys = input.manifest.as_ref().map_or(&drawn[..], |manifest| &manifest.decoys);
+    let given = own.map_or(&[][..], |own| &own.strings.strings);
     let (keys, key_log_doubts) = read_keys(input)?;
-    let known = KnownStrings::new(&messages, decoys, keys.as_deref());
+    let known = KnownStrings::with_given(&messages, given, decoys, keys.as_deref());
     let claims = Claims::new(&messages);
     let lines = verdict::witnesses::lines(&messages, &known.messages);
     drop(messages);
 
     let mut observer = CaptureObserver::new(&known);
-    observer.cleartext = input
-        .journals
-        .is_empty()
-        .then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
+    let has_strings = own.is_some() || !input.journals.is_empty();
+    observer.cleartext =
+        (!has_strings).then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
+    observer.ledger = own.map(|_| Ledger::default());
     observer.first_exchange = claims
         .first_exchange(&known.messages)
         .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });
@@ -67,9 +73,16 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let (completeness, incomplete) = verdict::completeness::judge(&report);
     let (controls, failed) = verdict::controls::judge(&report, &summary);
     let doubts = [doubts, incomplete, key_log_doubts, failed].concat();
-    let (verdict, doubts) =
-        verdict::capture::judge(&summary, !fragments.is_empty(), report.has_journal, doubts);
-    let judgement = Judgement { verdict, doubts, completeness, controls, summary, fragments };
+    let (doubts, scope) = match (own, &report.observed.ledger) {
+        (Some(own), Some(ledger)) => {
+            let mut narrowed = verdict::scope::narrow(&report, ledger, &own.scope, doubts);
+            let doubts = std::mem::take(&mut narrowed.doubts);
+            (doubts, Some(scope::entry(&report, ledger, own, &narrowed)))
+        }
+        _ => (doubts, None),
+    };
+    let (verdict, doubts) = verdict::capture::judge(&summary, !fragments.is_empty(), has_strings, doubts);
+    let judgement = Judgement { verdict, doubts, completeness, controls, summary, fragments, scope };
     Ok(capture::entry(input, claims, report, strings, judgement))
 }
 
@@ -99,6 +112,7 @@ fn read_journals(input: &Input, doubts: &mut Vec<Doubt>) -> Result<Vec<Message>>
 
 fn read_keys(input: &Input) -> Result<(Option<Arc<KeyLog>>, Vec<Doubt>)> {
     let Some(path) = &input.key_log else { return Ok((None, Vec::new())) };
-    let (keys, problems) = key_log::read(path)?;
+    let read = if input.key_log_is_given { key_log::read_given } else { key_log::read };
+    let (keys, problems) = read(path)?;
     Ok((Some(Arc::new(keys)), problems.into_iter().map(Doubt::KeyLogLine).collect()))
 }

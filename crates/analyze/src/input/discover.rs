@@ -2,11 +2,14 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fmt, fs};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::manifest::Manifest;
+use super::scope::Scope;
+use super::strings::GivenStrings;
 use super::{compression, isolation_record};
 
 /// Deepest directory below a given one that is still walked. Each level costs a call and an open directory.
@@ -25,8 +28,21 @@ pub struct Input {
     pub journals: Vec<PathBuf>,
     /// TLS key log.
     pub key_log: Option<PathBuf>,
+    /// The strings and the scope of a verdict on traffic that no manifest describes.
+    pub own: Option<Arc<OwnTraffic>>,
+    /// Whether the key log was named by a flag.
+    pub key_log_is_given: bool,
     /// Companions that cannot be used.
     pub problems: Vec<CompanionProblem>,
+}
+
+/// What flags state about traffic that no manifest describes.
+#[derive(Debug)]
+pub struct OwnTraffic {
+    /// The strings to search for, besides those of journals.
+    pub strings: GivenStrings,
+    /// The connections that the verdict is about; empty if that was left open.
+    pub scope: Vec<Scope>,
 }
 
 /// Why a file that belongs to a capture cannot be used.
@@ -60,7 +76,15 @@ impl Input {
 
     /// Standard input, without companions.
     pub fn standard_input() -> Self {
-        Self { capture: None, manifest: None, journals: Vec::new(), key_log: None, problems: Vec::new() }
+        Self {
+            capture: None,
+            manifest: None,
+            journals: Vec::new(),
+            key_log: None,
+            own: None,
+            key_log_is_given: false,
+            problems: Vec::new(),
+        }
     }
 
     /// A capture file with its companions: those that its manifest names, or else files of the same stem.
@@ -81,7 +105,8 @@ impl Input {
             }
             None => by_name(path),
         };
-        Self { capture: Some(path.to_owned()), manifest, journals, key_log, problems }
+        let capture = Some(path.to_owned());
+        Self { capture, manifest, journals, key_log, own: None, key_log_is_given: false, problems }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dissect::keylog::KeyLog;
 
 /// Bytes read at once.
@@ -39,4 +39,25 @@ pub(crate) fn read(path: &Path) -> Result<(KeyLog, Vec<String>)> {
         lines.clear();
     }
     Ok((keys, problems))
+}
+
+/// Reads a key log that must be one: a file without a single secret is refused.
+///
+/// # Errors
+///
+/// As [`read`], or no line is one of a key log.
+pub(crate) fn read_given(path: &Path) -> Result<(KeyLog, Vec<String>)> {
+    let (keys, problems) = read(path)?;
+    match problems.first() {
+        Some(problem) if keys.is_empty() => {
+            bail!("{problem}; a key log (SSLKEYLOGFILE) has lines of three words")
+        }
+        None if keys.is_empty() => {
+            bail!(
+                "{}: no key log: it has no secret; was SSLKEYLOGFILE set when the client started?",
+                path.display()
+            )
+        }
+        _ => Ok((keys, problems)),
+    }
 }

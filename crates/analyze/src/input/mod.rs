@@ -7,3 +7,5 @@ pub(crate) mod isolation_record;
 pub(crate) mod journal;
 pub(crate) mod key_log;
 pub(crate) mod manifest;
+pub mod scope;
+pub mod strings;

@@ -381,7 +381,7 @@ fn add(sum: &mut tcp::Counters, one: &tcp::Counters) {
 }
 
 /// The reasons why a connection is not whole.
-fn troubles(summary: &ConnectionSummary) -> Vec<Trouble> {
+pub(crate) fn troubles(summary: &ConnectionSummary) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     if !summary.handshake_seen {
         troubles.push(Trouble::NoHandshake);

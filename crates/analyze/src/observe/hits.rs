@@ -97,6 +97,9 @@ pub(crate) struct Hits<'k> {
     pub searched_bytes: u64,
     /// Decrypted bytes searched.
     pub decrypted_bytes: u64,
+    /// The connections in which strings, but no decoys, were found under the keys, by number: how many times. Each takes at
+    /// least one frame of the capture.
+    pub carriers: BTreeMap<u32, u64>,
     /// Bounds of the search that were reached: matches may be missing.
     pub overflows: BTreeSet<Overflow>,
     chains: Vec<Arc<[&'static str]>>,
@@ -114,6 +117,7 @@ impl<'k> Hits<'k> {
             locations: 0,
             searched_bytes: 0,
             decrypted_bytes: 0,
+            carriers: BTreeMap::new(),
             overflows: BTreeSet::new(),
             chains: Vec::new(),
             matches: Vec::new(),
@@ -154,6 +158,9 @@ impl<'k> Hits<'k> {
     fn take_matches(&mut self, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
         let chain = self.shared_chain(&bytes.chain);
         let mut matches = std::mem::take(&mut self.matches);
+        if bytes.needs_secret {
+            self.take_carrier(&matches, provenance);
+        }
         for found in matches.drain(..) {
             let range = found.start..found.end;
             if provenance.is_below(range.clone()) {
@@ -197,6 +204,24 @@ impl<'k> Hits<'k> {
         if found.hits.len() < MAX_FRAGMENTS_EACH {
             let decode_chain = with_step(chain, part.encoding);
             found.hits.push(Hit { level, location: locate(), decode_chain });
+        }
+    }
+
+    /// Counts the strings that a connection carries under the keys.
+    fn take_carrier(&mut self, matches: &[Match], provenance: &dyn Provenance) {
+        let is_string = |found: &&Match| {
+            let meanings = self.known.meanings(found.pattern).iter();
+            meanings
+                .map(|meaning| &self.known.needles[meaning.needle as usize])
+                .any(|needle| !needle.is_decoy)
+        };
+        let mut strings =
+            matches.iter().filter(is_string).filter(|found| !provenance.is_below(found.start..found.end));
+        // All bytes of a sequence are of one connection.
+        if let Some(first) = strings.next()
+            && let Some(stream) = provenance.locate(first.start..first.end).stream
+        {
+            *self.carriers.entry(stream).or_default() += 1 + strings.count() as u64;
         }
     }
 

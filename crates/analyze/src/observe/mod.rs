@@ -11,6 +11,7 @@ pub(crate) mod frame_counts;
 pub(crate) mod frame_ownership;
 pub(crate) mod frame_times;
 pub(crate) mod hits;
+pub(crate) mod ledger;
 pub(crate) mod messages;
 pub(crate) mod offloads;
 pub(crate) mod packet_list;
@@ -28,6 +29,7 @@ use self::frame_counts::FrameCounts;
 use self::frame_ownership::FrameOwnership;
 use self::frame_times::FrameTimes;
 use self::hits::{Hits, SearchState};
+use self::ledger::Ledger;
 use self::messages::Messages;
 use self::offloads::Offloads;
 use self::packet_list::PacketList;
@@ -65,6 +67,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub cleartext: Option<Cleartext>,
     /// The beginnings of all connections up to the end of the first exchange; `None` where no first exchange is known.
     pub first_exchange: Option<FirstExchange>,
+    /// The connections one by one; `None` where the verdict is about the whole capture.
+    pub ledger: Option<Ledger>,
     /// Frames by owner, in an isolation run.
     pub ownership: Option<FrameOwnership>,
 }
@@ -94,6 +98,7 @@ impl<'k> CaptureObserver<'k> {
             bounds: BTreeSet::new(),
             cleartext: None,
             first_exchange: None,
+            ledger: None,
             ownership: None,
         }
     }
@@ -173,6 +178,9 @@ impl Observer for CaptureObserver<'_> {
             Fact::Unexplained(fact) => {
                 self.unexplained.take(fact);
                 self.frames.unexplained(&fact.why);
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.unexplained(fact);
+                }
             }
             Fact::BoundHit(bound) => {
                 self.bounds.insert(*bound);
@@ -181,6 +189,9 @@ impl Observer for CaptureObserver<'_> {
                 self.byte_counts.closed(summary);
                 self.connections.closed(summary);
                 self.messages.closed(summary);
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.closed(summary);
+                }
                 if let Some(first) = &mut self.first_exchange {
                     first.transcripts.closed(summary.stream);
                 }

@@ -1,8 +1,8 @@
 //! Writes the report on one capture into the result.
 
 use exposure_schema::{
-    Capture, Completeness, Controls, FragmentEntry, HttpMessage, Name, ReadableEntry, StringEntry, Summary,
-    Verdict,
+    Capture, Completeness, Controls, FragmentEntry, HttpMessage, Name, ReadableEntry, Scope, StringEntry,
+    Summary, Verdict,
 };
 
 use super::claims::{self, Claims};
@@ -31,6 +31,8 @@ pub(crate) struct Judgement {
     pub summary: Summary,
     /// Readable parts of messages and secrets.
     pub fragments: Vec<FragmentEntry>,
+    /// What the verdict is about; `None` if it is about the whole capture.
+    pub scope: Option<Scope>,
 }
 
 /// Writes down everything that is known about a capture.
@@ -42,7 +44,7 @@ pub(crate) fn entry(
     judgement: Judgement,
 ) -> Capture {
     let manifest = report.manifest;
-    let Judgement { verdict, doubts, completeness, controls, summary, fragments } = judgement;
+    let Judgement { verdict, doubts, completeness, controls, summary, fragments, scope } = judgement;
     let exhibit = transcript::exhibit(&report);
     let cleartext = report.observed.cleartext.as_ref();
     Capture {
@@ -61,6 +63,7 @@ pub(crate) fn entry(
         verdict,
         reasons: doubts.iter().map(ToString::to_string).collect(),
         doubts: doubts.iter().map(Doubt::entry).collect(),
+        scope,
         completeness,
         controls,
         strings,

@@ -1,6 +1,7 @@
 //! Writes the result for a person at a terminal.
 
 mod isolation;
+mod scope;
 
 use std::fmt::Write as _;
 
@@ -39,7 +40,9 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
     let (judged, foreign): (Vec<_>, Vec<_>) =
         exposure.captures.iter().partition(|capture| capture.verdict.is_some());
     if !judged.is_empty() {
-        heading(out, "What an eavesdropper can read of the agents' messages")?;
+        let of =
+            if judged.iter().all(|capture| capture.scope.is_some()) { "strings" } else { "agents' messages" };
+        heading(out, &format!("What an eavesdropper can read of the {of}"))?;
         writeln!(out, "{}\n", levels(&judged))?;
         heading(out, "Proof")?;
         for capture in &judged {
@@ -57,6 +60,7 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
             controls(out, capture)?;
         }
         writeln!(out)?;
+        scope::write(out, &judged)?;
     }
     for capture in foreign {
         without_journal(out, capture)?;
@@ -272,7 +276,10 @@ fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let text = format!("{} of {} records authenticate with wrong keys", wrong.authenticated, wrong.tried);
         rows.push((wrong.passed, text));
     }
-    let CompletenessLine { passed, text } = completeness_line(completeness);
+    let CompletenessLine { passed, text } = match &capture.scope {
+        None => completeness_line(completeness),
+        Some(scope) => scope::completeness_line(capture, scope),
+    };
     rows.push((passed, text));
     for (passed, text) in rows {
         row(passed, format!("{:<8} {text}", safe(&capture.name)))?;

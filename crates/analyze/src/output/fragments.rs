@@ -70,7 +70,7 @@ fn entry(
         }
         FragmentSource::String(index) => {
             let string = &known.strings[index];
-            of_message(string.message);
+            string.message.into_iter().for_each(of_message);
             entry.source = exposure_schema::FragmentSource::String;
             entry.path = Some(string.path.to_string());
         }

@@ -8,5 +8,6 @@ pub(crate) mod excerpt;
 pub(crate) mod fragments;
 pub(crate) mod isolation;
 pub(crate) mod location;
+pub(crate) mod scope;
 pub(crate) mod strings;
 pub(crate) mod transcript;

@@ -41,8 +41,10 @@ pub(crate) fn summary(strings: &[StringEntry]) -> Summary {
 }
 
 fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerpts) -> StringEntry {
-    let message = &report.known.messages[string.message];
-    let occurrence = &report.observed.messages.occurrences[string.message];
+    let message = string.message.map(|message| &report.known.messages[message]);
+    let nowhere = Occurrence::default();
+    let occurrence =
+        string.message.map_or(&nowhere, |message| &report.observed.messages.occurrences[message]);
     let hits = &report.observed.hits;
     let (searched_as, level, chance, total, mut locations) = match string.match_mode {
         MatchMode::Value(needle) | MatchMode::Pair(needle) => {
@@ -73,8 +75,8 @@ fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerp
         value: string.value.chars().take(MAX_VALUE_CHARS).collect(),
         value_bytes: string.value.len() as u64,
         path: string.path.to_string(),
-        message_id: message.id.clone(),
-        direction: message.direction,
+        message_id: message.and_then(|message| message.id.clone()),
+        direction: message.map(|message| message.direction),
         level,
         searched_as,
         expected_chance_hits: chance,

@@ -108,7 +108,7 @@ fn entry(turn: Shown) -> Turn {
 
 /// Returns the first string of a message that was found in it by its own bytes.
 fn wire_string(report: &CaptureReport<'_>, message: usize) -> Option<WireString> {
-    let mut of_message = report.known.strings.iter().filter(|string| string.message == message);
+    let mut of_message = report.known.strings.iter().filter(|string| string.message == Some(message));
     of_message.find_map(|string| {
         let MatchMode::Value(needle) = string.match_mode else { return None };
         let occurrence = &report.observed.messages.occurrences[message];

@@ -106,9 +106,10 @@ impl<O: Observer> Pipeline<O> {
                 if let Some(stop) = frame.stop
                     && stop.reason == StopReason::Fragment
                 {
-                    self.unexplained_frame(record, Unexplained::Undecoded(Some(stop)));
+                    let stream = Some(segment.flow.number());
+                    self.unexplained_frame(record, stream, Unexplained::Undecoded(Some(stop)));
                 }
-                self.unexplained_headers(record, ip, segment.segment);
+                self.unexplained_headers(record, ip, &segment);
                 self.segment(record, &segment);
                 self.unexplained_options(record, ip, &segment);
             }
@@ -241,20 +242,21 @@ impl<O: Observer> Pipeline<O> {
             (Transport::Absent, Network::Other(ether_type)) => Unexplained::EtherType(*ether_type),
             _ => Unexplained::Undecoded(frame.stop),
         };
-        self.unexplained_frame(record, why);
+        self.unexplained_frame(record, None, why);
     }
 
     /// Options and trailers can contain anything, including forms that no search for a string finds.
     #[inline]
-    fn unexplained_headers(&mut self, record: &Record<'_>, ip: &Ip, tcp: &Segment<'_>) {
+    fn unexplained_headers(&mut self, record: &Record<'_>, ip: &Ip, segment: &FlowSegment<'_, '_>) {
+        let (tcp, stream) = (segment.segment, segment.flow.number());
         let (ip_at, tcp_at) = (ip.offset as usize, ip.payload_offset as usize);
         let end = tcp.payload_offset as usize + tcp.payload.len();
         let options_at = ip_at + if ip.src.is_v4() { IPV4_HEADER } else { IPV6_HEADER };
         if tcp_at > options_at {
-            self.unexplained_part(record, options_at..tcp_at, Unexplained::IpOptions);
+            self.unexplained_part(record, stream, options_at..tcp_at, Unexplained::IpOptions);
         }
         if has_content(record.bytes.get(end..)) {
-            self.unexplained_part(record, end..record.bytes.len(), Unexplained::Trailer);
+            self.unexplained_part(record, stream, end..record.bytes.len(), Unexplained::Trailer);
         }
     }
 
@@ -269,7 +271,7 @@ impl<O: Observer> Pipeline<O> {
             Some(usual) if usual.has_no_sack() || self.acknowledges_what_was_sent(segment, usual) => return,
             Some(_) => Unexplained::FalseSack,
         };
-        self.unexplained_part(record, part, why);
+        self.unexplained_part(record, segment.flow.number(), part, why);
     }
 
     /// Whether the selective acknowledgment can be true, given what the capture shows of the other side.
@@ -281,10 +283,10 @@ impl<O: Observer> Pipeline<O> {
     }
 
     #[cold]
-    fn unexplained_part(&mut self, record: &Record<'_>, part: Range<usize>, why: Unexplained) {
+    fn unexplained_part(&mut self, record: &Record<'_>, stream: u32, part: Range<usize>, why: Unexplained) {
         let Some(bytes) = record.bytes.get(part.clone()) else { return };
         self.observer.observe(&Fact::Unexplained(&UnexplainedFact {
-            at: At::Frame { frame: record.frame, stream: None },
+            at: At::Frame { frame: record.frame, stream: Some(stream) },
             bytes: bytes.len() as u64,
             why,
         }));
@@ -293,9 +295,9 @@ impl<O: Observer> Pipeline<O> {
 
     /// Reports a frame that no parser explains. Its bytes were already handed over; they are carved unless they belong
     /// to TCP.
-    fn unexplained_frame(&mut self, record: &Record<'_>, why: Unexplained) {
+    fn unexplained_frame(&mut self, record: &Record<'_>, stream: Option<u32>, why: Unexplained) {
         self.observer.observe(&Fact::Unexplained(&UnexplainedFact {
-            at: At::Frame { frame: record.frame, stream: None },
+            at: At::Frame { frame: record.frame, stream },
             bytes: record.bytes.len() as u64,
             why,
         }));

@@ -52,9 +52,18 @@ pub(crate) struct KnownString {
     pub value: Box<str>,
     /// Its path in the message: `$.arguments.repo`.
     pub path: Box<str>,
-    /// Index of its message in [`KnownStrings::messages`].
-    pub message: usize,
+    /// Index of its message in [`KnownStrings::messages`]; `None` for a string that was given without one.
+    pub message: Option<usize>,
     pub match_mode: MatchMode,
+}
+
+/// A string to search for that belongs to no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GivenString {
+    /// Its value, at least [`MIN_PATTERN`] bytes long.
+    pub value: String,
+    /// Where it was given: a file and line, or a JSONPath.
+    pub path: String,
 }
 
 /// One message, merged from the journals of both agents.
@@ -87,8 +96,8 @@ pub(crate) struct Needle {
 pub(crate) enum FragmentSource {
     /// The body of a message: its index in [`KnownStrings::messages`].
     Message(usize),
-    /// A string whose value is written otherwise in its message, because it has escapes: its index in
-    /// [`KnownStrings::strings`].
+    /// A string that was given without a message, or whose value is written otherwise in its message, because it has
+    /// escapes: its index in [`KnownStrings::strings`].
     String(usize),
     /// A secret of the key log: who reads it can read everything.
     Secret {
@@ -132,7 +141,19 @@ pub(crate) struct KnownStrings {
 
 impl KnownStrings {
     /// Collects the strings of these messages, the decoys, and the secrets of a key log.
+    #[cfg(test)]
     pub(crate) fn new(messages: &[Message], decoys: &[String], keys: Option<&KeyLog>) -> Self {
+        Self::with_given(messages, &[], decoys, keys)
+    }
+
+    /// Collects the strings of these messages, the strings that were given without one, the decoys, and the secrets of a key
+    /// log.
+    pub(crate) fn with_given(
+        messages: &[Message],
+        given: &[GivenString],
+        decoys: &[String],
+        keys: Option<&KeyLog>,
+    ) -> Self {
         let mut builder = Builder::default();
         let mut known: Vec<KnownMessage> = Vec::new();
         let mut index: HashMap<(Direction, Option<&str>, [u8; 32]), usize> = HashMap::new();
@@ -160,6 +181,9 @@ impl KnownStrings {
             if !known[at].agents.contains(&message.agent) {
                 known[at].agents.push(message.agent.clone());
             }
+        }
+        for string in given {
+            builder.give(string);
         }
         for decoy in decoys {
             builder.needle(decoy.as_bytes(), true);
@@ -222,7 +246,7 @@ impl Builder {
             self.too_deep += 1;
             return;
         }
-        self.walk(&Body { text, message }, raw.get(), "$", None);
+        self.walk(&Body { text, message: Some(message) }, raw.get(), "$", None);
         self.fragment_source(FragmentSource::Message(message), body);
     }
 
@@ -240,6 +264,17 @@ impl Builder {
     fn fragment_source(&mut self, source: FragmentSource, bytes: &[u8]) {
         self.fragments.add(self.fragment_sources.len() as u32, bytes);
         self.fragment_sources.push((source, bytes.len()));
+    }
+
+    fn give(&mut self, GivenString { value, path }: &GivenString) {
+        if self.strings.len() == MAX_STRINGS {
+            self.overflowed = true;
+            return;
+        }
+        self.fragment_source(FragmentSource::String(self.strings.len()), value.as_bytes());
+        let match_mode = MatchMode::Value(self.needle(value.as_bytes(), false));
+        let (value, path) = (value.as_str().into(), path.as_str().into());
+        self.strings.push(KnownString { value, path, message: None, match_mode });
     }
 
     /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is the offset in the body at which the
@@ -348,7 +383,7 @@ impl Builder {
 
 struct Body<'a> {
     text: &'a str,
-    message: usize,
+    message: Option<usize>,
 }
 
 impl Body<'_> {
@@ -444,6 +479,23 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
         }
         deserializer.deserialize_map(Visitor)
     }
+}
+
+/// The leaf strings of a JSON document that are long enough to be searched by themselves, in their order. Also returns the
+/// number of its other leaves: shorter strings, and numbers. `None` if it is nested deeper than [`MAX_DEPTH`].
+pub(crate) fn leaves(document: &RawValue) -> Option<(Vec<GivenString>, u64)> {
+    let text = document.get();
+    if depth(text) > MAX_DEPTH {
+        return None;
+    }
+    let mut builder = Builder::default();
+    builder.walk(&Body { text, message: None }, text, "$", None);
+    let all = builder.strings.len();
+    let long = builder.strings.into_iter().filter(|string| matches!(string.match_mode, MatchMode::Value(_)));
+    let long: Vec<_> =
+        long.map(|string| GivenString { value: string.value.into(), path: string.path.into() }).collect();
+    let short = (all - long.len()) as u64;
+    Some((long, short))
 }
 
 /// Returns how deep the arrays and objects of a JSON text are nested.

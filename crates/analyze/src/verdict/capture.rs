@@ -10,16 +10,16 @@ use super::doubt::{Concern, Doubt};
 ///   change the verdict.
 /// * sealed: none does, and there is no doubt of any kind.
 /// * inconclusive: none does, but there is a doubt.
-/// * `None`: no journal names what was sent.
+/// * `None`: nothing names what was sent.
 pub(crate) fn judge(
     summary: &Summary,
     has_fragments: bool,
-    has_journal: bool,
+    has_strings: bool,
     doubts: Vec<Doubt>,
 ) -> (Option<Verdict>, Vec<Doubt>) {
     let (mut capture, search): (Vec<_>, Vec<_>) =
         doubts.into_iter().partition(|doubt| doubt.concern() == Concern::Capture);
-    if !has_journal {
+    if !has_strings {
         capture.insert(0, Doubt::NoJournal);
         return (None, capture);
     }

@@ -71,7 +71,7 @@ pub(crate) fn judge(report: &CaptureReport<'_>) -> (Completeness, Vec<Doubt>) {
 fn file_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     match report.manifest {
-        None if report.has_journal => doubts.push(Doubt::NoManifest),
+        None if report.has_journal && report.observed.ledger.is_none() => doubts.push(Doubt::NoManifest),
         None => {}
         Some(manifest) => {
             doubts.extend(integrity::doubts(manifest, report));

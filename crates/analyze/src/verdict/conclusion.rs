@@ -47,7 +47,9 @@ fn are_of_the_same_messages(one: &Capture, other: &Capture) -> bool {
 }
 
 fn conclusion(captures: &[Capture]) -> (Option<Conclusion>, Vec<String>) {
-    let judged: Vec<_> = captures.iter().filter_map(|capture| Some((capture, capture.verdict?))).collect();
+    // A verdict with a scope answers a question of its own.
+    let of_runs = captures.iter().filter(|capture| capture.scope.is_none());
+    let judged: Vec<_> = of_runs.filter_map(|capture| Some((capture, capture.verdict?))).collect();
     let unmet: Vec<_> = judged.iter().filter(|(capture, verdict)| contradicts(capture, *verdict)).collect();
     if !unmet.is_empty() {
         let reasons = unmet.iter().map(|(capture, verdict)| {
@@ -176,7 +178,18 @@ pub fn exit_status(captures: &[Capture], isolation: &[Isolation], errors: usize)
 fn capture_status(capture: &Capture) -> u8 {
     // Without journals there is always a reason for having no verdict: nothing was asked but what is readable.
     let has_doubt = capture.doubts.iter().any(|doubt| doubt.code != Doubt::NoJournal.code());
-    status(capture.expected_verdict, capture.verdict, has_doubt)
+    match &capture.scope {
+        Some(scope) => status_with_scope(!scope.asked.is_empty(), capture.verdict, has_doubt),
+        None => status(capture.expected_verdict, capture.verdict, has_doubt),
+    }
+}
+
+/// The exit status of a verdict with a scope. Such a verdict is expected to be `sealed`.
+fn status_with_scope(is_asked: bool, verdict: Option<Verdict>, has_doubt: bool) -> u8 {
+    match status(Some(Expected::Sealed), verdict, has_doubt) {
+        exit::MET if !is_asked => exit::INCONCLUSIVE,
+        status => status,
+    }
 }
 
 /// The exit status by the verdict that was expected, the one that was given, and whether a doubt remains.
@@ -225,6 +238,23 @@ mod tests {
         for (expected, verdict, statuses) in table {
             let given = [false, true].map(|has_doubt| status(expected, verdict, has_doubt));
             assert_eq!(given, statuses, "{verdict:?}, expected {expected:?}");
+        }
+    }
+
+    #[test]
+    fn exit_status_with_a_scope_is_0_only_if_the_scope_was_asked_for() {
+        use Verdict::{Exposed, Inconclusive, Sealed};
+        // For each verdict: the status where the scope was asked for and where it was not, each without and with a doubt.
+        let table = [
+            (Some(Exposed), [[1, 1], [1, 1]]),
+            (Some(Sealed), [[0, 3], [3, 3]]),
+            (Some(Inconclusive), [[3, 3], [3, 3]]),
+            (None, [[3, 3], [3, 3]]),
+        ];
+        for (verdict, statuses) in table {
+            let given = [true, false]
+                .map(|asked| [false, true].map(|has_doubt| status_with_scope(asked, verdict, has_doubt)));
+            assert_eq!(given, statuses, "{verdict:?}");
         }
     }
 

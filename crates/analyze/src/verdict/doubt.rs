@@ -3,11 +3,13 @@
 //! Each doubt has a code, which never changes its meaning, a scope, and a text for people. docs/doubts.md lists them.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use exposure_schema::{DoubtEntry, DoubtScope};
 
 use crate::input::capture::CaptureEnd;
 use crate::input::discover::CompanionProblem;
+use crate::input::scope::Scope;
 use crate::observe::connections::Trouble;
 use crate::pipeline::fact::{Bound, Unexplained};
 use crate::search::fragments::MAX_SOURCE_BYTES;
@@ -165,6 +167,17 @@ pub(crate) enum Doubt {
     WrongKeyOpened(u64),
     /// No record was tried with wrong keys.
     WrongKeyNotTried,
+    /// The capture has no connection of this part of the scope.
+    ScopeEmpty(Scope),
+    /// Connections carry strings under the keys, but are outside of the scope.
+    CarrierOutside {
+        /// Number of these connections.
+        count: u64,
+        /// Number of the first of them.
+        first: u32,
+        /// Its server.
+        server: Option<SocketAddr>,
+    },
 }
 
 /// The kind of conclusion that a doubt prevents.
@@ -254,6 +267,8 @@ impl Doubt {
             Self::NoDecoys => ("control.no-decoys", Capture, Concern::Search),
             Self::WrongKeyOpened(_) => ("control.wrong-key-opened", Capture, Concern::Search),
             Self::WrongKeyNotTried => ("control.wrong-key-not-tried", Capture, Concern::Search),
+            Self::ScopeEmpty(_) => ("scope.no-connection", Capture, Concern::Search),
+            Self::CarrierOutside { .. } => ("scope.carrier-outside", Stream, Concern::Search),
         }
     }
 
@@ -403,6 +418,16 @@ impl fmt::Display for Doubt {
             Self::NoDecoys => f.write_str("there are no decoys: the manifest names none"),
             Self::WrongKeyOpened(count) => write!(f, "{count} record(s) authenticated with wrong keys"),
             Self::WrongKeyNotTried => f.write_str("no record was tried with wrong keys"),
+            Self::ScopeEmpty(scope) => {
+                write!(f, "the capture has no TCP connection with data in the scope {scope}")
+            }
+            Self::CarrierOutside { count, first, server } => {
+                write!(
+                    f,
+                    "{count} connection(s) outside of the scope carry strings; the first is tcp.stream {first}"
+                )?;
+                server.map_or(Ok(()), |server| write!(f, " with {server}"))
+            }
         }
     }
 }

@@ -8,4 +8,5 @@ pub(crate) mod doubt;
 pub(crate) mod integrity;
 pub(crate) mod isolation;
 pub(crate) mod report;
+pub(crate) mod scope;
 pub(crate) mod witnesses;

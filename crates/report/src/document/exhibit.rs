@@ -230,7 +230,7 @@ fn found(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> BTreeMap<Place, Fo
                 continue;
             };
             // A value may occur in both request and answer. Each occurrence is marked as the string of its own message.
-            let is_elsewhere = location.stream != Some(exhibit.stream) || direction != string.direction;
+            let is_elsewhere = location.stream != Some(exhibit.stream) || Some(direction) != string.direction;
             if is_elsewhere || location.frames.is_empty() || location.wire_bytes == 0 {
                 continue;
             }

@@ -58,7 +58,7 @@ impl Builder<'_> {
                 levels_seen.push(string.level);
             }
             let is_of_message = first_message.is_some() && string.message_id.as_ref() == first_message;
-            is_first_of_level || (is_of_message && string.direction == Direction::ClientToServer)
+            is_first_of_level || (is_of_message && string.direction == Some(Direction::ClientToServer))
         };
         let listed: Vec<_> = capture.strings.iter().filter(is_listed).take(STRINGS_LISTED).collect();
         let rows = listed.iter().map(|string| {

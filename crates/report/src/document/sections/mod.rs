@@ -244,7 +244,7 @@ fn first_string(capture: &Capture, level: Level) -> Option<(&str, &Location)> {
             Some((string.direction, string.value.as_str(), location))
         })
     };
-    let in_request = found().find(|(direction, _, _)| *direction == Direction::ClientToServer);
+    let in_request = found().find(|(direction, _, _)| *direction == Some(Direction::ClientToServer));
     in_request.or_else(|| found().next()).map(|(_, value, location)| (value, location))
 }
 
