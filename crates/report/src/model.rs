@@ -35,6 +35,10 @@ pub(crate) fn cut_lists(exposure: &mut Exposure) {
         capture.journal.truncate(ENTRIES_KEPT);
         capture.connections.truncate(ENTRIES_KEPT);
         capture.packets.truncate(ENTRIES_KEPT);
+        if let Some(scope) = &mut capture.scope {
+            scope.connections.truncate(ENTRIES_KEPT);
+            scope.outside.doubts.truncate(ENTRIES_KEPT);
+        }
         if let Some(tls) = &mut capture.tls {
             tls.sessions.truncate(ENTRIES_KEPT);
         }

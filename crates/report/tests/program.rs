@@ -371,3 +371,44 @@ fn numbers(text: &str) -> Vec<String> {
     numbers.sort();
     numbers
 }
+
+#[test]
+fn verdict_with_a_scope_states_it_in_every_language_and_format() {
+    let mut document = document::proven(1);
+    document["conclusion"] = Value::Null;
+    document["captures"] = json!([document::capture("https", 1)]);
+    let capture = &mut document["captures"][0];
+    capture["manifest"] = Value::Null;
+    capture["expected_verdict"] = Value::Null;
+    capture["completeness"]["passed"] = json!(false);
+    capture["scope"] = json!({
+        "asked": ["192.0.2.1:8443"], "add": null,
+        "connections": [{
+            "stream": 3, "client": "192.0.2.7:50000", "server": "192.0.2.1:8443", "strings_found": 17, "ended": "open",
+        }],
+        "connections_total": 1, "strings_not_searched": 0,
+        "outside": {
+            "connections": 5, "frames": 23,
+            "doubts": [{ "code": "bytes.unexplained", "scope": "stream", "text": "41 payload bytes are <not> explained" }],
+        },
+        "unvouched": ["drops", "period", "filter", "vantage", "open_connections"],
+    });
+    let workdir = Workdir::with(&document);
+    let texts = [
+        ("en", "the verdict is about", "that no filter left frames out", "still open"),
+        ("ko", "이 판정은 연결", "필터로 빠진 프레임이 없다는 것", "닫히지 않음"),
+    ];
+    for (lang, about, unvouched, ended) in texts {
+        let output = workdir.report(&["--lang", lang]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for file in ["report.md", "report.html"] {
+            let text = workdir.read(file);
+            let parts =
+                [about, unvouched, ended, "192.0.2.1:8443", "192.0.2.7:50000", "17", "23", "explained"];
+            for part in parts {
+                assert!(text.contains(part), "{lang} {file}: {part}");
+            }
+        }
+        assert!(!workdir.read("report.html").contains("<not>"), "captured text is escaped");
+    }
+}

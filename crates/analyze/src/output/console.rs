@@ -106,7 +106,12 @@ fn levels(captures: &[&Capture]) -> Table {
             count(summary.decoded, Some(CellColor::Red)),
             count(summary.decrypted, Some(CellColor::Green)),
             count(summary.absent, Some(CellColor::Yellow)),
-            Cell::new(verdict.name()).fg(colour).add_attribute(Attribute::Bold),
+            Cell::new(match &capture.scope {
+                Some(_) if verdict == Verdict::Sealed => "sealed in its scope",
+                _ => verdict.name(),
+            })
+            .fg(colour)
+            .add_attribute(Attribute::Bold),
         ]);
     }
     table

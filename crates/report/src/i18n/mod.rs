@@ -3,6 +3,7 @@
 mod chapters;
 mod isolation;
 mod labels;
+mod scope;
 
 use clap::ValueEnum;
 

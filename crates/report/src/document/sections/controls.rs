@@ -12,7 +12,7 @@ impl Builder<'_> {
         let lang = self.lang;
         let all_passed = self.captures.iter().all(|capture| {
             let controls = &capture.controls;
-            capture.completeness.passed
+            (capture.completeness.passed || capture.scope.is_some())
                 && capture.reasons.is_empty()
                 && controls.decoys.passed
                 && controls.positive.passed
@@ -24,6 +24,7 @@ impl Builder<'_> {
         let searched = strings.filter(|string| string.searched_as != SearchedAs::Message);
         let worst = searched.map(|string| string.expected_chance_hits).fold(0.0, f64::max);
         blocks.push(Block::Paragraph(lang.controls_chance(&format!("{worst:.1e}"))));
+        blocks.extend(self.scopes());
         self.part("controls", "7", lang.controls(), blocks)
     }
 
@@ -79,6 +80,9 @@ impl Builder<'_> {
 
     fn messages(&self, capture: &Capture) -> Line {
         let completeness = &capture.completeness;
+        if capture.scope.is_some() && completeness.messages_expected == 0 {
+            return line![self.lang.not_applicable()];
+        }
         let all = completeness.messages_accounted == completeness.messages_expected
             && completeness.messages_expected > 0;
         self.answer(
@@ -90,9 +94,14 @@ impl Builder<'_> {
 
     fn streams(&self, capture: &Capture) -> Line {
         let completeness = &capture.completeness;
-        let whole = completeness.streams_whole == completeness.streams
-            && completeness.gaps == 0
-            && completeness.overlap_conflicts == 0;
+        let whole = match &capture.scope {
+            Some(_) => !has_doubt(capture, "stream.not-whole"),
+            None => {
+                completeness.streams_whole == completeness.streams
+                    && completeness.gaps == 0
+                    && completeness.overlap_conflicts == 0
+            }
+        };
         let result = self.lang.control_streams_showed(
             completeness.streams_whole,
             completeness.streams,
@@ -104,11 +113,18 @@ impl Builder<'_> {
 
     fn explained(&self, capture: &Capture) -> Line {
         let unexplained = capture.completeness.unexplained_bytes;
-        self.answer(unexplained == 0, self.lang.control_explained_showed(unexplained))
+        let is_explained = match &capture.scope {
+            Some(_) => !has_doubt(capture, "bytes.unexplained"),
+            None => unexplained == 0,
+        };
+        self.answer(is_explained, self.lang.control_explained_showed(unexplained))
     }
 
     fn capture_file(&self, capture: &Capture) -> Line {
         let completeness = &capture.completeness;
+        if capture.scope.is_some() {
+            return line![self.lang.not_applicable()]; // no manifest; what nothing vouches for is listed below
+        }
         let sound = completeness.hash_matches_manifest == Some(true)
             && completeness.capture_finished == Some(true)
             && completeness.kernel_drops.unwrap_or(0) == 0
@@ -121,4 +137,9 @@ impl Builder<'_> {
         );
         self.answer(sound, result)
     }
+}
+
+/// Whether a doubt of this kind is left about the scope of a verdict.
+fn has_doubt(capture: &Capture, code: &str) -> bool {
+    capture.doubts.iter().any(|doubt| doubt.code == code)
 }

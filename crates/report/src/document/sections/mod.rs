@@ -8,6 +8,7 @@ mod isolation;
 mod logged;
 mod method;
 mod on_the_wire;
+mod scope;
 mod still_shown;
 
 use exposure_schema::{Conclusion, Direction, FragmentSource, Level, Location, SearchedAs, Verdict};
@@ -168,7 +169,10 @@ impl<'a> Builder<'a> {
             let line = self.lang.fragments_result(&capture.name, count(messages), longest, count(secrets));
             (!capture.fragments.is_empty()).then_some(line)
         };
-        let of_capture = |(index, capture)| std::iter::once(result((index, capture))).chain(parts(capture));
+        let of_capture = |(index, capture)| {
+            let scope = self.scope_result(capture);
+            std::iter::once(result((index, capture))).chain(scope).chain(parts(capture))
+        };
         let mut results: Vec<Line> = self.numbered().flat_map(of_capture).collect();
         let (shown, all) = (self.captures.len(), self.exposure.captures.len());
         if shown < all {
