@@ -83,3 +83,40 @@ fn a_hello_with_values_without_meaning_is_noticed() {
     });
     assert_reason(&reasons, "a compression method");
 }
+
+/// Offset of the server name in a frame of the first ClientHello.
+fn server_name(records: &[Record]) -> (usize, usize) {
+    let find = |record: &Record| record.bytes.windows(7).position(|window| window == b"agent-b");
+    records
+        .iter()
+        .enumerate()
+        .find_map(|(number, record)| Some((number, find(record)?)))
+        .expect("a server name")
+}
+
+/// Short values and keys of the messages, as server names of the same length.
+#[test]
+fn a_word_of_a_message_as_server_name_is_exposed() {
+    for (name, word, is) in [
+        (b"libssl0", None, ""),
+        (b"libssl.", Some("libssl"), "value"),
+        (b"a.depth", Some("depth"), "key"),
+        (b"target.", Some("target"), "key"),
+    ] {
+        let copied = Copied::of(run_lab("relay"));
+        let mut records = copied.records("https");
+        let (number, at) = server_name(&records);
+        records[number].bytes[at..at + 7].copy_from_slice(name);
+        copied.write_records("https", ETHERNET, &records);
+        copied.update_manifest("https");
+        let judged = copied.analyze();
+        let found = &judged.capture("https")["tls"]["words_in_handshake"];
+        let Some(word) = word else {
+            assert_eq!((judged.verdict("https"), found), ("inconclusive", &serde_json::json!([])));
+            continue;
+        };
+        assert_eq!((judged.verdict("https"), judged.conclusion(), judged.status), ("exposed", "refuted", 1));
+        assert_eq!((&found[0]["word"], &found[0]["is"]), (&word.into(), &is.into()), "{found}");
+        assert_eq!(found[0]["frame"], number + 1);
+    }
+}

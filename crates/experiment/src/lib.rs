@@ -28,4 +28,4 @@ pub use files::RunFiles;
 pub use manifest::{Backend, CaptureRecord, Manifest, Vantage, VariantRecord};
 pub use program::ProgramRecord;
 pub use random::RunId;
-pub use variant::{ExpectedVerdict, Scheme, UnknownName, VARIANTS, Variant};
+pub use variant::{ExpectedVerdict, SERVER_NAME, Scheme, UnknownName, VARIANTS, Variant};

@@ -14,7 +14,7 @@ use crate::files::write_private;
 use crate::isolation;
 use crate::program::ProgramRecord;
 use crate::random::RunId;
-use crate::variant::{ExpectedVerdict, Scheme, UnknownName};
+use crate::variant::{ExpectedVerdict, SERVER_NAME, Scheme, UnknownName};
 
 /// The `schema` field of every manifest that this crate writes.
 pub const SCHEMA: &str = "plainsight.manifest/1";
@@ -115,6 +115,8 @@ pub struct VariantRecord {
     pub tls_versions: Vec<String>,
     /// The server's port, as far as the capturer knows it.
     pub port: u16,
+    /// The name under which the clients dial the server; `None` if they dial an address.
+    pub server_name: Option<String>,
     /// [`Experiment::expected_verdict`].
     pub expected_verdict: ExpectedVerdict,
 }
@@ -124,9 +126,11 @@ impl VariantRecord {
     #[must_use]
     pub fn new(experiment: impl Into<Experiment>, port: u16) -> Self {
         let experiment = experiment.into();
-        let (scheme, http_version, tls_versions) = match experiment {
-            Experiment::Comparison(variant) => (variant.scheme, variant.http_version, variant.tls_versions),
-            Experiment::Isolation => (Scheme::Http, isolation::HTTP_VERSION, [].as_slice()),
+        let (scheme, http_version, tls_versions, server_name) = match experiment {
+            Experiment::Comparison(variant) => {
+                (variant.scheme, variant.http_version, variant.tls_versions, Some(SERVER_NAME.to_owned()))
+            }
+            Experiment::Isolation => (Scheme::Http, isolation::HTTP_VERSION, [].as_slice(), None),
         };
         Self {
             name: experiment.name().to_owned(),
@@ -134,6 +138,7 @@ impl VariantRecord {
             http_version: http_version.to_owned(),
             tls_versions: tls_versions.iter().map(|&version| version.to_owned()).collect(),
             port,
+            server_name,
             expected_verdict: experiment.expected_verdict(),
         }
     }
@@ -237,7 +242,7 @@ mod tests {
     fn json_matches_the_documented_format() {
         let expected = concat!(
             r#"{"schema":"plainsight.manifest/1","run_id":"00112233445566778899aabbccddeeff","name":"https","#,
-            r#""variant":{"name":"https","scheme":"https","http_version":"1.1","tls_versions":["1.3"],"port":8443,"#,
+            r#""variant":{"name":"https","scheme":"https","http_version":"1.1","tls_versions":["1.3"],"port":8443,"server_name":"agent-b","#,
             r#""expected_verdict":"sealed"},"backend":"netns","vantage":"interface","interface":"veth-b","link_type":1,"#,
             r#""capture":{"file":"https.partial.pcap","sha256":null,"frames":null,"bytes":null,"kernel_drops":null,"#,
             r#""snaplen":262144,"filter":"tcp port 8443","truncated_frames":0,"unfinished_checksums":0,"#,
@@ -253,7 +258,7 @@ mod tests {
     #[test]
     fn record_of_the_isolation_experiment_matches_the_documented_format() {
         let expected = concat!(
-            r#"{"name":"isolation","scheme":"http","http_version":"1.1","tls_versions":[],"port":8000,"#,
+            r#"{"name":"isolation","scheme":"http","http_version":"1.1","tls_versions":[],"port":8000,"server_name":null,"#,
             r#""expected_verdict":"isolated"}"#
         );
         let record = VariantRecord::new(Experiment::Isolation, Experiment::Isolation.port());

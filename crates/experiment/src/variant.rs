@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// agent-b's name in the URL, in the certificate and in SNI, on every backend.
+pub const SERVER_NAME: &str = "agent-b";
+
 /// All variants, in the order in which they run and are shown. A new variant is a new row.
 pub const VARIANTS: &[Variant] = &[
     Variant {

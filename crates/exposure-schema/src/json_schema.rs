@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 32] = [
+const TABLES: [(&str, &str); 34] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -30,6 +30,8 @@ const TABLES: [(&str, &str); 32] = [
     ("Location", "Location"),
     ("Summary", "Summary"),
     ("TLS", "Tls"),
+    ("field of `known_from_handshake[]`", "HandshakeText"),
+    ("field of `words_in_handshake[]`", "HandshakeWord"),
     ("field of `sessions[]`", "TlsSession"),
     ("field of a certificate", "CertificateEntry"),
     ("HTTP message", "HttpMessage"),

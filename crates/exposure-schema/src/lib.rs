@@ -45,7 +45,10 @@ pub use json::{ReadError, schema_of};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
 pub use scope::{Outside, Scope, ScopeConnection, Unvouched};
 pub use strings::{FragmentEntry, FragmentSource, Level, Location, ReadableEntry, SearchedAs, StringEntry};
-pub use tls::{CertificateEntry, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible};
+pub use tls::{
+    CertificateEntry, HandshakeField, HandshakeText, HandshakeWord, Tls, TlsHidden, TlsRecords, TlsSession,
+    TlsVisible, WordKind,
+};
 pub use traffic::{ByKind, Traffic};
 
 /// Name and version of the schema.

@@ -12,6 +12,73 @@ pub struct Tls {
     pub records: TlsRecords,
     /// The first 256 connections.
     pub sessions: Vec<TlsSession>,
+    /// What the handshakes say as text in the clear: the first 64 different texts.
+    #[serde(default)]
+    pub known_from_handshake: Vec<HandshakeText>,
+    /// Strings and keys of the messages in these texts: the first 64.
+    #[serde(default)]
+    pub words_in_handshake: Vec<HandshakeWord>,
+    /// Number of strings and keys of the messages in these texts.
+    #[serde(default)]
+    pub words_in_handshake_total: u64,
+}
+
+/// A text that handshakes say in the clear. By itself it is no leak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HandshakeText {
+    /// The field.
+    pub field: HandshakeField,
+    /// The text.
+    pub text: String,
+    /// How often it is said.
+    pub times: u64,
+    /// The first connection that says it.
+    pub stream: u32,
+}
+
+/// A string or key of a message in a text of a handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HandshakeWord {
+    /// The field.
+    pub field: HandshakeField,
+    /// The text.
+    pub text: String,
+    /// The part of it that is in a message, in lower case.
+    pub word: String,
+    /// What it is in the message.
+    pub is: WordKind,
+    /// The connection.
+    pub stream: u32,
+    /// The frame in which the handshake message begins, if it is known.
+    pub frame: Option<u64>,
+}
+
+/// A text field of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HandshakeField {
+    /// The server name that a client asks for (SNI).
+    ServerName,
+    /// An application protocol (ALPN).
+    Alpn,
+    /// The version that a server chooses.
+    Version,
+    /// A name in a certificate.
+    CertificateName,
+}
+
+/// What a word is in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WordKind {
+    /// The value of a string or number.
+    Value,
+    /// The key of an object.
+    Key,
 }
 
 /// Numbers of TLS records.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail, ensure};
-use experiment::{Experiment, Manifest, RunFiles, RunId, Variant, unix_ns};
+use experiment::{Experiment, Manifest, RunFiles, RunId, SERVER_NAME, Variant, unix_ns};
 use serde::Deserialize;
 
 use crate::backend::Backend;
@@ -23,9 +23,6 @@ use crate::programs::{Program, Programs};
 use crate::report::Reporter;
 use crate::signals::Signals;
 use crate::staging::{Captures, Staging};
-
-/// agent-b's name in the URL, in the certificate and in SNI, on every backend.
-const SERVER_NAME: &str = "agent-b";
 
 /// Creating certificates takes some ten milliseconds; a busy machine gets a thousand times that.
 const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);

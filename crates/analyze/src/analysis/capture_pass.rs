@@ -32,6 +32,7 @@ pub(crate) fn run<'k>(
     let read = capture::read(input.capture.as_deref(), &mut pipeline, progress)?;
     let Finished { mut observer, has_keys, dropped, snaplen } = pipeline.finish();
     observer.connections.sort();
+    observer.leave_out_known_from_handshake();
     Ok(CaptureReport {
         manifest: input.manifest.as_ref(),
         has_journal: !input.journals.is_empty(),

@@ -16,6 +16,7 @@ use crate::input::journal::{Journal, Message};
 use crate::input::key_log;
 use crate::observe::cleartext::Cleartext;
 use crate::observe::ledger::Ledger;
+use crate::observe::text_fields::TextFields;
 use crate::observe::transcript::Transcripts;
 use crate::observe::{CaptureObserver, FirstExchange};
 use crate::output::capture::{self, Judgement};
@@ -52,6 +53,9 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let known = KnownStrings::with_given(&messages, given, decoys, keys.as_deref());
     let claims = Claims::new(&messages);
     let lines = verdict::witnesses::lines(&messages, &known.messages);
+    let dialled = input.manifest.as_ref().and_then(|manifest| manifest.variant.server_name.as_deref());
+    let words = given.iter().map(|string| &*string.value);
+    let text_fields = TextFields::new(&messages, words, dialled);
     drop(messages);
 
     let mut observer = CaptureObserver::new(&known);
@@ -59,6 +63,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     observer.cleartext =
         (!has_strings).then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
     observer.ledger = own.map(|_| Ledger::default());
+    observer.text_fields = Some(text_fields);
     observer.first_exchange = claims
         .first_exchange(&known.messages)
         .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });
@@ -72,6 +77,8 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let fragments = fragments::fragments(&report, &summary, &mut excerpts);
     let (completeness, incomplete) = verdict::completeness::judge(&report);
     let (controls, failed) = verdict::controls::judge(&report, &summary);
+    let words = report.observed.text_fields.as_ref().map_or(0, |fields| fields.found_total);
+    let is_readable_in_part = !fragments.is_empty() || words > 0;
     let doubts = [doubts, incomplete, key_log_doubts, failed].concat();
     let (doubts, scope) = match (own, &report.observed.ledger) {
         (Some(own), Some(ledger)) => {
@@ -81,7 +88,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
         }
         _ => (doubts, None),
     };
-    let (verdict, doubts) = verdict::capture::judge(&summary, !fragments.is_empty(), has_strings, doubts);
+    let (verdict, doubts) = verdict::capture::judge(&summary, is_readable_in_part, has_strings, doubts);
     let judgement = Judgement { verdict, doubts, completeness, controls, summary, fragments, scope };
     Ok(capture::entry(input, claims, report, strings, judgement))
 }

@@ -13,7 +13,7 @@ const SCHEMA: &str = "plainsight.manifest/1";
 const MAX_LEN: u64 = 1 << 20;
 
 /// Every field of the format, as a JSON pointer. One that is missing states nothing, so nothing can be checked against it.
-const FIELDS: [&str; 33] = [
+const FIELDS: [&str; 34] = [
     "/schema",
     "/run_id",
     "/name",
@@ -22,6 +22,7 @@ const FIELDS: [&str; 33] = [
     "/variant/http_version",
     "/variant/tls_versions",
     "/variant/port",
+    "/variant/server_name",
     "/variant/expected_verdict",
     "/backend",
     "/vantage",
@@ -115,6 +116,9 @@ pub struct Variant {
     /// Port of agent-b.
     #[serde(default)]
     pub port: u16,
+    /// The name under which clients dial agent-b.
+    #[serde(default)]
+    pub server_name: Option<String>,
     /// The verdict that a capture of the variant should get.
     #[serde(default)]
     pub expected_verdict: Option<Expected>,

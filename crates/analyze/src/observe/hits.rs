@@ -130,6 +130,18 @@ impl<'k> Hits<'k> {
         &self.found[needle as usize]
     }
 
+    /// Leaves out the occurrences without a key of each needle that has no more of them than `expected` of its bytes.
+    pub(crate) fn leave_out(&mut self, expected: impl Fn(&[u8]) -> u64) {
+        let keyless = Level::ALL.iter().take_while(|level| level.is_keyless()).count();
+        for (needle, found) in self.known.needles.iter().zip(&mut self.found) {
+            let occurrences: u64 = found.counts[..keyless].iter().sum();
+            if occurrences > 0 && !needle.is_decoy && occurrences <= expected(&needle.bytes) {
+                found.counts[..keyless].fill(0);
+                found.hits.retain(|hit| !hit.level.is_keyless());
+            }
+        }
+    }
+
     /// Searches the next bytes of a sequence.
     #[inline]
     pub(crate) fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {

@@ -16,6 +16,7 @@ pub(crate) mod messages;
 pub(crate) mod offloads;
 pub(crate) mod packet_list;
 pub(crate) mod round_trips;
+pub(crate) mod text_fields;
 pub(crate) mod transcript;
 pub(crate) mod unexplained;
 pub(crate) mod wrong_keys;
@@ -33,6 +34,7 @@ use self::ledger::Ledger;
 use self::messages::Messages;
 use self::offloads::Offloads;
 use self::packet_list::PacketList;
+use self::text_fields::TextFields;
 use self::transcript::Transcripts;
 use self::unexplained::UnexplainedBytes;
 use self::wrong_keys::WrongKeys;
@@ -61,6 +63,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub unexplained: UnexplainedBytes,
     /// What the network stack left to the network card; `None` if no manifest states it.
     pub offloads: Option<Offloads>,
+    /// What the hellos say as text; `None` in an isolation run.
+    pub text_fields: Option<TextFields>,
     /// Bounds of the pipeline that were reached.
     pub bounds: BTreeSet<Bound>,
     /// Readable JSON strings, in a capture without journals.
@@ -95,6 +99,7 @@ impl<'k> CaptureObserver<'k> {
             messages: Messages::new(known),
             unexplained: UnexplainedBytes::default(),
             offloads: None,
+            text_fields: None,
             bounds: BTreeSet::new(),
             cleartext: None,
             first_exchange: None,
@@ -108,6 +113,13 @@ impl<'k> CaptureObserver<'k> {
         BodyNeeds {
             hash_lengths: known.messages.iter().map(|message| message.body_len).collect(),
             json: self.cleartext.is_some(),
+        }
+    }
+
+    /// Leaves out the occurrences of strings that are known from the handshake itself. Called once, at the end.
+    pub(crate) fn leave_out_known_from_handshake(&mut self) {
+        if let Some(fields) = &self.text_fields {
+            self.hits.leave_out(|bytes| fields.expected(bytes));
         }
     }
 
@@ -153,6 +165,9 @@ impl Observer for CaptureObserver<'_> {
                 self.byte_counts.segment(segment);
                 self.packets.segment(segment);
                 self.connections.segment(segment);
+                if let Some(fields) = &mut self.text_fields {
+                    fields.segment(segment);
+                }
             }
             Fact::MessageStart(start) => {
                 self.packets.message_start(start);
@@ -174,6 +189,9 @@ impl Observer for CaptureObserver<'_> {
             Fact::TlsHandshake(handshake) => {
                 self.packets.handshake(handshake);
                 self.connections.handshake(handshake);
+                if let Some(fields) = &mut self.text_fields {
+                    fields.handshake(handshake);
+                }
             }
             Fact::Unexplained(fact) => {
                 self.unexplained.take(fact);

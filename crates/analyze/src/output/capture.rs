@@ -69,7 +69,7 @@ pub(crate) fn entry(
         strings,
         summary,
         fragments,
-        tls: connections::tls(&report.observed.connections),
+        tls: connections::tls(&report.observed.connections, report.observed.text_fields.as_ref()),
         http: report.observed.messages.listed.iter().map(|listed| http(&report, listed)).collect(),
         http_total: report.observed.messages.total,
         readable: cleartext.iter().flat_map(|cleartext| &cleartext.strings).map(readable).collect(),

@@ -4,10 +4,12 @@ use data_encoding::HEXLOWER;
 use dissect::flow::Endpoints;
 use dissect::tls::Certificate;
 use exposure_schema::{
-    CertificateEntry, ConnectionEntry, Ended, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible,
+    CertificateEntry, ConnectionEntry, Ended, HandshakeField, HandshakeText, HandshakeWord, Tls, TlsHidden,
+    TlsRecords, TlsSession, TlsVisible, WordKind,
 };
 
 use crate::observe::connections::{Connections, Described, TlsConnection};
+use crate::observe::text_fields::{Field, Found, TextFields, Word};
 use crate::pipeline::fact::ConnectionEnd;
 
 /// The first TCP connections.
@@ -43,7 +45,7 @@ fn connection(connection: &Described) -> Option<ConnectionEntry> {
 }
 
 /// The TLS part of the result; `None` if the capture contains no TLS.
-pub(crate) fn tls(connections: &Connections) -> Option<Tls> {
+pub(crate) fn tls(connections: &Connections, fields: Option<&TextFields>) -> Option<Tls> {
     let records = &connections.tls_records;
     (connections.tls > 0).then(|| Tls {
         connections: connections.tls,
@@ -55,7 +57,42 @@ pub(crate) fn tls(connections: &Connections) -> Option<Tls> {
             not_opened: records.not_decrypted,
         },
         sessions: connections.tls_connections.iter().filter_map(tls_session).collect(),
+        known_from_handshake: fields.iter().flat_map(|fields| texts(fields)).collect(),
+        words_in_handshake: fields.iter().flat_map(|fields| &fields.found).map(word).collect(),
+        words_in_handshake_total: fields.map_or(0, |fields| fields.found_total),
     })
+}
+
+fn texts(fields: &TextFields) -> impl Iterator<Item = HandshakeText> {
+    fields.said.iter().map(|((at, text), said)| HandshakeText {
+        field: field(*at),
+        text: text.clone(),
+        times: said.times,
+        stream: said.stream,
+    })
+}
+
+fn word(found: &Found) -> HandshakeWord {
+    HandshakeWord {
+        field: field(found.field),
+        text: found.text.clone(),
+        word: found.word.clone(),
+        is: match found.what {
+            Word::Value => WordKind::Value,
+            Word::Key => WordKind::Key,
+        },
+        stream: found.stream,
+        frame: found.frame,
+    }
+}
+
+fn field(field: Field) -> HandshakeField {
+    match field {
+        Field::ServerName => HandshakeField::ServerName,
+        Field::Alpn => HandshakeField::Alpn,
+        Field::Version => HandshakeField::Version,
+        Field::CertificateName => HandshakeField::CertificateName,
+    }
 }
 
 fn tls_session(connection: &TlsConnection) -> Option<TlsSession> {

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
 use exposure_schema::{
-    Capture, Conclusion, Exposure, FragmentEntry, FragmentSource, Level, Location, Pair, SearchedAs,
-    StringEntry, TlsSession, Verdict,
+    Capture, Conclusion, Exposure, FragmentEntry, FragmentSource, HandshakeField, Level, Location, Pair,
+    SearchedAs, StringEntry, Tls, TlsSession, Verdict, WordKind,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -222,6 +222,7 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     if seen.len() > MAX_SESSIONS {
         writeln!(out, "    … and {} other kinds of connection", seen.len() - MAX_SESSIONS)?;
     }
+    handshake_texts(out, tls)?;
     let bytes =
         |side: usize| tls.sessions.iter().map(|session| session.visible.stream_bytes[side]).sum::<u64>();
     let records = tls.records.total;
@@ -231,6 +232,43 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
         bytes(0),
         bytes(1)
     )
+}
+
+/// Shows what the handshakes say by themselves, and the words of messages that they say too.
+fn handshake_texts(out: &mut String, tls: &Tls) -> std::fmt::Result {
+    let texts = tls.known_from_handshake.iter();
+    let texts: Vec<_> =
+        texts.map(|said| format!("{} {}", field_name(said.field), safe(&said.text))).collect();
+    if !texts.is_empty() {
+        let shown = texts.len().min(MAX_SESSIONS);
+        let more = if texts.len() > shown { ", …" } else { "" };
+        writeln!(out, "    known from the handshake: {}{more}", texts[..shown].join(", "))?;
+    }
+    for word in tls.words_in_handshake.iter().take(MAX_SESSIONS) {
+        let what = match word.is {
+            WordKind::Value => "value",
+            WordKind::Key => "key",
+        };
+        let frame = word.frame.map_or_else(String::new, |frame| format!(", frame {frame}"));
+        let text = format!(
+            "the {what} \"{}\" of a message is in {} \"{}\" (tcp.stream {}{frame})",
+            safe(&word.word),
+            field_name(word.field),
+            safe(&word.text),
+            word.stream
+        );
+        writeln!(out, "    {}", styled(AnsiColor::Red, &text))?;
+    }
+    Ok(())
+}
+
+fn field_name(field: HandshakeField) -> &'static str {
+    match field {
+        HandshakeField::ServerName => "server name",
+        HandshakeField::Alpn => "ALPN",
+        HandshakeField::Version => "version",
+        HandshakeField::CertificateName => "certificate name",
+    }
 }
 
 /// Shows who communicates with whom, and how it is encrypted: two lines.

@@ -13,7 +13,7 @@ use super::doubt::{Concern, Doubt};
 /// * `None`: nothing names what was sent.
 pub(crate) fn judge(
     summary: &Summary,
-    has_fragments: bool,
+    is_readable_in_part: bool,
     has_strings: bool,
     doubts: Vec<Doubt>,
 ) -> (Option<Verdict>, Vec<Doubt>) {
@@ -23,7 +23,7 @@ pub(crate) fn judge(
         capture.insert(0, Doubt::NoJournal);
         return (None, capture);
     }
-    if has_fragments || summary.verbatim + summary.reassembled + summary.decoded > 0 {
+    if is_readable_in_part || summary.verbatim + summary.reassembled + summary.decoded > 0 {
         return (Some(Verdict::Exposed), capture);
     }
     if summary.total == 0 {

@@ -11,6 +11,7 @@ use crate::input::manifest::Manifest;
 use crate::observe::connections::Connections;
 use crate::observe::direction::direction;
 use crate::observe::messages::Occurrence;
+use crate::observe::text_fields::TextFields;
 use crate::observe::unexplained::UnexplainedRun;
 use crate::pipeline::fact::At;
 use crate::search::needles::KnownMessage;
@@ -143,6 +144,9 @@ fn traffic_doubts(report: &CaptureReport<'_>) -> Vec<Doubt> {
         doubts.push(Doubt::Unexplained { bytes: observed.unexplained.total, first });
     }
     doubts.extend(bounds(report));
+    if observed.text_fields.as_ref().is_some_and(TextFields::is_full) {
+        doubts.push(Doubt::TextWords);
+    }
     doubts
 }
 

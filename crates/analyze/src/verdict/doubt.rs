@@ -140,6 +140,8 @@ pub(crate) enum Doubt {
     PartsNotSearched(u64),
     /// Number of strings that are not searched, because their whole message is too short.
     StringsTooShort(u64),
+    /// The messages contain more words than are compared with the text fields of hellos.
+    TextWords,
     /// No key log shows that the search would have found the strings.
     NoKeyLog,
     /// The search did not find every string.
@@ -256,6 +258,7 @@ impl Doubt {
             Self::Overflow(Overflow::Matches) => ("bound.matches", Stream, Concern::Capture),
             Self::PartsNotSearched(_) => ("bound.parts", Capture, Concern::Search),
             Self::StringsTooShort(_) => ("message.too-short", Message, Concern::Search),
+            Self::TextWords => ("bound.text-words", Capture, Concern::Capture),
             Self::NoKeyLog => ("control.no-key-log", Capture, Concern::Search),
             Self::PositiveControlFailed { .. } => ("control.positive-failed", Capture, Concern::Capture),
             Self::TlsNotOpened(_) => ("tls.not-opened", Stream, Concern::Search),
@@ -392,6 +395,9 @@ impl fmt::Display for Doubt {
             Self::StringsTooShort(count) => write!(
                 f,
                 "{count} strings are not searched: their whole message is shorter than {MIN_PATTERN} bytes"
+            ),
+            Self::TextWords => f.write_str(
+                "the messages contain more words than are compared with server names and protocols",
             ),
             Self::NoKeyLog => f.write_str(
                 "there is no positive control: no key log shows that the search would have found the strings",

@@ -8,6 +8,7 @@ use super::doubt::Doubt;
 use super::report::CaptureReport;
 use crate::input::manifest::{CaptureFile, Manifest};
 use crate::observe::offloads::Offloads;
+use crate::observe::text_fields::Field;
 
 /// How far the time of a frame may lie outside the time in the manifest. Kernel and capturer read the same clock, but
 /// it can be set meanwhile.
@@ -66,6 +67,7 @@ pub(crate) fn doubts(manifest: &Manifest, report: &CaptureReport<'_>) -> Vec<Dou
     contradictions.frames(manifest, report);
     contradictions.vantage(manifest);
     contradictions.variant(manifest, report);
+    contradictions.server_name(manifest, report);
     contradictions.decoys(&manifest.decoys);
     if manifest.is_comparison() {
         contradictions.comparison(manifest, report);
@@ -219,6 +221,21 @@ impl Contradictions {
             self.differs("variant.tls_versions", list(&stated), found);
         } else if !chosen.is_subset(&stated) {
             self.differs("variant.tls_versions", list(&stated), format!("servers choose {}", list(&chosen)));
+        }
+    }
+
+    /// The name that clients dial, which they send in the clear.
+    fn server_name(&mut self, manifest: &Manifest, report: &CaptureReport<'_>) {
+        let stated = manifest.variant.server_name.as_deref();
+        let said = report.observed.text_fields.iter().flat_map(|fields| fields.said.keys());
+        let mut names = said.filter(|(field, _)| *field == Field::ServerName).map(|(_, name)| name);
+        if let Some(other) = names.find(|name| stated.is_none_or(|stated| !stated.eq_ignore_ascii_case(name)))
+        {
+            self.differs(
+                "variant.server_name",
+                stated.unwrap_or("null"),
+                format!("a client asks for {other:?}"),
+            );
         }
     }
 

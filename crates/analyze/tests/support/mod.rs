@@ -82,7 +82,7 @@ impl Bench {
             "schema": "plainsight.manifest/1", "run_id": "0", "name": "a", "backend": "relay", "vantage": "relay",
             "variant": {
                 "name": "http", "scheme": "http", "http_version": "1.1", "tls_versions": [], "port": 8000,
-                "expected_verdict": "exposed",
+                "server_name": null, "expected_verdict": "exposed",
             },
             "interface": null, "link_type": 1, "finished": true, "drained": true, "key_log": null,
             "capture": {

@@ -492,8 +492,10 @@ fn is_registered_scheme(scheme: u16) -> bool {
         || matches!(scheme, 0x0704..=0x070f | 0x0804..=0x080b | 0x081a..=0x081c | 0x0904..=0x0906 | 0x0911..=0x091c)
 }
 
-/// IANA registry "TLS ALPN Protocol IDs", and drafts of HTTP/2 and HTTP/3 are not in it.
-fn is_registered_protocol(name: &[u8]) -> bool {
+/// Whether this is the name of an application protocol: IANA registry "TLS ALPN Protocol IDs". Drafts of HTTP/2 and HTTP/3 are
+/// not in it.
+#[must_use]
+pub fn is_registered_protocol(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 38] = [
         b"acme-tls/1",
         b"c-webrtc",

@@ -51,7 +51,7 @@ pub use handshake::{
 };
 pub use handshake_deframer::MAX_HANDSHAKE_MESSAGE;
 pub use held::MAX_HELD_BYTES;
-pub use hello_rules::Irregularity;
+pub use hello_rules::{Irregularity, is_registered_protocol};
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
 pub use session::Session;
