@@ -91,13 +91,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(tally) => {
-            tracing::error!(
-                "{} answers correct, {} wrong or missing, of {}",
-                tally.right,
-                tally.wrong,
-                plan.count
-            );
-            ExitCode::from(EXIT_WRONG)
+            let (right, wrong) = (tally.right, tally.wrong);
+            let why = format!("{right} answers correct, {wrong} wrong or missing, of {}", plan.count);
+            failed(EXIT_WRONG, &anyhow::Error::msg(why))
         }
         Err(error) => failed(EXIT_WRONG, &error),
     }

@@ -118,7 +118,7 @@ fn main() -> ExitCode {
             };
             match runtime.block_on(serve(&cli.serve, prepared)) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => failed(1, &error_chain(error.as_ref())),
+                Err(error) => failed(serve::exit_status(error.as_ref()), &error_chain(error.as_ref())),
             }
         }
     }

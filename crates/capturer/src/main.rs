@@ -11,10 +11,12 @@ mod interface;
 mod relay;
 mod session;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use experiment::exit_status;
 use tracing::Level;
 
 use crate::cli::{Cli, Command, HealthcheckArgs};
@@ -36,8 +38,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            // After stderr was closed there is nowhere left to report to.
+            let _ = writeln!(std::io::stderr(), "capturer: {error:#}");
+            ExitCode::from(exit_status::of(error.as_ref()))
         }
     }
 }

@@ -60,7 +60,9 @@ fn read(path: &Path) -> Result<Option<String>> {
 fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     let write = || -> std::io::Result<()> {
         // A temporary file has mode 0600, so other users cannot read the key at any moment.
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        // Without the name of the temporary file, which is of no use to the reader of an error.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| error.kind())?;
         file.write_all(text.as_bytes())?;
         set_mode(file.path(), mode)?;
         file.as_file().sync_all()?;

@@ -52,7 +52,7 @@ fn failed(status: u8, why: &str) -> ExitCode {
 
 async fn run(flags: &Serve) -> Result<(), (u8, anyhow::Error)> {
     let (service, tls) = prepare(flags).await.map_err(|error| (EXIT_USAGE, error))?;
-    serve(flags, service, tls).await.map_err(|error| (EXIT_BROKEN, error))
+    serve(flags, service, tls).await.map_err(|error| (serve::exit_status(error.as_ref()), error))
 }
 
 /// Opens and checks the files and programs that the flags name.

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("isolation-control: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(experiment::exit_status::of(error.as_ref()))
         }
     }
 }

@@ -28,12 +28,10 @@ mod staging;
 use std::process::ExitCode;
 
 use clap::Parser;
+use experiment::exit_status;
 
 use cli::{Cli, Command};
 use report::Reporter;
-
-/// Exit status of a failed run; stderr has the reason. clap exits with 2 on a usage error.
-const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -57,7 +55,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             reporter.error(&format!("{error:#}"));
-            ExitCode::from(FAILED)
+            ExitCode::from(exit_status::of(error.as_ref()))
         }
     }
 }

@@ -34,7 +34,7 @@ impl Reporter {
 
     /// Prints an error.
     pub(crate) fn error(&self, text: &str) {
-        self.line(&format!("lab: error: {text}"));
+        self.line(&format!("lab: {text}"));
     }
 
     /// Prints a line of a program's output, with `-v`.

@@ -66,7 +66,7 @@ mod exit {
     pub(crate) const WRITTEN: u8 = 0;
     /// A file could not be written.
     pub(crate) const NOT_WRITTEN: u8 = 1;
-    /// The input or the command line is unusable.
+    /// The input or the command line is unusable, or a permission is missing.
     pub(crate) const INPUT: u8 = 2;
 }
 
@@ -103,7 +103,12 @@ fn run(flags: Flags) -> u8 {
     for error in &written.errors {
         say(&format!("{error:#}"));
     }
-    exit::NOT_WRITTEN
+    let is_denied = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let denied = written.errors.iter().any(|error| error.chain().any(is_denied));
+    if denied { exit::INPUT } else { exit::NOT_WRITTEN }
 }
 
 fn say(text: &str) {

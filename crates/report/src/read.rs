@@ -13,7 +13,7 @@ use crate::model::{self, Exposure};
 /// Why the result cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
-    #[error("{}: {source}{}", path.display(), hint(source))]
+    #[error("cannot read {}: {source}{}", path.display(), hint(source))]
     File { path: PathBuf, source: io::Error },
     #[error("{}: {source}", path.display())]
     Document { path: PathBuf, source: exposure_schema::ReadError },
@@ -65,7 +65,7 @@ fn check_base64(exposure: &Exposure) -> Result<(), (String, base64::DecodeError)
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => " (`make lab` or `cargo run --bin analyze` writes one)",
+        io::ErrorKind::NotFound => "; `make lab` writes one",
         _ => "",
     }
 }

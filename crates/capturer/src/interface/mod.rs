@@ -79,10 +79,13 @@ impl Capture {
     fn open(args: &InterfaceArgs, port: Option<u16>) -> anyhow::Result<(Self, u32, u16)> {
         let name = args.interface.as_str();
         let mut socket = PacketSocket::open().map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-                "cannot capture on interface {name}: {error}; run as root or with CAP_NET_RAW in the interface's \
-                 network namespace, or use `capturer relay`, which needs no privilege"
-            ),
+            kind @ io::ErrorKind::PermissionDenied => anyhow::Error::new(io::Error::new(
+                kind,
+                format!(
+                    "cannot capture on interface {name}: {error}; run as root or with CAP_NET_RAW in the \
+                     interface's network namespace, or use `capturer relay`, which needs no privilege"
+                ),
+            )),
             _ => anyhow::Error::new(error).context("cannot open a packet socket"),
         })?;
         let index = nix::net::if_::if_nametoindex(name).with_context(|| format!("interface {name}"))?;
