@@ -348,3 +348,62 @@ fn text_and_result_file_state_the_scope() {
     let document: Value = serde_json::from_slice(&own.folder.read("mine.json")).expect("JSON");
     assert_eq!(document["captures"][0]["scope"]["asked"], json!([own.server]));
 }
+
+/// A generator of numbers, the same for the same seed (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+}
+
+/// Changes one frame in one of several ways; returns a description of the change.
+fn mutate(records: &mut Vec<Record>, numbers: &mut Numbers) -> String {
+    let at = numbers.below(records.len() - 1);
+    let len = records[at].bytes.len();
+    let kind = ["without", "twice", "swapped", "changed", "cut", "with a trailer"][numbers.below(6)];
+    match kind {
+        "without" => drop(records.remove(at)),
+        "twice" => records.insert(at, records[at].clone()),
+        "swapped" => records.swap(at, at + 1),
+        "changed" => records[at].bytes[14 + numbers.below(len - 14)] ^= 1 << numbers.below(8),
+        "cut" => records[at].bytes.truncate(34 + numbers.below(len - 34)),
+        _ => {
+            records[at].bytes.push(1);
+            records[at].original_len += 1;
+        }
+    }
+    format!("frame {} {kind}", at + 1)
+}
+
+/// With a scope, a capture gets the verdict that it gets as a whole, unless a change made a frame something else than a
+/// part of its connection; and what else is in the file does not change a verdict with a scope.
+#[test]
+fn verdict_with_a_scope_is_that_of_its_connections_alone() {
+    let original = Own::new();
+    let whole = original.folder.records("mine");
+    let mut sealed = 0;
+    for seed in 0..60 {
+        let mut numbers = Numbers(seed);
+        let mut records = whole.clone();
+        let change = mutate(&mut records, &mut numbers);
+        original.folder.write_records("mine", ETHERNET, &records);
+        let (scoped, all) = (original.scoped(), original.judge(&["--scope", "all"]));
+        let (verdict, of_all) = (scoped.verdict(), all.verdict());
+        let outside = &scoped.scope()["outside"];
+        let is_elsewhere = outside["connections"] != 0 || outside["frames"] != 0;
+        assert!(
+            verdict == of_all || is_elsewhere && of_all == (3, "inconclusive"),
+            "{change}: {verdict:?} {of_all:?}"
+        );
+        original.add_stranger(b"\x00\x01\x02 no protocol that is known");
+        assert_eq!(original.scoped().verdict(), verdict, "{change}, with other traffic");
+        sealed += usize::from(verdict == (0, "sealed"));
+    }
+    assert!((5..55).contains(&sealed), "both verdicts occur: {sealed} of 60 are sealed");
+}
