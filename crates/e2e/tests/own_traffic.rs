@@ -279,6 +279,22 @@ fn strings_come_from_lines_standard_input_json_and_journals() {
     assert_eq!(judged.capture()["strings"][0]["path"], "standard input:1");
 }
 
+/// The server name of the lab's connections is "agent-b".
+#[test]
+fn word_of_a_document_in_a_hello_is_exposed_however_short_it_is() {
+    let own = Own::new();
+    for (document, verdict) in [
+        (json!({"long": own.canaries[0], "short": "agent-b"}), (1, "exposed")),
+        (json!({"long": own.canaries[0], "agent-b": 1}), (1, "exposed")),
+        (json!({"long": own.canaries[0], "short": "agent-c"}), (0, "sealed")),
+    ] {
+        own.folder.write("document.json", document.to_string());
+        let flags = ["mine.pcap", "--json", "document.json", "--keys", "secrets.keys", "--scope", "all"];
+        let judged = Judged::of(&own.run(&[&flags[..], &["--format", "json"]].concat()));
+        assert_eq!(judged.verdict(), verdict, "{document}: {:?}", judged.doubts());
+    }
+}
+
 #[test]
 fn inputs_that_cannot_be_used_are_errors_that_name_them() {
     let own = Own::new();

@@ -14,6 +14,7 @@ use exposure_schema::Capture;
 use crate::input::discover::Input;
 use crate::input::journal::{Journal, Message};
 use crate::input::key_log;
+use crate::input::strings::GivenStrings;
 use crate::observe::cleartext::Cleartext;
 use crate::observe::ledger::Ledger;
 use crate::observe::text_fields::TextFields;
@@ -48,14 +49,14 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let own = input.own.as_deref();
     let drawn = own.map(|_| decoys::draw()).transpose()?.unwrap_or_default();
     let decoys = input.manifest.as_ref().map_or(&drawn[..], |manifest| &manifest.decoys);
-    let given = own.map_or(&[][..], |own| &own.strings.strings);
+    let nothing = GivenStrings::default();
+    let given = own.map_or(&nothing, |own| &own.strings);
     let (keys, key_log_doubts) = read_keys(input)?;
-    let known = KnownStrings::with_given(&messages, given, decoys, keys.as_deref());
+    let known = KnownStrings::with_given(&messages, &given.strings, decoys, keys.as_deref());
     let claims = Claims::new(&messages);
     let lines = verdict::witnesses::lines(&messages, &known.messages);
     let dialled = input.manifest.as_ref().and_then(|manifest| manifest.variant.server_name.as_deref());
-    let words = given.iter().map(|string| &*string.value);
-    let text_fields = TextFields::new(&messages, words, dialled);
+    let text_fields = TextFields::new(&messages, given, dialled);
     drop(messages);
 
     let mut observer = CaptureObserver::new(&known);

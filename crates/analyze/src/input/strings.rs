@@ -21,6 +21,8 @@ const TOO_SHORT: &str = "it would be found by chance; give the line that contain
 #[derive(Clone, Debug, Default)]
 pub struct GivenStrings {
     pub(crate) strings: Vec<GivenString>,
+    /// The JSON documents, whose words are compared with the text fields of hellos.
+    pub(crate) documents: Vec<Box<RawValue>>,
     /// Leaves of JSON documents that are not searched: numbers, and strings that are too short.
     pub(crate) short: u64,
     /// The values in `strings`.
@@ -80,6 +82,7 @@ impl GivenStrings {
             for string in strings {
                 self.add(string.value, string.path);
             }
+            self.documents.push(document);
         }
         if is_empty {
             bail!("{name}: no string in it has the {MIN_PATTERN} bytes that a search needs");

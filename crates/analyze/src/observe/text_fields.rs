@@ -15,6 +15,7 @@ use memchr::memmem;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::input::journal::Message;
+use crate::input::strings::GivenStrings;
 use crate::pipeline::fact::{HandshakeFact, SegmentFact};
 
 /// Longest word that is compared. A DNS name has at most 253 bytes, the name of a protocol 255.
@@ -92,15 +93,12 @@ pub(crate) struct TextFields {
 
 impl TextFields {
     /// Collects the words of the messages, and the values that a user names. `dialled` is the server name that the run states.
-    pub(crate) fn new<'s>(
-        messages: &[Message],
-        given: impl Iterator<Item = &'s str>,
-        dialled: Option<&str>,
-    ) -> Self {
+    pub(crate) fn new(messages: &[Message], given: &GivenStrings, dialled: Option<&str>) -> Self {
         let mut words = Words::default();
-        given.for_each(|value| words.add(Word::Value, value));
-        for message in messages {
-            let mut json = serde_json::Deserializer::from_slice(&message.body);
+        given.strings.iter().for_each(|string| words.add(Word::Value, &string.value));
+        let documents = given.documents.iter().map(|document| document.get().as_bytes());
+        for body in messages.iter().map(|message| &message.body[..]).chain(documents) {
+            let mut json = serde_json::Deserializer::from_slice(body);
             // A body that is not JSON, or too deep, is a doubt already.
             let _ = Collect(&mut words).deserialize(&mut json);
         }
@@ -348,7 +346,7 @@ mod tests {
             body: body.into(),
             body_sha256: [0; 32],
         };
-        TextFields::new(&[message], [].into_iter(), dialled)
+        TextFields::new(&[message], &GivenStrings::default(), dialled)
     }
 
     /// A record with a ClientHello that has this server name and these protocols.
