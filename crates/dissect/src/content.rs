@@ -499,4 +499,50 @@ mod tests {
         assert_eq!(decode(&codings, b"xyz"), (Outcome::Unsupported, vec![]));
         assert_eq!(Coding::from_token(b"X-GZip"), Coding::Gzip);
     }
+
+    /// Whether an error, or one of its sources, says that data ended early.
+    fn is_early_end(error: &io::Error) -> bool {
+        let inner = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+        let mut causes = std::iter::successors(inner, |cause| (*cause).source());
+        let is_eof = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+        is_eof(error) || causes.any(|cause| cause.downcast_ref().is_some_and(is_eof))
+    }
+
+    #[test]
+    fn file_is_read_with_all_its_members_or_frames() {
+        let text = TEXT.repeat(5000);
+        for (coding, packed) in [
+            (Coding::Gzip, [gzip(text.as_bytes()), gzip(b"second")].concat()),
+            (Coding::Zstd, [zstd(text.as_bytes()), zstd(b"second")].concat()),
+            (Coding::Identity, [text.as_bytes(), b"second"].concat()),
+        ] {
+            let mut contents = Vec::new();
+            // A reader that hands over a few bytes at a time.
+            file_reader(coding, BufReader::with_capacity(7, &packed[..])).read_to_end(&mut contents).unwrap();
+            assert_eq!(contents, [text.as_bytes(), b"second"].concat(), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn cut_or_changed_file_is_an_error_that_distinguishes_the_two() {
+        let read = |coding, packed: &[u8]| {
+            let mut contents = Vec::new();
+            file_reader(coding, packed).read_to_end(&mut contents).map(|_| contents)
+        };
+        for (coding, packed) in [(Coding::Gzip, gzip(TEXT.as_bytes())), (Coding::Zstd, zstd(TEXT.as_bytes()))]
+        {
+            for len in 1..packed.len() {
+                let error = read(coding, &packed[..len]).expect_err("a file that is not whole");
+                assert!(is_early_end(&error), "{coding:?}, {len} bytes: {error}");
+            }
+            for at in 0..packed.len() * 8 {
+                let mut changed = packed.clone();
+                changed[at / 8] ^= 1 << (at % 8);
+                // Some bits of a header mean nothing for the contents; all others are noticed.
+                if let Ok(contents) = read(coding, &changed) {
+                    assert_eq!(contents, TEXT.as_bytes(), "{coding:?}, bit {at}");
+                }
+            }
+        }
+    }
 }
