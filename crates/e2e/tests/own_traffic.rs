@@ -423,3 +423,25 @@ fn verdict_with_a_scope_is_that_of_its_connections_alone() {
     }
     assert!((5..55).contains(&sealed), "both verdicts occur: {sealed} of 60 are sealed");
 }
+
+#[test]
+fn doubt_about_the_file_blocks_every_scope() {
+    let own = Own::new();
+    let whole = own.folder.read("mine.pcap");
+    own.folder.write("mine.pcap", &whole[..whole.len() - 5]);
+    for scope in [own.server.as_str(), "all"] {
+        let judged = own.judge(&["--scope", scope]);
+        assert_eq!(judged.verdict(), (3, "inconclusive"), "{scope}");
+        assert!(judged.doubts().contains(&"capture.cut-off"), "{scope}: {:?}", judged.doubts());
+    }
+    // A frame of strangers that the snaplen cut: what was cut off was not searched.
+    own.folder.write("mine.pcap", whole);
+    own.add_stranger(b"\x00\x01\x02 no protocol that is known");
+    own.edit(|records| {
+        let stranger = records.iter_mut().find(|record| record.bytes.ends_with(b"that is known"));
+        let stranger = stranger.expect("the frame of strangers with content");
+        stranger.bytes.truncate(stranger.bytes.len() - 4);
+    });
+    let judged = own.scoped();
+    assert_eq!((judged.verdict(), judged.doubts()), ((3, "inconclusive"), vec!["frame.truncated"]));
+}
