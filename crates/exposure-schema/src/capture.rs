@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::beside_frames::BesideFrames;
 use crate::completeness::Completeness;
 use crate::connections::{ConnectionEntry, PacketEntry};
 use crate::controls::Controls;
@@ -83,6 +84,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Documents written before parts were searched lack this field.
     #[serde(default)]
     pub fragments: Vec<FragmentEntry>,
+    /// What the file contains beside its frames, which was not on the wire; `null` if it contains nothing else.
+    ///
+    /// Documents written before it was searched lack this field.
+    #[serde(default)]
+    pub beside_frames: Option<BesideFrames>,
     /// TLS connections; `null` if the capture has none.
     #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,

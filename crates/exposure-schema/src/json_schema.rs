@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 34] = [
+const TABLES: [(&str, &str); 36] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -27,6 +27,8 @@ const TABLES: [(&str, &str); 34] = [
     ("Controls", "Controls"),
     ("String", "StringEntry"),
     ("Fragment", "FragmentEntry"),
+    ("Beside the frames", "BesideFrames"),
+    ("field of `found[]`", "BesideFramesEntry"),
     ("Location", "Location"),
     ("Summary", "Summary"),
     ("TLS", "Tls"),

@@ -4,6 +4,7 @@
 //! same order here and in the JSON. The types decide nothing, and know nothing about captures.
 #![forbid(unsafe_code)]
 
+mod beside_frames;
 mod capture;
 mod completeness;
 mod connections;
@@ -28,6 +29,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 
+pub use beside_frames::{BesideFrames, BesideFramesEntry};
 pub use capture::{Capture, Expected, Summary, Verdict};
 pub use completeness::{Completeness, TroubledStream, UnexplainedEntry};
 pub use connections::{ConnectionEntry, Direction, Ended, PacketEntry};

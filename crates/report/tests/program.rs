@@ -412,3 +412,35 @@ fn verdict_with_a_scope_states_it_in_every_language_and_format() {
         assert!(!workdir.read("report.html").contains("<not>"), "captured text is escaped");
     }
 }
+
+#[test]
+fn words_in_a_handshake_and_strings_beside_the_frames_are_stated_in_every_language_and_format() {
+    let mut document = document::proven(1);
+    let capture = &mut document["captures"][1];
+    assert!(capture["tls"].is_object(), "the second capture is TLS");
+    capture["tls"]["words_in_handshake_total"] = json!(31);
+    capture["tls"]["words_in_handshake"] = json!([{
+        "field": "server_name", "text": "libssl.example", "word": "lib<ssl>", "is": "value", "stream": 0, "frame": 4,
+    }]);
+    capture["beside_frames"] = json!({
+        "bytes_searched": 500, "found_total": 47, "found": [{
+            "source": "string", "value": "x", "path": "$.x", "message_id": null, "file_offset": 9, "layers": [],
+        }],
+    });
+    let workdir = Workdir::with(&document);
+    let texts = [
+        ("en", "that the TLS handshake shows", "They were not on the wire"),
+        ("ko", "TLS 핸드셰이크에 드러나는", "네트워크로 전송된 것이 아니므로"),
+    ];
+    for (lang, words, beside) in texts {
+        let output = workdir.report(&["--lang", lang]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for file in ["report.md", "report.html"] {
+            let text = workdir.read(file);
+            for part in [words, beside, "31", "47"] {
+                assert!(text.contains(part), "{lang} {file}: {part}");
+            }
+        }
+        assert!(!workdir.read("report.html").contains("lib<ssl>"), "captured text is escaped");
+    }
+}

@@ -15,6 +15,7 @@ use crate::input::discover::Input;
 use crate::input::journal::{Journal, Message};
 use crate::input::key_log;
 use crate::input::strings::GivenStrings;
+use crate::observe::beside_frames::BesideFrames;
 use crate::observe::cleartext::Cleartext;
 use crate::observe::ledger::Ledger;
 use crate::observe::text_fields::TextFields;
@@ -65,6 +66,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
         (!has_strings).then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
     observer.ledger = own.map(|_| Ledger::default());
     observer.text_fields = Some(text_fields);
+    observer.beside_frames = Some(BesideFrames::new(&known));
     observer.first_exchange = claims
         .first_exchange(&known.messages)
         .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });

@@ -21,6 +21,9 @@ const BUFFER: usize = 256 << 10;
 /// bypass this buffer.
 const READ_AHEAD: usize = 64 << 10;
 
+/// Most bytes behind a frame in a pcapng block without options: padding and the repeated length.
+const NO_OPTIONS: usize = 3 + 4;
+
 /// Receives the frames of a capture.
 pub(crate) trait Sink {
     /// The next frame.
@@ -28,6 +31,9 @@ pub(crate) trait Sink {
 
     /// A key log that is in the capture itself.
     fn secrets(&mut self, key_log: &[u8]);
+
+    /// Bytes of the file that are no part of a frame: headers, blocks without a frame, and the options of a frame's block.
+    fn beside_frames(&mut self, file_offset: u64, bytes: &[u8]);
 
     /// The number of frames that the capture itself counts as dropped; called once, at its end.
     fn dropped(&mut self, frames: u64);
@@ -222,16 +228,26 @@ fn read_into(
     let (mut start, mut end) = (0, 0);
     loop {
         let at_least = loop {
+            let at = decoder.position();
             match decoder.step(&buffer[start..end]) {
                 Ok(Step::Record { consumed, record }) => {
                     sink.record(&record);
+                    let behind = (record.file_offset - at) as usize + record.bytes.len();
+                    if consumed - behind > NO_OPTIONS {
+                        sink.beside_frames(at + behind as u64, &buffer[start + behind..start + consumed]);
+                    }
                     start += consumed;
                 }
                 Ok(Step::Secrets { consumed, key_log }) => {
                     sink.secrets(key_log);
+                    sink.beside_frames(at, &buffer[start..start + consumed]);
                     start += consumed;
                 }
-                Ok(Step::Skipped { consumed }) => start += consumed,
+                Ok(Step::Skipped { consumed }) => {
+                    let (offset, bytes) = free_part(at, &buffer[start..start + consumed]);
+                    sink.beside_frames(at + offset, bytes);
+                    start += consumed;
+                }
                 Ok(Step::NeedMore { at_least }) => break at_least,
                 Err(error) if decoder.position() == 0 => {
                     return Ok(Some(Ended::NotACapture(error.to_string())));
@@ -263,6 +279,19 @@ fn read_into(
         0 => Ended::NotACapture(truncation.to_string()),
         _ => Ended::Early(CaptureEnd::Truncated(truncation.to_string())),
     }))
+}
+
+/// The part of skipped bytes that can contain anything, and its offset. In the header of a classic pcap file these are two
+/// fields that are zero in practice.
+fn free_part(at: u64, skipped: &[u8]) -> (u64, &[u8]) {
+    const PCAP_HEADER: usize = 24;
+    const UNUSED: std::ops::Range<usize> = 8..16;
+    if at > 0 || skipped.len() != PCAP_HEADER {
+        return (0, skipped);
+    }
+    let unused = &skipped[UNUSED];
+    let has_content = unused.iter().any(|byte| *byte != 0);
+    (UNUSED.start as u64, if has_content { unused } else { &[] })
 }
 
 /// A thread that hashes a file.

@@ -3,6 +3,7 @@
 //! Each observer owns one part of what is known about a capture, and knows nothing about the others.
 //! [`CaptureObserver`] hands each fact to those that need it. No observer knows the state of a parser.
 
+pub(crate) mod beside_frames;
 pub(crate) mod byte_counts;
 pub(crate) mod cleartext;
 pub(crate) mod connections;
@@ -23,6 +24,7 @@ pub(crate) mod wrong_keys;
 
 use std::collections::BTreeSet;
 
+use self::beside_frames::BesideFrames;
 use self::byte_counts::ByteCounts;
 use self::cleartext::Cleartext;
 use self::connections::Connections;
@@ -63,6 +65,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub unexplained: UnexplainedBytes,
     /// What the network stack left to the network card; `None` if no manifest states it.
     pub offloads: Option<Offloads>,
+    /// What the file contains beside its frames; `None` in an isolation run.
+    pub beside_frames: Option<BesideFrames<'k>>,
     /// What the hellos say as text; `None` in an isolation run.
     pub text_fields: Option<TextFields>,
     /// Bounds of the pipeline that were reached.
@@ -99,6 +103,7 @@ impl<'k> CaptureObserver<'k> {
             messages: Messages::new(known),
             unexplained: UnexplainedBytes::default(),
             offloads: None,
+            beside_frames: None,
             text_fields: None,
             bounds: BTreeSet::new(),
             cleartext: None,
@@ -154,6 +159,11 @@ impl Observer for CaptureObserver<'_> {
                 }
                 if let Some(ownership) = &mut self.ownership {
                     ownership.take(record, frame);
+                }
+            }
+            Fact::BesideFrames(file_offset, bytes) => {
+                if let Some(beside) = &mut self.beside_frames {
+                    beside.take(*file_offset, bytes);
                 }
             }
             Fact::Chunk(stream, direction, chunk) => {

@@ -5,6 +5,7 @@ use exposure_schema::{
     Summary, Verdict,
 };
 
+use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
 use super::strings::MAX_VALUE_CHARS;
@@ -81,6 +82,7 @@ pub(crate) fn entry(
         connections: connections::connections(&report.observed.connections),
         connections_total: report.observed.connections.total,
         traffic: report.observed.byte_counts.entry(),
+        beside_frames: beside_frames::beside_frames(&report),
         packets: report.observed.packets.into_entries(),
         exhibit,
         sha256: report.file.sha256,

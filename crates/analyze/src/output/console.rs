@@ -55,6 +55,9 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
             }
             writeln!(out)?;
         }
+        for capture in &judged {
+            beside_frames(out, capture)?;
+        }
         heading(out, "Controls")?;
         for capture in &judged {
             controls(out, capture)?;
@@ -232,6 +235,31 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
         bytes(0),
         bytes(1)
     )
+}
+
+/// Shows what is in the capture file, but was not on the wire.
+fn beside_frames(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    let Some(beside) = capture.beside_frames.as_ref().filter(|beside| beside.found_total > 0) else {
+        return Ok(());
+    };
+    heading(out, "In the capture file, not on the wire")?;
+    writeln!(
+        out,
+        "  {STRONG}{}{STRONG:#}: {} string(s), message(s) or secret(s) in comments or other blocks of the file",
+        safe(&capture.name),
+        beside.found_total
+    )?;
+    for entry in beside.found.iter().take(MAX_SESSIONS) {
+        let what = match (entry.source, &entry.value) {
+            (FragmentSource::Secret, _) => "a secret of the key log".to_owned(),
+            (_, Some(value)) => format!("\"{}\"", shortened(value, 40)),
+            (_, None) => {
+                format!("a part of message {}", safe(entry.message_id.as_deref().unwrap_or("without id")))
+            }
+        };
+        writeln!(out, "    {what}  {FAINT}file offset {}{FAINT:#}", entry.file_offset)?;
+    }
+    writeln!(out)
 }
 
 /// Shows what the handshakes say by themselves, and the words of messages that they say too.

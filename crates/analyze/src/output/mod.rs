@@ -1,5 +1,6 @@
 //! Writes results as documents.
 
+mod beside_frames;
 pub(crate) mod capture;
 pub(crate) mod claims;
 pub(crate) mod connections;

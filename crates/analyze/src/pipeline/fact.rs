@@ -45,6 +45,8 @@ pub(crate) trait Observer {
 pub(crate) enum Fact<'a> {
     /// A frame, decoded as far as possible. The first fact of each frame.
     Frame(&'a Record<'a>, &'a Frame<'a>),
+    /// Bytes of the file that are no part of a frame, and the offset of the first of them.
+    BesideFrames(u64, &'a [u8]),
     /// The next bytes of one direction of a connection, and the frame that carries them.
     Chunk(u32, Direction, &'a Chunk<'a>),
     /// A TCP segment and what became of it. It follows the facts of what it carries.

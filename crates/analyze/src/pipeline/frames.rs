@@ -317,6 +317,12 @@ impl<O: Observer> Sink for Pipeline<O> {
         self.frame(record);
     }
 
+    fn beside_frames(&mut self, file_offset: u64, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.observer.observe(&Fact::BesideFrames(file_offset, bytes));
+        }
+    }
+
     fn dropped(&mut self, frames: u64) {
         self.dropped = frames;
     }

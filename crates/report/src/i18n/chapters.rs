@@ -40,6 +40,12 @@ sentence_texts! {
             " messages or strings, the longest part ", format::count(longest), " bytes; ", format::count(secrets), " secrets of the key log."],
         line![captured(name), ": 키 없이 읽을 수 있는 조각이 있다. 메시지나 문자열 ", format::count(messages), "개(가장 긴 조각은 ",
             format::count(longest), "바이트), 키 로그의 비밀 값 ", format::count(secrets), "개이다."];
+    words_in_handshake_result(name: &str, words: u64, word: &str):
+        line![captured(name), ": ", format::count(words), " strings or keys of the messages are in server names, protocols or certificates that the TLS handshake shows; first: ", captured(word), "."],
+        line![captured(name), ": TLS 핸드셰이크에 드러나는 서버 이름·프로토콜·인증서에 메시지의 문자열이나 키 ", format::count(words), "개가 들어 있다. 처음 것은 ", captured(word), "이다."];
+    beside_frames_result(name: &str, found: u64):
+        line![captured(name), ": ", format::count(found), " strings, messages or secrets are in comments or other blocks of the capture file. They were not on the wire, so they are no leak."],
+        line![captured(name), ": 캡처 파일의 주석 등 프레임이 아닌 블록에 문자열·메시지·비밀 값 ", format::count(found), "개가 들어 있다. 네트워크로 전송된 것이 아니므로 유출은 아니다."];
     captures_left_out(shown: u64, all: u64):
         line!["This report covers the first ", shown, " of ", all, " captures; the conclusion is drawn from all of them."],
         line!["이 보고서는 캡처 ", all, "개 중 처음 ", shown, "개만 다루며, 결론은 모든 캡처에서 내린 것이다."];

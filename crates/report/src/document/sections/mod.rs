@@ -148,6 +148,19 @@ impl<'a> Builder<'a> {
         lines
     }
 
+    /// Words of messages in what TLS handshakes show.
+    fn words_in_handshake(&self, capture: &Capture) -> Option<Line> {
+        let tls = capture.tls.as_ref()?;
+        let first = tls.words_in_handshake.first()?;
+        Some(self.lang.words_in_handshake_result(&capture.name, tls.words_in_handshake_total, &first.word))
+    }
+
+    /// What is in the capture file, but was not on the wire.
+    fn beside_frames(&self, capture: &Capture) -> Option<Line> {
+        let found = capture.beside_frames.as_ref()?.found_total;
+        (found > 0).then(|| self.lang.beside_frames_result(&capture.name, found))
+    }
+
     /// The result of each capture in a sentence, with the frame of a first proof.
     fn results(&self) -> Vec<Line> {
         let result = |(index, capture): (usize, &Capture)| {
@@ -171,7 +184,8 @@ impl<'a> Builder<'a> {
         };
         let of_capture = |(index, capture)| {
             let scope = self.scope_result(capture);
-            std::iter::once(result((index, capture))).chain(scope).chain(parts(capture))
+            let others = self.words_in_handshake(capture).into_iter().chain(self.beside_frames(capture));
+            std::iter::once(result((index, capture))).chain(scope).chain(parts(capture)).chain(others)
         };
         let mut results: Vec<Line> = self.numbered().flat_map(of_capture).collect();
         let (shown, all) = (self.captures.len(), self.exposure.captures.len());
