@@ -79,7 +79,7 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub strings: Strings,
     /// Number of strings by level.
     pub summary: Summary,
-    /// Readable parts of messages, where no whole string is readable, and readable secrets of the key log.
+    /// Readable parts of messages and readable secrets of the key log, where no whole string is readable.
     ///
     /// Documents written before parts were searched lack this field.
     #[serde(default)]

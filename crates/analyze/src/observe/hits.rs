@@ -90,8 +90,10 @@ impl SearchState {
 pub(crate) struct Hits<'k> {
     known: &'k KnownStrings,
     found: Vec<NeedleHits>,
-    /// The readable parts of each fragment source.
+    /// The readable parts of each fragment source, until a whole message was readable.
     pub fragments: BTreeMap<u32, FragmentHits>,
+    /// Whether a whole message is readable without a secret.
+    is_exposed: bool,
     locations: usize,
     /// Bytes searched without a secret: streams, frames outside of them, decoded bodies.
     pub searched_bytes: u64,
@@ -114,6 +116,7 @@ impl<'k> Hits<'k> {
             known,
             found: vec![NeedleHits::default(); known.needles.len()],
             fragments: BTreeMap::new(),
+            is_exposed: false,
             locations: 0,
             searched_bytes: 0,
             decrypted_bytes: 0,
@@ -142,6 +145,11 @@ impl<'k> Hits<'k> {
         }
     }
 
+    /// A whole message is readable without a secret. Parts of it or of others show nothing more.
+    pub(crate) fn message_is_exposed(&mut self) {
+        self.is_exposed = true;
+    }
+
     /// Searches the next bytes of a sequence.
     #[inline]
     pub(crate) fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
@@ -158,7 +166,7 @@ impl<'k> Hits<'k> {
             self.take_matches(bytes, provenance);
         }
         // A part that needs a secret shows nothing that the whole strings do not.
-        if !bytes.needs_secret {
+        if !bytes.needs_secret && !self.is_exposed {
             self.known.fragments.push(&mut state.fragments, bytes.bytes, &mut self.parts);
             if !self.parts.is_empty() {
                 self.take_parts(bytes, provenance);
@@ -264,6 +272,9 @@ impl<'k> Hits<'k> {
         region: std::ops::Range<usize>,
         wanted: impl Fn(usize, usize) -> bool,
     ) {
+        if self.is_exposed {
+            return;
+        }
         let mut parts = std::mem::take(&mut self.parts);
         self.known.fragments.find(&frame.record.bytes[region], &mut parts);
         for part in parts.drain(..) {

@@ -121,8 +121,8 @@ impl<'k> Messages<'k> {
         }
     }
 
-    /// Adds a message. `times` has the capture times of its frames.
-    pub(crate) fn take(&mut self, message: &MessageFact<'_>, times: &FrameTimes) {
+    /// Adds a message. `times` has the capture times of its frames. Returns whether it is whole and known.
+    pub(crate) fn take(&mut self, message: &MessageFact<'_>, times: &FrameTimes) -> bool {
         self.total += 1;
         let way = message.location.direction.map(direction);
         let known = way.zip(message.body_sha256).and_then(|key| self.by_body.get(&key));
@@ -150,6 +150,7 @@ impl<'k> Messages<'k> {
             let last_at = times.at(message.last_frame);
             self.listed.push(Listed { message: message.into(), known: index, first_at, last_at });
         }
+        message.is_complete && index.is_some()
     }
 }
 

@@ -188,7 +188,9 @@ impl Observer for CaptureObserver<'_> {
                 if let Some(cleartext) = &mut self.cleartext {
                     cleartext.take(message);
                 }
-                self.messages.take(message, &self.times);
+                if self.messages.take(message, &self.times) && !message.needs_secret {
+                    self.hits.message_is_exposed();
+                }
                 self.settle_transcripts();
             }
             Fact::TlsRecord(record) => {

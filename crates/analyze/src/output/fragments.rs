@@ -12,18 +12,18 @@ use crate::verdict::report::CaptureReport;
 /// Maximum number of sources listed: more than a person reads.
 const MAX_LISTED: usize = 100;
 
-/// Lists the readable parts. Where a whole string is readable, parts of messages show nothing more, so that only secrets are
-/// listed.
+/// Lists the readable parts. Where a whole string is readable, parts show nothing more, and none is listed.
 pub(crate) fn fragments(
     report: &CaptureReport<'_>,
     summary: &Summary,
     excerpts: &mut Excerpts,
 ) -> Vec<FragmentEntry> {
-    let whole_strings = summary.verbatim + summary.reassembled + summary.decoded > 0;
+    if summary.verbatim + summary.reassembled + summary.decoded > 0 {
+        return Vec::new();
+    }
     let sources = report.observed.hits.fragments.iter().filter_map(|(number, found)| {
         let (source, bytes) = report.known.fragment_sources.get(*number as usize)?;
-        let is_listed = !whole_strings || matches!(source, FragmentSource::Secret { .. });
-        is_listed.then_some((*source, *bytes, found))
+        Some((*source, *bytes, found))
     });
     let entries = sources.take(MAX_LISTED);
     entries.map(|(source, bytes, found)| entry(report.known, source, bytes, found, excerpts)).collect()

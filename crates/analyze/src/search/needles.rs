@@ -262,7 +262,11 @@ impl Builder {
     }
 
     fn fragment_source(&mut self, source: FragmentSource, bytes: &[u8]) {
-        self.fragments.add(self.fragment_sources.len() as u32, bytes);
+        let number = self.fragment_sources.len() as u32;
+        match source {
+            FragmentSource::Secret { .. } => self.fragments.add_secret(number, bytes),
+            _ => self.fragments.add_text(number, bytes),
+        }
         self.fragment_sources.push((source, bytes.len()));
     }
 

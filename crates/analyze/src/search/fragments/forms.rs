@@ -14,11 +14,17 @@ const LOOK_EVERY: usize = 16;
 /// Bytes tested.
 const LOOK: usize = 8;
 
+/// The highest bits of these bytes.
+const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+
 /// Shortest text that is decoded: the shortest form of the fewest bytes that are evidence is longer.
 const MIN_TEXT: usize = LOOK_EVERY + LOOK - 1;
 
 /// Fewest decoded bytes that are searched.
 const MIN_DECODED: usize = 24;
+
+/// Bytes before and behind an escape that are decoded with it: more than a run of the guaranteed length.
+const NEAR_ESCAPE: usize = 64;
 
 /// How often escapes of JSON inside of escapes of JSON are undone.
 const MAX_NESTED: usize = 2;
@@ -55,9 +61,42 @@ impl Decoded {
 }
 
 /// Calls `each` with every decoding of every text in these bytes.
+#[inline]
 pub(super) fn decode_all(bytes: &[u8], mut each: impl FnMut(Encoding, &Decoded)) {
-    texts(bytes, |range| decode_text(&bytes[range.clone()], range.start, 0, &mut each));
-    wide_texts(bytes, |decoded| each(Encoding::Utf16, &decoded));
+    let mut free_from = 0;
+    let mut at = 0;
+    while let Some(look) = bytes.get(at..).and_then(|rest| rest.first_chunk::<LOOK>()) {
+        // Text of either kind is ASCII, in UTF-16 with zeros between; one of 256 random words is.
+        at = match u64::from_le_bytes(*look) & NOT_ASCII {
+            0 => decode_at(bytes, at, &mut free_from, &mut each),
+            _ => at + LOOK_EVERY,
+        };
+    }
+}
+
+/// Decodes the text at `at`, if there is one. Returns where to look next.
+#[cold]
+fn decode_at(
+    bytes: &[u8],
+    at: usize,
+    free_from: &mut usize,
+    each: &mut dyn FnMut(Encoding, &Decoded),
+) -> usize {
+    let look = &bytes[at..at + LOOK];
+    if look.iter().all(|byte| is_text(*byte)) {
+        let before = bytes[*free_from..at].iter().rev().take_while(|byte| is_text(**byte)).count();
+        let behind = bytes[at..].iter().take_while(|byte| is_text(**byte)).count();
+        if before + behind >= MIN_TEXT {
+            decode_text(&bytes[at - before..at + behind], at - before, 0, each);
+        }
+        *free_from = at + behind;
+    } else if let Some(decoded) = wide_text(bytes, at) {
+        *free_from = decoded.written(0..decoded.bytes.len()).end;
+        if decoded.bytes.len() >= MIN_DECODED {
+            each(Encoding::Utf16, &decoded);
+        }
+    }
+    (*free_from).max(at + LOOK_EVERY)
 }
 
 fn decode_text(text: &[u8], at: usize, nested: usize, each: &mut dyn FnMut(Encoding, &Decoded)) {
@@ -67,17 +106,25 @@ fn decode_text(text: &[u8], at: usize, nested: usize, each: &mut dyn FnMut(Encod
             each(encoding, &decoded);
         }
     };
-    runs(text, Digits::HEX, |digits| (0..2).for_each(|skip| give(Encoding::Hex, digits.decode(skip))));
-    runs(text, Digits::BASE32, |digits| (0..8).for_each(|skip| give(Encoding::Base32, digits.decode(skip))));
-    runs(text, Digits::BASE64, |digits| (0..4).for_each(|skip| give(Encoding::Base64, digits.decode(skip))));
-    if memchr::memchr(b'%', text).is_some() {
-        give(Encoding::Percent, percent_decoded(text, false));
-        if memchr::memchr(b'+', text).is_some() {
-            give(Encoding::Percent, percent_decoded(text, true));
+    // The digits of base64 include those of the others.
+    runs(text, 0, &Digits::BASE64, |range, digits| {
+        (0..4).for_each(|skip| give(Encoding::Base64, digits.decode(skip)));
+        let inner = &text[range.clone()];
+        runs(inner, range.start, &Digits::BASE32, |_, digits| {
+            (0..8).for_each(|skip| give(Encoding::Base32, digits.decode(skip)));
+        });
+        runs(inner, range.start, &Digits::HEX, |_, digits| {
+            (0..2).for_each(|skip| give(Encoding::Hex, digits.decode(skip)));
+        });
+    });
+    for near in near_escapes(text, b'%') {
+        give(Encoding::Percent, percent_decoded(text, near.clone(), false));
+        if memchr::memchr(b'+', &text[near.clone()]).is_some() {
+            give(Encoding::Percent, percent_decoded(text, near, true));
         }
     }
-    if memchr::memchr(b'\\', text).is_some() {
-        let decoded = json_unescaped(text);
+    for near in near_escapes(text, b'\\') {
+        let decoded = json_unescaped(text, near);
         if nested < MAX_NESTED {
             decode_text(&decoded.bytes, 0, nested + 1, &mut |encoding, inner| {
                 give(encoding, inner.clone().in_outer(&decoded));
@@ -87,66 +134,50 @@ fn decode_text(text: &[u8], at: usize, nested: usize, each: &mut dyn FnMut(Encod
     }
 }
 
-/// Calls `each` for the texts in these bytes: every run of printable characters and line breaks that has
-/// [`LOOK_EVERY`] + [`LOOK`] − 1 characters of ASCII in a row.
-fn texts(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
-    let mut at = 0;
-    let mut free_from = 0;
-    while let Some(look) = bytes.get(at..at + LOOK) {
-        if !look.is_ascii() || !look.iter().all(|byte| is_text(*byte)) {
-            at += LOOK_EVERY;
-            continue;
+/// The parts of a text in which a run that contains an escape can be. The rest is found as it is.
+fn near_escapes(text: &[u8], escape: u8) -> Vec<Range<usize>> {
+    let mut near: Vec<Range<usize>> = Vec::new();
+    for at in memchr::memchr_iter(escape, text) {
+        let part = at.saturating_sub(NEAR_ESCAPE)..text.len().min(at + NEAR_ESCAPE);
+        match near.last_mut() {
+            Some(last) if last.end >= part.start => last.end = part.end,
+            _ => near.push(part),
         }
-        let before = bytes[free_from..at].iter().rev().take_while(|byte| is_text(**byte)).count();
-        let behind = bytes[at..].iter().take_while(|byte| is_text(**byte)).count();
-        if before + behind >= MIN_TEXT {
-            each(at - before..at + behind);
-        }
-        free_from = at + behind;
-        at = free_from.max(at + LOOK_EVERY);
     }
+    near
 }
 
+/// Whether a byte belongs to a text: a printable character or a line break.
 fn is_text(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | 0x80.. | b'\t' | b'\n' | b'\r')
 }
 
-/// Calls `each` for the texts of ASCII in UTF-16, of either byte order: every other byte is zero.
-fn wide_texts(bytes: &[u8], mut each: impl FnMut(Decoded)) {
-    let mut at = 0;
-    while let Some(look) = bytes.get(at..at + LOOK) {
-        let Some(first) = (0..2).find(|first| look[*first..].iter().step_by(2).all(|byte| is_wide(*byte)))
-        else {
-            at += LOOK_EVERY;
-            continue;
-        };
-        if !look[1 - first..].iter().step_by(2).all(|byte| *byte == 0) {
-            at += LOOK_EVERY;
-            continue;
-        }
-        let is_pair = |at: &usize| {
-            bytes.get(*at).is_some_and(|byte| is_wide(*byte))
-                && bytes.get(at + 1).is_none_or(|byte| *byte == 0)
-        };
-        let mut start = at + first;
-        while start >= 2 && is_pair(&(start - 2)) {
-            start -= 2;
-        }
-        let mut decoded = Decoded::default();
-        let mut next = start;
-        // The zero behind the last character is there in one of the byte orders only.
-        while let Some(byte) = bytes.get(next).copied().filter(|byte| is_wide(*byte)) {
-            decoded.push(byte, next as u32);
-            next += if is_pair(&next) { 2 } else { 1 };
-            if bytes.get(next - 1) != Some(&0) {
-                break;
-            }
-        }
-        if decoded.bytes.len() >= MIN_DECODED {
-            each(decoded.end(next.min(bytes.len()) as u32));
-        }
-        at = next.max(at + LOOK_EVERY);
+/// The text of ASCII in UTF-16, of either byte order, at `at`: every other byte is zero.
+fn wide_text(bytes: &[u8], at: usize) -> Option<Decoded> {
+    let look = &bytes[at..at + LOOK];
+    let is_wide_from = |first: usize| {
+        let other = |skip: usize| look[skip..].iter().step_by(2);
+        other(first).all(|byte| is_wide(*byte)) && other(1 - first).all(|byte| *byte == 0)
+    };
+    let first = (0..2).find(|first| is_wide_from(*first))?;
+    let is_pair = |at: usize| {
+        bytes.get(at).is_some_and(|byte| is_wide(*byte)) && bytes.get(at + 1).is_none_or(|byte| *byte == 0)
+    };
+    let mut start = at + first;
+    while start >= 2 && is_pair(start - 2) {
+        start -= 2;
     }
+    let mut decoded = Decoded::default();
+    let mut next = start;
+    // The zero behind the last character is there in one of the byte orders only.
+    while let Some(byte) = bytes.get(next).copied().filter(|byte| is_wide(*byte)) {
+        decoded.push(byte, next as u32);
+        next += if is_pair(next) { 2 } else { 1 };
+        if bytes.get(next - 1) != Some(&0) {
+            break;
+        }
+    }
+    Some(decoded.end(next.min(bytes.len()) as u32))
 }
 
 fn is_wide(byte: u8) -> bool {
@@ -192,11 +223,34 @@ impl Digits {
         Self { bits, values }
     }
 
+    fn has(&self, byte: u8) -> bool {
+        self.values[usize::from(byte)] != NO_DIGIT
+    }
+
+    /// The first digit of the run that `at` belongs to.
+    fn start_of_run(&self, text: &[u8], free_from: usize, at: usize) -> usize {
+        let mut start = at;
+        while start > free_from {
+            let before = &text[free_from..start];
+            let spaces = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+            let byte = before.iter().rev().nth(spaces).copied();
+            let goes_on = match spaces {
+                0 => byte.is_some_and(|byte| self.has(byte) || is_line_break(byte)),
+                _ => byte.is_some_and(is_line_break),
+            };
+            if !goes_on {
+                break;
+            }
+            start -= spaces + 1;
+        }
+        start + text[start..at].iter().take_while(|byte| !self.has(**byte)).count()
+    }
+
     /// The number of digits in the run that begins at `at`, and its end.
     fn measure(&self, text: &[u8], at: usize) -> (usize, usize) {
         let (mut count, mut end, mut next) = (0, at, at);
         while let Some(byte) = text.get(next) {
-            if self.values[usize::from(*byte)] != NO_DIGIT {
+            if self.has(*byte) {
                 count += 1;
                 next += 1;
                 end = next;
@@ -243,31 +297,41 @@ impl DigitRun {
     }
 }
 
-/// Calls `each` for the runs of digits in a text. Lines may break anywhere in a run, and a line may be indented.
-fn runs(text: &[u8], digits: Digits, mut each: impl FnMut(&DigitRun)) {
+/// Calls `each` for the runs of digits in a text that begins at `first`. Lines may break anywhere in a run; a line of at least
+/// [`LOOK_EVERY`] + [`LOOK`] − 1 digits may be indented.
+fn runs(text: &[u8], first: usize, digits: &Digits, mut each: impl FnMut(Range<usize>, &DigitRun)) {
     let shortest = (MIN_DECODED * 8) / digits.bits as usize;
-    let mut at = 0;
-    while at < text.len() {
-        // Most runs are words, which are too short.
-        let (count, end) = digits.measure(text, at);
-        if count >= shortest {
-            let mut run = DigitRun { bits: digits.bits, end: end as u32, ..DigitRun::default() };
-            for (at, byte) in text.iter().enumerate().take(end).skip(at) {
-                let value = digits.values[usize::from(*byte)];
-                if value != NO_DIGIT {
-                    run.values.push(value);
-                    run.at.push(at as u32);
-                }
-            }
-            each(&run);
+    let (mut at, mut free_from) = (0, 0);
+    // Most words are shorter than a run, so that few places are followed.
+    while let Some(look) = text.get(at..at + LOOK) {
+        if !look.iter().all(|byte| digits.has(*byte) || is_line_break(*byte)) {
+            at += LOOK_EVERY;
+            continue;
         }
-        at = end.max(at + 1);
+        let start = digits.start_of_run(text, free_from, at);
+        let (count, end) = digits.measure(text, start);
+        if count >= shortest {
+            let mut run = DigitRun { bits: digits.bits, end: (first + end) as u32, ..DigitRun::default() };
+            for (at, byte) in
+                text.iter().enumerate().take(end).skip(start).filter(|(_, byte)| digits.has(**byte))
+            {
+                run.values.push(digits.values[usize::from(*byte)]);
+                run.at.push((first + at) as u32);
+            }
+            each(start..end, &run);
+        }
+        free_from = end;
+        at = end.max(at + LOOK_EVERY);
     }
+}
+
+fn is_line_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
 /// Length of the line break that a text begins with, and of the indentation behind it; 0 if it begins with none.
 fn line_break(text: &[u8]) -> usize {
-    let breaks = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let breaks = text.iter().take_while(|byte| is_line_break(**byte)).count();
     if breaks == 0 {
         return 0;
     }
@@ -275,9 +339,10 @@ fn line_break(text: &[u8]) -> usize {
 }
 
 /// Undoes percent-encoding (RFC 3986 §2.1); `+` is a space if `is_form` is set.
-fn percent_decoded(text: &[u8], is_form: bool) -> Decoded {
+fn percent_decoded(text: &[u8], part: Range<usize>, is_form: bool) -> Decoded {
+    let text = &text[..part.end];
     let mut decoded = Decoded::default();
-    let mut at = 0;
+    let mut at = part.start;
     while let Some(&byte) = text.get(at) {
         let hex = |at: usize| text.get(at).map(|byte| Digits::HEX.values[usize::from(*byte)]);
         let (byte, len) = match (byte, hex(at + 1), hex(at + 2)) {
@@ -292,9 +357,10 @@ fn percent_decoded(text: &[u8], is_form: bool) -> Decoded {
 }
 
 /// Undoes the escapes of JSON strings (RFC 8259 §7). What is no escape stays.
-fn json_unescaped(text: &[u8]) -> Decoded {
+fn json_unescaped(text: &[u8], part: Range<usize>) -> Decoded {
+    let text = &text[..part.end];
     let mut decoded = Decoded::default();
-    let mut at = 0;
+    let mut at = part.start;
     while let Some(&byte) = text.get(at) {
         let next = text.get(at + 1);
         let (char, len) = match (byte, next) {
@@ -372,14 +438,12 @@ mod tests {
     #[test]
     fn decodes_base64_with_line_breaks_anywhere() {
         let written = BASE64_NOPAD.encode(SAID.as_bytes());
-        for width in [1, 4, 7, 64, 76] {
-            for ends in ["\n", "\r\n", "\r\n  "] {
-                let lines: Vec<_> =
-                    written.as_bytes().chunks(width).map(|line| str::from_utf8(line).unwrap()).collect();
-                let lines = lines.join(ends);
-                let (text, range) = with_frame(&lines);
-                decodes(&text, Encoding::Base64, SAID.as_bytes(), range);
-            }
+        for (width, ends) in
+            [(1, "\n"), (4, "\r\n"), (7, "\n"), (64, "\n"), (76, "\r\n"), (24, "\r\n  "), (76, "\n\t")]
+        {
+            let lines = written.as_bytes().chunks(width).map(|line| str::from_utf8(line).unwrap());
+            let (text, range) = with_frame(&lines.collect::<Vec<_>>().join(ends));
+            decodes(&text, Encoding::Base64, SAID.as_bytes(), range);
         }
     }
 
@@ -447,8 +511,10 @@ mod tests {
                 let first = before + usize::from(order(1) == [0, 1]);
                 let end = before + wide.len();
                 let mut found = Vec::new();
-                wide_texts(&text, |decoded| {
-                    found.push((decoded.bytes.clone(), decoded.written(0..ascii.len())));
+                decode_all(&text, |encoding, decoded| {
+                    if encoding == Encoding::Utf16 {
+                        found.push((decoded.bytes.clone(), decoded.written(0..ascii.len())));
+                    }
                 });
                 assert_eq!(found, [(ascii.as_bytes().to_vec(), first..end)]);
             }

@@ -1,29 +1,37 @@
 //! Finds long runs of the sources in contiguous bytes.
 //!
-//! The index contains the grams at eight consecutive places of every sixteen of a source. The search samples the text at
-//! every eighth place, so of each such group of grams it samples exactly one, however source and text are aligned:
+//! The index contains the grams of a source in groups of as many consecutive places as there are bytes between two samples of
+//! the text. Of each group the search samples exactly one gram, however source and text are aligned:
 //!
 //! ```text
 //!   source    |gggggggg........|gggggggg........|gggggggg..     g: a gram of eight bytes begins here, and is in the index
 //!   text           ^       ^       ^       ^       ^            ^: the text is sampled here
 //! ```
 //!
-//! The latest first sample that hits begins [`GROUP_EVERY`] + [`SAMPLE_EVERY`] − 1 bytes into a run. From there on
-//! [`MIN_FORWARD`] bytes must be equal.
+//! From the first sample that hits, so many bytes must be equal that the run is evidence.
 
 use std::ops::Range;
 
 /// Length of a gram.
 const GRAM: usize = 8;
 
-/// Distance of two samples of the text, and number of grams in a group.
-const SAMPLE_EVERY: usize = 8;
+/// How densely sources and text are sampled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampling {
+    /// Distance of two groups of grams in a source.
+    pub group_every: usize,
+    /// Fewest bytes that must be equal from a sample on.
+    pub min_forward: usize,
+    /// Fewest bytes of a run.
+    pub min_run: usize,
+}
 
-/// Distance of two groups of grams in a source.
-const GROUP_EVERY: usize = 16;
-
-/// Fewest bytes that must be equal from a sample on. Shorter runs occur in the framing of any JSON.
-const MIN_FORWARD: usize = 24;
+impl Sampling {
+    /// Length from which on every run is found, if the text is sampled at every `every` bytes.
+    pub(super) const fn guaranteed(&self, every: usize) -> usize {
+        self.group_every + every - 1 + self.min_forward
+    }
+}
 
 /// Fewest distinct values among the bytes of a run. Almost equal bytes occur in every padding.
 const MIN_BYTE_VALUES: usize = 4;
@@ -31,18 +39,18 @@ const MIN_BYTE_VALUES: usize = 4;
 /// From this length on, almost equal bytes are evidence, too: no padding is so long.
 const LONG_PADDING: usize = 256;
 
-/// Every run of a source of at least this length is found, if it is [evidence](is_evidence).
-pub(crate) const GUARANTEED: usize = GROUP_EVERY + SAMPLE_EVERY - 1 + MIN_FORWARD;
-
-/// Shortest source: all of its runs that are as long as itself are found, because its first group is at its start.
-pub(crate) const MIN_SOURCE: usize = SAMPLE_EVERY - 1 + MIN_FORWARD;
-
 /// Bytes that order the places of one bucket. Places that agree in so many bytes are one place: whichever of them is
 /// found, the run is long enough.
 const MAX_ORDERED: usize = 64;
 
-/// Filter bits for each gram.
+/// Filter bits for each gram, which sets two of them in one word.
 const BITS_PER_GRAM: usize = 16;
+
+/// Up to this many places of a bucket are compared one by one.
+const FEW: usize = 8;
+
+/// Samples that are tested together.
+const BLOCK: usize = 8;
 
 /// Offset of a byte in the joined sources.
 type Place = u32;
@@ -61,15 +69,18 @@ pub(super) struct Run {
 }
 
 /// The sources, and some of their grams by their hash.
+///
+/// `EVERY` is the distance of two samples of the text, and the number of grams in a group.
 #[derive(Debug)]
-pub(super) struct SourceIndex {
+pub(super) struct SourceIndex<const EVERY: usize> {
+    sampling: Sampling,
     /// All sources, one behind the other.
     bytes: Vec<u8>,
     /// For each source, the place of its first byte; one more entry than there are sources.
     starts: Vec<Place>,
-    filter: Vec<u64>,
-    /// Number of bits by which a hash is shifted to number a bit of the filter.
-    filter_shift: u32,
+    /// The grams of ASCII, and all others. Messages are mostly ASCII and ciphertext is not, so that a filter which is small
+    /// answers for ciphertext.
+    filters: [Filter; 2],
     /// For each bucket, the index in `places` at which it begins; one more entry than there are buckets.
     buckets: Vec<u32>,
     bucket_shift: u32,
@@ -77,16 +88,15 @@ pub(super) struct SourceIndex {
     places: Vec<Place>,
 }
 
-impl SourceIndex {
-    /// An index of these joined sources, each of at least [`MIN_SOURCE`] bytes. `starts` has the offset of each source, and
-    /// the length of all.
-    pub(super) fn new(bytes: Vec<u8>, starts: Vec<Place>) -> Self {
-        let grams: usize = ranges(&starts).map(|source| places(&source).count()).sum();
-        let filter_bits = (grams * BITS_PER_GRAM).next_power_of_two().clamp(1 << 12, 1 << 24);
+impl<const EVERY: usize> SourceIndex<EVERY> {
+    /// An index of these joined sources, each of at least `EVERY` − 1 bytes more than a run must have forward. `starts` has
+    /// the offset of each source, and the length of all.
+    pub(super) fn new(bytes: Vec<u8>, starts: Vec<Place>, sampling: Sampling) -> Self {
+        let grams: usize = ranges(&starts).map(|source| Self::places_of(&source, sampling).count()).sum();
         let bucket_count = grams.next_power_of_two().clamp(2, 1 << 22);
         let mut index = Self {
-            filter: vec![0; filter_bits / 64],
-            filter_shift: 64 - filter_bits.ilog2(),
+            sampling,
+            filters: Default::default(),
             buckets: vec![0; bucket_count + 1],
             bucket_shift: 64 - bucket_count.ilog2(),
             places: vec![0; grams],
@@ -101,18 +111,23 @@ impl SourceIndex {
     /// Puts each place into its bucket, in two passes, so that no second copy of the places is needed.
     fn fill(&mut self) {
         let hash_at = |place: Place| hash(gram_at(&self.bytes, place as usize));
-        for place in ranges(&self.starts).flat_map(|source| places(&source)) {
-            let hash = hash_at(place);
-            let bit = (hash >> self.filter_shift) as usize;
-            self.filter[bit / 64] |= 1 << (bit % 64);
-            self.buckets[(hash >> self.bucket_shift) as usize] += 1;
+        let places = || ranges(&self.starts).flat_map(|source| Self::places_of(&source, self.sampling));
+        let mut counts = [0; 2];
+        for place in places() {
+            counts[kind(gram_at(&self.bytes, place as usize))] += 1;
+            self.buckets[(hash_at(place) >> self.bucket_shift) as usize] += 1;
+        }
+        self.filters = counts.map(Filter::for_grams);
+        for place in places() {
+            let gram = gram_at(&self.bytes, place as usize);
+            self.filters[kind(gram)].insert(hash(gram));
         }
         let mut end = 0;
         for begin in &mut self.buckets {
             end += *begin;
             *begin = end;
         }
-        for place in ranges(&self.starts).flat_map(|source| places(&source)) {
+        for place in ranges(&self.starts).flat_map(|source| Self::places_of(&source, self.sampling)) {
             let begin = &mut self.buckets[(hash_at(place) >> self.bucket_shift) as usize];
             *begin -= 1;
             self.places[*begin as usize] = place;
@@ -125,8 +140,10 @@ impl SourceIndex {
         for bucket in 0..self.buckets.len() - 1 {
             let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
             let mut places = std::mem::take(&mut self.places);
-            places[range.clone()]
-                .sort_unstable_by(|one, other| self.ordered_by(*one).cmp(self.ordered_by(*other)));
+            if range.len() > 1 {
+                places[range.clone()]
+                    .sort_unstable_by(|one, other| self.ordered_by(*one).cmp(self.ordered_by(*other)));
+            }
             self.buckets[bucket] = kept as u32;
             for at in range.clone() {
                 let is_new =
@@ -167,17 +184,57 @@ impl SourceIndex {
             return;
         }
         let (mut at, mut free_from) = (0, 0);
-        while let Some(gram) = load(text, at) {
-            if self.passes(hash(gram))
+        loop {
+            at = self.skip(text, at);
+            let Some(gram) = load(text, at) else { return };
+            if self.passes(gram)
+                && self.has(gram)
                 && let Some(run) = self.run_at(text, at, free_from)
             {
                 found(run);
                 at = run.at + run.len;
                 free_from = at;
             } else {
-                at += SAMPLE_EVERY;
+                at += EVERY;
             }
         }
+    }
+
+    /// The first of the next samples that passes the filter, or one of the last [`BLOCK`]. The samples of a block are
+    /// independent, so that their loads overlap.
+    #[inline]
+    fn skip(&self, text: &[u8], mut at: usize) -> usize {
+        let is_ascii_only = self.filters[1].is_empty();
+        while let Some(block) = text.get(at..at + BLOCK * EVERY) {
+            let grams = block.as_chunks::<EVERY>().0.iter().map(|bytes| {
+                let gram = bytes.first_chunk().expect("a gram is no longer than the distance of two samples");
+                u64::from_le_bytes(*gram)
+            });
+            // In ciphertext, one gram of 256 is ASCII.
+            let is_candidate = |gram: u64| !is_ascii_only || kind(gram) == 0;
+            let mut candidates = 0_u32;
+            for (sample, gram) in grams.clone().enumerate() {
+                candidates |= u32::from(is_candidate(gram)) << sample;
+            }
+            if candidates != 0 {
+                let mut passed = 0_u32;
+                for (sample, gram) in grams.enumerate() {
+                    passed |= u32::from(self.passes(gram)) << sample;
+                }
+                if passed != 0 {
+                    return at + passed.trailing_zeros() as usize * EVERY;
+                }
+            }
+            at += BLOCK * EVERY;
+        }
+        at
+    }
+
+    /// Whether a source has this gram, or its bucket has too many places to compare them all.
+    fn has(&self, gram: u64) -> bool {
+        let bucket = (hash(gram) >> self.bucket_shift) as usize;
+        let places = &self.places[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
+        places.len() > FEW || places.iter().any(|place| load(&self.bytes, *place as usize) == Some(gram))
     }
 
     /// The longest run that covers the sample at `at`, extended to the left, but not before `free_from`.
@@ -191,7 +248,7 @@ impl SourceIndex {
         let neighbours = places[behind.saturating_sub(1)..places.len().min(behind + 1)].iter();
         let (forward, place) =
             neighbours.map(|place| (common(self.from(*place), &text[at..]), *place)).max()?;
-        if forward < MIN_FORWARD {
+        if forward < self.sampling.min_forward {
             return None;
         }
         let source = self.source_of(place);
@@ -200,18 +257,21 @@ impl SourceIndex {
         let back =
             before.zip(text[free_from..at].iter().rev()).take_while(|(known, seen)| known == seen).count();
         let run = at - back..at + forward;
-        is_evidence(&text[run.clone()]).then(|| Run {
-            at: run.start,
-            len: run.len(),
-            source,
-            source_at: source_at - back,
-        })
+        let is_run = run.len() >= self.sampling.min_run && is_evidence(&text[run.clone()]);
+        is_run.then(|| Run { at: run.start, len: run.len(), source, source_at: source_at - back })
     }
 
     #[inline(always)]
-    fn passes(&self, hash: u64) -> bool {
-        let bit = (hash >> self.filter_shift) as usize;
-        self.filter[bit / 64] >> (bit % 64) & 1 != 0
+    fn passes(&self, gram: u64) -> bool {
+        self.filters[kind(gram)].passes(hash(gram))
+    }
+
+    /// The places of a source at which a gram of the index begins.
+    fn places_of(source: &Range<Place>, sampling: Sampling) -> impl Iterator<Item = Place> + use<EVERY> {
+        let last = source.end - sampling.min_forward as Place;
+        (source.start..=last)
+            .step_by(sampling.group_every)
+            .flat_map(move |group| group..=last.min(group + EVERY as Place - 1))
     }
 
     fn source_of(&self, place: Place) -> u32 {
@@ -244,14 +304,6 @@ fn ranges(starts: &[Place]) -> impl Iterator<Item = Range<Place>> {
     starts.windows(2).map(|pair| pair[0]..pair[1])
 }
 
-/// The places of a source at which a gram of the index begins.
-fn places(source: &Range<Place>) -> impl Iterator<Item = Place> + use<> {
-    let last = source.end - MIN_FORWARD as Place;
-    (source.start..=last)
-        .step_by(GROUP_EVERY)
-        .flat_map(move |group| group..=last.min(group + SAMPLE_EVERY as Place - 1))
-}
-
 /// Length of the longest common prefix of two byte strings.
 pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
     const STEP: usize = 32;
@@ -259,6 +311,50 @@ pub(super) fn common(one: &[u8], other: &[u8]) -> usize {
         one.chunks_exact(STEP).zip(other.chunks_exact(STEP)).take_while(|(one, other)| one == other).count();
     let rest = one[whole * STEP..].iter().zip(&other[whole * STEP..]);
     whole * STEP + rest.take_while(|(one, other)| one == other).count()
+}
+
+/// A set of grams. It may contain more grams than were inserted.
+#[derive(Debug, Default)]
+struct Filter {
+    words: Vec<u64>,
+    /// Number of bits by which a hash is shifted to number a word.
+    shift: u32,
+    /// Number of grams that are inserted.
+    count: usize,
+}
+
+impl Filter {
+    fn for_grams(count: usize) -> Self {
+        let words = (count * BITS_PER_GRAM / 64).next_power_of_two().clamp(1 << 4, 1 << 18);
+        Self { words: vec![0; words], shift: 64 - words.ilog2(), count }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn insert(&mut self, hash: u64) {
+        self.words[(hash >> self.shift) as usize] |= self.bits(hash);
+    }
+
+    #[inline(always)]
+    fn passes(&self, hash: u64) -> bool {
+        let bits = self.bits(hash);
+        self.words[(hash >> self.shift) as usize] & bits == bits
+    }
+
+    /// The two bits of a gram in its word: numbered by the bits of the hash below those that number the word.
+    #[inline(always)]
+    fn bits(&self, hash: u64) -> u64 {
+        let below = hash >> (self.shift - 12);
+        1 << (below & 63) | 1 << (below >> 6 & 63)
+    }
+}
+
+/// The filter for a gram: 0 for ASCII.
+#[inline(always)]
+fn kind(gram: u64) -> usize {
+    usize::from(gram & 0x8080_8080_8080_8080 != 0)
 }
 
 #[inline(always)]
@@ -280,17 +376,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn index(sources: &[&[u8]]) -> SourceIndex {
+    const SAMPLING: Sampling = Sampling { group_every: 16, min_forward: 24, min_run: 24 };
+    const EVERY: usize = 8;
+    const GUARANTEED: usize = SAMPLING.guaranteed(EVERY);
+    const MIN_SOURCE: usize = EVERY - 1 + SAMPLING.min_forward;
+
+    fn index(sources: &[&[u8]]) -> SourceIndex<EVERY> {
         let mut starts = vec![0];
         let mut bytes = Vec::new();
         for source in sources {
             bytes.extend_from_slice(source);
             starts.push(bytes.len() as Place);
         }
-        SourceIndex::new(bytes, starts)
+        SourceIndex::new(bytes, starts, SAMPLING)
     }
 
-    fn runs(index: &SourceIndex, text: &[u8]) -> Vec<Run> {
+    fn runs(index: &SourceIndex<EVERY>, text: &[u8]) -> Vec<Run> {
         let mut found = Vec::new();
         index.find(text, |run| found.push(run));
         found
@@ -370,7 +471,7 @@ mod tests {
             let found = runs(&index, &text);
             prop_assert!(!found.is_empty());
             for run in found {
-                prop_assert!(run.len >= MIN_FORWARD);
+                prop_assert!(run.len >= SAMPLING.min_run);
                 prop_assert_eq!(&text[run.at..run.at + run.len], &index.rest(run.source, run.source_at)[..run.len]);
             }
         }

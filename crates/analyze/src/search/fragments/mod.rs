@@ -1,28 +1,62 @@
 //! Finds parts of messages, of long strings and of secrets.
 //!
 //! The patterns of [`Matcher`](super::Matcher) are whole strings. This search finds any run of at least [`GUARANTEED`] bytes of
-//! a source, and a whole source of at least [`MIN_SOURCE`] bytes: as it is, in base64, base32 or hexadecimal digits at any
-//! alignment and with line breaks anywhere, percent-encoded, with the escapes of JSON, and in UTF-16.
+//! a text, and a whole text of at least [`MIN_TEXT`] bytes or a whole secret: as it is, in base64, base32 or hexadecimal digits
+//! at any alignment and with line breaks anywhere, percent-encoded, with the escapes of JSON, and in UTF-16.
 
 mod forms;
 mod index;
 mod scanner;
 
-pub(crate) use self::index::{GUARANTEED, MIN_SOURCE};
 pub(crate) use self::scanner::{Fragment, FragmentScanner};
 use super::Encoding;
-use index::SourceIndex;
+use index::{Sampling, SourceIndex};
 
-/// Maximum number of bytes in all sources, in the forms in which they are indexed. The index has at most five bytes for
-/// each of them. Reaching the bound is a doubt.
-pub(crate) const MAX_SOURCE_BYTES: usize = 16 << 20;
+/// Maximum number of bytes in all texts, and in all secrets, in the forms in which they are indexed. Reaching the bound is a
+/// doubt.
+pub(crate) const MAX_SOURCE_BYTES: usize = 8 << 20;
+
+/// Shorter runs of a text occur in the framing of any JSON.
+const MIN_RUN: usize = 24;
+
+/// Distance of the samples in which texts are searched.
+const TEXT_EVERY: usize = 8;
+const TEXT_SAMPLING: Sampling = Sampling { group_every: 16, min_forward: MIN_RUN, min_run: MIN_RUN };
+
+/// Every run of a text of at least this length is found, unless it could be padding.
+pub(crate) const GUARANTEED: usize = TEXT_SAMPLING.guaranteed(TEXT_EVERY);
+
+/// Shortest text: all of its runs that are as long as itself are found, because its first group of grams is at its start.
+pub(crate) const MIN_TEXT: usize = TEXT_EVERY - 1 + MIN_RUN;
+
+/// Length of the shortest secret of the supported hashes.
+const MIN_SECRET: usize = 32;
+
+/// Distance of the samples in which secrets are searched. They are found only as a whole, so that one group of grams at the
+/// start of each suffices: there can be hundreds of thousands, and a large index that is rarely asked is faster than a small
+/// one that is asked more often.
+const SECRET_EVERY: usize = 24;
+const SECRET_SAMPLING: Sampling =
+    Sampling { group_every: usize::MAX >> 1, min_forward: MIN_SECRET - SECRET_EVERY, min_run: MIN_SECRET };
+
+type Texts = SourceIndex<TEXT_EVERY>;
+type Secrets = SourceIndex<SECRET_EVERY>;
+
+/// What is searched.
+#[derive(Debug)]
+struct Sources {
+    texts: Texts,
+    secrets: Secrets,
+}
 
 /// The sources of the search.
 #[derive(Debug)]
 pub(crate) struct Fragments {
-    index: SourceIndex,
-    /// The number that the caller gave each source, and its form.
-    sources: Vec<(u32, Encoding)>,
+    sources: Sources,
+    /// The number that the caller gave each text, and its form.
+    texts: Vec<(u32, Encoding)>,
+    /// The number that the caller gave each secret.
+    secrets: Vec<u32>,
     /// Number of sources that were left out at [`MAX_SOURCE_BYTES`].
     left_out: u64,
 }
@@ -31,18 +65,18 @@ impl Fragments {
     /// Searches the next bytes of a stream. Adds the runs in them to `found`.
     #[inline]
     pub(crate) fn push(&self, scanner: &mut FragmentScanner, bytes: &[u8], found: &mut Vec<Fragment>) {
-        if !self.index.is_empty() && !bytes.is_empty() {
+        if !self.is_empty() && !bytes.is_empty() {
             let before = found.len();
-            scanner.push(&self.index, bytes, found);
+            scanner.push(&self.sources, bytes, found);
             self.name(&mut found[before..]);
         }
     }
 
     /// Searches contiguous bytes that are no part of a stream.
     pub(crate) fn find(&self, bytes: &[u8], found: &mut Vec<Fragment>) {
-        if !self.index.is_empty() {
+        if !self.is_empty() {
             let before = found.len();
-            scanner::find_all(&self.index, bytes, found);
+            scanner::find_all(&self.sources, bytes, found);
             self.name(&mut found[before..]);
         }
     }
@@ -52,10 +86,18 @@ impl Fragments {
         self.left_out
     }
 
-    /// Replaces the index's numbers of sources by those of the caller.
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.secrets.is_empty()
+    }
+
+    /// Replaces the numbers of the indices by those of the caller.
     fn name(&self, found: &mut [Fragment]) {
         for fragment in found {
-            let (source, form) = self.sources[fragment.source as usize];
+            if fragment.is_secret {
+                fragment.source = self.secrets[fragment.source as usize];
+                continue;
+            }
+            let (source, form) = self.texts[fragment.source as usize];
             fragment.source = source;
             if fragment.encoding == Encoding::Plain {
                 fragment.encoding = form;
@@ -64,23 +106,50 @@ impl Fragments {
     }
 }
 
+/// Sources behind one another.
+#[derive(Debug, Default)]
+struct Joined {
+    bytes: Vec<u8>,
+    starts: Vec<u32>,
+}
+
+impl Joined {
+    /// Whether there was room for the source.
+    fn add(&mut self, source: &[u8]) -> bool {
+        let has_room = self.bytes.len() + source.len() <= MAX_SOURCE_BYTES;
+        if has_room {
+            self.starts.push(self.bytes.len() as u32);
+            self.bytes.extend_from_slice(source);
+        }
+        has_room
+    }
+
+    fn index<const EVERY: usize>(mut self, sampling: Sampling) -> SourceIndex<EVERY> {
+        self.starts.push(self.bytes.len() as u32);
+        self.bytes.shrink_to_fit();
+        self.starts.shrink_to_fit();
+        SourceIndex::new(self.bytes, self.starts, sampling)
+    }
+}
+
 /// Collects sources.
 #[derive(Debug, Default)]
 pub(crate) struct FragmentsBuilder {
-    bytes: Vec<u8>,
-    starts: Vec<u32>,
-    sources: Vec<(u32, Encoding)>,
+    joined_texts: Joined,
+    joined_secrets: Joined,
+    texts: Vec<(u32, Encoding)>,
+    secrets: Vec<u32>,
     left_out: u64,
 }
 
 impl FragmentsBuilder {
-    /// Adds a source under a number. A source below [`MIN_SOURCE`] bytes is too short for this search.
+    /// Adds a text under a number. One below [`MIN_TEXT`] bytes is too short for this search.
     ///
     /// Text beyond ASCII is also added in both byte orders of UTF-16, because only ASCII is recognised in UTF-16.
-    pub(crate) fn add(&mut self, number: u32, source: &[u8]) {
-        self.add_form(number, Encoding::Plain, source);
-        if !source.is_ascii()
-            && let Ok(text) = std::str::from_utf8(source)
+    pub(crate) fn add_text(&mut self, number: u32, text: &[u8]) {
+        self.add_form(number, Encoding::Plain, text);
+        if !text.is_ascii()
+            && let Ok(text) = std::str::from_utf8(text)
         {
             for order in [u16::to_le_bytes, u16::to_be_bytes] {
                 let wide: Vec<u8> = text.encode_utf16().flat_map(order).collect();
@@ -89,26 +158,35 @@ impl FragmentsBuilder {
         }
     }
 
-    fn add_form(&mut self, number: u32, form: Encoding, source: &[u8]) {
-        if source.len() < MIN_SOURCE {
-            return;
-        }
-        if self.bytes.len() + source.len() > MAX_SOURCE_BYTES {
+    /// Adds a secret of 32 or 48 bytes under a number.
+    pub(crate) fn add_secret(&mut self, number: u32, secret: &[u8]) {
+        if secret.len() >= MIN_SECRET && self.joined_secrets.add(secret) {
+            self.secrets.push(number);
+        } else {
             self.left_out += 1;
-            return;
         }
-        self.starts.push(self.bytes.len() as u32);
-        self.bytes.extend_from_slice(source);
-        self.sources.push((number, form));
     }
 
-    /// Builds the index.
-    pub(crate) fn build(mut self) -> Fragments {
-        self.starts.push(self.bytes.len() as u32);
-        self.bytes.shrink_to_fit();
+    fn add_form(&mut self, number: u32, form: Encoding, text: &[u8]) {
+        if text.len() < MIN_TEXT {
+            return;
+        }
+        if self.joined_texts.add(text) {
+            self.texts.push((number, form));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Builds the indices.
+    pub(crate) fn build(self) -> Fragments {
         Fragments {
-            index: SourceIndex::new(self.bytes, self.starts),
-            sources: self.sources,
+            sources: Sources {
+                texts: self.joined_texts.index(TEXT_SAMPLING),
+                secrets: self.joined_secrets.index(SECRET_SAMPLING),
+            },
+            texts: self.texts,
+            secrets: self.secrets,
             left_out: self.left_out,
         }
     }
@@ -124,7 +202,7 @@ mod tests {
     fn search(sources: &[&str], chunks: &[&[u8]]) -> Vec<Fragment> {
         let mut builder = FragmentsBuilder::default();
         for (number, source) in sources.iter().enumerate() {
-            builder.add(number as u32, source.as_bytes());
+            builder.add_text(number as u32, source.as_bytes());
         }
         let fragments = builder.build();
         let (mut scanner, mut found) = (FragmentScanner::default(), Vec::new());
@@ -154,6 +232,7 @@ mod tests {
             start: 7,
             end: 7 + BODY.len() as u64,
             source: 0,
+            is_secret: false,
             len: BODY.len() as u64,
             encoding: Encoding::Plain,
             is_continued: false,
@@ -169,7 +248,7 @@ mod tests {
     #[test]
     fn nothing_is_found_across_a_gap() {
         let mut builder = FragmentsBuilder::default();
-        builder.add(0, BODY.as_bytes());
+        builder.add_text(0, BODY.as_bytes());
         let fragments = builder.build();
         let (mut scanner, mut found) = (FragmentScanner::default(), Vec::new());
         let (head, tail) = BODY.as_bytes().split_at(20);
@@ -180,10 +259,46 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_found_as_a_whole_at_every_alignment() {
+        let secrets: Vec<Vec<u8>> = [32, 48]
+            .map(|len| (0..len).map(|at: u8| at.wrapping_mul(167).wrapping_add(len)).collect())
+            .into();
+        let mut builder = FragmentsBuilder::default();
+        for (number, secret) in secrets.iter().enumerate() {
+            builder.add_secret(number as u32, secret);
+        }
+        let fragments = builder.build();
+        for (number, secret) in secrets.iter().enumerate() {
+            for before in 0..60 {
+                for text in
+                    [secret.clone(), HEXLOWER.encode(secret).into_bytes(), BASE64.encode(secret).into_bytes()]
+                {
+                    let text = [&vec![1; before][..], &text, &[2; 30]].concat();
+                    for size in [7, 64, 1000] {
+                        let (mut scanner, mut found) = (FragmentScanner::default(), Vec::new());
+                        for chunk in text.chunks(size) {
+                            fragments.push(&mut scanner, chunk, &mut found);
+                        }
+                        let found: Vec<_> =
+                            found.iter().map(|found| (found.source, found.is_secret)).collect();
+                        assert!(
+                            found.contains(&(number as u32, true)),
+                            "{before} bytes before, in chunks of {size}"
+                        );
+                    }
+                }
+            }
+            let (mut scanner, mut found) = (FragmentScanner::default(), Vec::new());
+            fragments.push(&mut scanner, &secret[..31], &mut found);
+            assert_eq!(found, [], "a part of a secret");
+        }
+    }
+
+    #[test]
     fn sources_beyond_the_bound_are_counted() {
         let mut builder = FragmentsBuilder::default();
-        builder.add(0, &vec![b'a'; MAX_SOURCE_BYTES]);
-        builder.add(1, BODY.as_bytes());
+        builder.add_text(0, &vec![b'a'; MAX_SOURCE_BYTES]);
+        builder.add_text(1, BODY.as_bytes());
         assert_eq!(builder.build().left_out(), 3, "the body is left out in three forms");
     }
 

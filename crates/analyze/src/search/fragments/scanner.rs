@@ -1,7 +1,8 @@
 //! Searches a stream that arrives in chunks.
 
 use super::forms;
-use super::index::{Run, SourceIndex, common};
+use super::index::{Run, common};
+use super::{Sources, Texts};
 use crate::search::Encoding;
 
 /// Bytes kept of a stream so that a run across a chunk border is found, if they may be text: the longest form of a run of the
@@ -20,6 +21,8 @@ pub(crate) struct Fragment {
     pub end: u64,
     /// The source, in the order in which it was given.
     pub source: u32,
+    /// Whether it is a secret: these have an order of their own.
+    pub is_secret: bool,
     /// Length of the run in the source: all of it so far, if it continues a run that was reported.
     pub len: u64,
     pub encoding: Encoding,
@@ -47,19 +50,21 @@ struct Open {
 
 impl FragmentScanner {
     /// Searches the next bytes of the stream. Adds the runs in them to `found`.
-    pub(super) fn push(&mut self, index: &SourceIndex, bytes: &[u8], found: &mut Vec<Fragment>) {
+    pub(super) fn push(&mut self, sources: &Sources, bytes: &[u8], found: &mut Vec<Fragment>) {
+        let index = &sources.texts;
         let mut free_from = self.go_on(index, bytes, found);
         if free_from == 0 && !self.carry.is_empty() {
-            free_from = self.seam(index, bytes, found);
+            free_from = self.seam(sources, bytes, found);
         }
+        let first = self.offset;
+        sources.secrets.find(bytes, |run| found.push(Fragment::of_secret(run, first)));
         if self.open.is_none() {
             let first = self.offset + free_from as u64;
             index.find(&bytes[free_from..], |run| {
                 self.take(index, run, first, bytes.len() - free_from, found);
             });
         }
-        let first = self.offset;
-        decoded_runs(index, bytes, |fragment| found.push(fragment.moved(first)));
+        decoded_runs(sources, bytes, |fragment| found.push(fragment.moved(first)));
         self.offset += bytes.len() as u64;
         self.remember(bytes);
     }
@@ -78,7 +83,7 @@ impl FragmentScanner {
     }
 
     /// Continues the open run. Returns the number of bytes that belong to it.
-    fn go_on(&mut self, index: &SourceIndex, bytes: &[u8], found: &mut Vec<Fragment>) -> usize {
+    fn go_on(&mut self, index: &Texts, bytes: &[u8], found: &mut Vec<Fragment>) -> usize {
         let Some(mut open) = self.open.take() else { return 0 };
         let more = common(index.rest(open.source, open.next), bytes);
         if more == 0 {
@@ -90,6 +95,7 @@ impl FragmentScanner {
             start: self.offset,
             end: self.offset + more as u64,
             source: open.source,
+            is_secret: false,
             len: open.len,
             encoding: Encoding::Plain,
             is_continued: true,
@@ -100,13 +106,19 @@ impl FragmentScanner {
 
     /// Searches across the border between the last chunk and this one. Returns the number of bytes of this chunk that
     /// belong to a run.
-    fn seam(&mut self, index: &SourceIndex, bytes: &[u8], found: &mut Vec<Fragment>) -> usize {
+    fn seam(&mut self, sources: &Sources, bytes: &[u8], found: &mut Vec<Fragment>) -> usize {
         let border = self.carry.len();
-        let ahead = &bytes[..bytes.len().min(TEXT_CARRY)];
-        let seam = [&self.carry, ahead].concat();
+        // Text that is encoded cannot go on in what is no text.
+        let is_text = bytes.iter().take(8).all(u8::is_ascii);
+        let ahead = &bytes[..bytes.len().min(if is_text { TEXT_CARRY } else { CARRY })];
+        let mut seam = [0; 2 * TEXT_CARRY];
+        seam[..border].copy_from_slice(&self.carry);
+        seam[border..border + ahead.len()].copy_from_slice(ahead);
+        let seam = &seam[..border + ahead.len()];
         let first = self.offset - border as u64;
         let mut free_from = 0;
-        index.find(&seam, |run| {
+        let index = &sources.texts;
+        index.find(seam, |run| {
             let end = run.at + run.len;
             if run.at < border && end > border {
                 // The seam ends before the run does.
@@ -120,8 +132,13 @@ impl FragmentScanner {
                 self.take(index, run, first, border + bytes.len(), found);
             }
         });
+        sources.secrets.find(seam, |run| {
+            if run.at < border && run.at + run.len > border {
+                found.push(Fragment::of_secret(run, first));
+            }
+        });
         let crosses = |fragment: &Fragment| fragment.start < border as u64 && fragment.end > border as u64;
-        decoded_runs(index, &seam, |fragment| {
+        decoded_runs(sources, seam, |fragment| {
             if crosses(&fragment) {
                 found.push(fragment.moved(first));
             }
@@ -130,16 +147,8 @@ impl FragmentScanner {
     }
 
     /// Reports a run of a text that begins at `first` in the stream and has `len` bytes.
-    fn take(&mut self, index: &SourceIndex, run: Run, first: u64, len: usize, found: &mut Vec<Fragment>) {
-        let start = first + run.at as u64;
-        found.push(Fragment {
-            start,
-            end: start + run.len as u64,
-            source: run.source,
-            len: run.len as u64,
-            encoding: Encoding::Plain,
-            is_continued: false,
-        });
+    fn take(&mut self, index: &Texts, run: Run, first: u64, len: usize, found: &mut Vec<Fragment>) {
+        found.push(Fragment::of(run, first));
         let next = run.source_at + run.len;
         if run.at + run.len == len && next < index.len_of(run.source) {
             self.open = Some(Open { source: run.source, next, len: run.len as u64 });
@@ -147,47 +156,74 @@ impl FragmentScanner {
     }
 
     fn remember(&mut self, bytes: &[u8]) {
-        let from_carry = TEXT_CARRY.saturating_sub(bytes.len()).min(self.carry.len());
-        self.carry.drain(..self.carry.len() - from_carry);
-        self.carry.extend_from_slice(&bytes[bytes.len().saturating_sub(TEXT_CARRY)..]);
-        let is_binary = |byte: &u8| *byte < b' ' && !matches!(byte, 0 | b'\t' | b'\n' | b'\r');
-        let text = self.carry.iter().rev().take_while(|byte| !is_binary(byte)).count();
-        self.carry.drain(..self.carry.len() - text.max(CARRY).min(self.carry.len()));
-        // Most connections at once carry ciphertext: what they do not need is given back.
-        self.carry.shrink_to(TEXT_CARRY.min(2 * self.carry.len()));
+        let is_text = |byte: &u8| *byte >= b' ' || matches!(byte, 0 | b'\t' | b'\n' | b'\r');
+        let tail = &bytes[bytes.len().saturating_sub(TEXT_CARRY)..];
+        let text = tail.iter().rev().take_while(|byte| is_text(byte)).count();
+        if text < tail.len() || tail.len() == TEXT_CARRY {
+            let kept = text.max(CARRY).min(tail.len());
+            let missing = CARRY.saturating_sub(kept).min(self.carry.len());
+            self.carry.drain(..self.carry.len() - missing);
+            self.carry.reserve_exact(kept);
+            self.carry.extend_from_slice(&tail[tail.len() - kept..]);
+            return;
+        }
+        // All of a short chunk is text: what was kept before it may belong to it.
+        let before = (TEXT_CARRY - tail.len()).min(self.carry.len());
+        self.carry.drain(..self.carry.len() - before);
+        self.carry.reserve_exact(tail.len());
+        self.carry.extend_from_slice(tail);
     }
 }
 
 impl Fragment {
+    /// A run of a text that begins at `first`, as it is.
+    fn of(run: Run, first: u64) -> Self {
+        let start = first + run.at as u64;
+        Self {
+            start,
+            end: start + run.len as u64,
+            source: run.source,
+            is_secret: false,
+            len: run.len as u64,
+            encoding: Encoding::Plain,
+            is_continued: false,
+        }
+    }
+
+    /// The same of a secret.
+    fn of_secret(run: Run, first: u64) -> Self {
+        Self { is_secret: true, ..Self::of(run, first) }
+    }
+
     fn moved(self, by: u64) -> Self {
         Self { start: self.start + by, end: self.end + by, ..self }
     }
 }
 
 /// Calls `found` for the runs in decoded texts.
-fn decoded_runs(index: &SourceIndex, bytes: &[u8], mut found: impl FnMut(Fragment)) {
-    if index.is_empty() {
-        return;
-    }
+fn decoded_runs(sources: &Sources, bytes: &[u8], mut found: impl FnMut(Fragment)) {
+    let Sources { texts, secrets } = sources;
     forms::decode_all(bytes, |encoding, decoded| {
-        index.find(&decoded.bytes, |run| {
-            let written = decoded.written(run.at..run.at + run.len);
+        let mut give = |fragment: Fragment| {
+            let written = decoded.written(fragment.start as usize..fragment.end as usize);
             // Text without any escape decodes to itself, and is found as it is.
-            if written.len() > run.len {
+            if written.len() as u64 > fragment.len {
                 found(Fragment {
                     start: written.start as u64,
                     end: written.end as u64,
-                    source: run.source,
-                    len: run.len as u64,
                     encoding,
-                    is_continued: false,
+                    ..fragment
                 });
             }
-        });
+        };
+        texts.find(&decoded.bytes, |run| give(Fragment::of(run, 0)));
+        secrets.find(&decoded.bytes, |run| give(Fragment::of_secret(run, 0)));
     });
 }
 
 /// Searches contiguous bytes that are no part of a stream.
-pub(super) fn find_all(index: &SourceIndex, bytes: &[u8], found: &mut Vec<Fragment>) {
-    FragmentScanner::default().push(index, bytes, found);
+pub(super) fn find_all(sources: &Sources, bytes: &[u8], found: &mut Vec<Fragment>) {
+    sources.texts.find(bytes, |run| found.push(Fragment::of(run, 0)));
+    sources.secrets.find(bytes, |run| found.push(Fragment::of_secret(run, 0)));
+    decoded_runs(sources, bytes, |fragment| found.push(fragment));
 }
