@@ -62,7 +62,15 @@ pub(crate) struct FragmentHits {
     pub longest: u64,
     /// The first [`MAX_FRAGMENTS_EACH`] parts.
     pub hits: Vec<Hit>,
+    /// How often each of the parts was found that are no longer than a name, if there are no other parts.
+    names: Option<BTreeMap<Box<[u8]>, u64>>,
 }
+
+/// Longest name of a host in bytes (RFC 1035 §2.3.4).
+const MAX_NAME: u64 = 255;
+
+/// Maximum number of different parts that are counted one by one.
+const MAX_NAMES: usize = 16;
 
 /// The state of the search in one sequence of bytes.
 #[derive(Clone, Debug, Default)]
@@ -143,6 +151,12 @@ impl<'k> Hits<'k> {
                 found.hits.retain(|hit| !hit.level.is_keyless());
             }
         }
+        // A long name that a message mentions is a part of that message.
+        let is_expected = |found: &FragmentHits| {
+            let mut names = found.names.iter().flatten();
+            found.names.is_some() && names.all(|(name, times)| *times <= expected(name))
+        };
+        self.fragments.retain(|_, found| !is_expected(found));
     }
 
     /// A whole message is readable without a secret. Parts of it or of others show nothing more.
@@ -215,7 +229,18 @@ impl<'k> Hits<'k> {
         locate: impl FnOnce() -> Location,
     ) {
         let level = if part.encoding == Encoding::Plain { level } else { level.max(Level::Decoded) };
-        let found = self.fragments.entry(part.source).or_default();
+        let is_name = part.encoding == Encoding::Plain && part.len <= MAX_NAME;
+        let name = self.known.fragments.text_of(part).filter(|_| is_name);
+        let found = self
+            .fragments
+            .entry(part.source)
+            .or_insert_with(|| FragmentHits { names: Some(BTreeMap::new()), ..FragmentHits::default() });
+        match (&mut found.names, name) {
+            (Some(names), Some(name)) if names.len() < MAX_NAMES => {
+                *names.entry(name.into()).or_default() += 1;
+            }
+            (names, _) => *names = None,
+        }
         found.longest = found.longest.max(part.len);
         if part.is_continued && !found.hits.is_empty() {
             return;
@@ -411,8 +436,7 @@ mod tests {
     /// anchors.
     const FITS: usize = 4096 + 31;
 
-    fn long_string() -> KnownStrings {
-        let body = format!("\"{}\"", "a".repeat(2 * FITS)).into_bytes();
+    fn known(body: String) -> KnownStrings {
         let message = Message {
             agent: "agent-a".to_owned(),
             event: Event::Sent,
@@ -422,10 +446,47 @@ mod tests {
             local: None,
             remote: None,
             content_type: None,
-            body,
+            body: body.into_bytes(),
             body_sha256: [0; 32],
         };
         KnownStrings::new(&[message], &[], None)
+    }
+
+    fn long_string() -> KnownStrings {
+        known(format!("\"{}\"", "a".repeat(2 * FITS)))
+    }
+
+    /// Searches the bytes of a stream.
+    fn search(hits: &mut Hits<'_>, stream: &str) {
+        let maps = PerDirection::<FrameMap>::default();
+        let frames = StreamFrames { stream: 0, maps: &maps }.of(flow::Direction::ClientToServer);
+        let bytes = Bytes {
+            bytes: stream.as_bytes(),
+            sequence: Sequence::Stream,
+            chain: DecodeChain::default(),
+            needs_secret: false,
+        };
+        hits.bytes(&mut SearchState::default(), &bytes, &frames);
+    }
+
+    #[test]
+    fn a_long_name_that_a_message_mentions_may_be_in_the_hello_and_nowhere_else() {
+        let name = "a-long-name.of-a-server.in-the.example.org";
+        let known = known(format!(r#"{{"text":"ask {name} about it, and then go on with something else"}}"#));
+        let expected =
+            |bytes: &[u8]| u64::from(name.as_bytes().windows(bytes.len()).any(|part| part == bytes));
+        for (stream, is_left_out) in [
+            (format!("\0{name}\0"), true),
+            (format!("\0{name}\0{name}\0"), false),
+            (format!("\0{name} about it, and\0"), false),
+            (format!("\0{name}\0 about it, and then go on with something else\0"), false),
+        ] {
+            let mut hits = Hits::new(&known);
+            search(&mut hits, &stream);
+            assert!(!hits.fragments.is_empty(), "{stream:?}");
+            hits.leave_out(expected);
+            assert_eq!(hits.fragments.is_empty(), is_left_out, "{stream:?}");
+        }
     }
 
     /// Whether a search of these decrypted records reaches a bound.

@@ -81,6 +81,13 @@ impl Fragments {
         }
     }
 
+    /// The part of a text that was found as it is; `None` for a secret.
+    pub(crate) fn text_of(&self, fragment: &Fragment) -> Option<&[u8]> {
+        let (source, at) = fragment.place;
+        let rest = (!fragment.is_secret).then(|| self.sources.texts.rest(source, at))?;
+        rest.get(..fragment.len as usize)
+    }
+
     /// Number of sources that are not searched because of [`MAX_SOURCE_BYTES`].
     pub(crate) fn left_out(&self) -> u64 {
         self.left_out
@@ -232,6 +239,7 @@ mod tests {
             start: 7,
             end: 7 + BODY.len() as u64,
             source: 0,
+            place: (0, 0),
             is_secret: false,
             len: BODY.len() as u64,
             encoding: Encoding::Plain,

@@ -21,6 +21,8 @@ pub(crate) struct Fragment {
     pub end: u64,
     /// The source, in the order in which it was given.
     pub source: u32,
+    /// The run: its source as the index numbers it, and its offset there.
+    pub(super) place: (u32, usize),
     /// Whether it is a secret: these have an order of their own.
     pub is_secret: bool,
     /// Length of the run in the source: all of it so far, if it continues a run that was reported.
@@ -95,6 +97,7 @@ impl FragmentScanner {
             start: self.offset,
             end: self.offset + more as u64,
             source: open.source,
+            place: (open.source, open.next - open.len as usize),
             is_secret: false,
             len: open.len,
             encoding: Encoding::Plain,
@@ -183,6 +186,7 @@ impl Fragment {
             start,
             end: start + run.len as u64,
             source: run.source,
+            place: (run.source, run.source_at),
             is_secret: false,
             len: run.len as u64,
             encoding: Encoding::Plain,
