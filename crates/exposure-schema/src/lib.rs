@@ -33,7 +33,9 @@ pub use beside_frames::{BesideFrames, BesideFramesEntry};
 pub use capture::{Capture, Expected, Summary, Verdict};
 pub use completeness::{Completeness, TroubledStream, UnexplainedEntry};
 pub use connections::{ConnectionEntry, Direction, Ended, PacketEntry};
-pub use controls::{Controls, DecoyControl, PositiveControl, WrongKeyControl};
+pub use controls::{
+    Controls, CoverageControl, DecoyControl, PlantedControl, PositiveControl, WrongKeyControl,
+};
 pub use document::{Conclusion, Exposure, Pair, Program};
 pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};

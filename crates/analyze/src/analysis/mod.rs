@@ -3,6 +3,7 @@
 mod capture_pass;
 mod decoys;
 pub mod isolation;
+mod shadow;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::input::strings::GivenStrings;
 use crate::observe::beside_frames::BesideFrames;
 use crate::observe::cleartext::Cleartext;
 use crate::observe::ledger::Ledger;
+use crate::observe::template::Template;
 use crate::observe::text_fields::TextFields;
 use crate::observe::transcript::Transcripts;
 use crate::observe::{CaptureObserver, FirstExchange};
@@ -67,6 +69,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     observer.ledger = own.map(|_| Ledger::default());
     observer.text_fields = Some(text_fields);
     observer.beside_frames = Some(BesideFrames::new(&known));
+    observer.template = has_strings.then(Template::default);
     observer.first_exchange = claims
         .first_exchange(&known.messages)
         .map(|messages| FirstExchange { messages, transcripts: Transcripts::new() });
@@ -79,7 +82,9 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let summary = strings::summary(&strings);
     let fragments = fragments::fragments(&report, &summary, &mut excerpts);
     let (completeness, incomplete) = verdict::completeness::judge(&report);
-    let (controls, failed) = verdict::controls::judge(&report, &summary);
+    let planted = (report.observed.template.as_ref())
+        .and_then(|template| shadow::run(template, &known, shadow::seed(&report.sha256)));
+    let (controls, failed) = verdict::controls::judge(&report, &summary, planted.as_ref());
     let words = report.observed.text_fields.as_ref().map_or(0, |fields| fields.found_total);
     let is_readable_in_part = !fragments.is_empty() || words > 0;
     let doubts = [doubts, incomplete, key_log_doubts, failed].concat();

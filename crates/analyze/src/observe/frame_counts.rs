@@ -10,6 +10,8 @@ use crate::pipeline::fact::Unexplained;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FrameCounts {
     pub total: u64,
+    /// Bytes in all frames, as captured.
+    pub captured_bytes: u64,
     /// Frames cut by the capture's snaplen.
     pub truncated: u64,
     /// ARP frames.
@@ -38,6 +40,7 @@ impl FrameCounts {
     pub(crate) fn take(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
         let at = record.captured_at;
         self.total += 1;
+        self.captured_bytes += record.bytes.len() as u64;
         self.truncated += u64::from(record.is_truncated());
         self.longest = self.longest.max(record.bytes.len() as u64);
         self.first_at.get_or_insert(at);

@@ -72,6 +72,17 @@ const MAX_NAME: u64 = 255;
 /// Maximum number of different parts that are counted one by one.
 const MAX_NAMES: usize = 16;
 
+/// Counts that show whether every captured byte was searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    /// Bytes of frames that belong to no sequence, each searched with its frame.
+    pub in_frames: u64,
+    /// Bytes of frames that the sequence of their stream is to deliver.
+    pub promised: u64,
+    /// Bytes that the sequences of streams delivered, each searched there.
+    pub in_streams: u64,
+}
+
 /// The state of the search in one sequence of bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SearchState {
@@ -103,6 +114,8 @@ pub(crate) struct Hits<'k> {
     /// Whether a whole message is readable without a secret.
     is_exposed: bool,
     locations: usize,
+    /// Where the captured bytes were searched.
+    pub coverage: Coverage,
     /// Bytes searched without a secret: streams, frames outside of them, decoded bodies.
     pub searched_bytes: u64,
     /// Decrypted bytes searched.
@@ -125,6 +138,7 @@ impl<'k> Hits<'k> {
             found: vec![NeedleHits::default(); known.needles.len()],
             fragments: BTreeMap::new(),
             is_exposed: false,
+            coverage: Coverage::default(),
             locations: 0,
             searched_bytes: 0,
             decrypted_bytes: 0,
@@ -168,6 +182,9 @@ impl<'k> Hits<'k> {
     #[inline]
     pub(crate) fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
         let len = bytes.bytes.len() as u64;
+        if bytes.sequence == Sequence::Stream {
+            self.coverage.in_streams += len;
+        }
         match bytes.sequence {
             Sequence::Decrypted => self.decrypted_bytes += len,
             Sequence::Stream | Sequence::Decoded if !bytes.needs_secret => self.searched_bytes += len,
@@ -273,6 +290,9 @@ impl<'k> Hits<'k> {
     /// Searches the bytes of a frame that belong to no sequence.
     pub(crate) fn frame_bytes(&mut self, frame: &FrameBytes<'_>) {
         let all = 0..frame.record.bytes.len();
+        let in_stream = frame.in_stream.as_ref().map_or(0, ExactSizeIterator::len);
+        self.coverage.promised += in_stream as u64;
+        self.coverage.in_frames += (all.len() - in_stream) as u64;
         let Some(payload) = &frame.in_stream else {
             self.search_frame(frame, all.clone(), |_, _| true);
             self.search_frame_for_parts(frame, all, |_, _| true);

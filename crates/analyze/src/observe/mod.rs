@@ -17,6 +17,7 @@ pub(crate) mod messages;
 pub(crate) mod offloads;
 pub(crate) mod packet_list;
 pub(crate) mod round_trips;
+pub(crate) mod template;
 pub(crate) mod text_fields;
 pub(crate) mod transcript;
 pub(crate) mod unexplained;
@@ -36,6 +37,7 @@ use self::ledger::Ledger;
 use self::messages::Messages;
 use self::offloads::Offloads;
 use self::packet_list::PacketList;
+use self::template::Template;
 use self::text_fields::TextFields;
 use self::transcript::Transcripts;
 use self::unexplained::UnexplainedBytes;
@@ -77,6 +79,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub first_exchange: Option<FirstExchange>,
     /// The connections one by one; `None` where the verdict is about the whole capture.
     pub ledger: Option<Ledger>,
+    /// Frames of a connection to plant strings in, where the planted control is run.
+    pub template: Option<Template>,
     /// Frames by owner, in an isolation run.
     pub ownership: Option<FrameOwnership>,
 }
@@ -109,6 +113,7 @@ impl<'k> CaptureObserver<'k> {
             cleartext: None,
             first_exchange: None,
             ledger: None,
+            template: None,
             ownership: None,
         }
     }
@@ -160,6 +165,9 @@ impl Observer for CaptureObserver<'_> {
                 if let Some(ownership) = &mut self.ownership {
                     ownership.take(record, frame);
                 }
+                if let Some(template) = &mut self.template {
+                    template.frame(record, frame);
+                }
             }
             Fact::BesideFrames(file_offset, bytes) => {
                 if let Some(beside) = &mut self.beside_frames {
@@ -177,6 +185,9 @@ impl Observer for CaptureObserver<'_> {
                 self.connections.segment(segment);
                 if let Some(fields) = &mut self.text_fields {
                     fields.segment(segment);
+                }
+                if let Some(template) = &mut self.template {
+                    template.segment(segment);
                 }
             }
             Fact::MessageStart(start) => {

@@ -347,6 +347,21 @@ fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let text = format!("{} of {} records authenticate with wrong keys", wrong.authenticated, wrong.tried);
         rows.push((wrong.passed, text));
     }
+    if let Some(planted) = &controls.planted {
+        let text = format!(
+            "{} of {} planted strings are found, in {} forms, {} places and {} layers",
+            planted.found, planted.planted, planted.forms, planted.places, planted.layers
+        );
+        rows.push((planted.passed, text));
+    }
+    if let Some(coverage) = &controls.coverage {
+        let text = format!(
+            "all {} captured bytes were searched: {} in streams, {} in frames",
+            coverage.captured_bytes, coverage.bytes_in_streams, coverage.bytes_in_frames
+        );
+        let failed = || format!("not all {} captured bytes were searched", coverage.captured_bytes);
+        rows.push((coverage.passed, if coverage.passed { text } else { failed() }));
+    }
     let CompletenessLine { passed, text } = match &capture.scope {
         None => completeness_line(completeness),
         Some(scope) => scope::completeness_line(capture, scope),

@@ -1,19 +1,80 @@
 //! Judges whether "not found" means "not there".
 
-use exposure_schema::{Controls, DecoyControl, PositiveControl, Summary, WrongKeyControl};
+use exposure_schema::{
+    Controls, CoverageControl, DecoyControl, PlantedControl, PositiveControl, Summary, WrongKeyControl,
+};
 
 use super::doubt::Doubt;
 use super::report::CaptureReport;
+use crate::observe::hits::Coverage;
 use crate::observe::wrong_keys::WrongKeys;
 use crate::search::needles::MatchMode;
 
+/// What became of strings that were planted in copies of real frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Planted {
+    /// Number of planted strings.
+    pub planted: u64,
+    /// Number of those that were found where they are.
+    pub found: u64,
+    /// Number of different forms, places and layers.
+    pub forms: u64,
+    pub places: u64,
+    pub layers: u64,
+    /// The first that was missed: form and layer.
+    pub first_missed: Option<String>,
+}
+
 /// Judges the controls. One that failed or is missing is a doubt.
-pub(crate) fn judge(report: &CaptureReport<'_>, summary: &Summary) -> (Controls, Vec<Doubt>) {
+pub(crate) fn judge(
+    report: &CaptureReport<'_>,
+    summary: &Summary,
+    planted: Option<&Planted>,
+) -> (Controls, Vec<Doubt>) {
     let mut doubts = Vec::new();
     let positive = positive(report, summary, &mut doubts);
     let decoys = decoys(report, &mut doubts);
     let wrong_key = wrong_key(report, &mut doubts);
-    (Controls { positive, decoys, wrong_key }, doubts)
+    let planted = self::planted(report, planted, &mut doubts);
+    let coverage = coverage(report, &mut doubts);
+    (Controls { positive, decoys, wrong_key, planted, coverage: Some(coverage) }, doubts)
+}
+
+/// Whether every captured byte was searched, in its stream or with its frame.
+fn coverage(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> CoverageControl {
+    let Coverage { in_frames, promised, in_streams } = report.observed.hits.coverage;
+    let captured = report.observed.frames.captured_bytes;
+    // A segment that repeats bytes of its stream is searched with its frame, too.
+    let searched = in_frames + in_streams;
+    let passed = in_streams >= promised && searched >= captured;
+    if !passed {
+        doubts.push(Doubt::NotCovered { searched, captured });
+    }
+    CoverageControl {
+        passed,
+        captured_bytes: captured,
+        bytes_in_frames: in_frames,
+        bytes_in_streams: in_streams,
+    }
+}
+
+/// The planted control: the search without keys finds every string that was planted. `None` where nothing could be planted.
+fn planted(
+    report: &CaptureReport<'_>,
+    planted: Option<&Planted>,
+    doubts: &mut Vec<Doubt>,
+) -> Option<PlantedControl> {
+    let Some(Planted { planted, found, forms, places, layers, first_missed }) = planted.cloned() else {
+        if report.observed.connections.tls > 0 {
+            doubts.push(Doubt::NothingPlanted);
+        }
+        return None;
+    };
+    if found < planted {
+        let first = first_missed.unwrap_or_default();
+        doubts.push(Doubt::PlantedMissed { missed: planted - found, planted, first });
+    }
+    Some(PlantedControl { passed: planted > 0 && found == planted, planted, found, forms, places, layers })
 }
 
 /// The positive control: the same search finds every string in this very capture.

@@ -169,6 +169,24 @@ pub(crate) enum Doubt {
     WrongKeyOpened(u64),
     /// No record was tried with wrong keys.
     WrongKeyNotTried,
+    /// Strings that were planted in copies of real frames, and were not found.
+    PlantedMissed {
+        /// Number of these strings.
+        missed: u64,
+        /// Number of all that were planted.
+        planted: u64,
+        /// Form and layer of the first that was missed.
+        first: String,
+    },
+    /// Bytes of the capture that were not searched.
+    NotCovered {
+        /// Number of bytes that were searched.
+        searched: u64,
+        /// Number of bytes in all frames.
+        captured: u64,
+    },
+    /// The capture has no connection in whose frames strings can be planted.
+    NothingPlanted,
     /// The capture has no connection of this part of the scope.
     ScopeEmpty(Scope),
     /// Connections carry strings under the keys, but are outside of the scope.
@@ -270,6 +288,9 @@ impl Doubt {
             Self::NoDecoys => ("control.no-decoys", Capture, Concern::Search),
             Self::WrongKeyOpened(_) => ("control.wrong-key-opened", Capture, Concern::Search),
             Self::WrongKeyNotTried => ("control.wrong-key-not-tried", Capture, Concern::Search),
+            Self::PlantedMissed { .. } => ("control.planted-missed", Capture, Concern::Search),
+            Self::NotCovered { .. } => ("control.not-covered", Capture, Concern::Search),
+            Self::NothingPlanted => ("control.nothing-planted", Capture, Concern::Search),
             Self::ScopeEmpty(_) => ("scope.no-connection", Capture, Concern::Search),
             Self::CarrierOutside { .. } => ("scope.carrier-outside", Stream, Concern::Search),
         }
@@ -423,6 +444,14 @@ impl fmt::Display for Doubt {
             ),
             Self::NoDecoys => f.write_str("there are no decoys: the manifest names none"),
             Self::WrongKeyOpened(count) => write!(f, "{count} record(s) authenticated with wrong keys"),
+            Self::PlantedMissed { missed, planted, first } => write!(
+                f,
+                "{missed} of {planted} strings that were planted in copies of the frames are not found; first: {first}"
+            ),
+            Self::NotCovered { searched, captured } => {
+                write!(f, "{searched} of {captured} captured bytes were searched")
+            }
+            Self::NothingPlanted => f.write_str("no connection has frames in which strings can be planted"),
             Self::WrongKeyNotTried => f.write_str("no record was tried with wrong keys"),
             Self::ScopeEmpty(scope) => {
                 write!(f, "the capture has no TCP connection with data in the scope {scope}")

@@ -293,6 +293,12 @@ sentence_texts! {
     control_wrong_key_showed(authenticated: u64, tried: u64):
         line![authenticated, " of ", tried, " records authenticated"],
         line!["레코드 ", tried, "개 중 ", authenticated, "개 인증"];
+    control_planted_showed(found: u64, planted: u64, forms: u64, places: u64, layers: u64):
+        line![found, " of ", planted, " found, in ", forms, " forms, ", places, " places and ", layers, " layers"],
+        line![planted, "개 중 ", found, "개를 찾음(표기 ", forms, "가지, 위치 ", places, "곳, 계층 ", layers, "개)"];
+    control_coverage_showed(captured: u64, in_streams: u64, in_frames: u64):
+        line![captured, " bytes captured; ", in_streams, " searched in streams, ", in_frames, " in frames"],
+        line!["캡처한 ", captured, "바이트 중 스트림에서 ", in_streams, "바이트, 프레임에서 ", in_frames, "바이트를 검색"];
     control_messages_showed(accounted: u64, expected: u64):
         line![accounted, " of ", expected],
         line![expected, "개 중 ", accounted, "개"];

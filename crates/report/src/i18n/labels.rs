@@ -145,6 +145,12 @@ label_texts! {
     control_wrong_key: "Wrong keys", "틀린 키";
     control_wrong_key_asks: "Does no record authenticate under wrong keys?",
         "틀린 키로는 어떤 레코드도 인증되지 않는가?";
+    control_planted: "Planted strings", "심은 문자열";
+    control_planted_asks: "Does the search without keys find every string that is planted in copies of the capture's own frames?",
+        "캡처의 프레임을 복사해 심어 둔 문자열을 키 없이 모두 찾아내는가?";
+    control_coverage: "Coverage", "검색 범위";
+    control_coverage_asks: "Was every captured byte searched, in its stream or with its frame?",
+        "캡처한 모든 바이트를 스트림이나 프레임 단위로 검색했는가?";
     control_messages: "Messages", "메시지";
     control_messages_asks: "Does the capture contain every message of the journals, byte for byte?",
         "캡처에 저널의 모든 메시지가 바이트까지 똑같이 들어 있는가?";

@@ -1,6 +1,6 @@
 //! Chapter 7: the controls and the completeness of each capture, and what each check showed.
 
-use exposure_schema::SearchedAs;
+use exposure_schema::{CoverageControl, PlantedControl, SearchedAs};
 
 use super::Builder;
 use crate::document::line::{Inline, Line, line, strong};
@@ -17,6 +17,8 @@ impl Builder<'_> {
                 && controls.decoys.passed
                 && controls.positive.passed
                 && controls.wrong_key.as_ref().is_none_or(|control| control.passed)
+                && controls.coverage.as_ref().is_none_or(|control| control.passed)
+                && controls.planted.as_ref().is_none_or(|control| control.passed)
         });
         let text = if all_passed { lang.controls_text() } else { lang.controls_text_doubt() };
         let mut blocks = vec![Block::Paragraph(text), Block::Table(self.controls_table())];
@@ -34,6 +36,8 @@ impl Builder<'_> {
             self.check(lang.control_positive(), lang.control_positive_asks(), Self::positive),
             self.check(lang.control_decoys(), lang.control_decoys_asks(), Self::decoys),
             self.check(lang.control_wrong_key(), lang.control_wrong_key_asks(), Self::wrong_key),
+            self.check(lang.control_planted(), lang.control_planted_asks(), Self::planted),
+            self.check(lang.control_coverage(), lang.control_coverage_asks(), Self::coverage),
             self.check(lang.control_messages(), lang.control_messages_asks(), Self::messages),
             self.check(lang.control_streams(), lang.control_streams_asks(), Self::streams),
             self.check(lang.control_explained(), lang.control_explained_asks(), Self::explained),
@@ -76,6 +80,19 @@ impl Builder<'_> {
         let Some(control) = &capture.controls.wrong_key else { return line![self.lang.not_applicable()] };
         let result = self.lang.control_wrong_key_showed(control.authenticated, control.tried);
         self.answer(control.passed, result)
+    }
+
+    fn planted(&self, capture: &Capture) -> Line {
+        let Some(control) = &capture.controls.planted else { return line![self.lang.not_applicable()] };
+        let PlantedControl { passed, planted, found, forms, places, layers } = *control;
+        self.answer(passed, self.lang.control_planted_showed(found, planted, forms, places, layers))
+    }
+
+    fn coverage(&self, capture: &Capture) -> Line {
+        let Some(control) = &capture.controls.coverage else { return line![self.lang.not_applicable()] };
+        let CoverageControl { passed, captured_bytes, bytes_in_frames, bytes_in_streams } = *control;
+        let result = self.lang.control_coverage_showed(captured_bytes, bytes_in_streams, bytes_in_frames);
+        self.answer(passed, result)
     }
 
     fn messages(&self, capture: &Capture) -> Line {

@@ -1,0 +1,423 @@
+//! The planted control: shows that the search without keys finds what is there.
+//!
+//! Strings of the run are written in every form by code that shares nothing with the search, and put at seeded places into
+//! copies of a real connection of the capture: its own link, addresses, lengths and segmentation. The same pipeline and the
+//! same search then run over these frames, and each string must be found at its level and in its frames.
+
+mod forms;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use dissect::capture::Record;
+use dissect::flow::Direction;
+use exposure_schema::Level;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use self::forms::{FORMS, Form};
+use crate::input::capture::Sink as _;
+use crate::observe::CaptureObserver;
+use crate::observe::template::{Template, TemplateFrame};
+use crate::pipeline::frames::Pipeline;
+use crate::search::needles::{KnownStrings, NeedleId};
+use crate::verdict::controls::Planted;
+
+/// Longest string that is planted: its longest form fits into a segment.
+const MAX_PLANTED: usize = 64;
+
+/// Fewest UTF-16 code units of a string that is planted: written in UTF-16, a shorter one is too short to be searched.
+const MIN_UNITS: usize = 5;
+
+/// Fewest bytes of payload in a segment that carries a planted form: more than the longest form has.
+const MIN_HOST: usize = 200;
+
+/// A layer into which a string is planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    /// A frame that is no TCP.
+    Frame,
+    /// A segment of a stream.
+    Segment,
+    /// Two segments of a stream.
+    Segments,
+    /// The body of an HTTP message.
+    Http,
+    /// The same, cut into chunks.
+    Chunked,
+    /// The same, compressed.
+    Gzip,
+}
+
+const LAYERS: [Layer; 6] =
+    [Layer::Frame, Layer::Segment, Layer::Segments, Layer::Http, Layer::Chunked, Layer::Gzip];
+
+/// Where in its host a string begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Start,
+    Middle,
+    End,
+}
+
+const PLACES: [Place; 3] = [Place::Start, Place::Middle, Place::End];
+
+/// A planted string, and where it must be found.
+struct Plant<'a> {
+    form: &'a Form,
+    layer: Layer,
+    needle: NeedleId,
+    level: Level,
+    frames: Vec<u64>,
+}
+
+/// Runs the control. `None` if the capture has no connection that can be copied, or no string to plant.
+pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Option<Planted> {
+    let link_type = template.link_type?;
+    let mut random = Random(seed | 1);
+    let needles = plantable(known);
+    let hosts = Hosts::of(&template.frames)?;
+    let mut shadow: Vec<Vec<u8>> = Vec::new();
+    let mut plants = Vec::new();
+    let mut copies = 0;
+    for form in &FORMS {
+        for layer in LAYERS {
+            for place in PLACES {
+                let (needle, text) = *needles.get(random.below(needles.len()))?;
+                let written = (form.write)(text);
+                let is_plain = written == text.as_bytes();
+                let Some((mut frames, changed)) = hosts.plant(layer, place, &written, &mut random) else {
+                    continue;
+                };
+                let first = shadow.len() as u64 + 1;
+                copies += 1;
+                frames
+                    .iter_mut()
+                    .zip(&template.frames)
+                    .for_each(|(bytes, frame)| renumber(bytes, frame, copies));
+                shadow.append(&mut frames);
+                plants.push(Plant {
+                    form,
+                    layer,
+                    needle,
+                    level: expected_level(layer, is_plain),
+                    frames: changed.iter().map(|index| first + *index as u64).collect(),
+                });
+            }
+        }
+    }
+
+    let observer = CaptureObserver::new(known);
+    let needs = observer.needs(known);
+    let mut pipeline = Pipeline::new(observer, needs, None);
+    let mut file_offset = 0;
+    for (index, bytes) in shadow.iter().enumerate() {
+        let record = Record {
+            frame: index as u64 + 1,
+            captured_at: index as u64,
+            link_type,
+            interface: 0,
+            original_len: bytes.len() as u32,
+            bytes,
+            file_offset,
+        };
+        pipeline.record(&record);
+        file_offset += bytes.len() as u64;
+    }
+    let observed = pipeline.finish().observer;
+    let is_found = |plant: &Plant<'_>| {
+        let hits = &observed.hits.of(plant.needle).hits;
+        hits.iter().any(|hit| hit.level == plant.level && hit.location.frames == plant.frames)
+    };
+    let missed: Vec<_> = plants.iter().filter(|plant| !is_found(plant)).collect();
+    let name = |plant: &&Plant<'_>| {
+        let form = if plant.form.name.is_empty() { "plain" } else { plant.form.name };
+        format!("{form} in {:?}", plant.layer)
+    };
+    let layers: BTreeSet<_> = plants.iter().map(|plant| plant.layer).collect();
+    Some(Planted {
+        planted: plants.len() as u64,
+        found: (plants.len() - missed.len()) as u64,
+        forms: FORMS.len() as u64,
+        places: PLACES.len() as u64,
+        layers: layers.len() as u64,
+        first_missed: missed.first().map(name),
+    })
+}
+
+/// The seed for a capture with this SHA-256, so that a repeated analysis plants the same.
+pub(crate) fn seed(sha256: &str) -> u64 {
+    sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(1)
+}
+
+/// The needles that are short enough, with their texts. Decoys are left out: they must not be found.
+fn plantable(known: &KnownStrings) -> Vec<(NeedleId, &str)> {
+    let needles = known.needles.iter().enumerate().filter(|(_, needle)| !needle.is_decoy);
+    let short = needles.filter(|(_, needle)| needle.bytes.len() <= MAX_PLANTED);
+    let texts =
+        short.filter_map(|(id, needle)| Some((id as NeedleId, std::str::from_utf8(&needle.bytes).ok()?)));
+    texts.filter(|(_, text)| text.encode_utf16().count() >= MIN_UNITS).collect()
+}
+
+fn expected_level(layer: Layer, is_plain: bool) -> Level {
+    match layer {
+        Layer::Frame | Layer::Segment | Layer::Http if is_plain => Level::Verbatim,
+        Layer::Segments if is_plain => Level::Reassembled,
+        _ => Level::Decoded,
+    }
+}
+
+/// The segments of the template that can carry a planted string.
+struct Hosts<'t> {
+    frames: &'t [TemplateFrame],
+    /// The first segment of the client with payload: an HTTP message can begin there.
+    first: usize,
+    /// The segment with the most payload.
+    longest: usize,
+    /// Two segments of which the second continues the first.
+    pair: Option<[usize; 2]>,
+}
+
+impl<'t> Hosts<'t> {
+    fn of(frames: &'t [TemplateFrame]) -> Option<Self> {
+        let is_first =
+            |frame: &TemplateFrame| frame.direction == Direction::ClientToServer && !frame.payload.is_empty();
+        let first = frames.iter().position(is_first)?;
+        let longest = (0..frames.len()).max_by_key(|index| frames[*index].payload.len())?;
+        let follows = |one: &TemplateFrame, next: &TemplateFrame| {
+            one.direction == next.direction && one.seq.wrapping_add(one.payload.len() as u32) == next.seq
+        };
+        let long = |frame: &TemplateFrame| frame.payload.len() >= MIN_HOST;
+        let pair = (0..frames.len()).find_map(|one| {
+            let next = (one + 1..frames.len()).find(|next| follows(&frames[one], &frames[*next]))?;
+            (long(&frames[one]) && long(&frames[next])).then_some([one, next])
+        });
+        (frames[longest].payload.len() >= MIN_HOST).then_some(Self { frames, first, longest, pair })
+    }
+
+    /// Copies of all frames with the form in one of them, and the indices of those that carry it.
+    fn plant(
+        &self,
+        layer: Layer,
+        place: Place,
+        form: &[u8],
+        random: &mut Random,
+    ) -> Option<(Vec<Vec<u8>>, Vec<usize>)> {
+        let mut copies: Vec<Vec<u8>> = self.frames.iter().map(|frame| frame.bytes.clone()).collect();
+        let index = match layer {
+            Layer::Frame | Layer::Segment => self.longest,
+            _ => self.first,
+        };
+        let host = &self.frames[index];
+        let room = host.payload.len();
+        for (copy, frame) in copies.iter_mut().zip(self.frames) {
+            random.fill(&mut copy[frame.payload.clone()]);
+        }
+        if layer == Layer::Segments {
+            let [one, next] = self.pair?;
+            // Inside of the string itself, whatever the form has around it.
+            let split = match place {
+                Place::Start => form.len() * 2 / 5,
+                Place::Middle => form.len() / 2,
+                Place::End => form.len() * 3 / 5,
+            };
+            let (head, tail) = form.split_at(split);
+            let end = self.frames[one].payload.end;
+            copies[one][end - head.len()..end].copy_from_slice(head);
+            let start = self.frames[next].payload.start;
+            copies[next][start..start + tail.len()].copy_from_slice(tail);
+            return Some((copies, vec![one, next]));
+        }
+        let payload = match layer {
+            Layer::Frame | Layer::Segment => {
+                let mut payload = random.bytes(room);
+                let at = at(place, room, form.len());
+                payload[at..at + form.len()].copy_from_slice(form);
+                payload
+            }
+            _ => http_message(layer, place, form, room)?,
+        };
+        let copy = &mut copies[index];
+        copy[host.payload.start..host.payload.start + payload.len()].copy_from_slice(&payload);
+        if layer == Layer::Frame {
+            // A protocol that nothing reads: the field of the IP header that names TCP.
+            let protocol = protocol_field(copy, host)?;
+            copy[protocol] = 253;
+        }
+        Some((copies, vec![index]))
+    }
+}
+
+fn at(place: Place, room: usize, len: usize) -> usize {
+    match place {
+        Place::Start => 0,
+        Place::Middle => (room - len) / 2,
+        Place::End => room - len,
+    }
+}
+
+/// A request that has exactly `room` bytes, with the form in its body.
+fn http_message(layer: Layer, place: Place, form: &[u8], room: usize) -> Option<Vec<u8>> {
+    const BODY: usize = 64;
+    let mut body = vec![b'.'; BODY.max(form.len())];
+    let start = at(place, body.len(), form.len());
+    body[start..start + form.len()].copy_from_slice(form);
+    let (fields, body) = match layer {
+        Layer::Chunked => {
+            let middle = start + form.len() / 2;
+            let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+            let body = [chunk(&body[..middle]), chunk(&body[middle..]), b"0\r\n\r\n".to_vec()].concat();
+            ("Transfer-Encoding: chunked".to_owned(), body)
+        }
+        Layer::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(&body).ok()?;
+            let body = encoder.finish().ok()?;
+            (format!("Content-Encoding: gzip\r\nContent-Length: {}", body.len()), body)
+        }
+        _ => (format!("Content-Length: {}", body.len()), body),
+    };
+    let head =
+        |filler: &str| format!("POST / HTTP/1.1\r\nHost: shadow\r\nFiller: {filler}\r\n{fields}\r\n\r\n");
+    let filler = room.checked_sub(head("").len() + body.len())?;
+    Some([head(&"-".repeat(filler)).as_bytes(), &body].concat())
+}
+
+/// Offset of the field that names the protocol of an IP packet without options or extension headers.
+fn protocol_field(frame: &[u8], host: &TemplateFrame) -> Option<usize> {
+    let (v4, v6) = (host.tcp_at.checked_sub(20), host.tcp_at.checked_sub(40));
+    let is = |at: Option<usize>, first: u8| at.filter(|at| frame[*at] & 0xf0 == first);
+    let v4 = is(v4, 0x40).map(|at| at + 9);
+    v4.or_else(|| is(v6, 0x60).map(|at| at + 6)).filter(|at| frame[*at] == 6)
+}
+
+/// Gives a copy of the connection a client port of its own.
+fn renumber(bytes: &mut [u8], frame: &TemplateFrame, copy: u16) {
+    let at = frame.tcp_at + if frame.direction == Direction::ClientToServer { 0 } else { 2 };
+    if let Some(port) = bytes.get_mut(at..at + 2) {
+        port.copy_from_slice(&(1024 + copy).to_be_bytes());
+    }
+}
+
+/// A generator of numbers that need not be good (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    /// Bytes that no protocol begins with.
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.iter_mut().for_each(|byte| *byte = self.next() as u8 | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use craft::conversation::{Connection, Frames, Settings, Side};
+    use dissect::link::LinkType;
+    use exposure_schema::Event;
+
+    use super::*;
+    use crate::input::journal::Message;
+    use crate::search::Matcher;
+
+    fn known() -> KnownStrings {
+        let body = r#"{"id":"call-0001","type":"tool_call","canary":"00112233445566778899aabbccddeeff","text":"\"quoted\" & 한글 / more","n":12345678}"#;
+        let message = Message {
+            agent: "agent-a".to_owned(),
+            event: Event::Sent,
+            message_id: None,
+            direction: exposure_schema::Direction::ClientToServer,
+            at_unix_ns: None,
+            local: None,
+            remote: None,
+            content_type: None,
+            body: body.as_bytes().to_vec(),
+            body_sha256: [0; 32],
+        };
+        KnownStrings::new(&[message], &[], None)
+    }
+
+    /// A connection with these sends, through the pipeline.
+    fn template(known: &KnownStrings, sends: &[(Side, usize)]) -> Template {
+        let settings = Settings::new(
+            "10.0.0.1:40000".parse().expect("an address"),
+            "10.0.0.2:8443".parse().expect("an address"),
+        );
+        let mut connection = Connection::new(settings).expect("one IP version");
+        let mut frames = Frames::default();
+        connection.open(0, &mut frames).expect("a fresh connection");
+        for (side, len) in sends {
+            connection.send(*side, &vec![0xee; *len], 0, &mut frames).expect("an open connection");
+        }
+        let mut observer = CaptureObserver::new(known);
+        observer.template = Some(Template::default());
+        let needs = observer.needs(known);
+        let mut pipeline = Pipeline::new(observer, needs, None);
+        for (index, frame) in frames.iter().enumerate() {
+            pipeline.record(&Record {
+                frame: index as u64 + 1,
+                captured_at: 0,
+                link_type: LinkType::ETHERNET,
+                interface: 0,
+                original_len: frame.bytes.len() as u32,
+                bytes: frame.bytes,
+                file_offset: 0,
+            });
+        }
+        pipeline.finish().observer.template.expect("it was asked for")
+    }
+
+    #[test]
+    fn finds_every_planted_string_whatever_the_seed() {
+        let known = known();
+        let template = template(&known, &[(Side::Client, 1700), (Side::Server, 900)]);
+        for seed in 0..40_u64 {
+            let planted =
+                run(&template, &known, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).expect("there is room");
+            assert_eq!((planted.found, planted.first_missed), (planted.planted, None), "seed {seed}");
+            assert_eq!((planted.forms, planted.places, planted.layers), (12, 3, 6));
+            assert_eq!(planted.planted, 12 * 3 * 6);
+        }
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_fails_the_control() {
+        let mut known = known();
+        let template = template(&known, &[(Side::Client, 1700)]);
+        known.matcher = Matcher::new(Vec::new());
+        let planted = run(&template, &known, 1).expect("there is room");
+        assert_eq!(planted.found, 0);
+        assert!(planted.first_missed.is_some());
+    }
+
+    #[test]
+    fn a_short_request_before_a_long_answer_has_fewer_layers() {
+        let known = known();
+        let template = template(&known, &[(Side::Client, 100), (Side::Server, 1000)]);
+        let planted = run(&template, &known, 7).expect("there is room");
+        assert_eq!((planted.found, planted.layers), (planted.planted, 2));
+    }
+
+    #[test]
+    fn nothing_is_planted_where_there_is_no_room() {
+        let known = known();
+        assert_eq!(run(&template(&known, &[(Side::Client, 100)]), &known, 1), None);
+        assert_eq!(run(&template(&known, &[]), &known, 1), None);
+    }
+}
