@@ -36,7 +36,7 @@ pub(super) const FORMS: [Form; 12] = [
 /// As `serde_json` writes it, without the quotes.
 fn json(text: &str) -> Vec<u8> {
     let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].as_bytes().to_vec()
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
 }
 
 /// RFC 3986 §2.3: letters, digits and four characters stay.
