@@ -117,13 +117,15 @@ fn decode_text(text: &[u8], at: usize, nested: usize, each: &mut dyn FnMut(Encod
             (0..2).for_each(|skip| give(Encoding::Hex, digits.decode(skip)));
         });
     });
-    for near in near_escapes(text, b'%') {
-        give(Encoding::Percent, percent_decoded(text, near.clone(), false));
-        if memchr::memchr(b'+', &text[near.clone()]).is_some() {
+    for near in near_escapes(memchr::memchr_iter(b'%', text), text.len()) {
+        give(Encoding::Percent, percent_decoded(text, near, false));
+    }
+    if memchr::memchr(b'+', text).is_some() {
+        for near in near_escapes(memchr::memchr2_iter(b'%', b'+', text), text.len()) {
             give(Encoding::Percent, percent_decoded(text, near, true));
         }
     }
-    for near in near_escapes(text, b'\\') {
+    for near in near_escapes(memchr::memchr_iter(b'\\', text), text.len()) {
         let decoded = json_unescaped(text, near);
         if nested < MAX_NESTED {
             decode_text(&decoded.bytes, 0, nested + 1, &mut |encoding, inner| {
@@ -134,11 +136,11 @@ fn decode_text(text: &[u8], at: usize, nested: usize, each: &mut dyn FnMut(Encod
     }
 }
 
-/// The parts of a text in which a run that contains an escape can be. The rest is found as it is.
-fn near_escapes(text: &[u8], escape: u8) -> Vec<Range<usize>> {
+/// The parts of a text of `len` bytes in which a run that contains one of these escapes can be. The rest is found as it is.
+fn near_escapes(escapes: impl Iterator<Item = usize>, len: usize) -> Vec<Range<usize>> {
     let mut near: Vec<Range<usize>> = Vec::new();
-    for at in memchr::memchr_iter(escape, text) {
-        let part = at.saturating_sub(NEAR_ESCAPE)..text.len().min(at + NEAR_ESCAPE);
+    for at in escapes {
+        let part = at.saturating_sub(NEAR_ESCAPE)..len.min(at + NEAR_ESCAPE);
         match near.last_mut() {
             Some(last) if last.end >= part.start => last.end = part.end,
             _ => near.push(part),
@@ -256,9 +258,12 @@ impl Digits {
                 end = next;
                 continue;
             }
+            // A run begins with a digit. To measure line breaks before one again and again would take quadratic time.
+            if count == 0 {
+                break;
+            }
             match line_break(&text[next..]) {
                 0 => break,
-                _ if count == 0 => break,
                 len => next += len,
             }
         }
@@ -469,6 +474,8 @@ mod tests {
         let (text, range) = with_frame("a+b%20c+and+many+more+words+of+this%21");
         decodes(&text, Encoding::Percent, b"a b c and many more words of this!", range.clone());
         decodes(&text, Encoding::Percent, b"a+b c+and+many+more+words+of+this!", range);
+        let (text, range) = with_frame("words+with+nothing+but+spaces+between+them");
+        decodes(&text, Encoding::Percent, b"words with nothing but spaces between them", range);
     }
 
     #[test]
@@ -528,6 +535,15 @@ mod tests {
         let mut decodings = 0;
         decode_all(&noise, |_, _| decodings += 1);
         assert_eq!(decodings, 0);
+    }
+
+    /// A megabyte of line breaks, of which none is followed more than once: quadratic time would be minutes.
+    #[test]
+    fn line_breaks_without_end_take_linear_time() {
+        for begins in ["", "A", "QUJD"] {
+            let text = [begins.as_bytes(), &[b'\n'; 1 << 20]].concat();
+            decode_all(&text, |_, _| {});
+        }
     }
 
     #[test]

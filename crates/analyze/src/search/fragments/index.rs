@@ -127,7 +127,7 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
             end += *begin;
             *begin = end;
         }
-        for place in ranges(&self.starts).flat_map(|source| Self::places_of(&source, self.sampling)) {
+        for place in places() {
             let begin = &mut self.buckets[(hash_at(place) >> self.bucket_shift) as usize];
             *begin -= 1;
             self.places[*begin as usize] = place;

@@ -254,6 +254,16 @@ mod tests {
     }
 
     #[test]
+    fn a_form_with_plus_for_every_space_is_found() {
+        let text = "a part of a message with nothing to be escaped but the spaces in it";
+        let found = search(&[text], &[text.replace(' ', "+").as_bytes()]);
+        assert_eq!(
+            found.iter().map(|found| (found.encoding, found.len)).collect::<Vec<_>>(),
+            [(Encoding::Percent, text.len() as u64)]
+        );
+    }
+
+    #[test]
     fn nothing_is_found_across_a_gap() {
         let mut builder = FragmentsBuilder::default();
         builder.add_text(0, BODY.as_bytes());

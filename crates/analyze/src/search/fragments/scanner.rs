@@ -209,9 +209,10 @@ fn decoded_runs(sources: &Sources, bytes: &[u8], mut found: impl FnMut(Fragment)
     let Sources { texts, secrets } = sources;
     forms::decode_all(bytes, |encoding, decoded| {
         let mut give = |fragment: Fragment| {
-            let written = decoded.written(fragment.start as usize..fragment.end as usize);
+            let run = fragment.start as usize..fragment.end as usize;
+            let written = decoded.written(run.clone());
             // Text without any escape decodes to itself, and is found as it is.
-            if written.len() as u64 > fragment.len {
+            if bytes[written.clone()] != decoded.bytes[run] {
                 found(Fragment {
                     start: written.start as u64,
                     end: written.end as u64,
