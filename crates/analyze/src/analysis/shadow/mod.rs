@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use self::forms::{FORMS, Form};
 use crate::input::capture::Sink as _;
 use crate::observe::CaptureObserver;
-use crate::observe::template::{Template, TemplateFrame};
+use crate::observe::template::{MIN_PAYLOAD, Template, TemplateFrame};
 use crate::pipeline::frames::Pipeline;
 use crate::search::needles::{KnownStrings, NeedleId};
 use crate::verdict::controls::Planted;
@@ -28,9 +28,6 @@ const MAX_PLANTED: usize = 64;
 
 /// Fewest UTF-16 code units of a string that is planted: written in UTF-16, a shorter one is too short to be searched.
 const MIN_UNITS: usize = 5;
-
-/// Fewest bytes of payload in a segment that carries a planted form: more than the longest form has.
-const MIN_HOST: usize = 200;
 
 /// A layer into which a string is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,10 +70,10 @@ struct Plant<'a> {
 
 /// Runs the control. `None` if the capture has no connection that can be copied, or no string to plant.
 pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Option<Planted> {
-    let link_type = template.link_type?;
+    let (link_type, originals) = template.connection()?;
     let mut random = Random(seed | 1);
     let needles = plantable(known);
-    let hosts = Hosts::of(&template.frames)?;
+    let hosts = Hosts::of(originals)?;
     let mut shadow: Vec<Vec<u8>> = Vec::new();
     let mut plants = Vec::new();
     let mut copies = 0;
@@ -91,10 +88,7 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
                 };
                 let first = shadow.len() as u64 + 1;
                 copies += 1;
-                frames
-                    .iter_mut()
-                    .zip(&template.frames)
-                    .for_each(|(bytes, frame)| renumber(bytes, frame, copies));
+                frames.iter_mut().zip(originals).for_each(|(bytes, frame)| renumber(bytes, frame, copies));
                 shadow.append(&mut frames);
                 plants.push(Plant {
                     form,
@@ -187,12 +181,12 @@ impl<'t> Hosts<'t> {
         let follows = |one: &TemplateFrame, next: &TemplateFrame| {
             one.direction == next.direction && one.seq.wrapping_add(one.payload.len() as u32) == next.seq
         };
-        let long = |frame: &TemplateFrame| frame.payload.len() >= MIN_HOST;
+        let long = |frame: &TemplateFrame| frame.payload.len() >= MIN_PAYLOAD;
         let pair = (0..frames.len()).find_map(|one| {
             let next = (one + 1..frames.len()).find(|next| follows(&frames[one], &frames[*next]))?;
             (long(&frames[one]) && long(&frames[next])).then_some([one, next])
         });
-        (frames[longest].payload.len() >= MIN_HOST).then_some(Self { frames, first, longest, pair })
+        Some(Self { frames, first, longest, pair })
     }
 
     /// Copies of all frames with the form in one of them, and the indices of those that carry it.
