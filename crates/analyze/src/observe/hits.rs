@@ -173,7 +173,7 @@ impl<'k> Hits<'k> {
         self.fragments.retain(|_, found| !is_expected(found));
     }
 
-    /// A whole message is readable without a secret. Parts of it or of others show nothing more.
+    /// A whole message is readable without a secret, and its strings with it. Parts of it or of others show nothing more.
     pub(crate) fn message_is_exposed(&mut self) {
         self.is_exposed = true;
     }

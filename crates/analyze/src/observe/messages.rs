@@ -121,7 +121,8 @@ impl<'k> Messages<'k> {
         }
     }
 
-    /// Adds a message. `times` has the capture times of its frames. Returns whether it is whole and known.
+    /// Adds a message. `times` has the capture times of its frames. Returns whether it is whole and
+    /// known, and has strings.
     pub(crate) fn take(&mut self, message: &MessageFact<'_>, times: &FrameTimes) -> bool {
         self.total += 1;
         let way = message.location.direction.map(direction);
@@ -150,7 +151,7 @@ impl<'k> Messages<'k> {
             let last_at = times.at(message.last_frame);
             self.listed.push(Listed { message: message.into(), known: index, first_at, last_at });
         }
-        message.is_complete && index.is_some()
+        message.is_complete && index.is_some_and(|index| self.known.messages[index].has_strings)
     }
 }
 

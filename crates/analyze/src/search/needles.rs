@@ -78,6 +78,8 @@ pub(crate) struct KnownMessage {
     pub times: u64,
     /// Agents whose journal contains it.
     pub agents: Vec<String>,
+    /// Whether it has strings that are listed.
+    pub has_strings: bool,
 }
 
 /// A sequence of bytes to be found, in any encoding.
@@ -170,8 +172,11 @@ impl KnownStrings {
                         body_len: message.body.len() as u64,
                         times: 0,
                         agents: Vec::new(),
+                        has_strings: false,
                     });
+                    let before = builder.strings.len();
                     builder.take_message(known.len() - 1, &message.body);
+                    known.last_mut().expect("it was just added").has_strings = builder.strings.len() > before;
                     *entry.insert(known.len() - 1)
                 }
             };
