@@ -11,6 +11,13 @@ fn payload(record: &Record) -> usize {
     tcp + usize::from(record.bytes[tcp + 12] >> 4) * 4
 }
 
+/// The addresses and ports of a frame.
+fn endpoints(record: &Record) -> (&[u8], &[u8]) {
+    let ip = 14;
+    let tcp = ip + usize::from(record.bytes[ip] & 0x0f) * 4;
+    (&record.bytes[ip + 12..ip + 20], &record.bytes[tcp..tcp + 4])
+}
+
 /// Changes the first hello of a kind (1 ClientHello, 2 ServerHello), and returns the reasons of the verdict.
 fn with_changed_hello(kind: u8, change: impl Fn(&mut [u8])) -> Vec<String> {
     let copied = Copied::of(run_lab("relay"));
@@ -84,14 +91,29 @@ fn a_hello_with_values_without_meaning_is_noticed() {
     assert_reason(&reasons, "a compression method");
 }
 
-/// Offset of the server name in a frame of the first ClientHello.
-fn server_name(records: &[Record]) -> (usize, usize) {
+/// Where a ClientHello says its server name, counted from 0.
+struct ServerName {
+    /// The frame in which the hello begins. The name may follow in the next frame: rustls orders extensions at random.
+    hello: usize,
+    frame: usize,
+    /// Offset in that frame.
+    at: usize,
+}
+
+/// The server name of the first ClientHello that has it whole in one frame.
+fn server_name(records: &[Record]) -> ServerName {
     let find = |record: &Record| record.bytes.windows(7).position(|window| window == b"agent-b");
-    records
-        .iter()
-        .enumerate()
-        .find_map(|(number, record)| Some((number, find(record)?)))
-        .expect("a server name")
+    let mut named = records.iter().enumerate().filter_map(|(number, record)| Some((number, find(record)?)));
+    let (frame, at) = named.next().expect("a server name");
+    let begins = |record: &Record| {
+        let payload = &record.bytes[payload(record)..];
+        payload.len() > 5
+            && payload[0] == 22
+            && payload[5] == 1
+            && endpoints(record) == endpoints(&records[frame])
+    };
+    let hello = records[..=frame].iter().rposition(begins).expect("a ClientHello");
+    ServerName { hello, frame, at }
 }
 
 /// Short values and keys of the messages, as server names of the same length.
@@ -105,8 +127,8 @@ fn a_word_of_a_message_as_server_name_is_exposed() {
     ] {
         let copied = Copied::of(run_lab("relay"));
         let mut records = copied.records("https");
-        let (number, at) = server_name(&records);
-        records[number].bytes[at..at + 7].copy_from_slice(name);
+        let ServerName { hello, frame, at } = server_name(&records);
+        records[frame].bytes[at..at + 7].copy_from_slice(name);
         copied.write_records("https", ETHERNET, &records);
         copied.update_manifest("https");
         let judged = copied.analyze();
@@ -117,6 +139,6 @@ fn a_word_of_a_message_as_server_name_is_exposed() {
         };
         assert_eq!((judged.verdict("https"), judged.conclusion(), judged.status), ("exposed", "refuted", 1));
         assert_eq!((&found[0]["word"], &found[0]["is"]), (&word.into(), &is.into()), "{found}");
-        assert_eq!(found[0]["frame"], number + 1);
+        assert_eq!(found[0]["frame"], hello + 1);
     }
 }
