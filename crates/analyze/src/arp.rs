@@ -3,7 +3,7 @@
 //! ```text
 //! Ethernet  destination (6) | source (6) | VLAN tags | 0x0806
 //! ARP       28 bytes
-//! padding   zeros
+//! trailer   zeros, a frame check sequence
 //! ```
 //!
 //! A frame with an ARP EtherType can hold anything. [`bare_packet`] accepts only frames that hold a request or a reply
@@ -13,6 +13,8 @@ use dissect::arp::{self, Arp, Hardware, Operation};
 use dissect::frame::{self, Network};
 use dissect::link::LinkType;
 
+use crate::trailer;
+
 /// Ethernet: destination, source, EtherType.
 const ETHERNET_HEADER: usize = 14;
 const VLAN_TAG: usize = 4;
@@ -21,8 +23,8 @@ const ARP_ETHER_TYPE: [u8; 2] = [0x08, 0x06];
 const UNKNOWN: Hardware = [0; 6];
 const BROADCAST: Hardware = [0xff; 6];
 
-/// The packet of an Ethernet frame that holds an ordinary ARP packet, behind VLAN tags if there are any, and only zeros
-/// behind it. `None` for every other frame. Links other than Ethernet are never accepted: their headers do not name both
+/// The packet of an Ethernet frame that holds an ordinary ARP packet, behind VLAN tags if there are any, and nothing
+/// behind it but padding and a check sequence. `None` for every other frame. Links other than Ethernet are never accepted: their headers do not name both
 /// ends.
 pub(crate) fn bare_packet(link_type: LinkType, bytes: &[u8]) -> Option<Arp> {
     if link_type != LinkType::ETHERNET {
@@ -40,8 +42,7 @@ pub(crate) fn bare_packet(link_type: LinkType, bytes: &[u8]) -> Option<Arp> {
     let (destination, rest) = bytes.split_first_chunk()?;
     let source = rest.first_chunk()?;
     let packet = Arp::parse(bytes, offset)?;
-    let padding = bytes.get(offset + arp::LEN..)?;
-    let is_alone = padding.iter().all(|byte| *byte == 0);
+    let is_alone = trailer::is_empty(link_type, bytes, offset + arp::LEN);
     (is_ordinary(&packet, *source, *destination) && is_alone).then_some(packet)
 }
 
@@ -56,6 +57,7 @@ fn is_ordinary(packet: &Arp, source: Hardware, destination: Hardware) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use dissect::checksum::frame_check_sequence;
     use dissect::link;
 
     use super::*;
@@ -106,7 +108,10 @@ mod tests {
                 };
                 let unpadded = frame(tags, operation, target_hardware, &[]);
                 assert_eq!(bare(&unpadded), Some(expected), "{tags} tags, operation {operation}");
-                assert_eq!(bare(&frame(tags, operation, target_hardware, &[0; 18])), Some(expected));
+                let padded = frame(tags, operation, target_hardware, &[0; 18]);
+                assert_eq!(bare(&padded), Some(expected));
+                let checked = [&padded[..], &frame_check_sequence(&padded)].concat();
+                assert_eq!(bare(&checked), Some(expected));
             }
         }
     }

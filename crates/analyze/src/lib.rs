@@ -12,4 +12,5 @@ pub mod output;
 mod pipeline;
 mod search;
 mod tcp_options;
+mod trailer;
 pub mod verdict;

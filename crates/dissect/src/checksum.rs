@@ -83,6 +83,33 @@ fn transport(ip: &Ip, bytes: &[u8]) -> Checksum {
     }
 }
 
+/// The frame check sequence of an Ethernet frame, as it follows on the wire: CRC-32 (IEEE 802.3 §3.2.9).
+#[must_use]
+pub fn frame_check_sequence(frame: &[u8]) -> [u8; 4] {
+    let half = |crc: u32| CRC_32.get(crc as usize & 15).map_or(0, |entry| entry ^ (crc >> 4));
+    (!frame.iter().fold(u32::MAX, |crc, byte| half(half(crc ^ u32::from(*byte))))).to_le_bytes()
+}
+
+/// The remainders of four bits, in the order of bits on the wire.
+const CRC_32: [u32; 16] = [
+    0x0000_0000,
+    0x1db7_1064,
+    0x3b6e_20c8,
+    0x26d9_30ac,
+    0x76dc_4190,
+    0x6b6b_51f4,
+    0x4db2_6158,
+    0x5005_713c,
+    0xedb8_8320,
+    0xf00f_9344,
+    0xd6d6_a3e8,
+    0xcb61_b38c,
+    0x9b64_c2b0,
+    0x86d3_d2d4,
+    0xa00a_e278,
+    0xbdbd_f21c,
+];
+
 /// `total` includes the field itself.
 fn compare(total: u64, field: Option<u16>) -> Checksum {
     let Some(found) = field else { return Checksum::Unverifiable };
@@ -113,4 +140,16 @@ fn fold(mut total: u64) -> u16 {
 
 fn word(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes.get(offset..)?.first_chunk().map(|pair| u16::from_be_bytes(*pair))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check value of CRC-32.
+    #[test]
+    fn frame_check_sequence_is_that_of_ethernet() {
+        assert_eq!(frame_check_sequence(b"123456789"), 0xcbf4_3926_u32.to_le_bytes());
+        assert_eq!(frame_check_sequence(b""), [0; 4]);
+    }
 }

@@ -301,7 +301,7 @@ impl fmt::Display for Unexplained {
             Self::Undecoded(Some(stop)) => write!(f, "a frame that cannot be decoded: {stop}"),
             Self::Undecoded(None) => f.write_str("a frame that cannot be decoded: no transport header"),
             Self::IpOptions => f.write_str("IP options or extension headers"),
-            Self::Trailer => f.write_str("a trailer that is not zero"),
+            Self::Trailer => f.write_str("a trailer that is neither zeros nor a check sequence"),
             Self::TcpOptions => f.write_str("unusual TCP options"),
             Self::FalseSack => f.write_str("a selective acknowledgment of bytes that were not sent"),
             Self::LateData => f.write_str("data after the connection had ended"),

@@ -26,6 +26,7 @@ use super::provenance::Location;
 use crate::arp;
 use crate::input::capture::Sink;
 use crate::tcp_options::UsualOptions;
+use crate::trailer;
 
 /// Bytes that may wait for missing bytes in all connections together. The connection that exceeds it abandons its first
 /// gap.
@@ -255,7 +256,7 @@ impl<O: Observer> Pipeline<O> {
         if tcp_at > options_at {
             self.unexplained_part(record, stream, options_at..tcp_at, Unexplained::IpOptions);
         }
-        if has_content(record.bytes.get(end..)) {
+        if !trailer::is_empty(record.link_type, record.bytes, end) {
             self.unexplained_part(record, stream, end..record.bytes.len(), Unexplained::Trailer);
         }
     }
@@ -336,11 +337,6 @@ impl<O: Observer> Sink for Pipeline<O> {
         keys.extend(key_log);
         self.keys = Some(Arc::new(keys));
     }
-}
-
-/// Whether the bytes are more than a padding of zeros.
-fn has_content(bytes: Option<&[u8]>) -> bool {
-    bytes.is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0))
 }
 
 /// Length of a frame on the wire. A record may claim fewer bytes than it contains.
