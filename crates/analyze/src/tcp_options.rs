@@ -10,12 +10,13 @@ pub(crate) struct UsualOptions<'a> {
 
 impl<'a> UsualOptions<'a> {
     /// Reads the options of a segment with these flags. Common stacks send end of list, no-operation, and each of the
-    /// following once, with the length that it must have: timestamps; with SYN also MSS, window scale and SACK
-    /// permitted; without SYN a SACK, which belongs to an acknowledgment (RFC 9293 §3.2, RFC 7323 §2.2 and §3.2, RFC
-    /// 2018 §2 and §3). Only zeros may follow the end of the list. Anything else could contain hidden data: `None`.
+    /// following once, with the length that it must have: timestamps; with SYN also MSS, window scale, SACK permitted and
+    /// a Fast Open cookie or the request for one; without SYN a SACK, which belongs to an acknowledgment (RFC 9293 §3.2,
+    /// RFC 7323 §2.2 and §3.2, RFC 2018 §2 and §3, RFC 7413 §4.1.1). Only zeros may follow the end of the list. Anything
+    /// else could contain hidden data: `None`.
     pub(crate) fn read(options: &'a [u8], flags: Flags) -> Option<Self> {
         let mut usual = Self { sack: &[] };
-        let mut seen = 0_u16;
+        let mut seen = 0_u64;
         let mut rest = options;
         loop {
             let (kind, behind) = match rest {
@@ -31,6 +32,9 @@ impl<'a> UsualOptions<'a> {
                     if flags.syn() =>
                 {
                     (kind, behind)
+                }
+                [kind @ 34, len @ (2 | 6 | 8 | 10 | 12 | 14 | 16 | 18), behind @ ..] if flags.syn() => {
+                    (kind, behind.get(usize::from(*len) - 2..)?)
                 }
                 [kind @ 5, len @ (10 | 18 | 26 | 34), behind @ ..] if flags.ack() && !flags.syn() => {
                     let (sack, behind) = behind.split_at_checked(usize::from(*len) - 2)?;
@@ -84,6 +88,11 @@ mod tests {
         assert_eq!(blocks(&linux_syn, syn | ack), Some(vec![]));
         assert_eq!(blocks(&TIMESTAMPS, ack), Some(vec![]));
         assert_eq!(blocks(&[1, 1, 1, 0], ack), Some(vec![]));
+        for cookie in [0, 4, 6, 8, 16] {
+            let fast_open = [&[34, cookie as u8 + 2][..], &vec![7; cookie], &[1, 1]].concat();
+            assert_eq!(blocks(&fast_open, syn), Some(vec![]), "a cookie of {cookie} bytes");
+            assert_eq!(blocks(&fast_open, syn | ack), Some(vec![]), "a cookie of {cookie} bytes");
+        }
         let sack =
             [&[1, 1, 5, 18][..], &7_u32.to_be_bytes(), &8_u32.to_be_bytes(), &[0xff; 4], &[0; 4]].concat();
         assert_eq!(blocks(&sack, ack), Some(vec![(7, 8), (u32::MAX, 0)]));
@@ -108,6 +117,14 @@ mod tests {
             (&sack.repeat(2), ack),
             (&sack, syn | ack),
             (&sack, 0),
+            (&[34, 2], ack),
+            (&[34, 4, 1, 2], syn),
+            (&[34, 7, 1, 2, 3, 4, 5], syn),
+            (&[34, 6, 1, 2, 3], syn),
+            (&[34, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18], syn),
+            (&[34, 2, 34, 2], syn),
+            // MPTCP: its subflows need not all be in the capture (RFC 8684 §3.1).
+            (&[30, 4, 1, 0], syn),
         ] {
             assert_eq!(blocks(options, flags), None, "{options:?}");
         }
