@@ -164,7 +164,7 @@ fn expected_level(layer: Layer, is_plain: bool) -> Level {
 /// The segments of the template that can carry a planted string.
 struct Hosts<'t> {
     frames: &'t [TemplateFrame],
-    /// The first segment of the client with payload: an HTTP message can begin there.
+    /// The segment with the first bytes of the client: an HTTP message can begin there.
     first: usize,
     /// The segment with the most payload.
     longest: usize,
@@ -174,8 +174,12 @@ struct Hosts<'t> {
 
 impl<'t> Hosts<'t> {
     fn of(frames: &'t [TemplateFrame]) -> Option<Self> {
-        let is_first =
-            |frame: &TemplateFrame| frame.direction == Direction::ClientToServer && !frame.payload.is_empty();
+        let of_client = |frame: &&TemplateFrame| frame.direction == Direction::ClientToServer;
+        let opening = frames.iter().find(of_client)?.seq;
+        // Segments can come out of order, and a SYN can have a payload (RFC 7413).
+        let is_first = |frame: &TemplateFrame| {
+            of_client(&frame) && !frame.payload.is_empty() && frame.seq.wrapping_sub(opening) <= 1
+        };
         let first = frames.iter().position(is_first)?;
         let longest = (0..frames.len()).max_by_key(|index| frames[*index].payload.len())?;
         let follows = |one: &TemplateFrame, next: &TemplateFrame| {
@@ -347,8 +351,13 @@ mod tests {
         KnownStrings::new(&[message], &[], None)
     }
 
-    /// A connection with these sends, through the pipeline.
+    /// A connection with these sends, as a template.
     fn template(known: &KnownStrings, sends: &[(Side, usize)]) -> Template {
+        template_of(known, &frames(sends))
+    }
+
+    /// The frames of a connection with these sends.
+    fn frames(sends: &[(Side, usize)]) -> Vec<Vec<u8>> {
         let settings = Settings::new(
             "10.0.0.1:40000".parse().expect("an address"),
             "10.0.0.2:8443".parse().expect("an address"),
@@ -359,6 +368,10 @@ mod tests {
         for (side, len) in sends {
             connection.send(*side, &vec![0xee; *len], 0, &mut frames).expect("an open connection");
         }
+        frames.iter().map(|frame| frame.bytes.to_vec()).collect()
+    }
+
+    fn template_of(known: &KnownStrings, frames: &[Vec<u8>]) -> Template {
         let mut observer = CaptureObserver::new(known);
         observer.template = Some(Template::default());
         let needs = observer.needs(known);
@@ -369,8 +382,8 @@ mod tests {
                 captured_at: 0,
                 link_type: LinkType::ETHERNET,
                 interface: 0,
-                original_len: frame.bytes.len() as u32,
-                bytes: frame.bytes,
+                original_len: frame.len() as u32,
+                bytes: frame,
                 file_offset: 0,
             });
         }
@@ -388,6 +401,17 @@ mod tests {
             assert_eq!((planted.forms, planted.places, planted.layers), (12, 3, 6));
             assert_eq!(planted.planted, 12 * 3 * 6);
         }
+    }
+
+    #[test]
+    fn finds_every_planted_string_in_segments_out_of_order() {
+        let known = known();
+        let mut frames = frames(&[(Side::Client, 1700), (Side::Server, 900)]);
+        // Behind the handshake, the two segments of the client.
+        frames.swap(3, 4);
+        let planted = run(&template_of(&known, &frames), &known, 5).expect("there is room");
+        assert_eq!((planted.found, planted.first_missed), (planted.planted, None));
+        assert!(planted.layers >= 5, "{} layers", planted.layers);
     }
 
     #[test]
