@@ -44,6 +44,10 @@ const LONG_SEGMENT: usize = 1500;
 /// only the hash is kept, and a partial retransmission of them is reported as unverified.
 pub const HISTORY_BYTES: usize = 128 << 10;
 
+/// A keep-alive probe repeats the last byte, or has "one garbage octet" in its place (RFC 9293 §3.8.4): Windows sends a zero.
+/// Another byte would be the sender's choice.
+const KEEP_ALIVE_GARBAGE: u8 = 0;
+
 /// Greatest distance from the next expected byte at which a segment belongs to the stream: the largest window that
 /// window scaling allows (RFC 7323 §2.3). A segment outside is reported as [`Disposition::OutOfWindow`].
 pub const MAX_WINDOW: i64 = 1 << 30;
@@ -519,7 +523,8 @@ impl Reassembler {
         if let ([byte], Some(last)) = (bytes, data.last_byte)
             && end == self.next
         {
-            return if *byte == last { Comparison::Same } else { Comparison::Different };
+            let is_probe = *byte == KEEP_ALIVE_GARBAGE;
+            return if *byte == last || is_probe { Comparison::Same } else { Comparison::Different };
         }
         let mut covered = offset;
         let mut forgotten = false;
@@ -865,10 +870,14 @@ mod tests {
     }
 
     #[test]
-    fn a_keep_alive_probe_repeats_the_last_byte() {
+    fn a_keep_alive_probe_repeats_the_last_byte_or_has_a_zero() {
         let mut harness = Harness::opened();
         harness.push(&seg(0, b"abc")).push(&seg(2, b"c"));
         assert_eq!(harness.last, Some(Disposition::Repeated));
+        harness.push(&seg(2, b"\0"));
+        assert_eq!(harness.last, Some(Disposition::Repeated));
+        harness.push(&seg(1, b"\0"));
+        assert_ne!(harness.last, Some(Disposition::Repeated), "not the last byte");
         harness.push(&seg(2, b"X"));
         assert_eq!(harness.last, Some(Disposition::Conflict));
     }
