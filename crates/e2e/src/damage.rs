@@ -248,7 +248,12 @@ pub struct Judged {
 }
 
 impl Judged {
-    fn of(output: &Output) -> Self {
+    /// What `analyze --format json` answered.
+    ///
+    /// # Panics
+    /// If stdout is not JSON.
+    #[must_use]
+    pub fn of(output: &Output) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let document = serde_json::from_slice(&output.stdout);
         let document =
@@ -287,6 +292,16 @@ impl Judged {
     pub fn reasons(&self, name: &str) -> Vec<&str> {
         let reasons = self.capture(name)["reasons"].as_array().expect("an array of reasons");
         reasons.iter().map(|reason| reason.as_str().expect("a string")).collect()
+    }
+
+    /// The codes of the doubts about a capture.
+    ///
+    /// # Panics
+    /// If the doubts are not an array of objects with a code.
+    #[must_use]
+    pub fn codes(&self, name: &str) -> Vec<&str> {
+        let doubts = self.capture(name)["doubts"].as_array().expect("an array of doubts");
+        doubts.iter().map(|doubt| doubt["code"].as_str().expect("a code")).collect()
     }
 
     /// The first entry with this value among the strings of a capture.

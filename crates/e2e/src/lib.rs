@@ -7,6 +7,7 @@ pub mod capture;
 pub mod damage;
 pub mod lab;
 pub mod programs;
+pub mod segment;
 pub mod traces;
 
 pub use lab::{Lab, RunningLab, has_netns, run_lab};
