@@ -145,6 +145,10 @@ fn no_other_value_of_a_manifest_field_is_sealed() {
             }
             let judged = with_field(backend, field, None);
             assert_ne!(verdict(&judged), "sealed", "{backend} without {field}");
+            if !value.is_null() {
+                let judged = with_field(backend, field, Some(&Value::Null));
+                assert_ne!(verdict(&judged), "sealed", "{backend} with {field} null");
+            }
         }
     }
 }

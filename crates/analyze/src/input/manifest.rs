@@ -50,6 +50,20 @@ const FIELDS: [&str; 34] = [
     "/expected_verdict",
 ];
 
+/// The fields that may be `null`, or for which `null` is a doubt of its own.
+const NULLABLE: [&str; 7] = [
+    "/variant/server_name",
+    "/interface",
+    "/capture/sha256",
+    "/capture/frames",
+    "/capture/kernel_drops",
+    "/drained",
+    "/key_log",
+];
+
+/// The fields that are `null` until the capture is closed.
+const NULL_UNTIL_CLOSED: [&str; 2] = ["/capture/bytes", "/ended_at_unix_ns"];
+
 /// The fields of a manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
@@ -178,7 +192,12 @@ impl Manifest {
         }
         let text = std::fs::read(path).with_context(manifest)?;
         let json: Value = serde_json::from_slice(&text).with_context(manifest)?;
-        let missing = FIELDS.into_iter().filter(|field| json.pointer(field).is_none());
+        let is_closed = json["finished"] == true;
+        let may_be_null =
+            |field: &&str| NULLABLE.contains(field) || !is_closed && NULL_UNTIL_CLOSED.contains(field);
+        let is_missing =
+            |field: &&str| json.pointer(field).is_none_or(|value| value.is_null() && !may_be_null(field));
+        let missing = FIELDS.into_iter().filter(is_missing);
         let missing = missing.map(|field| &field[1..]).collect();
         let read = Self { missing, ..serde_json::from_value(json).with_context(manifest)? };
         if read.schema != SCHEMA {

@@ -168,11 +168,11 @@ pub struct Counters {
     pub gap_bytes: u64,
     /// Segments that repeated known bytes without a difference.
     pub repeated: u32,
-    /// Segments that contradicted known bytes.
+    /// Segments that contradicted known bytes, or a known end of the stream.
     pub conflicts: u32,
     /// Segments that repeated bytes that could no longer be compared.
     pub unverified: u32,
-    /// Segments outside any possible window.
+    /// Segments outside any possible window, and acknowledgments of bytes that cannot be in the stream.
     pub out_of_window: u32,
     /// Segments cut by the snaplen.
     pub truncated: u32,
@@ -217,6 +217,8 @@ pub struct Reassembler {
     fin_end: Option<NonZeroU64>,
     /// Largest stream offset that the other side has acknowledged.
     acknowledged: u64,
+    /// The highest number that it acknowledged before `base` was known, as after reordering.
+    early_acknowledgment: Option<u32>,
     /// State that payload and gaps need; `None` until there are any.
     data: Option<Box<Data>>,
 }
@@ -264,6 +266,9 @@ impl Reassembler {
             self.syn_seen = true;
         }
         let base = *self.base.get_or_insert(first_byte);
+        if let Some(ack) = self.early_acknowledgment.take() {
+            self.acknowledge(ack);
+        }
         // Sequence numbers wrap, but the distance to the next expected byte does not: both lie within one window.
         let expected = base.wrapping_add(self.next as u32);
         let distance = i64::from(first_byte.wrapping_sub(expected) as i32);
@@ -273,7 +278,7 @@ impl Reassembler {
         if let Some(offset) = offset
             && segment.flags.fin()
         {
-            self.fin_end = self.fin_end.max(NonZeroU64::new(offset + len + 1));
+            self.note_fin(offset + len + 1);
         }
         if len == 0 {
             return Pushed { disposition: Disposition::Empty, chunk: None };
@@ -298,13 +303,28 @@ impl Reassembler {
         self.insert_out_of_order(segment, offset, origin)
     }
 
-    /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one. One outside any window
-    /// counts as [`Counters::out_of_window`]: if it were true, more is missing from the capture than a gap can describe.
+    /// Notes the offset behind a FIN. One at another place than the first contradicts it: the stream has two ends.
+    #[inline]
+    fn note_fin(&mut self, end: u64) {
+        if self.fin_end.is_some_and(|fin_end| fin_end.get() != end) {
+            self.data().counters.conflicts += 1;
+        }
+        self.fin_end = self.fin_end.max(NonZeroU64::new(end));
+    }
+
+    /// Notes an acknowledgment number of the other direction, which acknowledges bytes of this one. One outside any window,
+    /// or before the first byte, counts as [`Counters::out_of_window`]: if it were true, more is missing from the capture
+    /// than a gap can describe.
     #[inline]
     pub fn acknowledge(&mut self, ack: u32) {
-        let Some(base) = self.base else { return };
+        let Some(base) = self.base else {
+            let highest = self.early_acknowledgment.filter(|highest| ack.wrapping_sub(*highest) as i32 <= 0);
+            self.early_acknowledgment = highest.or(Some(ack));
+            return;
+        };
         let distance = i64::from(ack.wrapping_sub(base.wrapping_add(self.next as u32)) as i32);
-        if distance.abs() > MAX_WINDOW {
+        let is_before = self.syn_seen && self.next.checked_add_signed(distance).is_none();
+        if distance.abs() > MAX_WINDOW || is_before {
             self.acknowledged_out_of_window();
         } else if distance > 0 {
             self.acknowledged = self.acknowledged.max(self.next.saturating_add_signed(distance));
@@ -350,6 +370,11 @@ impl Reassembler {
 
     /// Stream offset behind the last byte that was sent, as far as the capture shows; a FIN counts as one.
     fn sent(&self) -> u64 {
+        self.sent_bytes().max(self.fin_end.map_or(0, NonZeroU64::get))
+    }
+
+    /// The same without FIN.
+    fn sent_bytes(&self) -> u64 {
         let (mut waiting, mut cut_off) = (0, 0);
         if let Some(data) = &self.data {
             let last = data.pending.last_key_value();
@@ -358,7 +383,7 @@ impl Reassembler {
             cut_off = data.cut_off;
         }
         let delivered = self.next + u64::from(cut_off);
-        delivered.max(waiting).max(self.fin_end.map_or(0, NonZeroU64::get))
+        delivered.max(waiting)
     }
 
     /// Returns the next bytes that had waited, or a gap: where the snaplen cut, where too many bytes wait, and after
@@ -389,8 +414,17 @@ impl Reassembler {
     }
 
     /// Ends the direction. From now on [`Reassembler::pop`] returns all missing bytes as gaps, including those at the
-    /// end that only a FIN or the other side's acknowledgment reveals.
+    /// end that only a FIN or the other side's acknowledgment reveals. Bytes behind the FIN contradict it, and nothing behind
+    /// it can be acknowledged.
     pub fn finish(&mut self) {
+        if let Some(end) = self.fin_end.map(NonZeroU64::get).filter(|_| !self.finished) {
+            if self.sent_bytes() >= end {
+                self.data().counters.conflicts += 1;
+            }
+            if self.acknowledged > end {
+                self.acknowledged_out_of_window();
+            }
+        }
         self.finished = true;
     }
 
@@ -899,6 +933,55 @@ mod tests {
         assert_eq!(text, "ab...fg");
         assert_eq!(gaps, [(2, 3)]);
         assert_eq!((counters.gaps, counters.gap_bytes), (1, 3));
+    }
+
+    #[test]
+    fn a_fin_at_another_place_is_a_conflict() {
+        let fin = |offset| Segment { flags: Flags::FIN, ..seg(offset, b"") };
+        let mut honest = Harness::opened();
+        honest.push(&seg(0, b"abc")).push(&fin(3)).push(&fin(3));
+        assert_eq!(honest.finish().2.conflicts, 0);
+        let mut before = Harness::opened();
+        before.push(&seg(0, b"abc")).push(&fin(2)).push(&fin(3));
+        assert_eq!(before.finish().2.conflicts, 1);
+        let mut inside = Harness::opened();
+        inside.push(&seg(0, b"abc")).push(&fin(2));
+        assert_eq!(inside.finish().2.conflicts, 1, "a byte is behind the only FIN");
+        let mut waiting = Harness::opened();
+        waiting.push(&fin(0)).push(&seg(1, b"b"));
+        assert_eq!(waiting.finish().2.conflicts, 1);
+    }
+
+    #[test]
+    fn an_acknowledgment_of_what_cannot_be_in_the_stream_is_counted() {
+        let outside = |fin: bool, ack: u32| {
+            let mut harness = Harness::opened();
+            harness.push(&seg(0, b"abc"));
+            if fin {
+                harness.push(&Segment { flags: Flags::FIN, ..seg(3, b"") });
+            }
+            harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(ack));
+            harness.finish().2.out_of_window
+        };
+        assert_eq!([0, 1, 3, 4].map(|ack| outside(true, ack)), [0; 4]);
+        assert_eq!([5, 1 << 24].map(|ack| outside(true, ack)), [1; 2], "behind the FIN");
+        assert_eq!(
+            [1, 2, 1 << 24].map(|back| outside(false, 0_u32.wrapping_sub(back))),
+            [1; 3],
+            "before the SYN"
+        );
+        assert_eq!(outside(false, 1 << 24), 0, "the bytes are a gap");
+    }
+
+    #[test]
+    fn an_acknowledgment_before_the_first_segment_counts() {
+        for (ack, missing) in [(1, 0), (3, 0), (9, 6)] {
+            let mut harness = Harness::default();
+            harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(ack));
+            harness.reassembler.acknowledge(ISN.wrapping_add(1));
+            harness.push(&syn()).push(&seg(0, b"abc"));
+            assert_eq!(harness.finish().2.gap_bytes, missing, "{ack}");
+        }
     }
 
     #[test]
