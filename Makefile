@@ -13,6 +13,10 @@ ISOLATION = lab agent-b capturer gateway isolation-control runner
 # Flags of `make report`: make report REPORT_FLAGS='--lang ko --author "Your Name" --pdf'
 REPORT_FLAGS ?=
 
+# Number of mutants of `make mutants`, and the seed of the first.
+MUTANTS ?= 10000
+SEED ?= 1
+
 # Analyzes, writes the report whatever the verdict is, and exits with the verdict's status. Status 2 means that an input
 # could not be used: then there may be no new result to report on.
 define judge
@@ -21,7 +25,7 @@ if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local analyze report sample certs test lint deny bench doctor clean imports built-once
+.PHONY: help build lab http https isolation http-local https-local isolation-local analyze report sample certs test mutants lint deny bench doctor clean imports built-once
 
 # List the targets.
 help:
@@ -97,6 +101,10 @@ certs:
 # Run all tests; needs Rust, a C compiler and make.
 test: build
 	$(CARGO) test --workspace --no-fail-fast
+
+# Judge 10,000 random mutants of TLS runs; MUTANTS and SEED choose others.
+mutants: build
+	PLAINSIGHT_MUTANTS=$(MUTANTS) PLAINSIGHT_MUTANTS_SEED=$(SEED) $(CARGO) test -p e2e --test mutants -- --nocapture
 
 # Check format, lints, documentation and licences.
 lint: deny imports
