@@ -86,7 +86,7 @@ fn has_usual_options(mut options: &[u8], segment: &Segment) -> bool {
         };
         let is_syn = segment.has(SYN);
         let has_place = match (kind, len) {
-            (2, 4) | (3, 3) | (4, 2) => is_syn,
+            (2, 4) | (3, 3) | (4, 2) | (34, 2 | 6 | 8 | 10 | 12 | 14 | 16 | 18) => is_syn,
             (5, 10 | 18 | 26 | 34) => segment.has(ACK) && !is_syn,
             (8, 10) => true,
             _ => false,
