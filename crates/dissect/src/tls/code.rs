@@ -177,8 +177,11 @@ codes! {
         CLOSE_NOTIFY = 0, "close_notify";
         UNEXPECTED_MESSAGE = 10, "unexpected_message";
         BAD_RECORD_MAC = 20, "bad_record_mac";
+        DECRYPTION_FAILED = 21, "decryption_failed";
         RECORD_OVERFLOW = 22, "record_overflow";
+        DECOMPRESSION_FAILURE = 30, "decompression_failure";
         HANDSHAKE_FAILURE = 40, "handshake_failure";
+        NO_CERTIFICATE = 41, "no_certificate";
         BAD_CERTIFICATE = 42, "bad_certificate";
         UNSUPPORTED_CERTIFICATE = 43, "unsupported_certificate";
         CERTIFICATE_REVOKED = 44, "certificate_revoked";
@@ -189,6 +192,7 @@ codes! {
         ACCESS_DENIED = 49, "access_denied";
         DECODE_ERROR = 50, "decode_error";
         DECRYPT_ERROR = 51, "decrypt_error";
+        EXPORT_RESTRICTION = 60, "export_restriction";
         PROTOCOL_VERSION = 70, "protocol_version";
         INSUFFICIENT_SECURITY = 71, "insufficient_security";
         INTERNAL_ERROR = 80, "internal_error";
@@ -197,10 +201,15 @@ codes! {
         NO_RENEGOTIATION = 100, "no_renegotiation";
         MISSING_EXTENSION = 109, "missing_extension";
         UNSUPPORTED_EXTENSION = 110, "unsupported_extension";
+        CERTIFICATE_UNOBTAINABLE = 111, "certificate_unobtainable";
         UNRECOGNIZED_NAME = 112, "unrecognized_name";
+        BAD_CERTIFICATE_STATUS_RESPONSE = 113, "bad_certificate_status_response";
+        BAD_CERTIFICATE_HASH_VALUE = 114, "bad_certificate_hash_value";
         UNKNOWN_PSK_IDENTITY = 115, "unknown_psk_identity";
         CERTIFICATE_REQUIRED = 116, "certificate_required";
+        GENERAL_ERROR = 117, "general_error";
         NO_APPLICATION_PROTOCOL = 120, "no_application_protocol";
+        ECH_REQUIRED = 121, "ech_required";
     }
 }
 
@@ -242,12 +251,14 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Parses the body of an alert record: exactly two bytes, the level 1 or 2 (RFC 9846 §6).
+    /// Parses the body of an alert record: exactly two bytes, the level 1 or 2 (RFC 9846 §6), and a registered description.
+    /// Any other is a byte of the sender's choice.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
         let &[level, description] = body else { return None };
         let level = AlertLevel(level);
-        level.name().map(|_| Self { level, description: AlertDescription(description) })
+        let description = AlertDescription(description);
+        (level.name().is_some() && description.name().is_some()).then_some(Self { level, description })
     }
 }
 
@@ -274,9 +285,9 @@ mod tests {
     }
 
     #[test]
-    fn rejects_alerts_that_are_not_two_bytes() {
+    fn rejects_alerts_that_are_not_two_registered_bytes() {
         assert_eq!(Alert::parse(&[1, 0]).unwrap().description, AlertDescription::CLOSE_NOTIFY);
-        for bad in [&[][..], &[1], &[1, 0, 0], &[3, 0], &[0, 0]] {
+        for bad in [&[][..], &[1], &[1, 0, 0], &[3, 0], &[0, 0], &[1, 1], &[2, 207]] {
             assert_eq!(Alert::parse(bad), None);
         }
     }
