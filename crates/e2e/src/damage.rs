@@ -321,6 +321,23 @@ pub fn analyze(paths: &[&Path]) -> Judged {
     Judged::of(&analyze_with(paths, &["--format", "json", "--no-output"]))
 }
 
+/// The verdict on these frames of a run's TLS capture, with its canaries and this key log, and everything in the scope: what
+/// an analysis without manifest says.
+///
+/// # Panics
+/// If the program cannot be started.
+#[must_use]
+pub fn own_traffic(run: &Copied, link_type: u16, frames: &[Record], keys: impl AsRef<[u8]>) -> Judged {
+    let folder = Copied::empty();
+    folder.write_records("mine", link_type, frames);
+    folder.write("mine.keys", keys);
+    folder.write("strings.txt", run.canaries("https").join("\n"));
+    let flags = ["mine.pcap", "--strings", "strings.txt", "--keys", "mine.keys", "--scope", "all"];
+    let output =
+        analyze_command().args(flags).args(["--format", "json"]).current_dir(folder.folder()).output();
+    Judged::of(&output.expect("analyze starts"))
+}
+
 /// Runs `analyze` on these paths with these flags.
 ///
 /// # Panics

@@ -8,6 +8,7 @@ pub mod damage;
 pub mod lab;
 pub mod programs;
 pub mod segment;
+pub mod tls;
 pub mod traces;
 
 pub use lab::{Lab, RunningLab, has_netns, run_lab};

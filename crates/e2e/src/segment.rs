@@ -26,6 +26,29 @@ pub fn payload_at(frame: &[u8]) -> usize {
     tcp + 4 * usize::from(frame[tcp + 12] >> 4)
 }
 
+/// Corrects the checksums of a frame of TCP over IPv4 over Ethernet whose headers were changed.
+pub fn correct_checksums(frame: &mut [u8]) {
+    let (ip, tcp) = (ETHERNET_HEADER, tcp_at(frame));
+    let end = ip + usize::from(u16::from_be_bytes(array(frame, ip + 2)));
+    frame[ip + 10..ip + 12].fill(0);
+    let header = !folded(0, &frame[ip..tcp]);
+    frame[ip + 10..ip + 12].copy_from_slice(&header.to_be_bytes());
+    frame[tcp + 16..tcp + 18].fill(0);
+    let pseudo = u32::from(folded(6 + (end - tcp) as u32, &frame[ip + 12..ip + 20]));
+    let segment = !folded(pseudo, &frame[tcp..end]);
+    frame[tcp + 16..tcp + 18].copy_from_slice(&segment.to_be_bytes());
+}
+
+/// The ones' complement sum of 16-bit words (RFC 1071), from a start on.
+fn folded(start: u32, bytes: &[u8]) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low));
+    let mut sum = bytes.chunks(2).fold(start, |sum, pair| sum + word(pair));
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    sum as u16
+}
+
 /// A TCP segment over IPv4 or IPv6.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {

@@ -5,7 +5,7 @@
 use craft::Endian;
 use craft::frame::{Checksum, Cooked, Ethernet, Ip, Ipv6, Link, Vlan, flags};
 use craft::link_type;
-use e2e::damage::{Copied, Judged, Record, analyze_command};
+use e2e::damage::{Copied, Judged, Record, own_traffic};
 use e2e::segment::{self, Segment, records, segments};
 use e2e::{has_netns, run_lab, skip};
 
@@ -21,16 +21,9 @@ fn runs() -> Vec<Copied> {
     backends.into_iter().map(|backend| Copied::of(run_lab(backend))).collect()
 }
 
-/// The verdict on these frames of the run, with its strings and keys, and everything in the scope.
+/// The verdict on these frames of the run, with its own keys.
 fn judged(run: &Copied, link_type: u16, frames: &[Record]) -> Judged {
-    let folder = Copied::empty();
-    folder.write_records("mine", link_type, frames);
-    folder.write("mine.keys", run.read("https.keys"));
-    folder.write("strings.txt", run.canaries("https").join("\n"));
-    let flags = ["mine.pcap", "--strings", "strings.txt", "--keys", "mine.keys", "--scope", "all"];
-    let output =
-        analyze_command().args(flags).args(["--format", "json"]).current_dir(folder.folder()).output();
-    Judged::of(&output.expect("analyze starts"))
+    own_traffic(run, link_type, frames, run.read("https.keys"))
 }
 
 fn assert_sealed(judged: &Judged, what: &str) {
