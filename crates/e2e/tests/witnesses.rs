@@ -72,7 +72,9 @@ fn others(field: &str, value: &Value) -> Vec<Value> {
             json!([journals[0], journals[0]]),
             json!(["http.agent-a.jsonl", "http.agent-b.jsonl"]),
         ],
-        ("/variant/tls_versions", _) => vec![json!([]), json!(["1.2"]), json!(["1.2", "1.3"])],
+        ("/variant/tls_versions", _) => {
+            vec![json!([]), json!(["1.2"]), json!(["1.2", "1.3"]), json!(["1.3", "1.3"])]
+        }
         ("/variant/http_version", _) => vec![json!("2"), json!("1.0")],
         ("/expected_verdict" | "/variant/expected_verdict", _) => vec![json!("exposed"), json!("isolated")],
         ("/variant/scheme", _) => vec![json!("http")],

@@ -64,6 +64,7 @@ fn planted(
     planted: Option<&Planted>,
     doubts: &mut Vec<Doubt>,
 ) -> Option<PlantedControl> {
+    let planted = planted.filter(|planted| planted.planted > 0);
     let Some(Planted { planted, found, forms, places, layers, first_missed }) = planted.cloned() else {
         if report.observed.connections.tls > 0 {
             doubts.push(Doubt::NothingPlanted);
@@ -74,7 +75,7 @@ fn planted(
         let first = first_missed.unwrap_or_default();
         doubts.push(Doubt::PlantedMissed { missed: planted - found, planted, first });
     }
-    Some(PlantedControl { passed: planted > 0 && found == planted, planted, found, forms, places, layers })
+    Some(PlantedControl { passed: found == planted, planted, found, forms, places, layers })
 }
 
 /// The positive control: the same search finds every string in this very capture.

@@ -275,10 +275,11 @@ impl Reassembler {
         let offset = self.next.checked_add_signed(distance).filter(|_| distance.abs() <= MAX_WINDOW);
         let missing = segment.missing();
         let len = segment.payload.len() as u64 + u64::from(missing);
-        if let Some(offset) = offset
-            && segment.flags.fin()
-        {
-            self.note_fin(offset + len + 1);
+        if segment.flags.fin() {
+            match offset {
+                Some(offset) => self.note_fin(offset + len + 1),
+                None => self.data().counters.conflicts += 1,
+            }
         }
         if len == 0 {
             return Pushed { disposition: Disposition::Empty, chunk: None };
@@ -947,6 +948,9 @@ mod tests {
         let mut inside = Harness::opened();
         inside.push(&seg(0, b"abc")).push(&fin(2));
         assert_eq!(inside.finish().2.conflicts, 1, "a byte is behind the only FIN");
+        let mut outside = Harness::opened();
+        outside.push(&seg(0, b"abc")).push(&fin(0_u32.wrapping_sub(1 << 25))).push(&fin(3));
+        assert_eq!(outside.finish().2.conflicts, 1, "before the SYN");
         let mut waiting = Harness::opened();
         waiting.push(&fin(0)).push(&seg(1, b"b"));
         assert_eq!(waiting.finish().2.conflicts, 1);

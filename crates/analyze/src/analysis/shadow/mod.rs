@@ -15,7 +15,7 @@ use exposure_schema::Level;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use self::forms::{FORMS, Form};
+use self::forms::{FORMS, Form, Strings};
 use crate::input::capture::Sink as _;
 use crate::observe::CaptureObserver;
 use crate::observe::template::{MIN_PAYLOAD, Template, TemplateFrame};
@@ -78,9 +78,12 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
     let mut plants = Vec::new();
     let mut copies = 0;
     for form in &FORMS {
+        let needles = written_in(form, &needles);
         for layer in LAYERS {
             for place in PLACES {
-                let (needle, text) = *needles.get(random.below(needles.len()))?;
+                let Some((needle, text)) = needles.get(random.below(needles.len())).copied() else {
+                    continue;
+                };
                 let written = (form.write)(text);
                 let is_plain = written == text.as_bytes();
                 let Some((mut frames, changed)) = hosts.plant(layer, place, &written, &mut random) else {
@@ -129,10 +132,11 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
         format!("{form} in {:?}", plant.layer)
     };
     let layers: BTreeSet<_> = plants.iter().map(|plant| plant.layer).collect();
+    let forms = FORMS.iter().filter(|form| plants.iter().any(|plant| std::ptr::eq(plant.form, *form)));
     Some(Planted {
         planted: plants.len() as u64,
         found: (plants.len() - missed.len()) as u64,
-        forms: FORMS.len() as u64,
+        forms: forms.count() as u64,
         places: PLACES.len() as u64,
         layers: layers.len() as u64,
         first_missed: missed.first().map(name),
@@ -151,6 +155,19 @@ fn plantable(known: &KnownStrings) -> Vec<(NeedleId, &str)> {
     let texts =
         short.filter_map(|(id, needle)| Some((id as NeedleId, std::str::from_utf8(&needle.bytes).ok()?)));
     texts.filter(|(_, text)| text.encode_utf16().count() >= MIN_UNITS).collect()
+}
+
+/// The needles to write in a form.
+fn written_in<'k>(form: &Form, needles: &[(NeedleId, &'k str)]) -> Vec<(NeedleId, &'k str)> {
+    let those = |is: fn(&str) -> bool| needles.iter().copied().filter(|(_, text)| is(text)).collect();
+    match form.strings {
+        Strings::All => needles.to_vec(),
+        Strings::Only(is) => those(is),
+        Strings::Preferably(is) => {
+            let preferred: Vec<_> = those(is);
+            if preferred.is_empty() { needles.to_vec() } else { preferred }
+        }
+    }
 }
 
 fn expected_level(layer: Layer, is_plain: bool) -> Level {
@@ -398,8 +415,8 @@ mod tests {
             let planted =
                 run(&template, &known, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).expect("there is room");
             assert_eq!((planted.found, planted.first_missed), (planted.planted, None), "seed {seed}");
-            assert_eq!((planted.forms, planted.places, planted.layers), (12, 3, 6));
-            assert_eq!(planted.planted, 12 * 3 * 6);
+            assert_eq!((planted.forms, planted.places, planted.layers), (14, 3, 6));
+            assert_eq!(planted.planted, 14 * 3 * 6);
         }
     }
 
