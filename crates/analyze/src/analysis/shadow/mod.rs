@@ -11,6 +11,7 @@ use std::io::Write as _;
 
 use dissect::capture::Record;
 use dissect::flow::Direction;
+use dissect::link::LinkType;
 use exposure_schema::Level;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,7 +21,8 @@ use crate::input::capture::Sink as _;
 use crate::observe::CaptureObserver;
 use crate::observe::template::{MIN_PAYLOAD, Template, TemplateFrame};
 use crate::pipeline::frames::Pipeline;
-use crate::search::needles::{KnownStrings, NeedleId};
+use crate::search::fragments::GUARANTEED;
+use crate::search::needles::{FragmentSource, KnownStrings, NeedleId};
 use crate::verdict::controls::Planted;
 
 /// Longest string that is planted: its longest form fits into a segment.
@@ -28,6 +30,9 @@ const MAX_PLANTED: usize = 64;
 
 /// Fewest UTF-16 code units of a string that is planted: written in UTF-16, a shorter one is too short to be searched.
 const MIN_UNITS: usize = 5;
+
+/// Fewest distinct bytes in a part that is planted: others could be padding.
+const MIN_DISTINCT: usize = 8;
 
 /// A layer into which a string is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,11 +109,95 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
         }
     }
 
+    if plants.is_empty() {
+        return None;
+    }
+    let observed = searched(known, link_type, &shadow);
+    let is_found = |plant: &Plant<'_>| {
+        let hits = &observed.hits.of(plant.needle).hits;
+        hits.iter().any(|hit| hit.level == plant.level && hit.location.frames == plant.frames)
+    };
+    let missed: Vec<_> = plants.iter().filter(|plant| !is_found(plant)).collect();
+    let name = |plant: &&Plant<'_>| {
+        let form = if plant.form.name.is_empty() { "plain" } else { plant.form.name };
+        format!("{form} in {:?}", plant.layer)
+    };
+    let parts = plant_parts(known, link_type, &hosts, &mut random);
+    let parts_missed: Vec<_> = parts.iter().filter_map(|part| *part).collect();
+    let layers: BTreeSet<_> = plants.iter().map(|plant| plant.layer).collect();
+    let forms = FORMS.iter().filter(|form| plants.iter().any(|plant| std::ptr::eq(plant.form, *form)));
+    Some(Planted {
+        planted: (plants.len() + parts.len()) as u64,
+        found: (plants.len() - missed.len() + parts.len() - parts_missed.len()) as u64,
+        forms: forms.count() as u64,
+        places: PLACES.len() as u64,
+        layers: layers.len() as u64,
+        first_missed: missed
+            .first()
+            .map(name)
+            .or_else(|| parts_missed.first().map(|form| format!("a part of a message, {form}"))),
+    })
+}
+
+/// Plants a part of a message in each form, in one segment or in two, and returns the names of those forms that were missed.
+fn plant_parts(
+    known: &KnownStrings,
+    link_type: LinkType,
+    hosts: &Hosts<'_>,
+    random: &mut Random,
+) -> Vec<Option<&'static str>> {
+    let mut results = Vec::new();
+    let is_message = |(source, _): &&(FragmentSource, usize)| matches!(source, FragmentSource::Message(_));
+    let messages = known.fragment_sources.iter().filter(is_message).count();
+    if messages + known.not_json + known.too_deep < known.messages.len() {
+        results.push(Some("which is not searched"));
+    }
+    for form in FORMS.iter().filter(|form| !matches!(form.strings, Strings::Only(_))) {
+        let Some(part) = a_part(known, random) else { continue };
+        let is_split = hosts.pair.is_some() && random.below(2) == 0;
+        let layer = if is_split { Layer::Segments } else { Layer::Segment };
+        let place = PLACES[random.below(PLACES.len())];
+        let written = (form.write)(part);
+        let Some((frames, changed)) = hosts.plant(layer, place, &written, random) else { continue };
+        let planted_in: Vec<u64> = changed.iter().map(|index| 1 + *index as u64).collect();
+        // One after the other, because few locations of the parts of a source are remembered.
+        let observed = searched(known, link_type, &frames);
+        let mut hits = observed.hits.fragments.values().flat_map(|found| &found.hits);
+        let is_found = hits.any(|hit| {
+            let found = &hit.location.frames;
+            let is_there = !found.is_empty() && found.iter().all(|frame| planted_in.contains(frame));
+            // What JSON and URLs leave as it is can be long enough to be found by itself.
+            let may_be_plain = form.name.is_empty() || matches!(form.strings, Strings::Preferably(_));
+            is_there && (may_be_plain || hit.decode_chain.last() == Some(&form.name))
+        });
+        let name = if form.name.is_empty() { "plain" } else { form.name };
+        results.push((!is_found).then_some(name));
+    }
+    results
+}
+
+/// A part of a message that is found in every form, and is ASCII.
+fn a_part<'k>(known: &'k KnownStrings, random: &mut Random) -> Option<&'k str> {
+    const TRIES: usize = 64;
+    // One byte more at each end, because an alignment can cost it.
+    const LEN: usize = GUARANTEED + 2;
+    let texts: Vec<_> = known.fragments.texts().filter(|text| text.len() > LEN).collect();
+    (0..TRIES).find_map(|_| {
+        let text = texts.get(random.below(texts.len()))?;
+        let from = random.below(text.len() - LEN);
+        let part = &text[from..from + LEN];
+        let distinct = part.iter().collect::<BTreeSet<_>>().len();
+        (part.is_ascii() && distinct > MIN_DISTINCT).then(|| std::str::from_utf8(part).ok()).flatten()
+    })
+}
+
+/// Searches frames as those of a capture.
+fn searched<'k>(known: &'k KnownStrings, link_type: LinkType, frames: &[Vec<u8>]) -> CaptureObserver<'k> {
     let observer = CaptureObserver::new(known);
     let needs = observer.needs(known);
     let mut pipeline = Pipeline::new(observer, needs, None);
     let mut file_offset = 0;
-    for (index, bytes) in shadow.iter().enumerate() {
+    for (index, bytes) in frames.iter().enumerate() {
         let record = Record {
             frame: index as u64 + 1,
             captured_at: index as u64,
@@ -121,26 +210,7 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
         pipeline.record(&record);
         file_offset += bytes.len() as u64;
     }
-    let observed = pipeline.finish().observer;
-    let is_found = |plant: &Plant<'_>| {
-        let hits = &observed.hits.of(plant.needle).hits;
-        hits.iter().any(|hit| hit.level == plant.level && hit.location.frames == plant.frames)
-    };
-    let missed: Vec<_> = plants.iter().filter(|plant| !is_found(plant)).collect();
-    let name = |plant: &&Plant<'_>| {
-        let form = if plant.form.name.is_empty() { "plain" } else { plant.form.name };
-        format!("{form} in {:?}", plant.layer)
-    };
-    let layers: BTreeSet<_> = plants.iter().map(|plant| plant.layer).collect();
-    let forms = FORMS.iter().filter(|form| plants.iter().any(|plant| std::ptr::eq(plant.form, *form)));
-    Some(Planted {
-        planted: plants.len() as u64,
-        found: (plants.len() - missed.len()) as u64,
-        forms: forms.count() as u64,
-        places: PLACES.len() as u64,
-        layers: layers.len() as u64,
-        first_missed: missed.first().map(name),
-    })
+    pipeline.finish().observer
 }
 
 /// The seed for a capture with this SHA-256, so that a repeated analysis plants the same.
@@ -344,12 +414,12 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use craft::conversation::{Connection, Frames, Settings, Side};
-    use dissect::link::LinkType;
     use exposure_schema::Event;
 
     use super::*;
     use crate::input::journal::Message;
     use crate::search::Matcher;
+    use crate::search::fragments::FragmentsBuilder;
 
     fn known() -> KnownStrings {
         let body = r#"{"id":"call-0001","type":"tool_call","canary":"00112233445566778899aabbccddeeff","text":"\"quoted\" & 한글 / more","n":12345678}"#;
@@ -416,7 +486,8 @@ mod tests {
                 run(&template, &known, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).expect("there is room");
             assert_eq!((planted.found, planted.first_missed), (planted.planted, None), "seed {seed}");
             assert_eq!((planted.forms, planted.places, planted.layers), (14, 3, 6));
-            assert_eq!(planted.planted, 14 * 3 * 6);
+            // One part of a message in each form that any text can have.
+            assert_eq!(planted.planted, 14 * 3 * 6 + 12);
         }
     }
 
@@ -436,6 +507,7 @@ mod tests {
         let mut known = known();
         let template = template(&known, &[(Side::Client, 1700)]);
         known.matcher = Matcher::new(Vec::new());
+        known.fragments = FragmentsBuilder::default().build();
         let planted = run(&template, &known, 1).expect("there is room");
         assert_eq!(planted.found, 0);
         assert!(planted.first_missed.is_some());

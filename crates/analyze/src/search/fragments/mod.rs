@@ -88,6 +88,12 @@ impl Fragments {
         rest.get(..fragment.len as usize)
     }
 
+    /// The texts as they are.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let plain = self.texts.iter().enumerate().filter(|(_, (_, form))| *form == Encoding::Plain);
+        plain.map(|(index, _)| self.sources.texts.rest(index as u32, 0))
+    }
+
     /// Number of sources that are not searched because of [`MAX_SOURCE_BYTES`].
     pub(crate) fn left_out(&self) -> u64 {
         self.left_out
