@@ -4,7 +4,8 @@
 use craft::frame::{Ip, Ipv4, Link, Udp};
 use craft::link_type::ETHERNET;
 use data_encoding::{BASE32, BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
-use e2e::damage::{Copied, Judged, Side, conversation, insert, sha256, strangers};
+use e2e::capture::Frame;
+use e2e::damage::{Copied, Judged, Record, Side, conversation, insert, sha256, strangers};
 use e2e::run_lab;
 use serde_json::{Value, json};
 
@@ -185,4 +186,54 @@ fn what_is_no_part_of_a_message_is_not_found() {
     let judged = planted(&[b'x'; 4000]);
     assert_eq!(judged.verdict("https"), "inconclusive");
     assert_eq!(judged.capture("https")["fragments"], json!([]));
+}
+
+/// A run of a message inside the TLS connection itself, where no record authenticates any more.
+#[test]
+fn a_part_inside_a_record_that_does_not_authenticate_is_found() {
+    /// Offset in the payload of a frame at which the part begins.
+    const AT: usize = 100;
+    let lab = Copied::of(run_lab("relay"));
+    let (body, _) = body(&lab);
+    let part = middle_of_a_string(&body).as_bytes();
+    let frames = lab.frames("https");
+    // A record of application data that begins with its frame. The first ones are the handshake.
+    let begins = |number: &usize| {
+        let payload = &frames[*number].payload;
+        payload.len() > AT + GUARANTEED && payload.starts_with(&[0x17, 3, 3])
+    };
+    let of_record = |number: usize| {
+        usize::from(u16::from_be_bytes([frames[number].payload[3], frames[number].payload[4]]))
+    };
+    let numbers: Vec<usize> = (0..frames.len()).filter(begins).collect();
+    let last = *numbers.last().expect("records");
+    let long = *numbers.iter().rev().find(|number| of_record(**number) > 2 * 1460).expect("a long record");
+    let continuation = (long + 1..frames.len())
+        .find(|number| frames[*number].from == frames[long].from && !frames[*number].payload.is_empty())
+        .expect("the record goes on");
+    for kind in ["in a changed record", "in a record without end", "in a record with a gap"] {
+        let copied = lab.copy();
+        let mut records = copied.records("https");
+        match kind {
+            "in a record without end" => {
+                write(&mut records, &frames, last, 3, &[0x40, 0]);
+                write(&mut records, &frames, last, AT, part);
+            }
+            "in a record with a gap" => {
+                write(&mut records, &frames, long, AT, part);
+                records.remove(continuation);
+            }
+            _ => write(&mut records, &frames, last, AT, part),
+        }
+        copied.write_records("https", ETHERNET, &records);
+        copied.update_manifest("https");
+        let judged = copied.analyze_only("https.pcap");
+        assert_eq!(judged.verdict("https"), "exposed", "{kind}: {:?}", judged.reasons("https"));
+    }
+}
+
+/// Overwrites bytes of a frame's TCP payload.
+fn write(records: &mut [Record], frames: &[Frame], number: usize, at: usize, bytes: &[u8]) {
+    let payload = records[number].bytes.len() - frames[number].payload.len();
+    records[number].bytes[payload + at..payload + at + bytes.len()].copy_from_slice(bytes);
 }

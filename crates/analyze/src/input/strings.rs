@@ -1,15 +1,17 @@
 //! The strings to search for that were given without messages: one a line, or the leaves of JSON documents.
 
-use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use hashbrown::HashTable;
 use serde_json::value::RawValue;
 
 use crate::search::MIN_PATTERN;
-use crate::search::needles::{GivenString, MAX_DEPTH, leaves};
+use crate::search::needles::{GivenString, MAX_DEPTH, StringPath, leaves};
 
 /// Longest file of strings that is read, so that the wrong file cannot use unbounded memory.
 const MAX_FILE: u64 = 64 << 20;
@@ -25,8 +27,9 @@ pub struct GivenStrings {
     pub(crate) documents: Vec<Box<RawValue>>,
     /// Leaves of JSON documents that are not searched: numbers, and strings that are too short.
     pub(crate) short: u64,
-    /// The values in `strings`.
-    known: HashSet<String>,
+    /// The indices of `strings`, by their values.
+    known: HashTable<u32>,
+    hasher: RandomState,
 }
 
 impl GivenStrings {
@@ -40,7 +43,9 @@ impl GivenStrings {
         let name = display(path);
         let bytes = read(path)?;
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        self.reserve(bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count());
         let mut is_empty = true;
+        let file: Arc<str> = name.as_str().into();
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
@@ -56,7 +61,8 @@ impl GivenStrings {
                 );
             }
             is_empty = false;
-            self.add(value.to_owned(), format!("{name}:{number}"));
+            let path = StringPath::Line { file: Arc::clone(&file), line: number };
+            self.add(GivenString { value: value.into(), path });
         }
         if is_empty {
             bail!("{name}: there is no string in it");
@@ -80,7 +86,7 @@ impl GivenStrings {
             is_empty &= strings.is_empty();
             self.short += short;
             for string in strings {
-                self.add(string.value, string.path);
+                self.add(string);
             }
             self.documents.push(document);
         }
@@ -90,9 +96,21 @@ impl GivenStrings {
         Ok(())
     }
 
-    fn add(&mut self, value: String, path: String) {
-        if self.known.insert(value.clone()) {
-            self.strings.push(GivenString { value, path });
+    fn reserve(&mut self, count: usize) {
+        let Self { strings, known, hasher, .. } = self;
+        strings.reserve_exact(count);
+        known.reserve(count, |index| hasher.hash_one(&strings[*index as usize].value));
+    }
+
+    /// Adds a string unless there is one with this value.
+    fn add(&mut self, string: GivenString) {
+        let Self { strings, known, hasher, .. } = self;
+        let hash = hasher.hash_one(&string.value);
+        if known.find(hash, |index| strings[*index as usize].value == string.value).is_none() {
+            known.insert_unique(hash, strings.len() as u32, |index| {
+                hasher.hash_one(&strings[*index as usize].value)
+            });
+            strings.push(string);
         }
     }
 }
@@ -132,7 +150,7 @@ mod tests {
     }
 
     fn values(strings: &GivenStrings) -> Vec<&str> {
-        strings.strings.iter().map(|string| string.value.as_str()).collect()
+        strings.strings.iter().map(|string| &*string.value).collect()
     }
 
     #[test]
@@ -140,7 +158,8 @@ mod tests {
         let lines = b"\xef\xbb\xbffirst secret\r\n\n  spaces kept  \nfirst secret\n\xea\xb0\x80\xea\xb0\x80\xea\xb0\x80";
         let strings = given(GivenStrings::add_lines, lines).unwrap();
         assert_eq!(values(&strings), ["first secret", "  spaces kept  ", "가가가"]);
-        assert!(strings.strings[1].path.ends_with(":3"), "{}", strings.strings[1].path);
+        let path = strings.strings[1].path.to_string();
+        assert!(path.ends_with(":3"), "{path}");
     }
 
     #[test]
@@ -167,7 +186,7 @@ mod tests {
             values(&strings),
             ["0123456789", "the same key", "éscaped one", "second document", "third one"]
         );
-        assert_eq!((strings.strings[2].path.as_str(), strings.short), ("$.deep[0].b", 2));
+        assert_eq!((&*strings.strings[2].path.to_string(), strings.short), ("$.deep[0].b", 2));
     }
 
     #[test]

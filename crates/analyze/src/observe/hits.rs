@@ -1,6 +1,7 @@
 //! Which needles, and which parts of messages, occur in the bytes of a capture, and where.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use exposure_schema::Level;
@@ -66,6 +67,10 @@ pub(crate) struct FragmentHits {
     names: Option<BTreeMap<Box<[u8]>, u64>>,
 }
 
+/// Length of Ethernet, IPv4 and TCP with timestamps. Such a header has no more than 20 bytes in a row with any value
+/// (addresses, ports, numbers), fewer than any part that is found. IPv6 and other options have more.
+const MAX_PLAIN_HEADER: usize = 14 + 20 + 32;
+
 /// Longest name of a host in bytes (RFC 1035 §2.3.4).
 const MAX_NAME: u64 = 255;
 
@@ -88,6 +93,10 @@ pub(crate) struct Coverage {
 pub(crate) struct SearchState {
     strings: Scanner,
     fragments: FragmentScanner,
+    /// The bytes that may belong to a TLS record that authenticates. Such a record needs no search for parts: whatever its
+    /// ciphertext spells, every byte inside of it must be one that the journals or the protocols explain. What does not
+    /// authenticate is searched.
+    undecided: Vec<u8>,
 }
 
 impl SearchState {
@@ -100,7 +109,9 @@ impl SearchState {
     /// The lowest offset at which something that was not reported yet may begin.
     pub(crate) fn keep_from(&self) -> u64 {
         let strings = self.strings.keep_from();
-        self.fragments.keep_from().map_or(strings, |fragments| fragments.min(strings))
+        let fragments = self.fragments.keep_from();
+        let undecided = (!self.undecided.is_empty()).then(|| self.fragments.offset());
+        [fragments, undecided].into_iter().flatten().fold(strings, u64::min)
     }
 }
 
@@ -108,6 +119,9 @@ impl SearchState {
 #[derive(Debug)]
 pub(crate) struct Hits<'k> {
     known: &'k KnownStrings,
+    /// For each needle, the index of its occurrences in `found`: 0 if it has none.
+    indices: Vec<u32>,
+    /// The needles that occur. The first one has no occurrences.
     found: Vec<NeedleHits>,
     /// The readable parts of each fragment source, until a whole message was readable.
     pub fragments: BTreeMap<u32, FragmentHits>,
@@ -129,13 +143,16 @@ pub(crate) struct Hits<'k> {
     /// Reused buffers for the matches of one call.
     matches: Vec<Match>,
     parts: Vec<Fragment>,
+    /// A buffer for undecided bytes. Connections without such bytes have none.
+    spare: Vec<u8>,
 }
 
 impl<'k> Hits<'k> {
     pub(crate) fn new(known: &'k KnownStrings) -> Self {
         Self {
             known,
-            found: vec![NeedleHits::default(); known.needles.len()],
+            indices: vec![0; known.needle_count()],
+            found: vec![NeedleHits::default()],
             fragments: BTreeMap::new(),
             is_exposed: false,
             coverage: Coverage::default(),
@@ -147,20 +164,22 @@ impl<'k> Hits<'k> {
             chains: Vec::new(),
             matches: Vec::new(),
             parts: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
     /// The occurrences of a needle.
     pub(crate) fn of(&self, needle: NeedleId) -> &NeedleHits {
-        &self.found[needle as usize]
+        &self.found[self.indices[needle as usize] as usize]
     }
 
     /// Leaves out the occurrences without a key of each needle that has no more of them than `expected` of its bytes.
     pub(crate) fn leave_out(&mut self, expected: impl Fn(&[u8]) -> u64) {
         let keyless = Level::ALL.iter().take_while(|level| level.is_keyless()).count();
-        for (needle, found) in self.known.needles.iter().zip(&mut self.found) {
+        for ((needle, bytes), index) in self.known.needles().zip(&self.indices) {
+            let found = &mut self.found[*index as usize];
             let occurrences: u64 = found.counts[..keyless].iter().sum();
-            if occurrences > 0 && !needle.is_decoy && occurrences <= expected(&needle.bytes) {
+            if occurrences > 0 && !self.known.is_decoy(needle) && occurrences <= expected(bytes) {
                 found.counts[..keyless].fill(0);
                 found.hits.retain(|hit| !hit.level.is_keyless());
             }
@@ -182,12 +201,14 @@ impl<'k> Hits<'k> {
     #[inline]
     pub(crate) fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
         let len = bytes.bytes.len() as u64;
-        if bytes.sequence == Sequence::Stream {
+        if matches!(bytes.sequence, Sequence::Stream | Sequence::UndecidedStream) {
             self.coverage.in_streams += len;
         }
         match bytes.sequence {
             Sequence::Decrypted => self.decrypted_bytes += len,
-            Sequence::Stream | Sequence::Decoded if !bytes.needs_secret => self.searched_bytes += len,
+            Sequence::Stream | Sequence::UndecidedStream | Sequence::Decoded if !bytes.needs_secret => {
+                self.searched_bytes += len;
+            }
             // Joined bytes were already searched in their pieces, and carved bytes may be arbitrary.
             _ => {}
         }
@@ -197,11 +218,60 @@ impl<'k> Hits<'k> {
             self.take_matches(bytes, provenance);
         }
         // A part that needs a secret shows nothing that the whole strings do not.
-        if !bytes.needs_secret && !self.is_exposed {
-            self.known.fragments.push(&mut state.fragments, bytes.bytes, &mut self.parts);
-            if !self.parts.is_empty() {
-                self.take_parts(bytes, provenance);
+        if !bytes.needs_secret && !self.is_exposed && !self.known.fragments.is_empty() {
+            match bytes.sequence {
+                Sequence::UndecidedStream => {
+                    if state.undecided.capacity() == 0 {
+                        state.undecided = std::mem::take(&mut self.spare);
+                    }
+                    state.undecided.extend_from_slice(bytes.bytes);
+                }
+                _ => self.search_for_parts(&mut state.fragments, bytes, provenance),
             }
+        }
+    }
+
+    /// The bytes in `authentic` belong to TLS records that authenticate, and the undecided ones before them do not.
+    pub(crate) fn decide(
+        &mut self,
+        state: &mut SearchState,
+        authentic: Range<u64>,
+        provenance: &dyn Provenance,
+    ) {
+        let SearchState { fragments, undecided, .. } = state;
+        if undecided.is_empty() {
+            return;
+        }
+        // The beginning of the first record may have been searched before it was undecided.
+        let index =
+            |offset: u64| offset.saturating_sub(fragments.offset()).min(undecided.len() as u64) as usize;
+        let (start, end) = (index(authentic.start), index(authentic.end));
+        let bytes = Bytes {
+            bytes: &undecided[..start],
+            sequence: Sequence::Stream,
+            chain: DecodeChain::default(),
+            needs_secret: false,
+        };
+        self.search_for_parts(fragments, &bytes, provenance);
+        if end > start {
+            fragments.gap((end - start) as u64);
+        }
+        undecided.drain(..end);
+        if undecided.is_empty() {
+            self.spare = std::mem::take(undecided);
+        }
+    }
+
+    #[inline]
+    fn search_for_parts(
+        &mut self,
+        fragments: &mut FragmentScanner,
+        bytes: &Bytes<'_>,
+        provenance: &dyn Provenance,
+    ) {
+        self.known.fragments.push(fragments, bytes.bytes, &mut self.parts);
+        if !self.parts.is_empty() {
+            self.take_parts(bytes, provenance);
         }
     }
 
@@ -271,12 +341,7 @@ impl<'k> Hits<'k> {
 
     /// Counts the strings that a connection carries under the keys.
     fn take_carrier(&mut self, matches: &[Match], provenance: &dyn Provenance) {
-        let is_string = |found: &&Match| {
-            let meanings = self.known.meanings(found.pattern).iter();
-            meanings
-                .map(|meaning| &self.known.needles[meaning.needle as usize])
-                .any(|needle| !needle.is_decoy)
-        };
+        let is_string = |found: &&Match| !self.known.is_decoy(found.pattern.needle());
         let mut strings =
             matches.iter().filter(is_string).filter(|found| !provenance.is_below(found.start..found.end));
         // All bytes of a sequence are of one connection.
@@ -302,7 +367,9 @@ impl<'k> Hits<'k> {
         let head = |more: usize| 0..(payload.start + more).min(all.end);
         let in_header = |start: usize, _: usize| start < payload.start;
         self.search_frame(frame, head(MAX_ANCHOR), in_header);
-        self.search_frame_for_parts(frame, head(GUARANTEED), in_header);
+        if payload.start > MAX_PLAIN_HEADER {
+            self.search_frame_for_parts(frame, head(GUARANTEED), in_header);
+        }
         let trailer = frame.record.bytes.get(payload.end..).unwrap_or_default();
         if trailer.iter().any(|byte| *byte != 0) {
             let in_trailer = |start: usize, end: usize| start >= payload.start && end > payload.end;
@@ -314,7 +381,7 @@ impl<'k> Hits<'k> {
     fn search_frame_for_parts(
         &mut self,
         frame: &FrameBytes<'_>,
-        region: std::ops::Range<usize>,
+        region: Range<usize>,
         wanted: impl Fn(usize, usize) -> bool,
     ) {
         if self.is_exposed {
@@ -337,7 +404,7 @@ impl<'k> Hits<'k> {
     fn search_frame(
         &mut self,
         frame: &FrameBytes<'_>,
-        region: std::ops::Range<usize>,
+        region: Range<usize>,
         wanted: impl Fn(usize, usize) -> bool,
     ) {
         let record = frame.record;
@@ -346,15 +413,15 @@ impl<'k> Hits<'k> {
         let searched = &record.bytes[region.clone()];
         let allowed = allowed(searched.len() as u64) as usize;
         let mut is_over = false;
-        matcher.find(searched, |anchor, at| {
+        matcher.find(searched, |begun, at| {
             is_over |= found.len() >= allowed;
             if is_over {
                 return;
             }
             let start = region.start + at;
-            let rest = &record.bytes[start + matcher.anchor(anchor).len()..];
-            matcher.follow(matcher.begun(anchor), rest, |pattern| {
-                let end = start + matcher.pattern(pattern).len();
+            let rest = &record.bytes[start + begun.matched()..];
+            matcher.follow(begun, rest, |pattern, len| {
+                let end = start + len;
                 if wanted(start, end) {
                     found.push((pattern, start..end));
                 }
@@ -379,12 +446,11 @@ impl<'k> Hits<'k> {
         pattern: PatternId,
         level: Level,
         chain: &Arc<[&'static str]>,
-        locate: impl Fn() -> Location,
+        locate: impl FnOnce() -> Location,
     ) {
-        for meaning in self.known.meanings(pattern) {
-            let level = if meaning.encoding == Encoding::Plain { level } else { level.max(Level::Decoded) };
-            self.add(meaning.needle, meaning.encoding, level, chain, &locate);
-        }
+        let encoding = pattern.encoding();
+        let level = if encoding == Encoding::Plain { level } else { level.max(Level::Decoded) };
+        self.add(pattern.needle(), encoding, level, chain, locate);
     }
 
     /// Adds an occurrence. Calls `locate` only if the location will be remembered.
@@ -396,7 +462,12 @@ impl<'k> Hits<'k> {
         chain: &Arc<[&'static str]>,
         locate: impl FnOnce() -> Location,
     ) {
-        let found = &mut self.found[needle as usize];
+        let index = &mut self.indices[needle as usize];
+        if *index == 0 {
+            *index = self.found.len() as u32;
+            self.found.push(NeedleHits::default());
+        }
+        let found = &mut self.found[*index as usize];
         let is_full = found.hits.len() >= MAX_LOCATIONS_EACH
             || self.locations >= MAX_LOCATIONS_TOTAL && !found.hits.is_empty();
         if is_full {
@@ -426,11 +497,13 @@ impl<'k> Hits<'k> {
 }
 
 /// The level of what was found in these bytes of a sequence, as it is.
-fn level(bytes: &Bytes<'_>, range: &std::ops::Range<u64>, provenance: &dyn Provenance) -> Level {
+fn level(bytes: &Bytes<'_>, range: &Range<u64>, provenance: &dyn Provenance) -> Level {
     match bytes.sequence {
         _ if bytes.needs_secret => Level::Decrypted,
-        Sequence::Stream if provenance.is_in_one_frame(range.clone()) => Level::Verbatim,
-        Sequence::Stream => Level::Reassembled,
+        Sequence::Stream | Sequence::UndecidedStream if provenance.is_in_one_frame(range.clone()) => {
+            Level::Verbatim
+        }
+        Sequence::Stream | Sequence::UndecidedStream => Level::Reassembled,
         _ => Level::Decoded,
     }
 }

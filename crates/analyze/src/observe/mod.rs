@@ -24,6 +24,7 @@ pub(crate) mod unexplained;
 pub(crate) mod wrong_keys;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use self::beside_frames::BesideFrames;
 use self::byte_counts::ByteCounts;
@@ -243,6 +244,11 @@ impl Observer for CaptureObserver<'_> {
     #[inline]
     fn bytes(&mut self, state: &mut SearchState, bytes: &Bytes<'_>, provenance: &dyn Provenance) {
         self.hits.bytes(state, bytes, provenance);
+    }
+
+    #[inline]
+    fn decide(&mut self, state: &mut SearchState, authentic: Range<u64>, provenance: &dyn Provenance) {
+        self.hits.decide(state, authentic, provenance);
     }
 
     fn gap(&mut self, state: &mut SearchState, len: u64) {

@@ -57,7 +57,7 @@ fn entry(
 ) -> BesideFramesEntry {
     BesideFramesEntry {
         source,
-        value: string.map(|string| string.value.chars().take(MAX_VALUE_CHARS).collect()),
+        value: string.map(|string| report.known.value_of(string).chars().take(MAX_VALUE_CHARS).collect()),
         path: string.map(|string| string.path.to_string()),
         message_id: message.and_then(|message| report.known.messages.get(message)?.id.clone()),
         file_offset: hit.location.file_offset,

@@ -9,6 +9,7 @@ use super::location::location;
 use crate::observe::hits::{Hit, NeedleHits};
 use crate::observe::messages::Occurrence;
 use crate::pipeline::provenance::Location;
+use crate::search::Encoder;
 use crate::search::needles::{KnownString, MatchMode};
 use crate::verdict::report::CaptureReport;
 
@@ -20,7 +21,8 @@ pub(crate) const MAX_VALUE_CHARS: usize = 256;
 
 /// Lists all strings.
 pub(crate) fn strings(report: &CaptureReport<'_>, excerpts: &mut Excerpts) -> Vec<StringEntry> {
-    report.known.strings.iter().map(|string| entry(report, string, excerpts)).collect()
+    let mut encoder = Encoder::default();
+    report.known.strings.iter().map(|string| entry(report, string, excerpts, &mut encoder)).collect()
 }
 
 /// Counts the strings by level.
@@ -40,7 +42,12 @@ pub(crate) fn summary(strings: &[StringEntry]) -> Summary {
     }
 }
 
-fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerpts) -> StringEntry {
+fn entry(
+    report: &CaptureReport<'_>,
+    string: &KnownString,
+    excerpts: &mut Excerpts,
+    encoder: &mut Encoder,
+) -> StringEntry {
     let message = string.message.map(|message| &report.known.messages[message]);
     let nowhere = Occurrence::default();
     let occurrence =
@@ -49,7 +56,7 @@ fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerp
     let (searched_as, level, chance, total, mut locations) = match string.match_mode {
         MatchMode::Value(needle) | MatchMode::Pair(needle) => {
             let found = hits.of(needle);
-            let length = report.known.needles[needle as usize].shortest;
+            let length = report.known.shortest_form(needle, encoder);
             let chance = chance_hits(hits.searched_bytes, length);
             let nearest = nearest(found, occurrence);
             let locations: Vec<_> =
@@ -71,9 +78,10 @@ fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerp
     if let Some(first) = locations.first_mut() {
         first.excerpt = excerpts.read(first.file_offset);
     }
+    let value = report.known.value_of(string);
     StringEntry {
-        value: string.value.chars().take(MAX_VALUE_CHARS).collect(),
-        value_bytes: string.value.len() as u64,
+        value: value.chars().take(MAX_VALUE_CHARS).collect(),
+        value_bytes: value.len() as u64,
         path: string.path.to_string(),
         message_id: message.and_then(|message| message.id.clone()),
         direction: message.map(|message| message.direction),

@@ -238,9 +238,10 @@ impl<O: Observer> Content<O> {
     ) {
         self.frames[direction].push(chunk);
         shared.observer.observe(&Fact::Chunk(stream, direction, chunk));
+        let is_undecided = self.stack.is_protected(direction);
         let bytes = Bytes {
             bytes: chunk.bytes,
-            sequence: Sequence::Stream,
+            sequence: if is_undecided { Sequence::UndecidedStream } else { Sequence::Stream },
             chain: DecodeChain::default(),
             needs_secret: false,
         };
@@ -250,6 +251,10 @@ impl<O: Observer> Content<O> {
         let mut cx = Self::context(stream, is_midstream, &mut self.carvers, shared);
         self.stack.push(direction, chunk.stream_offset, chunk.bytes, &frames, &mut cx);
         let memory = self.memories[direction].get_or_insert_default();
+        if is_undecided {
+            let decided = self.stack.decided(direction);
+            decided.for_each(|authentic| shared.observer.decide(memory, authentic, &frames.of(direction)));
+        }
         let mut keep = shared.observer.keep_from(memory);
         keep = keep.min(self.stack.keep_from(direction, shared.observer));
         if let Some(carvers) = &self.carvers
@@ -261,13 +266,23 @@ impl<O: Observer> Content<O> {
     }
 
     fn gap(&mut self, stream: u32, direction: Direction, gap: Gap, shared: &mut Shared<'_, O>) {
+        self.decide_all(stream, direction, shared);
         shared.observer.gap(self.memories[direction].get_or_insert_default(), gap.len);
         let mut cx = Self::context(stream, false, &mut self.carvers, shared);
         let frames = StreamFrames { stream, maps: &self.frames };
         self.stack.gap(direction, gap.stream_offset, gap.len, &frames, &mut cx);
     }
 
+    /// An unfinished record authenticates nothing.
+    fn decide_all(&mut self, stream: u32, direction: Direction, shared: &mut Shared<'_, O>) {
+        if let Some(memory) = &mut self.memories[direction] {
+            let frames = StreamFrames { stream, maps: &self.frames };
+            shared.observer.decide(memory, u64::MAX..u64::MAX, &frames.of(direction));
+        }
+    }
+
     fn finish(mut self, stream: u32, shared: &mut Shared<'_, O>) -> Spoken {
+        Direction::BOTH.into_iter().for_each(|direction| self.decide_all(stream, direction, shared));
         let mut cx = Self::context(stream, false, &mut self.carvers, shared);
         let frames = StreamFrames { stream, maps: &self.frames };
         let spoken = self.stack.finish(&frames, &mut cx);

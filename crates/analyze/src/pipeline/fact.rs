@@ -31,7 +31,11 @@ pub(crate) trait Observer {
     /// Receives the next bytes of a sequence. Each sequence delivers its bytes in order and once.
     fn bytes(&mut self, memory: &mut Self::Memory, bytes: &Bytes<'_>, provenance: &dyn Provenance);
 
-    /// `len` bytes of a sequence are missing from the capture.
+    /// In a stream, the bytes in `authentic` belong to TLS records that authenticate, and all undecided bytes before them do
+    /// not. The last call for a stream decides all of its bytes.
+    fn decide(&mut self, memory: &mut Self::Memory, authentic: Range<u64>, provenance: &dyn Provenance);
+
+    /// `len` bytes of a sequence are missing from the capture. No byte before them is undecided.
     fn gap(&mut self, memory: &mut Self::Memory, len: u64);
 
     /// The lowest offset of a sequence for which the observer may still ask the provenance.
@@ -84,6 +88,9 @@ pub(crate) struct Bytes<'a> {
 pub(crate) enum Sequence {
     /// One direction of a TCP connection, as on the wire.
     Stream,
+    /// The same behind a TLS record that authenticated: whether these bytes do is known with the end of their record. See
+    /// [`Observer::decide`].
+    UndecidedStream,
     /// The decrypted content of the layer below.
     Decrypted,
     /// Bytes of the layer below without the framing between them. The layer below has already delivered the bytes

@@ -3,6 +3,8 @@
 //! A [`Stack`] reads both directions of a stream of bytes. It knows their origin only as a [`Source`], so TLS hands its
 //! plaintext to a stack of the same kind. To add a protocol, add a module, a variant of [`Layer`] and its arms here.
 
+use std::ops::Range;
+
 use dissect::flow::Direction;
 
 use super::detect::{Detector, Protocol};
@@ -45,6 +47,21 @@ impl<O: Observer> Layer<O> {
 impl<O: Observer> Stack<O> {
     pub(crate) fn new() -> Self {
         Self { layer: Layer::Detecting(None) }
+    }
+
+    /// Whether a TLS record of a direction has authenticated, so that the next bytes may belong to another one.
+    pub(crate) fn is_protected(&self, direction: Direction) -> bool {
+        matches!(&self.layer, Layer::Tls(tls) if tls.is_protected(direction))
+    }
+
+    /// Takes the ranges of a direction that authenticated since the last call. Behind the end of the last one, bytes are
+    /// undecided.
+    pub(crate) fn decided(&mut self, direction: Direction) -> impl Iterator<Item = Range<u64>> {
+        let tls = match &mut self.layer {
+            Layer::Tls(tls) => Some(tls),
+            _ => None,
+        };
+        tls.and_then(|tls| tls.decided(direction)).into_iter().flatten()
     }
 }
 

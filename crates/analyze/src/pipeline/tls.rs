@@ -62,6 +62,10 @@ struct Side<O: Observer> {
     record_end: u64,
     /// Stream offset at which it stopped being TLS.
     dead_from: Option<u64>,
+    /// Whether a record has authenticated.
+    is_protected: bool,
+    /// The ranges of the stream that authenticated since the last [`Tls::decided`].
+    authentic: Vec<Range<u64>>,
     bytes: RecordBytes,
 }
 
@@ -85,6 +89,21 @@ struct ClearHandshake<O: Observer> {
 impl<O: Observer, R: Reader<O>> Tls<O, R> {
     pub(crate) fn new(keys: Option<&Arc<KeyLog>>, within: R) -> Self {
         Self { session: Session::new(keys.map(Arc::clone)), sides: None, within }
+    }
+
+    /// See [`super::stack::Stack::is_protected`].
+    pub(crate) fn is_protected(&self, direction: Direction) -> bool {
+        self.sides.as_ref().is_some_and(|sides| {
+            let side = &sides[direction];
+            side.is_protected && side.dead_from.is_none()
+        })
+    }
+
+    /// See [`super::stack::Stack::decided`]. The last range is empty.
+    pub(crate) fn decided(&mut self, direction: Direction) -> Option<impl Iterator<Item = Range<u64>>> {
+        let side = &mut self.sides.as_mut()?[direction];
+        let end = if side.dead_from.is_some() { u64::MAX } else { side.record_end };
+        Some(side.authentic.drain(..).chain(std::iter::once(end..end)))
     }
 
     /// Passes input to the session, and processes its events.
@@ -199,7 +218,19 @@ impl<O: Observer> Default for Side<O> {
             alerts: 0,
             record_end: 0,
             dead_from: None,
+            is_protected: false,
+            authentic: Vec::new(),
             bytes: RecordBytes::default(),
+        }
+    }
+}
+
+impl<O: Observer> Side<O> {
+    fn authenticated(&mut self, record: &Range<u64>) {
+        self.is_protected = true;
+        match self.authentic.last_mut() {
+            Some(last) if last.end == record.start => last.end = record.end,
+            _ => self.authentic.push(record.clone()),
         }
     }
 }
@@ -233,6 +264,9 @@ fn take_record<O: Observer>(
     let direction = record.direction;
     let side = &mut sides[direction];
     side.record_end = side.record_end.max(record.range.end);
+    if matches!(record.content, Content::Decrypted(_)) {
+        side.authenticated(&record.range);
+    }
     let is_protected = is_protected(record);
     side.bytes.add(record, is_protected);
     let frame = source.visible_frame(direction, record.range.start);

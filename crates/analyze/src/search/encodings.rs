@@ -8,7 +8,7 @@ use std::fmt;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE, HEXUPPER};
 
 /// Only this many bytes of a longer string are searched in encoded form: they suffice to show that it can be read.
-pub(super) const MAX_ENCODED: usize = 1024;
+pub(super) const MAX_ENCODED: usize = 64;
 
 /// Fewest hexadecimal digits that are also searched as the bytes they denote. These are half as many, and eight bytes
 /// are the fewest that are evidence.
@@ -64,61 +64,198 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// All written forms of one string, without duplicates and without those shorter than `at_least` bytes.
-#[derive(Debug)]
-pub(crate) struct Encodings(Vec<(Encoding, Vec<u8>)>);
+/// A written form: an encoding in one of its variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Form(u8);
 
-impl Encodings {
-    /// Writes a string in every encoding.
-    pub(crate) fn of(value: &[u8], at_least: usize) -> Self {
-        let mut forms = Self(Vec::new());
-        let text = std::str::from_utf8(value).ok();
-        forms.add(Encoding::Plain, value.to_vec(), at_least);
-        if let Some(text) = text {
-            for serialiser in &JSON_SERIALISERS {
-                forms.add(Encoding::JsonEscapes, serialiser.escaped(text), at_least);
-            }
+/// What a form does.
+#[derive(Clone, Copy)]
+enum Way {
+    Plain,
+    Json(&'static JsonSerialiser),
+    Base64 { skipped: usize, alphabet: &'static [u8; 64] },
+    Base32 { skipped: usize, alphabet: &'static [u8; 32] },
+    Utf16(fn(u16) -> [u8; 2]),
+    LetterCase { is_upper: bool },
+    Bytes,
+    Hex { is_upper: bool },
+    Percent(&'static PercentEncoder),
+}
+
+/// Number of forms.
+const FORM_COUNT: usize = 1 + JSON_SERIALISERS.len() + 2 * 3 + 2 * 5 + 2 + 2 + 1 + 2 + PERCENT_ENCODERS.len();
+
+/// All forms, by their number.
+static FORMS: [Way; FORM_COUNT] = {
+    let mut forms = [Way::Plain; FORM_COUNT];
+    let mut next = 1; // behind the plain form
+    let mut at = 0;
+    while at < JSON_SERIALISERS.len() {
+        forms[next] = Way::Json(&JSON_SERIALISERS[at]);
+        (at, next) = (at + 1, next + 1);
+    }
+    let mut skipped = 0;
+    while skipped < 3 {
+        forms[next] = Way::Base64 { skipped, alphabet: STANDARD };
+        forms[next + 1] = Way::Base64 { skipped, alphabet: URL_SAFE };
+        (skipped, next) = (skipped + 1, next + 2);
+    }
+    skipped = 0;
+    while skipped < 5 {
+        forms[next] = Way::Base32 { skipped, alphabet: BASE32_LOWER };
+        forms[next + 1] = Way::Base32 { skipped, alphabet: BASE32 };
+        (skipped, next) = (skipped + 1, next + 2);
+    }
+    forms[next] = Way::Utf16(u16::to_le_bytes);
+    forms[next + 1] = Way::Utf16(u16::to_be_bytes);
+    forms[next + 2] = Way::LetterCase { is_upper: false };
+    forms[next + 3] = Way::LetterCase { is_upper: true };
+    forms[next + 4] = Way::Bytes;
+    forms[next + 5] = Way::Hex { is_upper: false };
+    forms[next + 6] = Way::Hex { is_upper: true };
+    next += 7;
+    at = 0;
+    while at < PERCENT_ENCODERS.len() {
+        forms[next] = Way::Percent(&PERCENT_ENCODERS[at]);
+        (at, next) = (at + 1, next + 1);
+    }
+    assert!(next == FORM_COUNT, "every form has its place");
+    forms
+};
+
+impl Form {
+    /// The string itself.
+    pub(crate) const PLAIN: Self = Self(0);
+
+    /// Number of bits that number every form.
+    pub(crate) const BITS: u32 = (FORM_COUNT - 1).ilog2() + 1;
+
+    /// The form with this number, below [`FORM_COUNT`].
+    pub(crate) const fn numbered(number: u8) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) fn encoding(self) -> Encoding {
+        match self.way() {
+            Way::Plain => Encoding::Plain,
+            Way::Json(_) => Encoding::JsonEscapes,
+            Way::Base64 { .. } => Encoding::Base64,
+            Way::Base32 { .. } => Encoding::Base32,
+            Way::Utf16(_) => Encoding::Utf16,
+            Way::LetterCase { .. } => Encoding::LetterCase,
+            Way::Bytes => Encoding::Bytes,
+            Way::Hex { .. } => Encoding::Hex,
+            Way::Percent(_) => Encoding::Percent,
         }
+    }
+
+    /// Whether only the first [`MAX_ENCODED`] bytes of a string are written in this form.
+    pub(crate) fn is_cut(self) -> bool {
+        !matches!(self.way(), Way::Plain | Way::Json(_))
+    }
+
+    /// Appends a string in this form. Returns `false` if it has no such form.
+    pub(crate) fn write(self, value: &[u8], out: &mut Vec<u8>) -> bool {
         let start = &value[..value.len().min(MAX_ENCODED)];
-        for skipped in 0..3 {
-            forms.add(Encoding::Base64, inner::<6>(start, skipped, STANDARD), at_least);
-            forms.add(Encoding::Base64, inner::<6>(start, skipped, URL_SAFE), at_least);
-        }
-        for skipped in 0..5 {
-            let upper = inner::<5>(start, skipped, BASE32);
-            forms.add(Encoding::Base32, upper.to_ascii_lowercase(), at_least);
-            forms.add(Encoding::Base32, upper, at_least);
-        }
-        if let Some(text) = text {
-            for order in [u16::to_le_bytes, u16::to_be_bytes] {
-                forms.add(Encoding::Utf16, utf16(text, order), at_least);
+        let text = || std::str::from_utf8(value).ok();
+        match self.way() {
+            Way::Plain => out.extend_from_slice(value),
+            Way::Json(serialiser) => match text() {
+                Some(text) => serialiser.escape(text, out),
+                None => return false,
+            },
+            Way::Base64 { skipped, alphabet } => inner::<6>(start, skipped, alphabet, out),
+            Way::Base32 { skipped, alphabet } => inner::<5>(start, skipped, alphabet, out),
+            Way::Utf16(order) => match text() {
+                Some(text) => utf16(text, order, out),
+                None => return false,
+            },
+            Way::LetterCase { is_upper } if hex_bytes(start).is_some() => {
+                let in_case = if is_upper { u8::to_ascii_uppercase } else { u8::to_ascii_lowercase };
+                out.extend(start.iter().map(in_case));
             }
-        }
-        if let Some(bytes) = hex_bytes(start) {
-            forms.add(Encoding::LetterCase, start.to_ascii_lowercase(), at_least);
-            forms.add(Encoding::LetterCase, start.to_ascii_uppercase(), at_least);
-            if has_variety(&bytes) {
-                forms.add(Encoding::Bytes, bytes, at_least);
+            Way::Bytes => match hex_bytes(start) {
+                Some(bytes) if has_variety(&bytes) => out.extend_from_slice(&bytes),
+                _ => return false,
+            },
+            Way::LetterCase { .. } => return false,
+            Way::Hex { is_upper } => {
+                let digits = if is_upper { HEXUPPER } else { HEXLOWER };
+                let before = out.len();
+                out.resize(before + 2 * start.len(), 0);
+                digits.encode_mut(start, &mut out[before..]);
             }
+            Way::Percent(encoder) => encoder.encode(start, out),
         }
-        forms.add(Encoding::Hex, HEXLOWER.encode(start).into_bytes(), at_least);
-        forms.add(Encoding::Hex, HEXUPPER.encode(start).into_bytes(), at_least);
-        for encoder in &PERCENT_ENCODERS {
-            forms.add(Encoding::Percent, encoder.encoded(start), at_least);
-        }
-        forms
+        true
     }
 
-    /// The encodings and the bytes written in them.
-    pub(crate) fn into_iter(self) -> impl Iterator<Item = (Encoding, Vec<u8>)> {
-        self.0.into_iter()
+    fn way(self) -> Way {
+        FORMS[usize::from(self.0)]
     }
+}
 
-    fn add(&mut self, form: Encoding, bytes: Vec<u8>, at_least: usize) {
-        if bytes.len() >= at_least && !self.0.iter().any(|(_, known)| *known == bytes) {
-            self.0.push((form, bytes));
+/// All written forms of one string, without duplicates and without those that are too short. The memory is reused for the
+/// next string.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    bytes: Vec<u8>,
+    /// The forms, and where each ends in `bytes`.
+    forms: Vec<(Form, usize)>,
+}
+
+impl Encoder {
+    /// Writes a string in every form of at least `at_least` bytes.
+    pub(crate) fn encode(&mut self, value: &[u8], at_least: usize) {
+        self.bytes.clear();
+        self.forms.clear();
+        // Most strings need no escapes, and most of their forms would be the string itself.
+        let is_plain_json = value.iter().all(|byte| is_plain_in_json(*byte));
+        let is_plain_percent = value.iter().all(|byte| is_plain_in_percent(*byte));
+        for form in (0..FORM_COUNT as u8).map(Form) {
+            match form.way() {
+                Way::Json(_) if is_plain_json => continue,
+                Way::Percent(_) if is_plain_percent => continue,
+                _ => {}
+            }
+            let before = self.bytes.len();
+            let is_written = form.write(value, &mut self.bytes);
+            // Of a long string, the start may need no encoding: it is the start of the string itself.
+            let is_itself = form != Form::PLAIN && value.starts_with(&self.bytes[before..]);
+            if is_written && !is_itself && self.is_new(before, at_least) {
+                self.forms.push((form, self.bytes.len()));
+            } else {
+                self.bytes.truncate(before);
+            }
         }
     }
+
+    /// The forms and the bytes written in them.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (Form, &[u8])> {
+        let mut start = 0;
+        self.forms
+            .iter()
+            .map(move |(form, end)| (*form, &self.bytes[std::mem::replace(&mut start, *end)..*end]))
+    }
+
+    fn is_new(&self, from: usize, at_least: usize) -> bool {
+        let written = &self.bytes[from..];
+        written.len() >= at_least && self.forms().all(|(_, known)| known != written)
+    }
+}
+
+/// Whether no JSON serialiser escapes a character of ASCII.
+fn is_plain_in_json(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !b"\"\\/<>&'=+`".contains(&byte)
+}
+
+/// Whether every encoder keeps a character.
+fn is_plain_in_percent(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
 }
 
 /// What a JSON serialiser escapes, beyond the quotation mark, the backslash and control characters (RFC 8259 §7).
@@ -153,7 +290,7 @@ const MINIMAL: JsonSerialiser = JsonSerialiser {
 };
 
 /// The serialisers that the search knows, by what they are set to at first or often.
-const JSON_SERIALISERS: [JsonSerialiser; 11] = [
+static JSON_SERIALISERS: [JsonSerialiser; 11] = [
     MINIMAL,
     // Jackson, without and with its feature ESCAPE_NON_ASCII.
     JsonSerialiser { is_upper: true, ..MINIMAL },
@@ -184,11 +321,10 @@ const JSON_SERIALISERS: [JsonSerialiser; 11] = [
 ];
 
 impl JsonSerialiser {
-    fn escaped(&self, text: &str) -> Vec<u8> {
-        let mut out = Vec::with_capacity(text.len());
+    fn escape(&self, text: &str, out: &mut Vec<u8>) {
         for c in text.chars() {
             match c {
-                c if self.as_code_units.contains(c) => self.write_code_units(c, &mut out),
+                c if self.as_code_units.contains(c) => self.write_code_units(c, out),
                 '"' => out.extend_from_slice(br#"\""#),
                 '\\' => out.extend_from_slice(br"\\"),
                 '\n' => out.extend_from_slice(br"\n"),
@@ -197,11 +333,10 @@ impl JsonSerialiser {
                 '\u{8}' if self.has_short_b_and_f => out.extend_from_slice(br"\b"),
                 '\u{c}' if self.has_short_b_and_f => out.extend_from_slice(br"\f"),
                 '/' if self.escapes_solidus => out.extend_from_slice(br"\/"),
-                c if c < ' ' || self.escapes_beyond_ascii(c) => self.write_code_units(c, &mut out),
+                c if c < ' ' || self.escapes_beyond_ascii(c) => self.write_code_units(c, out),
                 c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        out
     }
 
     fn escapes_beyond_ascii(&self, c: char) -> bool {
@@ -232,7 +367,7 @@ struct PercentEncoder {
 const UNRESERVED: &[u8] = b"-._~";
 
 /// The encoders that the search knows.
-const PERCENT_ENCODERS: [PercentEncoder; 8] = [
+static PERCENT_ENCODERS: [PercentEncoder; 8] = [
     // RFC 3986, with either case of digits; `+` for a space as in Python's quote_plus.
     PercentEncoder { keeps: UNRESERVED, space: b"%20", is_upper: true },
     PercentEncoder { keeps: UNRESERVED, space: b"%20", is_upper: false },
@@ -248,9 +383,8 @@ const PERCENT_ENCODERS: [PercentEncoder; 8] = [
 ];
 
 impl PercentEncoder {
-    fn encoded(&self, bytes: &[u8]) -> Vec<u8> {
+    fn encode(&self, bytes: &[u8], out: &mut Vec<u8>) {
         let digits = if self.is_upper { HEXUPPER } else { HEXLOWER };
-        let mut out = Vec::with_capacity(bytes.len());
         for &byte in bytes {
             match byte {
                 b' ' => out.extend_from_slice(self.space),
@@ -263,7 +397,6 @@ impl PercentEncoder {
                 }
             }
         }
-        out
     }
 }
 
@@ -271,36 +404,40 @@ const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const BASE32_LOWER: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// The characters of `BITS` bits that depend on `bytes` alone, whatever precedes and follows them, if they begin
+/// Appends the characters of `BITS` bits that depend on `bytes` alone, whatever precedes and follows them, if they begin
 /// `skipped` bytes into a group. A group of base64 has three bytes, one of base32 five.
-fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8]) -> Vec<u8> {
-    let bits = 8 * skipped..8 * (skipped + bytes.len());
-    // Characters that depend on these bytes only.
-    let (first, last) = (bits.start.div_ceil(BITS), bits.end / BITS);
-    let bit = |at: usize| bytes[(at - bits.start) / 8] >> (7 - (at - bits.start) % 8) & 1;
-    (first..last)
-        .map(|group| (BITS * group..BITS * (group + 1)).fold(0, |value, at| value << 1 | bit(at)))
-        .map(|value| alphabet[usize::from(value)])
-        .collect()
+fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8], out: &mut Vec<u8>) {
+    // Bits before the first character that depends on these bytes only.
+    let mixed = (8 * skipped).next_multiple_of(BITS) - 8 * skipped;
+    let (mut held, mut held_bits) = (0_u32, 0);
+    for (at, byte) in bytes.iter().enumerate() {
+        held = held << 8 | u32::from(*byte);
+        held_bits += 8;
+        if at == 0 {
+            held_bits -= mixed;
+        }
+        while held_bits >= BITS {
+            held_bits -= BITS;
+            out.push(alphabet[(held >> held_bits) as usize & ((1 << BITS) - 1)]);
+        }
+        held &= (1 << held_bits) - 1;
+    }
 }
 
-/// UTF-16 without the zero at its outer end. The two byte orders of ASCII text then have the same bytes, so that text
-/// in one of them is not found twice.
-fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() * 2);
-    for unit in text.encode_utf16() {
-        if out.len() == MAX_ENCODED * 2 {
-            break;
-        }
+/// Appends UTF-16 without the zero at its outer end. The two byte orders of ASCII text then have the same bytes, so that
+/// text in one of them is not found twice.
+fn utf16(text: &str, order: fn(u16) -> [u8; 2], out: &mut Vec<u8>) {
+    let before = out.len();
+    for unit in text.encode_utf16().take(MAX_ENCODED) {
         out.extend_from_slice(&order(unit));
     }
     if order(1) == [1, 0] {
         out.pop_if(|last| *last == 0);
-    } else if out.first() == Some(&0) {
-        out.remove(0);
+    } else if out.get(before) == Some(&0) {
+        out.remove(before);
     }
-    out
 }
 
 /// The bytes that a string of hexadecimal digits denotes; `None` for any other string, and for an odd number of digits.
@@ -322,8 +459,15 @@ fn has_variety(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn encoded(value: &[u8], at_least: usize) -> Vec<(Encoding, Vec<u8>)> {
+        let mut encoder = Encoder::default();
+        encoder.encode(b"another string, whose forms must be gone", 1);
+        encoder.encode(value, at_least);
+        encoder.forms().map(|(form, bytes)| (form.encoding(), bytes.to_vec())).collect()
+    }
+
     fn all(value: &str) -> Vec<(Encoding, String)> {
-        let forms = Encodings::of(value.as_bytes(), 1).into_iter();
+        let forms = encoded(value.as_bytes(), 1).into_iter();
         // UTF-16 of more than ASCII is not UTF-8.
         forms.filter_map(|(form, bytes)| Some((form, String::from_utf8(bytes).ok()?))).collect()
     }
@@ -403,7 +547,7 @@ mod tests {
 
     /// The written forms of a string in one encoding.
     fn in_bytes(value: &str, form: Encoding) -> Vec<Vec<u8>> {
-        let forms = Encodings::of(value.as_bytes(), 8).into_iter();
+        let forms = encoded(value.as_bytes(), 8).into_iter();
         forms.filter(|(given, _)| *given == form).map(|(_, bytes)| bytes).collect()
     }
 
@@ -439,10 +583,30 @@ mod tests {
     }
 
     #[test]
+    fn forms_without_escapes_are_left_out_only_where_they_are_the_string_itself() {
+        for byte in 0..=127_u8 {
+            let text = char::from(byte).to_string();
+            let is_itself = |write: &dyn Fn(&mut Vec<u8>)| {
+                let mut out = Vec::new();
+                write(&mut out);
+                out == text.as_bytes()
+            };
+            let in_json = JSON_SERIALISERS.iter().all(|json| is_itself(&|out| json.escape(&text, out)));
+            assert_eq!(is_plain_in_json(byte), in_json, "{text:?}");
+            let in_percent =
+                PERCENT_ENCODERS.iter().all(|to| is_itself(&|out| to.encode(text.as_bytes(), out)));
+            assert_eq!(is_plain_in_percent(byte), in_percent, "{text:?}");
+        }
+    }
+
+    #[test]
     fn writes_each_form_once_and_none_too_short() {
-        let forms = Encodings::of(b"abcdefgh", 8);
-        let plain = forms.0.iter().filter(|(_, bytes)| bytes == b"abcdefgh").count();
+        let forms = encoded(b"abcdefgh", 8);
+        let plain = forms.iter().filter(|(_, bytes)| bytes == b"abcdefgh").count();
         assert_eq!(plain, 1);
-        assert!(forms.0.iter().all(|(_, bytes)| bytes.len() >= 8));
+        assert!(forms.iter().all(|(_, bytes)| bytes.len() >= 8));
+        let long = "unreserved-0123456789".repeat(10);
+        let forms = encoded(long.as_bytes(), 8);
+        assert!(forms.iter().all(|(form, _)| *form != Encoding::Percent), "{forms:?}");
     }
 }

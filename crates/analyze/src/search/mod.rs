@@ -4,8 +4,10 @@ mod encodings;
 pub(crate) mod fragments;
 mod matcher;
 pub(crate) mod needles;
+mod patterns;
 mod scanner;
 
-pub(crate) use encodings::{Encoding, Encodings};
-pub(crate) use matcher::{MAX_ANCHOR, MIN_PATTERN, Matcher, PatternId};
+pub(crate) use encodings::{Encoder, Encoding};
+pub(crate) use matcher::{MAX_ANCHOR, Matcher};
+pub(crate) use patterns::{MIN_PATTERN, PatternId};
 pub(crate) use scanner::{Match, Overflow, Scanner, allowed};

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::Arc;
 
 use dissect::keylog::{KeyLog, Label};
 use exposure_schema::Direction;
 use serde_json::value::RawValue;
 
 use crate::input::journal::Message;
-use crate::search::fragments::{Fragments, FragmentsBuilder};
-use crate::search::{Encoding, Encodings, MIN_PATTERN, Matcher, PatternId};
-
-/// Index of a needle.
-pub(crate) type NeedleId = u32;
+use crate::search::fragments::{Fragments, FragmentsBuilder, GUARANTEED};
+pub(crate) use crate::search::patterns::NeedleId;
+use crate::search::patterns::PatternsBuilder;
+use crate::search::{Encoder, MIN_PATTERN, Matcher};
 
 /// Maximum number of strings of one run. A body of the agents' limit contains some ten thousand; ten thousand messages
 /// of a dozen strings stay far below. Reaching it is a doubt.
@@ -48,22 +49,38 @@ pub(crate) enum MatchMode {
 /// One string (or number) of one message.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownString {
-    /// Its value.
-    pub value: Box<str>,
-    /// Its path in the message: `$.arguments.repo`.
-    pub path: Box<str>,
+    /// Its value; `None` if that is its needle. See [`KnownStrings::value_of`].
+    value: Option<Box<str>>,
+    pub path: StringPath,
     /// Index of its message in [`KnownStrings::messages`]; `None` for a string that was given without one.
     pub message: Option<usize>,
     pub match_mode: MatchMode,
+}
+
+/// Where a string comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StringPath {
+    /// Its path in a JSON document: `$.arguments.repo`.
+    Json(Box<str>),
+    /// A line of a file, from 1.
+    Line { file: Arc<str>, line: u32 },
+}
+
+impl fmt::Display for StringPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(path) => f.write_str(path),
+            Self::Line { file, line } => write!(f, "{file}:{line}"),
+        }
+    }
 }
 
 /// A string to search for that belongs to no message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GivenString {
     /// Its value, at least [`MIN_PATTERN`] bytes long.
-    pub value: String,
-    /// Where it was given: a file and line, or a JSONPath.
-    pub path: String,
+    pub value: Box<str>,
+    pub path: StringPath,
 }
 
 /// One message, merged from the journals of both agents.
@@ -80,17 +97,6 @@ pub(crate) struct KnownMessage {
     pub agents: Vec<String>,
     /// Whether it has strings that are listed.
     pub has_strings: bool,
-}
-
-/// A sequence of bytes to be found, in any encoding.
-#[derive(Clone, Debug)]
-pub(crate) struct Needle {
-    /// The bytes.
-    pub bytes: Box<[u8]>,
-    /// Length of its shortest written form, which is the most likely one to occur by chance.
-    pub shortest: usize,
-    /// Whether this value was never sent and must not be found.
-    pub is_decoy: bool,
 }
 
 /// The origin of the bytes of which any part is searched.
@@ -110,13 +116,6 @@ pub(crate) enum FragmentSource {
     },
 }
 
-/// The needle and the encoding that a pattern represents.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Meaning {
-    pub needle: NeedleId,
-    pub encoding: Encoding,
-}
-
 /// All strings that the agents sent, ready to be searched.
 #[derive(Debug)]
 pub(crate) struct KnownStrings {
@@ -124,20 +123,19 @@ pub(crate) struct KnownStrings {
     pub messages: Vec<KnownMessage>,
     /// The strings in these messages.
     pub strings: Vec<KnownString>,
-    pub needles: Vec<Needle>,
-    /// Finds the patterns: each needle in each encoding.
+    /// For each needle, whether it is a decoy: a value that was never sent and must not be found.
+    is_decoy: Vec<bool>,
+    /// Finds the needles, each in every form.
     pub matcher: Matcher,
     /// Finds parts of the fragment sources.
     pub fragments: Fragments,
     /// The fragment sources with their lengths in bytes, by the numbers that the search has for them.
     pub fragment_sources: Vec<(FragmentSource, usize)>,
-    /// For each pattern, the needles that it represents: several can have the same written form.
-    meanings: Vec<Vec<Meaning>>,
     /// Number of messages whose body is not JSON: their strings are unknown.
     pub not_json: usize,
     /// Number of messages that are nested deeper than [`MAX_DEPTH`]: their strings are unknown too.
     pub too_deep: usize,
-    /// Whether [`MAX_STRINGS`] was reached.
+    /// Whether [`MAX_STRINGS`] or the maximum number of needles was reached.
     pub overflowed: bool,
 }
 
@@ -187,11 +185,15 @@ impl KnownStrings {
                 known[at].agents.push(message.agent.clone());
             }
         }
+        // All at once: memory that grows step by step leaves holes.
+        builder.strings.reserve_exact(given.len());
+        builder.is_decoy.reserve(given.len() + decoys.len());
+        builder.patterns.reserve(given.len(), given.iter().map(|string| string.value.len()).sum());
         for string in given {
             builder.give(string);
         }
         for decoy in decoys {
-            builder.needle(decoy.as_bytes(), true);
+            builder.decoy(decoy);
         }
         builder.take_secrets(keys);
         builder.finish(known)
@@ -201,27 +203,65 @@ impl KnownStrings {
     pub(crate) fn values<'v>(values: impl IntoIterator<Item = &'v str>, decoys: &[String]) -> Self {
         let mut builder = Builder::default();
         for value in values {
-            builder.needle(value.as_bytes(), false);
+            builder.needle(value.as_bytes());
         }
         for decoy in decoys {
-            builder.needle(decoy.as_bytes(), true);
+            builder.decoy(decoy);
         }
         builder.finish(Vec::new())
     }
 
-    /// The needles that a pattern represents.
-    pub(crate) fn meanings(&self, pattern: PatternId) -> &[Meaning] {
-        &self.meanings[pattern as usize]
+    /// Number of needles.
+    pub(crate) fn needle_count(&self) -> usize {
+        self.is_decoy.len()
+    }
+
+    /// The needles by their numbers, and their bytes.
+    pub(crate) fn needles(&self) -> impl Iterator<Item = (NeedleId, &[u8])> {
+        (0..).zip(self.matcher.patterns().needles())
+    }
+
+    /// The bytes of a needle.
+    pub(crate) fn bytes_of(&self, needle: NeedleId) -> &[u8] {
+        self.matcher.patterns().needle(needle)
+    }
+
+    /// The value of a string.
+    pub(crate) fn value_of<'s>(&'s self, string: &'s KnownString) -> &'s str {
+        match (&string.value, string.match_mode) {
+            (Some(value), _) => value,
+            (None, MatchMode::Value(needle)) => {
+                std::str::from_utf8(self.bytes_of(needle)).expect("a value is text")
+            }
+            (None, _) => unreachable!("only a value that is its needle has no copy"),
+        }
+    }
+
+    /// Whether a needle was never sent and must not be found.
+    pub(crate) fn is_decoy(&self, needle: NeedleId) -> bool {
+        self.is_decoy[needle as usize]
+    }
+
+    /// Length of the shortest written form of a needle, which is the most likely one to occur by chance.
+    pub(crate) fn shortest_form(&self, needle: NeedleId, encoder: &mut Encoder) -> usize {
+        let bytes = self.bytes_of(needle);
+        encoder.encode(bytes, MIN_PATTERN);
+        encoder.forms().map(|(_, written)| written.len()).fold(bytes.len(), usize::min)
+    }
+
+    /// The values that were never sent, by their numbers, and their bytes.
+    pub(crate) fn decoys(&self) -> impl Iterator<Item = (NeedleId, &[u8])> {
+        self.needles().filter(|(needle, _)| self.is_decoy(*needle))
     }
 
     /// Number of decoys that are searched by their own bytes.
-    pub(crate) fn decoys(&self) -> usize {
-        self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() >= MIN_PATTERN).count()
+    pub(crate) fn searched_decoys(&self) -> usize {
+        self.decoys().filter(|(_, bytes)| bytes.len() >= MIN_PATTERN).count()
     }
 
     /// Number of decoys that are too short to be searched: not finding them proves nothing.
     pub(crate) fn short_decoys(&self) -> usize {
-        self.needles.iter().filter(|needle| needle.is_decoy && needle.bytes.len() < MIN_PATTERN).count()
+        self.decoys().filter(|(_, bytes)| bytes.len() < MIN_PATTERN).count()
     }
 }
 
@@ -230,8 +270,8 @@ struct Builder {
     fragments: FragmentsBuilder,
     fragment_sources: Vec<(FragmentSource, usize)>,
     strings: Vec<KnownString>,
-    needles: Vec<Needle>,
-    by_bytes: HashMap<Box<[u8]>, NeedleId>,
+    patterns: PatternsBuilder,
+    is_decoy: Vec<bool>,
     not_json: usize,
     too_deep: usize,
     overflowed: bool,
@@ -268,11 +308,20 @@ impl Builder {
 
     fn fragment_source(&mut self, source: FragmentSource, bytes: &[u8]) {
         let number = self.fragment_sources.len() as u32;
-        match source {
+        let is_added = match source {
             FragmentSource::Secret { .. } => self.fragments.add_secret(number, bytes),
             _ => self.fragments.add_text(number, bytes),
+        };
+        if is_added || !matches!(source, FragmentSource::String(_)) {
+            self.fragment_sources.push((source, bytes.len()));
         }
-        self.fragment_sources.push((source, bytes.len()));
+    }
+
+    /// The parts of the next string. A string that is no longer than a part is found as a whole.
+    fn parts_of_string(&mut self, value: &str) {
+        if value.len() > GUARANTEED {
+            self.fragment_source(FragmentSource::String(self.strings.len()), value.as_bytes());
+        }
     }
 
     fn give(&mut self, GivenString { value, path }: &GivenString) {
@@ -280,10 +329,10 @@ impl Builder {
             self.overflowed = true;
             return;
         }
-        self.fragment_source(FragmentSource::String(self.strings.len()), value.as_bytes());
-        let match_mode = MatchMode::Value(self.needle(value.as_bytes(), false));
-        let (value, path) = (value.as_str().into(), path.as_str().into());
-        self.strings.push(KnownString { value, path, message: None, match_mode });
+        self.parts_of_string(value);
+        let Some(needle) = self.needle(value.as_bytes()) else { return };
+        let match_mode = MatchMode::Value(needle);
+        self.strings.push(KnownString { value: None, path: path.clone(), message: None, match_mode });
     }
 
     /// Adds the leaves below one value, no deeper than [`MAX_DEPTH`]. `key_at` is the offset in the body at which the
@@ -327,62 +376,53 @@ impl Builder {
             return;
         }
         let match_mode = if is_string && value.len() >= MIN_PATTERN {
-            MatchMode::Value(self.needle(value.as_bytes(), false))
+            self.needle(value.as_bytes()).map(MatchMode::Value)
         } else {
             // An element of an array has no key; its quotes distinguish it from a part of a longer word.
             let quoted = || Some(raw).filter(|_| is_string);
             let long_enough = |text: &&str| text.len() >= MIN_PATTERN;
             let pair = body.pair(raw, key_at).or_else(quoted).filter(long_enough);
             match pair.or_else(|| body.context(raw).filter(long_enough)) {
-                Some(pair) => MatchMode::Pair(self.needle(pair.as_bytes(), false)),
-                None => MatchMode::Message,
+                Some(pair) => self.needle(pair.as_bytes()).map(MatchMode::Pair),
+                None => Some(MatchMode::Message),
             }
         };
+        let Some(match_mode) = match_mode else { return };
         if is_string && raw.len() != value.len() + QUOTES {
-            self.fragment_source(FragmentSource::String(self.strings.len()), value.as_bytes());
+            self.parts_of_string(&value);
         }
-        let (value, path) = (value.into_boxed_str(), path.into());
+        let value = (!matches!(match_mode, MatchMode::Value(_))).then(|| value.into_boxed_str());
+        let path = StringPath::Json(path.into());
         self.strings.push(KnownString { value, path, message: body.message, match_mode });
     }
 
-    fn needle(&mut self, bytes: &[u8], is_decoy: bool) -> NeedleId {
-        if let Some(known) = self.by_bytes.get(bytes) {
-            // A decoy that was sent after all must fail its control.
-            self.needles[*known as usize].is_decoy |= is_decoy;
-            return *known;
+    /// The number of the needle with these bytes; `None` if there are too many.
+    fn needle(&mut self, bytes: &[u8]) -> Option<NeedleId> {
+        let Some((needle, is_new)) = self.patterns.add(bytes) else {
+            self.overflowed = true;
+            return None;
+        };
+        if is_new {
+            self.is_decoy.push(false);
         }
-        let id = self.needles.len() as NeedleId;
-        self.needles.push(Needle { bytes: bytes.into(), shortest: bytes.len(), is_decoy });
-        self.by_bytes.insert(bytes.into(), id);
-        id
+        Some(needle)
     }
 
-    fn finish(mut self, messages: Vec<KnownMessage>) -> KnownStrings {
-        let mut patterns: Vec<Box<[u8]>> = Vec::new();
-        let mut meanings: Vec<Vec<Meaning>> = Vec::new();
-        let mut index: HashMap<Box<[u8]>, usize> = HashMap::new();
-        for (needle, Needle { bytes, shortest, .. }) in self.needles.iter_mut().enumerate() {
-            for (encoding, written) in Encodings::of(bytes, MIN_PATTERN).into_iter() {
-                *shortest = written.len().min(*shortest);
-                let meaning = Meaning { needle: needle as NeedleId, encoding };
-                match index.entry(written.into_boxed_slice()) {
-                    Entry::Occupied(entry) => meanings[*entry.get()].push(meaning),
-                    Entry::Vacant(entry) => {
-                        patterns.push(entry.key().clone());
-                        meanings.push(vec![meaning]);
-                        entry.insert(patterns.len() - 1);
-                    }
-                }
-            }
+    /// A decoy that was sent after all must fail its control.
+    fn decoy(&mut self, decoy: &str) {
+        if let Some(needle) = self.needle(decoy.as_bytes()) {
+            self.is_decoy[needle as usize] = true;
         }
+    }
+
+    fn finish(self, messages: Vec<KnownMessage>) -> KnownStrings {
         KnownStrings {
             fragments: self.fragments.build(),
             fragment_sources: self.fragment_sources,
             messages,
             strings: self.strings,
-            needles: self.needles,
-            matcher: Matcher::new(patterns),
-            meanings,
+            is_decoy: self.is_decoy,
+            matcher: Matcher::new(self.patterns.build()),
             not_json: self.not_json,
             too_deep: self.too_deep,
             overflowed: self.overflowed,
@@ -499,10 +539,14 @@ pub(crate) fn leaves(document: &RawValue) -> Option<(Vec<GivenString>, u64)> {
     }
     let mut builder = Builder::default();
     builder.walk(&Body { text, message: None }, text, "$", None);
+    let needles = builder.patterns.build();
     let all = builder.strings.len();
-    let long = builder.strings.into_iter().filter(|string| matches!(string.match_mode, MatchMode::Value(_)));
-    let long: Vec<_> =
-        long.map(|string| GivenString { value: string.value.into(), path: string.path.into() }).collect();
+    let long = builder.strings.into_iter().filter_map(|string| {
+        let MatchMode::Value(needle) = string.match_mode else { return None };
+        let value = std::str::from_utf8(needles.needle(needle)).expect("a value is text").into();
+        Some(GivenString { value, path: string.path })
+    });
+    let long: Vec<_> = long.collect();
     let short = (all - long.len()) as u64;
     Some((long, short))
 }
@@ -583,14 +627,14 @@ mod tests {
     fn listed(known: &KnownStrings) -> Vec<(String, String, String)> {
         let match_mode = |match_mode: MatchMode| match match_mode {
             MatchMode::Value(needle) | MatchMode::Pair(needle) => {
-                String::from_utf8_lossy(&known.needles[needle as usize].bytes).into_owned()
+                String::from_utf8_lossy(known.bytes_of(needle)).into_owned()
             }
             MatchMode::Message => "-".to_owned(),
         };
         known
             .strings
             .iter()
-            .map(|s| (s.path.to_string(), s.value.to_string(), match_mode(s.match_mode)))
+            .map(|s| (s.path.to_string(), known.value_of(s).to_owned(), match_mode(s.match_mode)))
             .collect()
     }
 
@@ -652,14 +696,14 @@ mod tests {
     #[test]
     fn a_decoy_that_was_sent_stays_a_decoy() {
         let sent = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
-        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()], None).decoys(), 1);
+        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()], None).searched_decoys(), 1);
     }
 
     #[test]
     fn a_decoy_that_is_too_short_is_not_searched() {
         let decoys = ["", "zz", "0123456", "01234567"].map(str::to_owned);
         let known = KnownStrings::new(&[], &decoys, None);
-        assert_eq!((known.decoys(), known.short_decoys()), (1, 3));
+        assert_eq!((known.searched_decoys(), known.short_decoys()), (1, 3));
     }
 
     #[test]
@@ -687,7 +731,7 @@ mod tests {
     #[test]
     fn cuts_a_long_key_in_the_paths_below_it() {
         let body = format!(r#"{{"{}":[{{"text":"long enough"}}]}}"#, "é".repeat(5000));
-        let path = &known(&body).strings[0].path;
+        let path = known(&body).strings[0].path.to_string();
         assert!(path.len() <= MAX_PATH && path.starts_with("$.éé") && path.ends_with("é…"), "{path}");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::matcher::{AnchorId, Begun, MAX_ANCHOR, Matcher, PatternId};
+use super::matcher::{Begun, MAX_ANCHOR, Matcher};
+use super::patterns::PatternId;
 
 /// Bytes kept of a stream so that a match across a chunk border is found: one byte less than an anchor.
 const CARRY: usize = MAX_ANCHOR - 1;
@@ -90,12 +91,12 @@ impl Scanner {
             seam[..border].copy_from_slice(&self.carry[..border]);
             seam[border..border + ahead].copy_from_slice(&bytes[..ahead]);
             let first = self.offset - border as u64;
-            matcher.find(&seam[..border + ahead], |anchor, start| {
-                let end = start + matcher.anchor(anchor).len();
+            matcher.find(&seam[..border + ahead], |begun, start| {
+                let end = start + begun.matched();
                 if start < border && end > border {
                     self.open_up(
                         matcher,
-                        anchor,
+                        begun,
                         first + start as u64,
                         &bytes[end - border..],
                         allowed,
@@ -105,9 +106,9 @@ impl Scanner {
             });
         }
         let first = self.offset;
-        matcher.find(bytes, |anchor, start| {
-            let end = start + matcher.anchor(anchor).len();
-            self.open_up(matcher, anchor, first + start as u64, &bytes[end..], allowed, found);
+        matcher.find(bytes, |begun, start| {
+            let end = start + begun.matched();
+            self.open_up(matcher, begun, first + start as u64, &bytes[end..], allowed, found);
         });
         self.offset += bytes.len() as u64;
         self.remember(bytes);
@@ -132,17 +133,17 @@ impl Scanner {
         self.overflow
     }
 
-    /// Follows the patterns of an anchor that was seen; `rest` is behind it.
+    /// Follows the patterns whose anchor was seen; `rest` is behind it.
     fn open_up(
         &mut self,
         matcher: &Matcher,
-        anchor: AnchorId,
+        begun: Begun,
         start: u64,
         rest: &[u8],
         allowed: u64,
         found: &mut Vec<Match>,
     ) {
-        if let Some(begun) = self.follow(matcher, matcher.begun(anchor), start, rest, allowed, found) {
+        if let Some(begun) = self.follow(matcher, begun, start, rest, allowed, found) {
             if self.open.len() < MAX_OPEN {
                 self.open.push(Open { begun, start });
             } else {
@@ -175,8 +176,8 @@ impl Scanner {
             return None;
         }
         let before = found.len();
-        let begun = matcher.follow(begun, more, |pattern| {
-            found.push(Match { start, end: start + matcher.pattern(pattern).len() as u64, pattern });
+        let begun = matcher.follow(begun, more, |pattern, len| {
+            found.push(Match { start, end: start + len as u64, pattern });
         });
         self.reported += (found.len() - before) as u64;
         (!begun.is_empty()).then_some(begun)
@@ -199,15 +200,23 @@ impl Scanner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::Encoding;
+    use crate::search::encodings::Form;
     use proptest::prelude::*;
 
+    fn plain(needle: usize) -> PatternId {
+        PatternId::new(needle as u32, Form::PLAIN)
+    }
+
+    /// What is found in a text that is not encoded.
     fn scan(patterns: &[&[u8]], chunks: &[&[u8]]) -> Vec<Match> {
-        let matcher = Matcher::new(patterns.iter().map(|pattern| (*pattern).into()).collect());
+        let matcher = Matcher::new(patterns.iter().map(|pattern| pattern.to_vec()).collect());
         let mut scanner = Scanner::default();
         let mut found = Vec::new();
         for chunk in chunks {
             scanner.push(&matcher, chunk, &mut found);
         }
+        found.retain(|found| found.pattern.encoding() == Encoding::Plain);
         found.sort_unstable();
         found
     }
@@ -233,19 +242,19 @@ mod tests {
 
     #[test]
     fn finds_nothing_across_a_gap() {
-        let matcher = Matcher::new(vec![b"demo-repo"[..].into()]);
+        let matcher = Matcher::new([b"demo-repo".to_vec()].into_iter().collect());
         let mut scanner = Scanner::default();
         let mut found = Vec::new();
         scanner.push(&matcher, b"..demo", &mut found);
         scanner.gap(5);
         scanner.push(&matcher, b"-repo demo-repo", &mut found);
-        assert_eq!(found, [Match { start: 17, end: 26, pattern: 0 }]);
+        assert_eq!(found, [Match { start: 17, end: 26, pattern: plain(0) }]);
     }
 
     #[test]
     fn keep_from_advances_unless_a_match_is_open() {
         let long = [b'x'; 200];
-        let matcher = Matcher::new(vec![long[..].into()]);
+        let matcher = Matcher::new([long.to_vec()].into_iter().collect());
         let mut scanner = Scanner::default();
         scanner.push(&matcher, &[b'.'; 1000], &mut Vec::new());
         assert_eq!(scanner.keep_from(), 1000 - CARRY as u64);
@@ -256,9 +265,8 @@ mod tests {
     /// 500 strings that are prefixes of each other match at every byte of a run of one letter.
     #[test]
     fn bounds_the_matches_and_continues_the_search() {
-        let mut patterns: Vec<Box<[u8]>> = (40..540).map(|length| vec![b'a'; length].into()).collect();
-        patterns.push(b"demo-repo"[..].into());
-        let matcher = Matcher::new(patterns);
+        let long = (40..540).map(|length| vec![b'a'; length]);
+        let matcher = Matcher::new(long.chain([b"demo-repo".to_vec()]).collect());
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         scanner.push(&matcher, &[b'a'; 64], &mut found);
         assert_eq!((found.len(), scanner.overflow()), ((1..=25).sum(), None), "few matches are all reported");
@@ -278,7 +286,7 @@ mod tests {
         /// other.
         #[test]
         fn agrees_with_a_naive_search(
-            patterns in prop::collection::vec("a{30,40}[ab]{0,9}|[ab]{8,50}", 1..20),
+            patterns in prop::collection::hash_set("a{30,40}[ab]{0,9}|[ab]{8,50}", 1..20),
             text in "a{0,60}[ab]{0,200}",
         ) {
             let patterns: Vec<&[u8]> = patterns.iter().map(String::as_bytes).collect();
@@ -289,11 +297,39 @@ mod tests {
                 expected.extend(places.map(|(at, _)| Match {
                     start: at as u64,
                     end: (at + pattern.len()) as u64,
-                    pattern: id as PatternId,
+                    pattern: plain(id),
                 }));
             }
             expected.sort_unstable();
             prop_assert_eq!(scan(&patterns, &[text]), expected);
+        }
+
+        /// The same with all forms of strings that share their beginnings, each of them somewhere in the text.
+        #[test]
+        fn agrees_with_a_naive_search_in_every_form(
+            needles in prop::collection::hash_set("(call-00|[0-9a-f]{20}|한글 \"a)[a-z0-9/+ \n]{4,90}", 1..6),
+            chosen in prop::collection::vec((any::<prop::sample::Index>(), "[ -~]{0,3}"), 1..12),
+            size in 1_usize..200,
+        ) {
+            let matcher = Matcher::new(needles.iter().map(|needle| needle.clone().into_bytes()).collect());
+            let mut forms = Vec::new();
+            matcher.patterns().for_each(|pattern, written| forms.push((pattern, written.to_vec())));
+            let parts = chosen.iter().flat_map(|(which, between)| [&which.get(&forms).1[..], between.as_bytes()]);
+            let text = parts.collect::<Vec<_>>().concat();
+            let mut expected = Vec::new();
+            for (pattern, written) in &forms {
+                let places = text.windows(written.len()).enumerate().filter(|(_, window)| window == written);
+                expected.extend(places.map(|(at, _)| Match {
+                    start: at as u64,
+                    end: (at + written.len()) as u64,
+                    pattern: *pattern,
+                }));
+            }
+            expected.sort_unstable();
+            let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+            text.chunks(size).for_each(|chunk| scanner.push(&matcher, chunk, &mut found));
+            found.sort_unstable();
+            prop_assert_eq!(found, expected);
         }
 
         #[test]

@@ -122,9 +122,9 @@ fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doub
 /// The decoys: values that were never sent are found nowhere.
 fn decoys(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> DecoyControl {
     let known = report.known;
-    let decoys = known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
-    let found = decoys.filter(|(id, _)| report.observed.hits.of(*id as u32).total() > 0).count() as u64;
-    let searched = known.decoys() as u64;
+    let found =
+        known.decoys().filter(|(decoy, _)| report.observed.hits.of(*decoy).total() > 0).count() as u64;
+    let searched = known.searched_decoys() as u64;
     let short = known.short_decoys();
     if found > 0 {
         doubts.push(Doubt::DecoysFound(found));

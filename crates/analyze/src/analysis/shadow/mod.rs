@@ -79,7 +79,7 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
     let mut random = Random(seed | 1);
     let needles = plantable(known);
     let hosts = Hosts::of(originals)?;
-    let mut shadow: Vec<Vec<u8>> = Vec::new();
+    let mut shadow = Shadow::new(link_type, known);
     let mut plants = Vec::new();
     let mut copies = 0;
     for form in &FORMS {
@@ -94,10 +94,10 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
                 let Some((mut frames, changed)) = hosts.plant(layer, place, &written, &mut random) else {
                     continue;
                 };
-                let first = shadow.len() as u64 + 1;
+                let first = shadow.frames + 1;
                 copies += 1;
                 frames.iter_mut().zip(originals).for_each(|(bytes, frame)| renumber(bytes, frame, copies));
-                shadow.append(&mut frames);
+                frames.iter().for_each(|bytes| shadow.push(bytes));
                 plants.push(Plant {
                     form,
                     layer,
@@ -112,7 +112,7 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
     if plants.is_empty() {
         return None;
     }
-    let observed = searched(known, link_type, &shadow);
+    let observed = shadow.pipeline.finish().observer;
     let is_found = |plant: &Plant<'_>| {
         let hits = &observed.hits.of(plant.needle).hits;
         hits.iter().any(|hit| hit.level == plant.level && hit.location.frames == plant.frames)
@@ -193,24 +193,39 @@ fn a_part<'k>(known: &'k KnownStrings, random: &mut Random) -> Option<&'k str> {
 
 /// Searches frames as those of a capture.
 fn searched<'k>(known: &'k KnownStrings, link_type: LinkType, frames: &[Vec<u8>]) -> CaptureObserver<'k> {
-    let observer = CaptureObserver::new(known);
-    let needs = observer.needs(known);
-    let mut pipeline = Pipeline::new(observer, needs, None);
-    let mut file_offset = 0;
-    for (index, bytes) in frames.iter().enumerate() {
-        let record = Record {
-            frame: index as u64 + 1,
-            captured_at: index as u64,
-            link_type,
+    let mut shadow = Shadow::new(link_type, known);
+    frames.iter().for_each(|bytes| shadow.push(bytes));
+    shadow.pipeline.finish().observer
+}
+
+/// A capture of copied frames, on its way through the pipeline.
+struct Shadow<'k> {
+    link_type: LinkType,
+    pipeline: Pipeline<CaptureObserver<'k>>,
+    frames: u64,
+    bytes: u64,
+}
+
+impl<'k> Shadow<'k> {
+    fn new(link_type: LinkType, known: &'k KnownStrings) -> Self {
+        let observer = CaptureObserver::new(known);
+        let needs = observer.needs(known);
+        Self { link_type, pipeline: Pipeline::new(observer, needs, None), frames: 0, bytes: 0 }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.pipeline.record(&Record {
+            frame: self.frames + 1,
+            captured_at: self.frames,
+            link_type: self.link_type,
             interface: 0,
             original_len: bytes.len() as u32,
             bytes,
-            file_offset,
-        };
-        pipeline.record(&record);
-        file_offset += bytes.len() as u64;
+            file_offset: self.bytes,
+        });
+        self.frames += 1;
+        self.bytes += bytes.len() as u64;
     }
-    pipeline.finish().observer
 }
 
 /// The seed for a capture with this SHA-256, so that a repeated analysis plants the same.
@@ -220,10 +235,9 @@ pub(crate) fn seed(sha256: &str) -> u64 {
 
 /// The needles that are short enough, with their texts. Decoys are left out: they must not be found.
 fn plantable(known: &KnownStrings) -> Vec<(NeedleId, &str)> {
-    let needles = known.needles.iter().enumerate().filter(|(_, needle)| !needle.is_decoy);
-    let short = needles.filter(|(_, needle)| needle.bytes.len() <= MAX_PLANTED);
-    let texts =
-        short.filter_map(|(id, needle)| Some((id as NeedleId, std::str::from_utf8(&needle.bytes).ok()?)));
+    let needles = known.needles().filter(|(needle, _)| !known.is_decoy(*needle));
+    let short = needles.filter(|(_, bytes)| bytes.len() <= MAX_PLANTED);
+    let texts = short.filter_map(|(needle, bytes)| Some((needle, std::str::from_utf8(bytes).ok()?)));
     texts.filter(|(_, text)| text.encode_utf16().count() >= MIN_UNITS).collect()
 }
 
@@ -418,7 +432,6 @@ mod tests {
 
     use super::*;
     use crate::input::journal::Message;
-    use crate::search::Matcher;
     use crate::search::fragments::FragmentsBuilder;
 
     fn known() -> KnownStrings {
@@ -506,7 +519,7 @@ mod tests {
     fn a_search_that_finds_nothing_fails_the_control() {
         let mut known = known();
         let template = template(&known, &[(Side::Client, 1700)]);
-        known.matcher = Matcher::new(Vec::new());
+        known.matcher.find_nothing();
         known.fragments = FragmentsBuilder::default().build();
         let planted = run(&template, &known, 1).expect("there is room");
         assert_eq!(planted.found, 0);

@@ -38,6 +38,11 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
+    /// With room for so many bytes.
+    fn with_capacity(len: usize) -> Self {
+        Self { bytes: Vec::with_capacity(len), written_at: Vec::with_capacity(len + 1) }
+    }
+
     fn push(&mut self, byte: u8, written_at: u32) {
         self.bytes.push(byte);
         self.written_at.push(written_at);
@@ -272,7 +277,6 @@ impl Digits {
 }
 
 /// Digits in a row, without the line breaks between them.
-#[derive(Default)]
 struct DigitRun {
     bits: u32,
     values: Vec<u8>,
@@ -284,7 +288,7 @@ struct DigitRun {
 impl DigitRun {
     /// The bytes that the digits from `skip` on denote.
     fn decode(&self, skip: usize) -> Decoded {
-        let mut decoded = Decoded::default();
+        let mut decoded = Decoded::with_capacity(self.values.len() * self.bits as usize / 8);
         let (mut held, mut held_bits, mut began_at) = (0_u32, 0, None);
         for (value, at) in self.values.iter().zip(&self.at).skip(skip) {
             held = held << self.bits | u32::from(*value);
@@ -316,7 +320,8 @@ fn runs(text: &[u8], first: usize, digits: &Digits, mut each: impl FnMut(Range<u
         let start = digits.start_of_run(text, free_from, at);
         let (count, end) = digits.measure(text, start);
         if count >= shortest {
-            let mut run = DigitRun { bits: digits.bits, end: (first + end) as u32, ..DigitRun::default() };
+            let (values, at) = (Vec::with_capacity(count), Vec::with_capacity(count));
+            let mut run = DigitRun { bits: digits.bits, end: (first + end) as u32, values, at };
             for (at, byte) in
                 text.iter().enumerate().take(end).skip(start).filter(|(_, byte)| digits.has(**byte))
             {
@@ -346,7 +351,7 @@ fn line_break(text: &[u8]) -> usize {
 /// Undoes percent-encoding (RFC 3986 §2.1); `+` is a space if `is_form` is set.
 fn percent_decoded(text: &[u8], part: Range<usize>, is_form: bool) -> Decoded {
     let text = &text[..part.end];
-    let mut decoded = Decoded::default();
+    let mut decoded = Decoded::with_capacity(part.len());
     let mut at = part.start;
     while let Some(&byte) = text.get(at) {
         let hex = |at: usize| text.get(at).map(|byte| Digits::HEX.values[usize::from(*byte)]);
@@ -364,7 +369,7 @@ fn percent_decoded(text: &[u8], part: Range<usize>, is_form: bool) -> Decoded {
 /// Undoes the escapes of JSON strings (RFC 8259 §7). What is no escape stays.
 fn json_unescaped(text: &[u8], part: Range<usize>) -> Decoded {
     let text = &text[..part.end];
-    let mut decoded = Decoded::default();
+    let mut decoded = Decoded::with_capacity(part.len());
     let mut at = part.start;
     while let Some(&byte) = text.get(at) {
         let next = text.get(at + 1);

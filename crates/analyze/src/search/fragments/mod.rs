@@ -10,6 +10,7 @@ mod scanner;
 
 pub(crate) use self::scanner::{Fragment, FragmentScanner};
 use super::Encoding;
+pub(super) use index::common;
 use index::{Sampling, SourceIndex};
 
 /// Maximum number of bytes in all texts, and in all secrets, in the forms in which they are indexed. Reaching the bound is a
@@ -99,7 +100,9 @@ impl Fragments {
         self.left_out
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether there is nothing to search for.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
         self.texts.is_empty() && self.secrets.is_empty()
     }
 
@@ -158,8 +161,10 @@ pub(crate) struct FragmentsBuilder {
 impl FragmentsBuilder {
     /// Adds a text under a number. One below [`MIN_TEXT`] bytes is too short for this search.
     ///
-    /// Text beyond ASCII is also added in both byte orders of UTF-16, because only ASCII is recognised in UTF-16.
-    pub(crate) fn add_text(&mut self, number: u32, text: &[u8]) {
+    /// Text beyond ASCII is also added in both byte orders of UTF-16, because only ASCII is recognised in UTF-16. Returns
+    /// whether any part of it can be found.
+    pub(crate) fn add_text(&mut self, number: u32, text: &[u8]) -> bool {
+        let before = self.texts.len();
         self.add_form(number, Encoding::Plain, text);
         if !text.is_ascii()
             && let Ok(text) = std::str::from_utf8(text)
@@ -169,15 +174,17 @@ impl FragmentsBuilder {
                 self.add_form(number, Encoding::Utf16, &wide);
             }
         }
+        self.texts.len() > before
     }
 
-    /// Adds a secret of 32 or 48 bytes under a number.
-    pub(crate) fn add_secret(&mut self, number: u32, secret: &[u8]) {
-        if secret.len() >= MIN_SECRET && self.joined_secrets.add(secret) {
-            self.secrets.push(number);
-        } else {
-            self.left_out += 1;
+    /// Adds a secret of 32 or 48 bytes under a number. Returns whether it can be found.
+    pub(crate) fn add_secret(&mut self, number: u32, secret: &[u8]) -> bool {
+        let is_added = secret.len() >= MIN_SECRET && self.joined_secrets.add(secret);
+        match is_added {
+            true => self.secrets.push(number),
+            false => self.left_out += 1,
         }
+        is_added
     }
 
     fn add_form(&mut self, number: u32, form: Encoding, text: &[u8]) {

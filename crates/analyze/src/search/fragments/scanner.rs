@@ -78,6 +78,11 @@ impl FragmentScanner {
         self.offset += len;
     }
 
+    /// Offset of the next byte to search.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The lowest offset at which a run that was not reported yet may begin; `None` if nothing was searched since the
     /// last gap.
     pub(crate) fn keep_from(&self) -> Option<u64> {

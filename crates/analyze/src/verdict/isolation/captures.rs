@@ -72,8 +72,8 @@ pub(crate) fn judge(
     let (leaks, unsettled) = user_traffic::judge(experiment, &hits, &ownership, interface.as_deref());
     doubts.extend(unsettled);
 
-    let decoys = || report.known.needles.iter().enumerate().filter(|(_, needle)| needle.is_decoy);
-    let is_found = |(index, _): &(usize, _)| report.observed.hits.of(*index as u32).total() > 0;
+    let decoys = report.known.decoys();
+    let found_decoys = decoys.filter(|(decoy, _)| report.observed.hits.of(*decoy).total() > 0).count();
     Captured {
         phase,
         file,
@@ -86,8 +86,8 @@ pub(crate) fn judge(
         doubts,
         window: manifest.and_then(|manifest| Some(manifest.started_at_unix_ns?..=manifest.ended_at_unix_ns?)),
         sightings,
-        decoys_searched: report.known.decoys() as u64,
-        decoys_found: decoys().filter(is_found).count() as u64,
+        decoys_searched: report.known.searched_decoys() as u64,
+        decoys_found: found_decoys as u64,
     }
 }
 

@@ -65,9 +65,8 @@ fn judge_output(run: &BoxRun, owners: &BTreeMap<String, Owner>, known: &KnownStr
     let sandbox = || run.name.clone();
     let doubts = bounds.chain(overflows).map(|doubt| IsolationDoubt::Output { sandbox: sandbox(), doubt });
 
-    let is_found = |index: usize| observer.hits.of(index as u32).total() > 0;
-    let needles = known.needles.iter().enumerate().filter(|(index, _)| is_found(*index));
-    let values = needles.filter_map(|(_, needle)| std::str::from_utf8(&needle.bytes).ok());
+    let found = known.needles().filter(|(needle, _)| observer.hits.of(*needle).total() > 0);
+    let values = found.filter_map(|(_, bytes)| std::str::from_utf8(bytes).ok());
     let is_own = |owner: &Owner| match owner {
         Owner::User(id) => run.user.as_ref() == Some(id),
         Owner::Sandbox(name) => *name == run.name,

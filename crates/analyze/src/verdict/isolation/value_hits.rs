@@ -10,8 +10,7 @@ pub(crate) struct ValueHits<'r>(BTreeMap<&'r [u8], &'r NeedleHits>);
 
 impl<'r> ValueHits<'r> {
     pub(crate) fn new(known: &'r KnownStrings, hits: &'r Hits<'r>) -> Self {
-        let needles = known.needles.iter().enumerate();
-        Self(needles.map(|(index, needle)| (&*needle.bytes, hits.of(index as u32))).collect())
+        Self(known.needles().map(|(needle, bytes)| (bytes, hits.of(needle))).collect())
     }
 
     pub(crate) fn of(&self, value: &str) -> Option<&'r NeedleHits> {
