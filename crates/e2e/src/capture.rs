@@ -8,6 +8,17 @@ use std::path::Path;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_parser::pcap::{PcapHeader, parse_pcap_frame, parse_pcap_header};
 
+/// A frame in a capture file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Time of capture, ns since the Unix epoch.
+    pub at: u64,
+    /// Length of the frame on the wire in bytes.
+    pub original_len: u32,
+    /// The captured bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// A TCP frame.
 #[derive(Debug, Clone)]
 pub struct Frame {

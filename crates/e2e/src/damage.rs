@@ -21,7 +21,9 @@ use tempfile::TempDir;
 use crate::capture::{self, Frame};
 use crate::lab::{Lab, names, read_json};
 use crate::programs;
+use crate::segment::tcp_at;
 
+pub use crate::capture::Record;
 pub use craft::conversation::Side;
 
 /// Bytes before the first record of a pcap file.
@@ -29,17 +31,6 @@ pub const FILE_HEADER: u64 = 24;
 
 /// Bytes before the frame in a record of a pcap file.
 pub const RECORD_HEADER: u64 = 16;
-
-/// A frame in a capture file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Time of capture, ns since the Unix epoch.
-    pub at: u64,
-    /// Length of the frame on the wire in bytes.
-    pub original_len: u32,
-    /// The captured bytes.
-    pub bytes: Vec<u8>,
-}
 
 /// A temporary folder with copies of a run's files.
 pub struct Copied {
@@ -410,7 +401,7 @@ pub fn segment_like(frame: &Frame, sequence: u32, tcp_flags: u8, payload: &[u8])
     let mac = |at: usize| frame.bytes[at..at + 6].try_into().expect("six bytes");
     let ethernet = Ethernet { destination: mac(0), source: mac(6), ..Ethernet::default() };
     let ip = Ip::between(frame.from.ip(), frame.to.ip()).expect("two addresses of one IP version");
-    let at = tcp_header(frame);
+    let at = tcp_at(&frame.bytes);
     let tcp = Tcp {
         source_port: frame.from.port(),
         destination_port: frame.to.port(),
@@ -448,7 +439,7 @@ pub fn acknowledging(frame: &Frame, by: u32) -> Vec<u8> {
 
 /// The frame with a higher number in the four bytes at this offset of the TCP header.
 fn with_higher(frame: &Frame, field: usize, by: u32) -> Vec<u8> {
-    let at = tcp_header(frame);
+    let at = tcp_at(&frame.bytes);
     let mut bytes = frame.bytes.clone();
     let number = u32::from_be_bytes(bytes[at + field..at + field + 4].try_into().expect("four bytes"));
     bytes[at + field..at + field + 4].copy_from_slice(&number.wrapping_add(by).to_be_bytes());
@@ -464,12 +455,4 @@ fn with_higher(frame: &Frame, field: usize, by: u32) -> Vec<u8> {
     }
     bytes[at + 16..at + 18].copy_from_slice(&(sum as u16 ^ 0xffff).to_be_bytes());
     bytes
-}
-
-fn tcp_header(frame: &Frame) -> usize {
-    const ETHERNET: usize = 14;
-    match frame.from {
-        SocketAddr::V4(_) => ETHERNET + 4 * usize::from(frame.bytes[ETHERNET] & 15),
-        SocketAddr::V6(_) => ETHERNET + 40,
-    }
 }

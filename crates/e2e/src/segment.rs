@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use craft::frame::{Checksum, Ethernet, Ip, Ipv4, Ipv6, Link, Tcp};
 
-use crate::damage::Record;
+use crate::capture::Record;
 
 /// Length of an Ethernet header without tags.
 pub const ETHERNET_HEADER: usize = 14;

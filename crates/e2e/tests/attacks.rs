@@ -15,6 +15,7 @@ use craft::link_type::ETHERNET;
 use data_encoding::HEXLOWER;
 use e2e::damage::{self, Copied, Judged, Record, Side, conversation, file_offset, insert, strangers};
 use e2e::run_lab;
+use e2e::tls::{record, vec16};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use serde_json::json;
@@ -967,27 +968,15 @@ fn in_http_0_9() {
 
 // In bytes that look like TLS
 
-fn record(content_type: u8, bytes: &[u8]) -> Vec<u8> {
-    let [high, low] = (bytes.len() as u16).to_be_bytes();
-    [&[content_type, 3, 3, high, low], bytes].concat()
-}
-
 /// A ClientHello (RFC 9846 §4.1.2) that asks for `name` and carries one more extension.
 fn client_hello(name: &[u8], extension: &[u8]) -> Vec<u8> {
-    let with_length = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
-    let server_name = with_length(&[&[0][..], &with_length(name)].concat());
+    let server_name = vec16(&[&[0][..], &vec16(name)].concat());
     let versions = [2, 3, 4];
-    let extensions = [
-        &[0, 0][..],
-        &with_length(&server_name),
-        &[0, 43],
-        &with_length(&versions),
-        &[0xfa, 0xfa],
-        &with_length(extension),
-    ]
-    .concat();
-    let hello = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &with_length(&extensions)].concat();
-    [&[1, 0][..], &with_length(&hello)].concat()
+    let extensions =
+        [&[0, 0][..], &vec16(&server_name), &[0, 43], &vec16(&versions), &[0xfa, 0xfa], &vec16(extension)]
+            .concat();
+    let hello = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &vec16(&extensions)].concat();
+    [&[1, 0][..], &vec16(&hello)].concat()
 }
 
 #[test]
@@ -1238,7 +1227,7 @@ fn packed_in_a_client_hello() {
     });
 }
 
-/// The descriptions of 32 plaintext warning alerts spell the canary. Unknown descriptions, and more than one alert of a
+/// The descriptions of 32 plaintext warning alerts spell the canary. Unknown descriptions, and more than two alerts of a
 /// side, are not explained.
 #[test]
 fn one_byte_in_each_of_many_alerts() {

@@ -3,19 +3,12 @@
 use craft::link_type::ETHERNET;
 use e2e::damage::{Copied, Record};
 use e2e::run_lab;
+use e2e::segment::{payload_at, tcp_at};
 
-/// Ethernet, IPv4 and TCP as the relay writes them.
-fn payload(record: &Record) -> usize {
-    let ip = 14;
-    let tcp = ip + usize::from(record.bytes[ip] & 0x0f) * 4;
-    tcp + usize::from(record.bytes[tcp + 12] >> 4) * 4
-}
-
-/// The addresses and ports of a frame.
+/// The addresses and ports of a frame, which the relay writes as IPv4.
 fn endpoints(record: &Record) -> (&[u8], &[u8]) {
-    let ip = 14;
-    let tcp = ip + usize::from(record.bytes[ip] & 0x0f) * 4;
-    (&record.bytes[ip + 12..ip + 20], &record.bytes[tcp..tcp + 4])
+    let tcp = tcp_at(&record.bytes);
+    (&record.bytes[tcp - 8..tcp], &record.bytes[tcp..tcp + 4])
 }
 
 /// Changes the first hello of a kind (1 ClientHello, 2 ServerHello), and returns the reasons of the verdict.
@@ -23,11 +16,11 @@ fn with_changed_hello(kind: u8, change: impl Fn(&mut [u8])) -> Vec<String> {
     let copied = Copied::of(run_lab("relay"));
     let mut records = copied.records("https");
     let hello = records.iter_mut().find(|record| {
-        let payload = &record.bytes[payload(record)..];
+        let payload = &record.bytes[payload_at(&record.bytes)..];
         payload.len() > 9 && payload[0] == 22 && payload[5] == kind
     });
     let hello = hello.expect("a hello");
-    let at = payload(hello);
+    let at = payload_at(&hello.bytes);
     change(&mut hello.bytes[at + 9..]);
     copied.write_records("https", ETHERNET, &records);
     copied.update_manifest("https");
@@ -60,7 +53,7 @@ fn a_session_id_that_is_changed_in_both_hellos_is_noticed() {
     let mut records = copied.records("https");
     let mut changed = 0;
     for record in &mut records {
-        let at = payload(record);
+        let at = payload_at(&record.bytes);
         if record.bytes.len() > at + 9 && record.bytes[at] == 22 && matches!(record.bytes[at + 5], 1 | 2) {
             record.bytes[at + 9 + SESSION_ID] ^= 1;
             changed += 1;
@@ -106,7 +99,7 @@ fn server_name(records: &[Record]) -> ServerName {
     let mut named = records.iter().enumerate().filter_map(|(number, record)| Some((number, find(record)?)));
     let (frame, at) = named.next().expect("a server name");
     let begins = |record: &Record| {
-        let payload = &record.bytes[payload(record)..];
+        let payload = &record.bytes[payload_at(&record.bytes)..];
         payload.len() > 5
             && payload[0] == 22
             && payload[5] == 1

@@ -1,11 +1,11 @@
 //! Falsified witnesses of a TLS run: each test changes the manifest, a journal or the tail of the capture, and nothing else.
 //! "sealed" is always wrong.
 
+use craft::link_type::ETHERNET;
 use e2e::damage::{Copied, Judged, Record};
 use e2e::{has_netns, run_lab, skip};
 use serde_json::{Value, json};
 
-const ETHERNET: u16 = 1;
 const SECOND: u64 = 1_000_000_000;
 
 /// The backends that work on this machine.
