@@ -100,7 +100,7 @@ fn java() {
 
 #[test]
 fn go() {
-    sealed(&["go"], PYTHON, "go run client.go");
+    sealed(&["go"], PYTHON, "./client");
 }
 
 #[test]
