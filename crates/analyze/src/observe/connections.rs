@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dissect::flow::{Endpoints, PerDirection};
 use dissect::tcp;
+use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
     Certificate, ClientHello, Finished, Handshake, Message, NamedGroup, ProtocolVersion, RecordCounters,
     is_grease,
@@ -119,6 +120,8 @@ pub(crate) struct TlsRecords {
     pub application_data: u64,
     /// Records that the key log decrypts.
     pub authenticated: u64,
+    /// Bytes of these, with their headers.
+    pub authenticated_bytes: u64,
     /// Records that the key log does not decrypt although it contains the connection.
     pub failed: u64,
     /// Records for which decryption could not be tried.
@@ -325,6 +328,7 @@ impl TlsRecords {
         self.total += counters.records;
         self.application_data += counters.application_data_records;
         self.authenticated += counters.authenticated;
+        self.authenticated_bytes += counters.authenticated_bytes + counters.authenticated * HEADER_LEN as u64;
         self.failed += counters.failed;
         self.not_decrypted += counters.not_decrypted;
     }

@@ -86,6 +86,8 @@ pub(crate) struct Coverage {
     pub promised: u64,
     /// Bytes that the sequences of streams delivered, each searched there.
     pub in_streams: u64,
+    /// Of these: bytes that were not searched for parts, because they authenticate.
+    pub authentic: u64,
 }
 
 /// The state of the search in one sequence of bytes.
@@ -255,6 +257,7 @@ impl<'k> Hits<'k> {
         self.search_for_parts(fragments, &bytes, provenance);
         if end > start {
             fragments.gap((end - start) as u64);
+            self.coverage.authentic += (end - start) as u64;
         }
         undecided.drain(..end);
         if undecided.is_empty() {

@@ -42,8 +42,11 @@ pub(crate) fn judge(
 
 /// Whether every captured byte was searched, in its stream or with its frame.
 fn coverage(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> CoverageControl {
-    let Coverage { in_frames, promised, in_streams } = report.observed.hits.coverage;
+    let Coverage { in_frames, promised, in_streams, authentic } = report.observed.hits.coverage;
     let captured = report.observed.frames.captured_bytes;
+    // What was taken for authentic, but is not, was not searched for parts.
+    let authenticated = report.observed.connections.tls_records.authenticated_bytes;
+    let in_streams = in_streams.saturating_sub(authentic.saturating_sub(authenticated));
     // A segment that repeats bytes of its stream is searched with its frame, too.
     let searched = in_frames + in_streams;
     let passed = in_streams >= promised && searched >= captured;
