@@ -73,17 +73,36 @@ pub(crate) struct Form(u8);
 enum Way {
     Plain,
     Json(&'static JsonSerialiser),
-    Base64 { skipped: usize, alphabet: &'static [u8; 64] },
-    Base32 { skipped: usize, alphabet: &'static [u8; 32] },
+    Base64 {
+        skipped: usize,
+        alphabet: &'static [u8; 64],
+    },
+    Base32 {
+        skipped: usize,
+        alphabet: &'static [u8; 32],
+    },
     Utf16(fn(u16) -> [u8; 2]),
-    LetterCase { is_upper: bool },
+    LetterCase {
+        is_upper: bool,
+    },
     Bytes,
-    Hex { is_upper: bool },
+    Hex {
+        is_upper: bool,
+    },
     Percent(&'static PercentEncoder),
+    /// Every character as escapes of JSON. No serialiser writes so, but every parser reads it.
+    AllJsonEscapes {
+        is_upper: bool,
+    },
+    /// Every byte percent-encoded.
+    AllPercent {
+        is_upper: bool,
+    },
 }
 
 /// Number of forms.
-const FORM_COUNT: usize = 1 + JSON_SERIALISERS.len() + 2 * 3 + 2 * 5 + 2 + 2 + 1 + 2 + PERCENT_ENCODERS.len();
+const FORM_COUNT: usize =
+    1 + JSON_SERIALISERS.len() + 2 * 3 + 2 * 5 + 2 + 2 + 1 + 2 + PERCENT_ENCODERS.len() + 2 + 2;
 
 /// All forms, by their number.
 static FORMS: [Way; FORM_COUNT] = {
@@ -113,7 +132,11 @@ static FORMS: [Way; FORM_COUNT] = {
     forms[next + 4] = Way::Bytes;
     forms[next + 5] = Way::Hex { is_upper: false };
     forms[next + 6] = Way::Hex { is_upper: true };
-    next += 7;
+    forms[next + 7] = Way::AllJsonEscapes { is_upper: false };
+    forms[next + 8] = Way::AllJsonEscapes { is_upper: true };
+    forms[next + 9] = Way::AllPercent { is_upper: false };
+    forms[next + 10] = Way::AllPercent { is_upper: true };
+    next += 11;
     at = 0;
     while at < PERCENT_ENCODERS.len() {
         forms[next] = Way::Percent(&PERCENT_ENCODERS[at]);
@@ -142,14 +165,14 @@ impl Form {
     pub(crate) fn encoding(self) -> Encoding {
         match self.way() {
             Way::Plain => Encoding::Plain,
-            Way::Json(_) => Encoding::JsonEscapes,
+            Way::Json(_) | Way::AllJsonEscapes { .. } => Encoding::JsonEscapes,
             Way::Base64 { .. } => Encoding::Base64,
             Way::Base32 { .. } => Encoding::Base32,
             Way::Utf16(_) => Encoding::Utf16,
             Way::LetterCase { .. } => Encoding::LetterCase,
             Way::Bytes => Encoding::Bytes,
             Way::Hex { .. } => Encoding::Hex,
-            Way::Percent(_) => Encoding::Percent,
+            Way::Percent(_) | Way::AllPercent { .. } => Encoding::Percent,
         }
     }
 
@@ -183,13 +206,16 @@ impl Form {
                 _ => return false,
             },
             Way::LetterCase { .. } => return false,
-            Way::Hex { is_upper } => {
-                let digits = if is_upper { HEXUPPER } else { HEXLOWER };
-                let before = out.len();
-                out.resize(before + 2 * start.len(), 0);
-                digits.encode_mut(start, &mut out[before..]);
-            }
+            Way::Hex { is_upper } => write_hex(start, is_upper, out),
             Way::Percent(encoder) => encoder.encode(start, out),
+            Way::AllJsonEscapes { is_upper } => match text() {
+                Some(text) => text
+                    .char_indices()
+                    .take_while(|(at, _)| *at < MAX_ENCODED)
+                    .for_each(|(_, c)| write_code_units(c, is_upper, out)),
+                None => return false,
+            },
+            Way::AllPercent { is_upper } => start.iter().for_each(|byte| write_percent(*byte, is_upper, out)),
         }
         true
     }
@@ -324,7 +350,7 @@ impl JsonSerialiser {
     fn escape(&self, text: &str, out: &mut Vec<u8>) {
         for c in text.chars() {
             match c {
-                c if self.as_code_units.contains(c) => self.write_code_units(c, out),
+                c if self.as_code_units.contains(c) => write_code_units(c, self.is_upper, out),
                 '"' => out.extend_from_slice(br#"\""#),
                 '\\' => out.extend_from_slice(br"\\"),
                 '\n' => out.extend_from_slice(br"\n"),
@@ -333,7 +359,7 @@ impl JsonSerialiser {
                 '\u{8}' if self.has_short_b_and_f => out.extend_from_slice(br"\b"),
                 '\u{c}' if self.has_short_b_and_f => out.extend_from_slice(br"\f"),
                 '/' if self.escapes_solidus => out.extend_from_slice(br"\/"),
-                c if c < ' ' || self.escapes_beyond_ascii(c) => self.write_code_units(c, out),
+                c if c < ' ' || self.escapes_beyond_ascii(c) => write_code_units(c, self.is_upper, out),
                 c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
@@ -346,14 +372,28 @@ impl JsonSerialiser {
             BeyondAscii::LineEndsEscaped => matches!(c, '\u{2028}' | '\u{2029}'),
         }
     }
+}
 
-    fn write_code_units(&self, c: char, out: &mut Vec<u8>) {
-        let digits = if self.is_upper { HEXUPPER } else { HEXLOWER };
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            out.extend_from_slice(br"\u");
-            out.extend_from_slice(digits.encode(&unit.to_be_bytes()).as_bytes());
-        }
+/// Appends the escapes of JSON for a character.
+fn write_code_units(c: char, is_upper: bool, out: &mut Vec<u8>) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        out.extend_from_slice(br"\u");
+        write_hex(&unit.to_be_bytes(), is_upper, out);
     }
+}
+
+/// Appends a byte, percent-encoded.
+fn write_percent(byte: u8, is_upper: bool, out: &mut Vec<u8>) {
+    out.push(b'%');
+    write_hex(&[byte], is_upper, out);
+}
+
+/// Appends hexadecimal digits.
+fn write_hex(bytes: &[u8], is_upper: bool, out: &mut Vec<u8>) {
+    let digits = if is_upper { HEXUPPER } else { HEXLOWER };
+    let before = out.len();
+    out.resize(before + 2 * bytes.len(), 0);
+    digits.encode_mut(bytes, &mut out[before..]);
 }
 
 /// What an encoder of URLs and forms keeps, beside letters and digits; everything else is percent-encoded.
@@ -384,17 +424,11 @@ static PERCENT_ENCODERS: [PercentEncoder; 8] = [
 
 impl PercentEncoder {
     fn encode(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        let digits = if self.is_upper { HEXUPPER } else { HEXLOWER };
         for &byte in bytes {
             match byte {
                 b' ' => out.extend_from_slice(self.space),
                 byte if byte.is_ascii_alphanumeric() || self.keeps.contains(&byte) => out.push(byte),
-                byte => {
-                    let mut pair = [0; 2];
-                    digits.encode_mut(&[byte], &mut pair);
-                    out.push(b'%');
-                    out.extend_from_slice(&pair);
-                }
+                byte => write_percent(byte, self.is_upper, out),
             }
         }
     }
@@ -513,6 +547,17 @@ mod tests {
         has("a\u{8}\u{c}b", Encoding::JsonEscapes, r"a\u0008\u000cb");
     }
 
+    #[test]
+    fn escapes_every_character() {
+        has("key 한🙂", Encoding::JsonEscapes, r"\u006b\u0065\u0079\u0020\ud55c\ud83d\ude42");
+        has("key 한", Encoding::JsonEscapes, r"\u006B\u0065\u0079\u0020\uD55C");
+        has("key 한", Encoding::Percent, "%6b%65%79%20%ed%95%9c");
+        has("key 한", Encoding::Percent, "%6B%65%79%20%ED%95%9C");
+        let long = "a long string ".repeat(20);
+        let cut = r"\u0061".len() * MAX_ENCODED;
+        assert!(all(&long).iter().any(|(_, written)| written.starts_with(r"\u0061") && written.len() == cut));
+    }
+
     /// As written by urllib.parse of Python 3, JavaScript and its URLSearchParams.
     #[test]
     fn percent_encodes_as_other_languages_do() {
@@ -607,6 +652,7 @@ mod tests {
         assert!(forms.iter().all(|(_, bytes)| bytes.len() >= 8));
         let long = "unreserved-0123456789".repeat(10);
         let forms = encoded(long.as_bytes(), 8);
-        assert!(forms.iter().all(|(form, _)| *form != Encoding::Percent), "{forms:?}");
+        let starts = forms.iter().filter(|(_, written)| long.as_bytes().starts_with(written));
+        assert_eq!(starts.count(), 1, "only the string itself");
     }
 }
