@@ -500,6 +500,19 @@ fn authenticates_no_record_with_a_flipped_byte() {
 }
 
 #[test]
+fn leaves_the_header_of_an_empty_record_unexplained() {
+    let wire = converse(&Setup::usual());
+    for direction in Direction::BOTH {
+        let mut sent = wire.sent.clone();
+        sent.push((direction, vec![23, 3, 3, 0, 0]));
+        let seen = watch(Session::new(Some(wire.key_log())), &sent);
+        let counters = seen.counters(direction);
+        assert_eq!((counters.failed, counters.unexplained_bytes), (1, 5));
+        assert!(counters.adds_up() && !counters.is_explained());
+    }
+}
+
+#[test]
 fn accepts_hellos_with_a_flipped_byte_without_panic() {
     let wire = converse(&Setup::usual());
     for direction in [CLIENT, SERVER] {

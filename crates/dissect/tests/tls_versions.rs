@@ -199,7 +199,7 @@ fn reports_a_reason_for_each_kind_of_damage_in_the_clear() {
     let hello = client_hello(true);
     let mut broken = hello.clone();
     broken[4 + 34] = 33; // a session id longer than may be
-    let cases: [(Vec<u8>, u64, Want); 8] = [
+    let cases: [(Vec<u8>, u64, Want); 10] = [
         (record(22, &broken), hello.len() as u64, |r| matches!(r, Reason::Handshake(..))),
         (record(22, &hello[..20]), 20, |r| r == Reason::PartialHandshake),
         (record(22, &hello)[..30].to_vec(), 30, |r| r == Reason::PartialRecord),
@@ -208,6 +208,9 @@ fn reports_a_reason_for_each_kind_of_damage_in_the_clear() {
         (record(21, &[1, 0, 0]), 3, |r| r == Reason::Alert),
         (record(24, b"heart"), 5, |r| matches!(r, Reason::UnexpectedContentType(_))),
         (record(22, &message(99, b"?")), 5, |r| matches!(r, Reason::UnexpectedHandshake(_))),
+        // The header of a record without content is unexplained.
+        (record(22, b""), 5, |r| matches!(r, Reason::NotTls(_))),
+        (record(23, b""), 5, |r| matches!(r, Reason::NotDecrypted(_))),
     ];
     for (bytes, unexplained, want) in cases {
         let seen = one_direction(CLIENT, bytes.clone());

@@ -269,6 +269,10 @@ impl Reassembler {
         if let Some(ack) = self.early_acknowledgment.take() {
             self.acknowledge(ack);
         }
+        if segment.flags.rst() {
+            // Its number is the next one that this side would have used (RFC 9293 §3.5.2): all before it was sent.
+            self.acknowledge(first_byte);
+        }
         // Sequence numbers wrap, but the distance to the next expected byte does not: both lie within one window.
         let expected = base.wrapping_add(self.next as u32);
         let distance = i64::from(first_byte.wrapping_sub(expected) as i32);
@@ -999,6 +1003,19 @@ mod tests {
         harness.push(&seg(0, b"ab")).push(&Segment { flags: Flags::FIN, ..seg(4, b"") });
         harness.reassembler.acknowledge(ISN.wrapping_add(1).wrapping_add(5));
         assert_eq!(harness.finish().1, [(2, 2)], "the acknowledged FIN is not a byte");
+    }
+
+    #[test]
+    fn reports_a_lost_tail_by_the_number_of_a_reset() {
+        let reset = |seq| Segment { flags: Flags::RST, ..seg(seq, b"") };
+        for (seq, gaps) in [(6, vec![(2, 4)]), (2, vec![]), (1, vec![])] {
+            let mut harness = Harness::opened();
+            harness.push(&seg(0, b"ab")).push(&reset(seq));
+            assert_eq!(harness.finish().1, gaps, "{seq}");
+        }
+        let mut refused = Harness::default();
+        refused.push(&reset(0));
+        assert_eq!((refused.reassembler.counters().out_of_window, refused.finish().1), (0, vec![]));
     }
 
     #[test]

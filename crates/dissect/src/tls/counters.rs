@@ -72,11 +72,19 @@ impl RecordCounters {
         self.application_data_records += u64::from(content_type == ContentType::APPLICATION_DATA);
     }
 
+    /// Counts unexplained bytes; none, where only a gap is to be noted.
     pub(super) fn unexplained(&mut self, bytes: u64, stream_offset: u64, reason: Reason) {
         self.unexplained_bytes += bytes;
         if self.first_unexplained.is_none_or(|first| stream_offset < first.stream_offset) {
             self.first_unexplained = Some(Unexplained { stream_offset, reason });
         }
+    }
+
+    /// Counts a protected record with `content` bytes of content. Nothing explains the header of one without content either.
+    pub(super) fn unexplained_record(&mut self, content: u64, stream_offset: u64, reason: Reason) {
+        let header = if content == 0 { HEADER_LEN as u64 } else { 0 };
+        self.header_bytes -= header;
+        self.unexplained(content + header, stream_offset, reason);
     }
 
     /// Whether every byte is explained and none is missing.

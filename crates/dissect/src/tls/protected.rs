@@ -55,8 +55,10 @@ impl Session {
             self.not_decrypted(direction, fragment, range, NotDecrypted::EarlyData)
         } else {
             decrypter.failed();
-            self.state_mut(direction).counters.failed += 1;
-            self.unexplained(direction, fragment.len() as u64, range.clone(), Reason::NotAuthentic);
+            let counters = &mut self.state_mut(direction).counters;
+            counters.failed += 1;
+            counters.unexplained_record(fragment.len() as u64, range.start, Reason::NotAuthentic);
+            self.anomaly(direction, range.clone(), Reason::NotAuthentic);
             self.drop_unfinished_message(direction, range.end);
             self.lose_transcript();
             JudgedContent::NotAuthentic

@@ -404,7 +404,7 @@ impl Session {
     ) -> JudgedContent {
         let counters = &mut self.state_mut(direction).counters;
         counters.not_decrypted += 1;
-        counters.unexplained(fragment.len() as u64, range.start, Reason::NotDecrypted(why));
+        counters.unexplained_record(fragment.len() as u64, range.start, Reason::NotDecrypted(why));
         JudgedContent::NotDecrypted(why)
     }
 }
