@@ -3,10 +3,10 @@
 //! templates of this module or from [`crate::figure`].
 
 use askama::Template;
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exposure_schema::{Direction, Level, Verdict};
-use sha2::{Digest as _, Sha256};
 
 use crate::document::exhibit::{HexRow, HexView, Mark, Part, ROW, printable};
 use crate::document::line::{Inline, Line};
@@ -57,11 +57,11 @@ fn rendered(document: &Document, pages: &[(String, usize)], script: &str) -> Str
 
 /// The source expression that allows exactly this text (CSP Level 3, §2.3.1).
 fn hash(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
+    format!("sha256-{}", STANDARD.encode(digest(&SHA256, text.as_bytes())))
 }
 
 #[derive(Template)]
-#[template(path = "report.html")]
+#[template(path = "report.html", whitespace = "minimize")]
 struct Page<'a> {
     style_hash: &'a str,
     script_hash: &'a str,
@@ -73,20 +73,20 @@ struct Page<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "line.html")]
+#[template(path = "line.html", whitespace = "minimize")]
 struct LinePart<'a> {
     line: &'a Line,
 }
 
 #[derive(Template)]
-#[template(path = "block.html")]
+#[template(path = "block.html", whitespace = "minimize")]
 struct BlockPart<'a> {
     block: &'a Block,
     lang: Lang,
 }
 
 #[derive(Template)]
-#[template(path = "hex.html")]
+#[template(path = "hex.html", whitespace = "minimize")]
 struct HexPart {
     rows: Vec<HexLine>,
 }
