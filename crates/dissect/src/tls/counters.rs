@@ -1,6 +1,7 @@
 //! The counters of one direction: every byte of the stream is either explained or counted as unexplained, with the reason.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use super::code::{CipherSuite, ContentType, HandshakeType, ProtocolVersion};
 use super::cursor::Malformed;
@@ -103,6 +104,45 @@ impl RecordCounters {
                 + self.alert_bytes
                 + self.authenticated_bytes
                 + self.unexplained_bytes
+    }
+}
+
+/// The counters of a direction that has begun. They take no memory before its first whole record: a client that begins many
+/// connections may never send one.
+#[derive(Debug, Default)]
+pub(super) struct BegunCounters {
+    bytes: u64,
+    all: Option<Box<RecordCounters>>,
+}
+
+impl BegunCounters {
+    /// Counts bytes of the stream.
+    pub(super) fn receive(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if let Some(all) = &mut self.all {
+            all.bytes = self.bytes;
+        }
+    }
+
+    /// Stream offset behind the last byte.
+    pub(super) fn end(&self) -> u64 {
+        self.bytes + self.gap_bytes
+    }
+}
+
+impl Deref for BegunCounters {
+    type Target = RecordCounters;
+
+    fn deref(&self) -> &RecordCounters {
+        static NONE: RecordCounters = RecordCounters::new();
+        self.all.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for BegunCounters {
+    fn deref_mut(&mut self) -> &mut RecordCounters {
+        let bytes = self.bytes;
+        self.all.get_or_insert_with(|| Box::new(RecordCounters { bytes, ..RecordCounters::new() }))
     }
 }
 

@@ -31,7 +31,7 @@
 //! from the phase, the framing is either alive or dead. A direction with dead framing yields no further records, and
 //! all its bytes are unexplained. It keeps its phase, because earlier records may still wait for the peer's hello.
 
-use super::counters::{Reason, RecordCounters};
+use super::counters::{BegunCounters, Reason};
 use super::decrypt::RecordDecrypter;
 use super::event::Epoch;
 use super::handshake_deframer::HandshakeDeframer;
@@ -50,7 +50,7 @@ pub(super) struct DirectionState {
     pub(super) held: Option<Box<HeldRecords>>,
     /// Whether it was seen. Up to TLS 1.2, every record after it is encrypted.
     pub(super) saw_change_cipher_spec: bool,
-    pub(super) counters: RecordCounters,
+    pub(super) counters: BegunCounters,
 }
 
 /// Plaintext handshake bytes whose message is not complete.
@@ -211,7 +211,7 @@ impl Phase {
 impl DirectionState {
     /// Stream offset behind the last byte that was seen or reported missing.
     pub(super) fn end(&self) -> u64 {
-        self.counters.bytes + self.counters.gap_bytes
+        self.counters.end()
     }
 
     /// Expects the shorter records of TLS 1.3 from now on.

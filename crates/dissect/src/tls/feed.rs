@@ -53,7 +53,7 @@ impl Session {
         // Bytes that were processed before are ignored.
         let repeated = usize::try_from(next.saturating_sub(stream_offset)).unwrap_or(usize::MAX);
         let input = bytes.get(repeated..).unwrap_or_default();
-        self.state_mut(direction).counters.bytes += input.len() as u64;
+        self.state_mut(direction).counters.receive(input.len() as u64);
         Feed::new(self, workspace, direction, input)
     }
 
