@@ -1,7 +1,7 @@
 //! Writes the corpus of the fuzz targets: `cargo run -p fuzz-targets --example make_corpus` from the top of the checkout.
 //!
-//! Everything is made here, by `craft` and by rustls with certificates of the moment. Only the files of `corpus/tls` and
-//! those with TLS in `corpus/capture` differ from run to run.
+//! Everything is made here, by `craft` and by rustls with certificates of the moment. Only the files of
+//! `corpus/certificate`, of `corpus/tls` and those with TLS in `corpus/capture` differ from run to run.
 
 #[path = "../../dissect/tests/tls_support/peer.rs"]
 #[expect(dead_code, reason = "the tests of dissect use the rest")]
@@ -19,6 +19,11 @@ use craft::frame::{self as make, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp,
 use craft::pcap::{self, Format, Resolution};
 use craft::pcapng;
 use dissect::flow::Direction;
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, DnValue, IsCa, KeyPair, OtherNameValue,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, date_time_ymd,
+};
 
 const REQUEST: &[u8] = b"POST /tools/search HTTP/1.1\r\nHost: agent-b\r\nContent-Type: application/json\r\n\
     Content-Length: 24\r\n\r\n{\"query\":\"needle-123456\"}";
@@ -36,6 +41,7 @@ fn main() -> io::Result<()> {
         .server_sends(RESPONSE)
         .close();
     captures(&corpus.join("capture"), &wire)?;
+    certificates(&corpus.join("certificate"))?;
     contents(&corpus.join("content"))?;
     frames(&corpus.join("frame"))?;
     http1(&corpus.join("http1"))?;
@@ -237,6 +243,34 @@ fn http1(directory: &Path) -> io::Result<()> {
         b"GET / HTTP/1.1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br\r\n\r\nbytes",
     )
+}
+
+fn certificates(directory: &Path) -> io::Result<()> {
+    let put = |name: &str, params: &CertificateParams, algorithm| {
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        write(directory, name, params.self_signed(&key).expect("a certificate").der())
+    };
+    let text = |text: &str| Ia5String::try_from(text).expect("ASCII");
+    let names = vec!["agent-b".to_owned(), "10.0.0.2".to_owned(), "::1".to_owned()];
+    let mut every_name = CertificateParams::new(names).expect("names");
+    every_name.subject_alt_names.extend([
+        SanType::Rfc822Name(text("a@example.org")),
+        SanType::URI(text("https://example.org/")),
+        SanType::OtherName((vec![1, 2, 3], OtherNameValue::Utf8String("other".to_owned()))),
+    ]);
+    put("every-kind-of-name.der", &every_name, &PKCS_ECDSA_P256_SHA256)?;
+    let mut long_subject = CertificateParams::default();
+    for (kind, value) in [
+        (DnType::CountryName, DnValue::PrintableString("KR".try_into().expect("letters"))),
+        (DnType::OrganizationName, DnValue::BmpString("한국 회사".try_into().expect("no surrogates"))),
+        (DnType::OrganizationalUnitName, DnValue::TeletexString("Lab".try_into().expect("ASCII"))),
+        (DnType::CustomDnType(vec![2, 5, 4, 97]), DnValue::Utf8String("VAT-1".to_owned())),
+    ] {
+        long_subject.distinguished_name.push(kind, value);
+    }
+    long_subject.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    long_subject.not_after = date_time_ymd(2050, 1, 1);
+    put("authority-with-every-string.der", &long_subject, &PKCS_ED25519)
 }
 
 fn key_logs(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod capture;
+mod certificate;
 mod content;
 mod frame;
 mod http1;
@@ -16,6 +17,7 @@ mod tls;
 mod websocket;
 
 pub use capture::capture;
+pub use certificate::certificate;
 pub use content::content;
 pub use frame::{arp, frame};
 pub use http1::http1;
@@ -37,9 +39,10 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
+    Target { name: "certificate", corpus: "certificate", run: certificate },
     Target { name: "content", corpus: "content", run: content },
     Target { name: "flow", corpus: "capture", run: flow },
     Target { name: "frame", corpus: "frame", run: frame },

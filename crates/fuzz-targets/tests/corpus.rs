@@ -120,6 +120,7 @@ macro_rules! targets {
 targets!(
     arp,
     capture,
+    certificate,
     content,
     flow,
     frame,

@@ -9,6 +9,12 @@ use aws_lc_rs::digest;
 use self::x509::fields;
 
 #[cfg(feature = "x509")]
+mod der;
+#[cfg(feature = "x509")]
+mod name;
+#[cfg(feature = "x509")]
+mod time;
+#[cfg(feature = "x509")]
 mod x509;
 
 /// Maximum number of subject alternative names kept of one certificate; shared hosting uses some hundred. Further ones
