@@ -1,13 +1,21 @@
 //! Creates certificates, with rcgen.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
+use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
+use webpki::anchor_from_trusted_cert;
 
 use crate::{AUTHORITY_LIFE, CLOCK_SKEW, LEAF_LIFE};
+
+/// The common name of an authority, before the time of its creation (seconds since the epoch).
+const AUTHORITY_NAME: &str = "plainsight lab CA ";
+
+/// Why an authority of another program is not kept.
+const FOREIGN: &str = "certgen did not create it";
 
 /// The purpose of a leaf certificate (extended key usage, RFC 5280 §4.2.1.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +40,8 @@ impl Authority {
     /// If the operating system returns no random bytes.
     pub fn new(now: OffsetDateTime) -> Result<Self> {
         let key = new_key()?;
-        let mut params = CertificateParams::default();
         // A unique name: with two authorities of the same name in a trust store, a verifier may try the wrong one.
-        let serial = format!("plainsight lab CA {}", now.unix_timestamp());
-        params.distinguished_name.push(DnType::CommonName, serial);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let mut params = authority_params(&now.unix_timestamp().to_string());
         params.not_before = now - CLOCK_SKEW;
         params.not_after = now + AUTHORITY_LIFE;
         let not_after = params.not_after;
@@ -45,15 +49,24 @@ impl Authority {
         Ok(Self { certificate_pem, issuer: Issuer::new(params, key), not_after })
     }
 
-    /// Loads an existing authority.
+    /// Loads an authority that [`Authority::new`] created. rcgen does not read certificates: the authority signs with the
+    /// parameters that it was created with, and a certificate made of them again must have the same subject and key.
     ///
     /// # Errors
-    /// If the certificate or the key cannot be parsed.
-    pub(crate) fn from_pem(certificate: &str, key: &str, not_after: OffsetDateTime) -> Result<Self> {
+    /// If the key cannot be parsed, or if the certificate has another subject or key.
+    pub(crate) fn load(
+        certificate_pem: &str,
+        certificate: &CertificateDer<'_>,
+        key: &str,
+        not_after: OffsetDateTime,
+    ) -> Result<Self> {
         let key = KeyPair::from_pem(key).context("its key cannot be parsed")?;
-        let issuer =
-            Issuer::from_ca_cert_pem(certificate, key).context("its certificate cannot be parsed")?;
-        Ok(Self { certificate_pem: certificate.to_owned(), issuer, not_after })
+        let anchor = anchor_from_trusted_cert(certificate).context("its certificate cannot be parsed")?;
+        let params = authority_params(&created_at(&anchor.subject).context(FOREIGN)?);
+        let again = params.self_signed(&key).context("its key cannot sign")?;
+        let again = anchor_from_trusted_cert(again.der()).context("its parameters make no certificate")?;
+        ensure!(again == anchor, FOREIGN);
+        Ok(Self { certificate_pem: certificate_pem.to_owned(), issuer: Issuer::new(params, key), not_after })
     }
 
     /// The certificate in PEM.
@@ -99,6 +112,22 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).context("cannot sign the certificate")?;
         Ok((certificate.pem(), key.serialize_pem(), not_after))
     }
+}
+
+/// The parameters of an authority except for its validity.
+fn authority_params(created_at: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, format!("{AUTHORITY_NAME}{created_at}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// The end of an authority's name, which is also the end of its subject in DER.
+fn created_at(subject: &[u8]) -> Option<String> {
+    let name = AUTHORITY_NAME.as_bytes();
+    let start = subject.windows(name.len()).position(|part| part == name)? + name.len();
+    String::from_utf8(subject.get(start..)?.to_vec()).ok()
 }
 
 fn new_key() -> Result<KeyPair> {

@@ -1,8 +1,9 @@
 //! Checks whether existing certificates can be kept. An error is the reason to renew one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -12,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use webpki::{EndEntityCert, Error, KeyUsage};
 
 use crate::files::Pem;
 use crate::{Authority, Leaf, RENEW_WITHIN};
@@ -21,10 +22,8 @@ use crate::{Authority, Leaf, RENEW_WITHIN};
 pub(crate) fn authority(pem: &Pem, now: OffsetDateTime) -> Result<(Authority, OffsetDateTime)> {
     let certificate = single(pem)?;
     key_matches(&certificate, pem)?;
-    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is not an X.509 certificate")?;
-    ensure!(parsed.is_ca(), "it is not an authority");
-    let not_after = valid_until(&parsed, now)?;
-    Ok((Authority::from_pem(&pem.certificate, &pem.key, not_after)?, not_after))
+    let not_after = valid_until(&certificate, now, Holder::Authority)?;
+    Ok((Authority::load(&pem.certificate, &certificate, &pem.key, not_after)?, not_after))
 }
 
 /// Checks that a verifier that trusts `authority` accepts the leaf in `pem` for each of `names`; returns when it expires.
@@ -37,11 +36,10 @@ pub(crate) fn leaf(
 ) -> Result<((), OffsetDateTime)> {
     let certificate = single(pem)?;
     key_matches(&certificate, pem)?;
-    let (_, parsed) = X509Certificate::from_der(&certificate).context("it is not an X.509 certificate")?;
-    let not_after = valid_until(&parsed, now)?;
+    let not_after = valid_until(&certificate, now, Holder::Leaf)?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
-    let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.unix_timestamp().try_into()?));
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(now.unix_timestamp().try_into()?));
     match kind {
         Leaf::Server => {
             let verifier =
@@ -77,14 +75,50 @@ fn key_matches(certificate: &CertificateDer<'static>, pem: &Pem) -> Result<()> {
     CertifiedKey::new(vec![certificate.clone()], key).keys_match().context("its key does not match")
 }
 
-/// Checks that the certificate is valid now and for a while; returns when it expires.
-fn valid_until(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<OffsetDateTime> {
-    let validity = certificate.validity();
-    let (from, until) = (validity.not_before.to_datetime(), validity.not_after.to_datetime());
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Authority,
+    Leaf,
+}
+
+/// Checks that the certificate is an authority's, if it has to be, and valid now and for a while; returns when it expires.
+fn valid_until(
+    certificate: &CertificateDer<'_>,
+    now: OffsetDateTime,
+    holder: Holder,
+) -> Result<OffsetDateTime> {
+    let certificate = EndEntityCert::try_from(certificate).context("it is not an X.509 certificate")?;
+    let (from, until) = validity(&certificate)?;
+    if holder == Holder::Authority {
+        // A verifier checks the validity first, so that it finds an authority only while it is valid.
+        ensure!(refusal(&certificate, from) == Some(Error::CaUsedAsEndEntity), "it is not an authority");
+    }
+    let from = OffsetDateTime::from_unix_timestamp(from.as_secs().try_into()?)?;
+    let until = OffsetDateTime::from_unix_timestamp(until.as_secs().try_into()?)?;
     ensure!(from <= now, "it is not valid before {from}");
     ensure!(now < until, "it expired on {until}");
     ensure!(now + RENEW_WITHIN < until, "it expires within a day, on {until}");
     Ok(until)
+}
+
+/// The first and the last second of the validity. A verifier names them when it refuses a certificate at another time.
+fn validity(certificate: &EndEntityCert<'_>) -> Result<(UnixTime, UnixTime)> {
+    let epoch = UnixTime::since_unix_epoch(Duration::ZERO);
+    let from = match refusal(certificate, epoch) {
+        Some(Error::CertNotValidYet { not_before, .. }) => not_before,
+        _ => epoch,
+    };
+    match refusal(certificate, UnixTime::since_unix_epoch(Duration::MAX)) {
+        Some(Error::CertExpired { not_after, .. }) => Ok((from, not_after)),
+        Some(error) => Err(error).context("its validity cannot be read"),
+        None => bail!("it never expires"),
+    }
+}
+
+/// Why a verifier that trusts nothing refuses the certificate of a leaf at a time. It checks the validity, then whether the
+/// certificate is an authority's, then who signed it.
+fn refusal(certificate: &EndEntityCert<'_>, time: UnixTime) -> Option<Error> {
+    certificate.verify_for_usage(&[], &[], &[], time, KeyUsage::client_auth(), None, None).err()
 }
 
 fn provider() -> Arc<CryptoProvider> {

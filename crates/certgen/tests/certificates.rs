@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use certgen::{Request, ensure};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use time::{Duration, OffsetDateTime};
 
 fn request(out: &Path) -> Request {
@@ -133,6 +134,80 @@ fn renews_damaged_files() {
     assert_eq!(renewed(&request(folder.path())), ["server"]);
     fs::write(folder.path().join("ca.key"), "").unwrap();
     assert_eq!(renewed(&request(folder.path())), ALL);
+}
+
+/// Why the authority in a folder was renewed.
+fn reason(request: &Request) -> Option<String> {
+    ensure(request).unwrap().swap_remove(0).renewed_because
+}
+
+#[test]
+fn says_why_an_authority_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap();
+    let at = |moment| Request { now: moment, ..request(folder.path()) };
+    let (start, end) = (now - certgen::CLOCK_SKEW, now + certgen::AUTHORITY_LIFE);
+    for (moment, why) in [
+        (start - Duration::seconds(1), format!("it is not valid before {start}")),
+        (end, format!("it expired on {end}")),
+        (end - Duration::hours(1), format!("it expires within a day, on {end}")),
+    ] {
+        ensure(&Request { force: true, ..at(now) }).unwrap();
+        assert_eq!(reason(&at(moment)), Some(why));
+    }
+    ensure(&Request { force: true, ..at(now) }).unwrap();
+    assert_eq!(reason(&at(start)), None);
+    for (ending, file) in [("pem", "server.pem"), ("key", "server.key")] {
+        fs::copy(folder.path().join(file), folder.path().join("ca").with_extension(ending)).unwrap();
+    }
+    assert_eq!(reason(&at(now)).as_deref(), Some("it is not an authority"));
+}
+
+/// An authority as certgen makes it, with another name.
+fn authority_named(folder: &Path, names: &[(DnType, &str)]) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, name) in names {
+        params.distinguished_name.push(kind.clone(), *name);
+    }
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    fs::write(folder.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(folder.join("ca.key"), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn renews_an_authority_that_it_did_not_create() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = "plainsight lab CA 1000";
+    for names in [
+        &[(DnType::CommonName, "another CA")][..],
+        &[],
+        &[(DnType::OrganizationName, own)],
+        &[(DnType::CommonName, own), (DnType::OrganizationName, "x")],
+        &[(DnType::OrganizationName, "x"), (DnType::CommonName, own)],
+    ] {
+        authority_named(folder.path(), names);
+        assert_eq!(reason(&request(folder.path())).as_deref(), Some("certgen did not create it"));
+    }
+    authority_named(folder.path(), &[(DnType::CommonName, own)]);
+    assert_eq!(renewed(&request(folder.path())), ["server", "client"]);
+    assert_eq!(renewed(&request(folder.path())), NONE);
+}
+
+#[test]
+fn issues_certificates_that_verify_under_a_kept_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    ensure(&request(folder.path())).unwrap();
+    let authority = fs::read(folder.path().join("ca.pem")).unwrap();
+    for file in ["server.pem", "client.pem"] {
+        fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    assert_eq!(renewed(&request(folder.path())), ["server", "client"]);
+    assert_eq!(fs::read(folder.path().join("ca.pem")).unwrap(), authority);
+    // certgen keeps a leaf only if the verifiers of the agents accept it.
+    assert_eq!(renewed(&request(folder.path())), NONE);
 }
 
 #[test]
