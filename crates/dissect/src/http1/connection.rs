@@ -197,6 +197,11 @@ impl Parser {
         let known = self.held.len();
         let room = MAX_HEAD.saturating_sub(known).min(rest.len());
         self.held.extend_from_slice(rest.get(..room).unwrap_or_default());
+        // First of all, as in `start`: where the input is divided must not decide what is a message.
+        if detect(self.direction, &self.held) == Detection::NoMatch {
+            self.desync(Desync::NotHttp);
+            return (0, None);
+        }
         // The empty line may have begun in the previous input.
         if let Some(end) = head_end(&self.held, known.saturating_sub(2)) {
             let mut held = std::mem::take(&mut self.held);
@@ -212,10 +217,6 @@ impl Parser {
         }
         if self.held.len() >= MAX_HEAD {
             self.desync(Desync::HeadTooLong);
-            return (0, None);
-        }
-        if detect(self.direction, &self.held) == Detection::NoMatch {
-            self.desync(Desync::NotHttp);
             return (0, None);
         }
         (rest.len(), Some(Event::NeedMore))
