@@ -3,10 +3,11 @@
 //! The module reads only headers and times. It shares no code with the observer.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_parser::pcap::{LegacyPcapBlock, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
 
 /// Length of an encrypted TLS 1.3 close_notify: 5 bytes of record header, 2 of alert, 1 of content type, 16 of tag
@@ -100,45 +101,22 @@ struct Segment {
 
 impl Segment {
     fn of(frame: &LegacyPcapBlock<'_>, ns_per_fraction: u64) -> Option<Self> {
-        let (from, to, tcp) = tcp_of(frame.data)?;
-        let (header, _) = tcp.split_first_chunk::<20>()?;
-        let port = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        let header_len = usize::from(header[12] >> 4) * 4;
+        let packet = SlicedPacket::from_ethernet(frame.data).ok()?;
+        let (from, to): (IpAddr, IpAddr) = match packet.net? {
+            NetSlice::Ipv4(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+            NetSlice::Ipv6(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+            NetSlice::Arp(_) => return None,
+        };
+        let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return None };
         Some(Self {
             at: u64::from(frame.ts_sec) * 1_000_000_000 + u64::from(frame.ts_usec) * ns_per_fraction,
-            from: (from, port(0)).into(),
-            to: (to, port(2)).into(),
-            seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-            syn: header[13] & 0x02 != 0,
-            ack: header[13] & 0x10 != 0,
-            payload: u32::try_from(tcp.len().checked_sub(header_len)?).ok()?,
+            from: (from, tcp.source_port()).into(),
+            to: (to, tcp.destination_port()).into(),
+            seq: tcp.sequence_number(),
+            syn: tcp.syn(),
+            ack: tcp.ack(),
+            payload: u32::try_from(tcp.payload().len()).ok()?,
         })
-    }
-}
-
-/// The addresses of an Ethernet frame and the TCP segment in it (RFC 9293 §3.1). The lab's own traffic has no VLAN tag, no
-/// fragment and no IPv6 extension header; a frame that has one is left out.
-fn tcp_of(frame: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
-    const TCP: u8 = 6;
-    let (ethernet, packet) = frame.split_at_checked(14)?;
-    match ethernet[12..] {
-        // RFC 791 §3.1
-        [0x08, 0x00] => {
-            let (header, _) = packet.split_first_chunk::<20>()?;
-            let (header_len, len) = (usize::from(header[0] & 0x0f) * 4, [header[2], header[3]]);
-            let address = |at: usize| Ipv4Addr::from([0, 1, 2, 3].map(|byte| header[at + byte]));
-            let tcp = packet.get(header_len..usize::from(u16::from_be_bytes(len)))?;
-            (header[9] == TCP).then_some((address(12).into(), address(16).into(), tcp))
-        }
-        // RFC 8200 §3
-        [0x86, 0xdd] => {
-            let (header, payload) = packet.split_first_chunk::<40>()?;
-            let address =
-                |at: usize| Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|byte| header[at + byte]));
-            let tcp = payload.get(..usize::from(u16::from_be_bytes([header[4], header[5]])))?;
-            (header[6] == TCP).then_some((address(8).into(), address(24).into(), tcp))
-        }
-        _ => None,
     }
 }
 
@@ -318,23 +296,6 @@ mod tests {
         let times: Vec<_> =
             found[0].turns.iter().map(|turn| (turn.asked_at / 1000, turn.took() / 1000)).collect();
         assert_eq!(times, [(30, 30), (70, 25)]);
-    }
-
-    #[test]
-    fn reads_tcp_over_ipv4_and_ipv6_only() {
-        let ethernet = || PacketBuilder::ethernet2([2; 6], [4; 6]);
-        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
-        let over_ipv4 = ethernet().ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
-        over_ipv4.udp(53, 53).write(&mut udp, &[0; 40]).unwrap();
-        assert_eq!(tcp_of(&udp), None);
-        ethernet().ipv6([1; 16], [2; 16], 64).tcp(1, 2, 3, 4).write(&mut tcp, b"abc").unwrap();
-        for length in 0..tcp.len() {
-            assert_eq!(tcp_of(&tcp[..length]), None, "{length}");
-        }
-        tcp.extend([0; 6]);
-        let (from, to, segment) = tcp_of(&tcp).unwrap();
-        assert_eq!((from, to), (Ipv6Addr::from([1; 16]).into(), Ipv6Addr::from([2; 16]).into()));
-        assert_eq!(segment.len(), 20 + 3, "padding is no payload");
     }
 
     #[test]
