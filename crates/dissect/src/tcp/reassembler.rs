@@ -270,7 +270,8 @@ impl Reassembler {
             self.acknowledge(ack);
         }
         if segment.flags.rst() {
-            // Its number is the next one that this side would have used (RFC 9293 §3.5.2): all before it was sent.
+            // Its number is SND.NXT (RFC 9293 §3.10.5) or what the other side acknowledged (§3.5.2): this side sent all
+            // bytes before it.
             self.acknowledge(first_byte);
         }
         // Sequence numbers wrap, but the distance to the next expected byte does not: both lie within one window.

@@ -46,10 +46,6 @@ const MAX_ORDERED: usize = 64;
 /// Filter bits for each gram, which sets two of them in one word.
 const BITS_PER_GRAM: usize = 16;
 
-/// Number of places that a bucket has on average, at least half of it. The filter answers for most grams that no source
-/// has, so more buckets cost memory and save little time.
-const PLACES_PER_BUCKET: usize = 4;
-
 /// Up to this many places of a bucket are compared one by one.
 const FEW: usize = 8;
 
@@ -97,7 +93,7 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
     /// the offset of each source, and the length of all.
     pub(super) fn new(bytes: Vec<u8>, starts: Vec<Place>, sampling: Sampling) -> Self {
         let grams: usize = ranges(&starts).map(|source| Self::places_of(&source, sampling).count()).sum();
-        let bucket_count = (grams / PLACES_PER_BUCKET).next_power_of_two().clamp(2, 1 << 22);
+        let bucket_count = grams.next_power_of_two().clamp(2, 1 << 22);
         let mut index = Self {
             sampling,
             filters: Default::default(),
