@@ -78,8 +78,8 @@ fn read_capture(
 ) -> Result<(Captured, Option<Identity>)> {
     let input = Input::file(path);
     let decoys = input.manifest.as_ref().map_or(&[][..], |manifest| &manifest.decoys);
-    let known = KnownStrings::values(values.iter().map(String::as_str), decoys);
-    let mut observer = CaptureObserver::new(&known);
+    let (known, search) = KnownStrings::values(values.iter().map(String::as_str), decoys);
+    let mut observer = CaptureObserver::new(&known, &search);
     observer.ownership = Some(FrameOwnership::new(experiment.user_traffic.clone()));
     let mut report = capture_pass::run(&input, &known, None, observer, &mut |_| {})?;
     let ownership = report.observed.ownership.take().context("the frames have no owners")?;

@@ -55,20 +55,20 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     let nothing = GivenStrings::default();
     let given = own.map_or(&nothing, |own| &own.strings);
     let (keys, key_log_doubts) = read_keys(input)?;
-    let known = KnownStrings::with_given(&messages, &given.strings, decoys, keys.as_deref());
+    let (known, search) = KnownStrings::with_given(&messages, &given.strings, decoys, keys.as_deref());
     let claims = Claims::new(&messages);
     let lines = verdict::witnesses::lines(&messages, &known.messages);
     let dialled = input.manifest.as_ref().and_then(|manifest| manifest.variant.server_name.as_deref());
     let text_fields = TextFields::new(&messages, given, dialled);
     drop(messages);
 
-    let mut observer = CaptureObserver::new(&known);
+    let mut observer = CaptureObserver::new(&known, &search);
     let has_strings = own.is_some() || !input.journals.is_empty();
     observer.cleartext =
         (!has_strings).then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
     observer.ledger = own.map(|_| Ledger::default());
     observer.text_fields = Some(text_fields);
-    observer.beside_frames = Some(BesideFrames::new(&known));
+    observer.beside_frames = Some(BesideFrames::new(&known, &search));
     observer.template = has_strings.then(Template::default);
     observer.first_exchange = claims
         .first_exchange(&known.messages)
@@ -78,12 +78,14 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
     doubts.extend(verdict::witnesses::judge_on_wire(&lines, &report));
 
     let mut excerpts = Excerpts::open(input.capture.as_deref().filter(|_| report.compression.is_none()));
-    let strings = strings::strings(&report, &mut excerpts);
-    let summary = strings::summary(&strings);
+    let summary = strings::summary(&report);
     let fragments = fragments::fragments(&report, &summary, &mut excerpts);
     let (completeness, incomplete) = verdict::completeness::judge(&report);
     let planted = (report.observed.template.as_ref())
-        .and_then(|template| shadow::run(template, &known, shadow::seed(&report.sha256)));
+        .and_then(|template| shadow::run(template, &known, &search, shadow::seed(&report.sha256)));
+    // The list of the strings takes as much memory as the search.
+    report.observed.end_search();
+    drop(search);
     let (controls, failed) = verdict::controls::judge(&report, &summary, planted.as_ref());
     let words = report.observed.text_fields.as_ref().map_or(0, |fields| fields.found_total);
     let is_readable_in_part = !fragments.is_empty() || words > 0;
@@ -97,6 +99,7 @@ pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -
         _ => (doubts, None),
     };
     let (verdict, doubts) = verdict::capture::judge(&summary, is_readable_in_part, has_strings, doubts);
+    let strings = strings::strings(&report, &mut excerpts);
     let judgement = Judgement { verdict, doubts, completeness, controls, summary, fragments, scope };
     Ok(capture::entry(input, claims, report, strings, judgement))
 }

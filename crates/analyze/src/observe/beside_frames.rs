@@ -4,16 +4,19 @@
 //! same: who gets the file can read it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::hits::{Hits, SearchState};
 use crate::pipeline::fact::{Bytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
-use crate::search::needles::KnownStrings;
+use crate::search::needles::{KnownStrings, StringSearch};
 
 /// The bytes of a file that are no part of a frame.
 #[derive(Debug)]
 pub(crate) struct BesideFrames<'k> {
     known: &'k KnownStrings,
+    /// `None` after the search.
+    search_for: Option<Arc<StringSearch>>,
     search: Option<Box<Search<'k>>>,
 }
 
@@ -32,15 +35,24 @@ pub(crate) struct Search<'k> {
 }
 
 impl<'k> BesideFrames<'k> {
-    pub(crate) fn new(known: &'k KnownStrings) -> Self {
-        Self { known, search: None }
+    pub(crate) fn new(known: &'k KnownStrings, search_for: &Arc<StringSearch>) -> Self {
+        Self { known, search_for: Some(Arc::clone(search_for)), search: None }
+    }
+
+    /// Ends the search: from now on nothing is found.
+    pub(crate) fn end_search(&mut self) {
+        self.search_for = None;
+        if let Some(search) = &mut self.search {
+            search.hits.end_search();
+        }
     }
 
     /// Searches the next bytes, which begin at `file_offset`.
     pub(crate) fn take(&mut self, file_offset: u64, bytes: &[u8]) {
+        let Some(search_for) = &self.search_for else { return };
         let search = self.search.get_or_insert_with(|| {
             Box::new(Search {
-                hits: Hits::new(self.known),
+                hits: Hits::new(self.known, search_for),
                 bytes: 0,
                 state: SearchState::default(),
                 first: file_offset,

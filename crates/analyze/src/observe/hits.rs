@@ -9,7 +9,7 @@ use exposure_schema::Level;
 use crate::pipeline::fact::{Bytes, FrameBytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
 use crate::search::fragments::{Fragment, FragmentScanner, GUARANTEED};
-use crate::search::needles::{KnownStrings, NeedleId};
+use crate::search::needles::{KnownStrings, NeedleId, StringSearch};
 use crate::search::{Encoding, MAX_ANCHOR, Match, Overflow, PatternId, Scanner, allowed};
 
 /// Maximum number of locations remembered for one needle; the others are counted. A location takes about a hundred
@@ -121,6 +121,8 @@ impl SearchState {
 #[derive(Debug)]
 pub(crate) struct Hits<'k> {
     known: &'k KnownStrings,
+    /// `None` after the search.
+    search: Option<Arc<StringSearch>>,
     /// For each needle, the index of its occurrences in `found`: 0 if it has none.
     indices: Vec<u32>,
     /// The needles that occur. The first one has no occurrences.
@@ -150,9 +152,10 @@ pub(crate) struct Hits<'k> {
 }
 
 impl<'k> Hits<'k> {
-    pub(crate) fn new(known: &'k KnownStrings) -> Self {
+    pub(crate) fn new(known: &'k KnownStrings, search: &Arc<StringSearch>) -> Self {
         Self {
             known,
+            search: Some(Arc::clone(search)),
             indices: vec![0; known.needle_count()],
             found: vec![NeedleHits::default()],
             fragments: BTreeMap::new(),
@@ -168,6 +171,11 @@ impl<'k> Hits<'k> {
             parts: Vec::new(),
             spare: Vec::new(),
         }
+    }
+
+    /// Ends the search: from now on nothing is found.
+    pub(crate) fn end_search(&mut self) {
+        self.search = None;
     }
 
     /// The occurrences of a needle.
@@ -214,13 +222,15 @@ impl<'k> Hits<'k> {
             // Joined bytes were already searched in their pieces, and carved bytes may be arbitrary.
             _ => {}
         }
-        state.strings.push(&self.known.matcher, bytes.bytes, &mut self.matches);
+        let Some(search) = &self.search else { return };
+        state.strings.push(&search.matcher, bytes.bytes, &mut self.matches);
+        let has_parts = !search.fragments.is_empty();
         self.overflows.extend(state.strings.overflow());
         if !self.matches.is_empty() {
             self.take_matches(bytes, provenance);
         }
         // A part that needs a secret shows nothing that the whole strings do not.
-        if !bytes.needs_secret && !self.is_exposed && !self.known.fragments.is_empty() {
+        if !bytes.needs_secret && !self.is_exposed && has_parts {
             match bytes.sequence {
                 Sequence::UndecidedStream => {
                     if state.undecided.capacity() == 0 {
@@ -272,7 +282,8 @@ impl<'k> Hits<'k> {
         bytes: &Bytes<'_>,
         provenance: &dyn Provenance,
     ) {
-        self.known.fragments.push(fragments, bytes.bytes, &mut self.parts);
+        let Some(search) = &self.search else { return };
+        search.fragments.push(fragments, bytes.bytes, &mut self.parts);
         if !self.parts.is_empty() {
             self.take_parts(bytes, provenance);
         }
@@ -320,7 +331,8 @@ impl<'k> Hits<'k> {
     ) {
         let level = if part.encoding == Encoding::Plain { level } else { level.max(Level::Decoded) };
         let is_name = part.encoding == Encoding::Plain && part.len <= MAX_NAME;
-        let name = self.known.fragments.text_of(part).filter(|_| is_name);
+        let search = self.search.as_ref().filter(|_| is_name);
+        let name = search.and_then(|search| search.fragments.text_of(part));
         let found = self
             .fragments
             .entry(part.source)
@@ -387,11 +399,9 @@ impl<'k> Hits<'k> {
         region: Range<usize>,
         wanted: impl Fn(usize, usize) -> bool,
     ) {
-        if self.is_exposed {
-            return;
-        }
+        let Some(search) = self.search.as_ref().filter(|_| !self.is_exposed) else { return };
         let mut parts = std::mem::take(&mut self.parts);
-        self.known.fragments.find(&frame.record.bytes[region], &mut parts);
+        search.fragments.find(&frame.record.bytes[region], &mut parts);
         for part in parts.drain(..) {
             let bytes = part.start as usize..part.end as usize;
             if wanted(bytes.start, bytes.end) {
@@ -411,7 +421,7 @@ impl<'k> Hits<'k> {
         wanted: impl Fn(usize, usize) -> bool,
     ) {
         let record = frame.record;
-        let matcher = &self.known.matcher;
+        let Some(StringSearch { matcher, .. }) = self.search.as_deref() else { return };
         let mut found = Vec::new(); // does not allocate unless there is a match
         let searched = &record.bytes[region.clone()];
         let allowed = allowed(searched.len() as u64) as usize;
@@ -532,7 +542,7 @@ mod tests {
     /// anchors.
     const FITS: usize = 4096 + 31;
 
-    fn known(body: String) -> KnownStrings {
+    fn known(body: String) -> (KnownStrings, Arc<StringSearch>) {
         let message = Message {
             agent: "agent-a".to_owned(),
             event: Event::Sent,
@@ -548,7 +558,7 @@ mod tests {
         KnownStrings::new(&[message], &[], None)
     }
 
-    fn long_string() -> KnownStrings {
+    fn long_string() -> (KnownStrings, Arc<StringSearch>) {
         known(format!("\"{}\"", "a".repeat(2 * FITS)))
     }
 
@@ -568,7 +578,8 @@ mod tests {
     #[test]
     fn a_long_name_that_a_message_mentions_may_be_in_the_hello_and_nowhere_else() {
         let name = "a-long-name.of-a-server.in-the.example.org";
-        let known = known(format!(r#"{{"text":"ask {name} about it, and then go on with something else"}}"#));
+        let (known, search_for) =
+            known(format!(r#"{{"text":"ask {name} about it, and then go on with something else"}}"#));
         let expected =
             |bytes: &[u8]| u64::from(name.as_bytes().windows(bytes.len()).any(|part| part == bytes));
         for (stream, is_left_out) in [
@@ -577,7 +588,7 @@ mod tests {
             (format!("\0{name} about it, and\0"), false),
             (format!("\0{name}\0 about it, and then go on with something else\0"), false),
         ] {
-            let mut hits = Hits::new(&known);
+            let mut hits = Hits::new(&known, &search_for);
             search(&mut hits, &stream);
             assert!(!hits.fragments.is_empty(), "{stream:?}");
             hits.leave_out(expected);
@@ -586,8 +597,8 @@ mod tests {
     }
 
     /// Whether a search of these decrypted records reaches a bound.
-    fn overflows(known: &KnownStrings, records: &[&str]) -> bool {
-        let (mut hits, mut state) = (Hits::new(known), SearchState::default());
+    fn overflows((known, search): &(KnownStrings, Arc<StringSearch>), records: &[&str]) -> bool {
+        let (mut hits, mut state) = (Hits::new(known, search), SearchState::default());
         let maps = PerDirection::<FrameMap>::default();
         let frames = StreamFrames { stream: 0, maps: &maps }.of(flow::Direction::ClientToServer);
         for record in records {

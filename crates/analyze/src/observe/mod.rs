@@ -25,6 +25,7 @@ pub(crate) mod wrong_keys;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use self::beside_frames::BesideFrames;
 use self::byte_counts::ByteCounts;
@@ -47,7 +48,7 @@ use crate::pipeline::fact::{Bound, Bytes, Fact, FrameBytes, Observer};
 use crate::pipeline::frames::wire_len;
 use crate::pipeline::protocol::BodyNeeds;
 use crate::pipeline::provenance::Provenance;
-use crate::search::needles::KnownStrings;
+use crate::search::needles::{KnownStrings, StringSearch};
 
 /// All observers of one capture.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ pub(crate) struct FirstExchange {
 }
 
 impl<'k> CaptureObserver<'k> {
-    pub(crate) fn new(known: &'k KnownStrings) -> Self {
+    pub(crate) fn new(known: &'k KnownStrings, search: &Arc<StringSearch>) -> Self {
         Self {
             frames: FrameCounts::default(),
             times: FrameTimes::default(),
@@ -104,7 +105,7 @@ impl<'k> CaptureObserver<'k> {
             byte_counts: ByteCounts::default(),
             connections: Connections::default(),
             wrong_keys: WrongKeys::default(),
-            hits: Hits::new(known),
+            hits: Hits::new(known, search),
             messages: Messages::new(known),
             unexplained: UnexplainedBytes::default(),
             offloads: None,
@@ -116,6 +117,14 @@ impl<'k> CaptureObserver<'k> {
             ledger: None,
             template: None,
             ownership: None,
+        }
+    }
+
+    /// Ends the search for strings.
+    pub(crate) fn end_search(&mut self) {
+        self.hits.end_search();
+        if let Some(beside_frames) = &mut self.beside_frames {
+            beside_frames.end_search();
         }
     }
 

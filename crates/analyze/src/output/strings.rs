@@ -26,10 +26,10 @@ pub(crate) fn strings(report: &CaptureReport<'_>, excerpts: &mut Excerpts) -> Ve
 }
 
 /// Counts the strings by level.
-pub(crate) fn summary(strings: &[StringEntry]) -> Summary {
+pub(crate) fn summary(report: &CaptureReport<'_>) -> Summary {
     let mut counts: BTreeMap<Level, u64> = BTreeMap::new();
-    for string in strings {
-        *counts.entry(string.level).or_default() += 1;
+    for string in &report.known.strings {
+        *counts.entry(level(report, string)).or_default() += 1;
     }
     let of = |level| counts.get(&level).copied().unwrap_or(0);
     Summary {
@@ -38,8 +38,23 @@ pub(crate) fn summary(strings: &[StringEntry]) -> Summary {
         decoded: of(Level::Decoded),
         decrypted: of(Level::Decrypted),
         absent: of(Level::Absent),
-        total: strings.len() as u64,
+        total: report.known.strings.len() as u64,
     }
+}
+
+/// The cheapest level at which a string can be read; that of its message, if it is too short to be searched.
+fn level(report: &CaptureReport<'_>, string: &KnownString) -> Level {
+    match string.match_mode {
+        MatchMode::Value(needle) | MatchMode::Pair(needle) => report.observed.hits.of(needle).level(),
+        MatchMode::Message => occurrence_of(report, string)
+            .and_then(|it| it.first.as_ref())
+            .map_or(Level::Absent, |seen| seen.level),
+    }
+}
+
+/// Where the message of a string occurs; `None` for a string that was given without one.
+fn occurrence_of<'r>(report: &'r CaptureReport<'_>, string: &KnownString) -> Option<&'r Occurrence> {
+    string.message.map(|message| &report.observed.messages.occurrences[message])
 }
 
 fn entry(
@@ -50,10 +65,9 @@ fn entry(
 ) -> StringEntry {
     let message = string.message.map(|message| &report.known.messages[message]);
     let nowhere = Occurrence::default();
-    let occurrence =
-        string.message.map_or(&nowhere, |message| &report.observed.messages.occurrences[message]);
+    let occurrence = occurrence_of(report, string).unwrap_or(&nowhere);
     let hits = &report.observed.hits;
-    let (searched_as, level, chance, total, mut locations) = match string.match_mode {
+    let (searched_as, chance, total, mut locations) = match string.match_mode {
         MatchMode::Value(needle) | MatchMode::Pair(needle) => {
             let found = hits.of(needle);
             let length = report.known.shortest_form(needle, encoder);
@@ -65,14 +79,14 @@ fn entry(
                 MatchMode::Value(_) => SearchedAs::Value,
                 _ => SearchedAs::Pair,
             };
-            (searched_as, found.level(), chance, found.total(), locations)
+            (searched_as, chance, found.total(), locations)
         }
         MatchMode::Message => match &occurrence.first {
             Some(seen) => {
                 let locations = vec![location(&seen.location, &seen.decode_chain)];
-                (SearchedAs::Message, seen.level, 0.0, occurrence.times, locations)
+                (SearchedAs::Message, 0.0, occurrence.times, locations)
             }
-            None => (SearchedAs::Message, Level::Absent, 0.0, 0, Vec::new()),
+            None => (SearchedAs::Message, 0.0, 0, Vec::new()),
         },
     };
     if let Some(first) = locations.first_mut() {
@@ -85,7 +99,7 @@ fn entry(
         path: string.path.to_string(),
         message_id: message.and_then(|message| message.id.clone()),
         direction: message.map(|message| message.direction),
-        level,
+        level: level(report, string),
         searched_as,
         expected_chance_hits: chance,
         locations,

@@ -22,6 +22,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::encodings::Form;
 use super::fragments::common;
@@ -61,7 +62,7 @@ type Rank = u32;
 /// Finds many patterns in contiguous bytes.
 #[derive(Debug)]
 pub(crate) struct Matcher {
-    patterns: Patterns,
+    pub(super) patterns: Arc<Patterns>,
     window: usize,
     stride: usize,
     filter: Vec<u64>,
@@ -107,7 +108,7 @@ impl Key {
 
 impl Matcher {
     /// A matcher for all patterns of at least [`MIN_PATTERN`](super::patterns::MIN_PATTERN) bytes.
-    pub(crate) fn new(patterns: Patterns) -> Self {
+    pub(crate) fn new(patterns: Arc<Patterns>) -> Self {
         let (mut count, mut shortest) = (0_usize, MAX_WINDOW);
         patterns.for_each(|_, written| {
             count += 1;
@@ -173,11 +174,6 @@ impl Matcher {
                 one.key.cmp(&other.key).then_with(bytes).then(one.pattern.cmp(&other.pattern))
             });
         }
-    }
-
-    /// The needles, and their forms.
-    pub(crate) fn patterns(&self) -> &Patterns {
-        &self.patterns
     }
 
     /// Empties the filter, so that no text passes it.
@@ -453,7 +449,7 @@ mod tests {
 
     /// The anchors in a text that are not encoded.
     fn matches(patterns: &[&[u8]], text: &[u8]) -> Vec<(PatternId, usize)> {
-        let matcher = Matcher::new(patterns.iter().map(|pattern| pattern.to_vec()).collect());
+        let matcher = Matcher::new(Arc::new(patterns.iter().map(|pattern| pattern.to_vec()).collect()));
         let mut found = Vec::new();
         matcher.find(text, |begun, start| {
             let entries = &matcher.entries[begun.ranks.start as usize..begun.ranks.end as usize];

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::input::journal::Message;
 use crate::search::fragments::{Fragments, FragmentsBuilder, GUARANTEED};
 pub(crate) use crate::search::patterns::NeedleId;
-use crate::search::patterns::PatternsBuilder;
+use crate::search::patterns::{Patterns, PatternsBuilder};
 use crate::search::{Encoder, MIN_PATTERN, Matcher};
 
 /// Maximum number of strings of one run. A body of the agents' limit contains some ten thousand; ten thousand messages
@@ -116,7 +116,7 @@ pub(crate) enum FragmentSource {
     },
 }
 
-/// All strings that the agents sent, ready to be searched.
+/// All strings that the agents sent.
 #[derive(Debug)]
 pub(crate) struct KnownStrings {
     /// The messages, in the order of the first journal.
@@ -125,12 +125,12 @@ pub(crate) struct KnownStrings {
     pub strings: Vec<KnownString>,
     /// For each needle, whether it is a decoy: a value that was never sent and must not be found.
     is_decoy: Vec<bool>,
-    /// Finds the needles, each in every form.
-    pub matcher: Matcher,
-    /// Finds parts of the fragment sources.
-    pub fragments: Fragments,
+    /// The needles.
+    patterns: Arc<Patterns>,
     /// The fragment sources with their lengths in bytes, by the numbers that the search has for them.
     pub fragment_sources: Vec<(FragmentSource, usize)>,
+    /// Number of fragment sources that are not searched.
+    pub fragment_sources_left_out: u64,
     /// Number of messages whose body is not JSON: their strings are unknown.
     pub not_json: usize,
     /// Number of messages that are nested deeper than [`MAX_DEPTH`]: their strings are unknown too.
@@ -139,10 +139,24 @@ pub(crate) struct KnownStrings {
     pub overflowed: bool,
 }
 
+/// What finds the known strings. Observers share it while they search; it is most of the memory that strings take, so it does
+/// not outlive the search.
+#[derive(Debug)]
+pub(crate) struct StringSearch {
+    /// Finds the needles, each in every form.
+    pub matcher: Matcher,
+    /// Finds parts of the fragment sources.
+    pub fragments: Fragments,
+}
+
 impl KnownStrings {
     /// Collects the strings of these messages, the decoys, and the secrets of a key log.
     #[cfg(test)]
-    pub(crate) fn new(messages: &[Message], decoys: &[String], keys: Option<&KeyLog>) -> Self {
+    pub(crate) fn new(
+        messages: &[Message],
+        decoys: &[String],
+        keys: Option<&KeyLog>,
+    ) -> (Self, Arc<StringSearch>) {
         Self::with_given(messages, &[], decoys, keys)
     }
 
@@ -153,7 +167,7 @@ impl KnownStrings {
         given: &[GivenString],
         decoys: &[String],
         keys: Option<&KeyLog>,
-    ) -> Self {
+    ) -> (Self, Arc<StringSearch>) {
         let mut builder = Builder::default();
         let mut known: Vec<KnownMessage> = Vec::new();
         let mut index: HashMap<(Direction, Option<&str>, [u8; 32]), usize> = HashMap::new();
@@ -200,7 +214,10 @@ impl KnownStrings {
     }
 
     /// Collects values that do not belong to messages. Needle N is value N if no two values are equal.
-    pub(crate) fn values<'v>(values: impl IntoIterator<Item = &'v str>, decoys: &[String]) -> Self {
+    pub(crate) fn values<'v>(
+        values: impl IntoIterator<Item = &'v str>,
+        decoys: &[String],
+    ) -> (Self, Arc<StringSearch>) {
         let mut builder = Builder::default();
         for value in values {
             builder.needle(value.as_bytes());
@@ -218,12 +235,12 @@ impl KnownStrings {
 
     /// The needles by their numbers, and their bytes.
     pub(crate) fn needles(&self) -> impl Iterator<Item = (NeedleId, &[u8])> {
-        (0..).zip(self.matcher.patterns().needles())
+        (0..).zip(self.patterns.needles())
     }
 
     /// The bytes of a needle.
     pub(crate) fn bytes_of(&self, needle: NeedleId) -> &[u8] {
-        self.matcher.patterns().needle(needle)
+        self.patterns.needle(needle)
     }
 
     /// The value of a string.
@@ -415,18 +432,21 @@ impl Builder {
         }
     }
 
-    fn finish(self, messages: Vec<KnownMessage>) -> KnownStrings {
-        KnownStrings {
-            fragments: self.fragments.build(),
+    fn finish(self, messages: Vec<KnownMessage>) -> (KnownStrings, Arc<StringSearch>) {
+        let fragments = self.fragments.build();
+        let patterns = Arc::new(self.patterns.build());
+        let known = KnownStrings {
+            fragment_sources_left_out: fragments.left_out(),
             fragment_sources: self.fragment_sources,
             messages,
             strings: self.strings,
             is_decoy: self.is_decoy,
-            matcher: Matcher::new(self.patterns.build()),
+            patterns: Arc::clone(&patterns),
             not_json: self.not_json,
             too_deep: self.too_deep,
             overflowed: self.overflowed,
-        }
+        };
+        (known, Arc::new(StringSearch { matcher: Matcher::new(patterns), fragments }))
     }
 }
 
@@ -621,7 +641,7 @@ mod tests {
     }
 
     fn known(body: &str) -> KnownStrings {
-        KnownStrings::new(&[message("agent-a", Direction::ClientToServer, body)], &[], None)
+        KnownStrings::new(&[message("agent-a", Direction::ClientToServer, body)], &[], None).0
     }
 
     fn listed(known: &KnownStrings) -> Vec<(String, String, String)> {
@@ -687,22 +707,22 @@ mod tests {
             message("agent-a", Direction::ClientToServer, body),
             message("agent-b", Direction::ClientToServer, body),
         ];
-        let known = KnownStrings::new(&both, &[], None);
+        let (known, _) = KnownStrings::new(&both, &[], None);
         assert_eq!((known.messages.len(), known.strings.len(), known.messages[0].times), (1, 1, 1));
         let twice = [both[0].clone(), both[0].clone()];
-        assert_eq!(KnownStrings::new(&twice, &[], None).messages[0].times, 2);
+        assert_eq!(KnownStrings::new(&twice, &[], None).0.messages[0].times, 2);
     }
 
     #[test]
     fn a_decoy_that_was_sent_stays_a_decoy() {
         let sent = [message("agent-a", Direction::ClientToServer, r#"{"canary":"0123456789abcdef"}"#)];
-        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()], None).searched_decoys(), 1);
+        assert_eq!(KnownStrings::new(&sent, &["0123456789abcdef".to_owned()], None).0.searched_decoys(), 1);
     }
 
     #[test]
     fn a_decoy_that_is_too_short_is_not_searched() {
         let decoys = ["", "zz", "0123456", "01234567"].map(str::to_owned);
-        let known = KnownStrings::new(&[], &decoys, None);
+        let (known, _) = KnownStrings::new(&[], &decoys, None);
         assert_eq!((known.searched_decoys(), known.short_decoys()), (1, 3));
     }
 

@@ -199,6 +199,8 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::search::Encoding;
     use crate::search::encodings::Form;
@@ -210,7 +212,7 @@ mod tests {
 
     /// What is found in a text that is not encoded.
     fn scan(patterns: &[&[u8]], chunks: &[&[u8]]) -> Vec<Match> {
-        let matcher = Matcher::new(patterns.iter().map(|pattern| pattern.to_vec()).collect());
+        let matcher = Matcher::new(Arc::new(patterns.iter().map(|pattern| pattern.to_vec()).collect()));
         let mut scanner = Scanner::default();
         let mut found = Vec::new();
         for chunk in chunks {
@@ -242,7 +244,7 @@ mod tests {
 
     #[test]
     fn finds_nothing_across_a_gap() {
-        let matcher = Matcher::new([b"demo-repo".to_vec()].into_iter().collect());
+        let matcher = Matcher::new(Arc::new([b"demo-repo".to_vec()].into_iter().collect()));
         let mut scanner = Scanner::default();
         let mut found = Vec::new();
         scanner.push(&matcher, b"..demo", &mut found);
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn keep_from_advances_unless_a_match_is_open() {
         let long = [b'x'; 200];
-        let matcher = Matcher::new([long.to_vec()].into_iter().collect());
+        let matcher = Matcher::new(Arc::new([long.to_vec()].into_iter().collect()));
         let mut scanner = Scanner::default();
         scanner.push(&matcher, &[b'.'; 1000], &mut Vec::new());
         assert_eq!(scanner.keep_from(), 1000 - CARRY as u64);
@@ -266,7 +268,7 @@ mod tests {
     #[test]
     fn bounds_the_matches_and_continues_the_search() {
         let long = (40..540).map(|length| vec![b'a'; length]);
-        let matcher = Matcher::new(long.chain([b"demo-repo".to_vec()]).collect());
+        let matcher = Matcher::new(Arc::new(long.chain([b"demo-repo".to_vec()]).collect()));
         let (mut scanner, mut found) = (Scanner::default(), Vec::new());
         scanner.push(&matcher, &[b'a'; 64], &mut found);
         assert_eq!((found.len(), scanner.overflow()), ((1..=25).sum(), None), "few matches are all reported");
@@ -311,9 +313,9 @@ mod tests {
             chosen in prop::collection::vec((any::<prop::sample::Index>(), "[ -~]{0,3}"), 1..12),
             size in 1_usize..200,
         ) {
-            let matcher = Matcher::new(needles.iter().map(|needle| needle.clone().into_bytes()).collect());
+            let matcher = Matcher::new(Arc::new(needles.iter().map(|needle| needle.clone().into_bytes()).collect()));
             let mut forms = Vec::new();
-            matcher.patterns().for_each(|pattern, written| forms.push((pattern, written.to_vec())));
+            matcher.patterns.for_each(|pattern, written| forms.push((pattern, written.to_vec())));
             let parts = chosen.iter().flat_map(|(which, between)| [&which.get(&forms).1[..], between.as_bytes()]);
             let text = parts.collect::<Vec<_>>().concat();
             let mut expected = Vec::new();

@@ -100,7 +100,7 @@ fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doub
     if connections.tls_finished_missing > 0 {
         doubts.push(Doubt::FinishedMissing(connections.tls_finished_missing));
     }
-    let parts_left_out = report.known.fragments.left_out();
+    let parts_left_out = report.known.fragment_sources_left_out;
     if parts_left_out > 0 {
         doubts.push(Doubt::PartsNotSearched(parts_left_out));
     }

@@ -8,6 +8,7 @@ mod forms;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use dissect::capture::Record;
 use dissect::flow::Direction;
@@ -22,7 +23,7 @@ use crate::observe::CaptureObserver;
 use crate::observe::template::{MIN_PAYLOAD, Template, TemplateFrame};
 use crate::pipeline::frames::Pipeline;
 use crate::search::fragments::GUARANTEED;
-use crate::search::needles::{FragmentSource, KnownStrings, NeedleId};
+use crate::search::needles::{FragmentSource, KnownStrings, NeedleId, StringSearch};
 use crate::verdict::controls::Planted;
 
 /// Longest string that is planted: its longest form fits into a segment.
@@ -74,12 +75,17 @@ struct Plant<'a> {
 }
 
 /// Runs the control. `None` if the capture has no connection that can be copied, or no string to plant.
-pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Option<Planted> {
+pub(crate) fn run(
+    template: &Template,
+    known: &KnownStrings,
+    search: &Arc<StringSearch>,
+    seed: u64,
+) -> Option<Planted> {
     let (link_type, originals) = template.connection()?;
     let mut random = Random(seed | 1);
     let needles = plantable(known);
     let hosts = Hosts::of(originals)?;
-    let mut shadow = Shadow::new(link_type, known);
+    let mut shadow = Shadow::new(link_type, known, search);
     let mut plants = Vec::new();
     let mut copies = 0;
     for form in &FORMS {
@@ -122,7 +128,7 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
         let form = if plant.form.name.is_empty() { "plain" } else { plant.form.name };
         format!("{form} in {:?}", plant.layer)
     };
-    let parts = plant_parts(known, link_type, &hosts, &mut random);
+    let parts = plant_parts(known, search, link_type, &hosts, &mut random);
     let parts_missed: Vec<_> = parts.iter().filter_map(|part| *part).collect();
     let layers: BTreeSet<_> = plants.iter().map(|plant| plant.layer).collect();
     let forms = FORMS.iter().filter(|form| plants.iter().any(|plant| std::ptr::eq(plant.form, *form)));
@@ -142,6 +148,7 @@ pub(crate) fn run(template: &Template, known: &KnownStrings, seed: u64) -> Optio
 /// Plants a part of a message in each form, in one segment or in two, and returns the names of those forms that were missed.
 fn plant_parts(
     known: &KnownStrings,
+    search: &Arc<StringSearch>,
     link_type: LinkType,
     hosts: &Hosts<'_>,
     random: &mut Random,
@@ -153,7 +160,7 @@ fn plant_parts(
         results.push(Some("which is not searched"));
     }
     for form in FORMS.iter().filter(|form| !matches!(form.strings, Strings::Only(_))) {
-        let Some(part) = a_part(known, random) else { continue };
+        let Some(part) = a_part(search, random) else { continue };
         let is_split = hosts.pair.is_some() && random.below(2) == 0;
         let layer = if is_split { Layer::Segments } else { Layer::Segment };
         let place = PLACES[random.below(PLACES.len())];
@@ -161,7 +168,7 @@ fn plant_parts(
         let Some((frames, changed)) = hosts.plant(layer, place, &written, random) else { continue };
         let planted_in: Vec<u64> = changed.iter().map(|index| 1 + *index as u64).collect();
         // One after the other, because few locations of the parts of a source are remembered.
-        let observed = searched(known, link_type, &frames);
+        let observed = searched(known, search, link_type, &frames);
         let mut hits = observed.hits.fragments.values().flat_map(|found| &found.hits);
         let is_found = hits.any(|hit| {
             let found = &hit.location.frames;
@@ -177,11 +184,11 @@ fn plant_parts(
 }
 
 /// A part of a message that is found in every form, and is ASCII.
-fn a_part<'k>(known: &'k KnownStrings, random: &mut Random) -> Option<&'k str> {
+fn a_part<'s>(search: &'s StringSearch, random: &mut Random) -> Option<&'s str> {
     const TRIES: usize = 64;
     // One byte more at each end, because an alignment can cost it.
     const LEN: usize = GUARANTEED + 2;
-    let texts: Vec<_> = known.fragments.texts().filter(|text| text.len() > LEN).collect();
+    let texts: Vec<_> = search.fragments.texts().filter(|text| text.len() > LEN).collect();
     (0..TRIES).find_map(|_| {
         let text = texts.get(random.below(texts.len()))?;
         let from = random.below(text.len() - LEN);
@@ -192,8 +199,13 @@ fn a_part<'k>(known: &'k KnownStrings, random: &mut Random) -> Option<&'k str> {
 }
 
 /// Searches frames as those of a capture.
-fn searched<'k>(known: &'k KnownStrings, link_type: LinkType, frames: &[Vec<u8>]) -> CaptureObserver<'k> {
-    let mut shadow = Shadow::new(link_type, known);
+fn searched<'k>(
+    known: &'k KnownStrings,
+    search: &Arc<StringSearch>,
+    link_type: LinkType,
+    frames: &[Vec<u8>],
+) -> CaptureObserver<'k> {
+    let mut shadow = Shadow::new(link_type, known, search);
     frames.iter().for_each(|bytes| shadow.push(bytes));
     shadow.pipeline.finish().observer
 }
@@ -207,8 +219,8 @@ struct Shadow<'k> {
 }
 
 impl<'k> Shadow<'k> {
-    fn new(link_type: LinkType, known: &'k KnownStrings) -> Self {
-        let observer = CaptureObserver::new(known);
+    fn new(link_type: LinkType, known: &'k KnownStrings, search: &Arc<StringSearch>) -> Self {
+        let observer = CaptureObserver::new(known, search);
         let needs = observer.needs(known);
         Self { link_type, pipeline: Pipeline::new(observer, needs, None), frames: 0, bytes: 0 }
     }
@@ -434,7 +446,7 @@ mod tests {
     use crate::input::journal::Message;
     use crate::search::fragments::FragmentsBuilder;
 
-    fn known() -> KnownStrings {
+    fn known() -> (KnownStrings, Arc<StringSearch>) {
         let body = r#"{"id":"call-0001","type":"tool_call","canary":"00112233445566778899aabbccddeeff","text":"\"quoted\" & 한글 / more","n":12345678}"#;
         let message = Message {
             agent: "agent-a".to_owned(),
@@ -452,8 +464,8 @@ mod tests {
     }
 
     /// A connection with these sends, as a template.
-    fn template(known: &KnownStrings, sends: &[(Side, usize)]) -> Template {
-        template_of(known, &frames(sends))
+    fn template(known: &KnownStrings, search: &Arc<StringSearch>, sends: &[(Side, usize)]) -> Template {
+        template_of(known, search, &frames(sends))
     }
 
     /// The frames of a connection with these sends.
@@ -471,8 +483,8 @@ mod tests {
         frames.iter().map(|frame| frame.bytes.to_vec()).collect()
     }
 
-    fn template_of(known: &KnownStrings, frames: &[Vec<u8>]) -> Template {
-        let mut observer = CaptureObserver::new(known);
+    fn template_of(known: &KnownStrings, search: &Arc<StringSearch>, frames: &[Vec<u8>]) -> Template {
+        let mut observer = CaptureObserver::new(known, search);
         observer.template = Some(Template::default());
         let needs = observer.needs(known);
         let mut pipeline = Pipeline::new(observer, needs, None);
@@ -492,11 +504,11 @@ mod tests {
 
     #[test]
     fn finds_every_planted_string_whatever_the_seed() {
-        let known = known();
-        let template = template(&known, &[(Side::Client, 1700), (Side::Server, 900)]);
+        let (known, search) = known();
+        let template = template(&known, &search, &[(Side::Client, 1700), (Side::Server, 900)]);
         for seed in 0..40_u64 {
-            let planted =
-                run(&template, &known, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).expect("there is room");
+            let planted = run(&template, &known, &search, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .expect("there is room");
             assert_eq!((planted.found, planted.first_missed), (planted.planted, None), "seed {seed}");
             assert_eq!((planted.forms, planted.places, planted.layers), (14, 3, 6));
             // One part of a message in each form that any text can have.
@@ -506,38 +518,39 @@ mod tests {
 
     #[test]
     fn finds_every_planted_string_in_segments_out_of_order() {
-        let known = known();
+        let (known, search) = known();
         let mut frames = frames(&[(Side::Client, 1700), (Side::Server, 900)]);
         // Behind the handshake, the two segments of the client.
         frames.swap(3, 4);
-        let planted = run(&template_of(&known, &frames), &known, 5).expect("there is room");
+        let planted = run(&template_of(&known, &search, &frames), &known, &search, 5).expect("there is room");
         assert_eq!((planted.found, planted.first_missed), (planted.planted, None));
         assert!(planted.layers >= 5, "{} layers", planted.layers);
     }
 
     #[test]
     fn a_search_that_finds_nothing_fails_the_control() {
-        let mut known = known();
-        let template = template(&known, &[(Side::Client, 1700)]);
-        known.matcher.find_nothing();
-        known.fragments = FragmentsBuilder::default().build();
-        let planted = run(&template, &known, 1).expect("there is room");
+        let (known, mut search) = known();
+        let template = template(&known, &search, &[(Side::Client, 1700)]);
+        let tables = Arc::get_mut(&mut search).expect("it is not shared yet");
+        tables.matcher.find_nothing();
+        tables.fragments = FragmentsBuilder::default().build();
+        let planted = run(&template, &known, &search, 1).expect("there is room");
         assert_eq!(planted.found, 0);
         assert!(planted.first_missed.is_some());
     }
 
     #[test]
     fn a_short_request_before_a_long_answer_has_fewer_layers() {
-        let known = known();
-        let template = template(&known, &[(Side::Client, 100), (Side::Server, 1000)]);
-        let planted = run(&template, &known, 7).expect("there is room");
+        let (known, search) = known();
+        let template = template(&known, &search, &[(Side::Client, 100), (Side::Server, 1000)]);
+        let planted = run(&template, &known, &search, 7).expect("there is room");
         assert_eq!((planted.found, planted.layers), (planted.planted, 2));
     }
 
     #[test]
     fn nothing_is_planted_where_there_is_no_room() {
-        let known = known();
-        assert_eq!(run(&template(&known, &[(Side::Client, 100)]), &known, 1), None);
-        assert_eq!(run(&template(&known, &[]), &known, 1), None);
+        let (known, search) = known();
+        assert_eq!(run(&template(&known, &search, &[(Side::Client, 100)]), &known, &search, 1), None);
+        assert_eq!(run(&template(&known, &search, &[]), &known, &search, 1), None);
     }
 }

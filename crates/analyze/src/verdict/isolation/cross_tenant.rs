@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use dissect::content::Decoder;
 
@@ -16,7 +17,7 @@ use crate::observe::hits::SearchState;
 use crate::pipeline::carve::{CarveBudget, carve};
 use crate::pipeline::fact::{Bytes, Observer, Sequence};
 use crate::pipeline::provenance::{DecodeChain, LocateBy, Location};
-use crate::search::needles::KnownStrings;
+use crate::search::needles::{KnownStrings, StringSearch};
 use crate::verdict::doubt::Doubt;
 
 /// The tenant that a value belongs to.
@@ -31,10 +32,10 @@ enum Owner {
 /// Searches the output of the sandboxes without network. A search that reaches a bound is a doubt.
 pub(super) fn judge(experiment: &Experiment, boxes: &[Boxes]) -> Findings {
     let owners = owners(experiment, boxes);
-    let known = KnownStrings::values(owners.keys().map(String::as_str), &[]);
+    let (known, search) = KnownStrings::values(owners.keys().map(String::as_str), &[]);
     let mut findings = Findings::default();
     for run in boxes::isolated(boxes) {
-        findings.append(judge_output(run, &owners, &known));
+        findings.append(judge_output(run, &owners, &known, &search));
     }
     findings
 }
@@ -54,8 +55,13 @@ fn owners(experiment: &Experiment, boxes: &[Boxes]) -> BTreeMap<String, Owner> {
 }
 
 /// Searches one sandbox's output. Each other tenant of which it contains a value is a leak, sorted by name.
-fn judge_output(run: &BoxRun, owners: &BTreeMap<String, Owner>, known: &KnownStrings) -> Findings {
-    let mut observer = CaptureObserver::new(known);
+fn judge_output(
+    run: &BoxRun,
+    owners: &BTreeMap<String, Owner>,
+    known: &KnownStrings,
+    search_for: &Arc<StringSearch>,
+) -> Findings {
+    let mut observer = CaptureObserver::new(known, search_for);
     let (mut decoder, mut budget) = (Decoder::default(), CarveBudget::default());
     for text in texts_of(run) {
         search(&mut observer, &mut decoder, &mut budget, text.as_bytes());
