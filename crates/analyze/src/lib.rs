@@ -7,10 +7,10 @@
 pub mod analysis;
 mod arp;
 pub mod input;
+mod needles;
 mod observe;
 pub mod output;
 mod pipeline;
-mod search;
 mod tcp_options;
 mod trailer;
 pub mod verdict;

@@ -36,10 +36,16 @@ pub struct Checksums {
 
 /// Verifies the checksums of `frame`, which was decoded from `bytes`.
 pub fn verify(frame: &Frame<'_>, bytes: &[u8]) -> Checksums {
-    match frame.ip() {
-        Some(ip) => Checksums { ip: ip_header(ip, bytes), transport: transport(ip, bytes) },
-        None => Checksums { ip: Checksum::Absent, transport: Checksum::Absent },
+    Checksums {
+        ip: frame.ip().map_or(Checksum::Absent, |ip| ip_header(ip, bytes)),
+        transport: transport(frame, bytes),
     }
+}
+
+/// Verifies the checksum of TCP or UDP in `frame`, which was decoded from `bytes`.
+#[must_use]
+pub fn transport(frame: &Frame<'_>, bytes: &[u8]) -> Checksum {
+    frame.ip().map_or(Checksum::Absent, |ip| in_packet(ip, bytes))
 }
 
 fn ip_header(ip: &Ip, bytes: &[u8]) -> Checksum {
@@ -53,7 +59,7 @@ fn ip_header(ip: &Ip, bytes: &[u8]) -> Checksum {
     }
 }
 
-fn transport(ip: &Ip, bytes: &[u8]) -> Checksum {
+fn in_packet(ip: &Ip, bytes: &[u8]) -> Checksum {
     let field_offset = match ip.protocol {
         Protocol::TCP => 16,
         Protocol::UDP => 6,
@@ -120,15 +126,16 @@ fn compare(total: u64, field: Option<u16>) -> Checksum {
     Checksum::Bad { found, expected: !fold(total + u64::from(!found)) }
 }
 
-/// Adds 16-bit words in network order, with padding after an odd last byte.
+/// Adds 16-bit words in network order, with padding after an odd last byte. They are added in pairs, in the order of the
+/// machine: the sum of swapped words is the swapped sum (RFC 1071 §2).
 fn sum(start: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    let last = u64::from(u32::from_be_bytes(last));
-    words.iter().fold(start + last, |total, w| total + u64::from(u32::from_be_bytes(*w)))
+    let pairs = words.iter().chain([&last]).map(|word| u64::from(u32::from_ne_bytes(*word)));
+    start + u64::from(u16::from_be(fold(pairs.sum())))
 }
 
 fn fold(mut total: u64) -> u16 {

@@ -7,10 +7,10 @@ use dissect::keylog::KeyLog;
 
 use crate::input::capture;
 use crate::input::discover::Input;
+use crate::needles::KnownStrings;
 use crate::observe::CaptureObserver;
 use crate::observe::offloads::Offloads;
 use crate::pipeline::frames::{Finished, Pipeline};
-use crate::search::needles::KnownStrings;
 use crate::verdict::doubt::Doubt;
 use crate::verdict::report::CaptureReport;
 

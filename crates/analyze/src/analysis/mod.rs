@@ -16,6 +16,7 @@ use crate::input::discover::Input;
 use crate::input::journal::{Journal, Message};
 use crate::input::key_log;
 use crate::input::strings::GivenStrings;
+use crate::needles::KnownStrings;
 use crate::observe::beside_frames::BesideFrames;
 use crate::observe::cleartext::Cleartext;
 use crate::observe::ledger::Ledger;
@@ -29,7 +30,6 @@ use crate::output::excerpt::Excerpts;
 use crate::output::fragments;
 use crate::output::scope;
 use crate::output::strings;
-use crate::search::needles::KnownStrings;
 use crate::verdict;
 use crate::verdict::doubt::Doubt;
 

@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::hits::{Hits, SearchState};
+use crate::needles::{KnownStrings, StringSearch};
 use crate::pipeline::fact::{Bytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
-use crate::search::needles::{KnownStrings, StringSearch};
 
 /// The bytes of a file that are no part of a frame.
 #[derive(Debug)]

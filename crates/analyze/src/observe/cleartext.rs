@@ -51,12 +51,12 @@ impl Cleartext {
                 for (name, value) in members {
                     let lower = name.to_lowercase();
                     let is_secret = is_secret || SECRET_NAMES.iter().any(|secret| lower.contains(secret));
-                    self.walk(value, &crate::search::needles::child(path, name), is_secret, location);
+                    self.walk(value, &crate::needles::child(path, name), is_secret, location);
                 }
             }
             Value::Array(elements) => {
                 for (index, value) in elements.iter().enumerate() {
-                    self.walk(value, &crate::search::needles::element(path, index), is_secret, location);
+                    self.walk(value, &crate::needles::element(path, index), is_secret, location);
                 }
             }
             Value::String(text) => {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use exposure_schema::Level;
 
+use crate::needles::{KnownStrings, StringSearch};
 use crate::pipeline::fact::{Bytes, FrameBytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
-use crate::search::fragments::{Fragment, FragmentScanner, GUARANTEED};
-use crate::search::needles::{KnownStrings, NeedleId, StringSearch};
-use crate::search::{Encoding, MAX_ANCHOR, Match, Overflow, PatternId, Scanner, allowed};
+use search::fragments::{Fragment, FragmentScanner, GUARANTEED};
+use search::{Encoding, MAX_ANCHOR, Match, NeedleId, Overflow, PatternId, Scanner};
 
 /// Maximum number of locations remembered for one needle; the others are counted. A location takes about a hundred
 /// bytes, and the first one is proof enough for a string that occurs a thousand times.
@@ -422,36 +422,18 @@ impl<'k> Hits<'k> {
     ) {
         let record = frame.record;
         let Some(StringSearch { matcher, .. }) = self.search.as_deref() else { return };
-        let mut found = Vec::new(); // does not allocate unless there is a match
-        let searched = &record.bytes[region.clone()];
-        let allowed = allowed(searched.len() as u64) as usize;
-        let mut is_over = false;
-        matcher.find(searched, |begun, at| {
-            is_over |= found.len() >= allowed;
-            if is_over {
-                return;
+        let mut found = std::mem::take(&mut self.matches);
+        self.overflows.extend(matcher.find(&record.bytes[region.clone()], &mut found));
+        self.searched_bytes += region.len() as u64;
+        for hit in found.drain(..) {
+            let bytes = region.start + hit.start as usize..region.start + hit.end as usize;
+            if wanted(bytes.start, bytes.end) {
+                let chain = self.shared_chain(&DecodeChain::default());
+                let locate = || Location::in_frame(record, bytes, frame.stream);
+                self.hit(hit.pattern, Level::Verbatim, &chain, locate);
             }
-            let start = region.start + at;
-            let rest = &record.bytes[start + begun.matched()..];
-            matcher.follow(begun, rest, |pattern, len| {
-                let end = start + len;
-                if wanted(start, end) {
-                    found.push((pattern, start..end));
-                }
-            });
-        });
-        self.searched_bytes += searched.len() as u64;
-        if is_over {
-            self.overflows.insert(Overflow::Matches);
         }
-        if found.is_empty() {
-            return;
-        }
-        let chain = self.shared_chain(&DecodeChain::default());
-        for (pattern, bytes) in found {
-            let locate = || Location::in_frame(record, bytes.clone(), frame.stream);
-            self.hit(pattern, Level::Verbatim, &chain, locate);
-        }
+        self.matches = found;
     }
 
     fn hit(

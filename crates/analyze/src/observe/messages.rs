@@ -7,9 +7,9 @@ use super::direction::direction;
 use super::frame_times::FrameTimes;
 use dissect::flow::Endpoints;
 
+use crate::needles::KnownStrings;
 use crate::pipeline::fact::{ConnectionSummary, MessageFact, MessageStart};
 use crate::pipeline::provenance::Location;
-use crate::search::needles::KnownStrings;
 use exposure_schema::{Direction, Level};
 
 /// Maximum number of messages listed one by one; the others are counted.

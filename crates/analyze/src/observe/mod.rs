@@ -44,11 +44,11 @@ use self::text_fields::TextFields;
 use self::transcript::Transcripts;
 use self::unexplained::UnexplainedBytes;
 use self::wrong_keys::WrongKeys;
+use crate::needles::{KnownStrings, StringSearch};
 use crate::pipeline::fact::{Bound, Bytes, Fact, FrameBytes, Observer};
 use crate::pipeline::frames::wire_len;
 use crate::pipeline::protocol::BodyNeeds;
 use crate::pipeline::provenance::Provenance;
-use crate::search::needles::{KnownStrings, StringSearch};
 
 /// All observers of one capture.
 #[derive(Debug)]

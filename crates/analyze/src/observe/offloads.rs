@@ -4,8 +4,9 @@
 //! frames themselves.
 
 use dissect::capture::Record;
+use dissect::checksum::{self, Checksum};
 use dissect::frame::{Frame, Transport};
-use dissect::ip::{Fragment, Ip};
+use dissect::ip::Fragment;
 
 /// Length of a TCP header without options (RFC 9293 §3.1).
 const TCP_HEADER: usize = 20;
@@ -45,24 +46,24 @@ impl Offloads {
                     let (least, largest) = self.mss.unwrap_or((mss, mss));
                     self.mss = Some((least.min(mss), largest.max(mss)));
                 }
-                self.verify(record, ip);
+                self.verify(record, frame);
             }
             Transport::Udp(udp) => {
                 let checksum_at = (udp.payload_offset - UDP_HEADER) as usize + 6;
-                // Over IPv4, zero means that there is none.
+                // Zero means that there is none, which IPv6 allows for tunnels (RFC 6935).
                 if record.bytes.get(checksum_at..checksum_at + 2) != Some(&[0, 0]) {
-                    self.verify(record, ip);
+                    self.verify(record, frame);
                 }
             }
             _ => {}
         }
     }
 
-    fn verify(&mut self, record: &Record<'_>, ip: &Ip) {
-        match is_sum_complete(record.bytes, ip) {
-            Some(true) => {}
-            Some(false) => self.wrong_checksums += 1,
-            None => self.unverified += 1,
+    fn verify(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
+        match checksum::transport(frame, record.bytes) {
+            Checksum::Good | Checksum::Absent => {}
+            Checksum::Bad { .. } | Checksum::Unfinished => self.wrong_checksums += 1,
+            Checksum::Unverifiable => self.unverified += 1,
         }
     }
 }
@@ -77,37 +78,6 @@ fn maximum_segment_size(mut options: &[u8]) -> Option<u16> {
             [_, len, ..] => options.get(usize::from(*len)..)?,
         };
     }
-}
-
-/// Whether pseudo-header, header and content add up to all ones (RFC 1071, RFC 9293 §3.1, RFC 8200 §8.1). `None` if the
-/// capture cut the frame.
-fn is_sum_complete(frame: &[u8], ip: &Ip) -> Option<bool> {
-    let start = ip.payload_offset as usize;
-    let segment = frame.get(start..start + ip.payload_len as usize)?;
-    let addresses = match ip.src.is_v4() {
-        true => frame.get(ip.offset as usize + 12..ip.offset as usize + 20)?,
-        false => frame.get(ip.offset as usize + 8..ip.offset as usize + 40)?,
-    };
-    let [high, middle, low, lowest] = ip.payload_len.to_be_bytes();
-    let rest = [high, middle, low, lowest, 0, 0, 0, ip.protocol.0];
-    Some(folded(sum(addresses) + sum(&rest) + sum(segment)) == u16::MAX)
-}
-
-/// The sum of the 32-bit words in the machine's byte order, which does not change whether the result is all ones (RFC 1071
-/// §2). At most 2^32 words are added.
-fn sum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum::<u64>()
-        + u64::from(u32::from_ne_bytes(last))
-}
-
-fn folded(mut sum: u64) -> u16 {
-    while sum > u64::from(u16::MAX) {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    sum as u16
 }
 
 #[cfg(test)]

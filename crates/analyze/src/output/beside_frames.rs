@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use exposure_schema::{BesideFrames, BesideFramesEntry, FragmentSource as Source, Name};
 
 use super::strings::MAX_VALUE_CHARS;
+use crate::needles::{FragmentSource, KnownString, MatchMode};
 use crate::observe::hits::Hit;
-use crate::search::needles::{FragmentSource, KnownString, MatchMode};
 use crate::verdict::report::CaptureReport;
 
 /// Maximum number of entries listed: more than a person reads.

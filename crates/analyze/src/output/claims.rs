@@ -6,7 +6,7 @@ use exposure_schema::{Direction, JournalEntry, ManifestEntry, ProgramEntry};
 
 use crate::input::journal::Message;
 use crate::input::manifest::Manifest;
-use crate::search::needles::KnownMessage;
+use crate::needles::KnownMessage;
 
 /// Maximum number of journal lines listed: a hundred messages, each in the journals of both agents, and more than a
 /// person reads.

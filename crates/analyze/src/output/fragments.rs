@@ -5,8 +5,8 @@ use exposure_schema::{FragmentEntry, Level, Name, Summary};
 
 use super::excerpt::Excerpts;
 use super::location::location;
+use crate::needles::{FragmentSource, KnownStrings};
 use crate::observe::hits::FragmentHits;
-use crate::search::needles::{FragmentSource, KnownStrings};
 use crate::verdict::report::CaptureReport;
 
 /// Maximum number of sources listed: more than a person reads.

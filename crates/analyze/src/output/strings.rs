@@ -6,12 +6,12 @@ use exposure_schema::{Level, SearchedAs, StringEntry, Summary};
 
 use super::excerpt::Excerpts;
 use super::location::location;
+use crate::needles::{KnownString, MatchMode};
 use crate::observe::hits::{Hit, NeedleHits};
 use crate::observe::messages::Occurrence;
 use crate::pipeline::provenance::Location;
-use crate::search::Encoder;
-use crate::search::needles::{KnownString, MatchMode};
 use crate::verdict::report::CaptureReport;
+use search::Encoder;
 
 /// Maximum number of locations listed for one string. The first is proof; the others are for readers who look further.
 const MAX_LOCATIONS: usize = 8;

@@ -8,10 +8,10 @@ use dissect::flow::Direction;
 use exposure_schema::{Exhibit, ExhibitFrame, Level, Turn};
 
 use super::strings::{is_in, nearest};
+use crate::needles::MatchMode;
 use crate::observe::direction::direction;
 use crate::observe::messages::WireMessage;
 use crate::observe::transcript::{MAX_SHOWN, Piece, Transcript};
-use crate::search::needles::MatchMode;
 use crate::verdict::report::CaptureReport;
 
 /// Maximum number of turns shown. HTTP over TLS needs six; only artificial one-byte segments need more.

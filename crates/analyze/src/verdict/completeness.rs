@@ -8,13 +8,13 @@ use super::doubt::Doubt;
 use super::integrity;
 use super::report::CaptureReport;
 use crate::input::manifest::Manifest;
+use crate::needles::KnownMessage;
 use crate::observe::connections::Connections;
 use crate::observe::direction::direction;
 use crate::observe::messages::Occurrence;
 use crate::observe::text_fields::TextFields;
 use crate::observe::unexplained::UnexplainedRun;
 use crate::pipeline::fact::At;
-use crate::search::needles::KnownMessage;
 
 /// Maximum number of missing messages that are named.
 const MAX_MISSING: usize = 32;

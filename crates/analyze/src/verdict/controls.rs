@@ -6,9 +6,9 @@ use exposure_schema::{
 
 use super::doubt::Doubt;
 use super::report::CaptureReport;
+use crate::needles::MatchMode;
 use crate::observe::hits::Coverage;
 use crate::observe::wrong_keys::WrongKeys;
-use crate::search::needles::MatchMode;
 
 /// What became of strings that were planted in copies of real frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

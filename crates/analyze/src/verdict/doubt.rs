@@ -10,11 +10,11 @@ use exposure_schema::{DoubtEntry, DoubtScope};
 use crate::input::capture::CaptureEnd;
 use crate::input::discover::CompanionProblem;
 use crate::input::scope::Scope;
+use crate::needles::MAX_DEPTH;
 use crate::observe::connections::Trouble;
 use crate::pipeline::fact::{Bound, Unexplained};
-use crate::search::fragments::MAX_SOURCE_BYTES;
-use crate::search::needles::MAX_DEPTH;
-use crate::search::{MIN_PATTERN, Overflow};
+use search::fragments::MAX_SOURCE_BYTES;
+use search::{MIN_PATTERN, Overflow};
 
 /// One reason why a verdict is not certain.
 #[derive(Clone, Debug, PartialEq)]

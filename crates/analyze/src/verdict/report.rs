@@ -3,8 +3,8 @@
 use super::doubt::Doubt;
 use crate::input::capture::Digest;
 use crate::input::manifest::Manifest;
+use crate::needles::KnownStrings;
 use crate::observe::CaptureObserver;
-use crate::search::needles::KnownStrings;
 
 /// The observations and circumstances of one capture.
 #[derive(Debug)]

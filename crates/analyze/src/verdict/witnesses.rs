@@ -12,8 +12,8 @@ use super::integrity::CLOCKS_APART_NS;
 use super::report::CaptureReport;
 use crate::input::journal::Message;
 use crate::input::manifest::Manifest;
+use crate::needles::KnownMessage;
 use crate::observe::messages::Seen;
-use crate::search::needles::KnownMessage;
 
 /// The client. The other agent is the server.
 const CLIENT: &str = "agent-a";

@@ -19,12 +19,13 @@ use flate2::write::GzEncoder;
 
 use self::forms::{FORMS, Form, Strings};
 use crate::input::capture::Sink as _;
+use crate::needles::{FragmentSource, KnownStrings, StringSearch};
 use crate::observe::CaptureObserver;
 use crate::observe::template::{MIN_PAYLOAD, Template, TemplateFrame};
 use crate::pipeline::frames::Pipeline;
-use crate::search::fragments::GUARANTEED;
-use crate::search::needles::{FragmentSource, KnownStrings, NeedleId, StringSearch};
 use crate::verdict::controls::Planted;
+use search::NeedleId;
+use search::fragments::GUARANTEED;
 
 /// Longest string that is planted: its longest form fits into a segment.
 const MAX_PLANTED: usize = 64;
@@ -444,7 +445,8 @@ mod tests {
 
     use super::*;
     use crate::input::journal::Message;
-    use crate::search::fragments::FragmentsBuilder;
+    use search::fragments::FragmentsBuilder;
+    use search::{Matcher, PatternsBuilder};
 
     fn known() -> (KnownStrings, Arc<StringSearch>) {
         let body = r#"{"id":"call-0001","type":"tool_call","canary":"00112233445566778899aabbccddeeff","text":"\"quoted\" & 한글 / more","n":12345678}"#;
@@ -532,7 +534,7 @@ mod tests {
         let (known, mut search) = known();
         let template = template(&known, &search, &[(Side::Client, 1700)]);
         let tables = Arc::get_mut(&mut search).expect("it is not shared yet");
-        tables.matcher.find_nothing();
+        tables.matcher = Matcher::new(Arc::new(PatternsBuilder::default().build()));
         tables.fragments = FragmentsBuilder::default().build();
         let planted = run(&template, &known, &search, 1).expect("there is room");
         assert_eq!(planted.found, 0);

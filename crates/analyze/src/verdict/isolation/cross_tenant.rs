@@ -12,12 +12,12 @@ use super::doubt::IsolationDoubt;
 use super::findings::Findings;
 use super::leak::Leak;
 use crate::input::isolation_record::{BoxRun, Experiment};
+use crate::needles::{KnownStrings, StringSearch};
 use crate::observe::CaptureObserver;
 use crate::observe::hits::SearchState;
 use crate::pipeline::carve::{CarveBudget, carve};
 use crate::pipeline::fact::{Bytes, Observer, Sequence};
 use crate::pipeline::provenance::{DecodeChain, LocateBy, Location};
-use crate::search::needles::{KnownStrings, StringSearch};
 use crate::verdict::doubt::Doubt;
 
 /// The tenant that a value belongs to.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::needles::KnownStrings;
 use crate::observe::hits::{Hit, Hits, NeedleHits};
-use crate::search::needles::KnownStrings;
 
 /// Finds the occurrences of a value by its bytes.
 pub(crate) struct ValueHits<'r>(BTreeMap<&'r [u8], &'r NeedleHits>);

@@ -8,7 +8,7 @@ use std::fmt;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE, HEXUPPER};
 
 /// Only this many bytes of a longer string are searched in encoded form: they suffice to show that it can be read.
-pub(super) const MAX_ENCODED: usize = 64;
+pub(crate) const MAX_ENCODED: usize = 64;
 
 /// Fewest hexadecimal digits that are also searched as the bytes they denote. These are half as many, and eight bytes
 /// are the fewest that are evidence.
@@ -20,7 +20,7 @@ const MIN_BYTE_VALUES: usize = 4;
 
 /// A way to write a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Encoding {
+pub enum Encoding {
     /// Its own bytes, UTF-8.
     Plain,
     /// With the escapes of a JSON string (RFC 8259 §7).
@@ -43,7 +43,7 @@ pub(crate) enum Encoding {
 
 impl Encoding {
     /// The name in decode chains; `None` for the string itself.
-    pub(crate) fn layer(self) -> Option<&'static str> {
+    pub fn layer(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::JsonEscapes => Some("json-escapes"),
@@ -66,7 +66,7 @@ impl fmt::Display for Encoding {
 
 /// A written form: an encoding in one of its variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Form(u8);
+pub struct Form(u8);
 
 /// What a form does.
 #[derive(Clone, Copy)]
@@ -148,7 +148,7 @@ static FORMS: [Way; FORM_COUNT] = {
 
 impl Form {
     /// The string itself.
-    pub(crate) const PLAIN: Self = Self(0);
+    pub const PLAIN: Self = Self(0);
 
     /// Number of bits that number every form.
     pub(crate) const BITS: u32 = (FORM_COUNT - 1).ilog2() + 1;
@@ -158,11 +158,13 @@ impl Form {
         Self(number)
     }
 
+    /// Its number, from 0.
     pub(crate) const fn number(self) -> u8 {
         self.0
     }
 
-    pub(crate) fn encoding(self) -> Encoding {
+    /// How the text is written.
+    pub fn encoding(self) -> Encoding {
         match self.way() {
             Way::Plain => Encoding::Plain,
             Way::Json(_) | Way::AllJsonEscapes { .. } => Encoding::JsonEscapes,
@@ -182,7 +184,7 @@ impl Form {
     }
 
     /// Appends a string in this form. Returns `false` if it has no such form.
-    pub(crate) fn write(self, value: &[u8], out: &mut Vec<u8>) -> bool {
+    pub fn write(self, value: &[u8], out: &mut Vec<u8>) -> bool {
         let start = &value[..value.len().min(MAX_ENCODED)];
         let text = || std::str::from_utf8(value).ok();
         match self.way() {
@@ -228,7 +230,7 @@ impl Form {
 /// All written forms of one string, without duplicates and without those that are too short. The memory is reused for the
 /// next string.
 #[derive(Debug, Default)]
-pub(crate) struct Encoder {
+pub struct Encoder {
     bytes: Vec<u8>,
     /// The forms, and where each ends in `bytes`.
     forms: Vec<(Form, usize)>,
@@ -236,7 +238,7 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     /// Writes a string in every form of at least `at_least` bytes.
-    pub(crate) fn encode(&mut self, value: &[u8], at_least: usize) {
+    pub fn encode(&mut self, value: &[u8], at_least: usize) {
         self.bytes.clear();
         self.forms.clear();
         // Most strings need no escapes, and most of their forms would be the string itself.
@@ -261,7 +263,7 @@ impl Encoder {
     }
 
     /// The forms and the bytes written in them.
-    pub(crate) fn forms(&self) -> impl Iterator<Item = (Form, &[u8])> {
+    pub fn forms(&self) -> impl Iterator<Item = (Form, &[u8])> {
         let mut start = 0;
         self.forms
             .iter()

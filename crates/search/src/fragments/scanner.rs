@@ -3,7 +3,7 @@
 use super::forms;
 use super::index::{Run, common};
 use super::{Sources, Texts};
-use crate::search::Encoding;
+use crate::Encoding;
 
 /// Bytes kept of a stream so that a run across a chunk border is found, if they may be text: the longest form of a run of the
 /// guaranteed length has six for each, `\u0061`.
@@ -14,7 +14,7 @@ const CARRY: usize = super::GUARANTEED - 1;
 
 /// A readable run of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fragment {
+pub struct Fragment {
     /// Offset in the stream of its first byte.
     pub start: u64,
     /// Offset just behind its last byte.
@@ -27,6 +27,7 @@ pub(crate) struct Fragment {
     pub is_secret: bool,
     /// Length of the run in the source: all of it so far, if it continues a run that was reported.
     pub len: u64,
+    /// How the run is written.
     pub encoding: Encoding,
     /// Whether it continues a run that was reported.
     pub is_continued: bool,
@@ -34,7 +35,7 @@ pub(crate) struct Fragment {
 
 /// The state of the search in one stream.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FragmentScanner {
+pub struct FragmentScanner {
     carry: Vec<u8>,
     /// Offset of the next byte.
     offset: u64,
@@ -72,20 +73,20 @@ impl FragmentScanner {
     }
 
     /// `len` bytes of the stream are missing, so no run can cross them.
-    pub(crate) fn gap(&mut self, len: u64) {
+    pub fn gap(&mut self, len: u64) {
         self.carry.clear();
         self.open = None;
         self.offset += len;
     }
 
     /// Offset of the next byte to search.
-    pub(crate) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The lowest offset at which a run that was not reported yet may begin; `None` if nothing was searched since the
     /// last gap.
-    pub(crate) fn keep_from(&self) -> Option<u64> {
+    pub fn keep_from(&self) -> Option<u64> {
         (!self.carry.is_empty()).then(|| self.offset - self.carry.len() as u64)
     }
 

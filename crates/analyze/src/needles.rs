@@ -9,11 +9,10 @@ use dissect::keylog::{KeyLog, Label};
 use exposure_schema::Direction;
 use serde_json::value::RawValue;
 
+use search::fragments::{Fragments, FragmentsBuilder, GUARANTEED};
+use search::{Encoder, MIN_PATTERN, Matcher, NeedleId, Patterns, PatternsBuilder};
+
 use crate::input::journal::Message;
-use crate::search::fragments::{Fragments, FragmentsBuilder, GUARANTEED};
-pub(crate) use crate::search::patterns::NeedleId;
-use crate::search::patterns::{Patterns, PatternsBuilder};
-use crate::search::{Encoder, MIN_PATTERN, Matcher};
 
 /// Maximum number of strings of one run. A body of the agents' limit contains some ten thousand; ten thousand messages
 /// of a dozen strings stay far below. Reaching it is a doubt.

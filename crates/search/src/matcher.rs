@@ -24,13 +24,13 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::encodings::Form;
-use super::fragments::common;
-use super::patterns::{PatternId, Patterns};
+use crate::encodings::Form;
+use crate::fragments::common;
+use crate::patterns::{PatternId, Patterns};
 
 /// Longest part of a pattern that the matcher itself recognises; the scanner compares the bytes behind it as they
 /// arrive. It limits how much of a stream must be kept between two chunks.
-pub(crate) const MAX_ANCHOR: usize = 32;
+pub const MAX_ANCHOR: usize = 32;
 
 /// Bytes of a gram. Shorter grams are common in any text and cost comparisons; longer ones require more samples.
 const GRAM: usize = 5;
@@ -61,8 +61,8 @@ type Rank = u32;
 
 /// Finds many patterns in contiguous bytes.
 #[derive(Debug)]
-pub(crate) struct Matcher {
-    pub(super) patterns: Arc<Patterns>,
+pub struct Matcher {
+    pub(crate) patterns: Arc<Patterns>,
     window: usize,
     stride: usize,
     filter: Vec<u64>,
@@ -108,7 +108,7 @@ impl Key {
 
 impl Matcher {
     /// A matcher for all patterns of at least [`MIN_PATTERN`](super::patterns::MIN_PATTERN) bytes.
-    pub(crate) fn new(patterns: Arc<Patterns>) -> Self {
+    pub fn new(patterns: Arc<Patterns>) -> Self {
         let (mut count, mut shortest) = (0_usize, MAX_WINDOW);
         patterns.for_each(|_, written| {
             count += 1;
@@ -176,16 +176,10 @@ impl Matcher {
         }
     }
 
-    /// Empties the filter, so that no text passes it.
-    #[cfg(test)]
-    pub(crate) fn find_nothing(&mut self) {
-        self.filter.fill(0);
-    }
-
     /// Calls `found` once for every occurrence of a whole anchor in `text`, with the patterns that begin with it, and the
     /// offset of its first byte, in no particular order.
     #[inline]
-    pub(crate) fn find(&self, text: &[u8], mut found: impl FnMut(Begun, usize)) {
+    pub(crate) fn find_anchors(&self, text: &[u8], mut found: impl FnMut(Begun, usize)) {
         if self.entries.is_empty() {
             return;
         }
@@ -444,14 +438,14 @@ const fn rarity(byte: u8) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::Encoding;
+    use crate::Encoding;
     use proptest::prelude::*;
 
     /// The anchors in a text that are not encoded.
     fn matches(patterns: &[&[u8]], text: &[u8]) -> Vec<(PatternId, usize)> {
         let matcher = Matcher::new(Arc::new(patterns.iter().map(|pattern| pattern.to_vec()).collect()));
         let mut found = Vec::new();
-        matcher.find(text, |begun, start| {
+        matcher.find_anchors(text, |begun, start| {
             let entries = &matcher.entries[begun.ranks.start as usize..begun.ranks.end as usize];
             found.extend(entries.iter().map(|entry| (entry.pattern, start)));
         });

@@ -11,34 +11,35 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::encodings::{Encoder, Encoding, Form, MAX_ENCODED};
+use crate::encodings::{Encoder, Encoding, Form, MAX_ENCODED};
 
 /// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is not rare
 /// enough, and common words appear in headers. Shorter strings are searched together with their JSON key.
-pub(crate) const MIN_PATTERN: usize = 8;
+pub const MIN_PATTERN: usize = 8;
 
 /// Number of a needle.
-pub(crate) type NeedleId = u32;
+pub type NeedleId = u32;
 
 /// Maximum number of needles: a pattern is named by the numbers of its needle and its form.
-pub(super) const MAX_NEEDLES: usize = 1 << (u32::BITS - Form::BITS);
+pub const MAX_NEEDLES: usize = 1 << (u32::BITS - Form::BITS);
 
 /// Names a pattern.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PatternId(u32);
+pub struct PatternId(u32);
 
 impl PatternId {
-    pub(crate) fn new(needle: NeedleId, form: Form) -> Self {
+    /// A needle in one of its forms.
+    pub fn new(needle: NeedleId, form: Form) -> Self {
         Self(needle << Form::BITS | u32::from(form.number()))
     }
 
     /// The needle that it is a form of.
-    pub(crate) fn needle(self) -> NeedleId {
+    pub fn needle(self) -> NeedleId {
         self.0 >> Form::BITS
     }
 
     /// The encoding that it is written in.
-    pub(crate) fn encoding(self) -> Encoding {
+    pub fn encoding(self) -> Encoding {
         self.form().encoding()
     }
 
@@ -55,7 +56,7 @@ impl fmt::Debug for PatternId {
 
 /// All needles, and their forms.
 #[derive(Debug, Default)]
-pub(crate) struct Patterns {
+pub struct Patterns {
     /// The needles, one behind the other.
     bytes: Vec<u8>,
     /// Where each needle ends.
@@ -66,19 +67,19 @@ pub(crate) struct Patterns {
 
 impl Patterns {
     /// The bytes of a needle.
-    pub(crate) fn needle(&self, id: NeedleId) -> &[u8] {
+    pub fn needle(&self, id: NeedleId) -> &[u8] {
         let id = id as usize;
         let start = id.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.bytes[start..self.ends[id]]
     }
 
     /// The needles, in the order of their numbers.
-    pub(crate) fn needles(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn needles(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.ends.len() as NeedleId).map(|id| self.needle(id))
     }
 
     /// The bytes of a pattern.
-    pub(super) fn written(&self, id: PatternId) -> Cow<'_, [u8]> {
+    pub(crate) fn written(&self, id: PatternId) -> Cow<'_, [u8]> {
         let needle = self.needle(id.needle());
         if id.form() == Form::PLAIN {
             return needle.into();
@@ -94,7 +95,7 @@ impl Patterns {
     }
 
     /// Calls `each` with every pattern that is long enough to be searched, and its bytes.
-    pub(super) fn for_each(&self, mut each: impl FnMut(PatternId, &[u8])) {
+    pub(crate) fn for_each(&self, mut each: impl FnMut(PatternId, &[u8])) {
         let mut encoder = Encoder::default();
         for (needle, bytes) in (0..).zip(self.needles()) {
             encoder.encode(bytes, MIN_PATTERN);
@@ -110,7 +111,7 @@ fn is_long(needle: &[u8], form: Form) -> bool {
 
 /// Collects needles.
 #[derive(Debug, Default)]
-pub(super) struct PatternsBuilder {
+pub struct PatternsBuilder {
     patterns: Patterns,
     numbers: HashTable<NeedleId>,
     hasher: RandomState,
@@ -118,7 +119,7 @@ pub(super) struct PatternsBuilder {
 
 impl PatternsBuilder {
     /// Makes room for so many more needles with so many bytes in all.
-    pub(super) fn reserve(&mut self, needles: usize, bytes: usize) {
+    pub fn reserve(&mut self, needles: usize, bytes: usize) {
         let Self { patterns, numbers, hasher } = self;
         patterns.ends.reserve(needles);
         patterns.bytes.reserve(bytes);
@@ -126,7 +127,7 @@ impl PatternsBuilder {
     }
 
     /// The number of the needle with these bytes, and whether it is new; `None` if it would exceed [`MAX_NEEDLES`].
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Option<(NeedleId, bool)> {
+    pub fn add(&mut self, bytes: &[u8]) -> Option<(NeedleId, bool)> {
         let Self { patterns, numbers, hasher } = self;
         let is_equal = |id: &NeedleId| patterns.needle(*id) == bytes;
         let hash_of = |id: &NeedleId| hasher.hash_one(patterns.needle(*id));
@@ -144,7 +145,8 @@ impl PatternsBuilder {
         Some((id as NeedleId, true))
     }
 
-    pub(super) fn build(self) -> Patterns {
+    /// All needles that were added.
+    pub fn build(self) -> Patterns {
         let mut patterns = self.patterns;
         drop(self.numbers);
         patterns.bytes.shrink_to_fit();

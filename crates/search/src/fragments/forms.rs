@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::search::Encoding;
+use crate::Encoding;
 
 /// Distance of the places at which bytes are tested for being text.
 const LOOK_EVERY: usize = 16;

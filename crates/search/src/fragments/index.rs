@@ -305,7 +305,7 @@ fn ranges(starts: &[Place]) -> impl Iterator<Item = Range<Place>> {
 }
 
 /// Length of the longest common prefix of two byte strings.
-pub(in crate::search) fn common(one: &[u8], other: &[u8]) -> usize {
+pub(crate) fn common(one: &[u8], other: &[u8]) -> usize {
     const STEP: usize = 32;
     let whole =
         one.chunks_exact(STEP).zip(other.chunks_exact(STEP)).take_while(|(one, other)| one == other).count();

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::matcher::{Begun, MAX_ANCHOR, Matcher};
-use super::patterns::PatternId;
+use crate::matcher::{Begun, MAX_ANCHOR, Matcher};
+use crate::patterns::PatternId;
 
 /// Bytes kept of a stream so that a match across a chunk border is found: one byte less than an anchor.
 const CARRY: usize = MAX_ANCHOR - 1;
@@ -11,7 +11,7 @@ const CARRY: usize = MAX_ANCHOR - 1;
 /// Maximum number of places in one stream at which a long pattern began and its rest is still to arrive. Patterns with
 /// one beginning are followed together, so only a pattern that overlaps itself opens many. Reaching the bound is
 /// reported.
-pub(super) const MAX_OPEN: usize = 4096;
+pub(crate) const MAX_OPEN: usize = 4096;
 
 /// Maximum number of matches reported in one stream: so many in any stream, and so many more for each byte searched. A
 /// pattern has at least eight bytes, so ordinary text stays far below one match a byte. Only strings that are prefixes
@@ -22,10 +22,10 @@ const MATCHES_PER_BYTE: u64 = 4;
 
 /// A bound of the search that was reached: matches may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Overflow {
-    /// [`MAX_OPEN`]
+pub enum Overflow {
+    /// More long patterns began in one stream than the search follows.
     LongStrings,
-    /// [`FREE_MATCHES`] and [`MATCHES_PER_BYTE`]
+    /// More patterns were found in one stream than the search reports.
     Matches,
 }
 
@@ -39,17 +39,18 @@ impl fmt::Display for Overflow {
 }
 
 /// Maximum number of matches reported in so many bytes.
-pub(crate) fn allowed(bytes: u64) -> u64 {
+fn allowed(bytes: u64) -> u64 {
     FREE_MATCHES + bytes * MATCHES_PER_BYTE
 }
 
 /// One occurrence of a pattern in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Match {
+pub struct Match {
     /// Offset in the stream of its first byte.
     pub start: u64,
     /// Offset just behind its last byte.
     pub end: u64,
+    /// What was found.
     pub pattern: PatternId,
 }
 
@@ -62,7 +63,7 @@ struct Open {
 
 /// The state of the search in one stream.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scanner {
+pub struct Scanner {
     carry: [u8; CARRY],
     carry_len: u8,
     /// Offset of the next byte.
@@ -73,9 +74,19 @@ pub(crate) struct Scanner {
     overflow: Option<Overflow>,
 }
 
+impl Matcher {
+    /// Searches contiguous bytes that are no part of a stream. Adds the matches to `found`; returns the bound that was
+    /// reached.
+    pub fn find(&self, bytes: &[u8], found: &mut Vec<Match>) -> Option<Overflow> {
+        let mut scanner = Scanner::default();
+        scanner.push(self, bytes, found);
+        scanner.overflow.filter(|overflow| *overflow == Overflow::Matches)
+    }
+}
+
 impl Scanner {
     /// Searches the next bytes of the stream. Adds the matches that end in them to `found`.
-    pub(crate) fn push(&mut self, matcher: &Matcher, bytes: &[u8], found: &mut Vec<Match>) {
+    pub fn push(&mut self, matcher: &Matcher, bytes: &[u8], found: &mut Vec<Match>) {
         if bytes.is_empty() {
             return;
         }
@@ -91,7 +102,7 @@ impl Scanner {
             seam[..border].copy_from_slice(&self.carry[..border]);
             seam[border..border + ahead].copy_from_slice(&bytes[..ahead]);
             let first = self.offset - border as u64;
-            matcher.find(&seam[..border + ahead], |begun, start| {
+            matcher.find_anchors(&seam[..border + ahead], |begun, start| {
                 let end = start + begun.matched();
                 if start < border && end > border {
                     self.open_up(
@@ -106,7 +117,7 @@ impl Scanner {
             });
         }
         let first = self.offset;
-        matcher.find(bytes, |begun, start| {
+        matcher.find_anchors(bytes, |begun, start| {
             let end = start + begun.matched();
             self.open_up(matcher, begun, first + start as u64, &bytes[end..], allowed, found);
         });
@@ -115,7 +126,7 @@ impl Scanner {
     }
 
     /// `len` bytes of the stream are missing, so no match can cross them.
-    pub(crate) fn gap(&mut self, len: u64) {
+    pub fn gap(&mut self, len: u64) {
         self.carry_len = 0;
         self.open.clear();
         self.offset += len;
@@ -123,13 +134,13 @@ impl Scanner {
 
     /// The lowest offset at which a match that was not reported yet may begin. Nothing before it needs to be
     /// remembered.
-    pub(crate) fn keep_from(&self) -> u64 {
+    pub fn keep_from(&self) -> u64 {
         let carry = self.offset - u64::from(self.carry_len);
         self.open.iter().map(|open| open.start).fold(carry, u64::min)
     }
 
     /// The bound that was reached, so that matches may be missing.
-    pub(crate) fn overflow(&self) -> Option<Overflow> {
+    pub fn overflow(&self) -> Option<Overflow> {
         self.overflow
     }
 
@@ -202,8 +213,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::search::Encoding;
-    use crate::search::encodings::Form;
+    use crate::Encoding;
+    use crate::encodings::Form;
     use proptest::prelude::*;
 
     fn plain(needle: usize) -> PatternId {

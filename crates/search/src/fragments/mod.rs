@@ -8,14 +8,14 @@ mod forms;
 mod index;
 mod scanner;
 
-pub(crate) use self::scanner::{Fragment, FragmentScanner};
-use super::Encoding;
-pub(super) use index::common;
+pub use self::scanner::{Fragment, FragmentScanner};
+use crate::Encoding;
+pub(crate) use index::common;
 use index::{Sampling, SourceIndex};
 
 /// Maximum number of bytes in all texts, and in all secrets, in the forms in which they are indexed. Reaching the bound is a
 /// doubt.
-pub(crate) const MAX_SOURCE_BYTES: usize = 8 << 20;
+pub const MAX_SOURCE_BYTES: usize = 8 << 20;
 
 /// Shorter runs of a text occur in the framing of any JSON.
 const MIN_RUN: usize = 24;
@@ -25,10 +25,10 @@ const TEXT_EVERY: usize = 8;
 const TEXT_SAMPLING: Sampling = Sampling { group_every: 16, min_forward: MIN_RUN, min_run: MIN_RUN };
 
 /// Every run of a text of at least this length is found, unless it could be padding.
-pub(crate) const GUARANTEED: usize = TEXT_SAMPLING.guaranteed(TEXT_EVERY);
+pub const GUARANTEED: usize = TEXT_SAMPLING.guaranteed(TEXT_EVERY);
 
 /// Shortest text: all of its runs that are as long as itself are found, because its first group of grams is at its start.
-pub(crate) const MIN_TEXT: usize = TEXT_EVERY - 1 + MIN_RUN;
+pub const MIN_TEXT: usize = TEXT_EVERY - 1 + MIN_RUN;
 
 /// Length of the shortest secret of the supported hashes.
 const MIN_SECRET: usize = 32;
@@ -52,7 +52,7 @@ struct Sources {
 
 /// The sources of the search.
 #[derive(Debug)]
-pub(crate) struct Fragments {
+pub struct Fragments {
     sources: Sources,
     /// The number that the caller gave each text, and its form.
     texts: Vec<(u32, Encoding)>,
@@ -65,7 +65,7 @@ pub(crate) struct Fragments {
 impl Fragments {
     /// Searches the next bytes of a stream. Adds the runs in them to `found`.
     #[inline]
-    pub(crate) fn push(&self, scanner: &mut FragmentScanner, bytes: &[u8], found: &mut Vec<Fragment>) {
+    pub fn push(&self, scanner: &mut FragmentScanner, bytes: &[u8], found: &mut Vec<Fragment>) {
         if !self.is_empty() && !bytes.is_empty() {
             let before = found.len();
             scanner.push(&self.sources, bytes, found);
@@ -74,7 +74,7 @@ impl Fragments {
     }
 
     /// Searches contiguous bytes that are no part of a stream.
-    pub(crate) fn find(&self, bytes: &[u8], found: &mut Vec<Fragment>) {
+    pub fn find(&self, bytes: &[u8], found: &mut Vec<Fragment>) {
         if !self.is_empty() {
             let before = found.len();
             scanner::find_all(&self.sources, bytes, found);
@@ -83,26 +83,26 @@ impl Fragments {
     }
 
     /// The part of a text that was found as it is; `None` for a secret.
-    pub(crate) fn text_of(&self, fragment: &Fragment) -> Option<&[u8]> {
+    pub fn text_of(&self, fragment: &Fragment) -> Option<&[u8]> {
         let (source, at) = fragment.place;
         let rest = (!fragment.is_secret).then(|| self.sources.texts.rest(source, at))?;
         rest.get(..fragment.len as usize)
     }
 
     /// The texts as they are.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
         let plain = self.texts.iter().enumerate().filter(|(_, (_, form))| *form == Encoding::Plain);
         plain.map(|(index, _)| self.sources.texts.rest(index as u32, 0))
     }
 
     /// Number of sources that are not searched because of [`MAX_SOURCE_BYTES`].
-    pub(crate) fn left_out(&self) -> u64 {
+    pub fn left_out(&self) -> u64 {
         self.left_out
     }
 
     /// Whether there is nothing to search for.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.texts.is_empty() && self.secrets.is_empty()
     }
 
@@ -150,7 +150,7 @@ impl Joined {
 
 /// Collects sources.
 #[derive(Debug, Default)]
-pub(crate) struct FragmentsBuilder {
+pub struct FragmentsBuilder {
     joined_texts: Joined,
     joined_secrets: Joined,
     texts: Vec<(u32, Encoding)>,
@@ -163,7 +163,7 @@ impl FragmentsBuilder {
     ///
     /// Text beyond ASCII is also added in both byte orders of UTF-16, because only ASCII is recognised in UTF-16. Returns
     /// whether any part of it can be found.
-    pub(crate) fn add_text(&mut self, number: u32, text: &[u8]) -> bool {
+    pub fn add_text(&mut self, number: u32, text: &[u8]) -> bool {
         let before = self.texts.len();
         self.add_form(number, Encoding::Plain, text);
         if !text.is_ascii()
@@ -178,7 +178,7 @@ impl FragmentsBuilder {
     }
 
     /// Adds a secret of 32 or 48 bytes under a number. Returns whether it can be found.
-    pub(crate) fn add_secret(&mut self, number: u32, secret: &[u8]) -> bool {
+    pub fn add_secret(&mut self, number: u32, secret: &[u8]) -> bool {
         let is_added = secret.len() >= MIN_SECRET && self.joined_secrets.add(secret);
         match is_added {
             true => self.secrets.push(number),
@@ -199,7 +199,7 @@ impl FragmentsBuilder {
     }
 
     /// Builds the indices.
-    pub(crate) fn build(self) -> Fragments {
+    pub fn build(self) -> Fragments {
         Fragments {
             sources: Sources {
                 texts: self.joined_texts.index(TEXT_SAMPLING),
