@@ -30,7 +30,7 @@ CARGO = os.environ.get("CARGO", "cargo")
 # Built without optimisation, which takes half of the time.
 UNOPTIMISED = [
     flag
-    for package in ("analyze", "dissect")
+    for package in ("analyze", "dissect", "search")
     for flag in ("--config", f"profile.dev.package.{package}.opt-level=0")
 ]
 LAB = ["lab", "agent-a", "agent-b", "capturer", "certgen"]
