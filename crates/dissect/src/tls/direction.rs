@@ -81,7 +81,7 @@ pub(super) enum Phase {
     Handshake(Option<Box<RecordDecrypter>>),
     Application {
         /// Number of key updates before.
-        generation: u64,
+        generation: u32,
         /// The keys, once a record needed them.
         decrypter: Option<Box<RecordDecrypter>>,
     },
@@ -122,7 +122,7 @@ impl Phase {
         match self {
             Self::EarlyData(early) if early.is_confirmed => Epoch::Early,
             Self::Handshake(Some(_)) => Epoch::Handshake,
-            Self::Application { generation, .. } => Epoch::Application(*generation),
+            Self::Application { generation, .. } => Epoch::Application((*generation).into()),
             Self::AwaitingHello
             | Self::AwaitingSecondHello
             | Self::EarlyData(_)
@@ -200,7 +200,7 @@ impl Phase {
                 *self = Self::Application { generation: 0, decrypter: None };
             }
             (KeyChange::KeyUpdate, Self::Application { generation, decrypter: Some(decrypter) }) => {
-                *generation += 1;
+                *generation = generation.saturating_add(1);
                 decrypter.update();
             }
             _ => {}

@@ -43,12 +43,13 @@ pub struct FragmentScanner {
     open: Option<Open>,
 }
 
+/// As small as it can be: there is one in every stream. No source is longer than [`MAX_SOURCE_BYTES`](super::MAX_SOURCE_BYTES).
 #[derive(Clone, Copy, Debug)]
 struct Open {
     source: u32,
     /// Offset in the source of the next byte.
-    next: usize,
-    len: u64,
+    next: u32,
+    len: u32,
 }
 
 impl FragmentScanner {
@@ -93,19 +94,19 @@ impl FragmentScanner {
     /// Continues the open run. Returns the number of bytes that belong to it.
     fn go_on(&mut self, index: &Texts, bytes: &[u8], found: &mut Vec<Fragment>) -> usize {
         let Some(mut open) = self.open.take() else { return 0 };
-        let more = common(index.rest(open.source, open.next), bytes);
+        let more = common(index.rest(open.source, open.next as usize), bytes);
         if more == 0 {
             return 0;
         }
-        open.next += more;
-        open.len += more as u64;
+        open.next += more as u32;
+        open.len += more as u32;
         found.push(Fragment {
             start: self.offset,
             end: self.offset + more as u64,
             source: open.source,
-            place: (open.source, open.next - open.len as usize),
+            place: (open.source, (open.next - open.len) as usize),
             is_secret: false,
-            len: open.len,
+            len: u64::from(open.len),
             encoding: Encoding::Plain,
             is_continued: true,
         });
@@ -160,7 +161,7 @@ impl FragmentScanner {
         found.push(Fragment::of(run, first));
         let next = run.source_at + run.len;
         if run.at + run.len == len && next < index.len_of(run.source) {
-            self.open = Some(Open { source: run.source, next, len: run.len as u64 });
+            self.open = Some(Open { source: run.source, next: next as u32, len: run.len as u32 });
         }
     }
 
