@@ -88,3 +88,18 @@ fn bytes_behind_an_http_message_inside_of_tls_are_a_doubt() {
     });
     assert!(capture.completeness.unexplained_bytes > 0);
 }
+
+#[test]
+fn a_message_inside_of_tls_that_does_not_go_on_is_a_doubt() {
+    let whole = "GET / HTTP/1.1\r\n\r\n";
+    for head in ["POST", "GET /tool HTTP/1.1\r\nHost: a", "GET /tool HTTP/1.1\r\nHost: a\r\n"] {
+        for (before, sent) in [("", head.to_owned()), (whole, format!("{whole}{head}"))] {
+            let capture = connected(|connection| {
+                connection.client_sends(sent.as_bytes());
+            });
+            let completeness = &capture.completeness;
+            assert_eq!(completeness.unexplained_bytes, head.len() as u64, "{before:?} {head:?}");
+            assert!(!completeness.passed);
+        }
+    }
+}

@@ -132,3 +132,19 @@ fn invalid_websocket_is_unexplained() {
     );
     assert_eq!(unexplained[0].bytes, 9);
 }
+
+#[test]
+fn a_frame_that_does_not_go_on_is_unexplained() {
+    let ping = masked(LAST | PING, "a ping");
+    const HEADER: usize = 6;
+    // A whole header is read, and after it the payload, once it is whole.
+    for (len, unread) in
+        (1..HEADER).map(|len| (len, len)).chain((HEADER + 1..ping.len()).map(|len| (len, len - HEADER)))
+    {
+        let conversation = upgraded().sends(Side::Client, &ping[..len]);
+        let unexplained = analyze(&conversation).completeness.unexplained;
+        assert_eq!(unexplained.len(), 1, "{len} bytes");
+        assert_eq!(unexplained[0].reason, "the beginning of a message that does not go on");
+        assert_eq!(unexplained[0].bytes, unread as u64, "{len} bytes");
+    }
+}

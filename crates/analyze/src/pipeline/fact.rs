@@ -266,6 +266,8 @@ pub(crate) enum Unexplained {
     NotHttp(Desync),
     /// A stream that is not valid WebSocket.
     NotWebSocket(websocket::Desync),
+    /// The beginning of a message's head or of a frame, of which no more came.
+    Unfinished,
     /// A body in a content coding that is longer than is kept.
     CodedBodyTooLong,
     /// A body in a content coding with a gap in it.
@@ -315,6 +317,7 @@ impl fmt::Display for Unexplained {
             Self::UnknownProtocol => f.write_str("an unknown protocol"),
             Self::NotHttp(why) => write!(f, "not read as HTTP: {why}"),
             Self::NotWebSocket(why) => write!(f, "not read as WebSocket: {why}"),
+            Self::Unfinished => f.write_str("the beginning of a message that does not go on"),
             Self::CodedBodyTooLong => f.write_str("a coded body longer than is kept"),
             Self::CodedBodyGap => f.write_str("a coded body with a gap in it"),
             Self::CodedBodyMalformed(why) => write!(f, "a coded body that does not decode: {why}"),

@@ -175,6 +175,11 @@ impl<O: Observer> Reader<O> for Http1<O> {
 
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         for direction in Direction::BOTH {
+            let held = self.connection.held_back(direction) as u64;
+            if held > 0 {
+                let at = self.reading[direction].next - held;
+                cx.report(direction, at, held, Unexplained::Unfinished, source);
+            }
             if let Some(Event::End { complete }) = self.connection.finish(direction) {
                 self.end(direction, complete, source, cx);
             }

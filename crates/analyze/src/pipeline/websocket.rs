@@ -125,6 +125,10 @@ impl<O: Observer> Reader<O> for WebSocket<O> {
 
     fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         for (direction, side) in self.sides {
+            let held = side.parser.held_back() as u64;
+            if held > 0 {
+                cx.report(direction, side.next - held, held, Unexplained::Unfinished, source);
+            }
             if let Some(message) = side.message {
                 end(message.body, direction, side.start..side.next, false, source, cx);
             }
