@@ -63,7 +63,8 @@ pub(crate) fn carve<O: Observer>(
     locate: impl Fn(usize, usize) -> Location,
 ) {
     let mut attempts = 0;
-    for at in 0..bytes.len().saturating_sub(1) {
+    let [gzip, zlib, zstd] = FIRST_BYTES;
+    for at in memchr::memchr3_iter(gzip, zlib, zstd, bytes) {
         let Some(coding) = magic(&bytes[at..]) else { continue };
         attempts += 1;
         if attempts > MAX_ATTEMPTS || budget.decoded > MAX_CARVED_DECODED {
@@ -82,11 +83,33 @@ pub(crate) fn carve<O: Observer>(
     }
 }
 
+/// The first bytes of what [`magic`] recognises.
+const FIRST_BYTES: [u8; 3] = [0x1f, 0x78, 0x28];
+
 /// Recognises gzip and zstd by their magic numbers, and zlib by its header (RFC 1950 §2.2) with the window that all
 /// encoders use.
 fn magic(bytes: &[u8]) -> Option<Coding> {
     match bytes {
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(Coding::Deflate),
         _ => Coding::from_magic(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recognised_begins_with_one_of_the_first_bytes() {
+        let mut recognised = Vec::new();
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                for rest in [[0x08, 0], [0x2f, 0xfd]] {
+                    recognised.extend(magic(&[first, second, rest[0], rest[1]]).map(|_| first));
+                }
+            }
+        }
+        recognised.dedup();
+        assert_eq!(recognised, [0x1f, 0x28, 0x78]);
     }
 }

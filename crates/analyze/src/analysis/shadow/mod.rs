@@ -414,6 +414,9 @@ fn renumber(bytes: &mut [u8], frame: &TemplateFrame, copy: u16) {
 /// A generator of numbers that need not be good (xorshift).
 struct Random(u64);
 
+/// The highest bit of each byte.
+const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+
 impl Random {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
@@ -434,7 +437,10 @@ impl Random {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.iter_mut().for_each(|byte| *byte = self.next() as u8 | 0x80);
+        for word in bytes.chunks_mut(size_of::<u64>()) {
+            let noise = (self.next() | NOT_ASCII).to_le_bytes();
+            word.copy_from_slice(&noise[..word.len()]);
+        }
     }
 }
 
