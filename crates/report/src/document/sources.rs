@@ -108,7 +108,7 @@ fn joined(lines: &[&str], indent: usize) -> String {
 }
 
 /// The parts of the project: the files and folders of a run, and every crate that has code.
-pub(crate) const LAYOUT: [&str; 27] = [
+pub(crate) const LAYOUT: [&str; 28] = [
     "docker-compose.http.yml",
     "docker-compose.https.yml",
     "Makefile",
@@ -122,6 +122,7 @@ pub(crate) const LAYOUT: [&str; 27] = [
     "crates/capturer",
     "crates/craft",
     "crates/dissect",
+    "crates/search",
     "crates/exposure-schema",
     "crates/analyze",
     "crates/report",

@@ -332,6 +332,7 @@ impl Lang {
             (Self::En, "crates/dissect") => {
                 "captured bytes to facts: frames, streams, HTTP messages, TLS records"
             }
+            (Self::En, "crates/search") => "finds many known strings in streams of bytes, in every encoding",
             (Self::En, "crates/analyze") => {
                 "searches for every string that was sent, runs the controls, and gives the verdict"
             }
@@ -371,6 +372,7 @@ impl Lang {
             (Self::Ko, "crates/dissect") => {
                 "캡처한 바이트를 프레임, 스트림, HTTP 메시지, TLS 레코드로 해석한다"
             }
+            (Self::Ko, "crates/search") => "알려진 문자열 여럿을 바이트 스트림에서 모든 인코딩으로 찾는다",
             (Self::Ko, "crates/analyze") => "보낸 문자열을 모두 검색하고, 대조 검사를 하고, 판정을 내린다",
             (Self::Ko, "crates/exposure-schema") => "분석 결과의 형식을 정의하는 타입",
             (Self::Ko, "crates/sandbox") => "네트워크가 없는 일회용 샌드박스에서 명령 하나를 실행한다",
