@@ -151,10 +151,17 @@ fn wrong_frame_check_sequence_is_a_doubt() {
 
 #[test]
 fn padding_of_short_frames() {
-    sealed("padding", |mut segments| {
+    let mut padded = 0;
+    for run in runs() {
+        let before = run.records("https");
+        let mut segments = segments(&before);
         segments.iter_mut().for_each(|segment| segment.ethernet.pad = true);
-        segments
-    });
+        let after = records(&segments);
+        // With time stamps, only a reset is short, and not every run has one.
+        padded += usize::from(after != before);
+        assert_sealed(&judged(&run, link_type::ETHERNET, &after), "padding");
+    }
+    assert!(padded > 0, "no run has a short frame");
 }
 
 #[test]

@@ -33,8 +33,11 @@ fn by_each_backend(check: impl Fn(&Copied, &Judged)) {
 /// The lines that tshark prints about a capture, with the run's key log if `decrypt` is set.
 fn tshark(copied: &Copied, name: &str, decrypt: bool, arguments: &[&str]) -> Vec<String> {
     let mut command = Command::new("tshark");
-    // Without name resolution, and without the user's configuration.
-    command.args(["-n", "-r"]).arg(copied.path(&format!("{name}.pcap"))).env("HOME", copied.folder());
+    // Without name resolution, and without the user's configuration. A busy machine captures segments out of order.
+    command
+        .args(["-n", "-o", "tcp.reassemble_out_of_order:TRUE", "-r"])
+        .arg(copied.path(&format!("{name}.pcap")))
+        .env("HOME", copied.folder());
     if decrypt {
         command.arg("-o").arg(format!("tls.keylog_file:{}", copied.path("https.keys").display()));
     }
