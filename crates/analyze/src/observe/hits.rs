@@ -9,7 +9,7 @@ use exposure_schema::Level;
 use crate::needles::{KnownStrings, StringSearch};
 use crate::pipeline::fact::{Bytes, FrameBytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
-use search::fragments::{Fragment, FragmentScanner, GUARANTEED};
+use search::fragments::{Fragment, FragmentScanner, GUARANTEED, MAX_FORM};
 use search::{Encoding, MAX_ANCHOR, Match, NeedleId, Overflow, PatternId, Scanner};
 
 /// Maximum number of locations remembered for one needle; the others are counted. A location takes about a hundred
@@ -389,7 +389,7 @@ impl<'k> Hits<'k> {
         if trailer.iter().any(|byte| *byte != 0) {
             let in_trailer = |start: usize, end: usize| start >= payload.start && end > payload.end;
             self.search_frame(frame, all.clone(), in_trailer);
-            self.search_frame_for_parts(frame, all, in_trailer);
+            self.search_frame_for_parts(frame, payload.end.saturating_sub(MAX_FORM)..all.end, in_trailer);
         }
     }
 
@@ -401,15 +401,15 @@ impl<'k> Hits<'k> {
     ) {
         let Some(search) = self.search.as_ref().filter(|_| !self.is_exposed) else { return };
         let mut parts = std::mem::take(&mut self.parts);
-        search.fragments.find(&frame.record.bytes[region], &mut parts);
+        let from = region.start;
+        let is_wanted = |run: &Range<usize>| wanted(from + run.start, from + run.end);
+        search.fragments.find(&frame.record.bytes[region], &is_wanted, &mut parts);
         for part in parts.drain(..) {
-            let bytes = part.start as usize..part.end as usize;
-            if wanted(bytes.start, bytes.end) {
-                let chain = self.shared_chain(&DecodeChain::default());
-                self.part(&part, Level::Verbatim, &chain, || {
-                    Location::in_frame(frame.record, bytes, frame.stream)
-                });
-            }
+            let bytes = from + part.start as usize..from + part.end as usize;
+            let chain = self.shared_chain(&DecodeChain::default());
+            self.part(&part, Level::Verbatim, &chain, || {
+                Location::in_frame(frame.record, bytes, frame.stream)
+            });
         }
         self.parts = parts;
     }

@@ -177,9 +177,10 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
         &self.bytes[self.range(source)][from..]
     }
 
-    /// Calls `found` for the runs in a text, in their order, none overlapping another.
+    /// Calls `take` for the runs in a text, in their order. It returns whether it has taken the run: what overlaps that is
+    /// no longer searched for.
     #[inline]
-    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(Run)) {
+    pub(super) fn find(&self, text: &[u8], mut take: impl FnMut(Run) -> bool) {
         if self.is_empty() {
             return;
         }
@@ -190,8 +191,8 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
             if self.passes(gram)
                 && self.has(gram)
                 && let Some(run) = self.run_at(text, at, free_from)
+                && take(run)
             {
-                found(run);
                 at = run.at + run.len;
                 free_from = at;
             } else {
@@ -393,7 +394,10 @@ mod tests {
 
     fn runs(index: &SourceIndex<EVERY>, text: &[u8]) -> Vec<Run> {
         let mut found = Vec::new();
-        index.find(text, |run| found.push(run));
+        index.find(text, |run| {
+            found.push(run);
+            true
+        });
         found
     }
 

@@ -4,6 +4,8 @@
 //! a text, and a whole text of at least [`MIN_TEXT`] bytes or a whole secret: as it is, in base64, base32 or hexadecimal digits
 //! at any alignment and with line breaks anywhere, percent-encoded, with the escapes of JSON, and in UTF-16.
 
+use std::ops::Range;
+
 mod forms;
 mod index;
 mod scanner;
@@ -26,6 +28,9 @@ const TEXT_SAMPLING: Sampling = Sampling { group_every: 16, min_forward: MIN_RUN
 
 /// Every run of a text of at least this length is found, unless it could be padding.
 pub const GUARANTEED: usize = TEXT_SAMPLING.guaranteed(TEXT_EVERY);
+
+/// Longest form of a run of that length: `\\u0061`, six bytes for each.
+pub const MAX_FORM: usize = 6 * GUARANTEED;
 
 /// Shortest text: all of its runs that are as long as itself are found, because its first group of grams is at its start.
 pub const MIN_TEXT: usize = TEXT_EVERY - 1 + MIN_RUN;
@@ -73,11 +78,11 @@ impl Fragments {
         }
     }
 
-    /// Searches contiguous bytes that are no part of a stream.
-    pub fn find(&self, bytes: &[u8], found: &mut Vec<Fragment>) {
+    /// Searches contiguous bytes that are no part of a stream for the runs whose range in them is wanted.
+    pub fn find(&self, bytes: &[u8], is_wanted: &dyn Fn(&Range<usize>) -> bool, found: &mut Vec<Fragment>) {
         if !self.is_empty() {
             let before = found.len();
-            scanner::find_all(&self.sources, bytes, found);
+            scanner::find_all(&self.sources, bytes, is_wanted, found);
             self.name(&mut found[before..]);
         }
     }
@@ -359,7 +364,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(ProptestConfig::with_cases(1000))]
 
         /// The guarantee, in every form, at any place of a stream that arrives in chunks of any size.
         #[test]
@@ -380,6 +385,30 @@ mod tests {
                 let found = search(&[&source], &chunks);
                 prop_assert!(found.iter().any(|found| found.encoding == encoding), "{encoding} of {run:?} in chunks of {size}: {found:?}");
             }
+        }
+
+        /// Texts that share phrases hide none of each other's runs, wherever the stream is divided.
+        #[test]
+        fn finds_a_run_of_texts_that_share_phrases(
+            text in "[a-z ]{90}",
+            phrases in prop::collection::vec((0_usize..50, 24_usize..40, "[A-Z]{31}"), 0..6),
+            from in 0..=90 - GUARANTEED,
+            before in prop::collection::vec(0x80_u8.., 300..400),
+            border in 0..=GUARANTEED,
+            as_escapes in any::<bool>(),
+        ) {
+            let others: Vec<String> =
+                phrases.iter().map(|(at, len, other)| format!("{other}{}{other}", &text[*at..at + len])).collect();
+            let sources: Vec<_> = [&text].into_iter().chain(&others).map(String::as_str).collect();
+            let run = &text.as_bytes()[from..from + GUARANTEED];
+            let written = |bytes: &[u8]| match as_escapes {
+                true => bytes.iter().flat_map(|byte| format!("\\u{byte:04x}").into_bytes()).collect(),
+                false => bytes.to_vec(),
+            };
+            let (head, tail) = run.split_at(border);
+            let (head, tail) = ([&before[..], &written(head)].concat(), [&written(tail)[..], &[0x80; 60]].concat());
+            let found = search(&sources, &[&head, &tail]);
+            prop_assert!(!found.is_empty(), "{:?} of {sources:?}", String::from_utf8_lossy(run));
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Searches a stream that arrives in chunks.
 
+use std::ops::Range;
+
 use super::forms;
 use super::index::{Run, common};
 use super::{Sources, Texts};
 use crate::Encoding;
 
-/// Bytes kept of a stream so that a run across a chunk border is found, if they may be text: the longest form of a run of the
-/// guaranteed length has six for each, `\u0061`.
-const TEXT_CARRY: usize = 6 * super::GUARANTEED;
+/// Bytes kept of a stream so that a run across a chunk border is found, if they may be text.
+const TEXT_CARRY: usize = super::MAX_FORM;
 
 /// Bytes kept if they are no text, which cannot be an encoded form: one byte less than a run of the guaranteed length.
 const CARRY: usize = super::GUARANTEED - 1;
@@ -61,14 +62,18 @@ impl FragmentScanner {
             free_from = self.seam(sources, bytes, found);
         }
         let first = self.offset;
-        sources.secrets.find(bytes, |run| found.push(Fragment::of_secret(run, first)));
+        sources.secrets.find(bytes, |run| {
+            found.push(Fragment::of_secret(run, first));
+            true
+        });
         if self.open.is_none() {
             let first = self.offset + free_from as u64;
             index.find(&bytes[free_from..], |run| {
                 self.take(index, run, first, bytes.len() - free_from, found);
+                true
             });
         }
-        decoded_runs(sources, bytes, |fragment| found.push(fragment.moved(first)));
+        decoded_runs(sources, bytes, |_| true, |fragment| found.push(fragment.moved(first)));
         self.offset += bytes.len() as u64;
         self.remember(bytes);
     }
@@ -128,31 +133,39 @@ impl FragmentScanner {
         let first = self.offset - border as u64;
         let mut free_from = 0;
         let index = &sources.texts;
+        // A run on one side must not hide a longer one that crosses the border.
+        let crosses = |start: usize, end: usize| start < border && end > border;
         index.find(seam, |run| {
             let end = run.at + run.len;
-            if run.at < border && end > border {
-                // The seam ends before the run does.
-                let source_end = run.source_at + run.len;
-                let more = match end == seam.len() {
-                    true => common(index.rest(run.source, source_end), &bytes[ahead.len()..]),
-                    false => 0,
-                };
-                let run = Run { len: run.len + more, ..run };
-                free_from = end + more - border;
-                self.take(index, run, first, border + bytes.len(), found);
+            if !crosses(run.at, end) {
+                return false;
             }
+            // The seam may end before the run does.
+            let source_end = run.source_at + run.len;
+            let more = match end == seam.len() {
+                true => common(index.rest(run.source, source_end), &bytes[ahead.len()..]),
+                false => 0,
+            };
+            let run = Run { len: run.len + more, ..run };
+            free_from = end + more - border;
+            self.take(index, run, first, border + bytes.len(), found);
+            true
         });
         sources.secrets.find(seam, |run| {
-            if run.at < border && run.at + run.len > border {
+            let is_taken = crosses(run.at, run.at + run.len);
+            if is_taken {
                 found.push(Fragment::of_secret(run, first));
             }
+            is_taken
         });
-        let crosses = |fragment: &Fragment| fragment.start < border as u64 && fragment.end > border as u64;
-        decoded_runs(sources, seam, |fragment| {
-            if crosses(&fragment) {
+        decoded_runs(
+            sources,
+            seam,
+            |written| crosses(written.start, written.end),
+            |fragment| {
                 found.push(fragment.moved(first));
-            }
-        });
+            },
+        );
         free_from
     }
 
@@ -211,31 +224,48 @@ impl Fragment {
     }
 }
 
-/// Calls `found` for the runs in decoded texts.
-fn decoded_runs(sources: &Sources, bytes: &[u8], mut found: impl FnMut(Fragment)) {
+/// Calls `found` for the runs in decoded texts whose written form, a range of `bytes`, is wanted.
+fn decoded_runs(
+    sources: &Sources,
+    bytes: &[u8],
+    is_wanted: impl Fn(&Range<usize>) -> bool,
+    mut found: impl FnMut(Fragment),
+) {
     let Sources { texts, secrets } = sources;
     forms::decode_all(bytes, |encoding, decoded| {
-        let mut give = |fragment: Fragment| {
+        let mut take = |fragment: Fragment| {
             let run = fragment.start as usize..fragment.end as usize;
             let written = decoded.written(run.clone());
+            if !is_wanted(&written) {
+                return false;
+            }
             // Text without any escape decodes to itself, and is found as it is.
             if bytes[written.clone()] != decoded.bytes[run] {
-                found(Fragment {
-                    start: written.start as u64,
-                    end: written.end as u64,
-                    encoding,
-                    ..fragment
-                });
+                let (start, end) = (written.start as u64, written.end as u64);
+                found(Fragment { start, end, encoding, ..fragment });
             }
+            true
         };
-        texts.find(&decoded.bytes, |run| give(Fragment::of(run, 0)));
-        secrets.find(&decoded.bytes, |run| give(Fragment::of_secret(run, 0)));
+        texts.find(&decoded.bytes, |run| take(Fragment::of(run, 0)));
+        secrets.find(&decoded.bytes, |run| take(Fragment::of_secret(run, 0)));
     });
 }
 
-/// Searches contiguous bytes that are no part of a stream.
-pub(super) fn find_all(sources: &Sources, bytes: &[u8], found: &mut Vec<Fragment>) {
-    sources.texts.find(bytes, |run| found.push(Fragment::of(run, 0)));
-    sources.secrets.find(bytes, |run| found.push(Fragment::of_secret(run, 0)));
-    decoded_runs(sources, bytes, |fragment| found.push(fragment));
+/// Searches contiguous bytes that are no part of a stream for the runs whose range is wanted.
+pub(super) fn find_all(
+    sources: &Sources,
+    bytes: &[u8],
+    is_wanted: &dyn Fn(&Range<usize>) -> bool,
+    found: &mut Vec<Fragment>,
+) {
+    let mut take = |fragment: Fragment| {
+        let is_taken = is_wanted(&(fragment.start as usize..fragment.end as usize));
+        if is_taken {
+            found.push(fragment);
+        }
+        is_taken
+    };
+    sources.texts.find(bytes, |run| take(Fragment::of(run, 0)));
+    sources.secrets.find(bytes, |run| take(Fragment::of_secret(run, 0)));
+    decoded_runs(sources, bytes, is_wanted, |fragment| found.push(fragment));
 }
