@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use dissect::keylog::{KeyLog, Label};
 use exposure_schema::Direction;
-use serde_json::value::RawValue;
-
 use search::fragments::{Fragments, FragmentsBuilder, GUARANTEED};
 use search::{Encoder, MIN_PATTERN, Matcher, NeedleId, Patterns, PatternsBuilder};
+use serde_json::value::RawValue;
 
 use crate::input::journal::Message;
 

@@ -40,8 +40,8 @@ fn unfinished_hellos_of_50_000_connections_take_less_than_64_mib() {
     assert!(peak < 64 * MIB, "{peak} bytes");
 }
 
-/// The shortest and the longest strings whose parts are not searched. The result, which lists each string, is written behind the
-/// search and without its tables.
+/// Parts of strings are searched from 48 bytes on. The result lists each string, and is made when the tables of the search are
+/// gone.
 #[test]
 fn a_hundred_thousand_strings_take_less_than_64_mib() {
     let folder = tempfile::tempdir().expect("a folder");

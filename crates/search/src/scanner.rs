@@ -80,6 +80,7 @@ impl Matcher {
     pub fn find(&self, bytes: &[u8], found: &mut Vec<Match>) -> Option<Overflow> {
         let mut scanner = Scanner::default();
         scanner.push(self, bytes, found);
+        // What was not followed beyond these bytes is not in them.
         scanner.overflow.filter(|overflow| *overflow == Overflow::Matches)
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use hashbrown::HashTable;
+use search::MIN_PATTERN;
 use serde_json::value::RawValue;
 
 use crate::needles::{GivenString, MAX_DEPTH, StringPath, leaves};
-use search::MIN_PATTERN;
 
 /// Longest file of strings that is read, so that the wrong file cannot use unbounded memory.
 const MAX_FILE: u64 = 64 << 20;

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use exposure_schema::Level;
+use search::fragments::{Fragment, FragmentScanner, GUARANTEED, MAX_FORM};
+use search::{Encoding, MAX_ANCHOR, Match, NeedleId, Overflow, PatternId, Scanner};
 
 use crate::needles::{KnownStrings, StringSearch};
 use crate::pipeline::fact::{Bytes, FrameBytes, Sequence};
 use crate::pipeline::provenance::{DecodeChain, Location, Provenance};
-use search::fragments::{Fragment, FragmentScanner, GUARANTEED, MAX_FORM};
-use search::{Encoding, MAX_ANCHOR, Match, NeedleId, Overflow, PatternId, Scanner};
 
 /// Maximum number of locations remembered for one needle; the others are counted. A location takes about a hundred
 /// bytes, and the first one is proof enough for a string that occurs a thousand times.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use exposure_schema::{Level, SearchedAs, StringEntry, Summary};
+use search::Encoder;
 
 use super::excerpt::Excerpts;
 use super::location::location;
@@ -11,7 +12,6 @@ use crate::observe::hits::{Hit, NeedleHits};
 use crate::observe::messages::Occurrence;
 use crate::pipeline::provenance::Location;
 use crate::verdict::report::CaptureReport;
-use search::Encoder;
 
 /// Maximum number of locations listed for one string. The first is proof; the others are for readers who look further.
 const MAX_LOCATIONS: usize = 8;

@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use exposure_schema::{DoubtEntry, DoubtScope};
+use search::fragments::MAX_SOURCE_BYTES;
+use search::{MIN_PATTERN, Overflow};
 
 use crate::input::capture::CaptureEnd;
 use crate::input::discover::CompanionProblem;
@@ -13,8 +15,6 @@ use crate::input::scope::Scope;
 use crate::needles::MAX_DEPTH;
 use crate::observe::connections::Trouble;
 use crate::pipeline::fact::{Bound, Unexplained};
-use search::fragments::MAX_SOURCE_BYTES;
-use search::{MIN_PATTERN, Overflow};
 
 /// One reason why a verdict is not certain.
 #[derive(Clone, Debug, PartialEq)]

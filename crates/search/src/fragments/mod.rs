@@ -29,7 +29,7 @@ const TEXT_SAMPLING: Sampling = Sampling { group_every: 16, min_forward: MIN_RUN
 /// Every run of a text of at least this length is found, unless it could be padding.
 pub const GUARANTEED: usize = TEXT_SAMPLING.guaranteed(TEXT_EVERY);
 
-/// Longest form of a run of that length: `\\u0061`, six bytes for each.
+/// Longest form of a run of that length: `\u0061`, six bytes for each.
 pub const MAX_FORM: usize = 6 * GUARANTEED;
 
 /// Shortest text: all of its runs that are as long as itself are found, because its first group of grams is at its start.

@@ -16,6 +16,8 @@ use dissect::link::LinkType;
 use exposure_schema::Level;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use search::NeedleId;
+use search::fragments::GUARANTEED;
 
 use self::forms::{FORMS, Form, Strings};
 use crate::input::capture::Sink as _;
@@ -24,8 +26,6 @@ use crate::observe::CaptureObserver;
 use crate::observe::template::{MIN_PAYLOAD, Template, TemplateFrame};
 use crate::pipeline::frames::Pipeline;
 use crate::verdict::controls::Planted;
-use search::NeedleId;
-use search::fragments::GUARANTEED;
 
 /// Longest string that is planted: its longest form fits into a segment.
 const MAX_PLANTED: usize = 64;
@@ -448,11 +448,11 @@ impl Random {
 mod tests {
     use craft::conversation::{Connection, Frames, Settings, Side};
     use exposure_schema::Event;
+    use search::fragments::FragmentsBuilder;
+    use search::{Matcher, PatternsBuilder};
 
     use super::*;
     use crate::input::journal::Message;
-    use search::fragments::FragmentsBuilder;
-    use search::{Matcher, PatternsBuilder};
 
     fn known() -> (KnownStrings, Arc<StringSearch>) {
         let body = r#"{"id":"call-0001","type":"tool_call","canary":"00112233445566778899aabbccddeeff","text":"\"quoted\" & 한글 / more","n":12345678}"#;
