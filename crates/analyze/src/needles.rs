@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dissect::keylog::{KeyLog, Label};
 use exposure_schema::Direction;
 use search::fragments::{Fragments, FragmentsBuilder, GUARANTEED};
-use search::{Encoder, MIN_PATTERN, Matcher, NeedleId, Patterns, PatternsBuilder};
+use search::{MIN_PATTERN, Matcher, NeedleId, Patterns, PatternsBuilder};
 use serde_json::value::RawValue;
 
 use crate::input::journal::Message;
@@ -97,21 +97,27 @@ pub(crate) struct KnownMessage {
     pub has_strings: bool,
 }
 
-/// The origin of the bytes of which any part is searched.
+/// The origin of the bytes of which any part is searched. As small as it can be: there is one for every long string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FragmentSource {
     /// The body of a message: its index in [`KnownStrings::messages`].
-    Message(usize),
+    Message(u32),
     /// A string that was given without a message, or whose value is written otherwise in its message, because it has
     /// escapes: its index in [`KnownStrings::strings`].
-    String(usize),
-    /// A secret of the key log: who reads it can read everything.
-    Secret {
-        /// Its label.
-        label: Label,
-        /// Random of the ClientHello of its connection.
-        client_random: [u8; 32],
-    },
+    String(u32),
+    /// A secret of the key log: its index in [`KnownStrings::secrets`].
+    Secret(u32),
+}
+
+/// A secret of the key log: who reads it can read everything.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownSecret {
+    /// Its label.
+    pub label: Label,
+    /// Random of the ClientHello of its connection.
+    pub client_random: [u8; 32],
+    /// Its length in bytes.
+    len: usize,
 }
 
 /// All strings that the agents sent.
@@ -125,8 +131,10 @@ pub(crate) struct KnownStrings {
     is_decoy: Vec<bool>,
     /// The needles.
     patterns: Arc<Patterns>,
-    /// The fragment sources with their lengths in bytes, by the numbers that the search has for them.
-    pub fragment_sources: Vec<(FragmentSource, usize)>,
+    /// The secrets of the key log.
+    pub secrets: Vec<KnownSecret>,
+    /// The fragment sources, by the numbers that the search has for them.
+    pub fragment_sources: Vec<FragmentSource>,
     /// Number of fragment sources that are not searched.
     pub fragment_sources_left_out: u64,
     /// Number of messages whose body is not JSON: their strings are unknown.
@@ -200,7 +208,9 @@ impl KnownStrings {
         // All at once: memory that grows step by step leaves holes.
         builder.strings.reserve_exact(given.len());
         builder.is_decoy.reserve(given.len() + decoys.len());
-        builder.patterns.reserve(given.len(), given.iter().map(|string| string.value.len()).sum());
+        let given_bytes: usize = given.iter().map(|string| string.value.len()).sum();
+        let decoy_bytes: usize = decoys.iter().map(String::len).sum();
+        builder.patterns.reserve(given.len() + decoys.len(), given_bytes + decoy_bytes);
         for string in given {
             builder.give(string);
         }
@@ -252,16 +262,23 @@ impl KnownStrings {
         }
     }
 
+    /// Length of a fragment source in bytes.
+    pub(crate) fn source_len(&self, source: FragmentSource) -> u64 {
+        match source {
+            FragmentSource::Message(message) => self.messages[message as usize].body_len,
+            FragmentSource::String(string) => self.value_of(&self.strings[string as usize]).len() as u64,
+            FragmentSource::Secret(secret) => self.secrets[secret as usize].len as u64,
+        }
+    }
+
     /// Whether a needle was never sent and must not be found.
     pub(crate) fn is_decoy(&self, needle: NeedleId) -> bool {
         self.is_decoy[needle as usize]
     }
 
     /// Length of the shortest written form of a needle, which is the most likely one to occur by chance.
-    pub(crate) fn shortest_form(&self, needle: NeedleId, encoder: &mut Encoder) -> usize {
-        let bytes = self.bytes_of(needle);
-        encoder.encode(bytes, MIN_PATTERN);
-        encoder.forms().map(|(_, written)| written.len()).fold(bytes.len(), usize::min)
+    pub(crate) fn shortest_form(&self, needle: NeedleId) -> usize {
+        self.patterns.shortest_of(needle)
     }
 
     /// The values that were never sent, by their numbers, and their bytes.
@@ -283,7 +300,8 @@ impl KnownStrings {
 #[derive(Default)]
 struct Builder {
     fragments: FragmentsBuilder,
-    fragment_sources: Vec<(FragmentSource, usize)>,
+    secrets: Vec<KnownSecret>,
+    fragment_sources: Vec<FragmentSource>,
     strings: Vec<KnownString>,
     patterns: PatternsBuilder,
     is_decoy: Vec<bool>,
@@ -307,7 +325,7 @@ impl Builder {
             return;
         }
         self.walk(&Body { text, message: Some(message) }, raw.get(), "$", None);
-        self.fragment_source(FragmentSource::Message(message), body);
+        self.fragment_source(FragmentSource::Message(message as u32), body);
     }
 
     fn take_secrets(&mut self, keys: Option<&KeyLog>) {
@@ -315,7 +333,12 @@ impl Builder {
         clients.sort_unstable_by_key(|(random, _)| *random);
         for (random, secrets) in clients {
             for (label, secret) in secrets.iter() {
-                let source = FragmentSource::Secret { label, client_random: *random };
+                let source = FragmentSource::Secret(self.secrets.len() as u32);
+                self.secrets.push(KnownSecret {
+                    label,
+                    client_random: *random,
+                    len: secret.as_bytes().len(),
+                });
                 self.fragment_source(source, secret.as_bytes());
             }
         }
@@ -324,18 +347,18 @@ impl Builder {
     fn fragment_source(&mut self, source: FragmentSource, bytes: &[u8]) {
         let number = self.fragment_sources.len() as u32;
         let is_added = match source {
-            FragmentSource::Secret { .. } => self.fragments.add_secret(number, bytes),
+            FragmentSource::Secret(_) => self.fragments.add_secret(number, bytes),
             _ => self.fragments.add_text(number, bytes),
         };
         if is_added || !matches!(source, FragmentSource::String(_)) {
-            self.fragment_sources.push((source, bytes.len()));
+            self.fragment_sources.push(source);
         }
     }
 
     /// The parts of the next string. A string that is no longer than a part is found as a whole.
     fn parts_of_string(&mut self, value: &str) {
         if value.len() > GUARANTEED {
-            self.fragment_source(FragmentSource::String(self.strings.len()), value.as_bytes());
+            self.fragment_source(FragmentSource::String(self.strings.len() as u32), value.as_bytes());
         }
     }
 
@@ -435,6 +458,7 @@ impl Builder {
         let patterns = Arc::new(self.patterns.build());
         let known = KnownStrings {
             fragment_sources_left_out: fragments.left_out(),
+            secrets: self.secrets,
             fragment_sources: self.fragment_sources,
             messages,
             strings: self.strings,

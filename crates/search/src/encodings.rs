@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE, HEXUPPER};
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 /// Only this many bytes of a longer string are searched in encoded form: they suffice to show that it can be read.
 pub(crate) const MAX_ENCODED: usize = 64;
@@ -103,6 +103,23 @@ enum Way {
 /// Number of forms.
 const FORM_COUNT: usize =
     1 + JSON_SERIALISERS.len() + 2 * 3 + 2 * 5 + 2 + 2 + 1 + 2 + PERCENT_ENCODERS.len() + 2 + 2;
+
+/// A set of forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FormSet(u64);
+
+const _: () = assert!(FORM_COUNT <= u64::BITS as usize, "a set has a bit for every form");
+
+impl FormSet {
+    pub(crate) fn insert(&mut self, form: Form) {
+        self.0 |= 1 << form.0;
+    }
+
+    /// Its forms, in the order of their numbers.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Form> {
+        (0..FORM_COUNT as u8).filter(move |number| self.0 >> number & 1 != 0).map(Form)
+    }
+}
 
 /// All forms, by their number.
 static FORMS: [Way; FORM_COUNT] = {
@@ -230,7 +247,7 @@ impl Form {
 /// All written forms of one string, without duplicates and without those that are too short. The memory is reused for the
 /// next string.
 #[derive(Debug, Default)]
-pub struct Encoder {
+pub(crate) struct Encoder {
     bytes: Vec<u8>,
     /// The forms, and where each ends in `bytes`.
     forms: Vec<(Form, usize)>,
@@ -238,7 +255,7 @@ pub struct Encoder {
 
 impl Encoder {
     /// Writes a string in every form of at least `at_least` bytes.
-    pub fn encode(&mut self, value: &[u8], at_least: usize) {
+    pub(crate) fn encode(&mut self, value: &[u8], at_least: usize) {
         self.bytes.clear();
         self.forms.clear();
         // Most strings need no escapes, and most of their forms would be the string itself.
@@ -263,7 +280,7 @@ impl Encoder {
     }
 
     /// The forms and the bytes written in them.
-    pub fn forms(&self) -> impl Iterator<Item = (Form, &[u8])> {
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (Form, &[u8])> {
         let mut start = 0;
         self.forms
             .iter()
@@ -287,7 +304,7 @@ fn is_plain_in_percent(byte: u8) -> bool {
 }
 
 /// What a JSON serialiser escapes, beyond the quotation mark, the backslash and control characters (RFC 8259 §7).
-struct JsonSerialiser {
+struct JsonSettings {
     /// Characters of ASCII that it writes as `\u00XX`; the quotation mark is otherwise `\"`.
     as_code_units: &'static str,
     beyond_ascii: BeyondAscii,
@@ -309,7 +326,7 @@ enum BeyondAscii {
 }
 
 /// Escapes nothing that RFC 8259 does not ask for: serde_json, JavaScript, Ruby.
-const MINIMAL: JsonSerialiser = JsonSerialiser {
+const MINIMAL: JsonSettings = JsonSettings {
     as_code_units: "",
     beyond_ascii: BeyondAscii::Kept,
     is_upper: false,
@@ -319,51 +336,116 @@ const MINIMAL: JsonSerialiser = JsonSerialiser {
 
 /// The serialisers that the search knows, by what they are set to at first or often.
 static JSON_SERIALISERS: [JsonSerialiser; 11] = [
-    MINIMAL,
+    JsonSerialiser::new(MINIMAL),
     // Jackson, without and with its feature ESCAPE_NON_ASCII.
-    JsonSerialiser { is_upper: true, ..MINIMAL },
-    JsonSerialiser { is_upper: true, beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
+    JsonSerialiser::new(JsonSettings { is_upper: true, ..MINIMAL }),
+    JsonSerialiser::new(JsonSettings { is_upper: true, beyond_ascii: BeyondAscii::Escaped, ..MINIMAL }),
     // Python's json, nlohmann's JSON for C++: everything that is not printable ASCII.
-    JsonSerialiser { as_code_units: "\u{7f}", beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
-    JsonSerialiser { beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
+    JsonSerialiser::new(JsonSettings {
+        as_code_units: "\u{7f}",
+        beyond_ascii: BeyondAscii::Escaped,
+        ..MINIMAL
+    }),
+    JsonSerialiser::new(JsonSettings { beyond_ascii: BeyondAscii::Escaped, ..MINIMAL }),
     // PHP's json_encode, without and with JSON_UNESCAPED_UNICODE.
-    JsonSerialiser { escapes_solidus: true, beyond_ascii: BeyondAscii::Escaped, ..MINIMAL },
-    JsonSerialiser { escapes_solidus: true, beyond_ascii: BeyondAscii::LineEndsEscaped, ..MINIMAL },
+    JsonSerialiser::new(JsonSettings {
+        escapes_solidus: true,
+        beyond_ascii: BeyondAscii::Escaped,
+        ..MINIMAL
+    }),
+    JsonSerialiser::new(JsonSettings {
+        escapes_solidus: true,
+        beyond_ascii: BeyondAscii::LineEndsEscaped,
+        ..MINIMAL
+    }),
     // Go's encoding/json, newer and older; Rails.
-    JsonSerialiser { as_code_units: "<>&", beyond_ascii: BeyondAscii::LineEndsEscaped, ..MINIMAL },
-    JsonSerialiser {
+    JsonSerialiser::new(JsonSettings {
+        as_code_units: "<>&",
+        beyond_ascii: BeyondAscii::LineEndsEscaped,
+        ..MINIMAL
+    }),
+    JsonSerialiser::new(JsonSettings {
         as_code_units: "<>&",
         beyond_ascii: BeyondAscii::LineEndsEscaped,
         has_short_b_and_f: false,
         ..MINIMAL
-    },
+    }),
     // Gson.
-    JsonSerialiser { as_code_units: "<>&='", beyond_ascii: BeyondAscii::LineEndsEscaped, ..MINIMAL },
+    JsonSerialiser::new(JsonSettings {
+        as_code_units: "<>&='",
+        beyond_ascii: BeyondAscii::LineEndsEscaped,
+        ..MINIMAL
+    }),
     // System.Text.Json of .NET.
-    JsonSerialiser {
+    JsonSerialiser::new(JsonSettings {
         as_code_units: "\"<>&'+`\u{7f}",
         beyond_ascii: BeyondAscii::Escaped,
         is_upper: true,
         ..MINIMAL
-    },
+    }),
 ];
 
+/// A way to write JSON.
+struct JsonSerialiser {
+    settings: JsonSettings,
+    /// The bytes that are written as they are, wherever they occur in UTF-8.
+    kept: [bool; 256],
+}
+
 impl JsonSerialiser {
+    const fn new(settings: JsonSettings) -> Self {
+        let mut kept = [false; 256];
+        let mut byte = b' ' as usize;
+        while byte < 256 {
+            kept[byte] = match byte as u8 {
+                b'"' | b'\\' => false,
+                b'/' => !settings.escapes_solidus,
+                0x80.. => match settings.beyond_ascii {
+                    BeyondAscii::Kept => true,
+                    BeyondAscii::Escaped => false,
+                    // U+2028 and U+2029 begin with this byte, as do characters that are kept.
+                    BeyondAscii::LineEndsEscaped => byte != 0xe2,
+                },
+                _ => true,
+            };
+            byte += 1;
+        }
+        let (escaped, mut at) = (settings.as_code_units.as_bytes(), 0);
+        while at < escaped.len() {
+            kept[escaped[at] as usize] = false;
+            at += 1;
+        }
+        Self { settings, kept }
+    }
+
     fn escape(&self, text: &str, out: &mut Vec<u8>) {
-        for c in text.chars() {
-            match c {
-                c if self.as_code_units.contains(c) => write_code_units(c, self.is_upper, out),
-                '"' => out.extend_from_slice(br#"\""#),
-                '\\' => out.extend_from_slice(br"\\"),
-                '\n' => out.extend_from_slice(br"\n"),
-                '\r' => out.extend_from_slice(br"\r"),
-                '\t' => out.extend_from_slice(br"\t"),
-                '\u{8}' if self.has_short_b_and_f => out.extend_from_slice(br"\b"),
-                '\u{c}' if self.has_short_b_and_f => out.extend_from_slice(br"\f"),
-                '/' if self.escapes_solidus => out.extend_from_slice(br"\/"),
-                c if c < ' ' || self.escapes_beyond_ascii(c) => write_code_units(c, self.is_upper, out),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
+        let mut rest = text;
+        loop {
+            let kept = rest.bytes().take_while(|byte| self.kept[usize::from(*byte)]).count();
+            out.extend_from_slice(&rest.as_bytes()[..kept]);
+            let mut behind = rest[kept..].chars();
+            let Some(c) = behind.next() else { return };
+            self.settings.escape(c, out);
+            rest = behind.as_str();
+        }
+    }
+}
+
+impl JsonSettings {
+    /// Appends a character, escaped if these settings say so.
+    fn escape(&self, c: char, out: &mut Vec<u8>) {
+        match c {
+            c if self.as_code_units.contains(c) => write_code_units(c, self.is_upper, out),
+            '"' => out.extend_from_slice(br#"\""#),
+            '\\' => out.extend_from_slice(br"\\"),
+            '\n' => out.extend_from_slice(br"\n"),
+            '\r' => out.extend_from_slice(br"\r"),
+            '\t' => out.extend_from_slice(br"\t"),
+            '\u{8}' if self.has_short_b_and_f => out.extend_from_slice(br"\b"),
+            '\u{c}' if self.has_short_b_and_f => out.extend_from_slice(br"\f"),
+            '/' if self.escapes_solidus => out.extend_from_slice(br"\/"),
+            c if c < ' ' || self.escapes_beyond_ascii(c) => write_code_units(c, self.is_upper, out),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 
@@ -392,10 +474,7 @@ fn write_percent(byte: u8, is_upper: bool, out: &mut Vec<u8>) {
 
 /// Appends hexadecimal digits.
 fn write_hex(bytes: &[u8], is_upper: bool, out: &mut Vec<u8>) {
-    let digits = if is_upper { HEXUPPER } else { HEXLOWER };
-    let before = out.len();
-    out.resize(before + 2 * bytes.len(), 0);
-    digits.encode_mut(bytes, &mut out[before..]);
+    inner::<4>(bytes, 0, if is_upper { HEX_UPPER } else { HEX_LOWER }, out);
 }
 
 /// What an encoder of URLs and forms keeps, beside letters and digits; everything else is percent-encoded.
@@ -442,8 +521,11 @@ const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE32_LOWER: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
+const HEX_UPPER: &[u8; 16] = b"0123456789ABCDEF";
+const HEX_LOWER: &[u8; 16] = b"0123456789abcdef";
+
 /// Appends the characters of `BITS` bits that depend on `bytes` alone, whatever precedes and follows them, if they begin
-/// `skipped` bytes into a group. A group of base64 has three bytes, one of base32 five.
+/// `skipped` bytes into a group. A group of base64 has three bytes, one of base32 five, one of hexadecimal digits one.
 fn inner<const BITS: usize>(bytes: &[u8], skipped: usize, alphabet: &[u8], out: &mut Vec<u8>) {
     // Bits before the first character that depends on these bytes only.
     let mixed = (8 * skipped).next_multiple_of(BITS) - 8 * skipped;

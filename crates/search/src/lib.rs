@@ -13,10 +13,11 @@
 mod encodings;
 pub mod fragments;
 mod matcher;
+mod order;
 mod patterns;
 mod scanner;
 
-pub use encodings::{Encoder, Encoding, Form};
+pub use encodings::{Encoding, Form};
 pub use matcher::{MAX_ANCHOR, Matcher};
 pub use patterns::{MAX_NEEDLES, MIN_PATTERN, NeedleId, PatternId, Patterns, PatternsBuilder};
 pub use scanner::{Match, Overflow, Scanner};

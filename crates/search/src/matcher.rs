@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use crate::encodings::Form;
 use crate::fragments::common;
-use crate::patterns::{PatternId, Patterns};
+use crate::order::{Block, BlockSort};
+use crate::patterns::{MAX_WRITTEN, PatternId, Patterns};
 
 /// Longest part of a pattern that the matcher itself recognises; the scanner compares the bytes behind it as they
 /// arrive. It limits how much of a stream must be kept between two chunks.
@@ -52,6 +53,9 @@ const MAX_FILTER_BITS: usize = 1 << 24;
 /// Places of a window that are remembered by gram: most of those that a false positive asks for are empty.
 const SLOTS_PER_GRAM: usize = 8;
 const MAX_SLOTS: usize = 1 << 20;
+
+/// Most entries to expect in a bucket, which has half as many at least.
+const ENTRIES_PER_BUCKET: usize = 8;
 
 /// Samples whose loads and filter bits are computed together: they are independent, and the branch is rarely taken.
 const BLOCK: usize = 4;
@@ -79,7 +83,7 @@ pub struct Matcher {
 }
 
 /// A pattern, by the first word of its window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     key: Key,
     pattern: PatternId,
@@ -109,16 +113,13 @@ impl Key {
 impl Matcher {
     /// A matcher for all patterns of at least [`MIN_PATTERN`](super::patterns::MIN_PATTERN) bytes.
     pub fn new(patterns: Arc<Patterns>) -> Self {
-        let (mut count, mut shortest) = (0_usize, MAX_WINDOW);
-        patterns.for_each(|_, written| {
-            count += 1;
-            shortest = shortest.min(written.len());
-        });
+        let count = patterns.count();
+        let shortest = patterns.shortest().min(MAX_WINDOW);
         let stride = shortest - GRAM + 1;
         let grams = count * stride;
         let filter_bits = (grams * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, MAX_FILTER_BITS);
         let slots = (grams * SLOTS_PER_GRAM).next_power_of_two().clamp(1 << 10, MAX_SLOTS);
-        let bucket_count = (count / 2).next_power_of_two().clamp(2, 1 << 22);
+        let bucket_count = (count / ENTRIES_PER_BUCKET).next_power_of_two().clamp(2, 1 << 20);
         let empty = Entry { key: Key(0), pattern: PatternId::new(0, Form::PLAIN) };
         let mut matcher = Self {
             patterns,
@@ -168,11 +169,20 @@ impl Matcher {
 
     fn sort(&mut self) {
         let Self { patterns, buckets, entries, .. } = self;
+        let (mut sort, mut scratch) = (BlockSort::default(), Vec::new());
         for range in buckets.windows(2).map(|pair| pair[0] as usize..pair[1] as usize) {
-            entries[range].sort_unstable_by(|one, other| {
-                let bytes = || patterns.written(one.pattern).cmp(&patterns.written(other.pattern));
-                one.key.cmp(&other.key).then_with(bytes).then(one.pattern.cmp(&other.pattern))
-            });
+            let bucket = &mut entries[range];
+            bucket.sort_unstable();
+            for same in bucket.chunk_by_mut(|one, other| one.key == other.key).filter(|same| same.len() > 1) {
+                let mut block = |entry: &Entry, depth| {
+                    Block::at(patterns.written_into(entry.pattern, &mut scratch), depth)
+                };
+                // What is longer is stored, and need not be written for each comparison.
+                sort.sort(same, MAX_WRITTEN, &mut block, |equal| {
+                    let bytes = |entry: &Entry| patterns.written(entry.pattern);
+                    equal.sort_by(|one, other| bytes(one).cmp(&bytes(other)));
+                });
+            }
         }
     }
 

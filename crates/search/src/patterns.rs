@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::encodings::{Encoder, Encoding, Form, MAX_ENCODED};
+use crate::encodings::{Encoder, Encoding, Form, FormSet, MAX_ENCODED};
 
 /// Shortest pattern. Below eight bytes a match in ciphertext is no evidence: 256^-7 times a gigabyte is not rare
 /// enough, and common words appear in headers. Shorter strings are searched together with their JSON key.
@@ -22,6 +22,9 @@ pub type NeedleId = u32;
 
 /// Maximum number of needles: a pattern is named by the numbers of its needle and its form.
 pub const MAX_NEEDLES: usize = 1 << (u32::BITS - Form::BITS);
+
+/// Longest pattern that is written again whenever it is needed: each of the first bytes as `\u0061`.
+pub(crate) const MAX_WRITTEN: usize = 6 * MAX_ENCODED;
 
 /// Names a pattern.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,8 +64,14 @@ pub struct Patterns {
     bytes: Vec<u8>,
     /// Where each needle ends.
     ends: Vec<usize>,
+    /// For each needle, the forms in which it is searched.
+    forms: Vec<FormSet>,
     /// The forms that are as long as their needle, where that is long: to write them again and again would take time.
     long: HashMap<PatternId, Box<[u8]>>,
+    /// Number of patterns.
+    count: usize,
+    /// Length of the shortest pattern.
+    shortest: usize,
 }
 
 impl Patterns {
@@ -80,26 +89,61 @@ impl Patterns {
 
     /// The bytes of a pattern.
     pub(crate) fn written(&self, id: PatternId) -> Cow<'_, [u8]> {
+        self.stored(id).map_or_else(
+            || {
+                let mut written = Vec::with_capacity(4 * MAX_ENCODED);
+                id.form().write(self.needle(id.needle()), &mut written);
+                written.into()
+            },
+            Cow::Borrowed,
+        )
+    }
+
+    /// The bytes of a pattern, which are written into `scratch` if they are not stored.
+    pub(crate) fn written_into<'s>(&'s self, id: PatternId, scratch: &'s mut Vec<u8>) -> &'s [u8] {
+        if let Some(stored) = self.stored(id) {
+            return stored;
+        }
+        scratch.clear();
+        id.form().write(self.needle(id.needle()), scratch);
+        scratch
+    }
+
+    fn stored(&self, id: PatternId) -> Option<&[u8]> {
         let needle = self.needle(id.needle());
         if id.form() == Form::PLAIN {
-            return needle.into();
+            return Some(needle);
         }
-        if is_long(needle, id.form())
-            && let Some(written) = self.long.get(&id)
-        {
-            return Cow::Borrowed(written);
-        }
-        let mut written = Vec::with_capacity(4 * MAX_ENCODED);
-        id.form().write(needle, &mut written);
-        written.into()
+        is_long(needle, id.form()).then(|| self.long.get(&id).map(|written| &**written)).flatten()
+    }
+
+    /// The patterns of a needle that are long enough to be searched.
+    fn of(&self, needle: NeedleId) -> impl Iterator<Item = PatternId> + use<> {
+        self.forms[needle as usize].iter().map(move |form| PatternId::new(needle, form))
+    }
+
+    /// Number of patterns.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Length of the shortest pattern; [`usize::MAX`] if there is none.
+    pub(crate) fn shortest(&self) -> usize {
+        self.shortest
+    }
+
+    /// Length of the shortest pattern of a needle, which is the most likely one to occur by chance; that of the needle, if it
+    /// has none.
+    pub fn shortest_of(&self, needle: NeedleId) -> usize {
+        let lengths = self.of(needle).map(|pattern| self.written(pattern).len());
+        lengths.fold(self.needle(needle).len(), usize::min)
     }
 
     /// Calls `each` with every pattern that is long enough to be searched, and its bytes.
     pub(crate) fn for_each(&self, mut each: impl FnMut(PatternId, &[u8])) {
-        let mut encoder = Encoder::default();
-        for (needle, bytes) in (0..).zip(self.needles()) {
-            encoder.encode(bytes, MIN_PATTERN);
-            encoder.forms().for_each(|(form, written)| each(PatternId::new(needle, form), written));
+        let mut scratch = Vec::new();
+        for pattern in (0..self.forms.len() as NeedleId).flat_map(|needle| self.of(needle)) {
+            each(pattern, self.written_into(pattern, &mut scratch));
         }
     }
 }
@@ -121,8 +165,8 @@ impl PatternsBuilder {
     /// Makes room for so many more needles with so many bytes in all.
     pub fn reserve(&mut self, needles: usize, bytes: usize) {
         let Self { patterns, numbers, hasher } = self;
-        patterns.ends.reserve(needles);
-        patterns.bytes.reserve(bytes);
+        patterns.ends.reserve_exact(needles);
+        patterns.bytes.reserve_exact(bytes);
         numbers.reserve(needles, |id| hasher.hash_one(patterns.needle(*id)));
     }
 
@@ -151,16 +195,24 @@ impl PatternsBuilder {
         drop(self.numbers);
         patterns.bytes.shrink_to_fit();
         patterns.ends.shrink_to_fit();
+        let mut forms = Vec::with_capacity(patterns.ends.len());
         let mut long = HashMap::new();
+        let (mut count, mut shortest) = (0, usize::MAX);
         let mut encoder = Encoder::default();
-        for (id, needle) in (0..).zip(patterns.needles()).filter(|(_, needle)| needle.len() > MAX_ENCODED) {
+        for (id, needle) in (0..).zip(patterns.needles()) {
             encoder.encode(needle, MIN_PATTERN);
-            for (form, written) in encoder.forms().filter(|(form, _)| is_long(needle, *form)) {
-                long.insert(PatternId::new(id, form), written.into());
+            let mut set = FormSet::default();
+            for (form, written) in encoder.forms() {
+                set.insert(form);
+                count += 1;
+                shortest = shortest.min(written.len());
+                if is_long(needle, form) {
+                    long.insert(PatternId::new(id, form), written.into());
+                }
             }
+            forms.push(set);
         }
-        patterns.long = long;
-        patterns
+        Patterns { forms, long, count, shortest, ..patterns }
     }
 }
 

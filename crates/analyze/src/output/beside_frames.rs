@@ -28,15 +28,15 @@ pub(crate) fn beside_frames(report: &CaptureReport<'_>) -> Option<BesideFrames> 
     });
     let parts = search.hits.fragments.iter().filter_map(|(number, found)| {
         let hit = found.hits.first()?;
-        match report.known.fragment_sources.get(*number as usize)?.0 {
+        match report.known.fragment_sources.get(*number as usize)? {
             FragmentSource::Message(message) => {
-                Some(entry(report, Source::Message, None, Some(message), hit))
+                Some(entry(report, Source::Message, None, Some(*message as usize), hit))
             }
             FragmentSource::String(string) => {
-                let string = report.known.strings.get(string)?;
+                let string = report.known.strings.get(*string as usize)?;
                 Some(entry(report, Source::String, Some(string), string.message, hit))
             }
-            FragmentSource::Secret { .. } => Some(entry(report, Source::Secret, None, None, hit)),
+            FragmentSource::Secret(_) => Some(entry(report, Source::Secret, None, None, hit)),
         }
     });
     // Where a whole string is, parts of messages show nothing more.

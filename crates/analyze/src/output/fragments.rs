@@ -21,18 +21,17 @@ pub(crate) fn fragments(
     if summary.verbatim + summary.reassembled + summary.decoded > 0 {
         return Vec::new();
     }
-    let sources = report.observed.hits.fragments.iter().filter_map(|(number, found)| {
-        let (source, bytes) = report.known.fragment_sources.get(*number as usize)?;
-        Some((*source, *bytes, found))
-    });
+    let sources =
+        report.observed.hits.fragments.iter().filter_map(|(number, found)| {
+            Some((*report.known.fragment_sources.get(*number as usize)?, found))
+        });
     let entries = sources.take(MAX_LISTED);
-    entries.map(|(source, bytes, found)| entry(report.known, source, bytes, found, excerpts)).collect()
+    entries.map(|(source, found)| entry(report.known, source, found, excerpts)).collect()
 }
 
 fn entry(
     known: &KnownStrings,
     source: FragmentSource,
-    bytes: usize,
     found: &FragmentHits,
     excerpts: &mut Excerpts,
 ) -> FragmentEntry {
@@ -40,7 +39,7 @@ fn entry(
     hits.sort_by_key(|hit| hit.level);
     let mut locations: Vec<_> = hits.iter().map(|hit| location(&hit.location, &hit.decode_chain)).collect();
     // The bytes at a secret's place would be the secret itself.
-    if !matches!(source, FragmentSource::Secret { .. })
+    if !matches!(source, FragmentSource::Secret(_))
         && let Some(first) = locations.first_mut()
     {
         first.excerpt = excerpts.read(first.file_offset);
@@ -53,30 +52,31 @@ fn entry(
         label: None,
         client_random: None,
         level: hits.first().map_or(Level::Absent, |hit| hit.level),
-        source_bytes: bytes as u64,
+        source_bytes: known.source_len(source),
         longest_bytes: found.longest,
         locations,
         locations_total: found.counts.iter().sum(),
     };
-    let mut of_message = |index: usize| {
-        let message = &known.messages[index];
+    let mut of_message = |message: usize| {
+        let message = &known.messages[message];
         entry.message_id.clone_from(&message.id);
         entry.direction = Some(message.direction);
     };
     match source {
-        FragmentSource::Message(index) => {
-            of_message(index);
+        FragmentSource::Message(message) => {
+            of_message(message as usize);
             entry.source = exposure_schema::FragmentSource::Message;
         }
-        FragmentSource::String(index) => {
-            let string = &known.strings[index];
+        FragmentSource::String(string) => {
+            let string = &known.strings[string as usize];
             string.message.into_iter().for_each(of_message);
             entry.source = exposure_schema::FragmentSource::String;
             entry.path = Some(string.path.to_string());
         }
-        FragmentSource::Secret { label, client_random } => {
-            entry.label = Some(Name::from(label.as_str()));
-            entry.client_random = Some(HEXLOWER.encode(&client_random));
+        FragmentSource::Secret(secret) => {
+            let secret = &known.secrets[secret as usize];
+            entry.label = Some(Name::from(secret.label.as_str()));
+            entry.client_random = Some(HEXLOWER.encode(&secret.client_random));
         }
     }
     entry

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use exposure_schema::{Level, SearchedAs, StringEntry, Summary};
-use search::Encoder;
 
 use super::excerpt::Excerpts;
 use super::location::location;
@@ -21,8 +20,7 @@ pub(crate) const MAX_VALUE_CHARS: usize = 256;
 
 /// Lists all strings.
 pub(crate) fn strings(report: &CaptureReport<'_>, excerpts: &mut Excerpts) -> Vec<StringEntry> {
-    let mut encoder = Encoder::default();
-    report.known.strings.iter().map(|string| entry(report, string, excerpts, &mut encoder)).collect()
+    report.known.strings.iter().map(|string| entry(report, string, excerpts)).collect()
 }
 
 /// Counts the strings by level.
@@ -57,12 +55,7 @@ fn occurrence_of<'r>(report: &'r CaptureReport<'_>, string: &KnownString) -> Opt
     string.message.map(|message| &report.observed.messages.occurrences[message])
 }
 
-fn entry(
-    report: &CaptureReport<'_>,
-    string: &KnownString,
-    excerpts: &mut Excerpts,
-    encoder: &mut Encoder,
-) -> StringEntry {
+fn entry(report: &CaptureReport<'_>, string: &KnownString, excerpts: &mut Excerpts) -> StringEntry {
     let message = string.message.map(|message| &report.known.messages[message]);
     let nowhere = Occurrence::default();
     let occurrence = occurrence_of(report, string).unwrap_or(&nowhere);
@@ -70,7 +63,7 @@ fn entry(
     let (searched_as, chance, total, mut locations) = match string.match_mode {
         MatchMode::Value(needle) | MatchMode::Pair(needle) => {
             let found = hits.of(needle);
-            let length = report.known.shortest_form(needle, encoder);
+            let length = report.known.shortest_form(needle);
             let chance = chance_hits(hits.searched_bytes, length);
             let nearest = nearest(found, occurrence);
             let locations: Vec<_> =

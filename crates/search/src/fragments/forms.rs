@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::near;
 use crate::Encoding;
 
 /// Distance of the places at which bytes are tested for being text.
@@ -156,37 +157,24 @@ fn decode_text(
         runs(inner, range.start, &Digits::BASE32, |_, digits| give_digits(Encoding::Base32, digits, 8));
         runs(inner, range.start, &Digits::HEX, |_, digits| give_digits(Encoding::Hex, digits, 2));
     });
-    for near in near_escapes(memchr::memchr_iter(b'%', text), text.len()) {
-        let (decoded, end) = percent_decoded(text, near, false);
+    for part in near(memchr::memchr_iter(b'%', text), NEAR_ESCAPE, text.len()) {
+        let (decoded, end) = percent_decoded(text, part, false);
         give(Encoding::Percent, &decoded.end(end, first, outer));
     }
     if memchr::memchr(b'+', text).is_some() {
-        for near in near_escapes(memchr::memchr2_iter(b'%', b'+', text), text.len()) {
-            let (decoded, end) = percent_decoded(text, near, true);
+        for part in near(memchr::memchr2_iter(b'%', b'+', text), NEAR_ESCAPE, text.len()) {
+            let (decoded, end) = percent_decoded(text, part, true);
             give(Encoding::Percent, &decoded.end(end, first, outer));
         }
     }
-    for near in near_escapes(memchr::memchr_iter(b'\\', text), text.len()) {
-        let (decoded, end) = json_unescaped(text, near);
+    for part in near(memchr::memchr_iter(b'\\', text), NEAR_ESCAPE, text.len()) {
+        let (decoded, end) = json_unescaped(text, part);
         let decoded = decoded.end(end, first, outer);
         if nested < MAX_NESTED {
             decode_text(&decoded.bytes, 0, Some((&decoded, nested + 1)), &mut give);
         }
         give(Encoding::JsonEscapes, &decoded);
     }
-}
-
-/// The parts of a text of `len` bytes in which a run that contains one of these escapes can be. The rest is found as it is.
-fn near_escapes(escapes: impl Iterator<Item = usize>, len: usize) -> Vec<Range<usize>> {
-    let mut near: Vec<Range<usize>> = Vec::new();
-    for at in escapes {
-        let part = at.saturating_sub(NEAR_ESCAPE)..len.min(at + NEAR_ESCAPE);
-        match near.last_mut() {
-            Some(last) if last.end >= part.start => last.end = part.end,
-            _ => near.push(part),
-        }
-    }
-    near
 }
 
 /// Whether a byte belongs to a text: a printable character or a line break.

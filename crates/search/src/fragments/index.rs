@@ -12,6 +12,8 @@
 
 use std::ops::Range;
 
+use crate::order::{Block, BlockSort};
+
 /// Length of a gram.
 const GRAM: usize = 8;
 
@@ -39,12 +41,18 @@ const MIN_BYTE_VALUES: usize = 4;
 /// From this length on, almost equal bytes are evidence, too: no padding is so long.
 const LONG_PADDING: usize = 256;
 
-/// Bytes that order the places of one bucket. Places that agree in so many bytes are one place: whichever of them is
-/// found, the run is long enough.
+/// Bytes that order the places of one bucket. Places that agree in so many bytes are one place: whichever
+/// of them is found, the run is long enough.
 const MAX_ORDERED: usize = 64;
+
+/// Distance of the bytes whose source is remembered: a few short sources begin between two of them.
+const STRIDE: usize = 256;
 
 /// Filter bits for each gram, which sets two of them in one word.
 const BITS_PER_GRAM: usize = 16;
+
+/// Places to expect in a bucket: the filter answers for most grams, so that few buckets are looked into.
+const PLACES_PER_BUCKET: usize = 4;
 
 /// Up to this many places of a bucket are compared one by one.
 const FEW: usize = 8;
@@ -54,6 +62,9 @@ const BLOCK: usize = 8;
 
 /// Offset of a byte in the joined sources.
 type Place = u32;
+
+/// No offset: the sources are shorter.
+const NO_PLACE: Place = Place::MAX;
 
 /// A run of a source in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +89,8 @@ pub(super) struct SourceIndex<const EVERY: usize> {
     bytes: Vec<u8>,
     /// For each source, the place of its first byte; one more entry than there are sources.
     starts: Vec<Place>,
+    /// The source of every byte at a multiple of [`STRIDE`].
+    sources: Vec<u32>,
     /// The grams of ASCII, and all others. Messages are mostly ASCII and ciphertext is not, so that a filter which is small
     /// answers for ciphertext.
     filters: [Filter; 2],
@@ -93,9 +106,18 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
     /// the offset of each source, and the length of all.
     pub(super) fn new(bytes: Vec<u8>, starts: Vec<Place>, sampling: Sampling) -> Self {
         let grams: usize = ranges(&starts).map(|source| Self::places_of(&source, sampling).count()).sum();
-        let bucket_count = grams.next_power_of_two().clamp(2, 1 << 22);
+        let bucket_count = (grams / PLACES_PER_BUCKET).next_power_of_two().clamp(2, 1 << 20);
+        let firsts = (0..bytes.len()).step_by(STRIDE);
+        let mut source = 0;
+        let sources = firsts.map(|first| {
+            while starts[source + 1] as usize <= first {
+                source += 1;
+            }
+            source as u32
+        });
         let mut index = Self {
             sampling,
+            sources: sources.collect(),
             filters: Default::default(),
             buckets: vec![0; bucket_count + 1],
             bucket_shift: 64 - bucket_count.ilog2(),
@@ -134,32 +156,34 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
         }
     }
 
-    /// Orders each bucket, and removes places that cannot be distinguished.
+    /// Orders each bucket, and removes places that cannot be distinguished. Of these it keeps the one in the middle: long
+    /// padding has as many bytes before it as behind it.
     fn order(&mut self) {
+        let mut places = std::mem::take(&mut self.places);
+        let mut sort = BlockSort::default();
         let mut kept = 0;
         for bucket in 0..self.buckets.len() - 1 {
             let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
-            let mut places = std::mem::take(&mut self.places);
-            if range.len() > 1 {
-                places[range.clone()]
-                    .sort_unstable_by(|one, other| self.ordered_by(*one).cmp(self.ordered_by(*other)));
-            }
             self.buckets[bucket] = kept as u32;
-            for at in range.clone() {
-                let is_new =
-                    at == range.start || self.ordered_by(places[at]) != self.ordered_by(places[kept - 1]);
-                if is_new {
+            let block = |place: &Place, depth| Block::at(self.from(*place), depth);
+            sort.sort(&mut places[range.clone()], MAX_ORDERED, block, |equal| {
+                let middle = equal[equal.len() / 2];
+                equal.fill(NO_PLACE);
+                equal[0] = middle;
+            });
+            for at in range {
+                if places[at] != NO_PLACE {
                     places[kept] = places[at];
                     kept += 1;
                 }
             }
-            self.places = places;
         }
         if let Some(last) = self.buckets.last_mut() {
             *last = kept as u32;
         }
-        self.places.truncate(kept);
-        self.places.shrink_to_fit();
+        places.truncate(kept);
+        places.shrink_to_fit();
+        self.places = places;
     }
 
     /// Whether there is no source.
@@ -276,7 +300,9 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
     }
 
     fn source_of(&self, place: Place) -> u32 {
-        self.starts.partition_point(|start| *start <= place) as u32 - 1
+        let first = self.sources[place as usize / STRIDE];
+        let behind = &self.starts[first as usize + 1..];
+        first + behind.iter().take_while(|start| **start <= place).count() as u32
     }
 
     fn range(&self, source: u32) -> Range<usize> {

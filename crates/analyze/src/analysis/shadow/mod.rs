@@ -155,7 +155,7 @@ fn plant_parts(
     random: &mut Random,
 ) -> Vec<Option<&'static str>> {
     let mut results = Vec::new();
-    let is_message = |(source, _): &&(FragmentSource, usize)| matches!(source, FragmentSource::Message(_));
+    let is_message = |source: &&FragmentSource| matches!(source, FragmentSource::Message(_));
     let messages = known.fragment_sources.iter().filter(is_message).count();
     if messages + known.not_json + known.too_deep < known.messages.len() {
         results.push(Some("which is not searched"));
