@@ -1,6 +1,6 @@
 //! Searches for all patterns at once, at the speed of memory, however many there are.
 //!
-//! A pattern of at least [`MIN_PATTERN`](super::patterns::MIN_PATTERN) bytes contains a window of `m` bytes. Sampling the text every `s = m - 4` bytes
+//! A pattern of at least [`MIN_PATTERN`] bytes contains a window of `m` bytes. Sampling the text every `s = m - 4` bytes
 //! reads exactly one five-byte gram that lies wholly inside any occurrence of the window:
 //!
 //! ```text
@@ -15,7 +15,7 @@
 //!
 //! A pattern takes one entry of eight bytes: the hash of the first word of its window, and its number. Its bytes are written
 //! again for a comparison. What passes the filter may lie at several places of a window, so each of them is looked up; a
-//! small table limits them to those that occur.
+//! small table limits them to those that occur, and a second filter to those whose word occurs.
 //!
 //! Traffic can contain many strings with one beginning. The entries of one word are therefore sorted by the bytes of their
 //! patterns, and the text is looked up among them instead of being compared with each.
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use crate::encodings::Form;
 use crate::fragments::common;
 use crate::order::{Block, BlockSort};
-use crate::patterns::{MAX_WRITTEN, PatternId, Patterns};
+use crate::patterns::{MAX_WRITTEN, MIN_PATTERN, PatternId, Patterns};
 
 /// Longest part of a pattern that the matcher itself recognises; the scanner compares the bytes behind it as they
 /// arrive. It limits how much of a stream must be kept between two chunks.
@@ -43,6 +43,10 @@ const GRAM_MASK: u64 = (1 << (8 * GRAM)) - 1;
 /// Longest window. A longer one would need fewer samples still, but puts more grams into the filter.
 const MAX_WINDOW: usize = 16;
 
+/// Distance of two samples, for the shortest and the longest window.
+const MIN_STRIDE: usize = MIN_PATTERN - GRAM + 1;
+const MAX_STRIDE: usize = MAX_WINDOW - GRAM + 1;
+
 /// Filter bits for each gram: the cost of one false positive in 32 samples is negligible beside the comparisons.
 const BITS_PER_GRAM: usize = 32;
 
@@ -54,8 +58,11 @@ const MAX_FILTER_BITS: usize = 1 << 24;
 const SLOTS_PER_GRAM: usize = 8;
 const MAX_SLOTS: usize = 1 << 20;
 
-/// Most entries to expect in a bucket, which has half as many at least.
-const ENTRIES_PER_BUCKET: usize = 8;
+/// Bits for each pattern in the filter of words, which answers for most windows that a gram alone suggests.
+const BITS_PER_WORD: usize = 16;
+
+/// Most bits of that filter.
+const MAX_WORD_BITS: usize = 1 << 24;
 
 /// Samples whose loads and filter bits are computed together: they are independent, and the branch is rarely taken.
 const BLOCK: usize = 4;
@@ -75,6 +82,9 @@ pub struct Matcher {
     /// By the hash of a gram, the set of the offsets at which it occurs in windows.
     offsets: Vec<u16>,
     offsets_shift: u32,
+    /// One bit for the hash of the first word of each window.
+    words: Vec<u64>,
+    words_shift: u32,
     /// For each bucket, the first of its entries; one more than there are buckets.
     buckets: Vec<Rank>,
     bucket_shift: u32,
@@ -111,7 +121,7 @@ impl Key {
 }
 
 impl Matcher {
-    /// A matcher for all patterns of at least [`MIN_PATTERN`](super::patterns::MIN_PATTERN) bytes.
+    /// A matcher for all patterns of at least [`MIN_PATTERN`] bytes.
     pub fn new(patterns: Arc<Patterns>) -> Self {
         let count = patterns.count();
         let shortest = patterns.shortest().min(MAX_WINDOW);
@@ -119,7 +129,8 @@ impl Matcher {
         let grams = count * stride;
         let filter_bits = (grams * BITS_PER_GRAM).next_power_of_two().clamp(1 << 15, MAX_FILTER_BITS);
         let slots = (grams * SLOTS_PER_GRAM).next_power_of_two().clamp(1 << 10, MAX_SLOTS);
-        let bucket_count = (count / ENTRIES_PER_BUCKET).next_power_of_two().clamp(2, 1 << 20);
+        let word_bits = (count * BITS_PER_WORD).next_power_of_two().clamp(1 << 10, MAX_WORD_BITS);
+        let bucket_count = (count / 2).next_power_of_two().clamp(2, 1 << 20);
         let empty = Entry { key: Key(0), pattern: PatternId::new(0, Form::PLAIN) };
         let mut matcher = Self {
             patterns,
@@ -129,6 +140,8 @@ impl Matcher {
             filter_shift: 64 - filter_bits.ilog2(),
             offsets: vec![0; slots],
             offsets_shift: 64 - slots.ilog2(),
+            words: vec![0; word_bits / 64],
+            words_shift: 64 - word_bits.ilog2(),
             buckets: vec![0; bucket_count + 1],
             bucket_shift: 64 - bucket_count.ilog2(),
             entries: vec![empty; count],
@@ -140,16 +153,18 @@ impl Matcher {
 
     /// Puts each pattern into its bucket, in two passes, so that no second copy of the entries is needed.
     fn fill(&mut self) {
-        let Self { patterns, window, stride, filter, offsets, buckets, entries, .. } = self;
-        let (filter_shift, offsets_shift) = (self.filter_shift, self.offsets_shift);
+        let Self { patterns, window, stride, filter, offsets, words, buckets, entries, .. } = self;
+        let (filter_shift, offsets_shift, words_shift) =
+            (self.filter_shift, self.offsets_shift, self.words_shift);
         let bucket_of = |hash: u64| (hash >> self.bucket_shift) as usize;
         patterns.for_each(|_, written| {
             let at = rarest_window(written, *window);
-            buckets[bucket_of(hash_word(word_at(written, at)))] += 1;
+            let word = hash_word(word_at(written, at));
+            buckets[bucket_of(word)] += 1;
+            set_bit(words, word >> words_shift);
             for offset in 0..*stride {
                 let gram = gram_at(written, at + offset);
-                let bit = (hash(gram) >> filter_shift) as usize;
-                filter[bit / 64] |= 1 << (bit % 64);
+                set_bit(filter, hash(gram) >> filter_shift);
                 offsets[(hash_for_offsets(gram) >> offsets_shift) as usize] |= 1 << offset;
             }
         });
@@ -193,36 +208,55 @@ impl Matcher {
         if self.entries.is_empty() {
             return;
         }
-        let stride = self.stride;
-        let span = (BLOCK - 1) * stride + LOAD;
-        let mut at = 0;
-        while let Some(block) = text.get(at..at + span) {
-            let mut passed = 0;
-            for sample in 0..BLOCK {
-                let gram = u64::from_le_bytes(
-                    block[sample * stride..sample * stride + LOAD].try_into().expect("eight bytes are eight"),
-                );
-                passed |= self.passes(gram & GRAM_MASK) << sample;
-            }
-            while passed != 0 {
-                self.look(text, at + passed.trailing_zeros() as usize * stride, &mut found);
-                passed &= passed - 1;
-            }
-            at += BLOCK * stride;
-        }
+        // A constant stride spares every sample its bounds check.
+        let mut at = match self.stride {
+            MIN_STRIDE => self.find_in_blocks::<MIN_STRIDE>(text, &mut found),
+            5 => self.find_in_blocks::<5>(text, &mut found),
+            6 => self.find_in_blocks::<6>(text, &mut found),
+            7 => self.find_in_blocks::<7>(text, &mut found),
+            8 => self.find_in_blocks::<8>(text, &mut found),
+            9 => self.find_in_blocks::<9>(text, &mut found),
+            10 => self.find_in_blocks::<10>(text, &mut found),
+            11 => self.find_in_blocks::<11>(text, &mut found),
+            _ => self.find_in_blocks::<MAX_STRIDE>(text, &mut found),
+        };
         while at + GRAM <= text.len() {
             if self.passes(gram_at(text, at)) != 0 {
                 self.look(text, at, &mut found);
             }
-            at += stride;
+            at += self.stride;
         }
+    }
+
+    /// Searches whole blocks of samples. Returns the offset of the first sample behind them.
+    #[inline]
+    fn find_in_blocks<const STRIDE: usize>(
+        &self,
+        text: &[u8],
+        found: &mut impl FnMut(Begun, usize),
+    ) -> usize {
+        let mut at = 0;
+        while let Some(block) = text.get(at..at + (BLOCK - 1) * STRIDE + LOAD) {
+            let mut passed = 0;
+            for sample in 0..BLOCK {
+                let gram = u64::from_le_bytes(
+                    block[sample * STRIDE..sample * STRIDE + LOAD].try_into().expect("eight bytes are eight"),
+                );
+                passed |= self.passes(gram & GRAM_MASK) << sample;
+            }
+            while passed != 0 {
+                self.look(text, at + passed.trailing_zeros() as usize * STRIDE, found);
+                passed &= passed - 1;
+            }
+            at += BLOCK * STRIDE;
+        }
+        at
     }
 
     /// 1 if a window may have this gram, otherwise 0.
     #[inline(always)]
     fn passes(&self, gram: u64) -> u64 {
-        let bit = (hash(gram) >> self.filter_shift) as usize;
-        self.filter[bit / 64] >> (bit % 64) & 1
+        bit(&self.filter, hash(gram) >> self.filter_shift)
     }
 
     /// Looks for the windows that have the sampled gram.
@@ -236,7 +270,10 @@ impl Matcher {
             if let Some(window) = at.checked_sub(offset)
                 && let Some(word) = load(text, window)
             {
-                self.look_up(text, window, hash_word(word), found);
+                let hash = hash_word(word);
+                if bit(&self.words, hash >> self.words_shift) != 0 {
+                    self.look_up(text, window, hash, found);
+                }
             }
         }
     }
@@ -375,6 +412,15 @@ fn skip(bytes: Cow<'_, [u8]>, len: usize) -> Cow<'_, [u8]> {
 fn hash(gram: u64) -> u64 {
     // Fibonacci hashing: the golden ratio spreads neighbouring values over the upper bits.
     gram.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[inline(always)]
+fn bit(bits: &[u64], index: u64) -> u64 {
+    bits[index as usize / 64] >> (index % 64) & 1
+}
+
+fn set_bit(bits: &mut [u64], index: u64) {
+    bits[index as usize / 64] |= 1 << (index % 64);
 }
 
 /// Another hash of a gram, so that its offsets do not depend on what made it pass the filter.
