@@ -613,11 +613,11 @@ fn short_part_of_a_message() {
     let base = Base::new();
     const COOKIE: u16 = 44;
     let journal = base.run.journal("https", "agent-a");
-    let body = journal[4]["body"].as_str().expect("a body").as_bytes();
-    let from = body.len() / 2;
-    let judged = |len: usize| {
+    let bodies: Vec<&[u8]> =
+        journal.iter().map(|line| line["body"].as_str().expect("a body").as_bytes()).collect();
+    let judged = |part: &[u8]| {
         let mut session = base.session();
-        session.change_client_hello(|hello| hello.with(COOKIE, vec16(&body[from..from + len])));
+        session.change_client_hello(|hello| hello.with(COOKIE, vec16(part)));
         let folder = Copied::empty();
         folder.write_records("mine", ETHERNET, &base.with_session(&session));
         folder.write("mine.keys", session.key_log());
@@ -628,8 +628,17 @@ fn short_part_of_a_message() {
         command.args(flags).args(["--keys", "mine.keys", "--scope", "all", "--format", "json"]);
         Judged::of(&command.current_dir(folder.folder()).output().expect("analyze starts"))
     };
-    assert_sealed(&judged(12));
-    assert_eq!(judged(47).verdict("mine"), "exposed");
+    let body = &bodies[4][bodies[4].len() / 2..];
+    assert_sealed(&judged(&body[..12]));
+    assert_eq!(judged(&body[..47]).verdict("mine"), "exposed");
+
+    // A text that ends in dots.
+    let padding_of = |body: &&[u8]| body.windows(47).position(|part| part == [b'.'; 47]);
+    let (body, at) =
+        bodies.iter().find_map(|body| Some((*body, padding_of(body)?))).expect("a text is padded");
+    let ends_in_padding = |before: usize| &body[at - before..][..47];
+    assert_sealed(&judged(ends_in_padding(3)));
+    assert_eq!(judged(ends_in_padding(9)).verdict("mine"), "exposed");
 }
 
 // The list

@@ -4,11 +4,13 @@
 //! even to write, the same beginning again for each comparison. Here each block is read once for each item, and what a block
 //! cannot order is sorted by the next one.
 
+use std::ops::Range;
+
 /// A block of bytes. It orders as they do: bytes that end within it are before those that go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Block {
     /// The first byte is the highest; zero behind the last one.
-    word: u128,
+    words: [u64; 2],
     /// Number of bytes.
     len: u32,
 }
@@ -20,12 +22,18 @@ impl Block {
     #[inline]
     pub(crate) fn at(bytes: &[u8], depth: usize) -> Self {
         let rest = bytes.get(depth..).unwrap_or_default();
-        if let Some(word) = rest.first_chunk() {
-            return Self { word: u128::from_be_bytes(*word), len: Self::LEN as u32 };
+        if let Some(block) = rest.first_chunk() {
+            return Self::new(*block, Self::LEN);
         }
-        let mut word = [0; Self::LEN];
-        word[..rest.len()].copy_from_slice(rest);
-        Self { word: u128::from_be_bytes(word), len: rest.len() as u32 }
+        let mut block = [0; Self::LEN];
+        block[..rest.len()].copy_from_slice(rest);
+        Self::new(block, rest.len())
+    }
+
+    #[inline]
+    fn new(block: [u8; Self::LEN], len: usize) -> Self {
+        let word = u128::from_be_bytes(block);
+        Self { words: [(word >> 64) as u64, word as u64], len: len as u32 }
     }
 
     /// Whether the bytes go on behind this block, as far as it shows.
@@ -37,13 +45,15 @@ impl Block {
 /// Sorts items. The memory is reused for the next ones.
 #[derive(Debug)]
 pub(crate) struct BlockSort<T> {
-    /// The items of each depth that is being sorted.
-    stack: Vec<(Block, T)>,
+    /// The items that are being sorted, with their blocks.
+    blocks: Vec<(Block, T)>,
+    /// Groups of items that are equal up to a depth, the first group last.
+    groups: Vec<(Range<usize>, usize)>,
 }
 
 impl<T> Default for BlockSort<T> {
     fn default() -> Self {
-        Self { stack: Vec::new() }
+        Self { blocks: Vec::new(), groups: Vec::new() }
     }
 }
 
@@ -57,37 +67,28 @@ impl<T: Copy + Ord> BlockSort<T> {
         mut block: impl FnMut(&T, usize) -> Block,
         mut equal: impl FnMut(&mut [T]),
     ) {
-        self.sort_from(0, items, max, &mut block, &mut equal);
-    }
-
-    fn sort_from(
-        &mut self,
-        depth: usize,
-        items: &mut [T],
-        max: usize,
-        block: &mut dyn FnMut(&T, usize) -> Block,
-        equal: &mut dyn FnMut(&mut [T]),
-    ) {
-        let base = self.stack.len();
-        self.stack.extend(items.iter().map(|item| (block(item, depth), *item)));
-        self.stack[base..].sort_unstable();
-        for (item, (_, next)) in items.iter_mut().zip(&self.stack[base..]) {
-            *item = *next;
-        }
-        let mut first = 0;
-        while let Some((shared, _)) = self.stack.get(base + first).copied() {
-            let behind = self.stack[base + first..].iter().take_while(|(other, _)| *other == shared).count();
-            let group = &mut items[first..first + behind];
-            if group.len() > 1 {
-                if shared.is_whole() && depth + Block::LEN < max {
-                    self.sort_from(depth + Block::LEN, group, max, block, equal);
-                } else {
-                    equal(group);
-                }
+        self.groups.push((0..items.len(), 0));
+        while let Some((group, depth)) = self.groups.pop() {
+            let items = &mut items[group.clone()];
+            self.blocks.clear();
+            self.blocks.extend(items.iter().map(|item| (block(item, depth), *item)));
+            self.blocks.sort_unstable();
+            for (item, (_, next)) in items.iter_mut().zip(&self.blocks) {
+                *item = *next;
             }
-            first += behind;
+            let mut end = items.len();
+            for same in self.blocks.chunk_by(|(one, _), (other, _)| one == other).rev() {
+                let start = end - same.len();
+                if same.len() > 1 {
+                    if same[0].0.is_whole() && depth + Block::LEN < max {
+                        self.groups.push((group.start + start..group.start + end, depth + Block::LEN));
+                    } else {
+                        equal(&mut items[start..end]);
+                    }
+                }
+                end = start;
+            }
         }
-        self.stack.truncate(base);
     }
 }
 
@@ -113,7 +114,10 @@ mod tests {
             expected.sort_by_key(|item| &texts[*item]);
             prop_assert_eq!(&sorted, &expected);
             let same = expected.chunk_by(|one, other| texts[*one] == texts[*other]).filter(|group| group.len() > 1);
-            prop_assert_eq!(groups, same.map(<[usize]>::to_vec).collect::<Vec<_>>());
+            groups.sort();
+            let mut same: Vec<_> = same.map(<[usize]>::to_vec).collect();
+            same.sort();
+            prop_assert_eq!(groups, same);
         }
     }
 }

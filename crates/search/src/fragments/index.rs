@@ -214,7 +214,8 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
             let Some(gram) = load(text, at) else { return };
             if self.passes(gram)
                 && self.has(gram)
-                && let Some(run) = self.run_at(text, at, free_from)
+                && let Some(run) =
+                    self.run_at(text, at, free_from).or_else(|| self.run_before_padding(text, at, free_from))
                 && take(run)
             {
                 at = run.at + run.len;
@@ -286,6 +287,24 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
         is_run.then(|| Run { at: run.start, len: run.len(), source, source_at: source_at - back })
     }
 
+    /// A run that begins before the padding in which the sample at `at` is the first one. All places in padding are alike, so
+    /// that the one that was found is not where the run is; but of the places in front of it, one is.
+    #[cold]
+    fn run_before_padding(&self, text: &[u8], at: usize, free_from: usize) -> Option<Run> {
+        let values = &text[at..at + GRAM];
+        let len =
+            text[free_from..at].iter().rev().take(EVERY).take_while(|byte| values.contains(byte)).count();
+        if byte_values(values) >= MIN_BYTE_VALUES || len == EVERY {
+            return None;
+        }
+        let padding_at = at - len;
+        let places = padding_at.saturating_sub(2 * EVERY - 1).max(free_from)..padding_at;
+        places.rev().find_map(|at| {
+            let gram = gram_at(text, at);
+            (self.passes(gram) && self.has(gram)).then(|| self.run_at(text, at, free_from)).flatten()
+        })
+    }
+
     #[inline(always)]
     fn passes(&self, gram: u64) -> bool {
         self.filters[kind(gram)].passes(hash(gram))
@@ -322,9 +341,14 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
 
 /// Whether such a run cannot be padding.
 fn is_evidence(run: &[u8]) -> bool {
+    run.len() >= LONG_PADDING || byte_values(run) >= MIN_BYTE_VALUES
+}
+
+/// Number of distinct values among these bytes.
+fn byte_values(bytes: &[u8]) -> usize {
     let mut seen = [false; 256];
-    run.iter().take(LONG_PADDING).for_each(|byte| seen[usize::from(*byte)] = true);
-    run.len() >= LONG_PADDING || seen.iter().filter(|seen| **seen).count() >= MIN_BYTE_VALUES
+    bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    seen.iter().filter(|seen| **seen).count()
 }
 
 fn ranges(starts: &[Place]) -> impl Iterator<Item = Range<Place>> {
@@ -467,6 +491,27 @@ mod tests {
         }
         let mixed = [&padding[..40], b"abc"].concat();
         assert_eq!(runs(&super::tests::index(&[&mixed]), &mixed).len(), 1);
+    }
+
+    proptest! {
+        /// The padding alone is no evidence, and everything in it looks the same.
+        #[test]
+        fn finds_a_run_that_ends_in_padding(
+            before in "[0-9]{40}",
+            head in "[a-z]{9,23}",
+            padding in "[.]|[-=]{2}|[*+_]{3}",
+            times in GUARANTEED..300,
+            after in "[A-Z]{0,40}",
+            offset in 0_usize..40,
+        ) {
+            prop_assume!(byte_values(head.as_bytes()) >= MIN_BYTE_VALUES);
+            let source = format!("{before}{head}{}{after}", padding.repeat(times));
+            let index = index(&[source.as_bytes(), padding.repeat(400).as_bytes()]);
+            let run = &source[before.len()..][..GUARANTEED];
+            let text = [&vec![b'#'; offset][..], run.as_bytes(), b"########"].concat();
+            let found: Vec<_> = runs(&index, &text).iter().map(|run| (run.at, run.len)).collect();
+            prop_assert_eq!(found, [(offset, GUARANTEED)]);
+        }
     }
 
     #[test]
