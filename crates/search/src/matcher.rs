@@ -24,10 +24,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::encodings::Form;
+use crate::encodings::{Form, MAX_ENCODED};
 use crate::fragments::common;
 use crate::order::{Block, BlockSort};
-use crate::patterns::{MAX_WRITTEN, MIN_PATTERN, PatternId, Patterns};
+use crate::patterns::{MIN_PATTERN, PatternId, Patterns};
 
 /// Longest part of a pattern that the matcher itself recognises; the scanner compares the bytes behind it as they
 /// arrive. It limits how much of a stream must be kept between two chunks.
@@ -46,6 +46,7 @@ const MAX_WINDOW: usize = 16;
 /// Distance of two samples, for the shortest and the longest window.
 const MIN_STRIDE: usize = MIN_PATTERN - GRAM + 1;
 const MAX_STRIDE: usize = MAX_WINDOW - GRAM + 1;
+const _: () = assert!(MIN_STRIDE == 4 && MAX_STRIDE == 12, "`find_anchors` has an arm for every stride");
 
 /// Filter bits for each gram: the cost of one false positive in 32 samples is negligible beside the comparisons.
 const BITS_PER_GRAM: usize = 32;
@@ -63,6 +64,9 @@ const BITS_PER_WORD: usize = 16;
 
 /// Most bits of that filter.
 const MAX_WORD_BITS: usize = 1 << 24;
+
+/// Bytes by which patterns are sorted block by block: those of most patterns that are written again. The others are compared.
+const MAX_SORTED: usize = 6 * MAX_ENCODED;
 
 /// Samples whose loads and filter bits are computed together: they are independent, and the branch is rarely taken.
 const BLOCK: usize = 4;
@@ -188,12 +192,11 @@ impl Matcher {
         for range in buckets.windows(2).map(|pair| pair[0] as usize..pair[1] as usize) {
             let bucket = &mut entries[range];
             bucket.sort_unstable();
-            for same in bucket.chunk_by_mut(|one, other| one.key == other.key).filter(|same| same.len() > 1) {
+            for same in bucket.chunk_by_mut(|one, other| one.key == other.key) {
                 let mut block = |entry: &Entry, depth| {
                     Block::at(patterns.written_into(entry.pattern, &mut scratch), depth)
                 };
-                // What is longer is stored, and need not be written for each comparison.
-                sort.sort(same, MAX_WRITTEN, &mut block, |equal| {
+                sort.sort(same, MAX_SORTED, &mut block, |equal| {
                     let bytes = |entry: &Entry| patterns.written(entry.pattern);
                     equal.sort_by(|one, other| bytes(one).cmp(&bytes(other)));
                 });

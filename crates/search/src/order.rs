@@ -9,7 +9,7 @@ use std::ops::Range;
 /// A block of bytes. It orders as they do: bytes that end within it are before those that go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Block {
-    /// The first byte is the highest; zero behind the last one.
+    /// The first byte is the highest; zero behind the last one. Two words, because one of 16 bytes would have to be aligned.
     words: [u64; 2],
     /// Number of bytes.
     len: u32,
@@ -58,8 +58,8 @@ impl<T> Default for BlockSort<T> {
 }
 
 impl<T: Copy + Ord> BlockSort<T> {
-    /// Sorts items by their first `max` bytes, a multiple of 16. `block` reads the block of an item at a depth; `equal` receives
-    /// each group of items that do not differ in these bytes, in the order of the items themselves.
+    /// Sorts items by at least their first `max` bytes. `block` reads the block of an item at a depth; `equal` receives each
+    /// group of items that do not differ in these bytes, in the order of the items themselves.
     pub(crate) fn sort(
         &mut self,
         items: &mut [T],
@@ -67,7 +67,9 @@ impl<T: Copy + Ord> BlockSort<T> {
         mut block: impl FnMut(&T, usize) -> Block,
         mut equal: impl FnMut(&mut [T]),
     ) {
-        self.groups.push((0..items.len(), 0));
+        if items.len() > 1 {
+            self.groups.push((0..items.len(), 0));
+        }
         while let Some((group, depth)) = self.groups.pop() {
             let items = &mut items[group.clone()];
             self.blocks.clear();

@@ -23,9 +23,6 @@ pub type NeedleId = u32;
 /// Maximum number of needles: a pattern is named by the numbers of its needle and its form.
 pub const MAX_NEEDLES: usize = 1 << (u32::BITS - Form::BITS);
 
-/// Longest pattern that is written again whenever it is needed: each of the first bytes as `\u0061`.
-pub(crate) const MAX_WRITTEN: usize = 6 * MAX_ENCODED;
-
 /// Names a pattern.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatternId(u32);
@@ -89,14 +86,12 @@ impl Patterns {
 
     /// The bytes of a pattern.
     pub(crate) fn written(&self, id: PatternId) -> Cow<'_, [u8]> {
-        self.stored(id).map_or_else(
-            || {
-                let mut written = Vec::with_capacity(4 * MAX_ENCODED);
-                id.form().write(self.needle(id.needle()), &mut written);
-                written.into()
-            },
-            Cow::Borrowed,
-        )
+        if let Some(stored) = self.stored(id) {
+            return stored.into();
+        }
+        let mut written = Vec::with_capacity(4 * MAX_ENCODED);
+        id.form().write(self.needle(id.needle()), &mut written);
+        written.into()
     }
 
     /// The bytes of a pattern, which are written into `scratch` if they are not stored.
@@ -109,12 +104,14 @@ impl Patterns {
         scratch
     }
 
+    /// The bytes of a pattern that need not be written.
     fn stored(&self, id: PatternId) -> Option<&[u8]> {
         let needle = self.needle(id.needle());
-        if id.form() == Form::PLAIN {
-            return Some(needle);
+        match id.form() {
+            Form::PLAIN => Some(needle),
+            form if is_long(needle, form) => self.long.get(&id).map(|written| &**written),
+            _ => None,
         }
-        is_long(needle, id.form()).then(|| self.long.get(&id).map(|written| &**written)).flatten()
     }
 
     /// The patterns of a needle that are long enough to be searched.

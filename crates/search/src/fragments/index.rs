@@ -41,8 +41,8 @@ const MIN_BYTE_VALUES: usize = 4;
 /// From this length on, almost equal bytes are evidence, too: no padding is so long.
 const LONG_PADDING: usize = 256;
 
-/// Bytes that order the places of one bucket. Places that agree in so many bytes are one place: whichever
-/// of them is found, the run is long enough.
+/// Bytes that order the places of one bucket. Places that agree in so many bytes are one place: whichever of them is found,
+/// the run is long enough.
 const MAX_ORDERED: usize = 64;
 
 /// Distance of the bytes whose source is remembered: a few short sources begin between two of them.
@@ -298,6 +298,7 @@ impl<const EVERY: usize> SourceIndex<EVERY> {
             return None;
         }
         let padding_at = at - len;
+        // Every other group of `EVERY` places of a text is in the index: of so many in a row, all but one of a group are.
         let places = padding_at.saturating_sub(2 * EVERY - 1).max(free_from)..padding_at;
         places.rev().find_map(|at| {
             let gram = gram_at(text, at);
