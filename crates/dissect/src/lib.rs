@@ -41,6 +41,7 @@ pub mod coding;
 pub mod content;
 pub mod decode_stop;
 pub mod detection;
+pub mod fields;
 pub mod flow;
 pub mod frame;
 pub mod http1;

@@ -86,8 +86,14 @@ impl EtherType {
     pub const UNKNOWN: Self = EtherType(0);
 
     #[inline]
-    fn is_tag(self) -> bool {
+    pub(crate) fn is_tag(self) -> bool {
         matches!(self, Self::VLAN | Self::QINQ | Self::QINQ_OLD)
+    }
+
+    /// Whether the field is a length (IEEE 802.3 §3.2.6).
+    #[inline]
+    pub(crate) fn is_length(self) -> bool {
+        self.0 < 0x600
     }
 }
 
@@ -179,6 +185,8 @@ const ETHERNET_TYPE: usize = 12;
 const SLL_PROTOCOL: usize = 14;
 /// Linux cooked v2: begins with the protocol; this is its length.
 const SLL2_LEN: usize = 20;
+/// LLC and SNAP header of a frame that carries an EtherType behind it (RFC 1042).
+pub(crate) const SNAP: [u8; 6] = [0xaa, 0xaa, 0x03, 0, 0, 0];
 /// Null and loopback: an address family.
 const FAMILY_LEN: usize = 4;
 
@@ -252,10 +260,12 @@ fn tags(view: FrameBytes<'_>, mut ether_type: EtherType, mut offset: usize) -> L
         };
         return Link { vlan, ether_type, offset, stop: Some(stop) };
     }
-    // Below 0x600 the field is a length (IEEE 802.3, 3.2.6); SNAP (RFC 1042) may add an EtherType.
-    if ether_type.0 < 0x600 {
+    // SNAP may add an EtherType.
+    if ether_type.is_length() {
         ether_type = EtherType::UNKNOWN;
-        if let Ok([0xaa, 0xaa, 0x03, 0, 0, 0, a, b]) = view.chunk::<8>(Layer::Link, offset) {
+        if let Ok(header) = view.chunk::<8>(Layer::Link, offset)
+            && let Some([a, b]) = header.strip_prefix(&SNAP)
+        {
             ether_type = EtherType(u16::from_be_bytes([*a, *b]));
             offset += 8;
         }

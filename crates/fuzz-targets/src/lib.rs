@@ -8,6 +8,8 @@
 mod capture;
 mod certificate;
 mod content;
+mod exchange;
+mod fields;
 mod frame;
 mod http1;
 mod keylog;
@@ -19,6 +21,8 @@ mod websocket;
 pub use capture::capture;
 pub use certificate::certificate;
 pub use content::content;
+pub use exchange::exchange;
+pub use fields::fields;
 pub use frame::{arp, frame};
 pub use http1::http1;
 pub use keylog::keylog;
@@ -39,11 +43,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },
     Target { name: "content", corpus: "content", run: content },
+    Target { name: "exchange", corpus: "capture", run: exchange },
+    Target { name: "fields", corpus: "frame", run: fields },
     Target { name: "flow", corpus: "capture", run: flow },
     Target { name: "frame", corpus: "frame", run: frame },
     Target { name: "http1", corpus: "http1", run: http1 },

@@ -122,6 +122,8 @@ targets!(
     capture,
     certificate,
     content,
+    exchange,
+    fields,
     flow,
     frame,
     http1,

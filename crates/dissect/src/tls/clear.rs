@@ -87,10 +87,11 @@ impl Session {
             let why = if is_client { NotDecrypted::NoClientHello } else { NotDecrypted::NoServerHello };
             return self.not_decrypted(direction, fragment, range, why);
         }
-        if state.unfinished.bytes == 0 {
-            state.unfinished.from = range.start;
+        if state.unfinished_bytes == 0 {
+            state.unfinished_from = range.start;
         }
-        state.unfinished.bytes += fragment.len() as u64;
+        // A record and an unfinished message together are far shorter than the type allows.
+        state.unfinished_bytes = state.unfinished_bytes.saturating_add(fragment.len() as u32);
         let mut deframer = state.handshake_deframer.take().unwrap_or_default();
         deframer.push(fragment, range, |deframed| self.clear_message(direction, &deframed, certificates));
         self.state_mut(direction).handshake_deframer = Some(deframer);
@@ -220,11 +221,11 @@ impl Session {
     ) {
         let bytes = deframed.wire_length();
         let state = self.state_mut(direction);
-        let unfinished = &mut state.unfinished;
-        unfinished.bytes = unfinished.bytes.saturating_sub(bytes);
-        if unfinished.bytes > 0 {
+        let rest = u64::from(state.unfinished_bytes).saturating_sub(bytes);
+        state.unfinished_bytes = rest as u32;
+        if rest > 0 {
             // The rest of this record begins the next message.
-            unfinished.from = deframed.range.end.saturating_sub(unfinished.bytes);
+            state.unfinished_from = deframed.range.end.saturating_sub(rest);
         }
         match reason {
             None => state.counters.handshake_bytes += bytes,

@@ -45,20 +45,14 @@ pub(super) struct DirectionState {
     pub(super) phase: Phase,
     /// `None` until a record holds handshake messages.
     pub(super) handshake_deframer: Option<Box<HandshakeDeframer>>,
-    pub(super) unfinished: UnfinishedMessage,
+    /// Plaintext handshake bytes whose message is not complete, and the stream offset of the first of them.
+    pub(super) unfinished_bytes: u32,
+    pub(super) unfinished_from: u64,
     /// `None` while no record waits.
     pub(super) held: Option<Box<HeldRecords>>,
     /// Whether it was seen. Up to TLS 1.2, every record after it is encrypted.
     pub(super) saw_change_cipher_spec: bool,
     pub(super) counters: BegunCounters,
-}
-
-/// Plaintext handshake bytes whose message is not complete.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct UnfinishedMessage {
-    /// Stream offset of the first of them.
-    pub(super) from: u64,
-    pub(super) bytes: u64,
 }
 
 #[derive(Debug)]

@@ -165,7 +165,7 @@ impl Session {
         let (content_type, length, padding) =
             strip_padding(scratch.plaintext.get(..inner).unwrap_or_default());
         // An unfinished message in the clear cannot continue inside protected records.
-        if self.state_mut(direction).unfinished.bytes > 0 {
+        if self.state_mut(direction).unfinished_bytes > 0 {
             self.drop_unfinished_message(direction, range.start);
         }
         let state = self.state_mut(direction);

@@ -177,8 +177,8 @@ pub struct RecordDeframer {
     /// Stream offset of the current record's header.
     record_offset: u64,
     partial: Vec<u8>,
-    /// A record with missing bytes.
-    damaged: Option<DamagedRecord>,
+    /// A record with missing bytes. Few connections have any, so it has a box of its own.
+    damaged: Option<Box<DamagedRecord>>,
     /// Whether the version is known to be TLS 1.3, whose records are shorter.
     is_tls13: bool,
 }
@@ -203,7 +203,7 @@ impl RecordDeframer {
     /// The unfinished record, if there is one: `(stream offset of its header, bytes seen)`.
     #[must_use]
     pub fn unfinished(&self) -> Option<(u64, u64)> {
-        match self.damaged {
+        match &self.damaged {
             Some(damaged) => Some((self.record_offset, u64::from(damaged.seen))),
             None => (!self.partial.is_empty()).then_some((self.record_offset, self.partial.len() as u64)),
         }
@@ -221,7 +221,7 @@ impl RecordDeframer {
     /// Consumes `input` up to the end of one record. Returns the number of bytes consumed and the result. A record that
     /// was split over calls is swapped into `assembled`, whose old buffer then receives the next one.
     pub fn step(&mut self, input: &[u8], assembled: &mut Vec<u8>) -> (usize, Step) {
-        if let Some(damaged) = self.damaged {
+        if let Some(damaged) = self.damaged.take() {
             return self.skip(damaged, input.len());
         }
         if self.partial.is_empty() {
@@ -291,14 +291,13 @@ impl RecordDeframer {
     }
 
     /// Skips the rest of a damaged record.
-    fn skip(&mut self, mut damaged: DamagedRecord, available: usize) -> (usize, Step) {
+    fn skip(&mut self, mut damaged: Box<DamagedRecord>, available: usize) -> (usize, Step) {
         let taken =
             u32::try_from(available).map_or(damaged.missing, |available| available.min(damaged.missing));
         damaged.missing -= taken;
         damaged.seen += taken;
         let consumed = taken as usize;
         if damaged.missing == 0 {
-            self.damaged = None;
             let place = Place::Damaged { seen: damaged.seen.into() };
             return (consumed, self.complete(damaged.header, taken.into(), place));
         }
@@ -309,7 +308,7 @@ impl RecordDeframer {
 
     /// Skips `length` bytes that are missing from the capture.
     pub fn gap(&mut self, length: u64) -> AfterGap {
-        let known = self.damaged.or_else(|| {
+        let known = self.damaged.as_deref().copied().or_else(|| {
             let header = self.partial.first_chunk().map(Header::read)?;
             // The buffer holds less than a record: a complete one leaves it at once.
             let seen = self.partial.len() as u32;
@@ -320,7 +319,7 @@ impl RecordDeframer {
         let missing = u32::try_from(length).ok().and_then(|length| damaged.missing.checked_sub(length));
         let Some(missing) = missing else { return AfterGap::Lost };
         self.partial.clear();
-        self.damaged = Some(DamagedRecord { missing, ..damaged });
+        self.damaged = Some(Box::new(DamagedRecord { missing, ..damaged }));
         self.next_offset += length;
         AfterGap::InsideRecord
     }

@@ -238,10 +238,10 @@ impl Session {
     pub(super) fn drop_unfinished_message(&mut self, direction: Direction, end: u64) {
         let state = self.state_mut(direction);
         state.handshake_deframer = None;
-        let unfinished = std::mem::take(&mut state.unfinished);
-        if unfinished.bytes > 0 {
-            let range = unfinished.from..end;
-            self.unexplained(direction, unfinished.bytes, range, Reason::PartialHandshake);
+        let bytes = std::mem::take(&mut state.unfinished_bytes);
+        if bytes > 0 {
+            let range = state.unfinished_from..end;
+            self.unexplained(direction, bytes.into(), range, Reason::PartialHandshake);
         }
     }
 
