@@ -2,6 +2,7 @@
 //! must do: read the prompt from stdin (`plainsight.prompt/1`, or text), answer on stdout, and exit with status 0.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ fn main() {
             let failed = rest == "fail";
             println!("{}", json!({"type": "result", "is_error": failed, "result": rest, "num_turns": 1}));
         }
+        "controls" => print!("{}", "\u{1}".repeat(rest.parse().expect("a number"))),
+        "steps" => steps(rest.split_once(' ').expect("a folder and an end")),
         "memory" => {
             let mut held = Vec::new();
             loop {
@@ -42,6 +45,31 @@ fn main() {
             }
         }
         _ => println!("{} before; you said: {prompt}", conversation.len()),
+    }
+}
+
+/// Writes a piece of an answer, and waits for a file of the host before the next one. The end is `text`, `lines` (of JSON,
+/// as the project's runner writes them), or a failure: `exit`, `noise` or `flood`.
+fn steps((folder, end): (&str, &str)) {
+    for (number, piece) in ["one ", "둘 ", "three\n"].into_iter().enumerate() {
+        if number > 0 {
+            let file = Path::new(folder).join(number.to_string());
+            while !file.exists() {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        match end {
+            "lines" => println!("{}", json!({ "delta": piece })),
+            _ => print!("{piece}"),
+        }
+        std::io::stdout().flush().expect("stdout");
+    }
+    match end {
+        "lines" => println!("{}", json!({ "text": "one 둘 three\n", "failed": false })),
+        "exit" => std::process::exit(3),
+        "noise" => std::io::stdout().write_all(b"\xff").expect("stdout"),
+        "flood" => while std::io::stdout().write_all(&[b'x'; 4096]).is_ok() {},
+        _ => (),
     }
 }
 

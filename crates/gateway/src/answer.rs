@@ -9,6 +9,9 @@ pub struct AnswerFormat {
     pub answer_pointer: Option<String>,
     /// JSON pointer to a value that is `true` when the program failed although it ends with status 0.
     pub failure_pointer: Option<String>,
+    /// JSON pointer to a piece of the answer in each line of stdout. Stdout then is lines of JSON, and the other pointers
+    /// apply to the last one.
+    pub delta_pointer: Option<String>,
 }
 
 /// Why a sandbox's output contains no answer.
@@ -37,8 +40,9 @@ impl AnswerFormat {
         if self.answer_pointer.is_none() && self.failure_pointer.is_none() {
             return whole(stdout);
         }
+        let document = if self.delta_pointer.is_some() { last_line(stdout) } else { stdout };
         let output: Value =
-            serde_json::from_slice(stdout).map_err(|error| NoAnswer::NotJson(error.to_string()))?;
+            serde_json::from_slice(document).map_err(|error| NoAnswer::NotJson(error.to_string()))?;
         if let Some(pointer) = &self.failure_pointer
             && output.pointer(pointer) == Some(&Value::Bool(true))
         {
@@ -54,8 +58,20 @@ impl AnswerFormat {
 
 fn whole(stdout: &[u8]) -> Result<String, NoAnswer> {
     let text = std::str::from_utf8(stdout).map_err(|_| NoAnswer::NotText)?;
+    Ok(without_line_end(text).to_owned())
+}
+
+/// `text` without the line end that programs write after their answer.
+pub(crate) fn without_line_end(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
+/// The last line that is not blank.
+fn last_line(stdout: &[u8]) -> &[u8] {
+    let lines = stdout.trim_ascii_end();
+    let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    &lines[start..]
 }
 
 /// Checks that `text` is a JSON pointer: empty, or names after `/`, with `~` only as `~0` and `~1`.
@@ -80,7 +96,11 @@ mod tests {
         br#"{"type":"result","subtype":"success","is_error":false,"result":"four\n","usage":{"output_tokens":4}}"#;
 
     fn format(answer: Option<&str>, failure: Option<&str>) -> AnswerFormat {
-        AnswerFormat { answer_pointer: answer.map(Into::into), failure_pointer: failure.map(Into::into) }
+        AnswerFormat {
+            answer_pointer: answer.map(Into::into),
+            failure_pointer: failure.map(Into::into),
+            delta_pointer: None,
+        }
     }
 
     #[test]
@@ -106,6 +126,25 @@ mod tests {
         );
         assert!(matches!(format(Some("/result"), None).answer(b"Killed"), Err(NoAnswer::NotJson(_))));
         assert!(matches!(format(Some("/result"), None).answer(&[b'['; 9999]), Err(NoAnswer::NotJson(_))));
+    }
+
+    #[test]
+    fn answer_of_json_lines_is_in_the_last_one() {
+        let lines = AnswerFormat {
+            delta_pointer: Some("/delta".into()),
+            ..format(Some("/result"), Some("/is_error"))
+        };
+        let pieces = b"{\"delta\":\"fo\"}\nno JSON\n{\"delta\":\"ur\"}\n";
+        for end in [&b""[..], b"\n", b"\r\n\n"] {
+            assert_eq!(lines.answer(&[pieces, AGENT, end].concat()).unwrap(), "four\n");
+            assert_eq!(lines.answer(&[AGENT, end].concat()).unwrap(), "four\n");
+        }
+        assert_eq!(lines.answer(pieces), Err(NoAnswer::NotThere("/result".into())));
+        for output in [&b""[..], b"\n \n", b"{}\nKilled", b"{}\n{\"result\":\n\"four\"}"] {
+            assert!(matches!(lines.answer(output), Err(NoAnswer::NotJson(_))), "{output:?}");
+        }
+        let failed = [pieces, String::from_utf8_lossy(AGENT).replace("false", "true").as_bytes()].concat();
+        assert_eq!(lines.answer(&failed), Err(NoAnswer::Failed("/is_error".into())));
     }
 
     #[test]

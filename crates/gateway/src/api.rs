@@ -42,6 +42,21 @@ pub struct Answer {
     pub text: String,
 }
 
+/// The first event of a streamed answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// The conversation of the answer.
+    pub conversation_id: Uuid,
+}
+
+/// A piece of a streamed answer.
+#[derive(Debug, Serialize)]
+pub struct Delta {
+    /// The text that follows the earlier pieces.
+    pub text: String,
+}
+
 /// Query of `GET /api/conversations`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

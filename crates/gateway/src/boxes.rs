@@ -1,4 +1,5 @@
-//! One request, one sandbox: runs the configured command with the conversation on its stdin, and returns its answer.
+//! One request, one sandbox: runs the configured command with the conversation on its stdin, and returns its answer,
+//! whole or also in pieces.
 //!
 //! The sandbox has no network, and nothing in this crate can give it one.
 
@@ -8,9 +9,11 @@ use std::time::{Duration, SystemTime};
 use agent_core::error_chain::error_chain;
 use agent_core::text::printable_bytes;
 use sandbox::{Command, Exit, Job, Limits, Outcome, Sandbox};
+use tokio::sync::mpsc;
 
 use crate::answer::{AnswerFormat, NoAnswer};
 use crate::journal::{Journal, Owner};
+use crate::pieces::Pieces;
 use crate::prompt::{PromptFormat, prompt};
 use crate::store::Turn;
 
@@ -30,6 +33,10 @@ pub struct Boxes {
     pub prompt_format: PromptFormat,
     /// Where the answer is in the command's output.
     pub answer_format: AnswerFormat,
+    /// Further arguments of the command when its answer is streamed.
+    pub stream_arguments: Vec<String>,
+    /// Where the pieces and the answer are in the command's output when its answer is streamed.
+    pub stream_format: AnswerFormat,
     /// Records every sandbox, if set.
     pub journal: Option<Arc<Journal>>,
 }
@@ -66,9 +73,55 @@ impl Boxes {
     /// # Errors
     /// When the sandbox gives no answer.
     pub async fn answer(&self, owner: Owner<'_>, turns: &[Turn], message: &str) -> Result<String, Failure> {
+        let outcome = self.run(owner, self.job(turns, message)).await?;
+        self.answer_of(&outcome, &self.answer_format)
+    }
+
+    /// Like [`Boxes::answer`]; in addition calls `each` with every piece of the answer as the sandbox writes it. The pieces
+    /// precede the answer, and can precede a failure.
+    ///
+    /// # Errors
+    /// When the sandbox gives no answer.
+    pub async fn stream(
+        &self,
+        owner: Owner<'_>,
+        turns: &[Turn],
+        message: &str,
+        mut each: impl FnMut(&str),
+    ) -> Result<String, Failure> {
+        let (stdout, mut written) = mpsc::unbounded_channel();
+        let mut job = self.job(turns, message);
+        job.command.arguments.extend_from_slice(&self.stream_arguments);
+        job.stdout = Some(stdout);
+        let mut pieces = Pieces::of(&self.stream_format);
+        let outcome = {
+            let running = self.run(owner, job);
+            tokio::pin!(running);
+            loop {
+                tokio::select! {
+                    outcome = &mut running => break outcome,
+                    Some(bytes) = written.recv() => pieces.push(&bytes, &mut each),
+                }
+            }
+        };
+        while let Ok(bytes) = written.try_recv() {
+            pieces.push(&bytes, &mut each);
+        }
+        self.answer_of(&outcome?, &self.stream_format)
+    }
+
+    fn job(&self, turns: &[Turn], message: &str) -> Job {
+        Job {
+            command: self.command.clone(),
+            stdin: prompt(self.prompt_format, turns, message),
+            limits: self.limits,
+            stdout: None,
+        }
+    }
+
+    /// Runs the job to its end, and records it.
+    async fn run(&self, owner: Owner<'_>, job: Job) -> Result<Outcome, Failure> {
         let started = SystemTime::now();
-        let stdin = prompt(self.prompt_format, turns, message);
-        let job = Job { command: self.command.clone(), stdin, limits: self.limits };
         tracing::info!(backend = self.sandbox.name(), stdin_bytes = job.stdin.len(), "start");
         match self.sandbox.run(job).await {
             Ok(outcome) => {
@@ -76,7 +129,7 @@ impl Boxes {
                 if let Some(journal) = &self.journal {
                     journal.add(owner, started, &outcome);
                 }
-                self.answer_of(&outcome)
+                Ok(outcome)
             }
             Err(error) => {
                 tracing::error!(error = %shown(error_chain(&error).as_bytes()), "the sandbox could not be started");
@@ -85,9 +138,9 @@ impl Boxes {
         }
     }
 
-    fn answer_of(&self, outcome: &Outcome) -> Result<String, Failure> {
+    fn answer_of(&self, outcome: &Outcome, format: &AnswerFormat) -> Result<String, Failure> {
         match outcome.exit {
-            Exit::Code(0) => Ok(self.answer_format.answer(&outcome.stdout)?),
+            Exit::Code(0) => Ok(format.answer(&outcome.stdout)?),
             Exit::Code(status) => Err(Failure::Status(status)),
             Exit::Signal(signal) => Err(Failure::Signal(signal)),
             Exit::OutOfMemory => Err(Failure::OutOfMemory(self.limits.memory_bytes)),

@@ -22,6 +22,10 @@ const OWN_RUNNER: &str = "runner";
 /// The pointer to the answer of the project's own runner.
 const OWN_ANSWER: &str = "/text";
 
+/// The argument with which the project's own runner writes pieces of its answer, and the pointer to them.
+const OWN_STREAM: &str = "--stream";
+const OWN_DELTA: &str = "/delta";
+
 /// Default of `--read-timeout` in seconds: for a handshake, the head and the body of a request each.
 const READ_TIMEOUT: &str = "10";
 
@@ -71,6 +75,9 @@ pub struct Serve {
     /// The key of the certificate (PEM).
     #[arg(long, value_name = "FILE", env = "TLS_KEY")]
     pub tls_key: Option<PathBuf>,
+    /// With a certificate: also serve plain HTTP on this address, with the same store and queue. For comparisons.
+    #[arg(long, value_name = "IP:PORT", requires = "tls_cert")]
+    pub plain_listen: Option<SocketAddr>,
     /// TLS versions to speak: 1.3, 1.2 or 1.2,1.3.
     #[arg(long, value_name = "LIST", default_value_t, env = "TLS_VERSIONS")]
     pub tls_versions: TlsVersions,
@@ -142,6 +149,10 @@ pub struct Runner {
     /// JSON pointer into the program's stdout: `true` there means that there is no answer.
     #[arg(long, value_name = "POINTER", value_parser = answer::pointer)]
     pub failure_pointer: Option<String>,
+    /// The program's stdout is lines of JSON: the JSON pointer to a piece of the answer in each, for streamed answers.
+    /// The other pointers then apply to the last line.
+    #[arg(long, value_name = "POINTER", value_parser = answer::pointer, requires = "runner", requires = "answer_pointer")]
+    pub delta_pointer: Option<String>,
     /// Marks the sandboxes of this gateway, so that its next start removes only its own leftovers.
     #[arg(long, value_name = "TEXT", default_value = "gateway", env = "BOX_LABEL")]
     pub label: String,
@@ -267,7 +278,20 @@ impl Runner {
         AnswerFormat {
             answer_pointer: self.answer_pointer.clone().or(usual),
             failure_pointer: self.failure_pointer.clone(),
+            delta_pointer: self.delta_pointer.clone(),
         }
+    }
+
+    /// Further arguments of the program when its answer is streamed.
+    pub fn stream_arguments(&self) -> Vec<String> {
+        self.runner.is_none().then(|| OWN_STREAM.to_owned()).into_iter().collect()
+    }
+
+    /// Where the program's stdout holds the pieces and the answer when it is streamed.
+    pub fn stream_format(&self) -> AnswerFormat {
+        let usual = self.runner.is_none().then(|| OWN_DELTA.to_owned());
+        let format = self.answer_format();
+        AnswerFormat { delta_pointer: format.delta_pointer.or(usual), ..format }
     }
 }
 

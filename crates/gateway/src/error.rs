@@ -75,6 +75,18 @@ pub enum Refusal {
     Method,
 }
 
+/// `{"error":{"code","message"}}`.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody {
+    error: ErrorDetails,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorDetails {
+    code: &'static str,
+    message: String,
+}
+
 impl Refusal {
     /// The status for HTTP (RFC 9110 §15; RFC 6585 for 429) and the stable code for programs.
     pub fn status_and_code(&self) -> (StatusCode, &'static str) {
@@ -102,6 +114,12 @@ impl Refusal {
         }
     }
 
+    /// The error in the form of the API.
+    pub fn body(&self) -> ErrorBody {
+        let (_, code) = self.status_and_code();
+        ErrorBody { error: ErrorDetails { code, message: self.to_string() } }
+    }
+
     /// Logs the refusal: a fault of the server as an error, a fault of the client as information.
     pub fn log(&self) {
         let (status, code) = self.status_and_code();
@@ -117,18 +135,8 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            code: &'a str,
-            message: &'a str,
-        }
-        let (status, code) = self.status_and_code();
-        let message = self.to_string();
-        let mut response = (status, Json(Body { error: Inner { code, message: &message } })).into_response();
+        let (status, _) = self.status_and_code();
+        let mut response = (status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         match self {
             Self::Busy(busy) => {

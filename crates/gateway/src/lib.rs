@@ -8,7 +8,8 @@
 //!                                stdin: the conversation so far    SQLite or Firestore
 //! ```
 //!
-//! An answer is in the store before it is sent. The crate `sandbox` makes the sandboxes; configuration decides which
+//! An answer is in the store before it is sent; a client that asks for a stream gets pieces of it earlier, and the event
+//! `done` once it is stored. The crate `sandbox` makes the sandboxes; configuration decides which
 //! program runs in them. Knows nothing about captures, packets or verdicts.
 #![forbid(unsafe_code)]
 
@@ -20,8 +21,10 @@ pub mod error;
 pub mod journal;
 pub mod logging;
 pub mod openapi;
+pub mod pieces;
 pub mod prompt;
 pub mod queue;
 pub mod routes;
 pub mod store;
+pub mod stream;
 pub mod user;

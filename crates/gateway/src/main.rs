@@ -83,6 +83,8 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
         limits: flags.limits.of_a_box(),
         prompt_format: flags.runner.prompt_format(),
         answer_format: flags.runner.answer_format(),
+        stream_arguments: flags.runner.stream_arguments(),
+        stream_format: flags.runner.stream_format(),
         journal,
     };
     let service = Service {
@@ -98,14 +100,29 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
 async fn serve(flags: &Serve, service: Service, tls: Option<ServerConfig>) -> Result<()> {
     let limits = ConnectionLimits { connections: MAX_CONNECTIONS, read_timeout: flags.read_timeout };
     let server = Server::listen(flags.listen, limits)?;
+    let plain = flags.plain_listen.map(|address| Server::listen(address, limits)).transpose()?;
     let handle = Handle::new();
     stop_on_signal(handle.clone(), flags.grace()).context("cannot catch signals")?;
     let local = server.local();
     tracing::info!("listening on {local}, {}", if tls.is_some() { "TLS" } else { "plain" });
-    if let Some(path) = &flags.ready_file {
-        ready_file::write(path, local)?;
+    let local_plain = plain.as_ref().map(Server::local);
+    if let Some(address) = local_plain {
+        tracing::info!("listening on {address}, plain");
     }
-    server.serve(router(service), tls, handle).await?;
+    if let Some(path) = &flags.ready_file {
+        ready_file::write(path, local, local_plain)?;
+    }
+    let routes = router(service);
+    match plain {
+        // One handle ends both.
+        Some(plain) => {
+            tokio::try_join!(
+                server.serve(routes.clone(), tls, handle.clone()),
+                plain.serve(routes, None, handle)
+            )?;
+        }
+        None => server.serve(routes, tls, handle).await?,
+    }
     Ok(())
 }
 

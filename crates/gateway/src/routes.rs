@@ -1,4 +1,5 @@
-//! The routes. A message passes these steps in order: user, body, queue, sandbox, store, answer.
+//! The routes. A message passes these steps in order: user, body, queue, sandbox, store, answer. If the client asks for a
+//! stream, it gets pieces of the answer from the sandbox on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::journal::Owner;
 use crate::openapi;
 use crate::queue::{Permit, Queue};
 use crate::store::{Added, Store, To, Turn, now_unix_ns};
+use crate::stream;
 use crate::user::UserId;
 
 /// Longest part of a message in the log, in characters.
@@ -84,20 +86,40 @@ async fn ask(
     State(service): Shared,
     Extension(ends): Extension<ConnectionEnds>,
     request: Request,
-) -> Result<Json<Answer>, Refusal> {
+) -> Result<Response, Refusal> {
+    let streamed = accepts_events(request.headers());
     let asked = validate(&service, request).await.inspect_err(Refusal::log)?;
     let span = span("ask", &asked.user, asked.id);
-    let answer = async {
+    let admitted = async {
         tracing::info!(
             from = %ends.remote,
             new = asked.to == To::New,
             bytes = asked.message.len(),
             said = printable(&asked.message, LOGGED_CHARACTERS),
+            streamed = streamed.then_some(true),
             "request"
         );
-        converse(&service, asked).await.inspect_err(Refusal::log)
+        admit(&service, asked).await.inspect_err(Refusal::log)
     };
-    unless_abandoned(answer, span).await.map(Json)
+    if streamed {
+        let admitted = unless_abandoned(admitted, span.clone()).await?;
+        return Ok(stream(service, admitted, span));
+    }
+    let answer = async { converse(&service, admitted.await?).await.inspect_err(Refusal::log) };
+    Ok(Json(unless_abandoned(answer, span).await?).into_response())
+}
+
+/// Answers by server-sent events. A task of its own attends to the sandbox, so that a client that reads slowly does not
+/// hold it up. The task ends with the response.
+fn stream(service: Arc<Service>, admitted: Admitted, span: Span) -> Response {
+    let id = admitted.asked.id;
+    let (writer, reader) = stream::channel();
+    let answer = async move {
+        let piece = |piece: &str| writer.add(piece);
+        let answer = converse_in_pieces(&service, admitted, piece).await.inspect_err(Refusal::log);
+        writer.end(answer);
+    };
+    stream::response(id, reader, tokio::spawn(unless_abandoned(answer, span)))
 }
 
 /// A validated message.
@@ -131,29 +153,69 @@ async fn validate(service: &Service, request: Request) -> Result<Asked, Refusal>
     Ok(Asked { user, id, to, message, at_unix_ns: now_unix_ns() })
 }
 
-async fn converse(service: &Service, asked: Asked) -> Result<Answer, Refusal> {
-    let Asked { user, id, to, message, at_unix_ns } = asked;
+/// A message that may have a sandbox now.
+struct Admitted {
+    asked: Asked,
+    /// The earlier turns of its conversation.
+    turns: Vec<Turn>,
+    permit: Permit,
+}
+
+impl Admitted {
+    fn owner(&self) -> Owner<'_> {
+        Owner { user: self.asked.user.as_str(), conversation: self.asked.id }
+    }
+}
+
+/// Waits for the message's turn.
+async fn admit(service: &Service, asked: Asked) -> Result<Admitted, Refusal> {
+    let Asked { user, id, to, .. } = &asked;
+    let (id, to) = (*id, *to);
     if to == To::Existing {
         // Checked before the request enters the queue.
-        let summary = service.store.summary(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
+        let summary = service.store.summary(user, id).await?.ok_or(Refusal::NoSuchConversation)?;
         if summary.is_full() {
             return Err(Refusal::ConversationFull);
         }
     }
-    let permit = service.queue.enter(&user, id, service.patience).await.map_err(Refusal::Busy)?;
+    let permit = service.queue.enter(user, id, service.patience).await.map_err(Refusal::Busy)?;
     let turns = match to {
         To::New => Vec::new(),
         To::Existing => {
             // The permit keeps other requests from adding turns.
-            let all = service.store.conversation(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
+            let all = service.store.conversation(user, id).await?.ok_or(Refusal::NoSuchConversation)?;
             if all.summary.is_full() {
                 return Err(Refusal::ConversationFull);
             }
             all.turns
         }
     };
-    let owner = Owner { user: user.as_str(), conversation: id };
-    let answer = service.boxes.answer(owner, &turns, &message).await.map_err(|failure| match failure {
+    Ok(Admitted { asked, turns, permit })
+}
+
+async fn converse(service: &Service, admitted: Admitted) -> Result<Answer, Refusal> {
+    let answer = service.boxes.answer(admitted.owner(), &admitted.turns, &admitted.asked.message).await;
+    finish(service, admitted, answer).await
+}
+
+async fn converse_in_pieces(
+    service: &Service,
+    admitted: Admitted,
+    piece: impl FnMut(&str),
+) -> Result<Answer, Refusal> {
+    let (owner, message) = (admitted.owner(), &admitted.asked.message);
+    let answer = service.boxes.stream(owner, &admitted.turns, message, piece).await;
+    finish(service, admitted, answer).await
+}
+
+/// Stores the sandbox's answer.
+async fn finish(
+    service: &Service,
+    admitted: Admitted,
+    answer: Result<String, Failure>,
+) -> Result<Answer, Refusal> {
+    let Admitted { asked: Asked { user, id, to, message, at_unix_ns }, permit, .. } = admitted;
+    let answer = answer.map_err(|failure| match failure {
         Failure::TimedOut(limit) => Refusal::BoxTimedOut(limit),
         other => Refusal::Box(other),
     })?;
@@ -168,7 +230,7 @@ async fn converse(service: &Service, asked: Asked) -> Result<Answer, Refusal> {
     Ok(Answer { conversation_id: id, text: answer })
 }
 
-/// Stores the turn, before its answer is sent. A task of its own holds the permit until the turn is stored: if the client
+/// Stores the turn, before its whole answer is sent. A task of its own holds the permit until the turn is stored: if the client
 /// disconnects, the conversation must not be free for the next request while the turn is being written.
 async fn keep(
     service: &Service,
@@ -283,13 +345,30 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
+/// Whether the client asks for server-sent events: `text/event-stream` is among the media ranges of `Accept`, and not with
+/// weight 0 (RFC 9110 §12.5.1). `*/*` is no such request.
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    ranges.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_named = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"));
+        is_named && !parts.any(is_weight_zero)
+    })
+}
+
+/// Whether the parameter is `q=0`, `q=0.0` and so on.
+fn is_weight_zero(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    name.eq_ignore_ascii_case("q") && value.parse() == Ok(0.0_f32)
+}
+
 /// The span of all log lines of a request.
 fn span(what: &'static str, user: &UserId, conversation: Uuid) -> Span {
     tracing::info_span!("request", what, %conversation, %user)
 }
 
-/// Runs `future` within `span`, and logs if it is dropped because the client disconnected.
-async fn unless_abandoned<T>(future: impl Future<Output = T>, span: Span) -> T {
+/// Runs `future` within `span`, and logs if it is dropped because the client disconnected, also before it began.
+fn unless_abandoned<T>(future: impl Future<Output = T>, span: Span) -> impl Future<Output = T> {
     struct Abandoned(Option<Span>);
     impl Drop for Abandoned {
         fn drop(&mut self) {
@@ -298,8 +377,138 @@ async fn unless_abandoned<T>(future: impl Future<Output = T>, span: Span) -> T {
             }
         }
     }
-    let mut abandoned = Abandoned(Some(span.clone()));
-    let output = future.instrument(span).await;
-    abandoned.0 = None;
-    output
+    let abandoned = Abandoned(Some(span.clone()));
+    async move {
+        let mut abandoned = abandoned;
+        let output = future.instrument(span).await;
+        abandoned.0 = None;
+        output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::AnswerFormat;
+    use crate::prompt::PromptFormat;
+    use crate::queue::Limits;
+    use crate::store::sqlite::Sqlite;
+    use axum::body::{Body, to_bytes};
+    use sandbox::{BoxFuture, Exit, Job, Outcome, Sandbox};
+
+    /// Writes a thousand pieces of one byte each, if anything receives them.
+    struct Talkative;
+
+    impl Sandbox for Talkative {
+        fn name(&self) -> &'static str {
+            "talkative"
+        }
+
+        fn run(&self, job: Job) -> BoxFuture<'_, Result<Outcome, sandbox::Error>> {
+            Box::pin(async move {
+                let stdout = vec![b'x'; 1000];
+                for piece in stdout.chunks(1) {
+                    if let Some(live) = &job.stdout {
+                        live.send(piece.to_vec()).unwrap();
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Ok(Outcome {
+                    stdout,
+                    stderr: Vec::new(),
+                    truncated: false,
+                    exit: Exit::Code(0),
+                    peak_memory_bytes: None,
+                    cpu_time: None,
+                    duration: Duration::ZERO,
+                    in_force: Vec::new(),
+                })
+            })
+        }
+
+        fn reap(&self) -> BoxFuture<'_, Result<usize, sandbox::Error>> {
+            Box::pin(async { Ok(0) })
+        }
+    }
+
+    fn service(folder: &std::path::Path) -> Arc<Service> {
+        let boxes = Boxes {
+            sandbox: Arc::new(Talkative),
+            command: sandbox::Command::program("/program"),
+            limits: sandbox::Limits::default(),
+            prompt_format: PromptFormat::Json,
+            answer_format: AnswerFormat::default(),
+            stream_arguments: Vec::new(),
+            stream_format: AnswerFormat::default(),
+            journal: None,
+        };
+        Arc::new(Service {
+            store: Arc::new(Sqlite::open(&folder.join("store.sqlite")).unwrap()),
+            boxes,
+            queue: Queue::new(Limits { running: 1, waiting: 1, waiting_per_user: 1 }),
+            read_timeout: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
+        })
+    }
+
+    #[tokio::test]
+    async fn stream_is_stored_while_its_client_does_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = service(folder.path());
+        let request = Request::post("/api/conversation")
+            .header("X-User-Id", "alice")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "text/event-stream")
+            .body(Body::from("{\"message\":\"hello\"}"))
+            .unwrap();
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let ends = Extension(ConnectionEnds { local: address, remote: address });
+        let response = ask(State(Arc::clone(&service)), ends, request).await.unwrap();
+        // The permit for the only sandbox is free once the turn is stored.
+        let alice = UserId::of(&HeaderMap::from_iter([(
+            header::HeaderName::from_static("x-user-id"),
+            HeaderValue::from_static("alice"),
+        )]))
+        .unwrap();
+        drop(service.queue.enter(&alice, Uuid::new_v4(), service.patience).await.unwrap());
+        assert_eq!(service.store.list(&alice, None, 2).await.unwrap().len(), 1);
+
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        let mut names: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        names.dedup();
+        assert_eq!(names, ["started", "delta", "done"]);
+        let pieces =
+            body.lines().filter_map(|line| line.strip_prefix("data: {\"text\":\"")?.strip_suffix("\"}"));
+        assert_eq!(pieces.collect::<String>(), "x".repeat(1000));
+        assert!(body.matches("event: delta").count() < 1000, "unread pieces join");
+    }
+
+    #[test]
+    fn only_a_named_event_stream_is_streamed() {
+        let accepts = |values: &[&'static str]| {
+            let headers = values.iter().map(|value| (header::ACCEPT, HeaderValue::from_static(value)));
+            accepts_events(&headers.collect())
+        };
+        for streamed in [
+            &["text/event-stream"][..],
+            &["Text/Event-Stream ; charset=utf-8"],
+            &["application/json, text/event-stream"],
+            &["application/json", "text/event-stream;q=0.001"],
+        ] {
+            assert!(accepts(streamed), "{streamed:?}");
+        }
+        for whole in [
+            &[][..],
+            &["*/*"],
+            &["text/*"],
+            &["application/json"],
+            &["text/event-streams"],
+            &["text/event-stream;q=0"],
+            &["text/event-stream; Q=0.000"],
+            &["x/y;z=text/event-stream"],
+        ] {
+            assert!(!accepts(whole), "{whole:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use common::{Gateway, SCRIPTED_AGENT, Workdir, post, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use test_support::skip;
 
 /// A custom image with the scripted agent and its libraries; removed when dropped.
@@ -75,6 +76,11 @@ fn runs_a_custom_image_and_removes_its_containers() {
     assert_eq!(text, "0 before; you said: hello");
     assert_eq!(gateway.say_in("alice", &id, "again").answer().1, "2 before; you said: again");
     gateway.say("alice", "exit 3").assert_error(502, "box_failed");
+    let mut streamed = gateway.stream("bob", "hello");
+    let streamed_id = streamed.started();
+    let (pieces, done) = streamed.rest();
+    assert_eq!(pieces, "0 before; you said: hello");
+    assert_eq!(done, ("done".into(), json!({"conversationId": streamed_id, "text": pieces})));
 
     let ids = Mutex::new(std::collections::HashSet::new());
     std::thread::scope(|scope| {

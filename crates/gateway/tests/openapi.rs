@@ -136,6 +136,28 @@ fn validator(document: &Value, schema: &Value) -> Validator {
 }
 
 #[test]
+fn events_of_a_stream_have_the_documented_shapes() {
+    let workdir = Workdir::new();
+    let Some(gateway) = workdir.gateway(&[]) else { return };
+    let document = gateway.get("reader", "/api/openapi.json").json();
+    let content = &document["paths"][ASK]["post"]["responses"]["200"]["content"];
+    let described = &content["text/event-stream"]["x-events"];
+    let mut seen = BTreeSet::new();
+    for message in ["hello", "exit 3"] {
+        let mut stream = gateway.stream("alice", message);
+        while let Some((name, data)) = stream.next() {
+            let schema = resolve(&document, &described[&name]);
+            if let Err(error) = validator(&document, schema).validate(&data) {
+                panic!("{name}: {error}: {data}");
+            }
+            seen.insert(name);
+        }
+    }
+    let documented: BTreeSet<_> = described.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(documented, seen);
+}
+
+#[test]
 fn schemas_accept_what_the_server_accepts() {
     let workdir = Workdir::new();
     let Some(gateway) = workdir.gateway(&[]) else { return };

@@ -29,6 +29,31 @@ fn runs_the_projects_own_runner_by_default() {
     let call = "transform_text {\"text\":\"straße\",\"operation\":\"uppercase\"}";
     assert!(gateway.say("alice", call).answer().1.contains("STRASSE"));
 
+    // A stream has the same answer, and its pieces.
+    let mut streamed = gateway.stream("alice", "hello there");
+    let id = streamed.started();
+    let whole = "This is your message number 1, of 2 words: hello there";
+    for word in whole.split_inclusive(' ') {
+        assert_eq!(streamed.delta(), word);
+    }
+    assert_eq!(streamed.expect("done"), json!({"conversationId": id, "text": whole}));
+    assert_eq!(streamed.next(), None);
+    // A piece arrives while the sandbox runs: it listens for three seconds.
+    let mut streamed = gateway.stream("alice", "listen 0.0.0.0:4000\nhello");
+    let id = streamed.started();
+    assert_eq!(streamed.delta(), "listen 0.0.0.0:4000: listening");
+    gateway.get("alice", &format!("/api/conversation/{id}")).assert_error(404, "no_such_conversation");
+    let (pieces, (name, _)) = streamed.rest();
+    assert_eq!(
+        (pieces.as_str(), name.as_str()),
+        ("\nThis is your message number 1, of 1 word: hello", "done")
+    );
+    // Only a runner whose answer is streamed writes pieces.
+    let outputs: Vec<String> =
+        gateway.log_lines().iter().filter_map(|line| Some(line["stdout"].as_str()?.to_owned())).collect();
+    let with_pieces: Vec<_> = outputs.iter().map(|output| output.starts_with("{\"delta\":")).collect();
+    assert_eq!(with_pieces, [false, false, false, true, true], "{outputs:?}");
+
     // An escape attempt fails and its outcome is reported; its canary appears in the log only.
     let (_, text) = gateway.say("bob", "attempt tcp 192.0.2.1:80").answer();
     assert!(text.contains("192.0.2.1:80"), "{text}");

@@ -126,6 +126,7 @@ async fn run(cli: &Cli, sandbox: &dyn Sandbox, request: Request) -> anyhow::Resu
         command: Command::program(cli.program.to_string_lossy()),
         stdin: request.prompt.to_string().into_bytes(),
         limits: Limits { wall: WALL, ..Limits::default() },
+        stdout: None,
     };
     let outcome = sandbox.run(job).await.context("cannot run a sandbox with a network")?;
     Ok(record(cli, request.user, started, &outcome))

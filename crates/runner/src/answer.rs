@@ -11,9 +11,10 @@ use crate::listen::Listener;
 /// Maximum number of attempts in one prompt: each can wait for seconds, and a box has a time limit.
 const MAX_ATTEMPTS: usize = 32;
 
-/// Answers `prompt`, which follows `earlier` messages of the same user.
-pub(crate) fn answer(prompt: &str, earlier: usize) -> String {
-    let mut parts = Vec::new();
+/// Answers `prompt`, which follows `earlier` messages of the same user. Calls `piece` with each part of the answer as soon as
+/// it is ready, and with each word of an answer in words; all pieces together are the answer.
+pub(crate) fn answer(prompt: &str, earlier: usize, piece: impl FnMut(&str)) -> String {
+    let mut parts = Parts { text: String::new(), is_empty: true, piece };
     let mut words = Vec::new();
     let mut listeners = Vec::new();
     let mut attempts = 0;
@@ -24,22 +25,22 @@ pub(crate) fn answer(prompt: &str, earlier: usize) -> String {
                 Ok(address) => match Listener::open(address) {
                     Ok(listener) => {
                         listeners.push(listener);
-                        parts.push(format!("listen {address}: listening"));
+                        parts.add(&format!("listen {address}: listening"));
                     }
-                    Err(error) => parts.push(format!("listen {address}: {error}")),
+                    Err(error) => parts.add(&format!("listen {address}: {error}")),
                 },
                 Err(_) => words.push(line),
             },
-            "attempt" if attempts == MAX_ATTEMPTS => parts.push(format!("more than {MAX_ATTEMPTS} attempts")),
+            "attempt" if attempts == MAX_ATTEMPTS => parts.add(&format!("more than {MAX_ATTEMPTS} attempts")),
             "attempt" => match Attempt::parse(rest) {
                 Some(attempt) => {
                     attempts += 1;
-                    parts.push(attempt.make());
+                    parts.add(&attempt.make());
                 }
                 None => words.push(line),
             },
             _ => match tool(first, rest) {
-                Some(result) => parts.push(result),
+                Some(result) => parts.add(&result),
                 None => words.push(line),
             },
         }
@@ -47,10 +48,43 @@ pub(crate) fn answer(prompt: &str, earlier: usize) -> String {
     // Waits for the attempts of other boxes.
     drop(listeners);
     let words = words.join("\n");
-    if !words.trim().is_empty() || parts.is_empty() {
-        parts.push(in_words(words.trim(), earlier));
+    if !words.trim().is_empty() || parts.is_empty {
+        parts.add_words(&in_words(words.trim(), earlier));
     }
-    parts.join("\n")
+    parts.text
+}
+
+/// The answer so far: parts, a line or more each.
+struct Parts<F> {
+    text: String,
+    is_empty: bool,
+    piece: F,
+}
+
+impl<F: FnMut(&str)> Parts<F> {
+    fn add(&mut self, part: &str) {
+        self.begin_line();
+        self.add_piece(part);
+    }
+
+    fn add_words(&mut self, part: &str) {
+        self.begin_line();
+        for word in part.split_inclusive(char::is_whitespace) {
+            self.add_piece(word);
+        }
+    }
+
+    fn begin_line(&mut self) {
+        if !self.is_empty {
+            self.add_piece("\n");
+        }
+        self.is_empty = false;
+    }
+
+    fn add_piece(&mut self, piece: &str) {
+        self.text.push_str(piece);
+        (self.piece)(piece);
+    }
 }
 
 /// The result of a tool as JSON; `None` if the line is not a call of a tool.
@@ -70,7 +104,25 @@ fn in_words(message: &str, earlier: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
+    fn answer(prompt: &str, earlier: usize) -> String {
+        let mut pieces = String::new();
+        let text = super::answer(prompt, earlier, |piece| pieces.push_str(piece));
+        assert_eq!(pieces, text);
+        text
+    }
+
+    #[test]
+    fn pieces_are_parts_and_words() {
+        let mut pieces = Vec::new();
+        let prompt = "no such  line\nattempt file /no/such/file\n안녕\nattempt file /no/such/either";
+        super::answer(prompt, 0, |piece| pieces.push(piece.to_owned()));
+        let parts = pieces.iter().filter(|piece| piece.starts_with("file /no/such")).count();
+        assert_eq!((parts, pieces[1].as_str()), (2, "\n"), "{pieces:?}");
+        let words = ["\n", "This ", "is ", "your ", "message ", "number ", "1, ", "of ", "4 ", "words: "];
+        assert_eq!(pieces[3..13], words, "{pieces:?}");
+        assert_eq!(pieces[13..], ["no ", "such ", " ", "line\n", "안녕"], "{pieces:?}");
+    }
 
     #[test]
     fn answers_a_message_in_words() {

@@ -8,7 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 fn run(stdin: &[u8]) -> Output {
+    run_with(&[], stdin)
+}
+
+fn run_with(arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(arguments)
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -98,5 +103,85 @@ fn rejects_an_invalid_prompt() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty());
         assert!(String::from_utf8_lossy(&output.stderr).contains("plainsight.prompt/1"), "{output:?}");
+    }
+}
+
+fn prompt(text: &str) -> Vec<u8> {
+    let document = json!({ "schema": "plainsight.prompt/1", "conversation": [], "prompt": text });
+    document.to_string().into_bytes()
+}
+
+/// The pieces and the document of an answer with `--stream`.
+fn pieces_and_answer(output: &Output) -> (Vec<String>, Value) {
+    assert!(output.status.success(), "{output:?}");
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    let mut lines: Vec<Value> =
+        text.split_terminator('\n').map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answer = lines.pop().unwrap();
+    let piece = |line: Value| {
+        assert_eq!(line.as_object().unwrap().len(), 1, "{line}");
+        line["delta"].as_str().unwrap().to_owned()
+    };
+    (lines.into_iter().map(piece).collect(), answer)
+}
+
+#[test]
+fn streams_the_pieces_of_the_same_answer() {
+    let call = "transform_text {\"text\":\"straße\",\"operation\":\"uppercase\"}";
+    for text in [
+        "hello",
+        "안녕,  세계\n\"quoted\"\u{2028}\u{0} end",
+        call,
+        &format!("{call}\nattempt file /no\nand words"),
+    ] {
+        let whole = run(&prompt(text));
+        let (pieces, answer) = pieces_and_answer(&run_with(&["--stream"], &prompt(text)));
+        assert_eq!(answer, serde_json::from_slice::<Value>(&whole.stdout).unwrap());
+        assert_eq!(pieces.concat(), answer["text"]);
+    }
+    let (pieces, _) = pieces_and_answer(&run_with(&["--stream"], &prompt("hello there")));
+    assert_eq!(pieces[pieces.len() - 2..], ["hello ", "there"]);
+}
+
+/// A piece is written before the next one exists: here before the runner has finished to listen.
+#[test]
+fn writes_a_piece_when_it_is_ready() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .arg("--stream")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&prompt(&format!("listen {free}"))).unwrap();
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    assert_eq!(line, format!("{{\"delta\":\"listen {free}: listening\"}}\n"));
+    // It still listens, for three seconds.
+    assert!(std::net::TcpStream::connect(free).is_ok());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn pieces_leave_room_for_the_answer() {
+    for text in ["a ".repeat(32 << 10), "x".repeat(64 << 10), "\u{1}".repeat(20_000)] {
+        let whole = run(&prompt(&text));
+        let streamed = run_with(&["--stream"], &prompt(&text));
+        let (pieces, answer) = pieces_and_answer(&streamed);
+        assert!(answer["text"].as_str().unwrap().starts_with(&pieces.concat()));
+        let of_pieces = streamed.stdout.len() - whole.stdout.len();
+        assert!(of_pieces > 0 && of_pieces <= 64 << 10, "{of_pieces} bytes of pieces");
+    }
+}
+
+#[test]
+fn rejects_an_unknown_argument() {
+    for arguments in [&["--streams"][..], &["hello"], &["--stream", "-x"], &[""]] {
+        let output = run_with(arguments, b"");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(
+            output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("unknown argument")
+        );
     }
 }

@@ -107,7 +107,7 @@ async fn one(sandbox: Arc<dyn Sandbox>, program: String, number: u64) -> Result<
     let text = format!("message {number}");
     let mut command = Command::program(program);
     command.arguments = vec![INSIDE.into()];
-    let job = Job { command, stdin: text.clone().into_bytes(), limits: Limits::default() };
+    let job = Job { command, stdin: text.clone().into_bytes(), limits: Limits::default(), stdout: None };
     let called = Instant::now();
     let outcome = sandbox.run(job).await?;
     let time = called.elapsed();

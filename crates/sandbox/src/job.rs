@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 /// A command to run in a box of its own.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -11,6 +13,10 @@ pub struct Job {
     pub stdin: Vec<u8>,
     /// Limits of the box.
     pub limits: Limits,
+    /// Receives the command's standard output piece by piece while the command runs; [`crate::Outcome::stdout`] holds all
+    /// of it as well. The box never waits for the receiver: what is sent is bounded by [`Limits::output_bytes`], and
+    /// pieces that no receiver takes are dropped. The last piece is sent before [`crate::Sandbox::run`] returns.
+    pub stdout: Option<UnboundedSender<Vec<u8>>>,
 }
 
 impl Job {
@@ -92,7 +98,7 @@ const MAX_WALL: Duration = Duration::from_secs(24 * 3600);
 impl Job {
     /// Rejects a job that is wrong for every backend. The error names the reason.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let Self { command, stdin, limits } = self;
+        let Self { command, stdin, limits, stdout: _ } = self;
         if stdin.len() > Self::MAX_STDIN {
             return Err(format!("stdin has {} bytes, more than {}", stdin.len(), Self::MAX_STDIN));
         }
@@ -150,7 +156,12 @@ mod tests {
     use super::*;
 
     fn job() -> Job {
-        Job { command: Command::program("/program"), stdin: Vec::new(), limits: Limits::default() }
+        Job {
+            command: Command::program("/program"),
+            stdin: Vec::new(),
+            limits: Limits::default(),
+            stdout: None,
+        }
     }
 
     #[test]

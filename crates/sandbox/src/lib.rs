@@ -29,6 +29,7 @@
 //!             command: Command::program("/usr/local/bin/runner"),
 //!             stdin: br#"{"schema":"plainsight.prompt/1","conversation":[],"prompt":"hello"}"#.to_vec(),
 //!             limits: Limits::default(),
+//!             stdout: None,
 //!         };
 //!         let outcome = opened.sandbox.run(job).await?;
 //!         println!("{:?}: {}", outcome.exit, String::from_utf8_lossy(&outcome.stdout));

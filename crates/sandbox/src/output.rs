@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Bytes that both streams together may still write.
 #[derive(Debug)]
@@ -39,11 +40,31 @@ pub(crate) enum End {
 /// Bytes read from a pipe at a time: the capacity of a pipe on Linux.
 const PIECE: usize = 64 << 10;
 
-/// Reads a stream into `kept` until it is closed or the allowance is used up.
+/// Keeps the allowed part of `piece` in `kept`, and sends it to `live` if there is one. Returns `false` once the
+/// allowance is used up.
+pub(crate) fn keep(
+    piece: &[u8],
+    allowance: &Allowance,
+    kept: &mut Vec<u8>,
+    live: Option<&UnboundedSender<Vec<u8>>>,
+) -> bool {
+    let granted = allowance.take(piece.len());
+    kept.extend_from_slice(&piece[..granted]);
+    if let Some(live) = live
+        && granted > 0
+    {
+        // Without a receiver, nothing reads the pieces.
+        let _ = live.send(piece[..granted].to_vec());
+    }
+    granted == piece.len()
+}
+
+/// Reads a stream into `kept`, and to `live` as it arrives, until it is closed or the allowance is used up.
 pub(crate) async fn read(
     mut stream: impl AsyncRead + Unpin,
     allowance: &Allowance,
     kept: &mut Vec<u8>,
+    live: Option<&UnboundedSender<Vec<u8>>>,
 ) -> End {
     let mut piece = Vec::with_capacity(PIECE);
     loop {
@@ -52,9 +73,7 @@ pub(crate) async fn read(
         if !matches!(stream.read_buf(&mut piece).await, Ok(1..)) {
             return End::Closed;
         }
-        let granted = allowance.take(piece.len());
-        kept.extend_from_slice(&piece[..granted]);
-        if granted < piece.len() {
+        if !keep(&piece, allowance, kept, live) {
             return End::TooMuch;
         }
     }
@@ -69,8 +88,16 @@ mod tests {
         for (allowed, end) in [(6, End::Closed), (5, End::TooMuch), (0, End::TooMuch)] {
             let allowance = Allowance::new(allowed);
             let mut kept = Vec::new();
-            assert_eq!(read(&b"output"[..], &allowance, &mut kept).await, end);
+            let (live, mut received) = tokio::sync::mpsc::unbounded_channel();
+            assert_eq!(read(&b"output"[..], &allowance, &mut kept, Some(&live)).await, end);
             assert_eq!(kept, b"output"[..allowed as usize]);
+            drop(live);
+            let mut pieces = Vec::new();
+            while let Some(piece) = received.recv().await {
+                assert!(!piece.is_empty());
+                pieces.extend(piece);
+            }
+            assert_eq!(pieces, kept);
         }
     }
 
@@ -78,8 +105,17 @@ mod tests {
     async fn both_streams_share_the_bound() {
         let allowance = Allowance::new(8);
         let (mut first, mut second) = (Vec::new(), Vec::new());
-        assert_eq!(read(&b"output"[..], &allowance, &mut first).await, End::Closed);
-        assert_eq!(read(&b"errors"[..], &allowance, &mut second).await, End::TooMuch);
+        assert_eq!(read(&b"output"[..], &allowance, &mut first, None).await, End::Closed);
+        assert_eq!(read(&b"errors"[..], &allowance, &mut second, None).await, End::TooMuch);
         assert_eq!((first.len(), second.len()), (6, 2));
+    }
+
+    #[tokio::test]
+    async fn reads_on_without_a_receiver() {
+        let (live, received) = tokio::sync::mpsc::unbounded_channel();
+        drop(received);
+        let mut kept = Vec::new();
+        assert_eq!(read(&b"output"[..], &Allowance::new(6), &mut kept, Some(&live)).await, End::Closed);
+        assert_eq!(kept, b"output");
     }
 }

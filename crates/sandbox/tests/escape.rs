@@ -29,6 +29,7 @@ macro_rules! against_each_backend {
 
 against_each_backend! {
     returns_output_and_status,
+    sends_stdout_while_the_command_runs,
     sees_nothing_of_the_host,
     no_packet_leaves_the_box,
     limits_a_fork_bomb,
@@ -99,6 +100,35 @@ async fn returns_output_and_status(sandbox: Arc<dyn Sandbox>, _: Way) {
     assert!(stdout(&outcome).contains(r#""$(id)", "a b", "", "'\"\\", "*"]"#), "{}", stdout(&outcome));
     let aborted = run(&sandbox, job(&["abort"])).await;
     assert!(matches!(aborted.exit, Exit::Signal(4..=11)), "{:?}", aborted.exit);
+}
+
+async fn sends_stdout_while_the_command_runs(sandbox: Arc<dyn Sandbox>, _: Way) {
+    // The program sleeps until it is killed, so that its line can only arrive while it runs.
+    let (live, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let running = sandbox.run(Job { stdout: Some(live), ..job(&["sleep"]) });
+    tokio::pin!(running);
+    let mut line = Vec::new();
+    while line != b"sleeping\n" {
+        tokio::select! {
+            Some(piece) = received.recv() => line.extend(piece),
+            outcome = &mut running => panic!("it ended before its line arrived: {outcome:?}"),
+        }
+    }
+
+    // All pieces together are the whole output, without stderr, also if it reaches its limit.
+    let words = "많은 단어 ".repeat(20_000).into_bytes();
+    let limit = |bytes: u64| move |limits: &mut Limits| limits.output_bytes = bytes;
+    for bytes in [1 << 20, 100_000] {
+        let (live, mut received) = tokio::sync::mpsc::unbounded_channel();
+        let asked = Job { stdin: words.clone(), stdout: Some(live), ..limited(&["copy"], limit(bytes)) };
+        let outcome = run(&sandbox, asked).await;
+        let mut pieces = Vec::new();
+        while let Some(piece) = received.recv().await {
+            pieces.extend(piece);
+        }
+        assert!(pieces == outcome.stdout, "{} bytes of {}", pieces.len(), outcome.stdout.len());
+        assert_eq!(outcome.truncated, bytes < words.len() as u64, "{:?}", outcome.exit);
+    }
 }
 
 async fn sees_nothing_of_the_host(sandbox: Arc<dyn Sandbox>, way: Way) {

@@ -132,6 +132,21 @@ impl Gateway {
         self.exchange(&post(user, body.to_string().as_bytes()))
     }
 
+    /// Asks for a streamed answer on a new connection; the response is not read yet.
+    pub(crate) fn ask_for_stream(&self, user: &str, body: &Value) -> TcpStream {
+        let mut stream = self.connect();
+        let request = post(user, body.to_string().as_bytes());
+        let head = "Accept: text/event-stream\r\nContent-Type: ";
+        let request = String::from_utf8(request).unwrap().replacen("Content-Type: ", head, 1);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    /// Sends a message in a new conversation, and opens its streamed answer.
+    pub(crate) fn stream(&self, user: &str, message: &str) -> EventStream {
+        EventStream::open(self.ask_for_stream(user, &json!({"message": message})))
+    }
+
     pub(crate) fn get(&self, user: &str, path: &str) -> Response {
         self.exchange(&request("GET", path, user))
     }
@@ -280,6 +295,105 @@ impl Response {
         assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message"], "{body}");
         assert_eq!(error["code"], code, "{body}");
         assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+}
+
+/// A streamed answer, read event by event from its chunked body (RFC 9112 §7.1).
+pub(crate) struct EventStream {
+    reader: BufReader<TcpStream>,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Bytes of the body that are no whole event yet.
+    unread: Vec<u8>,
+}
+
+impl EventStream {
+    /// Reads the head of a streamed answer.
+    pub(crate) fn open(stream: TcpStream) -> Self {
+        let mut this = Self { reader: BufReader::new(stream), headers: Vec::new(), unread: Vec::new() };
+        assert_eq!(this.line(), "HTTP/1.1 200 OK");
+        loop {
+            let line = this.line();
+            let Some((name, value)) = line.split_once(':') else { break };
+            this.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        assert_eq!(this.header("content-type"), Some("text/event-stream"));
+        assert_eq!(this.header("transfer-encoding"), Some("chunked"));
+        this
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.strip_suffix("\r\n").unwrap_or_else(|| panic!("no whole line: {line:?}")).to_owned()
+    }
+
+    /// The next event with its data; `None` after the last one.
+    pub(crate) fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = self.unread.drain(..end + 2).collect();
+                let event = String::from_utf8(event).unwrap();
+                if event == ":\n\n" {
+                    continue;
+                }
+                let (name, data) = event.trim_end().split_once('\n').unwrap();
+                let name = name.strip_prefix("event: ").unwrap_or_else(|| panic!("{event:?}"));
+                let data = data.strip_prefix("data: ").unwrap_or_else(|| panic!("{event:?}"));
+                return Some((name.to_owned(), serde_json::from_str(data).unwrap()));
+            }
+            let length = usize::from_str_radix(&self.line(), 16).unwrap();
+            let start = self.unread.len();
+            self.unread.resize(start + length, 0);
+            self.reader.read_exact(&mut self.unread[start..]).unwrap();
+            assert_eq!(self.line(), "");
+            if length == 0 {
+                assert!(self.unread.is_empty(), "{:?}", String::from_utf8_lossy(&self.unread));
+                return None;
+            }
+        }
+    }
+
+    /// The next event, which must have this name.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, name: &str) -> Value {
+        let (found, data) = self.next().expect("an event");
+        assert_eq!(found, name, "{data}");
+        data
+    }
+
+    /// The id in the first event.
+    #[track_caller]
+    pub(crate) fn started(&mut self) -> String {
+        let data = self.expect("started");
+        assert_eq!(data.as_object().unwrap().len(), 1, "{data}");
+        data["conversationId"].as_str().unwrap().to_owned()
+    }
+
+    /// The text of the next event, a piece.
+    #[track_caller]
+    pub(crate) fn delta(&mut self) -> String {
+        let data = self.expect("delta");
+        assert_eq!(data.as_object().unwrap().len(), 1, "{data}");
+        data["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Reads all pieces up to the last event, and returns their text and that event.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> (String, (String, Value)) {
+        let mut text = String::new();
+        loop {
+            let (name, data) = self.next().expect("an event");
+            if name == "delta" {
+                text += data["text"].as_str().unwrap();
+            } else {
+                assert_eq!(self.next(), None);
+                return (text, (name, data));
+            }
+        }
     }
 }
 

@@ -49,7 +49,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
     let mut asked = Asked {
         backend: Backend::Auto,
         options: Options::new("box-run"),
-        job: Job { command: Command::program(""), stdin: Vec::new(), limits: Limits::default() },
+        job: Job {
+            command: Command::program(""),
+            stdin: Vec::new(),
+            limits: Limits::default(),
+            stdout: None,
+        },
     };
     let limits = &mut asked.job.limits;
     while let Some(word) = words.next() {

@@ -8,6 +8,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
 
@@ -16,7 +17,7 @@ use super::in_force::read_back;
 use super::plan::Plan;
 use super::{guard, status, words};
 use crate::cgroup::CgroupPaths;
-use crate::output::Allowance;
+use crate::output::{self, Allowance};
 use crate::{Error, Exit, Outcome};
 
 /// Runs a container to its end.
@@ -148,7 +149,7 @@ async fn watch(
             () = &mut feed, if !fed => fed = true,
             piece = output.next() => {
                 let Some(Ok(piece)) = piece else { break };
-                watched.keep(piece, &allowance);
+                watched.keep(piece, &allowance, plan.job.stdout.as_ref());
             }
             _ = costs_interval.tick() => {
                 watched.costs.update(cgroups);
@@ -172,16 +173,14 @@ async fn watch(
 }
 
 impl Watched {
-    fn keep(&mut self, piece: LogOutput, allowance: &Allowance) {
-        let (kept, bytes) = match piece {
-            LogOutput::StdErr { message } => (&mut self.stderr, message),
+    fn keep(&mut self, piece: LogOutput, allowance: &Allowance, live: Option<&UnboundedSender<Vec<u8>>>) {
+        let (kept, live, bytes) = match piece {
+            LogOutput::StdErr { message } => (&mut self.stderr, None, message),
             LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
-                (&mut self.stdout, message)
+                (&mut self.stdout, live, message)
             }
         };
-        let granted = allowance.take(bytes.len());
-        kept.extend_from_slice(&bytes[..granted]);
-        if granted < bytes.len() {
+        if !output::keep(&bytes, allowance, kept, live) {
             self.limit_reached = Some(Exit::TooMuchOutput);
         }
     }

@@ -95,7 +95,7 @@ impl Namespace {
         let cgroups =
             if options.cgroups { CgroupPaths::usable(&options.label) } else { CgroupPaths::default() };
         let this = Self { options, helper, cgroups, network, pool: Pool::new(POOLED_HELPERS) };
-        this.make(None, &[], Limits { wall: Duration::from_secs(10), ..Limits::default() }).await?;
+        this.make(None, Limits { wall: Duration::from_secs(10), ..Limits::default() }).await?;
         Ok(this)
     }
 
@@ -113,7 +113,7 @@ impl Namespace {
             return Err(Error::BadJob(format!("the image {image:?} needs the docker backend")));
         }
         self.check_program(Path::new(&job.command.program))?;
-        self.make(Some(&job.command), &job.stdin, job.limits).await
+        self.make(Some(&job), job.limits).await
     }
 
     /// Rejects a program whose loader is not in the box, because the kernel's error for it would name no file.
@@ -134,20 +134,16 @@ impl Namespace {
         Ok(())
     }
 
-    /// Makes a box, runs the command in it (or nothing, for a trial box), and removes it.
-    async fn make(
-        &self,
-        command: Option<&crate::Command>,
-        stdin: &[u8],
-        limits: Limits,
-    ) -> Result<Outcome, Error> {
+    /// Makes a box, runs the job in it (or nothing, for a trial box), and removes it.
+    async fn make(&self, job: Option<&Job>, limits: Limits) -> Result<Outcome, Error> {
         let started_at = Instant::now();
+        let command = job.map(|job| &job.command);
         let spec = self.spec(command, &limits)?;
         let group = Group::create(&self.cgroups, &limits, &self.options.label)
             .map_err(Error::io("making the box's cgroup"))?;
         let spec = BoxSpec { member_files: group.member_files(), ..spec };
         let mut helper = self.helper()?;
-        let life = self.attend(&mut helper, &spec, stdin, &limits, &group).await?;
+        let life = self.attend(&mut helper, &spec, job, &limits, &group).await?;
         helper.has_ended().await?;
         let (exit, cpu_time, watched_bytes) = ending(life.report, command)?;
         let exit = if life.too_much_output {
@@ -178,17 +174,19 @@ impl Namespace {
         &self,
         helper: &mut RunningHelper,
         spec: &BoxSpec,
-        stdin: &[u8],
+        job: Option<&Job>,
         limits: &Limits,
         group: &Group,
     ) -> Result<Life, Error> {
         let (stdout_pipe, stderr_pipe, hang_up) = helper.take_streams()?;
+        let stdin = job.map_or(&[][..], |job| &job.stdin);
+        let live = job.and_then(|job| job.stdout.as_ref());
         let allowance = Allowance::new(limits.output_bytes);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (mut too_much_output, mut out_of_memory) = (false, false);
         let (in_force, report) = {
-            let out = output::read(stdout_pipe, &allowance, &mut stdout);
-            let err = output::read(stderr_pipe, &allowance, &mut stderr);
+            let out = output::read(stdout_pipe, &allowance, &mut stdout, live);
+            let err = output::read(stderr_pipe, &allowance, &mut stderr, None);
             let exchange = async {
                 helper.send(spec, stdin).await?;
                 // In the meantime, refills the pool. If that fails, the next box starts its own helper, or reports why it cannot.

@@ -81,7 +81,12 @@ pub(crate) fn options(way: Way, label: &str) -> Options {
 pub(crate) fn job(words: &[&str]) -> Job {
     let mut command = Command::program(escapist().to_string_lossy());
     command.arguments = words.iter().map(ToString::to_string).collect();
-    Job { command, stdin: Vec::new(), limits: Limits { wall: Duration::from_secs(20), ..Limits::default() } }
+    Job {
+        command,
+        stdin: Vec::new(),
+        limits: Limits { wall: Duration::from_secs(20), ..Limits::default() },
+        stdout: None,
+    }
 }
 
 /// The standard output as text.
