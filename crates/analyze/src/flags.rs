@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use analyze::input::scope::Scope;
-use clap::{ArgGroup, Parser, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::result_file::RUN_FOLDER;
 
@@ -18,9 +18,12 @@ use crate::result_file::RUN_FOLDER;
 ///
 /// Exit status: 0 every verdict is the expected one, 1 one is not, 2 wrong usage or unusable input, 3 inconclusive.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(group = ArgGroup::new("known").multiple(true))]
 pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Captures, isolation.json of isolation runs, directories that are walked for both, or - for standard input
     #[arg(default_value = RUN_FOLDER)]
     pub paths: Vec<PathBuf>,
@@ -61,9 +64,56 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub show_secrets: bool,
 
+    /// Follow one capture that another program is writing, or standard input: print a line for each message as it
+    /// completes, and the result when the capture is over
+    #[arg(long)]
+    pub follow: bool,
+
+    /// With --follow, a capture is over that did not grow for this many seconds
+    #[arg(long, value_name = "SECONDS", requires = "follow")]
+    pub follow_for: Option<u64>,
+
     /// Print no progress on stderr
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// What to do instead of giving verdicts.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Explain every byte of a frame
+    Explain(Explain),
+}
+
+/// Flags of `analyze explain`.
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// The capture
+    pub capture: PathBuf,
+
+    /// Number of the frame, from 1, as Wireshark counts
+    pub frame: u64,
+
+    /// A key log (SSLKEYLOGFILE format); by default the one that belongs to the capture
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+
+    /// Language of the explanations
+    #[arg(long, value_enum, default_value_t = Language::En)]
+    pub language: Language,
+
+    /// What to print: text, or the document plainsight.explain/1
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
+    pub format: Format,
+}
+
+/// A language of the explanations.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Language {
+    /// English
+    En,
+    /// Korean
+    Ko,
 }
 
 impl Flags {

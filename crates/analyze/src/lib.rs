@@ -6,11 +6,16 @@
 
 pub mod analysis;
 mod arp;
+pub mod exchange;
+pub mod explain;
+pub mod follow;
 pub mod input;
 mod needles;
 mod observe;
 pub mod output;
 mod pipeline;
 mod tcp_options;
+pub mod timeline;
 mod trailer;
 pub mod verdict;
+pub mod walk;

@@ -1,16 +1,20 @@
 //! `analyze`: searches captures for the strings that the agents sent, and gives verdicts.
 
 mod flags;
+mod following;
 mod result_file;
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use analyze::analysis::{self, Options, isolation};
+use analyze::explain::{self, sentences};
 use analyze::input::discover::{self, Input, OwnTraffic};
+use analyze::input::key_log::Keys;
 use analyze::input::strings::GivenStrings;
 use analyze::output::console;
 use analyze::verdict::conclusion::{self, Comparison};
@@ -18,12 +22,29 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use exposure_schema::{Exposure, Program, SCHEMA};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tempfile::NamedTempFile;
 
-use crate::flags::{Flags, Format};
+use crate::flags::{Command, Explain, Flags, Format, Language};
+use crate::following::Followed;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let exposure = analyze_all(&flags);
+    let mut flags = Flags::parse();
+    if let Some(Command::Explain(explain)) = &flags.command {
+        return explain_frame(explain);
+    }
+    let own = own_traffic(&flags);
+    let mut spool = None;
+    if flags.follow {
+        match follow(&flags, &own) {
+            Ok(Followed::File(path)) => flags.paths = vec![path],
+            Ok(Followed::StandardInput(file)) => spool = Some(file),
+            Err(error) => {
+                report_error(&format!("{error:#}"));
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let exposure = analyze_all(&flags, own, spool.as_ref().map(NamedTempFile::path));
     exposure.errors.iter().for_each(|error| report_error(error));
     let mut failures = 0;
     for outcome in [print(flags.format, &exposure), write_result(&flags, &exposure)] {
@@ -34,6 +55,38 @@ fn main() -> ExitCode {
     }
     let errors = exposure.errors.len() + failures;
     ExitCode::from(conclusion::exit_status(&exposure.captures, &exposure.isolation, errors))
+}
+
+/// Follows a capture until it is over, unless what was sent cannot be read.
+fn follow(flags: &Flags, own: &Result<Option<Arc<OwnTraffic>>>) -> Result<Followed> {
+    match own {
+        Err(error) => bail!("{error:#}"),
+        Ok(_) => following::follow(flags),
+    }
+}
+
+/// Prints the explanation of a frame.
+fn explain_frame(flags: &Explain) -> ExitCode {
+    let Explain { capture, frame, keys, language, format } = flags;
+    let language = match language {
+        Language::En => sentences::Language::English,
+        Language::Ko => sentences::Language::Korean,
+    };
+    let explained = explain::frame(capture, *frame, keys.as_deref().map_or(Keys::Beside, Keys::File));
+    let written = explained.and_then(|explained| match format {
+        Format::Text => write_out(explain::console::text(&explained, language).as_bytes()),
+        Format::Json => {
+            let document = serde_json::to_vec_pretty(&explain::document::Document::from(&explained))?;
+            printed(io::stdout().write_all(&[&document[..], b"\n"].concat()))
+        }
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report_error(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Reports an error in one line on stderr. After stderr was closed there is nowhere left to report to.
@@ -51,18 +104,18 @@ fn write_result(flags: &Flags, exposure: &Exposure) -> Result<()> {
     path.map_or(Ok(()), |path| result_file::write(&path, exposure))
 }
 
-fn analyze_all(flags: &Flags) -> Exposure {
+fn analyze_all(flags: &Flags, own: Result<Option<Arc<OwnTraffic>>>, spool: Option<&Path>) -> Exposure {
     let mut captures = Vec::new();
     let mut found = discover::find(&flags.paths);
     let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
-    let own = own_traffic(flags, found.captures.contains(&None)).unwrap_or_else(|error| {
+    let own = own.unwrap_or_else(|error| {
         errors.push(format!("{error:#}"));
         found.captures.clear();
         None
     });
     for path in found.captures {
         let input = match input(flags, own.as_ref(), path) {
-            Ok(input) => input,
+            Ok(input) => Input { spool: spool.map(Path::to_owned), ..input },
             Err(error) => {
                 errors.push(format!("{error:#}"));
                 continue;
@@ -70,7 +123,10 @@ fn analyze_all(flags: &Flags) -> Exposure {
         };
         let progress = progress(flags, &input);
         let options = Options { show_secrets: flags.show_secrets };
-        let proved = analysis::analyze(&input, options, &mut |bytes| progress.set_position(bytes));
+        let proved = analysis::analyze(&input, options, &mut |bytes| {
+            progress.set_position(bytes);
+            ControlFlow::Continue(())
+        });
         progress.finish_and_clear();
         match proved {
             Ok(capture) => captures.push(capture),
@@ -100,9 +156,10 @@ fn analyze_all(flags: &Flags) -> Exposure {
 }
 
 /// What the flags state about traffic that no manifest describes; `None` if they do not name what was sent.
-fn own_traffic(flags: &Flags, is_stdin_a_capture: bool) -> Result<Option<Arc<OwnTraffic>>> {
+fn own_traffic(flags: &Flags) -> Result<Option<Arc<OwnTraffic>>> {
     let from_stdin = |paths: &[PathBuf]| paths.iter().filter(|path| *path == Path::new("-")).count();
-    if from_stdin(&flags.strings) + from_stdin(&flags.json) + usize::from(is_stdin_a_capture) > 1 {
+    let is_capture = usize::from(from_stdin(&flags.paths) > 0);
+    if from_stdin(&flags.strings) + from_stdin(&flags.json) + is_capture > 1 {
         bail!("standard input can be read only once: it is given more than once as -");
     }
     let mut strings = GivenStrings::default();
@@ -150,13 +207,21 @@ fn progress(flags: &Flags, input: &Input) -> ProgressBar {
 }
 
 fn print(format: Format, exposure: &Exposure) -> Result<()> {
-    let printed = match format {
-        Format::Text => anstream::stdout().write_all(console::text(exposure).as_bytes()),
-        Format::Json => exposure.write(&mut io::stdout().lock()),
-    };
-    match printed {
-        // The reader may have closed the pipe early.
+    match format {
+        Format::Text => write_out(console::text(exposure).as_bytes()),
+        Format::Json => printed(exposure.write(&mut io::stdout().lock())),
+    }
+}
+
+/// Writes text with terminal styles to stdout.
+fn write_out(text: &[u8]) -> Result<()> {
+    printed(anstream::stdout().write_all(text))
+}
+
+/// The reader of stdout may have closed the pipe early.
+fn printed(written: io::Result<()>) -> Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("cannot write to stdout"),
+        written => written.context("cannot write to stdout"),
     }
 }

@@ -8,6 +8,7 @@ mod tls_support;
 
 use std::fs;
 use std::io::BufWriter;
+use std::ops::ControlFlow;
 
 use analyze::analysis::{self, Options};
 use analyze::input::discover::Input;
@@ -47,7 +48,7 @@ fn analyze(wire: &Wire) -> Capture {
     let keys = directory.path().join("a.keys");
     fs::write(&keys, &wire.keys).expect("the key log");
     input.key_log = Some(keys);
-    analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
+    analysis::analyze(&input, Options::default(), &mut |_| ControlFlow::Continue(())).expect("a capture")
 }
 
 fn connected(exchange: impl FnOnce(&mut TestConnection)) -> Capture {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use analyze::analysis::{self, Options};
@@ -46,7 +47,7 @@ impl Bench {
         write_capture(&path, request, pieces);
         let mut input = Input::file(&path);
         input.journals = vec![self.directory.path().join("a.jsonl")];
-        analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
+        analysis::analyze(&input, Options::default(), &mut |_| ControlFlow::Continue(())).expect("a capture")
     }
 }
 
@@ -154,7 +155,9 @@ fn acknowledged_only(more: u32) -> Completeness {
     }
     writer.flush().expect("the file");
     drop(writer);
-    let capture = analysis::analyze(&Input::file(&path), Options::default(), &mut |_| {}).expect("a capture");
+    let capture =
+        analysis::analyze(&Input::file(&path), Options::default(), &mut |_| ControlFlow::Continue(()))
+            .expect("a capture");
     capture.completeness
 }
 

@@ -8,6 +8,7 @@ mod peer;
 mod tls_support;
 
 use std::fs;
+use std::ops::ControlFlow;
 
 use analyze::analysis::{self, Options};
 use analyze::input::discover::Input;
@@ -53,7 +54,7 @@ impl Run<'_> {
         let manifest = self.manifest(&file, frames.iter().count());
         fs::write(path("a.manifest.json"), manifest.to_string()).expect("the manifest");
         let input = Input::file(&path("a.pcap"));
-        analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
+        analysis::analyze(&input, Options::default(), &mut |_| ControlFlow::Continue(())).expect("a capture")
     }
 
     fn frames(&self) -> (Frames, String) {

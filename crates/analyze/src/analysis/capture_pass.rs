@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use dissect::keylog::KeyLog;
 
-use crate::input::capture;
+use crate::input::capture::{self, Progress};
 use crate::input::discover::Input;
 use crate::needles::KnownStrings;
 use crate::observe::CaptureObserver;
@@ -24,12 +24,13 @@ pub(crate) fn run<'k>(
     known: &'k KnownStrings,
     keys: Option<Arc<KeyLog>>,
     mut observer: CaptureObserver<'k>,
-    progress: &mut dyn FnMut(u64),
+    progress: Progress<'_>,
 ) -> Result<CaptureReport<'k>> {
     observer.offloads = input.manifest.is_some().then(Offloads::default);
     let needs = observer.needs(known);
     let mut pipeline = Pipeline::new(observer, needs, keys);
-    let read = capture::read(input.capture.as_deref(), &mut pipeline, progress)?;
+    let file = input.capture.as_deref().or(input.spool.as_deref());
+    let read = capture::read(file, &mut pipeline, progress)?;
     let Finished { mut observer, has_keys, dropped, snaplen } = pipeline.finish();
     observer.connections.sort();
     observer.leave_out_known_from_handshake();

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use exposure_schema::{Identity, Isolation, PhaseName};
 
 use super::capture_pass;
+use crate::input::capture;
 use crate::input::discover::Input;
 use crate::input::isolation_record::{self, Experiment};
 use crate::needles::KnownStrings;
@@ -81,7 +82,7 @@ fn read_capture(
     let (known, search) = KnownStrings::values(values.iter().map(String::as_str), decoys);
     let mut observer = CaptureObserver::new(&known, &search);
     observer.ownership = Some(FrameOwnership::new(experiment.user_traffic.clone()));
-    let mut report = capture_pass::run(&input, &known, None, observer, &mut |_| {})?;
+    let mut report = capture_pass::run(&input, &known, None, observer, &mut capture::whole)?;
     let ownership = report.observed.ownership.take().context("the frames have no owners")?;
 
     let file = path.display().to_string();

@@ -12,6 +12,7 @@ use anyhow::Result;
 use dissect::keylog::KeyLog;
 use exposure_schema::Capture;
 
+use crate::input::capture::Progress;
 use crate::input::discover::Input;
 use crate::input::journal::{Journal, Message};
 use crate::input::key_log;
@@ -40,13 +41,14 @@ pub struct Options {
     pub show_secrets: bool,
 }
 
-/// Analyzes one input. Calls `progress` with the number of bytes read so far.
+/// Analyzes one input. Calls `progress` with the number of bytes read so far; with its `Break`,
+/// the analysis ends with the error [`Cancelled`](crate::input::capture::Cancelled).
 ///
 /// # Errors
 ///
 /// The file, a journal or the key log cannot be read, or the file is not a capture. Everything else is a doubt in the
 /// entry.
-pub fn analyze(input: &Input, options: Options, progress: &mut dyn FnMut(u64)) -> Result<Capture> {
+pub fn analyze(input: &Input, options: Options, progress: Progress<'_>) -> Result<Capture> {
     let mut doubts: Vec<_> = input.problems.iter().cloned().map(Doubt::Companion).collect();
     let messages = read_journals(input, &mut doubts)?;
     let own = input.own.as_deref();

@@ -1,9 +1,13 @@
 //! Reads the frames of a capture, and hashes it on another thread.
 
+use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,7 +19,7 @@ use super::compression;
 
 /// Bytes read at once. Between 64 KiB and 1 MiB the speed is the same; mapping the file would cost more in page faults
 /// than the copy does.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 64 << 10;
 
 /// Bytes read ahead to recognise a compression, and at once where a decompression asks for fewer. Reads of [`BUFFER`]
 /// bypass this buffer.
@@ -23,6 +27,26 @@ const READ_AHEAD: usize = 64 << 10;
 
 /// Most bytes behind a frame in a pcapng block without options: padding and the repeated length.
 const NO_OPTIONS: usize = 3 + 4;
+
+/// Receives the number of bytes read so far, and decides whether to go on.
+pub type Progress<'p> = &'p mut dyn FnMut(u64) -> ControlFlow<()>;
+
+/// A [`Progress`] that reads the whole capture.
+pub(crate) fn whole(_bytes: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// The caller ended the reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cancelled")
+    }
+}
+
+impl Error for Cancelled {}
 
 /// Receives the frames of a capture.
 pub(crate) trait Sink {
@@ -87,11 +111,7 @@ pub(crate) struct Digest {
 /// # Errors
 ///
 /// The file cannot be read, or is not a capture.
-pub(crate) fn read(
-    path: Option<&Path>,
-    sink: &mut impl Sink,
-    progress: &mut dyn FnMut(u64),
-) -> Result<ReadCapture> {
+pub(crate) fn read(path: Option<&Path>, sink: &mut impl Sink, progress: Progress<'_>) -> Result<ReadCapture> {
     let Some(path) = path else {
         return read_from(io::stdin().lock(), "standard input", None, sink, progress);
     };
@@ -112,7 +132,7 @@ fn read_from(
     name: &str,
     hash: Option<HashThread>,
     sink: &mut impl Sink,
-    progress: &mut dyn FnMut(u64),
+    progress: Progress<'_>,
 ) -> Result<ReadCapture> {
     let what = || format!("cannot read {name}");
     let mut source = Source {
@@ -121,16 +141,26 @@ fn read_from(
         failed: false,
         bytes: 0,
         progress,
+        cancelled: false,
     };
     let buffered = BufReader::with_capacity(READ_AHEAD, &mut source);
-    let (contents, compression) = compression::reader(buffered).with_context(what)?;
+    let (contents, compression) = match compression::reader(buffered) {
+        Err(error) if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Cancelled>) => {
+            bail!(Cancelled)
+        }
+        opened => opened.with_context(what)?,
+    };
     let mut hasher = compression.map(|_| Hasher::default());
     let ended = read_frames(contents, sink, |bytes| {
         if let Some(hasher) = &mut hasher {
             hasher.update(bytes);
         }
     });
-    let Source { hasher: source_hasher, failed, bytes, .. } = source;
+    let Source { hasher: source_hasher, failed, bytes, cancelled, .. } = source;
+    if cancelled {
+        hash.iter().for_each(|thread| thread.stop.store(true, Ordering::Relaxed));
+        bail!(Cancelled);
+    }
     let ended = match (ended, compression) {
         (Err((error, has_frames)), Some(compression)) if !failed => {
             Some(damaged(&error, compression, has_frames))
@@ -144,7 +174,7 @@ fn read_from(
     };
     let file = match (hash, source_hasher) {
         (Some(thread), _) => {
-            thread.join().map_err(|_| anyhow!("hashing {name} failed"))?.with_context(what)?
+            thread.handle.join().map_err(|_| anyhow!("hashing {name} failed"))?.with_context(what)?
         }
         (None, hasher) => hasher.map_or(Digest { sha256: String::new(), bytes }, Hasher::finish),
     };
@@ -173,7 +203,9 @@ struct Source<'p, R> {
     /// Whether reading the file itself failed.
     failed: bool,
     bytes: u64,
-    progress: &'p mut dyn FnMut(u64),
+    progress: Progress<'p>,
+    /// Whether `progress` ended the reading.
+    cancelled: bool,
 }
 
 impl<R: Read> Read for Source<'_, R> {
@@ -192,7 +224,10 @@ impl<R: Read> Read for Source<'_, R> {
             hasher.update(&buffer[..len]);
         }
         self.bytes += len as u64;
-        (self.progress)(self.bytes);
+        if (self.progress)(self.bytes).is_break() {
+            (self.failed, self.cancelled) = (true, true);
+            return Err(io::Error::other(Cancelled));
+        }
         Ok(len)
     }
 }
@@ -295,16 +330,25 @@ fn free_part(at: u64, skipped: &[u8]) -> (u64, &[u8]) {
 }
 
 /// A thread that hashes a file.
-type HashThread = thread::JoinHandle<io::Result<Digest>>;
+struct HashThread {
+    handle: thread::JoinHandle<io::Result<Digest>>,
+    /// Whether the hash is no longer needed.
+    stop: Arc<AtomicBool>,
+}
 
 /// Hashes a file on a thread of its own: SHA-256 costs about as much as the analysis.
 fn hash_file(path: &Path) -> HashThread {
     let path = path.to_owned();
-    thread::spawn(move || {
+    let stop = Arc::new(AtomicBool::new(false));
+    let is_stopped = Arc::clone(&stop);
+    let handle = thread::spawn(move || {
         let mut file = File::open(path)?;
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; BUFFER];
         loop {
+            if is_stopped.load(Ordering::Relaxed) {
+                return Err(io::Error::other(Cancelled));
+            }
             match file.read(&mut buffer) {
                 Ok(0) => return Ok(hasher.finish()),
                 Ok(len) => hasher.update(&buffer[..len]),
@@ -312,7 +356,8 @@ fn hash_file(path: &Path) -> HashThread {
                 Err(error) => return Err(error),
             }
         }
-    })
+    });
+    HashThread { handle, stop }
 }
 
 /// SHA-256 of bytes that come one after the other.

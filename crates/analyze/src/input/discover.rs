@@ -22,6 +22,8 @@ const CAPTURE_EXTENSIONS: [&str; 3] = ["pcap", "pcapng", "cap"];
 pub struct Input {
     /// The capture file; `None` for standard input.
     pub capture: Option<PathBuf>,
+    /// The file that standard input was written to; `None` if it was not read yet.
+    pub spool: Option<PathBuf>,
     /// The manifest of the capture.
     pub manifest: Option<Manifest>,
     /// Journal files of the agents.
@@ -78,6 +80,7 @@ impl Input {
     pub fn standard_input() -> Self {
         Self {
             capture: None,
+            spool: None,
             manifest: None,
             journals: Vec::new(),
             key_log: None,
@@ -106,7 +109,16 @@ impl Input {
             None => by_name(path),
         };
         let capture = Some(path.to_owned());
-        Self { capture, manifest, journals, key_log, own: None, key_log_is_given: false, problems }
+        Self {
+            capture,
+            spool: None,
+            manifest,
+            journals,
+            key_log,
+            own: None,
+            key_log_is_given: false,
+            problems,
+        }
     }
 }
 

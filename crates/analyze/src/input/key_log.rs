@@ -3,15 +3,43 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use dissect::keylog::KeyLog;
+
+use super::discover::Input;
+
+/// Which key log belongs to a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys<'p> {
+    /// None: nothing is decrypted, except with keys that the capture itself contains.
+    None,
+    /// The one that the capture's manifest names, or that has its name.
+    Beside,
+    /// This one.
+    File(&'p Path),
+}
 
 /// Bytes read at once.
 const PIECE: u64 = 64 << 10;
 
 /// Longest key log that is read: larger than `dissect::keylog::MAX_CLIENTS` connections fill.
 const MAX_KEY_LOG: u64 = 256 << 20;
+
+/// Reads the key log of a capture.
+///
+/// # Errors
+///
+/// The key log cannot be read, or the given one is none.
+pub(crate) fn of(capture: &Path, keys: Keys<'_>) -> Result<Option<Arc<KeyLog>>> {
+    let read = match keys {
+        Keys::None => None,
+        Keys::Beside => Input::file(capture).key_log.map(|path| read(&path)).transpose()?,
+        Keys::File(given) => Some(read_given(given)?),
+    };
+    Ok(read.map(|(keys, _)| Arc::new(keys)))
+}
 
 /// Reads a key log. Also returns the lines that cannot be used.
 ///

@@ -1,11 +1,11 @@
 //! Reads captures, and the files that belong to them.
 
-pub(crate) mod capture;
+pub mod capture;
 pub(crate) mod compression;
 pub mod discover;
 pub(crate) mod isolation_record;
 pub(crate) mod journal;
-pub(crate) mod key_log;
+pub mod key_log;
 pub(crate) mod manifest;
 pub mod scope;
 pub mod strings;

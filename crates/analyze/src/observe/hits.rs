@@ -90,6 +90,9 @@ pub(crate) struct Coverage {
     pub authentic: u64,
 }
 
+/// Bytes behind one pointer instead of in three words: most of a hundred thousand open connections have none.
+type Undecided = Option<Box<Vec<u8>>>;
+
 /// The state of the search in one sequence of bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SearchState {
@@ -98,7 +101,7 @@ pub(crate) struct SearchState {
     /// The bytes that may belong to a TLS record that authenticates. Such a record needs no search for parts: whatever its
     /// ciphertext spells, every byte inside of it must be one that the journals or the protocols explain. What does not
     /// authenticate is searched.
-    undecided: Vec<u8>,
+    undecided: Undecided,
 }
 
 impl SearchState {
@@ -112,7 +115,8 @@ impl SearchState {
     pub(crate) fn keep_from(&self) -> u64 {
         let strings = self.strings.keep_from();
         let fragments = self.fragments.keep_from();
-        let undecided = (!self.undecided.is_empty()).then(|| self.fragments.offset());
+        let undecided =
+            self.undecided.as_ref().filter(|held| !held.is_empty()).map(|_| self.fragments.offset());
         [fragments, undecided].into_iter().flatten().fold(strings, u64::min)
     }
 }
@@ -148,7 +152,7 @@ pub(crate) struct Hits<'k> {
     matches: Vec<Match>,
     parts: Vec<Fragment>,
     /// A buffer for undecided bytes. Connections without such bytes have none.
-    spare: Vec<u8>,
+    spare: Undecided,
 }
 
 impl<'k> Hits<'k> {
@@ -169,7 +173,7 @@ impl<'k> Hits<'k> {
             chains: Vec::new(),
             matches: Vec::new(),
             parts: Vec::new(),
-            spare: Vec::new(),
+            spare: None,
         }
     }
 
@@ -233,10 +237,8 @@ impl<'k> Hits<'k> {
         if !bytes.needs_secret && !self.is_exposed && has_parts {
             match bytes.sequence {
                 Sequence::UndecidedStream => {
-                    if state.undecided.capacity() == 0 {
-                        state.undecided = std::mem::take(&mut self.spare);
-                    }
-                    state.undecided.extend_from_slice(bytes.bytes);
+                    let held = state.undecided.get_or_insert_with(|| self.spare.take().unwrap_or_default());
+                    held.extend_from_slice(bytes.bytes);
                 }
                 _ => self.search_for_parts(&mut state.fragments, bytes, provenance),
             }
@@ -251,15 +253,12 @@ impl<'k> Hits<'k> {
         provenance: &dyn Provenance,
     ) {
         let SearchState { fragments, undecided, .. } = state;
-        if undecided.is_empty() {
-            return;
-        }
+        let Some(held) = undecided.as_mut().filter(|held| !held.is_empty()) else { return };
         // The beginning of the first record may have been searched before it was undecided.
-        let index =
-            |offset: u64| offset.saturating_sub(fragments.offset()).min(undecided.len() as u64) as usize;
+        let index = |offset: u64| offset.saturating_sub(fragments.offset()).min(held.len() as u64) as usize;
         let (start, end) = (index(authentic.start), index(authentic.end));
         let bytes = Bytes {
-            bytes: &undecided[..start],
+            bytes: &held[..start],
             sequence: Sequence::Stream,
             chain: DecodeChain::default(),
             needs_secret: false,
@@ -269,9 +268,9 @@ impl<'k> Hits<'k> {
             fragments.gap((end - start) as u64);
             self.coverage.authentic += (end - start) as u64;
         }
-        undecided.drain(..end);
-        if undecided.is_empty() {
-            self.spare = std::mem::take(undecided);
+        held.drain(..end);
+        if held.is_empty() {
+            self.spare = undecided.take();
         }
     }
 

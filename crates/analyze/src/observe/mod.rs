@@ -16,6 +16,7 @@ pub(crate) mod ledger;
 pub(crate) mod messages;
 pub(crate) mod offloads;
 pub(crate) mod packet_list;
+pub(crate) mod packet_rows;
 pub(crate) mod round_trips;
 pub(crate) mod template;
 pub(crate) mod text_fields;
@@ -214,6 +215,7 @@ impl Observer for CaptureObserver<'_> {
                 }
                 self.settle_transcripts();
             }
+            Fact::ControlFrame(_) => {}
             Fact::TlsRecord(record) => {
                 self.packets.record(record);
                 self.connections.record(record);

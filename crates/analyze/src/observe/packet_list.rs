@@ -18,10 +18,10 @@ pub(crate) const MAX_PACKETS: usize = 200;
 
 /// Maximum number of names in one frame. A segment of 1,448 bytes can contain the beginnings of 241 one-byte TLS
 /// records.
-const MAX_HOLDS: usize = 16;
+pub(crate) const MAX_HOLDS: usize = 16;
 
 /// Maximum number of characters of one name: a request target can have kilobytes.
-const MAX_HOLD_CHARS: usize = 128;
+pub(crate) const MAX_HOLD_CHARS: usize = 128;
 
 /// The first [`MAX_PACKETS`] frames.
 #[derive(Debug, Default)]
@@ -129,7 +129,7 @@ fn entry(record: &Record<'_>, frame: &Frame<'_>) -> PacketEntry {
 }
 
 /// The name of the innermost protocol that was decoded.
-fn protocol(frame: &Frame<'_>) -> String {
+pub(crate) fn protocol(frame: &Frame<'_>) -> String {
     match (&frame.transport, &frame.network) {
         (Transport::Tcp(_), _) => "TCP".to_owned(),
         (Transport::Udp(_), _) => "UDP".to_owned(),
@@ -146,7 +146,7 @@ fn protocol(frame: &Frame<'_>) -> String {
 
 /// The name of a record, by its visible type. `None` for handshake messages in the clear, which have entries of their
 /// own.
-fn record_name(fact: &RecordFact<'_>) -> Option<String> {
+pub(crate) fn record_name(fact: &RecordFact<'_>) -> Option<String> {
     let kind = fact.record.header.content_type;
     Some(match (&fact.record.content, kind) {
         (Content::Handshake(_), _) => return None,
@@ -158,7 +158,7 @@ fn record_name(fact: &RecordFact<'_>) -> Option<String> {
 }
 
 /// A handshake message in the clear by the name that the RFCs give its struct.
-fn message_name(message: &Message) -> Option<String> {
+pub(crate) fn message_name(message: &Message) -> Option<String> {
     let kind = message.message_type();
     Some(match message {
         Message::ServerHello(hello) if hello.is_hello_retry_request => "HelloRetryRequest".to_owned(),

@@ -45,6 +45,33 @@ pub(crate) trait Observer {
     fn frame_bytes(&mut self, frame: &FrameBytes<'_>);
 }
 
+/// An observer that needs facts alone: it searches no bytes, and asks for no provenance.
+pub(crate) trait FactObserver {
+    /// Receives a fact.
+    fn observe(&mut self, fact: &Fact<'_>);
+}
+
+impl<T: FactObserver> Observer for T {
+    type Memory = ();
+
+    #[inline]
+    fn observe(&mut self, fact: &Fact<'_>) {
+        FactObserver::observe(self, fact);
+    }
+
+    fn bytes(&mut self, (): &mut (), _bytes: &Bytes<'_>, _provenance: &dyn Provenance) {}
+
+    fn decide(&mut self, (): &mut (), _authentic: Range<u64>, _provenance: &dyn Provenance) {}
+
+    fn gap(&mut self, (): &mut (), _len: u64) {}
+
+    fn keep_from(&self, (): &()) -> u64 {
+        u64::MAX
+    }
+
+    fn frame_bytes(&mut self, _frame: &FrameBytes<'_>) {}
+}
+
 /// One fact.
 pub(crate) enum Fact<'a> {
     /// A frame, decoded as far as possible. The first fact of each frame.
@@ -59,6 +86,8 @@ pub(crate) enum Fact<'a> {
     MessageStart(&'a MessageStart<'a>),
     /// A message of an application protocol is complete.
     Message(&'a MessageFact<'a>),
+    /// A control frame of WebSocket.
+    ControlFrame(&'a ControlFrame),
     /// A TLS record.
     TlsRecord(&'a RecordFact<'a>),
     /// A TLS handshake message.
@@ -181,6 +210,17 @@ pub(crate) struct MessageFact<'a> {
     pub needs_secret: bool,
     /// The decode chain that leads to it.
     pub chain: DecodeChain,
+}
+
+/// A control frame of WebSocket (RFC 6455 §5.5).
+pub(crate) struct ControlFrame {
+    /// Number of its connection.
+    pub stream: u32,
+    pub direction: Direction,
+    /// Its bytes, header included, by offsets in the input of the protocol: in the stream, if no secret is needed.
+    pub range: Range<u64>,
+    /// Whether reading it needs a secret.
+    pub needs_secret: bool,
 }
 
 /// A TLS record.

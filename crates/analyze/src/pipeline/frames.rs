@@ -86,6 +86,11 @@ impl<O: Observer> Pipeline<O> {
         }
     }
 
+    /// The observer, which has the facts of all frames so far.
+    pub(crate) fn observer_mut(&mut self) -> &mut O {
+        &mut self.observer
+    }
+
     /// Ends the capture.
     pub(crate) fn finish(mut self) -> Finished<O> {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {

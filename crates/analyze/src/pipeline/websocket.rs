@@ -6,7 +6,9 @@ use dissect::flow::{Direction, PerDirection};
 use dissect::websocket::{DataFrame, Event, Opcode, Parser};
 
 use super::body::{Body, Carriage};
-use super::fact::{Bytes, Fact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained};
+use super::fact::{
+    Bytes, ControlFrame, Fact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained,
+};
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::{Source, Whole};
 
@@ -18,6 +20,9 @@ const MASK: &str = "mask";
 
 /// The name of joining a message from several frames (RFC 6455 §5.4) in decode chains.
 const FRAGMENTS: &str = "fragments";
+
+/// Length of the header of a control frame, by its sender: a client's has a masking key (RFC 6455 §5.2, §5.3).
+const HEADER: PerDirection<u64> = PerDirection { client_to_server: 2 + 4, server_to_client: 2 };
 
 /// Both directions of one WebSocket connection, from the end of its opening handshake on.
 #[derive(Debug)]
@@ -89,6 +94,10 @@ impl<O: Observer> Reader<O> for WebSocket<O> {
                     *start = *next;
                 }
                 Event::Control(_, payload) => {
+                    let len = HEADER[direction] + payload.len() as u64;
+                    let (needs_secret, range) = (source.needs_secret(), next.saturating_sub(len)..*next);
+                    let frame = ControlFrame { stream: cx.stream, direction, range, needs_secret };
+                    cx.observer.observe(&Fact::ControlFrame(&frame));
                     if direction == Direction::ClientToServer {
                         control(payload, direction, before..*next, source, cx);
                     }

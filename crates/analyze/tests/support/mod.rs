@@ -1,6 +1,7 @@
 //! Makes captures for a test, with a journal of the messages.
 #![allow(dead_code, reason = "each test uses its own part of it")]
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use analyze::analysis::{self, Options};
@@ -114,7 +115,7 @@ impl Bench {
         std::fs::write(self.path(), file).expect("the capture");
         let mut input = Input::file(&self.path());
         input.journals = vec![self.directory.path().join("a.jsonl")];
-        analysis::analyze(&input, Options::default(), &mut |_| {}).expect("a capture")
+        analysis::analyze(&input, Options::default(), &mut |_| ControlFlow::Continue(())).expect("a capture")
     }
 }
 
