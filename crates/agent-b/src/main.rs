@@ -166,7 +166,7 @@ async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
     let transport = if prepared.tls.is_some() { "TLS" } else { "plain" };
     tracing::info!("listening on {local}, {transport}, HTTP/{}", flags.http_version);
     if let Some(path) = &flags.ready_file {
-        ready_file::write(path, local)?;
+        ready_file::write(path, local, None)?;
     }
     server.serve(router(prepared.service), prepared.tls, handle).await?;
     Ok(())

@@ -62,13 +62,18 @@ impl FileKeyLog {
 
 impl KeyLog for FileKeyLog {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        let line = format!("{label} {} {}\n", HEXLOWER.encode(client_random), HEXLOWER.encode(secret));
+        let line = line(label, client_random, secret);
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(line.as_bytes()) {
             // The handshake continues; the analyzer reports the missing secret.
             tracing::error!("key log: {label} is lost: {error}");
         }
     }
+}
+
+/// A line in the NSS format, with its end.
+pub fn line(label: &str, client_random: &[u8], secret: &[u8]) -> String {
+    format!("{label} {} {}\n", HEXLOWER.encode(client_random), HEXLOWER.encode(secret))
 }
 
 #[cfg(test)]

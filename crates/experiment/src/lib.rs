@@ -1,6 +1,7 @@
 //! What one run of an experiment is, as data that the programs of the observed side share.
 //!
 //! - [`clock`]: times as the records have them.
+//! - [`demo`]: what `lab demo` started, for the page.
 //! - [`exit_status`]: of the programs that end with an error.
 //! - [`experiment`]: the experiments by name. A comparison is one row of the table in [`variant`].
 //! - [`variant`]: the ways to run the two agents against each other.
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod demo;
 pub mod exit_status;
 pub mod experiment;
 pub mod files;
