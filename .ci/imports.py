@@ -40,6 +40,8 @@ OBSERVED = {
     "agent-a", "agent-b", "agent-core", "capturer", "certgen", "experiment", "gateway", "isolation-control", "lab", "runner", "sandbox",
     "serve",
 }
+# The page is a client of the observed, and shows what the observer finds. Inside it the two meet as the text of a journal.
+PAGE = {"live"}
 # Crates of tests and measurements run the programs and import neither side's code; `craft` is what they write captures
 # with, and the observer's tests may use it too.
 OUTSIDE = {"bench", "craft", "e2e", "plainsight", "test-support"}
@@ -50,10 +52,11 @@ ANYWHERE = {"workspace-hack", "workspace-hack-net"}
 MAY_DEPEND_ON = {
     "observer": (OBSERVER, {"craft", "test-support"}),
     "observed": (OBSERVED | {"craft"}, {"test-support"}),
+    "page": (OBSERVER | OBSERVED, {"craft", "test-support"}),
     "outside": (OUTSIDE | {"experiment"}, set()),
     "anywhere": (ANYWHERE, set()),
 }
-GROUPS = {"observer": OBSERVER, "observed": OBSERVED, "outside": OUTSIDE, "anywhere": ANYWHERE}
+GROUPS = {"observer": OBSERVER, "observed": OBSERVED, "page": PAGE, "outside": OUTSIDE, "anywhere": ANYWHERE}
 
 # Files below the first name nothing of the modules and crates behind it.
 LAYERS = [

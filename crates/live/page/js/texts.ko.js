@@ -1,0 +1,128 @@
+// 한국어.
+
+const thousands = (value) => typeof value === "number" ? value.toLocaleString("en") : value;
+
+export const texts = {
+  skip: "본문으로 건너뛰기", views: "화면", language: "언어", theme: "테마",
+  themes: { system: "시스템", light: "밝게", dark: "어둡게" },
+  view: { conversation: "대화", experiment: "실험", sandboxes: "샌드박스", captures: "캡처" },
+
+  // 대화
+  over: "전송 방식", both: "둘 다", user: "사용자", conversation: "대화", isNew: "새 대화", newConversation: "+ 새 대화",
+  whatWasSaid: "주고받은 말", whatCrossed: "네트워크를 지나간 것", typeAMessage: "메시지를 입력하세요", send: "보내기", streamTheAnswer: "답을 스트림으로", you: "나", box: "샌드박스", delete: "삭제",
+  readableByAnyone: "네트워크를 엿보는 누구나 읽을 수 있는 것", ofStrings: (total) => `/ 문자열 ${total}개`, exposed: "노출", noneReadable: "읽을 수 없음",
+  readableOf: (some, all) => `${all}개 중 ${some}개 읽힘`,
+  withKeysCount: (some, all) => `키 로그가 있으면 ${all}개 중 ${some}개`,
+  withThe: "함께 보기:", withKeys: "키 로그로 읽기",
+  stillVisible: "그래도 보이는 것:", serverName: "서버 이름", times: "시간", sizes: "크기",
+  nothingSent: "아직 아무것도 보내지 않았습니다.", wireUnavailable: "이 요청의 패킷을 볼 수 없습니다.",
+  talkEmpty: "아직 주고받은 말이 없습니다.", newMessages: "새 메시지 ↓", newRows: (count) => `새 패킷 ${count}개 ↓`,
+  emptyTitle: "네트워크를 지나가는 것이 여기에 보입니다",
+  emptyText: "왼쪽에 메시지를 입력하거나 실습의 첫 호출을 보내 보세요. 이 페이지의 서버와 게이트웨이 사이를 지나간 패킷이 한 줄씩 나타납니다. 패킷을 열면 바이트 하나하나를 눌러 볼 수 있습니다. HTTP에서는 내가 쓴 말이 그 안에 그대로 들어 있어 누구나 읽을 수 있고, HTTPS에서는 읽을 수 없습니다.",
+  sendCall: "실습의 call-0001 보내기", emptyKeys: "키보드: /는 입력란, 화살표는 패킷 이동, Enter는 열기, Escape는 돌아가기.",
+  waitingFor: (server) => `${server} 응답을 기다리는 중`, failed: "실패",
+  answered: (some, all) => `응답이 왔습니다. 문자열 ${all}개 중 ${some}개를 누구나 읽을 수 있습니다.`,
+  alsoSent: (count) => `함께 오간 문자열 ${count}개`,
+  kinds: { list: "대화 목록을 읽었습니다", read: "대화를 읽었습니다", delete: "대화를 삭제했습니다" },
+  itRan: (ms) => `${ms} ms 동안 실행`, noNetwork: "네트워크 없음", leftIt: (frames) => `나간 프레임 ${frames}개`,
+  crossesToo: "이 목록도 같은 네트워크를 지나갑니다.", noConversations: "아직 대화가 없습니다.", turns: (count) => `${count}번 주고받음`, older: "이전 대화",
+
+  // 패킷과 프레임
+  columns: { frame: "#", ms: "ms", who: "방향", bytes: "바이트", what: "내용" },
+  phases: { connection: "연결", request: "요청", answer: "응답" },
+  directions: { out: "서버 방향", in: "클라이언트 방향" },
+  nothingHere: "패킷 없음", goesOn: "이어지는 데이터", noPayload: "페이로드 없음", marks: (count) => `문자열 ${count}개`,
+  bytes: (count) => `${thousands(count)}바이트`, packets: (count) => `패킷 ${thousands(count)}개`,
+  frame: "프레임", frameDetails: "선택한 프레임", bytesOf: (frame) => `프레임 ${frame}의 바이트`, plaintextOf: (frame) => `프레임 ${frame}의 평문`,
+  beforeEncryption: "암호화하기 전", allFields: (count) => `필드 ${count}개 모두 보기`, copy: "복사", copied: "복사됨", close: "닫기",
+  byteAt: (byte, at, field, value) => `${byte}, ${at}번째 바이트, ${field} ${value}`,
+  readingFrame: "프레임을 읽는 중입니다.", clickAByte: "바이트를 누르면 어느 계층의 어떤 필드인지 알려 줍니다.", hexKeys: "키보드: 화살표는 바이트와 줄, [ 와 ] 는 필드 단위로 이동합니다.",
+  beginsBefore: "앞 프레임에서 시작됩니다.", goesOnLater: "뒤 프레임으로 이어집니다.",
+  sealedHere: "암호문입니다. 키가 없으면 아무도 읽을 수 없습니다.", alsoIn: "위치:",
+  position: (at, field, file) => `${at}번째 바이트${field ? `, ${field.offset}부터 ${field.length}바이트인 필드` : ""}${file == null ? "" : `, 파일 오프셋 ${thousands(file)}`}`,
+  levels: { verbatim: "그대로", reassembled: "재조립", decoded: "디코딩", decrypted: "복호화", absent: "없음" },
+  waitingForPackets: "이 요청의 첫 패킷을 기다리는 중입니다.",
+  more: (count) => `더 보기(${thousands(count)})`,
+
+  // 결과
+  verdicts: { exposed: "노출", sealed: "봉인", inconclusive: "판정 불가", isolated: "격리됨", leaked: "유출됨", proven: "증명됨", refuted: "반증됨" },
+  conclusions: { proven: "증명됨: HTTP에서는 JSON이 그대로 보이고, TLS에서는 전혀 보이지 않습니다", refuted: "반증됨: 어느 캡처가 예상과 정반대로 나왔습니다", inconclusive: "판정 불가: 증명된 것이 없습니다", "not proven": "증명되지 않음" },
+  isolationVerdicts: { isolated: "격리됨: 샌드박스에서 네트워크 인터페이스나 다른 사용자에게 나간 것이 없습니다", leaked: "유출됨: 샌드박스에서 무언가 나갔습니다", inconclusive: "판정 불가: 이 실행은 샌드박스에서 아무것도 나가지 않았음을 증명하지 못합니다" },
+  leftTheSandboxes: (frames, canaries, secrets) => `네트워크 없는 샌드박스에서 나온 것: 프레임 ${frames}개, 캡처에서 발견된 카나리아 ${canaries}개, 다른 사용자의 비밀 ${secrets}개.`,
+  notApplicable: "해당 없음", passed: "통과", notPassed: "실패", doubts: "의심점", controls: "대조 검사", control: "검사", found: "찾은 수", result: "결과",
+  frames: (count) => `프레임 ${thousands(count)}개`, framesHead: "프레임", timesAndSizes: "시각과 크기",
+  scopeIs: (inside, connections, frames) => `이 판정은 연결 ${inside}개에 대한 것입니다. 범위 밖의 연결 ${connections}개와 그 밖의 프레임 ${frames}개에서도 문자열을 검색했습니다.`,
+  outsideDoubts: "범위 밖의 트래픽에 대한 의심점", openAgain: "다시 열기", fragments: "읽을 수 있는 일부", longest: "가장 긴 부분", sources: { message: "메시지의 일부", string: "문자열의 일부", secret: "키 로그의 비밀" },
+  attempt: "탈출 시도", target: "대상", outcome: "결과", seen: "관측", notSeen: "관측되지 않음", seenAt: (where) => `${where}에서 관측됨`,
+  refusals: "네트워크 없는 샌드박스: 시도마다 어떻게 거부되었는가", controlSeen: "대조: 네트워크가 있을 때의 같은 시도", byKind: "탈출 시도별 결과, 네트워크가 없을 때와 있을 때",
+  triedInBox: "샌드박스 안 시도", triedWithNetwork: "네트워크가 있을 때 시도", interfaces: "패킷이 지나갈 수 있었던 인터페이스", phase: "단계", interface: "인터페이스", ofBoxes: "샌드박스의 프레임",
+  phasesOfRun: { isolated: "네트워크 없음", control: "대조, 네트워크 있음" },
+  level: "단계", string: "문자열", strings: "문자열", noStrings: "무엇을 보냈는지 알 수 없으므로 판정은 없습니다. 누구나 읽을 수 있는 것을 아래에 나열합니다.", stringsReadable: "개의 JSON 문자열을 네트워크를 엿보는 누구나 읽을 수 있습니다", path: "경로", offset: "파일 오프셋", hidden: "숨김", stringsShown: (some, all) => `문자열 ${thousands(all)}개 중 ${thousands(some)}개`,
+
+  // 실험
+  experimentLead: "두 에이전트가 똑같은 JSON 메시지를 한 번은 HTTP로, 한 번은 HTTPS로 주고받는 동안 모든 패킷을 기록합니다. 그런 다음 분석기가 보낸 문자열을 하나하나 패킷에서 찾습니다.",
+  experiments: { lab: "HTTP와 HTTPS", isolation: "샌드박스 격리" }, calls: "호출 수", run: "실행", cancel: "취소",
+  experimentEmpty: "실행을 누르세요. 네트워크를 지나가는 메시지가 차례로 나타나고, 끝나면 판정과 대조 검사, 보고서가 나옵니다.",
+  runStates: { running: "실행 중", done: "끝남", failed: "실패", cancelled: "취소됨" }, report: "보고서", messagesAsTheyComplete: "메시지, 최신순", whoReads: "읽을 수 있는 사람", needsKeys: "키 로그가 있어야", anyone: "누구나", log: "로그",
+
+  // 샌드박스
+  sandboxLead: "게이트웨이는 요청마다 네트워크가 없는 샌드박스를 따로 만들어 실행합니다. 최근 샌드박스에 허용된 것과 거기서 나간 것을 보여 줍니다.",
+  noBoxes: (user) => `${user} 사용자의 요청이 아직 없습니다. 대화에서 메시지를 보내면 그 샌드박스가 여기에 나타납니다.`, boxesOf: (user) => `${user} 사용자의 샌드박스`,
+  started: "시작", ranFor: "실행 시간", end: "종료", network: "네트워크", limits: "적용된 한도", output: "출력", limitNames: {
+    memory_bytes: "메모리", memory_and_swap_bytes: "메모리와 스왑", processes: "프로세스 수", cpus: "CPU 수", file_bytes: "파일 크기", open_files_per_process: "프로세스당 열린 파일", cpu_seconds_per_process: "프로세스당 CPU 시간",
+    core_bytes: "코어 덤프", scratch_bytes: "임시 공간", scratch_files: "임시 파일 수", root: "루트", capabilities: "권한(capabilities)", no_new_privs: "권한 상승 금지", seccomp: "seccomp", network: "네트워크", wall_ms: "실행 시간", output_bytes: "출력",
+  }, moreLimits: (count) => `한도 ${count}개`, framesLeft: "나간 프레임", none: "없음",
+  tryEveryWayOut: "모든 탈출 시도 해 보기", doesAnythingGetOut: "밖으로 나가는 것이 있는가?", attemptLead: "샌드박스 안의 프로그램이 DNS, TCP, UDP, IPv6, raw 패킷으로 나가려 하고 다른 사용자의 샌드박스와 데이터에도 접근하려 합니다. 그동안 모든 인터페이스를 캡처합니다. 그런 다음 네트워크가 있는 상태에서 되풀이하며, 이때는 캡처에 나타나야 합니다.",
+
+  // 캡처
+  dropHere: "캡처 파일을 여기에 놓으세요", dropWhat: "pcap 또는 pcapng(gz, zst 가능). 키 로그, 문자열, JSON, 저널을 함께 놓아도 됩니다", chooseFiles: "파일 선택", staysHere: "파일은 이 컴퓨터를 벗어나지 않습니다.",
+  fileKinds: { capture: "캡처", keys: "키 로그", strings: "문자열(한 줄에 하나)", json: "보낸 JSON", journal: "저널" }, kindOf: (name) => `${name} 파일의 종류`, open: "열기",
+  scope: "범위", scopeHelp: "주소:포트, *:포트 또는 all. 비워 두면 문자열이 간 서버", showSecrets: "비밀로 보이는 값 표시", sending: "보내는 중",
+  noCapture: "캡처 파일이 없습니다.", noCaptureRemedy: "pcap 또는 pcapng 파일도 함께 선택하세요.", openedCaptures: "캡처", file: "파일", size: "크기", state: "상태", all: "전체",
+  noVerdict: "판정 없음", captureStates: { closed: "열지 않음", uploaded: "열지 않음", reading: "읽는 중", done: "열림", failed: "실패" },
+  packetList: "패킷", onlyStream: (stream) => `스트림 ${stream}만`, showAll: "모두 보기", onlyThis: "이 스트림의 패킷만", follow: "따라가기", followStream: (stream) => `스트림 ${stream}`,
+  connections: (count) => `연결 ${thousands(count)}개`, client: "클라이언트", server: "서버", messages: (count) => `메시지 ${thousands(count)}개`, type: "종류",
+  ended: { fin: "FIN", rst: "RST", open: "닫히지 않음" },
+
+  // 오류
+  capture: "캡처", down: (what) => `${what}: 동작하지 않습니다.`,
+  failures: { unreachable: "이 페이지의 서버가 응답하지 않습니다.", cancelled: "취소했습니다." },
+  remedies: {
+    capture: "tcpdump, dumpcap, Wireshark가 만든 pcap 또는 pcapng 파일을 선택하세요. gzip이나 zstd로 압축한 것도 됩니다.", unreachable: "make demo로 다시 시작하세요. 서버가 돌아오면 페이지는 저절로 이어집니다." },
+
+  terms: {
+    frame: ["프레임", "네트워크를 지나가는 패킷 하나를 헤더까지 통틀어 이르는 말입니다. Wireshark처럼 1부터 셉니다."],
+    "key log": ["키 로그", "실습용 클라이언트가 남기는 세션 비밀입니다. 이것이 있으면 TLS를 복호화할 수 있습니다. 네트워크를 엿보는 사람에게는 없습니다."],
+    TLS: ["TLS", "연결을 암호화하고 인증하는 프로토콜입니다. HTTPS는 TLS 안에서 주고받는 HTTP입니다."],
+    SNI: ["서버 이름(SNI)", "서버가 알맞은 인증서를 고를 수 있도록, 클라이언트는 암호화가 시작되기 전에 서버 이름을 밝힙니다. 네트워크를 엿보는 누구나 읽을 수 있습니다."],
+    SYN: ["SYN", "TCP 연결의 첫 패킷입니다. 클라이언트가 연결을 요청하면 서버는 SYN, ACK로 답합니다."],
+    "SYN, ACK": ["SYN, ACK", "서버가 TCP 연결에 응합니다."],
+    ACK: ["ACK", "도착한 것을 확인해 주는 TCP 패킷입니다."],
+    "FIN, ACK": ["FIN, ACK", "이쪽은 모두 보냈으므로 TCP 연결을 닫습니다."],
+    RST: ["RST", "이쪽이 TCP 연결을 곧바로 끊습니다."],
+    ClientHello: ["ClientHello", "TLS의 첫 메시지입니다. 서버 이름, 클라이언트가 제안하는 버전과 알고리즘, 키 교환에 쓸 값이 암호화되지 않은 채 들어 있습니다."],
+    ServerHello: ["ServerHello", "서버가 고른 버전과 알고리즘, 키 교환에 쓸 값입니다. TLS 1.3은 이다음부터 모두 암호화합니다."],
+    ChangeCipherSpec: ["ChangeCipherSpec", "오래된 중간 장비가 당황하지 않도록 TLS 1.3이 형식상 보내는 레코드입니다."],
+    "Application Data": ["Application Data", "암호문이 담긴 TLS 레코드입니다. 길이는 보이지만 내용은 보이지 않습니다."],
+    plaintext: ["평문", "암호화하기 전의 바이트입니다. 키가 있어야만 되돌릴 수 있습니다."],
+    verbatim: ["그대로", "엿보는 사람이 할 일이 없습니다. 문자열이 프레임 하나에 그대로 들어 있어 grep으로도 찾습니다."],
+    reassembled: ["재조립", "TCP 세그먼트를 이어 붙여야 읽을 수 있습니다."],
+    decoded: ["디코딩", "비밀 없이 풀 수 있는 인코딩(JSON 이스케이프, chunked, gzip, base64 등)을 풀어야 읽을 수 있습니다."],
+    decrypted: ["복호화", "키 로그가 있어야만 읽을 수 있습니다."],
+    positive: ["양성 대조", "똑같은 검색이 바로 이 캡처에서 모든 문자열을 찾아냅니다(TLS 안쪽은 키 로그로). 그러니 키 없이도 보였다면 찾았을 것입니다."],
+    decoys: ["미끼", "형태는 같지만 한 번도 보내지 않은 값은 어디에서도 나오지 않습니다."],
+    wrongKey: ["틀린 키", "틀린 키로는 어떤 레코드도 복호화되지 않습니다."],
+    planted: ["심은 문자열", "캡처의 프레임을 복사해 온갖 표기로 심어 둔 문자열을 키 없이 모두 찾아냅니다."],
+    coverage: ["검색 범위", "캡처한 모든 바이트를 검색했습니다."],
+    whole: ["완전성", "저널의 모든 메시지가 바이트까지 똑같이 캡처에 있고, 모든 스트림이 온전합니다."],
+    exposed: ["노출", "비밀 없이 읽을 수 있는 문자열이나 메시지의 일부가 하나라도 있습니다."],
+    sealed: ["봉인", "보낸 것 가운데 비밀 없이 읽을 수 있는 것이 전혀 없습니다. 있었다면 이 검색이 찾아냈으리라는 것도 대조 검사로 확인했습니다."],
+    inconclusive: ["판정 불가", "이 캡처로는 어느 쪽도 증명되지 않습니다. 이유는 의심점에 모두 적혀 있습니다."],
+    isolated: ["격리됨", "네트워크 없는 샌드박스에서 나온 것이 어느 캡처에도 없고, 네트워크가 있을 때는 모든 종류의 시도가 캡처에 나타납니다."],
+    leaked: ["유출됨", "샌드박스에서 무언가 나갔거나, 한 사용자가 다른 사용자의 것을 받았습니다."],
+    scope: ["범위", "판정의 대상이 되는 연결입니다. 파일에 있는 다른 트래픽도 검색하지만 판정을 바꾸지는 않습니다."],
+    dns: ["dns", "이름 서버에 물어봅니다. 질문에 데이터를 실어 내보낼 수 있습니다."], tcp: ["tcp", "다른 컴퓨터로 TCP 연결을 엽니다."], udp: ["udp", "다른 컴퓨터로 UDP 패킷을 보냅니다."], ipv6: ["ipv6", "IPv4만 막는 필터가 놓치는 IPv6로 보냅니다."],
+    raw: ["raw", "TCP와 UDP를 거치지 않고 프로그램이 직접 만든 IP 패킷을 보냅니다."], neighbour: ["neighbour", "다른 사용자의 샌드박스에 연결합니다."], file: ["file", "디스크에 있는 다른 사용자의 데이터를 읽습니다."],
+    absent: ["없음", "문자열을 찾지 못했습니다."],
+  },
+};
