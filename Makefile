@@ -8,10 +8,14 @@ BUILD = $(CARGO) build $(addprefix -p ,$(1))
 
 JUDGES = analyze report
 LAB = lab agent-a agent-b capturer certgen
+DEMO = lab live agent-a agent-b capturer certgen gateway isolation-control runner
 ISOLATION = lab agent-b capturer gateway isolation-control runner
 
 # Flags of `make report`: make report REPORT_FLAGS='--lang ko --author "Your Name" --pdf'
 REPORT_FLAGS ?=
+
+# Flags of `make demo`: make demo DEMO_FLAGS='--listen 127.0.0.1:3001 --open'
+DEMO_FLAGS ?=
 
 # Number of mutants of `make mutants`, and the seed of the first.
 MUTANTS ?= 10000
@@ -25,7 +29,7 @@ if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local analyze report sample certs test mutants lint deny bench doctor clean imports built-once
+.PHONY: help build lab http https isolation http-local https-local isolation-local demo analyze report sample certs test mutants lint deny bench doctor clean imports built-once
 
 # List the targets.
 help:
@@ -63,6 +67,11 @@ isolation-local:
 	$(call BUILD,$(ISOLATION) $(JUDGES))
 	@$(RUN) lab -- run isolation
 	$(call judge,captures)
+
+# Start gateway, agent-b, captures and the page on http://127.0.0.1:3000/, until Ctrl-C (no Docker, no root).
+demo:
+	$(call BUILD,$(DEMO) $(JUDGES))
+	@$(RUN) lab -- demo $(DEMO_FLAGS)
 
 # Run and analyze the variant http alone, on this machine.
 http-local:

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Run the variants many times, and print the latency of cold and warm requests as measured in the captures.
     Cost(CostArgs),
+    /// Start gateway, agent-b and capture, and serve the page that shows what an eavesdropper reads, until Ctrl-C.
+    Demo(DemoArgs),
     /// Enter a network namespace and execute a program that the kernel kills when the lab dies.
     #[command(name = "__enter", hide = true)]
     Enter(EnterArgs),
@@ -73,6 +75,24 @@ pub(crate) struct CostArgs {
 
     #[command(flatten)]
     pub(crate) setup: SetupArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Address of the page. On another address than loopback, a browser needs the token in the printed URL.
+    #[arg(long, value_name = "IP:PORT", default_value = experiment::demo::PAGE, env = "LISTEN")]
+    pub(crate) listen: SocketAddr,
+
+    /// Open the page in a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) setup: SetupArgs,
+
+    /// Folder in which the demo keeps its files while it runs.
+    #[arg(long, value_name = "DIR", default_value = "captures")]
+    pub(crate) captures: PathBuf,
 }
 
 #[derive(Debug, Args)]

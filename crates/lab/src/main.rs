@@ -10,6 +10,7 @@ mod backend;
 mod cli;
 mod connection_timing;
 mod cost;
+mod demo;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod isolation;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run(args) => runs::main(&args, &reporter),
         Command::Doctor(args) => doctor::main(&args),
         Command::Cost(args) => cost::main(&args, &reporter),
+        Command::Demo(args) => demo::main(&args, &reporter),
         #[cfg(target_os = "linux")]
         Command::Enter(args) => netns::enter::main(&args),
         #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,11 +60,12 @@ pub(crate) struct Call {
     arguments: Vec<OsString>,
     netns: Option<PathBuf>,
     key_log: Option<PathBuf>,
+    stdin: Option<OwnedFd>,
 }
 
 impl Call {
     pub(crate) fn new(program: Program) -> Self {
-        Self { program, arguments: Vec::new(), netns: None, key_log: None }
+        Self { program, arguments: Vec::new(), netns: None, key_log: None, stdin: None }
     }
 
     /// Adds a flag with its value.
@@ -88,6 +90,12 @@ impl Call {
     /// Sets the file for the program's TLS secrets.
     pub(crate) fn key_log(mut self, path: Option<PathBuf>) -> Self {
         self.key_log = path;
+        self
+    }
+
+    /// Sets the program's stdin, such as a listening socket; without it stdin is empty.
+    pub(crate) fn stdin(mut self, stdin: OwnedFd) -> Self {
+        self.stdin = Some(stdin);
         self
     }
 
@@ -147,10 +155,11 @@ impl Call {
         Ok(output)
     }
 
-    pub(crate) fn start(self, programs: &Programs, reporter: &Reporter) -> anyhow::Result<Process> {
+    pub(crate) fn start(mut self, programs: &Programs, reporter: &Reporter) -> anyhow::Result<Process> {
         let mut command = self.command(programs);
+        let stdin = self.stdin.take().map_or_else(Stdio::null, Stdio::from);
         let stdout = if reporter.wants_output() { Stdio::piped() } else { Stdio::null() };
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", programs.path(self.program).display()))?;
@@ -247,6 +256,11 @@ impl Process {
         }
     }
 
+    /// Whether the program has not exited yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     async fn ended(&mut self, how: How, while_doing: &'static str) -> Ended {
         if !matches!(how, How::TooSlow(_)) {
             self.read_remaining_output().await;
@@ -265,12 +279,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
+        if !self.is_running() {
             return;
         }
         let _ = self.child.start_kill();
         let started = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && started.elapsed() < REAP_WAIT {
+        while self.is_running() && started.elapsed() < REAP_WAIT {
             std::thread::sleep(REAP_INTERVAL);
         }
     }

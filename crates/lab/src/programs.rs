@@ -16,17 +16,19 @@ pub(crate) enum Program {
     Certgen,
     Gateway,
     IsolationControl,
+    Live,
     Runner,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::AgentA,
         Self::AgentB,
         Self::Capturer,
         Self::Certgen,
         Self::Gateway,
         Self::IsolationControl,
+        Self::Live,
         Self::Runner,
     ];
 
@@ -39,6 +41,7 @@ impl Program {
             Self::Certgen => "certgen",
             Self::Gateway => "gateway",
             Self::IsolationControl => "isolation-control",
+            Self::Live => "live",
             Self::Runner => "runner",
         }
     }

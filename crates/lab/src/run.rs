@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use crate::staging::{Captures, Staging};
 
 /// Creating certificates takes some ten milliseconds; a busy machine gets a thousand times that.
-const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const CERTGEN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A program is ready within milliseconds of its start; a busy machine gets a thousand times that.
 pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(15);

@@ -7,6 +7,7 @@ const HEAD: &str = "\
 plainsight: what can an eavesdropper read of what two agents send each other?
 
     make lab                              records HTTP and HTTPS, analyzes both, writes the report
+    make demo                             serves the page on port 3000: type a message, see its packets
     cargo run -p analyze -- captures/     analyzes the captures in a folder
     cargo run -p NAME -- --help           the flags of one program
     make help                             everything else
@@ -15,7 +16,7 @@ Programs:
 ";
 
 /// Name and purpose, in the order in which an experiment uses them.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("lab", "runs the experiment on this machine: starts the programs below, in order"),
     ("certgen", "makes the certificate authority and the certificates of the lab"),
     ("capturer", "records packets from an interface, or as a TCP relay"),
@@ -23,6 +24,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("agent-a", "the client: sends tool calls and checks every answer"),
     ("analyze", "searches captures for what the agents sent, and gives the verdict"),
     ("report", "turns the analyzer's result into a document: Markdown, HTML, PDF"),
+    ("live", "serves the page: a conversation beside its packets; opens captures"),
     ("gateway", "serves POST /api/conversation: each request in a sandbox of its own"),
     ("runner", "answers one prompt inside a sandbox, and attempts to escape when asked to"),
     ("isolation-control", "runs escape attempts in sandboxes that have a network"),
