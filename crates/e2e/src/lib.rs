@@ -5,6 +5,7 @@
 
 pub mod capture;
 pub mod damage;
+pub mod demo;
 pub mod lab;
 pub mod programs;
 pub mod segment;

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// The programs that the lab starts, and the lab.
-const LAB: [&str; 8] =
-    ["agent-a", "agent-b", "capturer", "certgen", "gateway", "isolation-control", "runner", "lab"];
+const LAB: [&str; 9] =
+    ["agent-a", "agent-b", "capturer", "certgen", "gateway", "isolation-control", "live", "runner", "lab"];
 
 /// The path of a program of the workspace. A missing program is built.
 ///

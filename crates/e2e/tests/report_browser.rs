@@ -1,182 +1,58 @@
 //! The report's page in a real browser: on a wide screen and on a phone, light and dark, in both languages. Screenshots
 //! are written to `report-screenshots/` in the target folder.
 
+mod browser;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use chromiumoxide::browser::{Browser, BrowserConfig};
-use chromiumoxide::cdp::browser_protocol::emulation::{
-    MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams,
-};
-use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
-use chromiumoxide::cdp::browser_protocol::{log, network, page as page_protocol};
-use chromiumoxide::cdp::js_protocol::runtime;
-use chromiumoxide::page::ScreenshotParams;
+use browser::{Chromium, PHONE, Tab, WIDE, chromium, run};
 use e2e::damage::{Copied, Side, analyze_with, conversation, sha256, strangers};
 use e2e::lab::outcome;
 use e2e::{programs, run_lab, skip};
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-const WIDE: i64 = 1280;
-const PHONE: i64 = 390;
+/// Folder of the screenshots in the target folder.
+const PICTURES: &str = "report-screenshots";
 
 /// Least contrast of text that WCAG 2.2 requires (level AA, 1.4.3).
 const LEAST_CONTRAST: f64 = 4.5;
 
-/// Time limit for an action of the page.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The path of Chromium; skips the test and returns `None` if there is none.
-fn chromium() -> Option<PathBuf> {
-    let named = std::env::var_os("CHROME").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let program = named.or_else(|| found.into_iter().find(|program| program.is_file()));
-    if program.is_none() {
-        skip("no Chromium to open the report in");
-    }
-    program
-}
-
-/// An open page, with its requests and messages.
+/// A report in a browser of its own.
 struct Open {
-    browser: Browser,
-    page: chromiumoxide::Page,
-    /// URLs that the page requested.
-    requests: Arc<Mutex<Vec<String>>>,
-    /// Messages of the log and the console, exceptions, and dialogs.
-    messages: Arc<Mutex<Vec<String>>>,
-    _profile: tempfile::TempDir,
+    browser: Chromium,
+    tab: Tab,
 }
 
 impl Open {
     async fn file(program: &Path, file: &Path) -> Self {
-        let profile = tempfile::tempdir().expect("a folder for the browser");
-        let mut config = BrowserConfig::builder()
-            .chrome_executable(program)
-            .user_data_dir(profile.path())
-            .window_size(WIDE as u32, 900)
-            .args(["--disable-gpu", "--disable-quic", "--disable-background-networking"])
-            .args(["--disable-component-update", "--disable-sync", "--no-first-run"]);
-        if nix::unistd::geteuid().is_root() {
-            config = config.no_sandbox();
-        }
-        let (browser, mut handler) =
-            Browser::launch(config.build().expect("a configuration")).await.expect("Chromium starts");
-        tokio::spawn(async move { while handler.next().await.is_some() {} });
-        let page = browser.new_page("about:blank").await.expect("a page");
-        let (requests, messages) = <(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>)>::default();
-
-        page.execute(network::EnableParams::default()).await.expect("Network");
-        page.execute(log::EnableParams::default()).await.expect("Log");
-        page.execute(runtime::EnableParams::default()).await.expect("Runtime");
-        let mut sent = page.event_listener::<network::EventRequestWillBeSent>().await.expect("events");
-        let seen = Arc::clone(&requests);
-        tokio::spawn(async move {
-            while let Some(event) = sent.next().await {
-                seen.lock().expect("not poisoned").push(event.request.url.clone());
-            }
-        });
-        let mut entries = page.event_listener::<log::EventEntryAdded>().await.expect("events");
-        let seen = Arc::clone(&messages);
-        tokio::spawn(async move {
-            while let Some(event) = entries.next().await {
-                seen.lock().expect("not poisoned").push(event.entry.text.clone());
-            }
-        });
-        let mut thrown = page.event_listener::<runtime::EventExceptionThrown>().await.expect("events");
-        let seen = Arc::clone(&messages);
-        tokio::spawn(async move {
-            while let Some(event) = thrown.next().await {
-                seen.lock().expect("not poisoned").push(format!("{:?}", event.exception_details));
-            }
-        });
-        let mut called = page.event_listener::<runtime::EventConsoleApiCalled>().await.expect("events");
-        let seen = Arc::clone(&messages);
-        tokio::spawn(async move {
-            while let Some(event) = called.next().await {
-                seen.lock().expect("not poisoned").push(format!("console: {:?}", event.args));
-            }
-        });
-        let mut dialogs =
-            page.event_listener::<page_protocol::EventJavascriptDialogOpening>().await.expect("events");
-        let seen = Arc::clone(&messages);
-        tokio::spawn(async move {
-            while let Some(event) = dialogs.next().await {
-                seen.lock().expect("not poisoned").push(format!("dialog: {}", event.message));
-            }
-        });
-
-        let open = Self { browser, page, requests, messages, _profile: profile };
-        open.page.goto(format!("file://{}", file.display())).await.expect("the report opens");
-        open
+        let browser = Chromium::start(program, "en").await;
+        let tab = browser.open(&format!("file://{}", file.display())).await;
+        Self { browser, tab }
     }
 
     async fn shown(&self, width: i64, scheme: &str) {
-        let metrics = SetDeviceMetricsOverrideParams::builder()
-            .width(width)
-            .height(900)
-            .device_scale_factor(1.0)
-            .mobile(width < 500)
-            .build()
-            .expect("metrics");
-        self.page.execute(metrics).await.expect("a width");
-        let scheme = MediaFeature::new("prefers-color-scheme", scheme);
-        let media = SetEmulatedMediaParams::builder().feature(scheme).build();
-        self.page.execute(media).await.expect("a colour scheme");
-        self.page.reload().await.expect("the page loads again");
+        self.tab.shown(width, scheme).await;
     }
 
     async fn ask(&self, script: &str) -> Value {
-        let asked = tokio::time::timeout(PATIENCE, self.page.evaluate(script)).await;
-        let answer = asked.expect("an answer in time").unwrap_or_else(|error| panic!("{script}: {error}"));
-        answer.value().cloned().unwrap_or(Value::Null)
-    }
-
-    async fn picture(&self, name: &str) {
-        let folder = programs::folder().join("report-screenshots");
-        fs::create_dir_all(&folder).expect("a folder for pictures");
-        let whole = ScreenshotParams::builder().full_page(true).build();
-        let picture = self.page.screenshot(whole).await.expect("a picture");
-        fs::write(folder.join(format!("{name}.png")), picture).expect("a picture is written");
+        self.tab.ask(script).await
     }
 
     async fn press(&self, key: &str, code: i64) {
-        for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {
-            let event = DispatchKeyEventParams::builder()
-                .r#type(kind)
-                .key(key)
-                .code(key)
-                .windows_virtual_key_code(code)
-                .build()
-                .expect("a key");
-            self.page.execute(event).await.expect("a key is pressed");
-        }
+        self.tab.press(key, code).await;
     }
 
-    /// Closes the page, and asserts that it requested only its own file and caused no message.
-    async fn assert_no_requests_or_messages(mut self, file: &Path) {
-        let own = format!("file://{}", file.display());
-        let requests = self.requests.lock().expect("not poisoned").clone();
-        let strange: Vec<&String> =
-            requests.iter().filter(|url| url.split('#').next() != Some(own.as_str())).collect();
-        assert!(strange.is_empty() && !requests.is_empty(), "asked for {strange:?}");
-        let messages = self.messages.lock().expect("not poisoned").clone();
-        assert!(messages.is_empty(), "{messages:#?}");
-        let _ = self.browser.close().await;
-        let _ = self.browser.wait().await;
+    async fn picture(&self, name: &str) {
+        self.tab.picture(PICTURES, name).await;
     }
-}
 
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work)
+    /// Closes the browser, and asserts that the page requested only its own file and caused no message.
+    async fn assert_no_requests_or_messages(self, file: &Path) {
+        self.tab.assert_own_requests_and_no_messages(&format!("file://{}", file.display()));
+        self.browser.close().await;
+    }
 }
 
 /// Analyzes a folder, writes the report, and returns the path of the page.
@@ -359,14 +235,16 @@ fn marks_show_the_place_of_their_string() {
         assert_eq!(open.ask(tip).await, Value::Null);
 
         // Hovering opens the tip, too, and its link leads to the frame in the appendix.
-        open.page
+        open.tab
+            .page
             .find_element(".streams .panel:nth-child(2) .mark")
             .await
             .expect("a mark")
             .scroll_into_view()
             .await
             .expect("in view");
-        open.page
+        open.tab
+            .page
             .find_element(".streams .panel:nth-child(2) .mark")
             .await
             .expect("a mark")

@@ -108,7 +108,7 @@ fn joined(lines: &[&str], indent: usize) -> String {
 }
 
 /// The parts of the project: the files and folders of a run, and every crate that has code.
-pub(crate) const LAYOUT: [&str; 28] = [
+pub(crate) const LAYOUT: [&str; 29] = [
     "docker-compose.http.yml",
     "docker-compose.https.yml",
     "Makefile",
@@ -119,6 +119,7 @@ pub(crate) const LAYOUT: [&str; 28] = [
     "crates/certgen",
     "crates/experiment",
     "crates/lab",
+    "crates/live",
     "crates/capturer",
     "crates/craft",
     "crates/dissect",

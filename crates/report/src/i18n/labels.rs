@@ -325,6 +325,7 @@ impl Lang {
                 "the table of variants, run ids, and the manifest that the capturer writes"
             }
             (Self::En, "crates/lab") => "runs a variant without Docker and leaves nothing behind",
+            (Self::En, "crates/live") => "the page: a conversation beside its packets, and captures to open",
             (Self::En, "crates/capturer") => {
                 "packets from an interface or through a relay, to a pcap file and its manifest"
             }
@@ -365,6 +366,7 @@ impl Lang {
             (Self::Ko, "crates/certgen") => "실습용 인증 기관과 서버 인증서를 만든다",
             (Self::Ko, "crates/experiment") => "변형 표, 실행 id, 캡처 프로그램이 작성하는 매니페스트",
             (Self::Ko, "crates/lab") => "Docker 없이 변형을 실행하고 아무것도 남기지 않는다",
+            (Self::Ko, "crates/live") => "웹 페이지: 대화와 그 패킷을 나란히 보여 주고 캡처 파일을 연다",
             (Self::Ko, "crates/capturer") => {
                 "인터페이스나 중계기에서 패킷을 받아 pcap 파일과 매니페스트로 남긴다"
             }
