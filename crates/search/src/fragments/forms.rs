@@ -177,9 +177,9 @@ fn decode_text(
     }
 }
 
-/// Whether a byte belongs to a text: a printable character or a line break.
+/// Whether a byte belongs to a text: a printable character, a line break, or DEL, which JSON and URLs leave as it is.
 fn is_text(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~' | 0x80.. | b'\t' | b'\n' | b'\r')
+    byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
 /// The text of ASCII in UTF-16, of either byte order, at `at`: every other byte is zero.
@@ -210,7 +210,8 @@ fn wide_text(bytes: &[u8], at: usize) -> Option<Decoded<'static>> {
     Some(decoded.end(next.min(bytes.len()), 0, None))
 }
 
-fn is_wide(byte: u8) -> bool {
+/// Whether a UTF-16 code unit of this value is recognised as text.
+pub(super) fn is_wide(byte: u8) -> bool {
     is_text(byte) && byte.is_ascii()
 }
 

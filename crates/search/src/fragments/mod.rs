@@ -35,9 +35,9 @@ pub const MAX_FORM: usize = 6 * GUARANTEED;
 /// Shortest text: all of its runs that are as long as itself are found, because its first group of grams is at its start.
 pub const MIN_TEXT: usize = TEXT_EVERY - 1 + MIN_RUN;
 
-/// UTF-16 code units before and behind one beyond ASCII that are searched with it as they are: those of a run of the guaranteed
-/// length. Other runs in UTF-16 are decoded.
-const NEAR_WIDE: usize = GUARANTEED.div_ceil(2);
+/// UTF-16 code units before and behind one that is not recognised as text in UTF-16, which are searched with it as they are:
+/// those of a run of the guaranteed length. Other runs in UTF-16 are decoded.
+const NEAR_UNRECOGNISED: usize = GUARANTEED.div_ceil(2);
 
 /// Length of the shortest secret of the supported hashes.
 const MIN_SECRET: usize = 32;
@@ -131,10 +131,11 @@ impl Fragments {
     }
 }
 
-/// The parts of a text in UTF-16 that have a run of the guaranteed length which is not all ASCII.
-fn near_wide(units: &[u16]) -> Vec<Range<usize>> {
-    let beyond_ascii = units.iter().enumerate().filter(|(_, unit)| **unit > 0x7f).map(|(at, _)| at);
-    near(beyond_ascii, NEAR_WIDE, units.len())
+/// The parts of a text in UTF-16 that have a run of the guaranteed length which is not recognised as text in UTF-16.
+fn near_unrecognised(units: &[u16]) -> Vec<Range<usize>> {
+    let is_recognised = |unit: u16| u8::try_from(unit).is_ok_and(forms::is_wide);
+    let unrecognised = units.iter().enumerate().filter(|(_, unit)| !is_recognised(**unit)).map(|(at, _)| at);
+    near(unrecognised, NEAR_UNRECOGNISED, units.len())
 }
 
 /// The parts of `len` elements that are at most `distance` from one of these places, in their order.
@@ -189,16 +190,16 @@ pub struct FragmentsBuilder {
 impl FragmentsBuilder {
     /// Adds a text under a number. One below [`MIN_TEXT`] bytes is too short for this search.
     ///
-    /// What is beyond ASCII is also added in both byte orders of UTF-16, with what is near it, because only ASCII is recognised
-    /// in UTF-16. Returns whether any part of the text can be found.
+    /// Characters beyond ASCII and control characters are also added in both byte orders of UTF-16, with what is near them,
+    /// because only printable ASCII is recognised in UTF-16. Returns whether any part of the text can be found.
     pub fn add_text(&mut self, number: u32, text: &[u8]) -> bool {
         let before = self.texts.len();
         self.add_form(number, Encoding::Plain, text);
-        if !text.is_ascii()
+        if !text.iter().all(|byte| forms::is_wide(*byte))
             && let Ok(text) = std::str::from_utf8(text)
         {
             let units: Vec<u16> = text.encode_utf16().collect();
-            for near in near_wide(&units) {
+            for near in near_unrecognised(&units) {
                 for order in [u16::to_le_bytes, u16::to_be_bytes] {
                     let wide: Vec<u8> = units[near.clone()].iter().copied().flat_map(order).collect();
                     self.add_form(number, Encoding::Utf16, &wide);
@@ -395,7 +396,7 @@ mod tests {
         /// The guarantee, in every form, at any place of a stream that arrives in chunks of any size.
         #[test]
         fn finds_every_run_of_the_guaranteed_length_in_every_form(
-            source in "[a-z0-9\",:{} é한]{80,300}|[a-z ]{60,150}[é한][a-z ]{60,150}",
+            source in "[a-z0-9\",:{} é한]{80,300}|[a-z\\x00-\\x1f\\x7f]{80,300}|[a-z ]{60,150}[é한\\x00\\x1b\\x7f][a-z ]{60,150}",
             from in any::<prop::sample::Index>(),
             before in prop::collection::vec(any::<u8>(), 0..60),
             after in prop::collection::vec(any::<u8>(), 0..60),
