@@ -365,6 +365,28 @@ mod tests {
         assert_eq!(builder.build().left_out(), 3, "the body is left out in three forms");
     }
 
+    /// What is as it is in a text with escapes is found without decoding, or it is too short: decoded, it hides nothing.
+    #[test]
+    fn what_other_texts_share_hides_no_escape_behind_it() {
+        let text = "all of it without a customer.\\n\\nThe careful team";
+        let shared = &text[..29];
+        let places = |range: Range<usize>| {
+            range.clone().flat_map(move |one| range.clone().map(move |other| (one, other)))
+        };
+        for (in_source, in_other) in places(0..16) {
+            let source = format!("{}{text}", "-".repeat(in_source));
+            let other = format!("{}{shared}, and so on and on, to its end", "x".repeat(in_other + 8));
+            for before in 64..72 {
+                let written = [&vec![0x80; before], text.replace('\\', r"\\").as_bytes()].concat();
+                let found = search(&[&source, &other], &[&written]);
+                assert!(
+                    !found.is_empty(),
+                    "{in_source} and {in_other} bytes before it, {before} before the text"
+                );
+            }
+        }
+    }
+
     /// The forms in which a run is found, with their names.
     fn written(run: &str) -> Vec<(Encoding, Vec<u8>)> {
         let broken = |text: String| {

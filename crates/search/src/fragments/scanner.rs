@@ -239,12 +239,14 @@ fn decoded_runs(
             if !is_wanted(&written) {
                 return false;
             }
-            // Text without any escape decodes to itself, and is found as it is.
-            if bytes[written.clone()] != decoded.bytes[run] {
+            // Text without any escape decodes to itself. It is found as it is if it is long enough; if not, it must not hide a
+            // longer run that an escape is in.
+            let is_encoded = bytes[written.clone()] != decoded.bytes[run];
+            if is_encoded {
                 let (start, end) = (written.start as u64, written.end as u64);
                 found(Fragment { start, end, encoding, ..fragment });
             }
-            true
+            is_encoded
         };
         texts.find(&decoded.bytes, |run| take(Fragment::of(run, 0)));
         secrets.find(&decoded.bytes, |run| take(Fragment::of_secret(run, 0)));
