@@ -13,14 +13,15 @@ use std::sync::Arc;
 
 use analyze::analysis::{self, Options, isolation};
 use analyze::explain::{self, sentences};
+use analyze::input::capture::whole;
 use analyze::input::discover::{self, Input, OwnTraffic};
 use analyze::input::key_log::Keys;
 use analyze::input::strings::GivenStrings;
-use analyze::output::console;
-use analyze::verdict::conclusion::{self, Comparison};
+use analyze::output::{console, exposure};
+use analyze::verdict::conclusion;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use exposure_schema::{Exposure, Program, SCHEMA};
+use exposure_schema::Exposure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tempfile::NamedTempFile;
 
@@ -72,7 +73,8 @@ fn explain_frame(flags: &Explain) -> ExitCode {
         Language::En => sentences::Language::English,
         Language::Ko => sentences::Language::Korean,
     };
-    let explained = explain::frame(capture, *frame, keys.as_deref().map_or(Keys::Beside, Keys::File));
+    let keys = keys.as_deref().map_or(Keys::Beside, Keys::File);
+    let explained = explain::frame(capture, *frame, keys, &mut whole);
     let written = explained.and_then(|explained| match format {
         Format::Text => write_out(explain::console::text(&explained, language).as_bytes()),
         Format::Json => {
@@ -140,19 +142,7 @@ fn analyze_all(flags: &Flags, own: Result<Option<Arc<OwnTraffic>>>, spool: Optio
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    let Comparison { conclusion, reasons, compared, not_compared } = conclusion::compare(&captures);
-    let program = Program { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() };
-    Exposure {
-        schema: SCHEMA.into(),
-        program,
-        captures,
-        conclusion,
-        reasons,
-        compared,
-        not_compared,
-        isolation,
-        errors,
-    }
+    Exposure { errors, ..exposure::of(captures, isolation) }
 }
 
 /// What the flags state about traffic that no manifest describes; `None` if they do not name what was sent.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use analyze::analysis::{self, Options};
+use analyze::explain;
 use analyze::input::capture::Cancelled;
 use analyze::input::discover::Input;
 use analyze::input::key_log::Keys;
@@ -53,4 +54,18 @@ fn progress_ends_the_listing_of_frames() {
     assert_eq!((error.downcast_ref(), count), (Some(&Cancelled), 4));
     let index = walk::index(&path, Keys::None, &mut |_| ControlFlow::Continue(())).expect("a capture");
     assert_eq!(index.total(), FRAMES);
+}
+
+#[test]
+fn progress_ends_the_reading_of_a_frame_and_of_a_stream() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = capture(directory.path());
+    let mut count = 0;
+    let error = explain::frame(&path, FRAMES, Keys::None, &mut after(3, &mut count))
+        .expect_err("the reading was cancelled");
+    assert_eq!((error.downcast_ref(), count), (Some(&Cancelled), 4));
+    let mut count = 0;
+    let error = walk::stream(&path, 0, Keys::None, 0..5, &mut after(3, &mut count))
+        .expect_err("the reading was cancelled");
+    assert_eq!((error.downcast_ref(), count), (Some(&Cancelled), 4));
 }

@@ -15,6 +15,7 @@ use analyze::analysis::{self, Options};
 use analyze::exchange::{self, Exchange, Part, Said, VisibleTls, Way};
 use analyze::explain;
 use analyze::follow::Frame;
+use analyze::input::capture::whole;
 use analyze::input::discover::Input;
 use analyze::input::key_log::Keys;
 use craft::conversation::{Connection, Frames, Settings, Side};
@@ -308,7 +309,7 @@ fn a_kept_frame_is_explained_as_in_its_capture() {
     for (number, frame) in (1..).zip(&frames) {
         for (text, file) in [(None, Keys::None), (Some(keys.as_bytes()), Keys::File(&key_log))] {
             let kept = explain::kept(&frames, frame.number, text).expect("a kept frame");
-            let read = explain::frame(&path, number, file).expect("a frame of the capture");
+            let read = explain::frame(&path, number, file, &mut whole).expect("a frame of the capture");
             assert_eq!((&kept.fields, &kept.plaintexts), (&read.fields, &read.plaintexts), "{number}");
             assert_eq!((kept.frame, kept.file_offset, kept.stream), (frame.number, frame.file_offset, None));
             assert!(text.is_some() || kept.plaintexts.is_empty());
@@ -327,7 +328,9 @@ fn keys_beside_the_capture_are_used_only_where_they_are_asked_for() {
     std::fs::write(directory.path().join("a.keys"), &keys).expect("the key log");
     let opened = |keys: Keys<'_>| -> usize {
         let numbers = 1..=frames.len() as u64;
-        numbers.map(|number| explain::frame(&path, number, keys).expect("a frame").plaintexts.len()).sum()
+        numbers
+            .map(|number| explain::frame(&path, number, keys, &mut whole).expect("a frame").plaintexts.len())
+            .sum()
     };
     assert_eq!(opened(Keys::None), 0);
     assert!(opened(Keys::Beside) > 5);

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use analyze::exchange::Way;
+use analyze::input::capture::whole;
 use analyze::input::key_log::Keys;
 use analyze::walk::{self, Index, Piece};
 use craft::conversation::{Connection, Frames, Settings, Side};
@@ -107,15 +108,17 @@ fn reads_a_stream_in_pieces() {
     let body: Vec<u8> = (0..100_000).map(|at| (at % 251) as u8).collect();
     let answer = [&b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"[..], &body].concat();
     let (path, _) = capture(directory.path(), &answer);
-    let whole = walk::stream(&path, 0, Keys::None, 0, 1000).expect("a connection");
-    assert_eq!((&*whole.client, &*whole.server), ("10.0.0.1:40000", "10.0.0.2:8000"));
-    assert_eq!(whole.total_pieces, whole.pieces.len());
-    assert_eq!((joined(&whole.pieces, Way::Out), joined(&whole.pieces, Way::In)), (REQUEST.to_vec(), answer));
-    assert_eq!((whole.pieces[0].frame, whole.pieces[0].offset, whole.pieces[0].decrypted), (4, 0, false));
-    let some = walk::stream(&path, 0, Keys::None, 3, 5).expect("a connection");
-    assert_eq!((some.total_pieces, &some.pieces[..]), (whole.total_pieces, &whole.pieces[3..8]));
-    assert!(walk::stream(&path, 0, Keys::None, 5000, 5).expect("a connection").pieces.is_empty());
-    let error = walk::stream(&path, 7, Keys::None, 0, 5).expect_err("two connections only");
+    let all = walk::stream(&path, 0, Keys::None, 0..1000, &mut whole).expect("a connection");
+    assert_eq!((&*all.client, &*all.server), ("10.0.0.1:40000", "10.0.0.2:8000"));
+    assert_eq!(all.total_pieces, all.pieces.len());
+    assert_eq!((joined(&all.pieces, Way::Out), joined(&all.pieces, Way::In)), (REQUEST.to_vec(), answer));
+    assert_eq!((all.pieces[0].frame, all.pieces[0].offset, all.pieces[0].decrypted), (4, 0, false));
+    let some = walk::stream(&path, 0, Keys::None, 3..8, &mut whole).expect("a connection");
+    assert_eq!((some.total_pieces, &some.pieces[..]), (all.total_pieces, &all.pieces[3..8]));
+    assert!(
+        walk::stream(&path, 0, Keys::None, 5000..5005, &mut whole).expect("a connection").pieces.is_empty()
+    );
+    let error = walk::stream(&path, 7, Keys::None, 0..5, &mut whole).expect_err("two connections only");
     assert!(error.to_string().contains("no TCP connection 7"), "{error}");
 }
 
@@ -123,14 +126,14 @@ fn reads_a_stream_in_pieces() {
 fn application_data_inside_of_tls_is_decrypted_with_the_keys() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (path, keys) = capture(directory.path(), ANSWER);
-    let without = walk::stream(&path, 1, Keys::None, 0, 1000).expect("a connection");
+    let without = walk::stream(&path, 1, Keys::None, 0..1000, &mut whole).expect("a connection");
     assert!(without.pieces.iter().all(|piece| !piece.decrypted));
     assert_eq!(joined(&without.pieces, Way::Out)[..2], [22, 3]);
-    let with_keys = walk::stream(&path, 1, Keys::File(&keys), 0, 1000).expect("a connection");
+    let with_keys = walk::stream(&path, 1, Keys::File(&keys), 0..1000, &mut whole).expect("a connection");
     assert!(with_keys.pieces.iter().all(|piece| piece.decrypted && piece.frame > 0));
     assert_eq!(joined(&with_keys.pieces, Way::Out), REQUEST);
     assert_eq!(joined(&with_keys.pieces, Way::In), ANSWER);
     // The keys open nothing of a connection without TLS.
-    let plain = walk::stream(&path, 0, Keys::File(&keys), 0, 1000).expect("a connection");
+    let plain = walk::stream(&path, 0, Keys::File(&keys), 0..1000, &mut whole).expect("a connection");
     assert_eq!(joined(&plain.pieces, Way::Out), REQUEST);
 }

@@ -1,7 +1,7 @@
 //! Captures that the page opens: those of `--captures`, and those that a browser sends. Nothing of them leaves this machine.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use analyze::analysis::{self, Options, isolation};
 use analyze::explain::{self, Explained};
-use analyze::input::capture::Cancelled;
+use analyze::input::capture::{Cancelled, Progress};
 use analyze::input::discover::{self, Input, OwnTraffic};
 use analyze::input::key_log::Keys;
 use analyze::input::scope::Scope;
 use analyze::input::strings::GivenStrings;
-use analyze::verdict::conclusion::{self, Comparison};
+use analyze::output::exposure;
 use analyze::walk::{self, Index, PacketRow};
 use anyhow::{Context, Result, bail, ensure};
 use axum::body::BodyDataStream;
-use exposure_schema::{Exposure, Program, SCHEMA};
+use exposure_schema::Exposure;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
@@ -350,29 +350,35 @@ impl Captures {
     ///
     /// # Errors
     ///
-    /// The capture cannot be read, or has no such frame.
-    pub(crate) fn explain(&self, id: &str, frame: u64, with_keys: bool) -> Option<Result<Explained>> {
+    /// The capture cannot be read, has no such frame, or `progress` ended the reading.
+    pub(crate) fn explain(
+        &self,
+        id: &str,
+        frame: u64,
+        with_keys: bool,
+        progress: Progress<'_>,
+    ) -> Option<Result<Explained>> {
         let opened = self.get(id)?;
         let given = opened.companion(CompanionKind::Keys);
-        Some(explain::frame(&opened.path, frame, opened.keys(with_keys, given.as_deref())))
+        Some(explain::frame(&opened.path, frame, opened.keys(with_keys, given.as_deref()), progress))
     }
 
     /// The bytes of a connection in order.
     ///
     /// # Errors
     ///
-    /// The capture cannot be read, or has no such connection.
+    /// The capture cannot be read, has no such connection, or `progress` ended the reading.
     pub(crate) fn stream(
         &self,
         id: &str,
         stream: u32,
         with_keys: bool,
-        from: usize,
-        count: usize,
+        wanted: Range<usize>,
+        progress: Progress<'_>,
     ) -> Option<Result<walk::Stream>> {
         let opened = self.get(id)?;
         let given = opened.companion(CompanionKind::Keys);
-        Some(walk::stream(&opened.path, stream, opened.keys(with_keys, given.as_deref()), from, count))
+        Some(walk::stream(&opened.path, stream, opened.keys(with_keys, given.as_deref()), wanted, progress))
     }
 
     fn add(
@@ -433,7 +439,7 @@ impl Opened {
         events: &Events,
     ) -> Result<(Exposure, Option<Index>)> {
         if self.is_isolation {
-            return Ok((exposure(Vec::new(), vec![isolation::analyze(&self.path)?]), None));
+            return Ok((exposure::of(Vec::new(), vec![isolation::analyze(&self.path)?]), None));
         }
         let input = self.input(scope)?;
         let length = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
@@ -454,7 +460,7 @@ impl Opened {
         let given = self.companion(CompanionKind::Keys);
         let keys = self.keys(false, given.as_deref());
         let index = walk::index(&self.path, keys, &mut |bytes| progress(length / 2 + bytes / 2))?;
-        Ok((exposure(vec![capture], Vec::new()), Some(index)))
+        Ok((exposure::of(vec![capture], Vec::new()), Some(index)))
     }
 
     fn input(&self, scope: Vec<Scope>) -> Result<Input> {
@@ -540,22 +546,6 @@ impl Summary {
             readable: count("verbatim") + count("reassembled") + count("decoded"),
             total,
         })
-    }
-}
-
-fn exposure(captures: Vec<exposure_schema::Capture>, isolation: Vec<exposure_schema::Isolation>) -> Exposure {
-    let Comparison { conclusion, reasons, compared, not_compared } = conclusion::compare(&captures);
-    let program = Program { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() };
-    Exposure {
-        schema: SCHEMA.into(),
-        program,
-        captures,
-        conclusion,
-        reasons,
-        compared,
-        not_compared,
-        isolation,
-        errors: Vec::new(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The routes of the page's server.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use analyze::input::capture::Progress;
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::Outgoing;
 use crate::error::{ApiError, ProblemView};
@@ -278,7 +281,7 @@ async fn exchange_frame(
 ) -> Result<Response, ApiError> {
     let Query(WithKeys { keys }) = query.map_err(|error| bad_query(&error))?;
     let exchange = find(&page, id)?;
-    explained(blocking(move || exchange.explain(frame, keys != 0)).await?)
+    explained(blocking(move |_| exchange.explain(frame, keys != 0)).await?)
 }
 
 /// The capture as it is written so far, or the page's own key log and journal.
@@ -465,7 +468,7 @@ async fn capture_frame(
 ) -> Result<Response, ApiError> {
     let Query(WithKeys { keys }) = query.map_err(|error| bad_query(&error))?;
     let page = Arc::clone(&page);
-    let found = blocking(move || Ok(page.captures.explain(&id, frame, keys != 0))).await?;
+    let found = blocking(move |tab| Ok(page.captures.explain(&id, frame, keys != 0, tab))).await?;
     explained(
         found.map_err(|error| ApiError::internal(&error))?.ok_or_else(|| ApiError::not_found("capture"))?,
     )
@@ -486,19 +489,27 @@ async fn capture_stream(
     query: Asked<StreamQuery>,
 ) -> Result<Response, ApiError> {
     let Query(StreamQuery { keys, from, count }) = query.map_err(|error| bad_query(&error))?;
-    let count = count.unwrap_or(MAX_PIECES).min(MAX_PIECES);
+    let wanted = from..from.saturating_add(count.unwrap_or(MAX_PIECES).min(MAX_PIECES));
     let page = Arc::clone(&page);
-    let found = blocking(move || Ok(page.captures.stream(&id, stream, keys != 0, from, count))).await?;
+    let found = blocking(move |tab| Ok(page.captures.stream(&id, stream, keys != 0, wanted, tab))).await?;
     let found =
         found.map_err(|error| ApiError::internal(&error))?.ok_or_else(|| ApiError::not_found("capture"))?;
     Ok(Json(found.map_err(|error| ApiError::bad_request(format!("{error:#}")))?).into_response())
 }
 
-/// Work that reads files or many frames, on a thread of its own.
+/// Work that reads files or many frames, on a thread of its own. What it is given ends the reading when the tab that asked has
+/// gone away.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    work: impl FnOnce(Progress<'_>) -> anyhow::Result<T> + Send + 'static,
 ) -> Result<anyhow::Result<T>, ApiError> {
-    let _turn = READERS.acquire().await;
+    let turn = READERS.acquire().await;
+    let gone = CancellationToken::new();
+    let _guard = gone.clone().drop_guard();
+    let work = move || {
+        // The thread goes on for a moment when this request is dropped.
+        let _turn = turn;
+        work(&mut |_| if gone.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
     tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error.into()))
 }
 

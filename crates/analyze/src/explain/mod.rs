@@ -14,7 +14,7 @@ use dissect::keylog::KeyLog;
 use dissect::link::LinkType;
 
 use crate::follow::Frame;
-use crate::input::capture::{self, Sink as _};
+use crate::input::capture::{self, Progress, Sink as _};
 use crate::input::key_log::{self, Keys};
 use crate::pipeline::fact::Observer;
 use crate::pipeline::frames::Pipeline;
@@ -83,13 +83,15 @@ pub struct Plaintext {
     pub fields: Vec<ExplainedField>,
 }
 
-/// Explains a frame of a capture, with this key log. Standard input cannot be read twice, so that it needs a file.
+/// Explains a frame of a capture, with this key log. Standard input cannot be read twice, so that it needs a file. Calls
+/// `progress` as [`analysis::analyze`](crate::analysis::analyze) does, for each of two passes.
 ///
 /// # Errors
 ///
-/// The capture or the key log cannot be read, or the capture has no such frame.
-pub fn frame(capture: &Path, number: u64, keys: Keys<'_>) -> Result<Explained> {
-    explain(&InFile(capture), number, key_log::of(capture, keys)?)?
+/// The capture or the key log cannot be read, the capture has no such frame, or `progress` ended the reading
+/// ([`Cancelled`](capture::Cancelled)).
+pub fn frame(capture: &Path, number: u64, keys: Keys<'_>, progress: Progress<'_>) -> Result<Explained> {
+    explain(&InFile(capture), number, key_log::of(capture, keys)?, progress)?
         .map_err(|frames| anyhow!("{}: there is no frame {number}: it has {frames}", capture.display()))
 }
 
@@ -105,7 +107,7 @@ pub fn kept(frames: &[Frame], number: u64, keys: Option<&[u8]>) -> Result<Explai
         bail!("there is no frame {number}");
     };
     let keys = keys.map(|text| Arc::new(KeyLog::parse(text)));
-    let explained = explain(&Kept(frames), index as u64 + 1, keys)?;
+    let explained = explain(&Kept(frames), index as u64 + 1, keys, &mut capture::whole)?;
     let explained = explained.map_err(|_| anyhow!("there is no frame {number}"))?;
     Ok(Explained { frame: number, file_offset: frames[index].file_offset, stream: None, ..explained })
 }
@@ -113,7 +115,7 @@ pub fn kept(frames: &[Frame], number: u64, keys: Option<&[u8]>) -> Result<Explai
 /// Frames that can be read twice.
 trait Source {
     /// Reads them into a pipeline.
-    fn read<O: Observer>(&self, pipeline: &mut Pipeline<O>) -> Result<()>;
+    fn read<O: Observer>(&self, pipeline: &mut Pipeline<O>, progress: Progress<'_>) -> Result<()>;
 }
 
 /// The frames of a capture file.
@@ -123,13 +125,13 @@ struct InFile<'p>(&'p Path);
 struct Kept<'f>(&'f [Frame]);
 
 impl Source for InFile<'_> {
-    fn read<O: Observer>(&self, pipeline: &mut Pipeline<O>) -> Result<()> {
-        capture::read(Some(self.0), pipeline, &mut capture::whole).map(drop)
+    fn read<O: Observer>(&self, pipeline: &mut Pipeline<O>, progress: Progress<'_>) -> Result<()> {
+        capture::read(Some(self.0), pipeline, progress).map(drop)
     }
 }
 
 impl Source for Kept<'_> {
-    fn read<O: Observer>(&self, pipeline: &mut Pipeline<O>) -> Result<()> {
+    fn read<O: Observer>(&self, pipeline: &mut Pipeline<O>, _progress: Progress<'_>) -> Result<()> {
         let mut file_offset = 0;
         for (number, frame) in (1..).zip(self.0) {
             pipeline.record(&frame.as_record(number, file_offset));
@@ -140,9 +142,14 @@ impl Source for Kept<'_> {
 }
 
 /// Explains a frame. Without a frame of this number, the result is the number of frames.
-fn explain(source: &impl Source, number: u64, keys: Option<Arc<KeyLog>>) -> Result<Result<Explained, u64>> {
+fn explain(
+    source: &impl Source,
+    number: u64,
+    keys: Option<Arc<KeyLog>>,
+    progress: Progress<'_>,
+) -> Result<Result<Explained, u64>> {
     let mut pipeline = Pipeline::new(Locate::of(number), BodyNeeds::default(), None);
-    source.read(&mut pipeline)?;
+    source.read(&mut pipeline, progress)?;
     let located = pipeline.finish().observer;
     let Some(found) = located.frame else { return Ok(Err(located.frames)) };
     let headers = fields::of_frame(found.link_type, &found.bytes, found.original_len);
@@ -161,7 +168,7 @@ fn explain(source: &impl Source, number: u64, keys: Option<Arc<KeyLog>>) -> Resu
     {
         let collect = Collect::of(stream, direction, &located.pieces);
         let mut pipeline = Pipeline::new(collect, BodyNeeds::default(), keys);
-        source.read(&mut pipeline)?;
+        source.read(&mut pipeline, progress)?;
         pipeline.finish().observer.explain(&located.pieces, &mut explained);
     }
     Ok(Ok(explained))

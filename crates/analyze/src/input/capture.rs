@@ -32,7 +32,7 @@ const NO_OPTIONS: usize = 3 + 4;
 pub type Progress<'p> = &'p mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// A [`Progress`] that reads the whole capture.
-pub(crate) fn whole(_bytes: u64) -> ControlFlow<()> {
+pub fn whole(_bytes: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -18,6 +18,12 @@ const SCHEMA: &str = "plainsight.journal/1";
 /// Longest line. The agents' bodies are limited to a few MiB; escaped as JSON they at most grow sixfold.
 pub(crate) const MAX_LINE: u64 = 64 << 20;
 
+/// Lines that cannot be used and are described one by one; others are counted.
+const MAX_PROBLEMS: usize = 100;
+
+/// Longest description of one, in characters: it can quote the line.
+const MAX_PROBLEM: usize = 300;
+
 /// One message that one agent sent or received.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -67,8 +73,8 @@ pub(crate) struct Journal {
     pub runs: BTreeSet<String>,
     /// Number of messages that name no run.
     pub without_run: u64,
-    /// Lines that could not be used, each with its number and the reason. Usually it is the last line, cut because the
-    /// agent was killed while it wrote.
+    /// Lines that could not be used, each with its number and the reason; of many lines the first, and the number of the
+    /// others. Usually it is the last line, cut because the agent was killed while it wrote.
     pub problems: Vec<String>,
 }
 
@@ -83,6 +89,7 @@ impl Journal {
         let mut reader = BufReader::new(file);
         let mut journal = Self::default();
         let mut line = Vec::new();
+        let mut further = 0_u64;
         for number in 1_u64.. {
             line.clear();
             let read = reader
@@ -100,8 +107,16 @@ impl Journal {
                 continue;
             }
             if let Err(problem) = journal.take(&line) {
-                journal.problems.push(format!("{}: line {number}: {problem:#}", path.display()));
+                if journal.problems.len() == MAX_PROBLEMS {
+                    further += 1;
+                    continue;
+                }
+                let problem: String = format!("{problem:#}").chars().take(MAX_PROBLEM).collect();
+                journal.problems.push(format!("{}: line {number}: {problem}", path.display()));
             }
+        }
+        if further > 0 {
+            journal.problems.push(format!("{}: {further} further lines cannot be used", path.display()));
         }
         Ok(journal)
     }
@@ -144,5 +159,23 @@ impl Journal {
             body_sha256,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_of_bad_lines_takes_bounded_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("http.agent-a.jsonl");
+        let long = format!("{{\"schema\":\"{}\"}}\n", "x".repeat(100_000));
+        std::fs::write(&path, [&long, &"{\n".repeat(5000)[..]].concat()).expect("written");
+        let journal = Journal::read(&path).expect("a file that can be read");
+        assert_eq!(journal.problems.len(), MAX_PROBLEMS + 1);
+        assert!(journal.problems.iter().all(|problem| problem.chars().count() < MAX_PROBLEM + 300));
+        let last = journal.problems.last().expect("the number of the others");
+        assert!(last.ends_with("4901 further lines cannot be used"), "{last}");
     }
 }

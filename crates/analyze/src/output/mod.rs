@@ -6,6 +6,7 @@ pub(crate) mod claims;
 pub(crate) mod connections;
 pub mod console;
 pub(crate) mod excerpt;
+pub mod exposure;
 pub(crate) mod fragments;
 pub(crate) mod isolation;
 pub(crate) mod location;

@@ -3,7 +3,7 @@
 mod pieces;
 mod rows;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::pieces::Pieces;
 use self::rows::ListFrames;
-use crate::input::capture;
+use crate::input::capture::{self, Progress};
 use crate::input::key_log::{self, Keys};
 use crate::observe::packet_rows::PacketRows;
 use crate::pipeline::frames::Pipeline;
@@ -140,12 +140,19 @@ impl Index {
 ///
 /// # Errors
 ///
-/// The capture or the key log cannot be read, or the capture has no such connection.
-pub fn stream(path: &Path, stream: u32, keys: Keys<'_>, from: usize, count: usize) -> Result<Stream> {
+/// The capture or the key log cannot be read, the capture has no such connection, or `progress` ended the reading
+/// ([`Cancelled`](capture::Cancelled)).
+pub fn stream(
+    path: &Path,
+    stream: u32,
+    keys: Keys<'_>,
+    wanted: Range<usize>,
+    progress: Progress<'_>,
+) -> Result<Stream> {
     let keys = key_log::of(path, keys)?;
-    let wanted = from..from.saturating_add(count.min(MAX_PIECES));
+    let wanted = wanted.start..wanted.end.min(wanted.start.saturating_add(MAX_PIECES));
     let mut pipeline = Pipeline::new(Pieces::of(stream, wanted), BodyNeeds::default(), keys);
-    capture::read(Some(path), &mut pipeline, &mut capture::whole)?;
+    capture::read(Some(path), &mut pipeline, progress)?;
     match pipeline.finish().observer.into_stream() {
         Some(stream) => Ok(stream),
         None => bail!("{}: there is no TCP connection {stream}", path.display()),
