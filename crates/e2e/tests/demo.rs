@@ -1,9 +1,11 @@
 //! The demo without a browser: what its API gives, whom it refuses, and what it leaves behind.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use e2e::demo::Demo;
 use e2e::lab::wait_until;
 use e2e::{has_netns, programs, skip};
@@ -67,14 +69,10 @@ fn over_http_every_string_is_readable_and_over_https_none() {
         let explained = |keys| demo.json(&format!("/api/exchange/{}/frame/{frame}?keys={keys}", https["id"]));
         assert!(explained(0).get("plaintexts").is_none());
         let plaintexts = explained(1)["plaintexts"].to_string();
-        assert!(plaintexts.contains(&hex(message.as_bytes())), "{backend}: {plaintexts}");
+        assert!(plaintexts.contains(&HEXLOWER.encode(message.as_bytes())), "{backend}: {plaintexts}");
         let (status, left) = demo.end();
         assert!(status.success() && left.is_empty(), "{backend}: {status} {left:?}");
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -314,6 +312,61 @@ fn captures_are_opened_and_refused() {
     let removed = demo.request(&format!("DELETE /api/captures/{id} HTTP/1.1"), &token, b"");
     assert_eq!(removed.status, 204);
     assert_eq!(demo.get(&format!("/api/captures/{id}")).status, 404);
+}
+
+#[test]
+fn files_that_belong_to_a_capture_are_few_and_go_with_the_demo() {
+    let demo = Demo::start(&["--backend", "relay"]);
+    let token = format!("X-Plainsight-Token: {}\r\n", demo.token());
+    let capture = std::fs::read(e2e::run_lab("relay").captures().join("http.pcap")).expect("a capture");
+    let answer = demo.request("POST /api/captures?name=http.pcap HTTP/1.1", &token, &capture);
+    let opened: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let id = opened["id"].as_str().expect("an id");
+    let add = |number: usize| {
+        let path = format!("POST /api/captures/{id}/companion?kind=strings&name={number}.txt HTTP/1.1");
+        demo.request(&path, &token, b"a string that was sent\n")
+    };
+    for number in 0..16 {
+        assert_eq!(add(number).status, 200);
+    }
+    let refused = add(16);
+    let error: Value = serde_json::from_slice(&refused.body).expect("JSON");
+    let message = error["error"]["message"].as_str().unwrap_or_default();
+    assert!(refused.status == 400 && message.contains("16 files that belong to it"), "{refused:?}");
+    let uploads = || files_below(&demo.captures()).into_iter().filter(|name| name.contains(".txt")).count();
+    assert_eq!(uploads(), 16);
+    let (status, left) = demo.end();
+    assert!(status.success() && left.is_empty(), "{status} {left:?}");
+}
+
+#[test]
+fn a_cancelled_experiment_leaves_nothing() {
+    let demo = Demo::start(&["--backend", "relay"]);
+    let before = files_below(&demo.captures());
+    let request = json!({"experiments": ["http", "https"], "count": 100_000});
+    assert_eq!(demo.post("/api/experiment", &request).status, 202);
+    let captures =
+        || files_below(&demo.captures()).into_iter().any(|name| name.contains("http.partial.pcap"));
+    wait_until("the experiment captures", captures);
+    let token = format!("X-Plainsight-Token: {}\r\n", demo.token());
+    assert_eq!(demo.request("DELETE /api/experiment HTTP/1.1", &token, b"").status, 202);
+    wait_until("the experiment is cancelled", || demo.json("/api/experiment")["state"] == "cancelled");
+    assert_eq!(files_below(&demo.captures()), before);
+    let (status, left) = demo.end();
+    assert!(status.success() && left.is_empty(), "{status} {left:?}");
+}
+
+/// The paths of all files below a folder, in order.
+fn files_below(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<String> = entries
+        .flat_map(|entry| match entry.path() {
+            path if path.is_dir() => files_below(&path),
+            path => vec![path.display().to_string()],
+        })
+        .collect();
+    files.sort();
+    files
 }
 
 #[test]

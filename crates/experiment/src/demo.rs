@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +111,20 @@ pub fn url(local: SocketAddr, token: Option<&String>) -> String {
     match token {
         Some(token) => format!("http://{page}/?token={token}"),
         None => format!("http://{page}/"),
+    }
+}
+
+/// Opens the page in a browser with the system's opener, which goes on by itself.
+///
+/// # Errors
+/// If the opener cannot be started; the error names it.
+pub fn open_browser(url: &str) -> io::Result<()> {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = Command::new(opener);
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.spawn() {
+        Ok(_) => Ok(()),
+        Err(why) => Err(io::Error::new(why.kind(), format!("cannot open a browser with {opener}: {why}"))),
     }
 }
 

@@ -104,7 +104,10 @@ async fn serve(cli: &Cli, listener: TcpListener, local: SocketAddr) -> Result<()
         experiment::files::write_private(path, ready.as_bytes())?;
     }
     if cli.open {
-        open_browser(&guard.url());
+        let url = guard.url();
+        if let Err(error) = demo::open_browser(&url) {
+            tracing::warn!("{error}");
+        }
     }
     let handle = axum_server::Handle::new();
     serve::signal::stop_on_signal(handle.clone(), GRACE).context("cannot catch signals")?;
@@ -181,13 +184,5 @@ async fn watch_setup(page: Arc<Page>, path: std::path::PathBuf) {
             demo.wires.only(&running);
             page.events.send("state", &page.state());
         }
-    }
-}
-
-/// Opens the page with the system's opener, which goes on by itself.
-fn open_browser(url: &str) {
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    if let Err(error) = std::process::Command::new(opener).arg(url).spawn() {
-        tracing::warn!("cannot open a browser with {opener}: {error}");
     }
 }

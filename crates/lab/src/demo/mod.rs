@@ -16,7 +16,6 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -71,7 +70,9 @@ pub(crate) fn main(args: &DemoArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let url = demo::url(local, token.as_ref());
     if args.open {
         // The listener keeps the browser's connection until the page is served.
-        open_browser(&url, reporter);
+        if let Err(error) = demo::open_browser(&url) {
+            reporter.error(&error.to_string());
+        }
     }
     let backend = backend::choose(args.setup.backend, &programs, reporter)?;
     let captures = Captures::open(&args.captures.join(FOLDER), reporter)?;
@@ -92,20 +93,6 @@ pub(crate) fn main(args: &DemoArgs, reporter: &Reporter) -> anyhow::Result<()> {
         reporter.note("ended; nothing is left running");
     }
     ended
-}
-
-/// Opens the page with the system's opener, which goes on by itself.
-fn open_browser(url: &str, reporter: &Reporter) {
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let started = Command::new(opener)
-        .arg(url)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    if let Err(error) = started {
-        reporter.error(&format!("cannot open a browser with {opener}: {error}"));
-    }
 }
 
 /// A demo.
