@@ -158,7 +158,15 @@ fn socket(options: &Options) -> PathBuf {
 
 async fn connect(socket: &std::path::Path) -> Result<bollard::Docker, Error> {
     let unavailable = |error: bollard::errors::Error| {
-        Error::Unavailable(format!("no Docker engine at {}: {error}", socket.display()))
+        // The client's error does not name the system's reason.
+        let why = match std::os::unix::net::UnixStream::connect(socket) {
+            Ok(_) => error.to_string(),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                format!("{error}; this user needs the group that owns the socket")
+            }
+            Err(error) => error.to_string(),
+        };
+        Error::Unavailable(format!("no Docker engine at {}: {why}", socket.display()))
     };
     bollard::Docker::connect_with_unix(&socket.to_string_lossy(), ANSWER_SECONDS, API_DEFAULT_VERSION)
         .map_err(unavailable)?
