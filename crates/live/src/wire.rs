@@ -212,9 +212,131 @@ impl Shared {
     }
 }
 
-/// Whether a frame is an ARP packet over Ethernet, by which the two hosts of the link find each other (RFC 826). A sandbox
-/// that could send one would have an interface, and would send more than that.
+/// Whether a frame is one of those by which the two hosts of a link find each other: ARP (RFC 826), neighbour discovery (RFC
+/// 4861), and a report of the multicast groups that this needs (RFC 3810). A host sends them without any program's doing. A
+/// sandbox that could send one would have an interface, and would send more than that.
 fn is_of_the_hosts(frame: &Frame) -> bool {
     const ETHER_TYPE: std::ops::Range<usize> = 12..14;
-    frame.link_type == LinkType::ETHERNET && frame.bytes.get(ETHER_TYPE) == Some(&[0x08, 0x06])
+    const ARP: [u8; 2] = [0x08, 0x06];
+    const IPV6: [u8; 2] = [0x86, 0xdd];
+    if frame.link_type != LinkType::ETHERNET {
+        return false;
+    }
+    match (frame.bytes.get(ETHER_TYPE), frame.bytes.get(ETHER_TYPE.end..)) {
+        (Some(kind), _) if *kind == ARP => true,
+        (Some(kind), Some(packet)) if *kind == IPV6 => {
+            is_neighbour_discovery(packet) || is_report_of_link_groups(packet)
+        }
+        _ => false,
+    }
+}
+
+/// Offsets in an IPv6 header (RFC 8200 §3), and its length.
+const NEXT_HEADER: usize = 6;
+const HOP_LIMIT: usize = 7;
+const IPV6_HEADER: usize = 40;
+
+/// Values of [`NEXT_HEADER`].
+const HOP_BY_HOP: u8 = 0;
+const ICMPV6: u8 = 58;
+
+/// Whether an IPv6 packet is a router or neighbour solicitation or advertisement.
+fn is_neighbour_discovery(packet: &[u8]) -> bool {
+    const SOLICITATIONS_AND_ADVERTISEMENTS: std::ops::RangeInclusive<u8> = 133..=136;
+    // RFC 4861 §7.1.1: a router has lowered any other, so only a host of this link sends it.
+    const FROM_THIS_LINK: u8 = 255;
+    packet.len() >= IPV6_HEADER
+        && packet[NEXT_HEADER] == ICMPV6
+        && packet[HOP_LIMIT] == FROM_THIS_LINK
+        && matches!(packet[IPV6_HEADER..], [kind, 0, ..] if SOLICITATIONS_AND_ADVERTISEMENTS.contains(&kind))
+}
+
+/// Whether an IPv6 packet is an MLDv2 report that names only groups of the link, `ff02::/16`. A program can join any other.
+fn is_report_of_link_groups(packet: &[u8]) -> bool {
+    // RFC 3810 §5: a hop-by-hop header with nothing but the router alert (RFC 2711) and padding, and a hop limit of 1.
+    const ROUTER_ALERT: [u8; 8] = [ICMPV6, 0, 5, 2, 0, 0, 1, 0];
+    const REPORT: u8 = 143;
+    const HEAD: usize = 8;
+    // RFC 3810 §5.2.4: type, length of further data, number of sources, group.
+    const RECORD: usize = 20;
+    if packet.len() < IPV6_HEADER || packet[NEXT_HEADER] != HOP_BY_HOP || packet[HOP_LIMIT] != 1 {
+        return false;
+    }
+    let Some(report) = packet[IPV6_HEADER..].strip_prefix(&ROUTER_ALERT) else { return false };
+    let Some((head, records)) = report.split_at_checked(HEAD) else { return false };
+    let is_whole = records.len() == usize::from(u16::from_be_bytes([head[6], head[7]])) * RECORD;
+    let is_of_the_link = |record: &[u8]| matches!(record, [_, 0, 0, 0, 0xff, 0x02, ..]);
+    head[0] == REPORT && is_whole && !records.is_empty() && records.chunks_exact(RECORD).all(is_of_the_link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An Ethernet frame with this type and content.
+    fn frame(ether_type: u16, content: &[u8]) -> Frame {
+        let bytes = [&[0; 12], &ether_type.to_be_bytes()[..], content].concat();
+        let original_len = u32::try_from(bytes.len()).unwrap();
+        Frame {
+            number: 1,
+            captured_at: 0,
+            link_type: LinkType::ETHERNET,
+            original_len,
+            file_offset: 0,
+            bytes,
+        }
+    }
+
+    /// An IPv6 packet.
+    fn ipv6(next_header: u8, hop_limit: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[0x60, 0, 0, 0, length[0], length[1], next_header, hop_limit], &[0; 32][..], content].concat()
+    }
+
+    /// An MLDv2 report of one group, with this first part of its address.
+    fn report(group: [u8; 2]) -> Vec<u8> {
+        let record = [&[4, 0, 0, 0, group[0], group[1]], &[0; 14][..]].concat();
+        let report = [&[143, 0, 0, 0, 0, 0, 0, 1], &record[..]].concat();
+        [&[ICMPV6, 0, 5, 2, 0, 0, 1, 0], &report[..]].concat()
+    }
+
+    fn is_ipv6_of_the_hosts(next_header: u8, hop_limit: u8, content: &[u8]) -> bool {
+        is_of_the_hosts(&frame(0x86dd, &ipv6(next_header, hop_limit, content)))
+    }
+
+    #[test]
+    fn what_finds_the_other_host_left_no_sandbox() {
+        assert!(is_of_the_hosts(&frame(0x0806, &[0; 28])));
+        for kind in 133..=136 {
+            assert!(is_ipv6_of_the_hosts(ICMPV6, 255, &[kind, 0, 0, 0, 0, 0, 0, 0]), "{kind}");
+        }
+        assert!(is_ipv6_of_the_hosts(HOP_BY_HOP, 1, &report([0xff, 0x02])));
+    }
+
+    #[test]
+    fn everything_else_may_have_left_a_sandbox() {
+        // IPv4: a UDP datagram.
+        assert!(!is_of_the_hosts(&frame(0x0800, &[0x45; 28])));
+        // ICMPv6: an echo request, a redirect, and a neighbour solicitation that a router has forwarded.
+        for (kind, hop_limit) in [(128, 255), (137, 255), (135, 254)] {
+            assert!(!is_ipv6_of_the_hosts(ICMPV6, hop_limit, &[kind, 0, 0, 0, 0, 0, 0, 0]), "{kind}");
+        }
+        // UDP over IPv6, whose port begins with 133.
+        assert!(!is_ipv6_of_the_hosts(17, 255, &[133, 0, 0, 53, 0, 8, 0, 0]));
+        // Reports: of a group beyond the link, and with data behind the group.
+        assert!(!is_ipv6_of_the_hosts(HOP_BY_HOP, 1, &report([0xff, 0x05])));
+        let mut longer = report([0xff, 0x02]);
+        longer.extend_from_slice(b"data");
+        assert!(!is_ipv6_of_the_hosts(HOP_BY_HOP, 1, &longer));
+    }
+
+    #[test]
+    fn a_cut_frame_counts() {
+        let whole = ipv6(HOP_BY_HOP, 1, &report([0xff, 0x02]));
+        for length in 0..whole.len() {
+            assert!(!is_of_the_hosts(&frame(0x86dd, &whole[..length])), "{length}");
+        }
+        let other = Frame { link_type: LinkType::RAW, ..frame(0x0806, &[0; 28]) };
+        assert!(!is_of_the_hosts(&other));
+    }
 }
