@@ -134,7 +134,7 @@ impl Boxes {
             stderr_bytes: line.stderr.len(),
             frames_left,
             why: frames_left.is_none().then_some(
-                "not counted: the interfaces of the sandboxes' host are not captured (with the backend relay it has none of its own)",
+                "not counted: the interfaces of the sandboxes' host are not captured (with the backend relay it has none of its own, and with docker it is the engine's machine)",
             ),
         };
         events.send_to(Some(&view.user), "box", &view);

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
     #[arg(long, hide = true, conflicts_with = "listen")]
     pub(crate) listener_is_stdin: bool,
 
-    /// What `lab demo` started (plainsight.demo/1).
+    /// What `lab demo` started (plainsight.demo/1), or docker/demo.json. Waits for each file that it names, up to 10 s.
     #[arg(long, value_name = "FILE", env = "DEMO")]
     pub(crate) demo: Option<PathBuf>,
 

@@ -23,6 +23,7 @@ mod programs;
 mod routes;
 mod state;
 mod trial;
+mod wait;
 mod wire;
 
 use std::io::{self, Write as _};
@@ -85,7 +86,15 @@ fn run(cli: &Cli) -> Result<()> {
 }
 
 async fn serve(cli: &Cli, listener: TcpListener, local: SocketAddr) -> Result<()> {
-    let setup = cli.demo.as_deref().map(read_setup).transpose()?;
+    let setup = match &cli.demo {
+        Some(path) => {
+            wait::for_file(path, "`lab demo`", wait::PATIENCE).await?;
+            let setup = read_setup(path)?;
+            wait::for_all_of(&setup, wait::PATIENCE).await?;
+            Some(setup)
+        }
+        None => None,
+    };
     let token = setup.as_ref().and_then(|setup| setup.token.clone());
     let guard = Arc::new(Guard::new(local, token).context("cannot draw a token")?);
     let events = Events::new();

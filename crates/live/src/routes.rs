@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use experiment::Scheme;
+use experiment::{Scheme, isolation};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -326,6 +326,12 @@ async fn start_trial(State(page): Shared, given: Given<StartTrial>) -> Result<Re
     }
     if count == Some(0) {
         return Err(ApiError::bad_request("an experiment has at least one message"));
+    }
+    // It makes sandboxes, which the page's own container may not.
+    if experiments.iter().any(|name| name == isolation::NAME) && demo.is_in_container() {
+        let why = "the isolation experiment makes sandboxes, and the page's container may make none";
+        return Err(ApiError::new(StatusCode::CONFLICT, "no_sandboxes_here", why)
+            .with_remedy("run `make isolation` in a terminal: it does the same in containers of its own"));
     }
     match demo.trials.start(experiments, count) {
         Some(trial) => Ok((StatusCode::ACCEPTED, Json(trial)).into_response()),

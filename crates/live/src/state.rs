@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use experiment::Scheme;
 use experiment::demo::{Problem, Service, Setup, WireCapture};
+use experiment::{Backend, Scheme};
 use serde_json::{Value, json};
 
 use crate::boxes::Boxes;
@@ -97,6 +97,12 @@ impl Page {
 }
 
 impl Demo {
+    /// Whether this program runs in a container, beside those of the servers.
+    pub(crate) fn is_in_container(&self) -> bool {
+        let setup = self.setup.lock().unwrap_or_else(PoisonError::into_inner);
+        setup.backend == Backend::Docker.as_str()
+    }
+
     /// The way to a server.
     pub(crate) fn route(&self, service: &str, scheme: Scheme) -> Result<Route, ApiError> {
         let setup = self.setup.lock().unwrap_or_else(PoisonError::into_inner);
