@@ -1,5 +1,5 @@
 # One image for each program. An image holds static binaries only: no shell, no libc. Images of programs that create
-# sandboxes also hold the runner.
+# sandboxes also hold the runner, and the page's image the programs of the experiment that it runs.
 # Two routes lead to the same images; --target selects one:
 #
 #   source-NAME   builds on the official Rust image; needs only Docker
@@ -41,6 +41,13 @@ FROM scratch AS host-lab
 ARG BINARIES=crates
 COPY ${BINARIES}/lab ${BINARIES}/isolation-control ${BINARIES}/runner /
 ENTRYPOINT ["/lab"]
+
+# The page runs the comparison of HTTP and HTTPS in its own container.
+FROM scratch AS host-live
+ARG BINARIES=crates
+COPY ${BINARIES}/live ${BINARIES}/lab ${BINARIES}/agent-a ${BINARIES}/agent-b ${BINARIES}/capturer ${BINARIES}/certgen \
+    ${BINARIES}/analyze ${BINARIES}/report /
+ENTRYPOINT ["/live"]
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
@@ -88,3 +95,17 @@ ENTRYPOINT ["/gateway"]
 FROM scratch AS source-lab
 COPY --from=build-boxes /programs/lab /programs/isolation-control /programs/runner /
 ENTRYPOINT ["/lab"]
+
+# The further programs of the page.
+FROM build-boxes AS build-page
+RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --target "$host" --target-dir /target \
+        -p analyze -p live -p report \
+    && cd "/target/$host/image" \
+    && cp analyze live report /programs/ \
+    && rm -rf /target
+
+FROM scratch AS source-live
+COPY --from=build-page /programs/live /programs/lab /programs/agent-a /programs/agent-b /programs/capturer /programs/certgen \
+    /programs/analyze /programs/report /
+ENTRYPOINT ["/live"]

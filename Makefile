@@ -29,7 +29,7 @@ if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local demo analyze report sample certs test mutants lint deny bench doctor clean imports built-once
+.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint deny bench doctor clean imports built-once
 
 # List the targets.
 help:
@@ -72,6 +72,10 @@ isolation-local:
 demo:
 	$(call BUILD,$(DEMO) $(JUDGES))
 	@$(RUN) lab -- demo $(DEMO_FLAGS)
+
+# The same in containers (Docker Compose), until Ctrl-C.
+demo-docker:
+	@docker/run.sh demo
 
 # Run and analyze the variant http alone, on this machine.
 http-local:

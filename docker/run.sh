@@ -1,26 +1,28 @@
 #!/bin/sh
 # Runs an experiment in containers: the comparison's variants http and https, or isolation. Publishes its files in captures/
-# only if the whole run succeeded.
+# only if the whole run succeeded. Or runs the demo in containers, until Ctrl-C.
 #
 #   docker/run.sh http|https|isolation        (make http, make https, make isolation)
+#   docker/run.sh demo                        (make demo-docker)
 #
 #   DOCKER_BUILD=source|host        how to build the images; default: host on Linux with cargo, else source
 #   PLAINSIGHT_COMPOSE=COMMAND      the Compose command, such as "docker compose"; default: the one that is installed
 #   PLAINSIGHT_CAPTURES, PLAINSIGHT_CERTS   folders to use instead of captures/ and certs/
+#   PLAINSIGHT_PAGE_PORT=PORT      the port of the demo's page; default: 3000
 #
 # Compose creates the networks and containers of docker-compose.EXPERIMENT.yml; this script waits for them and stops them
 # one by one, so that it can report each container's exit status and last log lines. stdout carries only the path of the
-# capture, or of isolation.json.
-# Exit status: 0 success, 1 the run failed, 2 usage error or no Docker, 130 interrupted. The script always removes its
-# containers and networks.
+# capture, or of isolation.json, or the address of the demo's page.
+# Exit status: 0 success, also of a demo that Ctrl-C ended, 1 the run failed, 2 usage error or no Docker, 130 interrupted. The
+# script always removes its containers, networks and volumes.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-project='' staging='' child='' phases='' phase='' interrupted=''
+project='' staging='' child='' phases='' phase='' interrupted='' serving=''
 
 main() {
     if [ $# != 1 ] || [ ! -f "$root/docker-compose.$1.yml" ]; then
-        echo "usage: docker/run.sh http|https|isolation" >&2
+        echo "usage: docker/run.sh http|https|isolation|demo" >&2
         exit 2
     fi
     experiment=$1
@@ -30,6 +32,10 @@ main() {
     prepare_folders
 
     case $experiment in
+        demo)
+            programs="agent-a agent-b analyze capturer certgen gateway isolation-control lab live report runner"
+            demonstrate
+            ;;
         isolation)
             # The classic builder builds every stage before the target stage.
             programs="agent-a agent-b capturer certgen gateway isolation-control lab runner"
@@ -92,6 +98,22 @@ isolate() {
     publish_isolation
 }
 
+# The demo: serves the page until Ctrl-C, or until a container ends, which none should.
+demonstrate() {
+    enter image
+    build_images
+    enter start
+    engine_for_boxes
+    start_containers
+    wait_for_page
+    leave
+    note "$experiment: $phases"
+    serving=yes
+    echo "$page"
+    note "Ctrl-C ends the demo"
+    watch
+}
+
 # --- Tools -----------------------------------------------------------------------------------------------------------
 
 find_tools() {
@@ -112,7 +134,10 @@ find_tools() {
 }
 
 no_docker() {
-    echo "docker/run.sh: $1; \`make lab\` runs the same experiment without Docker" >&2
+    if [ "$experiment" = demo ]; then without="\`make demo\` does the same without Docker"; else
+        without="\`make lab\` runs the same experiment without Docker"
+    fi
+    echo "docker/run.sh: $1; $without" >&2
     exit 2
 }
 
@@ -146,9 +171,13 @@ choose_route() {
 
 prepare_folders() {
     captures=${PLAINSIGHT_CAPTURES:-$root/captures}
+    # As `make demo`, so that no other experiment has to wait for its end.
+    [ "$experiment" != demo ] || captures=$captures/.demo
     PLAINSIGHT_CERTS=${PLAINSIGHT_CERTS:-$root/certs}
     PLAINSIGHT_RUN_ID=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-    PLAINSIGHT_USER=$(id -u):$(id -g)
+    PLAINSIGHT_UID=$(id -u)
+    PLAINSIGHT_GID=$(id -g)
+    PLAINSIGHT_USER=$PLAINSIGHT_UID:$PLAINSIGHT_GID
     umask 077
     mkdir -p "$captures" "$PLAINSIGHT_CERTS" || fail "cannot create the folders $captures and $PLAINSIGHT_CERTS"
     captures=$(CDPATH='' cd -- "$captures" && pwd)
@@ -161,7 +190,7 @@ prepare_folders() {
     staging=$PLAINSIGHT_CAPTURES
     project=plainsight-$experiment
     remove_containers
-    export PLAINSIGHT_CAPTURES PLAINSIGHT_CERTS PLAINSIGHT_RUN_ID PLAINSIGHT_USER
+    export PLAINSIGHT_CAPTURES PLAINSIGHT_CERTS PLAINSIGHT_RUN_ID PLAINSIGHT_USER PLAINSIGHT_UID PLAINSIGHT_GID
 }
 
 # Allows one run at a time. The lab locks the captures folder too, so they exclude each other; the lock is on the folder
@@ -242,9 +271,11 @@ start_containers() {
     [ "$up" != 0 ] || return 0
     if grep -q -e 'port is already allocated' -e 'address already in use' "$log"; then
         port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$log" | head -n 1)
-        fail "port ${port:-of agent-b} on 127.0.0.1 is already in use; stop the program that listens on it"
+        other=
+        [ "$experiment" != demo ] || other=", or choose another: PLAINSIGHT_PAGE_PORT=$((${port:-3000} + 1)) make demo-docker"
+        fail "port ${port:-of agent-b} on 127.0.0.1 is already in use; stop the program that listens on it$other"
     fi
-    for service in certgen agent-b capturer; do
+    for service in certgen agent-b capturer $DEMO_SERVICES; do
         case $(state "$service" Status) in
             exited)
                 code=$(state "$service" ExitCode)
@@ -279,6 +310,52 @@ wait_for_agent_a() {
     fail_showing agent-a "agent-a exited with status $code"
 }
 
+# --- The demo --------------------------------------------------------------------------------------------------------
+
+# The services that run until the end.
+readonly DEMO_SERVICES="wire gateway agent-b-http agent-b-https live"
+
+# The label of the gateway's sandboxes in docker-compose.demo.yml.
+readonly DEMO_BOXES=label=plainsight.sandbox=demo-docker
+
+# Waits until live has written the address of the page, with its token.
+wait_for_page() {
+    page=
+    for _ in $(seq 150); do
+        # docker-compose 1.29 may start live although a server that it depends on has ended.
+        all_run " before the demo was ready"
+        page=$(docker logs "$(container live)" 2>/dev/null | grep '^http://' | head -n 1) || :
+        [ -z "$page" ] || return 0
+        attended sleep 0.1
+    done
+    fail_showing live "live did not serve the page"
+}
+
+# Fails when a service has ended.
+watch() {
+    while :; do
+        all_run ""
+        attended sleep 1
+    done
+}
+
+# Fails if a service does not run: names it, and says $1.
+all_run() {
+    # shellcheck disable=SC2086 # a word for each service
+    set -- "$1" $DEMO_SERVICES
+    [ "$(docker ps -q --filter "label=com.docker.compose.project=$project" --filter status=running | wc -l)" -lt $(($# - 1)) ] ||
+        return 0
+    when=$1
+    shift
+    for service in "$@"; do
+        case $(state "$service" Status) in
+            running) ;;
+            '') fail "the container of $service is gone" ;;
+            *) fail_showing "$service" "$service exited with status $(state "$service" ExitCode)$when" ;;
+        esac
+    done
+}
+
 # --- The isolation experiment ----------------------------------------------------------------------------------------
 
 readonly CAPTURERS="capturer-eth0 capturer-eth1 capturer-lo"
@@ -288,7 +365,7 @@ engine_for_boxes() {
     case ${DOCKER_HOST:-} in
         unix://*) PLAINSIGHT_ENGINE_SOCKET=${DOCKER_HOST#unix://} ;;
         '') PLAINSIGHT_ENGINE_SOCKET=/var/run/docker.sock ;;
-        *) fail "DOCKER_HOST=$DOCKER_HOST: the isolation experiment mounts the engine's socket, so it needs a unix:// address" ;;
+        *) fail "DOCKER_HOST=$DOCKER_HOST: the gateway mounts the engine's socket, so it needs a unix:// address" ;;
     esac
     PLAINSIGHT_ENGINE_GROUP=0
     if [ "$(uname -s)" = Linux ]; then
@@ -394,8 +471,17 @@ remove_containers() {
     for id in $(docker ps -aq --filter "$label"); do
         docker rm -f -v "$id" >/dev/null 2>&1 || :
     done
+    if [ "$experiment" = demo ]; then
+        # Sandboxes that the gateway had no time to remove.
+        for id in $(docker ps -aq --filter "$DEMO_BOXES"); do
+            docker rm -f -v "$id" >/dev/null 2>&1 || :
+        done
+    fi
     for id in $(docker network ls -q --filter "$label"); do
         docker network rm "$id" >/dev/null 2>&1 || :
+    done
+    for id in $(docker volume ls -q --filter "$label"); do
+        docker volume rm "$id" >/dev/null 2>&1 || :
     done
 }
 
@@ -501,8 +587,16 @@ finish() {
             remove_containers
         fi
     fi
-    [ -z "$staging" ] || rm -rf "$staging"
-    [ -z "$interrupted" ] || note "docker/run.sh: $experiment: interrupted; containers and networks are removed"
+    if [ -n "$staging" ]; then
+        rm -rf "$staging"
+        [ "$experiment" != demo ] || rmdir "$captures" 2>/dev/null || :
+    fi
+    if [ -n "$interrupted" ] && [ -n "$serving" ]; then
+        note "ended; nothing is left running"
+        status=0
+    elif [ -n "$interrupted" ]; then
+        note "docker/run.sh: $experiment: interrupted; containers and networks are removed"
+    fi
     exit "$status"
 }
 trap finish EXIT

@@ -22,7 +22,8 @@ engine_names() {
 names_before=$(engine_names)
 
 cases=(runs proven owner first_and_last follow images hardened secrets by_hand taken_port never_healthy unwritable
-    failing_build no_docker no_compose bad_words interrupted terminated full_disk locked)
+    failing_build no_docker no_compose bad_words interrupted terminated full_disk locked
+    demo demo_by_hand demo_fails)
 
 main() {
     composes
@@ -69,6 +70,8 @@ fail() {
 nothing_left() {
     [ "$(engine_names)" = "$names_before" ] || fail "containers, networks or volumes are left: $(docker ps -a; docker network ls; docker volume ls)"
     [ -z "$(find captures -name '.staging*')" ] || fail "a staging folder is left"
+    [ ! -e captures/.demo ] || fail "the folder of the demo is left"
+    [ -z "$(docker ps -aq --filter label=plainsight.sandbox=demo-docker)" ] || fail "sandboxes are left"
 }
 
 # Runs a command that must fail with this status, with these words in the last line of stderr, and without side effects.
@@ -418,6 +421,145 @@ test_locked() {
     exec 8<captures
     flock -n 8 || fail "captures/ is locked"
     must_fail 1 "another run uses" run http
+}
+
+# With every Compose: the page's API, the rights of each container, and the end by Ctrl-C.
+test_demo() {
+    local compose
+    for compose in "${compose_commands[@]}"; do
+        rm -f docker/bin/demo.images
+        demo_until_ready "$compose"
+        docker/demo_client.py "$page" || end_demo "the page's API"
+        check_rights || end_demo "the rights above"
+        # As Ctrl-C: the signal reaches the whole process group. Sandboxes are being made.
+        docker/demo_client.py "$page" say || end_demo "the last message"
+        kill -INT -- "-$demo"
+        wait "$demo" || fail "$compose: status $?: $(cat "$work/demo.err")"
+        grep -q 'nothing is left running' "$work/demo.err" || fail "the last words are missing: $(cat "$work/demo.err")"
+        nothing_left
+    done
+    # The page's image holds static programs and nothing else.
+    docker create --name plainsight-test-live localhost/plainsight/live >/dev/null || fail "no image of live"
+    mkdir "$work/live"
+    docker export plainsight-test-live | tar -x -C "$work/live" --exclude='dev/*' --exclude='etc/*' --exclude=proc --exclude=sys
+    docker rm plainsight-test-live >/dev/null
+    (cd "$work/live" && find . -type f ! -name .dockerenv | sort | tr '\n' ' ') >"$work/files"
+    [ "$(cat "$work/files")" = "./agent-a ./agent-b ./analyze ./capturer ./certgen ./lab ./live ./report " ] || fail "live holds $(cat "$work/files")"
+    for program in "$work"/live/[a-z]*; do
+        ! readelf -l "$program" 2>/dev/null | grep -q INTERP || fail "$program is not static"
+    done
+}
+
+# Starts docker/run.sh demo in a process group of its own, and waits for the address of its page.
+demo_until_ready() {
+    # A shell starts background jobs with SIGINT ignored, and a shell script cannot reset that.
+    PLAINSIGHT_COMPOSE=$1 python3 -c 'import os, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.setsid()
+os.execv("docker/run.sh", ["docker/run.sh", "demo"])' >"$work/demo.out" 2>"$work/demo.err" &
+    demo=$!
+    # Most of the time is the build of the programs, which is slow on a busy machine.
+    for _ in $(seq 6000); do
+        page=$(cat "$work/demo.out")
+        [ -z "$page" ] || return 0
+        kill -0 "$demo" 2>/dev/null || break
+        sleep 0.1
+    done
+    end_demo "the demo did not start"
+}
+
+end_demo() {
+    cat "$work/demo.err"
+    kill "$demo" 2>/dev/null
+    wait "$demo"
+    fail "${compose:-}: $1"
+}
+
+# The engine's view: read-only, no new privileges, capabilities for the capturer alone, the engine's socket for the gateway
+# alone, one port, on loopback, and a network that leads nowhere. Prints what is wrong.
+check_rights() {
+    local id service expected seen wrong=0
+    for id in $(docker ps -q --filter label=com.docker.compose.project=plainsight-demo); do
+        service=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' "$id")
+        expected="true [ALL] [] [no-new-privileges:true] $(id -u):$(id -g) false [] "
+        case $service in
+            wire) expected="true [ALL] [NET_RAW SETGID SETUID] [no-new-privileges:true] 0:0 false [] " ;;
+            live) expected="true [ALL] [] [no-new-privileges:true] $(id -u):$(id -g) false [127.0.0.1:3000] " ;;
+            gateway) expected+=/var/run/docker.sock ;;
+        esac
+        seen=$(docker inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}} {{.HostConfig.SecurityOpt}} {{.Config.User}} {{.HostConfig.Privileged}} [{{range .HostConfig.PortBindings}}{{range .}}{{.HostIp}}:{{.HostPort}}{{end}}{{end}}] {{range .Mounts}}{{if eq .Destination "/var/run/docker.sock"}}{{.Destination}}{{end}}{{end}}' "$id" |
+            sed 's/CAP_//g; s/NET_RAW SETUID SETGID/NET_RAW SETGID SETUID/; s/<no value>/[]/')
+        [ "$seen" = "$expected" ] || { echo "$service: $seen, not $expected"; wrong=1; }
+    done
+    [ -n "$service" ] || { echo "no container runs"; wrong=1; }
+    [ "$(docker network inspect --format '{{.Internal}}' plainsight-demo_wire)" = true ] || { echo "the network wire leads out"; wrong=1; }
+    return $wrong
+}
+
+# Compose without the script. Without the group that may use the engine's socket, the gateway says what it needs.
+test_demo_by_hand() {
+    local compose up page
+    export PLAINSIGHT_ROUTE=host PLAINSIGHT_BINARIES=docker/bin PLAINSIGHT_ENGINE_GROUP
+    PLAINSIGHT_ENGINE_GROUP=$(stat -L -c %g /var/run/docker.sock)
+    for compose in "${compose_commands[@]}"; do
+        $compose -f docker-compose.demo.yml up --build >"$work/up" 2>&1 &
+        up=$!
+        page=
+        for _ in $(seq 1800); do
+            page=$(grep -o 'http://127.0.0.1:3000/?token=[0-9a-f]*' "$work/up") && break
+            kill -0 "$up" 2>/dev/null || break
+            sleep 0.1
+        done
+        if [ -z "$page" ] || ! docker/demo_client.py "$page"; then
+            cat "$work/up"
+            $compose -f docker-compose.demo.yml down -v
+            fail "$compose: the demo by hand"
+        fi
+        $compose -f docker-compose.demo.yml down -v >"$work/down" 2>&1 || { cat "$work/down"; fail "down"; }
+        wait "$up"
+        nothing_left
+    done
+    compose=${compose_commands[0]}
+    PLAINSIGHT_ENGINE_GROUP=65533 $compose -f docker-compose.demo.yml up -d >"$work/up" 2>&1
+    $compose -f docker-compose.demo.yml logs gateway >"$work/gateway" 2>&1
+    $compose -f docker-compose.demo.yml down -v >"$work/down" 2>&1 || { cat "$work/down"; fail "down"; }
+    grep -q 'docker.sock: Permission denied.*needs the group that owns the socket' "$work/gateway" || fail "$(cat "$work/up" "$work/gateway")"
+    nothing_left
+}
+
+test_demo_fails() {
+    local compose=
+    # A server that cannot start, and a page whose setup is missing.
+    compose_with <<'EOF'
+services:
+  gateway:
+    environment:
+      LISTEN: 192.0.2.1:8443
+EOF
+    must_fail 1 "gateway exited with status 1 before" run demo
+    grep -q '192.0.2.1:8443' "$work/err" || fail "the gateway's last lines are missing"
+    compose_with <<'EOF'
+services:
+  live:
+    environment:
+      DEMO: /nowhere.json
+EOF
+    must_fail 1 "live exited with status 1 before the demo was ready" run demo
+    grep -q 'has not made /nowhere.json within 10 s.*start it again' "$work/err" || fail "file and remedy are missing"
+    compose=${compose_commands[0]}
+    # One that ends later.
+    demo_until_ready "$compose"
+    docker kill "$(docker ps -q --filter label=com.docker.compose.project=plainsight-demo --filter label=com.docker.compose.service=agent-b-http)"
+    ! wait "$demo" || fail "status 0"
+    tail -n 1 "$work/demo.err" | grep -q 'agent-b-http exited with status 137' || fail "$(cat "$work/demo.err")"
+    nothing_left
+    # A taken port.
+    python3 -c 'import socket, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", 3000)); s.listen(); time.sleep(120)' &
+    taker=$!
+    trap 'kill $taker' EXIT
+    sleep 1
+    must_fail 1 "port 3000 on 127.0.0.1 is already in use.*PLAINSIGHT_PAGE_PORT=3001" run demo
 }
 
 main "$@"

@@ -183,4 +183,18 @@ mod tests {
         assert!(error.to_string().ends_with(&format!("{free} is free: --listen {free}")), "{error}");
         assert!(free.port() > held.local_addr().unwrap().port());
     }
+
+    #[test]
+    fn the_setup_of_the_containers_is_one() {
+        let setup: Setup = serde_json::from_str(include_str!("../../../docker/demo.json")).unwrap();
+        assert_eq!(setup.schema, SCHEMA);
+        let servers = ["gateway", "agent-b"].map(|server| [(server, Scheme::Http), (server, Scheme::Https)]);
+        let known: Vec<_> =
+            setup.services.iter().map(|known| (known.service.as_str(), known.scheme)).collect();
+        assert_eq!(known, servers.concat());
+        for service in &setup.services {
+            assert_eq!(service.server_name, crate::SERVER_NAME);
+            assert!(setup.captures.iter().any(|capture| capture.name == service.capture), "{service:?}");
+        }
+    }
 }
