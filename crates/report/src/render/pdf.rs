@@ -1,10 +1,11 @@
 //! Prints the HTML page with a browser. A first print shows on which pages the sections begin; later prints have these
 //! page numbers in the table of contents.
 //!
-//! The same input gives the same bytes: the time of printing in the file is replaced by the time of the first frame,
-//! and the page is printed until two prints are equal, because about one print in a hundred has its objects in another
-//! order.
+//! The same input gives the same bytes: the time of printing in the file is replaced by the time of the first frame, the
+//! browser's numbers of elements by their rank, and the page is printed until two prints are equal, because about one print in a
+//! hundred has its objects in another order.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -36,6 +37,7 @@ pub(crate) fn print(document: &Document, pdf: &Path, scratch: &Path) -> anyhow::
     for attempt in 0..MOST_PRINTS {
         let mut next = print(&format!("print-{attempt}"), &numbers)?;
         set_dates(&mut next, document.first_frame_at_unix_ns.unwrap_or(0));
+        number_elements(&mut next);
         if printed.contains(&next) {
             return fs::write(pdf, next).context("writing what was printed");
         }
@@ -93,6 +95,30 @@ fn set_dates(pdf: &mut [u8], unix_ns: u64) {
     }
 }
 
+/// Replaces the identifiers of structure elements, `(node00000181)` (PDF 1.7, §14.7.2), by their ranks, in the same number of
+/// bytes. The browser numbers the elements of all pages that it has loaded, so that a print can begin at another number; the
+/// ranks keep the order, by which the file's tree of names is sorted.
+fn number_elements(pdf: &mut [u8]) {
+    const BEGINNING: &[u8] = b"(node";
+    const DIGITS: usize = 8;
+    let places: Vec<usize> = pdf
+        .windows(BEGINNING.len() + DIGITS + 1)
+        .enumerate()
+        .filter(|(_, window)| {
+            let number = window.strip_prefix(BEGINNING).and_then(|rest| rest.strip_suffix(b")"));
+            number.is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+        })
+        .map(|(at, _)| at + BEGINNING.len())
+        .collect();
+    let numbers: BTreeSet<Vec<u8>> = places.iter().map(|at| pdf[*at..at + DIGITS].to_vec()).collect();
+    let ranks: BTreeMap<Vec<u8>, String> =
+        numbers.into_iter().enumerate().map(|(rank, number)| (number, format!("{rank:0DIGITS$}"))).collect();
+    for at in places {
+        let place = &mut pdf[at..at + DIGITS];
+        place.copy_from_slice(ranks[&*place].as_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +140,20 @@ mod tests {
         set_dates(&mut file, 1_795_178_826_795_215_584);
         let file = String::from_utf8(file).expect("text");
         assert_eq!(file, FILE.replace("20261120125139", "20261120124706"));
+    }
+
+    #[test]
+    fn elements_are_numbered_by_their_rank() {
+        let numbered = |text: &str| {
+            let mut file = text.as_bytes().to_vec();
+            number_elements(&mut file);
+            String::from_utf8(file).expect("text")
+        };
+        let ranks = "/ID (node00000001) [(node00000000)] (node00000001) (node1) (node0000000x)";
+        for first in [0, 180, 181] {
+            let (one, other) = (first + 7, first);
+            let text = format!("/ID (node{one:08}) [(node{other:08})] (node{one:08}) (node1) (node0000000x)");
+            assert_eq!(numbered(&text), ranks);
+        }
     }
 }
