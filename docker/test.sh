@@ -404,11 +404,11 @@ test_terminated() {
 interrupted_after() {
     python3 - "$@" <<'EOF'
 import os, signal, subprocess, sys, time
-delay, name = float(sys.argv[1]), sys.argv[2]
+delay, name, experiment = float(sys.argv[1]), sys.argv[2], (sys.argv[3:] or ["http"])[0]
 # A shell starts background jobs with SIGINT ignored, and a shell script cannot reset that.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 # Enough messages that the run lasts until the signal.
-run = subprocess.Popen(["docker/run.sh", "http"], start_new_session=True, stdout=subprocess.PIPE,
+run = subprocess.Popen(["docker/run.sh", experiment], start_new_session=True, stdout=subprocess.PIPE,
                        env={**os.environ, "PLAINSIGHT_COUNT": "500000"})
 time.sleep(delay)
 (os.killpg if name == "INT" else os.kill)(run.pid, getattr(signal, "SIG" + name))
@@ -529,6 +529,8 @@ test_demo_by_hand() {
 
 test_demo_fails() {
     local compose=
+    # Before the page is served, Ctrl-C is an interruption.
+    must_fail 130 'interrupted; containers and networks are removed' interrupted_after 1 INT demo
     # A server that cannot start, and a page whose setup is missing.
     compose_with <<'EOF'
 services:
