@@ -8,5 +8,8 @@ pub mod answer;
 pub mod routes;
 
 /// Maximum number of connections at one time. A run has a handful. Each costs a file descriptor, of which a process
-/// commonly has 1024, and up to one body. The server closes any further connection as soon as it accepts it.
+/// commonly has 1024, and up to one body. A further connection displaces one that waits for its client, or is closed.
 pub const MAX_CONNECTIONS: usize = 256;
+
+/// Most of them from one address, so that places are left for others.
+pub const MAX_PER_ADDRESS: usize = 192;

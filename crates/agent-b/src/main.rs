@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_b::MAX_CONNECTIONS;
 use agent_b::routes::{Service, router};
+use agent_b::{MAX_CONNECTIONS, MAX_PER_ADDRESS};
 use agent_core::error_chain::error_chain;
 use agent_core::hex128::Hex128;
 use agent_core::http_version::HttpVersion;
@@ -157,7 +157,12 @@ fn prepare(flags: &Serve) -> Result<Prepared> {
 }
 
 async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
-    let limits = ConnectionLimits { connections: MAX_CONNECTIONS, read_timeout: flags.read_timeout };
+    let limits = ConnectionLimits {
+        connections: MAX_CONNECTIONS,
+        per_address: MAX_PER_ADDRESS,
+        read_timeout: flags.read_timeout,
+        send_buffer: None,
+    };
     let server = Server::listen(flags.listen, limits)?;
     let handle = Handle::new();
     // A request in flight may need the whole timeout to arrive, and the client as long again to read the answer.
@@ -165,6 +170,7 @@ async fn serve(flags: &Serve, prepared: Prepared) -> Result<()> {
     let local = server.local();
     let transport = if prepared.tls.is_some() { "TLS" } else { "plain" };
     tracing::info!("listening on {local}, {transport}, HTTP/{}", flags.http_version);
+    serve::warnings::at_start(local, prepared.tls.is_some(), agent_core::key_log::path_from_env().as_deref());
     if let Some(path) = &flags.ready_file {
         ready_file::write(path, local, None)?;
     }

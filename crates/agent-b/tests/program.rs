@@ -137,3 +137,35 @@ fn the_ready_file_is_one_json_line() {
     let text = fs::read_to_string(agent.folder.path().join("ready.json")).unwrap();
     assert_eq!(text, format!("{{\"local\":\"{}\"}}\n", agent.address));
 }
+
+#[cfg(unix)]
+#[test]
+fn refuses_a_key_that_others_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, certs) = certificates();
+    let path = |name: &str| certs.join(name).to_str().unwrap().to_owned();
+    fs::set_permissions(certs.join("server.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = run(&["--tls-cert", &path("server.pem"), "--tls-key", &path("server.key")]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{why}");
+    assert!(why.contains(&format!("chmod 600 {}", path("server.key"))), "{why}");
+}
+
+#[test]
+fn warns_once_of_plain_http_on_all_addresses_and_of_a_key_log() {
+    let (folder, certs) = certificates();
+    let path = |name: &str| certs.join(name).to_str().unwrap().to_owned();
+    let warnings = |agent: &AgentB| -> Vec<String> {
+        agent.log().lines().filter(|line| line.contains("WARN")).map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(warnings(&AgentB::start(&["-q"])), [""; 0]);
+    let open = warnings(&AgentB::start(&["-q", "--listen", "0.0.0.0:0"]));
+    assert!(open.len() == 1 && open[0].contains("plain HTTP on all addresses"), "{open:?}");
+    let flags = ["-q", "--tls-cert", &path("server.pem"), "--tls-key", &path("server.key")];
+    let keys = folder.path().join("run.keys");
+    let logging = AgentB::start_with(&flags, |command: &mut Command| {
+        command.env("SSLKEYLOGFILE", &keys);
+    });
+    let logged = warnings(&logging);
+    assert!(logged.len() == 1 && logged[0].contains(keys.to_str().unwrap()), "{logged:?}");
+}

@@ -3,10 +3,9 @@
 //! This module reads the variable and passes the file to the TLS configurations explicitly. Both agents can append to the same
 //! file, each line by one `write`.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,13 +23,18 @@ pub struct FileKeyLog {
     file: Mutex<File>,
 }
 
+/// The file that `SSLKEYLOGFILE` names; `None` if it is unset or empty.
+pub fn path_from_env() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 impl FileKeyLog {
     /// Opens the key log that `SSLKEYLOGFILE` names; `None` if it is unset or empty.
     ///
     /// # Errors
     /// When the file cannot be opened: a requested key log must not silently be missing.
     pub fn from_env() -> io::Result<Option<Arc<Self>>> {
-        Self::from_value(std::env::var_os(VARIABLE).as_deref())
+        Self::at(path_from_env().as_deref())
     }
 
     /// Removes the key log that `SSLKEYLOGFILE` names, so that the next one begins empty.
@@ -38,17 +42,11 @@ impl FileKeyLog {
     /// # Errors
     /// When the earlier file cannot be removed.
     pub fn begin_anew() -> io::Result<()> {
-        match std::env::var_os(VARIABLE) {
-            Some(path) if !path.is_empty() => private_file::begin_anew(Path::new(&path)),
-            _ => Ok(()),
-        }
+        path_from_env().map_or(Ok(()), |path| private_file::begin_anew(&path))
     }
 
-    fn from_value(value: Option<&OsStr>) -> io::Result<Option<Arc<Self>>> {
-        match value {
-            Some(path) if !path.is_empty() => Self::append_to(Path::new(path)).map(|log| Some(Arc::new(log))),
-            _ => Ok(None),
-        }
+    fn at(path: Option<&Path>) -> io::Result<Option<Arc<Self>>> {
+        path.map(|path| Self::append_to(path).map(Arc::new)).transpose()
     }
 
     /// Appends to the key log at `path`.
@@ -97,8 +95,7 @@ mod tests {
 
     #[test]
     fn an_unset_variable_gives_no_key_log() {
-        assert!(FileKeyLog::from_value(None).unwrap().is_none());
-        assert!(FileKeyLog::from_value(Some(OsStr::new(""))).unwrap().is_none());
-        assert!(FileKeyLog::from_value(Some(OsStr::new("/nowhere/at/all/x.keys"))).is_err());
+        assert!(FileKeyLog::at(None).unwrap().is_none());
+        assert!(FileKeyLog::at(Some(Path::new("/nowhere/at/all/x.keys"))).is_err());
     }
 }

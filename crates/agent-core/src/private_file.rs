@@ -29,6 +29,33 @@ pub fn begin_anew(path: &Path) -> io::Result<()> {
     removed.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
+/// Refuses a file with a secret that others than its owner can read or change, as ssh does; root's file may also be readable by
+/// its group, as keys that several services share commonly are.
+///
+/// # Errors
+/// When it has such a mode, with the remedy, or when its mode cannot be read.
+#[cfg(unix)]
+pub fn refuse_others(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let metadata = std::fs::metadata(path)?;
+    let mode = metadata.mode() & 0o777;
+    let others = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if metadata.is_file() && mode & others != 0 {
+        let path = path.display();
+        return Err(io::Error::other(format!(
+            "its mode {mode:03o} lets others than its owner use the secret in it: chmod 600 {path}"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks nothing: this system has no modes.
+#[cfg(not(unix))]
+pub fn refuse_others(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -54,6 +81,27 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn refuses_a_secret_that_others_can_read_and_names_the_remedy() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.key");
+        std::fs::write(&path, "secret").unwrap();
+        for (mode, is_refused) in
+            [(0o600, false), (0o400, false), (0o644, true), (0o604, true), (0o620, true)]
+        {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let outcome = refuse_others(&path);
+            assert_eq!(outcome.is_err(), is_refused, "{mode:03o}");
+            if let Err(error) = outcome {
+                assert!(error.to_string().ends_with(&format!("chmod 600 {}", path.display())), "{error}");
+            }
+        }
+        assert!(refuse_others(&folder.path().join("missing")).is_err());
+    }
 
     #[test]
     fn after_removal_append_creates_a_new_file() {

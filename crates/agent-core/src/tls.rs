@@ -10,9 +10,12 @@ use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::key_log::FileKeyLog;
+use crate::private_file;
 
 /// The only protocol that either side offers (RFC 7301). Without it TLS would negotiate HTTP/2 while the plain run uses
 /// HTTP/1.1, and the comparison would mix two effects.
@@ -107,11 +110,15 @@ pub fn client_config(
     versions: &TlsVersions,
     key_log: Option<Arc<FileKeyLog>>,
 ) -> Result<ClientConfig, TlsError> {
+    client_config_from(roots(ca)?, versions, key_log)
+}
+
+fn roots(ca: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca)? {
         roots.add(certificate).map_err(|error| wrong(ca, format!("not a CA certificate: {error}")))?;
     }
-    client_config_from(roots, versions, key_log)
+    Ok(roots)
 }
 
 /// A client that trusts no certificate: for runs without TLS, which must not need a certificate file.
@@ -142,19 +149,51 @@ fn client_config_from(
 /// A server with the chain in `cert` (PEM, leaf first) with the key in `key` (PEM).
 ///
 /// # Errors
-/// When a file cannot be read, lacks a certificate or key, or the key does not match the leaf.
+/// When a file cannot be read, lacks a certificate or key, the key does not match the leaf, or others than the key's owner can
+/// read it.
 pub fn server_config(
     cert: &Path,
     key: &Path,
     versions: &TlsVersions,
     key_log: Option<Arc<FileKeyLog>>,
 ) -> Result<ServerConfig, TlsError> {
+    server_config_for(cert, key, versions, key_log, None)
+}
+
+/// Like [`server_config`], and asks each client for a certificate that the authority in `client_ca` (PEM) has signed. A client
+/// without one can connect too: the server's routes decide what it may do. A certificate of another authority ends the
+/// handshake.
+///
+/// # Errors
+/// When a file cannot be read, lacks a certificate or key, or the key does not match the leaf.
+pub fn server_config_asking_clients(
+    cert: &Path,
+    key: &Path,
+    versions: &TlsVersions,
+    key_log: Option<Arc<FileKeyLog>>,
+    client_ca: &Path,
+) -> Result<ServerConfig, TlsError> {
+    let roots = Arc::new(roots(client_ca)?);
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated().build();
+    let verifier = verifier.map_err(|error| wrong(client_ca, error.to_string()))?;
+    server_config_for(cert, key, versions, key_log, Some(verifier))
+}
+
+fn server_config_for(
+    cert: &Path,
+    key: &Path,
+    versions: &TlsVersions,
+    key_log: Option<Arc<FileKeyLog>>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, TlsError> {
     let chain = certificates(cert)?;
+    private_file::refuse_others(key).map_err(|error| wrong(key, error.to_string()))?;
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, format!("no private key: {error}")))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&versions.supported())?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
         .with_single_cert(chain, private)
         .map_err(|error| wrong(cert, format!("with {}: {error}", key.display())))?;
     config.alpn_protocols = vec![ALPN.to_vec()];

@@ -30,9 +30,13 @@ const OWN_DELTA: &str = "/delta";
 const READ_TIMEOUT: &str = "10";
 
 /// Most connections at one time. Each needs a file descriptor, of which a process commonly has 1024; sandboxes and the
-/// store need the others. The gateway closes further connections as soon as it accepts them. The number is greater than
-/// that of the requests that may run and wait, so that further clients get a 429.
+/// store need the others. A further connection displaces one that waits for its client, or is closed. The number is greater
+/// than that of the requests that may run and wait, so that further clients get a 429.
 pub const MAX_CONNECTIONS: usize = 640;
+
+/// Bytes of an answer that the kernel keeps for a client that reads slowly; Linux doubles the number. As much as a client at a
+/// distance of 100 ms reads in that time at 20 Mbit/s.
+pub const SEND_BUFFER: usize = 256 * 1024;
 
 /// Answers users in conversations, each request in a disposable sandbox without network.
 ///
@@ -87,6 +91,10 @@ pub struct Serve {
     /// Time for a handshake, the head and the body of a request each.
     #[arg(long, value_name = "SECS", default_value = READ_TIMEOUT, value_parser = seconds)]
     pub read_timeout: Duration,
+    /// Most connections from one address at a time. The default leaves a quarter to others; a proxy in front of the gateway
+    /// may need all 640.
+    #[arg(long, value_name = "N", default_value_t = 480, value_parser = clap::value_parser!(u16).range(1..=MAX_CONNECTIONS as i64))]
+    pub connections_per_address: u16,
     /// Record every sandbox in this file, a line of JSON each (plainsight.box/1): its output, exit and limits. For
     /// experiments: it holds users' messages and grows without limit. Replaces an existing file.
     #[arg(long, value_name = "FILE", env = "BOX_JOURNAL")]

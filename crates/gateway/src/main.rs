@@ -8,7 +8,7 @@ use agent_core::{key_log, key_log::FileKeyLog, tls};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use gateway::boxes::Boxes;
-use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, Serve};
+use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, SEND_BUFFER, Serve};
 use gateway::journal::Journal;
 use gateway::logging;
 use gateway::queue::Queue;
@@ -98,16 +98,24 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
 }
 
 async fn serve(flags: &Serve, service: Service, tls: Option<ServerConfig>) -> Result<()> {
-    let limits = ConnectionLimits { connections: MAX_CONNECTIONS, read_timeout: flags.read_timeout };
+    let limits = ConnectionLimits {
+        connections: MAX_CONNECTIONS,
+        per_address: flags.connections_per_address.into(),
+        read_timeout: flags.read_timeout,
+        send_buffer: Some(SEND_BUFFER),
+    };
     let server = Server::listen(flags.listen, limits)?;
     let plain = flags.plain_listen.map(|address| Server::listen(address, limits)).transpose()?;
     let handle = Handle::new();
     stop_on_signal(handle.clone(), flags.grace()).context("cannot catch signals")?;
     let local = server.local();
     tracing::info!("listening on {local}, {}", if tls.is_some() { "TLS" } else { "plain" });
+    let key_log = key_log::path_from_env();
+    serve::warnings::at_start(local, tls.is_some(), key_log.as_deref());
     let local_plain = plain.as_ref().map(Server::local);
     if let Some(address) = local_plain {
         tracing::info!("listening on {address}, plain");
+        serve::warnings::at_start(address, false, None);
     }
     if let Some(path) = &flags.ready_file {
         ready_file::write(path, local, local_plain)?;

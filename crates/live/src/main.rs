@@ -37,7 +37,7 @@ use agent_core::tls::{self, TlsVersions};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use experiment::demo::{self, Setup};
-use hyper_util::rt::TokioTimer;
+use serve::{ConnectionLimits, Handle, Server};
 
 use crate::boxes::Boxes;
 use crate::cli::Cli;
@@ -56,8 +56,15 @@ const SETUP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long open connections may go on after a signal. Event streams never end by themselves.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Deadline for the head of a request; on a kept-alive connection the wait for the next request counts too.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// A browser opens six connections to a server, some of them for as long as the page is open. The deadline is the one for the
+/// head of a request and for the browser to read a part of an answer; on a kept-alive connection the wait for the next request
+/// counts too.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    connections: 256,
+    per_address: 256,
+    read_timeout: Duration::from_secs(30),
+    send_buffer: None,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -73,19 +80,19 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let listener = if cli.listener_is_stdin { inherited()? } else { demo::listen(cli.listen)? };
-    let local = listener.local_addr().context("this is not a listening socket")?;
-    listener.set_nonblocking(true).context("cannot listen without blocking")?;
+    let server = Server::on(listener, LIMITS).context("this is not a listening socket")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    runtime.block_on(serve(cli, listener, local))?;
+    runtime.block_on(serve(cli, server))?;
     // Threads that read captures have nothing to finish.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn serve(cli: &Cli, listener: TcpListener, local: SocketAddr) -> Result<()> {
+async fn serve(cli: &Cli, server: Server) -> Result<()> {
+    let local = server.local();
     let setup = match &cli.demo {
         Some(path) => {
             wait::for_file(path, "`lab demo`", wait::PATIENCE).await?;
@@ -118,12 +125,9 @@ async fn serve(cli: &Cli, listener: TcpListener, local: SocketAddr) -> Result<()
             tracing::warn!("{error}");
         }
     }
-    let handle = axum_server::Handle::new();
+    let handle = Handle::new();
     serve::signal::stop_on_signal(handle.clone(), GRACE).context("cannot catch signals")?;
-    let mut server = axum_server::from_tcp(listener).context("cannot serve on the listener")?.handle(handle);
-    // A connection that sends no request holds a descriptor only for a while.
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let served = server.serve(router(Arc::clone(&page)).into_make_service()).await;
+    let served = server.serve(router(Arc::clone(&page)), None, handle).await;
     if let Some(demo) = &page.demo {
         demo.trials.stop().await;
     }

@@ -1,22 +1,23 @@
-//! One TCP connection: counted, with TCP_NODELAY, with its addresses passed to the routes, and closed when the client
-//! stops reading.
+//! One TCP connection: with TCP_NODELAY, closed when the client stops reading, and watched for a client that hangs up.
 
-use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Extension;
-use axum::middleware::AddExtension;
-use axum_server::accept::{Accept, NoDelayAcceptor};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures_util::FutureExt;
+use rustls::pki_types::CertificateDer;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
-use tower_layer::Layer;
+
+use crate::places::Progress;
+
+/// Interval at which the server looks whether the client of a request in flight has hung up.
+const LOOK_FOR_HANG_UP: Duration = Duration::from_millis(250);
 
 /// The two ends of the TCP connection that carries a request.
 #[derive(Clone, Copy, Debug)]
@@ -27,68 +28,67 @@ pub struct ConnectionEnds {
     pub remote: SocketAddr,
 }
 
-/// Accepts a connection: sets `TCP_NODELAY` before the first byte is written (otherwise delayed acknowledgements add 40 ms
-/// to some answers, mostly over TLS), counts the connection, and adds its [`ConnectionEnds`] to each request.
+/// The certificate of the client, which the TLS configuration has verified. Part of each request of a connection whose client
+/// has shown one.
 #[derive(Clone, Debug)]
-pub struct LimitedAcceptor {
-    free: Arc<Semaphore>,
-    stall_limit: Duration,
-}
+pub struct ClientCertificate(pub Arc<CertificateDer<'static>>);
 
-impl LimitedAcceptor {
-    /// Accepts at most `connections` at one time, and fails a connection's write after `stall_limit` without progress.
-    pub fn new(connections: usize, stall_limit: Duration) -> Self {
-        Self { free: Arc::new(Semaphore::new(connections)), stall_limit }
-    }
-
-    fn admit<S>(
-        &self,
-        stream: TcpStream,
-        service: S,
-    ) -> io::Result<(Connection, AddExtension<S, ConnectionEnds>)> {
-        let permit = Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
-            tracing::warn!("too many connections: closing a new one");
-            io::Error::other("too many connections")
-        })?;
-        let (stream, service) = NoDelayAcceptor::new().accept(stream, service).into_inner()?;
-        let ends = ConnectionEnds { local: stream.local_addr()?, remote: stream.peer_addr()? };
-        tracing::debug!("connection {} -> {}", ends.remote, ends.local);
-        let connection = Connection { stream, stall_limit: self.stall_limit, stalled: None, _permit: permit };
-        Ok((connection, Extension(ends).layer(service)))
-    }
-}
-
-impl<S> Accept<TcpStream, S> for LimitedAcceptor {
-    type Stream = Connection;
-    type Service = AddExtension<S, ConnectionEnds>;
-    type Future = Ready<io::Result<(Connection, Self::Service)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(self.admit(stream, service))
-    }
-}
-
-/// An accepted connection, which is counted until it is dropped.
+/// An accepted connection.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection {
+    stream: Arc<TcpStream>,
+    progress: Arc<Progress>,
     stall_limit: Duration,
     /// Runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// The socket, for its options.
-    pub fn socket(&self) -> &TcpStream {
-        &self.stream
+    /// Sets `TCP_NODELAY` before the first byte is written (otherwise delayed acknowledgements add 40 ms to some answers,
+    /// mostly over TLS). A write fails after `stall_limit` without progress.
+    ///
+    /// # Errors
+    /// When the connection has ended already.
+    pub(crate) fn new(stream: TcpStream, progress: Arc<Progress>, stall_limit: Duration) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: Arc::new(stream), progress, stall_limit, stalled: None })
+    }
+
+    /// The addresses of both ends.
+    ///
+    /// # Errors
+    /// When the connection has ended already.
+    pub(crate) fn ends(&self) -> io::Result<ConnectionEnds> {
+        Ok(ConnectionEnds { local: self.stream.local_addr()?, remote: self.stream.peer_addr()? })
+    }
+
+    /// Ends when the client has hung up while its request is being answered. hyper sees the end only if it follows the request
+    /// at once: behind a byte of a next request it reads no further, so that the request's sandbox would go on for nobody.
+    pub(crate) fn hang_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (stream, progress) = (Arc::clone(&self.stream), Arc::clone(&self.progress));
+        async move {
+            loop {
+                tokio::time::sleep(LOOK_FOR_HANG_UP).await;
+                let ready = stream.ready(Interest::READABLE).now_or_never();
+                if progress.is_answering()
+                    && ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+                {
+                    return;
+                }
+            }
+        }
     }
 
     /// Returns a write's outcome, or an error once the connection has stalled for `stall_limit`.
     fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.progress.stalled(false);
+            }
             return outcome;
+        }
+        if self.stalled.is_none() {
+            self.progress.stalled(true);
         }
         let limit = self.stall_limit;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
@@ -97,15 +97,35 @@ impl Connection {
             Poll::Pending => Poll::Pending,
         }
     }
+
+    fn write(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        loop {
+            ready!(self.stream.poll_read_ready(context))?;
+            match self.stream.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                outcome => return Poll::Ready(outcome.map(|read| buffer.advance(read))),
+            }
+        }
     }
 }
 
@@ -115,7 +135,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let outcome = self.write(context, |stream| stream.try_write(bytes));
         self.watch(context, outcome)
     }
 
@@ -124,29 +144,29 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let outcome = self.write(context, |stream| stream.try_write_vectored(slices));
         self.watch(context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(context);
-        self.watch(context, outcome)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The kernel has no buffer that waits for more.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.watch(context, outcome)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use crate::places::Places;
+    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     async fn pair() -> (TcpStream, TcpStream) {
@@ -155,35 +175,24 @@ mod tests {
         (client, listener.accept().await.unwrap().0)
     }
 
+    fn accepted(server: TcpStream, stall_limit: Duration) -> Connection {
+        let place = Places::new(1, 1).enter([127, 0, 0, 1].into()).unwrap();
+        Connection::new(server, Arc::clone(place.progress()), stall_limit).unwrap()
+    }
+
     // Regression: Nagle's algorithm delays answers by 40 ms. Checks the socket's option instead of times.
     #[tokio::test]
     async fn sets_tcp_nodelay_on_an_accepted_connection() {
         let (client, server) = pair().await;
         assert!(!server.nodelay().unwrap(), "the system sets it by default, so the test proves nothing");
-        let (connection, _) =
-            LimitedAcceptor::new(1, Duration::from_secs(1)).accept(server, ()).await.unwrap();
-        assert!(connection.socket().nodelay().unwrap());
+        assert!(accepted(server, Duration::from_secs(1)).stream.nodelay().unwrap());
         drop(client);
-    }
-
-    #[tokio::test]
-    async fn closes_a_connection_above_the_limit_and_accepts_one_after_another_ends() {
-        let acceptor = LimitedAcceptor::new(1, Duration::from_secs(1));
-        let (_one, server) = pair().await;
-        let (first, _) = acceptor.accept(server, ()).await.unwrap();
-        let (mut two, server) = pair().await;
-        assert!(acceptor.accept(server, ()).await.is_err());
-        assert_eq!(two.read(&mut [0]).await.unwrap(), 0);
-        drop(first);
-        let (_three, server) = pair().await;
-        assert!(acceptor.accept(server, ()).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_write_fails_when_the_client_does_not_read() {
         let (client, server) = pair().await;
-        let (mut connection, _) =
-            LimitedAcceptor::new(1, Duration::from_millis(50)).accept(server, ()).await.unwrap();
+        let mut connection = accepted(server, Duration::from_millis(50));
         let error = loop {
             if let Err(error) = connection.write_all(&[0; 1 << 16]).await {
                 break error;
@@ -191,5 +200,19 @@ mod tests {
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
+    }
+
+    #[tokio::test]
+    async fn notices_a_hang_up_behind_unread_bytes_while_it_answers() {
+        let (mut client, server) = pair().await;
+        let connection = accepted(server, Duration::from_secs(1));
+        client.write_all(b"G").await.unwrap();
+        let hang_up = connection.hang_up();
+        tokio::pin!(hang_up);
+        connection.progress.answering();
+        let still = tokio::time::timeout(4 * LOOK_FOR_HANG_UP, &mut hang_up).await;
+        assert!(still.is_err(), "the client is there");
+        drop(client);
+        hang_up.await;
     }
 }

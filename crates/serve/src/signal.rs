@@ -1,22 +1,21 @@
 //! The end of a server: SIGTERM or SIGINT lets the requests in flight finish.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum_server::Handle;
+use crate::handle::Handle;
 
 /// Ends `handle`'s server: at the first SIGTERM or SIGINT when the requests in flight are done or `grace` is over, at
 /// the second one at once. Must be called within a runtime. The signals are caught once this function returns.
 ///
 /// # Errors
 /// When the process cannot catch the signals.
-pub fn stop_on_signal(handle: Handle<SocketAddr>, grace: Duration) -> io::Result<()> {
+pub fn stop_on_signal(handle: Handle, grace: Duration) -> io::Result<()> {
     let mut signals = Signals::catch()?;
     tokio::spawn(async move {
         signals.next().await;
         tracing::info!("stopping: {} connections to finish", handle.connection_count());
-        handle.graceful_shutdown(Some(grace));
+        handle.graceful_shutdown(grace);
         signals.next().await;
         handle.shutdown();
     });

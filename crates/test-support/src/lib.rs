@@ -1,7 +1,9 @@
-//! For tests only: what a test does when this machine lacks something that it needs.
+//! For tests only: what a test does when this machine lacks something that it needs, and clients that misbehave.
 //!
 //! A dev-dependency of crates on both sides: it knows nothing about the observed or the observer.
 #![forbid(unsafe_code)]
+
+pub mod crowd;
 
 use std::io::Write;
 

@@ -29,7 +29,10 @@ impl AgentB {
         let folder = tempfile::tempdir().unwrap();
         let ready = folder.path().join("ready.json");
         let mut command = agent_b();
-        command.args(["--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready);
+        if !flags.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command.arg("--ready-file").arg(&ready);
         command.arg("--journal").arg(folder.path().join("b.jsonl")).args(flags);
         command.stdout(Stdio::null()).stderr(fs::File::create(folder.path().join("log")).unwrap());
         more(&mut command);
