@@ -9,12 +9,15 @@ mod issue;
 mod valid;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustls::pki_types::ServerName;
 use time::{Duration, OffsetDateTime};
 
-pub use issue::{Authority, Leaf};
+pub use issue::Authority;
+use valid::Leaf;
 
 /// The names in every server certificate; `--san` adds to them.
 pub const SERVER_NAMES: [&str; 4] = ["agent-b", "localhost", "127.0.0.1", "::1"];
@@ -25,11 +28,11 @@ pub const CLIENT_NAME: &str = "agent-a";
 /// Certificates that expire within this time are renewed, so that none expires during a run.
 pub const RENEW_WITHIN: Duration = Duration::days(1);
 
-/// Lifetime of an authority.
-pub const AUTHORITY_LIFE: Duration = Duration::days(3650);
+/// Lifetime of an authority: one that leaks is of no use for long.
+pub const AUTHORITY_LIFE: Duration = Duration::days(90);
 
 /// Lifetime of a server or client certificate, at most that of its authority.
-pub const LEAF_LIFE: Duration = Duration::days(365);
+pub const LEAF_LIFE: Duration = Duration::days(30);
 
 /// Certificates are valid from this long ago, because the clocks of machines differ.
 pub const CLOCK_SKEW: Duration = Duration::hours(1);
@@ -41,6 +44,8 @@ pub struct Request {
     pub out: PathBuf,
     /// Names and addresses of the server, in addition to [`SERVER_NAMES`].
     pub sans: Vec<String>,
+    /// Users who get a client certificate of their own, in addition to [`CLIENT_NAME`].
+    pub clients: Vec<String>,
     /// Whether to renew all certificates.
     pub force: bool,
     /// The time for which validity is checked; [`Request::new`] uses the current time.
@@ -50,7 +55,13 @@ pub struct Request {
 impl Request {
     /// A request for certificates in `out` that are valid now.
     pub fn new(out: impl Into<PathBuf>) -> Self {
-        Self { out: out.into(), sans: Vec::new(), force: false, now: OffsetDateTime::now_utc() }
+        Self {
+            out: out.into(),
+            sans: Vec::new(),
+            clients: Vec::new(),
+            force: false,
+            now: OffsetDateTime::now_utc(),
+        }
     }
 }
 
@@ -80,42 +91,67 @@ impl fmt::Display for Outcome {
 /// Keeps the valid certificates in `request.out`, creates or renews the others, and returns the outcome of each.
 ///
 /// # Errors
-/// If the folder or a file cannot be written, a file cannot be read, or a name in `sans` is not valid.
+/// If the folder or a file cannot be written, a file cannot be read, or a name in `sans` or `clients` is not valid.
 pub fn ensure(request: &Request) -> Result<Vec<Outcome>> {
     std::fs::create_dir_all(&request.out)
         .with_context(|| format!("cannot create the folder {}", request.out.display()))?;
-    let pair = |name| files::Pair::in_folder(&request.out, name);
+    let pair = |name: &str| files::Pair::in_folder(&request.out, name);
 
-    let ca = pair("ca");
-    let (authority, first) = match kept_or(&ca, request, valid::authority)? {
-        Kept::Good(authority, not_after) => (authority, outcome("ca", &ca, None, not_after)),
-        Kept::No(why) => {
-            let authority = Authority::new(request.now)?;
-            ca.write(authority.certificate_pem(), &authority.key_pem())?;
-            let not_after = authority.not_after();
-            (authority, outcome("ca", &ca, Some(why), not_after))
-        }
-    };
-    let mut outcomes = vec![first];
-
+    for client in &request.clients {
+        ensure!(is_file_name(client), "`{client}` is no name of a client: letters, digits and . _ - @ +");
+    }
+    for name in &request.sans {
+        ServerName::try_from(name.as_str())
+            .with_context(|| format!("`{name}` is not a DNS name or IP address"))?;
+    }
     let server_names: Vec<String> =
-        SERVER_NAMES.iter().map(ToString::to_string).chain(request.sans.iter().cloned()).collect();
-    let leaves =
-        [("server", server_names, Leaf::Server), ("client", vec![CLIENT_NAME.to_owned()], Leaf::Client)];
-    for (name, names, kind) in leaves {
-        let pair = pair(name);
-        let check =
-            |pair: &files::Pem, now| valid::leaf(pair, authority.certificate_pem(), &names, kind, now);
+        SERVER_NAMES.iter().map(ToString::to_string).chain(request.sans.iter().map(canonical)).collect();
+    let ca = pair("ca");
+    let (authority, first) =
+        match kept_or(&ca, request, |pem, now| valid::authority(pem, now, &server_names))? {
+            Kept::Good(authority, not_after) => (authority, outcome("ca", &ca, None, not_after)),
+            Kept::No(why) => {
+                let authority = Authority::new(request.now, &server_names)?;
+                ca.write(authority.certificate_pem(), &authority.key_pem())?;
+                let not_after = authority.not_after();
+                (authority, outcome("ca", &ca, Some(why), not_after))
+            }
+        };
+    let mut outcomes = vec![first];
+    let own_client = ("client".to_owned(), CLIENT_NAME);
+    let others = request.clients.iter().map(|name| (format!("client-{name}"), name.as_str()));
+    let clients =
+        std::iter::once(own_client).chain(others).map(|(file, name)| ("client", file, Leaf::Client(name)));
+    let server = ("server", "server".to_owned(), Leaf::Server(&server_names));
+    for (name, file, leaf) in std::iter::once(server).chain(clients) {
+        let pair = pair(&file);
+        let check = |pair: &files::Pem, now| valid::leaf(pair, authority.certificate_pem(), leaf, now);
         outcomes.push(match kept_or(&pair, request, check)? {
             Kept::Good((), not_after) => outcome(name, &pair, None, not_after),
             Kept::No(why) => {
-                let (certificate, key, not_after) = authority.issue(&names, kind, request.now)?;
+                let (certificate, key, not_after) = match leaf {
+                    Leaf::Server(names) => authority.issue_server(names, request.now)?,
+                    Leaf::Client(name) => authority.issue_client(name, request.now)?,
+                };
                 pair.write(&certificate, &key)?;
                 outcome(name, &pair, Some(why), not_after)
             }
         });
     }
     Ok(outcomes)
+}
+
+/// An address in the one form that certificates are read back in.
+fn canonical(name: &String) -> String {
+    name.parse::<IpAddr>().map_or_else(|_| name.clone(), |address| address.to_string())
+}
+
+/// Whether the name can be part of a file's name; the users of the gateway can.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.len() <= 200
+        && name.bytes().all(is_plain)
 }
 
 enum Kept<T> {

@@ -18,6 +18,9 @@ struct Args {
     /// Additional DNS name or IP address of the server; may be repeated.
     #[arg(long = "san", value_name = "NAME")]
     sans: Vec<String>,
+    /// Also create a client certificate with this subject, client-NAME.pem: a user of `gateway --auth mtls`; may be repeated.
+    #[arg(long = "client", value_name = "NAME")]
+    clients: Vec<String>,
     /// Renew all certificates, including the authority.
     #[arg(long)]
     force: bool,
@@ -28,7 +31,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let request = certgen::Request { sans: args.sans, force: args.force, ..certgen::Request::new(args.out) };
+    let request = certgen::Request {
+        sans: args.sans,
+        clients: args.clients,
+        force: args.force,
+        ..certgen::Request::new(args.out)
+    };
     match certgen::ensure(&request) {
         Ok(outcomes) => {
             if !args.quiet {

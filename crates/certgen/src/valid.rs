@@ -14,24 +14,37 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, Error, KeyUsage};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::files::Pem;
-use crate::{Authority, Leaf, RENEW_WITHIN};
+use crate::{Authority, RENEW_WITHIN};
 
-/// The authority in `pem`, if it is valid long enough and matches its key.
-pub(crate) fn authority(pem: &Pem, now: OffsetDateTime) -> Result<(Authority, OffsetDateTime)> {
+/// The authority in `pem`, if it is valid long enough, matches its key and may sign for `names`.
+pub(crate) fn authority(
+    pem: &Pem,
+    now: OffsetDateTime,
+    names: &[String],
+) -> Result<(Authority, OffsetDateTime)> {
     let certificate = single(pem)?;
     key_matches(&certificate, pem)?;
     let not_after = valid_until(&certificate, now, Holder::Authority)?;
-    Ok((Authority::load(&pem.certificate, &certificate, &pem.key, not_after)?, not_after))
+    Ok((Authority::load(&pem.certificate, &certificate, &pem.key, not_after, names)?, not_after))
 }
 
-/// Checks that a verifier that trusts `authority` accepts the leaf in `pem` for each of `names`; returns when it expires.
+/// What a leaf certificate is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leaf<'a> {
+    /// A TLS server with these names.
+    Server(&'a [String]),
+    /// This TLS client.
+    Client(&'a str),
+}
+
+/// Checks that a verifier that trusts `authority` accepts the leaf in `pem`; returns when it expires.
 pub(crate) fn leaf(
     pem: &Pem,
     authority: &str,
-    names: &[String],
-    kind: Leaf,
+    leaf: Leaf<'_>,
     now: OffsetDateTime,
 ) -> Result<((), OffsetDateTime)> {
     let certificate = single(pem)?;
@@ -40,8 +53,8 @@ pub(crate) fn leaf(
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
     let at = UnixTime::since_unix_epoch(Duration::from_secs(now.unix_timestamp().try_into()?));
-    match kind {
-        Leaf::Server => {
+    match leaf {
+        Leaf::Server(names) => {
             let verifier =
                 WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
             for name in names {
@@ -52,7 +65,13 @@ pub(crate) fn leaf(
                     .with_context(|| format!("it is not valid for {}", name.to_str()))?;
             }
         }
-        Leaf::Client => {
+        Leaf::Client(name) => {
+            let (_, parsed) = X509Certificate::from_der(&certificate).context("it cannot be parsed")?;
+            let mut names = parsed.subject().iter_common_name().map(|name| name.as_str());
+            ensure!(
+                matches!((names.next(), names.next()), (Some(Ok(only)), None) if only == name),
+                "it has another subject"
+            );
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
             verifier.verify_client_cert(&certificate, &[], at).context("it is not valid for a client")?;

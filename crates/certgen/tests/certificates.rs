@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use certgen::{Request, ensure};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree, IsCa,
+    KeyPair, KeyUsagePurpose, NameConstraints,
+};
 use time::{Duration, OffsetDateTime};
 
 fn request(out: &Path) -> Request {
@@ -90,11 +93,12 @@ fn a_leaf_expires_no_later_than_its_authority() {
 }
 
 #[test]
-fn a_missing_name_renews_the_server_only() {
+fn a_missing_name_renews_what_may_not_have_it() {
     let folder = tempfile::tempdir().unwrap();
     ensure(&request(folder.path())).unwrap();
     let more = Request { sans: vec!["lab.example".into(), "10.77.0.2".into()], ..request(folder.path()) };
-    assert_eq!(renewed(&more), ["server"]);
+    // The authority may sign for the names that it was created with.
+    assert_eq!(renewed(&more), ALL);
     assert_eq!(renewed(&more), NONE);
     // Additional names are accepted.
     assert_eq!(renewed(&request(folder.path())), NONE);
@@ -164,7 +168,7 @@ fn says_why_an_authority_is_renewed() {
 }
 
 /// An authority as certgen makes it, with another name.
-fn authority_named(folder: &Path, names: &[(DnType, &str)]) {
+fn authority_named(folder: &Path, names: &[(DnType, &str)], permitted: Option<Vec<GeneralSubtree>>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -173,8 +177,22 @@ fn authority_named(folder: &Path, names: &[(DnType, &str)]) {
     }
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let constraints =
+        |permitted_subtrees| NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() };
+    params.name_constraints = permitted.map(constraints);
     fs::write(folder.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
     fs::write(folder.join("ca.key"), key.serialize_pem()).unwrap();
+}
+
+fn lab_names() -> Vec<GeneralSubtree> {
+    let subtree = |name: &&str| match name.parse::<std::net::IpAddr>() {
+        Ok(address) => {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits))
+        }
+        Err(_) => GeneralSubtree::DnsName((*name).to_owned()),
+    };
+    certgen::SERVER_NAMES.iter().map(subtree).collect()
 }
 
 #[test]
@@ -188,10 +206,15 @@ fn renews_an_authority_that_it_did_not_create() {
         &[(DnType::CommonName, own), (DnType::OrganizationName, "x")],
         &[(DnType::OrganizationName, "x"), (DnType::CommonName, own)],
     ] {
-        authority_named(folder.path(), names);
+        authority_named(folder.path(), names, Some(lab_names()));
         assert_eq!(reason(&request(folder.path())).as_deref(), Some("certgen did not create it"));
     }
-    authority_named(folder.path(), &[(DnType::CommonName, own)]);
+    let own = &[(DnType::CommonName, own)];
+    authority_named(folder.path(), own, None);
+    assert_eq!(reason(&request(folder.path())).as_deref(), Some("it may sign for any name"));
+    authority_named(folder.path(), own, Some(lab_names()[1..].to_vec()));
+    assert_eq!(reason(&request(folder.path())).as_deref(), Some("it may not sign for agent-b"));
+    authority_named(folder.path(), own, Some(lab_names()));
     assert_eq!(renewed(&request(folder.path())), ["server", "client"]);
     assert_eq!(renewed(&request(folder.path())), NONE);
 }
@@ -220,4 +243,82 @@ fn exits_with_2_and_names_the_file_on_errors() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("file"), "{refused:?}");
     let name = program(&["--out", folder.path().join("certs").to_str().unwrap(), "--san", "한 국"]);
     assert_eq!(name.status.code(), Some(2), "{name:?}");
+}
+
+#[test]
+fn a_client_of_its_own_has_its_name_as_subject() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |clients: &[&str]| Request {
+        clients: clients.iter().map(ToString::to_string).collect(),
+        ..request(folder.path())
+    };
+    assert_eq!(renewed(&with(&["alice", "b.c@example.org"])), ["ca", "server", "client", "client", "client"]);
+    assert_eq!(renewed(&with(&["alice"])), NONE);
+    for name in ["client-alice.pem", "client-alice.key", "client-b.c@example.org.pem"] {
+        assert!(folder.path().join(name).is_file(), "{name}");
+    }
+    for end in ["pem", "key"] {
+        let path = |name: &str| folder.path().join(format!("client-{name}.{end}"));
+        fs::copy(path("alice"), path("bob")).unwrap();
+    }
+    assert_eq!(renewed(&with(&["alice", "bob"])), ["client"], "a certificate of another user is renewed");
+    for name in ["", "../a", ".a", "a/b", "-a", "a b"] {
+        assert!(ensure(&with(&[name])).is_err(), "{name}");
+    }
+}
+
+/// openssl and curl check name constraints with code of their own.
+#[test]
+fn openssl_accepts_the_lab_names_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let now = OffsetDateTime::now_utc();
+    let authority = certgen::Authority::new(now, &names(&certgen::SERVER_NAMES)).unwrap();
+    fs::write(folder.path().join("ca.pem"), authority.certificate_pem()).unwrap();
+    let verify = |names: &[String], flags: &[&str]| {
+        fs::write(folder.path().join("server.pem"), authority.issue_server(names, now).unwrap().0).unwrap();
+        let openssl = Command::new("openssl")
+            .current_dir(folder.path())
+            .args(["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem"])
+            .args(flags)
+            .arg("server.pem")
+            .output();
+        openssl.map(|output| (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    let Ok(own) = verify(&names(&certgen::SERVER_NAMES), &["-verify_hostname", "localhost"]) else {
+        return test_support::skip("openssl is not installed");
+    };
+    assert!(own.0, "{}", own.1);
+    for address in ["127.0.0.1", "::1"] {
+        let (accepted, why) = verify(&names(&certgen::SERVER_NAMES), &["-verify_ip", address]).unwrap();
+        assert!(accepted, "{address}: {why}");
+    }
+    for foreign in ["bank.example", "10.0.0.1", "2001:db8::1"] {
+        let (accepted, why) = verify(&names(&["localhost", foreign]), &[]).unwrap();
+        assert!(!accepted && why.contains("permitted subtree violation"), "{foreign}: {why}");
+    }
+}
+
+#[test]
+fn rustls_refuses_names_that_the_authority_may_not_sign_for() {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    let now = OffsetDateTime::now_utc();
+    let authority = certgen::Authority::new(now, &["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier =
+        rustls::client::WebPkiServerVerifier::builder_with_provider(std::sync::Arc::new(roots), provider)
+            .build()
+            .unwrap();
+    let accepts = |name: &str| {
+        let (certificate, ..) = authority.issue_server(&[name.to_owned()], now).unwrap();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        use rustls::client::danger::ServerCertVerifier;
+        verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now()).is_ok()
+    };
+    assert!(accepts("localhost") && accepts("127.0.0.1"));
+    assert!(!accepts("bank.example") && !accepts("10.0.0.1") && !accepts("::1"));
 }
