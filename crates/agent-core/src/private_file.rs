@@ -14,6 +14,19 @@ pub fn append(path: &Path) -> io::Result<File> {
     open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
+/// Creates `path` with mode 0600 if it is missing, and leaves an existing file as it is.
+///
+/// # Errors
+/// When it cannot be opened or made; the error names the path.
+pub fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY);
+    let opened = options.open(path);
+    opened.map(drop).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
 /// Removes the file of an earlier process at `path`, so that [`append`] creates a new one. Leaves anything but a regular file
 /// or a link in place, such as a terminal.
 ///

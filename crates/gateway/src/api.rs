@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::store::{Conversation, Place, Summary};
+use crate::store::{Place, Summary, Turn};
 
 /// Longest message in bytes: some twenty pages.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -67,6 +67,16 @@ pub struct PageQuery {
     pub cursor: Option<String>,
 }
 
+/// Query of `GET /api/conversation/{id}`. Without any the answer has the whole conversation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnsQuery {
+    /// Most turns on the page, two messages each.
+    pub limit: Option<u32>,
+    /// The cursor of the previous page.
+    pub cursor: Option<String>,
+}
+
 /// `GET /api/conversations`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,22 +86,26 @@ pub struct PageView {
     next_cursor: Option<String>,
 }
 
+/// A conversation without its text.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SummaryView {
+pub struct SummaryView {
     conversation_id: Uuid,
     created_at: String,
     updated_at: String,
     turns: u32,
 }
 
-/// `GET /api/conversation/{id}`.
+/// `GET /api/conversation/{id}`, if it is short. A long one has the same form, and is written piece by piece.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationView {
     #[serde(flatten)]
     summary: SummaryView,
     messages: Vec<MessageView>,
+    /// Of a page: the cursor of the next one; null on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<Option<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,6 +113,35 @@ struct MessageView {
     role: &'static str,
     text: String,
     at: String,
+}
+
+/// `POST /api/conversation/{id}/cancel`.
+#[derive(Debug, Serialize)]
+pub struct Cancelled {
+    /// Requests that were cancelled.
+    pub cancelled: usize,
+}
+
+/// Whether the gateway can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    status: &'static str,
+    store: &'static str,
+    sandbox: &'static str,
+}
+
+impl Readiness {
+    /// Ready if the store and the sandboxes work.
+    pub fn new(store: bool, sandbox: bool) -> Self {
+        let part = |works: bool| if works { "ok" } else { "failed" };
+        let status = if store && sandbox { "ready" } else { "not ready" };
+        Self { status, store: part(store), sandbox: part(sandbox) }
+    }
+
+    /// Whether everything works.
+    pub fn is_ready(self) -> bool {
+        self.status == "ready"
+    }
 }
 
 /// The health of the gateway.
@@ -134,16 +177,27 @@ impl From<&Summary> for SummaryView {
     }
 }
 
-impl From<Conversation> for ConversationView {
-    fn from(conversation: Conversation) -> Self {
-        let mut messages = Vec::with_capacity(2 * conversation.turns.len());
-        for turn in conversation.turns {
+impl ConversationView {
+    /// The conversation with these turns; `next_cursor` if they are a page of it.
+    pub fn new(summary: &Summary, turns: Vec<Turn>, next_cursor: Option<Option<String>>) -> Self {
+        let mut messages = Vec::with_capacity(2 * turns.len());
+        for turn in turns {
             let (asked, answered) = (rfc3339(turn.asked_at_unix_ns), rfc3339(turn.answered_at_unix_ns));
             messages.push(MessageView { role: "user", text: turn.message, at: asked });
             messages.push(MessageView { role: "assistant", text: turn.answer, at: answered });
         }
-        Self { summary: SummaryView::from(&conversation.summary), messages }
+        Self { summary: SummaryView::from(summary), messages, next_cursor }
     }
+}
+
+/// Encodes the number of a page's last turn as an opaque cursor.
+pub fn turn_cursor(number: u32) -> String {
+    URL_SAFE_NO_PAD.encode(number.to_be_bytes())
+}
+
+/// The number of the turn that a cursor encodes; `None` for any other text.
+pub fn turn_number(cursor: &str) -> Option<u32> {
+    Some(u32::from_be_bytes(URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?))
 }
 
 /// Encodes `place` as an opaque cursor. It contains nothing that the page does not show.
@@ -167,7 +221,7 @@ pub fn conversation_id(text: &str) -> Option<Uuid> {
 }
 
 /// A time in the form of RFC 3339, in UTC.
-fn rfc3339(at_unix_ns: i64) -> String {
+pub fn rfc3339(at_unix_ns: i64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(at_unix_ns.into())
         .ok()
         .and_then(|at| at.format(&Rfc3339).ok())

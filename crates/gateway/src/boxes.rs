@@ -3,8 +3,8 @@
 //!
 //! The sandbox has no network, and nothing in this crate can give it one.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use agent_core::error_chain::error_chain;
 use agent_core::text::printable_bytes;
@@ -12,13 +12,20 @@ use sandbox::{Command, Exit, Job, Limits, Outcome, Sandbox};
 use tokio::sync::mpsc;
 
 use crate::answer::{AnswerFormat, NoAnswer};
+use crate::audit::Audit;
 use crate::journal::{Journal, Owner};
+use crate::metrics::Metrics;
 use crate::pieces::Pieces;
-use crate::prompt::{PromptFormat, prompt};
-use crate::store::Turn;
+use crate::prompt::{History, PromptFormat, prompt};
 
 /// Longest part of a sandbox's output in the log, in characters: a screenful. The store has the whole answer.
 const LOGGED_CHARACTERS: usize = 2000;
+
+/// A sandbox that started this long ago shows that sandboxes start.
+const RECENT_START: Duration = Duration::from_secs(30);
+
+/// Longest run of a sandbox that only shows that sandboxes start.
+const PROBE_TIME: Duration = Duration::from_secs(2);
 
 /// Makes sandboxes with the same command and limits.
 #[derive(Clone)]
@@ -39,6 +46,27 @@ pub struct Boxes {
     pub stream_format: AnswerFormat,
     /// Records every sandbox, if set.
     pub journal: Option<Arc<Journal>>,
+    /// Notes every sandbox without its text.
+    pub audit: Arc<Audit>,
+    /// Counts the sandboxes.
+    pub metrics: Arc<Metrics>,
+    /// When a sandbox last started.
+    pub last_start: Arc<LastStart>,
+}
+
+/// When a sandbox last started.
+#[derive(Debug, Default)]
+pub struct LastStart(Mutex<Option<Instant>>);
+
+impl LastStart {
+    fn is_recent(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < RECENT_START)
+    }
+
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
 }
 
 /// Why a sandbox gave no answer.
@@ -68,12 +96,17 @@ pub enum Failure {
 }
 
 impl Boxes {
-    /// Answers `message` after `turns` with a sandbox of its own for `owner`. Dropping the future ends the sandbox.
+    /// Answers `message` after `history` with a sandbox of its own for `owner`. Dropping the future ends the sandbox.
     ///
     /// # Errors
     /// When the sandbox gives no answer.
-    pub async fn answer(&self, owner: Owner<'_>, turns: &[Turn], message: &str) -> Result<String, Failure> {
-        let outcome = self.run(owner, self.job(turns, message)).await?;
+    pub async fn answer(
+        &self,
+        owner: Owner<'_>,
+        history: &History,
+        message: &str,
+    ) -> Result<String, Failure> {
+        let outcome = self.run(owner, self.job(history, message)).await?;
         self.answer_of(&outcome, &self.answer_format)
     }
 
@@ -85,12 +118,12 @@ impl Boxes {
     pub async fn stream(
         &self,
         owner: Owner<'_>,
-        turns: &[Turn],
+        history: &History,
         message: &str,
         mut each: impl FnMut(&str),
     ) -> Result<String, Failure> {
         let (stdout, mut written) = mpsc::unbounded_channel();
-        let mut job = self.job(turns, message);
+        let mut job = self.job(history, message);
         job.command.arguments.extend_from_slice(&self.stream_arguments);
         job.stdout = Some(stdout);
         let mut pieces = Pieces::of(&self.stream_format);
@@ -110,22 +143,41 @@ impl Boxes {
         self.answer_of(&outcome?, &self.stream_format)
     }
 
-    fn job(&self, turns: &[Turn], message: &str) -> Job {
+    fn job(&self, history: &History, message: &str) -> Job {
         Job {
             command: self.command.clone(),
-            stdin: prompt(self.prompt_format, turns, message),
+            stdin: prompt(self.prompt_format, history, message),
             limits: self.limits,
             stdout: None,
         }
     }
 
+    /// Starts a sandbox without a message, unless one started a short while ago. How its program ends does not matter.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be made.
+    pub async fn probe(&self) -> Result<(), sandbox::Error> {
+        if self.last_start.is_recent() {
+            return Ok(());
+        }
+        let mut job = self.job(&History::default(), "");
+        job.limits.wall = job.limits.wall.min(PROBE_TIME);
+        self.sandbox.run(job).await?;
+        self.last_start.now();
+        Ok(())
+    }
+
     /// Runs the job to its end, and records it.
     async fn run(&self, owner: Owner<'_>, job: Job) -> Result<Outcome, Failure> {
-        let started = SystemTime::now();
-        tracing::info!(backend = self.sandbox.name(), stdin_bytes = job.stdin.len(), "start");
+        let (started, began) = (SystemTime::now(), Instant::now());
+        let (backend, bytes_in) = (self.sandbox.name(), job.stdin.len());
+        tracing::info!(backend, stdin_bytes = bytes_in, "start");
         match self.sandbox.run(job).await {
             Ok(outcome) => {
+                self.last_start.now();
                 log(&outcome);
+                self.metrics.box_ended(&outcome);
+                self.audit.add(owner, backend, bytes_in, outcome.duration, Some(&outcome));
                 if let Some(journal) = &self.journal {
                     journal.add(owner, started, &outcome);
                 }
@@ -133,6 +185,8 @@ impl Boxes {
             }
             Err(error) => {
                 tracing::error!(error = %shown(error_chain(&error).as_bytes()), "the sandbox could not be started");
+                self.metrics.box_not_started();
+                self.audit.add(owner, backend, bytes_in, began.elapsed(), None);
                 Err(Failure::NotStarted)
             }
         }

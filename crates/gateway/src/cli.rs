@@ -12,9 +12,11 @@ use sandbox::{Backend, Command as Program, Limits as BoxLimits};
 use serve::flags::seconds;
 
 use crate::answer::{self, AnswerFormat};
+use crate::auth::AuthMode;
 use crate::logging::LogFormat;
 use crate::prompt::PromptFormat;
 use crate::queue::Limits as QueueLimits;
+use crate::user::UserId;
 
 /// The project's own program for sandboxes, expected beside this program.
 const OWN_RUNNER: &str = "runner";
@@ -40,8 +42,8 @@ pub const SEND_BUFFER: usize = 256 * 1024;
 
 /// Answers users in conversations, each request in a disposable sandbox without network.
 ///
-/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. The header X-User-Id names the user and is not
-/// authenticated: put a proxy that authenticates users in front of this program, with TLS.
+/// Speaks TLS when given a certificate and a key, else plain HTTP/1.1. By default the header X-User-Id names the user without
+/// proof, and the gateway listens on loopback addresses only; see --auth.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -65,7 +67,51 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = "certs/ca.pem", env = "CA_CERT")]
         ca: PathBuf,
     },
+    /// Makes, lists and revokes the bearer tokens of --auth token. A running gateway notices at once.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
 }
+
+/// What to do with the tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Prints a new token of a user; only its hash is kept.
+    Add {
+        /// The user.
+        #[arg(value_parser = user)]
+        name: UserId,
+        /// The file of the tokens' hashes.
+        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
+        tokens: PathBuf,
+    },
+    /// Lists the users with a token, a line for each token: the user, when it was made, and the beginning of its hash.
+    List {
+        /// The file of the tokens' hashes.
+        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
+        tokens: PathBuf,
+    },
+    /// Revokes all tokens of a user: exit 1 if there are none.
+    Revoke {
+        /// The user.
+        #[arg(value_parser = user)]
+        name: UserId,
+        /// The file of the tokens' hashes.
+        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
+        tokens: PathBuf,
+    },
+}
+
+fn user(text: &str) -> Result<UserId, String> {
+    UserId::parse(text).map_err(|_| {
+        "a user is 1 to 320 of A-Z a-z 0-9 . _ - @ +, beginning with a letter or a digit".to_owned()
+    })
+}
+
+/// Default of `--tokens`.
+const TOKENS: &str = "tokens.json";
 
 /// The flags of the server.
 #[derive(Debug, Args)]
@@ -95,6 +141,13 @@ pub struct Serve {
     /// may need all 640.
     #[arg(long, value_name = "N", default_value_t = 480, value_parser = clap::value_parser!(u16).range(1..=MAX_CONNECTIONS as i64))]
     pub connections_per_address: u16,
+    /// Delete conversations without a message for so many days; without it they stay.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub keep_days: Option<u32>,
+    /// Append a line of JSON for each sandbox to this file: user, conversation, limits, outcome and sizes, and no text. The
+    /// same is in the log.
+    #[arg(long, value_name = "FILE", env = "AUDIT_LOG")]
+    pub audit_log: Option<PathBuf>,
     /// Record every sandbox in this file, a line of JSON each (plainsight.box/1): its output, exit and limits. For
     /// experiments: it holds users' messages and grows without limit. Replaces an existing file.
     #[arg(long, value_name = "FILE", env = "BOX_JOURNAL")]
@@ -114,6 +167,9 @@ pub struct Serve {
     /// Log warnings only.
     #[arg(short, long)]
     pub quiet: bool,
+    /// Who may use the gateway.
+    #[command(flatten, next_help_heading = "Users")]
+    pub users: Users,
     /// The program in a sandbox.
     #[command(flatten, next_help_heading = "The program in a sandbox")]
     pub runner: Runner,
@@ -123,6 +179,42 @@ pub struct Serve {
     /// The queue.
     #[command(flatten, next_help_heading = "Queue")]
     pub queue: QueueFlags,
+}
+
+/// Who may use the gateway, and how much of it.
+#[derive(Debug, Args)]
+pub struct Users {
+    /// What names the user of a request.
+    #[arg(long, value_name = "MODE", default_value = "header", env = "AUTH")]
+    pub auth: AuthMode,
+    /// With --auth header: listen on other than loopback addresses too, where any client can be any user.
+    #[arg(long, env = "INSECURE_HEADER_AUTH")]
+    pub insecure_header_auth: bool,
+    /// With --auth token: accept tokens over plain HTTP on other than loopback addresses, where they can be read and replayed.
+    #[arg(long, env = "INSECURE_TOKEN_AUTH")]
+    pub insecure_token_auth: bool,
+    /// With --auth token: the file of the tokens' hashes; see gateway token.
+    #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
+    pub tokens: PathBuf,
+    /// With --auth mtls: the authority that signs the clients' certificates (PEM); certgen --client makes such certificates.
+    #[arg(long, value_name = "FILE", env = "CLIENT_CA")]
+    pub client_ca: Option<PathBuf>,
+    /// A further name or address of this server, without port. Its own names are the address that a client connects to,
+    /// localhost, the host name, and the names in its certificate; may be repeated.
+    #[arg(long, value_name = "NAME", env = "ALLOW_HOST", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
+    /// A site whose pages may use this server, such as https://chat.example; may be repeated.
+    #[arg(long, value_name = "ORIGIN", env = "ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
+    /// Requests of one user in a second, in the long run; 0 for any number.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub rate: u32,
+    /// Requests of one user that may come at once.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate_burst: u32,
+    /// MiB that one user's conversations may take in the store; 0 for any number.
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(..=1 << 20))]
+    pub quota: u64,
 }
 
 /// The program in a sandbox.
@@ -230,6 +322,51 @@ impl Serve {
     /// When one is given without the other.
     pub fn certificate(&self) -> Result<Option<(&Path, &Path)>> {
         serve::flags::certificate_and_key(self.tls_cert.as_ref(), self.tls_key.as_ref())
+    }
+
+    /// Checks that the way to authenticate users fits the addresses and files.
+    ///
+    /// # Errors
+    /// When it would let clients be users that they are not, with the remedy.
+    pub fn check_auth(&self) -> Result<()> {
+        let users = &self.users;
+        let is_tls = self.certificate()?.is_some();
+        let listeners = [(Some(self.listen), is_tls), (self.plain_listen, false)];
+        let open: Vec<_> = listeners
+            .into_iter()
+            .filter_map(|(address, is_tls)| Some((address?, is_tls)))
+            .filter(|(address, _)| !address.ip().is_loopback())
+            .collect();
+        match users.auth {
+            AuthMode::Header => {
+                if let Some((address, _)) = open.first()
+                    && !users.insecure_header_auth
+                {
+                    bail!(
+                        "--auth header on {address}: every client there could be any user. Listen on a loopback address behind \
+                         a proxy that authenticates users, use --auth token or --auth mtls, or accept it with \
+                         --insecure-header-auth"
+                    );
+                }
+            }
+            AuthMode::Token => {
+                if let Some((address, _)) = open.iter().find(|(_, is_tls)| !is_tls)
+                    && !users.insecure_token_auth
+                {
+                    bail!(
+                        "--auth token over plain HTTP on {address}: a token that is read on the way can be replayed. Give \
+                         --tls-cert and --tls-key, listen on a loopback address, or accept it with --insecure-token-auth"
+                    );
+                }
+            }
+            AuthMode::Mtls => {
+                ensure!(
+                    is_tls && users.client_ca.is_some(),
+                    "--auth mtls needs --tls-cert and --tls-key, and the authority of the clients' certificates: --client-ca"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Longest time of a request in flight: to arrive, to wait, to run, and to be read.

@@ -15,16 +15,26 @@
 
 pub mod answer;
 pub mod api;
+pub mod audit;
+pub mod auth;
 pub mod boxes;
+pub mod certificate;
 pub mod cli;
+pub mod download;
 pub mod error;
 pub mod journal;
 pub mod logging;
+pub mod metrics;
 pub mod openapi;
 pub mod pieces;
 pub mod prompt;
 pub mod queue;
+pub mod rate;
+pub mod ready;
+pub mod retention;
 pub mod routes;
+pub mod running;
 pub mod store;
 pub mod stream;
+pub mod tokens;
 pub mod user;

@@ -1,5 +1,6 @@
 //! `gateway`: users, conversations, sandboxes.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,14 +8,22 @@ use agent_core::error_chain::error_chain;
 use agent_core::{key_log, key_log::FileKeyLog, tls};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use gateway::audit::Audit;
+use gateway::auth::{Auth, AuthMode};
 use gateway::boxes::Boxes;
-use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, SEND_BUFFER, Serve};
+use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, SEND_BUFFER, Serve, TokenCommand};
 use gateway::journal::Journal;
-use gateway::logging;
+use gateway::metrics::Metrics;
 use gateway::queue::Queue;
+use gateway::rate::Rate;
+use gateway::ready::Probe;
 use gateway::routes::{Service, router};
+use gateway::running::Running;
 use gateway::store::{self, Store};
+use gateway::tokens::{self, Tokens};
+use gateway::{certificate, logging, retention};
 use sandbox::{Command as Program, Options, Sandbox};
+use serve::origin::Hosts;
 use serve::signal::stop_on_signal;
 use serve::{ConnectionLimits, Handle, Server, ServerConfig, healthcheck, ready_file};
 
@@ -37,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Healthcheck { url, ca }) => {
             runtime.block_on(healthcheck::run(&url, &ca)).map_err(|error| (EXIT_BROKEN, error))
         }
+        Some(Command::Token { command }) => token(command).map_err(|error| (EXIT_BROKEN, error)),
         None => runtime.block_on(run(&cli.serve)),
     };
     match outcome {
@@ -50,6 +60,32 @@ fn failed(status: u8, why: &str) -> ExitCode {
     ExitCode::from(status)
 }
 
+/// Makes, lists or revokes tokens.
+fn token(command: TokenCommand) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match command {
+        TokenCommand::Add { name, tokens } => {
+            writeln!(out, "{}", tokens::add(&tokens, &name)?)?;
+            eprintln!(
+                "gateway: this is the only copy of a token of {name}; {} has its hash",
+                tokens.display()
+            );
+        }
+        TokenCommand::List { tokens } => {
+            for token in tokens::list(&tokens)? {
+                let hash = token.sha256.get(..8).unwrap_or_default();
+                writeln!(out, "{} {} {hash}", token.user, token.created_at)?;
+            }
+        }
+        TokenCommand::Revoke { name, tokens } => {
+            let revoked = tokens::revoke(&tokens, &name)?;
+            ensure!(revoked > 0, "{name} has no token in {}", tokens.display());
+            writeln!(out, "{revoked}")?;
+        }
+    }
+    Ok(())
+}
+
 async fn run(flags: &Serve) -> Result<(), (u8, anyhow::Error)> {
     let (service, tls) = prepare(flags).await.map_err(|error| (EXIT_USAGE, error))?;
     serve(flags, service, tls).await.map_err(|error| (serve::exit_status(error.as_ref()), error))
@@ -57,13 +93,35 @@ async fn run(flags: &Serve) -> Result<(), (u8, anyhow::Error)> {
 
 /// Opens and checks the files and programs that the flags name.
 async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
+    flags.check_auth()?;
+    let users = &flags.users;
+    let mut hosts = Hosts::own();
+    users.allow_host.iter().for_each(|name| hosts.allow_host(name));
+    users.allow_origin.iter().for_each(|origin| hosts.allow_origin(origin));
     let tls = match flags.certificate()? {
         Some((cert, key)) => {
+            certificate::names(cert)?.iter().for_each(|name| hosts.allow_host(name));
             let key_log = FileKeyLog::from_env().context(key_log::VARIABLE)?;
-            Some(tls::server_config(cert, key, &flags.tls_versions, key_log)?)
+            let versions = &flags.tls_versions;
+            Some(match (users.auth, &users.client_ca) {
+                (AuthMode::Mtls, Some(ca)) => {
+                    tls::server_config_asking_clients(cert, key, versions, key_log, ca)?
+                }
+                _ => tls::server_config(cert, key, versions, key_log)?,
+            })
         }
         None => None,
     };
+    let auth = match users.auth {
+        AuthMode::Header => Auth::Header,
+        AuthMode::Token => Auth::Token(Arc::new(Tokens::open(&users.tokens)?)),
+        AuthMode::Mtls => Auth::Mtls,
+    };
+    let audit = match &flags.audit_log {
+        Some(path) => Audit::append_to(path).context("the audit log")?,
+        None => Audit::default(),
+    };
+    let metrics = Arc::new(Metrics::default());
     let program = flags.runner.program()?;
     // The store first: its lock makes this gateway the only one, so that leftover sandboxes are not another gateway's.
     let store = open_store(&flags.store).await?;
@@ -86,8 +144,18 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
         stream_arguments: flags.runner.stream_arguments(),
         stream_format: flags.runner.stream_format(),
         journal,
+        audit: Arc::new(audit),
+        metrics: Arc::clone(&metrics),
+        last_start: Arc::default(),
     };
     let service = Service {
+        auth,
+        hosts,
+        rate: Rate::new(users.rate, users.rate_burst),
+        quota_bytes: users.quota << 20,
+        running: Running::default(),
+        metrics,
+        probe: Probe::default(),
         store,
         boxes,
         queue: Queue::new(flags.queue.limits()),
@@ -119,6 +187,9 @@ async fn serve(flags: &Serve, service: Service, tls: Option<ServerConfig>) -> Re
     }
     if let Some(path) = &flags.ready_file {
         ready_file::write(path, local, local_plain)?;
+    }
+    if let Some(days) = flags.keep_days {
+        tokio::spawn(retention::keep(Arc::clone(&service.store), days));
     }
     let routes = router(service);
     match plain {

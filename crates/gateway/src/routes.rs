@@ -2,67 +2,140 @@
 //! stream, it gets pieces of the answer from the sandbox on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use agent_core::journal::sha256_hex;
 use agent_core::text::printable;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::extract::{MatchedPath, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use serve::origin::{Foreign, Hosts};
 use serve::{ConnectionEnds, body};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::api::{self, Ask, ConversationView, DEFAULT_PAGE, Health, MAX_BODY, MAX_MESSAGE, MAX_PAGE};
-use crate::api::{Answer, PageQuery, PageView};
+use crate::api::{Answer, Cancelled, PageQuery, PageView, Readiness, TurnsQuery};
+use crate::auth::{Auth, Caller};
 use crate::boxes::{Boxes, Failure};
-use crate::error::Refusal;
+use crate::download::{self, Cut, PART_BYTES, Turns};
+use crate::error::{ErrorCode, FailedAction, MAX_KEY, Refusal};
 use crate::journal::Owner;
+use crate::metrics::{self, Metrics};
 use crate::openapi;
+use crate::prompt::{History, MAX_HISTORY};
 use crate::queue::{Permit, Queue};
-use crate::store::{Added, Store, To, Turn, now_unix_ns};
+use crate::rate::Rate;
+use crate::ready::Probe;
+use crate::running::{self, KeyInUse, Running};
+use crate::store::{Added, Part, RequestKey, Store, StoreError, To, Turn, now_unix_ns};
 use crate::stream;
 use crate::user::UserId;
+
+/// The header with the client's key of a request.
+const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Longest part of a message in the log, in characters.
 const LOGGED_CHARACTERS: usize = 400;
 
 /// Shared by all routes.
 pub struct Service {
+    /// Finds the user of a request.
+    pub auth: Auth,
+    /// The names of this server, and the sites that may use it.
+    pub hosts: Hosts,
+    /// Bounds the requests of each user, if set.
+    pub rate: Option<Rate>,
+    /// Most bytes of one user in the store; 0 for any number.
+    pub quota_bytes: u64,
     /// Stores the conversations.
     pub store: Arc<dyn Store>,
     /// Answers the messages.
     pub boxes: Boxes,
     /// Bounds the sandboxes that run at a time.
     pub queue: Queue,
+    /// The requests that wait or run.
+    pub running: Running,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+    /// Tries out whether the server can serve.
+    pub probe: Probe,
     /// Longest time for a request body to arrive.
     pub read_timeout: Duration,
     /// Longest time in the queue.
     pub patience: Duration,
 }
 
+impl Service {
+    /// The user of a request, which counts as one of the user's.
+    fn user(&self, caller: &Caller) -> Result<UserId, Refusal> {
+        let user = self.auth.user(caller)?;
+        if let Some(rate) = &self.rate {
+            rate.count(&user).map_err(Refusal::Rate)?;
+        }
+        Ok(user)
+    }
+}
+
 type Shared = State<Arc<Service>>;
 
 /// The routes of `openapi.json`. Requests must carry the [`ConnectionEnds`].
 pub fn router(service: Service) -> Router {
+    let service = Arc::new(service);
     Router::new()
         .route("/api/conversation", post(ask))
         .route("/api/conversation/{id}", get(conversation).delete(delete))
+        .route("/api/conversation/{id}/cancel", post(cancel))
         .route("/api/conversations", get(list))
+        .route("/api/user/data", get(export).delete(forget))
         .route("/api/openapi.json", get(document))
         .route("/healthz", get(health))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
         .fallback(|| async { refused(Refusal::NoSuchPath) })
         .method_not_allowed_fallback(|| async { refused(Refusal::Method) })
+        .layer(from_fn_with_state(Arc::clone(&service), guard))
+        .layer(from_fn_with_state(Arc::clone(&service), measure))
         .layer(map_response(never_stored))
-        .with_state(Arc::new(service))
+        .with_state(service)
 }
 
 fn refused(refusal: Refusal) -> Refusal {
     refusal.log();
     refusal
+}
+
+/// Refuses requests to other hosts, and those of other sites.
+async fn guard(State(service): Shared, request: Request, next: Next) -> Response {
+    let local = request.extensions().get::<ConnectionEnds>().map(|ends| ends.local.ip());
+    let checked = match local {
+        Some(local) => service.hosts.check(request.uri(), request.headers(), local),
+        None => Err(Foreign::Host),
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(foreign) => refused(Refusal::Foreign(foreign)).into_response(),
+    }
+}
+
+/// Counts requests and refusals.
+async fn measure(State(service): Shared, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let metrics = &service.metrics;
+    metrics.answered(&method, route.as_ref().map(MatchedPath::as_str), response.status().as_u16());
+    if let Some(ErrorCode(code)) = response.extensions().get() {
+        metrics.refused(code);
+    }
+    if let Some(FailedAction(action)) = response.extensions().get() {
+        metrics.store_failed(action);
+    }
+    response
 }
 
 /// Caches must not serve one user's answers to another user.
@@ -78,6 +151,17 @@ async fn health(State(service): Shared) -> Json<Health> {
     Json(Health { status: "ok", running: load.running, waiting: load.waiting })
 }
 
+async fn ready(State(service): Shared) -> (StatusCode, Json<Readiness>) {
+    let readiness = service.probe.readiness(&*service.store, &service.boxes).await;
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness))
+}
+
+async fn metrics(State(service): Shared) -> Response {
+    let text = service.metrics.text(service.queue.load());
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+}
+
 async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi::DOCUMENT).into_response()
 }
@@ -87,9 +171,17 @@ async fn ask(
     Extension(ends): Extension<ConnectionEnds>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let arrived = Instant::now();
     let streamed = accepts_events(request.headers());
     let asked = validate(&service, request).await.inspect_err(Refusal::log)?;
+    let (asked, keyed) = match keyed(&service, asked).await.inspect_err(Refusal::log)? {
+        Keyed::New(asked, keyed) => (asked, keyed),
+        Keyed::Answered(answer) if streamed => return Ok(stream::answered(answer)),
+        Keyed::Answered(answer) => return Ok(Json(answer).into_response()),
+    };
     let span = span("ask", &asked.user, asked.id);
+    let request = service.running.enter(&asked.user, asked.id);
+    let cancellable = Cancellable { request, _keyed: keyed };
     let admitted = async {
         tracing::info!(
             from = %ends.remote,
@@ -99,27 +191,78 @@ async fn ask(
             streamed = streamed.then_some(true),
             "request"
         );
-        admit(&service, asked).await.inspect_err(Refusal::log)
+        let admitted =
+            cancellable.unless_cancelled(admit(&service, asked)).await.inspect_err(Refusal::log)?;
+        service.metrics.box_started(arrived.elapsed());
+        Ok::<_, Refusal>(admitted)
     };
     if streamed {
         let admitted = unless_abandoned(admitted, span.clone()).await?;
-        return Ok(stream(service, admitted, span));
+        return Ok(stream(Arc::clone(&service), admitted, cancellable, span));
     }
-    let answer = async { converse(&service, admitted.await?).await.inspect_err(Refusal::log) };
+    let answer = async {
+        let admitted = admitted.await?;
+        cancellable.unless_cancelled(converse(&service, admitted)).await.inspect_err(Refusal::log)
+    };
     Ok(Json(unless_abandoned(answer, span).await?).into_response())
 }
 
 /// Answers by server-sent events. A task of its own attends to the sandbox, so that a client that reads slowly does not
 /// hold it up. The task ends with the response.
-fn stream(service: Arc<Service>, admitted: Admitted, span: Span) -> Response {
+fn stream(service: Arc<Service>, admitted: Admitted, cancellable: Cancellable, span: Span) -> Response {
     let id = admitted.asked.id;
     let (writer, reader) = stream::channel();
     let answer = async move {
         let piece = |piece: &str| writer.add(piece);
-        let answer = converse_in_pieces(&service, admitted, piece).await.inspect_err(Refusal::log);
+        let answer = cancellable.unless_cancelled(converse_in_pieces(&service, admitted, piece)).await;
+        if let Err(refusal) = &answer {
+            refusal.log();
+            service.metrics.refused(refusal.status_and_code().1);
+        }
         writer.end(answer);
     };
     stream::response(id, reader, tokio::spawn(unless_abandoned(answer, span)))
+}
+
+/// A request that can be cancelled, and whose key no other request can use meanwhile.
+struct Cancellable {
+    request: running::Request,
+    _keyed: Option<KeyInUse>,
+}
+
+impl Cancellable {
+    async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.request.cancelled() => Err(Refusal::Cancelled),
+        }
+    }
+}
+
+/// What a request with or without a key is.
+enum Keyed {
+    /// To be answered.
+    New(Asked, Option<KeyInUse>),
+    /// A repetition of a request that has its answer.
+    Answered(Answer),
+}
+
+/// Looks for the answer to an earlier request with the same key.
+async fn keyed(service: &Service, asked: Asked) -> Result<Keyed, Refusal> {
+    let Some(key) = &asked.key else { return Ok(Keyed::New(asked, None)) };
+    let in_use = service.running.use_key(&asked.user, &key.key).ok_or(Refusal::KeyInUse)?;
+    match service.store.kept_answer(&asked.user, &key.key).await? {
+        None => Ok(Keyed::New(asked, Some(in_use))),
+        Some(kept) if kept.fingerprint != key.fingerprint => Err(Refusal::KeyReused),
+        Some(kept) => {
+            tracing::info!(user = %asked.user, conversation = %kept.conversation, "repeated: the answer is in the store");
+            Ok(Keyed::Answered(Answer { conversation_id: kept.conversation, text: kept.answer }))
+        }
+    }
 }
 
 /// A validated message.
@@ -128,6 +271,7 @@ struct Asked {
     id: Uuid,
     to: To,
     message: String,
+    key: Option<RequestKey>,
     at_unix_ns: i64,
 }
 
@@ -135,11 +279,14 @@ async fn validate(service: &Service, request: Request) -> Result<Asked, Refusal>
     let (head, body) = request.into_parts();
     // Reads the body even if the head is invalid: closing with unread bytes would lose the refusal (RFC 9112 §9.6).
     let body = body::read(&head.headers, body, MAX_BODY, service.read_timeout).await;
-    let user = UserId::of(&head.headers)?;
+    let user = service.user(&Caller::of(&head))?;
     if !is_json(&head.headers) {
         return Err(Refusal::ContentType);
     }
+    let key = request_key(&head.headers)?;
     let Ask { message, conversation_id } = parse(&body?)?;
+    let key =
+        key.map(|key| RequestKey { key, fingerprint: fingerprint(conversation_id.as_deref(), &message) });
     let (id, to) = match conversation_id {
         Some(text) => (api::conversation_id(&text).ok_or(Refusal::ConversationId)?, To::Existing),
         None => (Uuid::new_v4(), To::New),
@@ -150,14 +297,14 @@ async fn validate(service: &Service, request: Request) -> Result<Asked, Refusal>
     if message.len() > MAX_MESSAGE {
         return Err(Refusal::MessageTooLarge);
     }
-    Ok(Asked { user, id, to, message, at_unix_ns: now_unix_ns() })
+    Ok(Asked { user, id, to, message, key, at_unix_ns: now_unix_ns() })
 }
 
 /// A message that may have a sandbox now.
 struct Admitted {
     asked: Asked,
     /// The earlier turns of its conversation.
-    turns: Vec<Turn>,
+    history: History,
     permit: Permit,
 }
 
@@ -178,23 +325,30 @@ async fn admit(service: &Service, asked: Asked) -> Result<Admitted, Refusal> {
             return Err(Refusal::ConversationFull);
         }
     }
+    if service.quota_bytes > 0 {
+        let used = service.store.usage(user).await?.counted_bytes();
+        if used >= service.quota_bytes {
+            return Err(Refusal::Quota { used, quota: service.quota_bytes });
+        }
+    }
     let permit = service.queue.enter(user, id, service.patience).await.map_err(Refusal::Busy)?;
-    let turns = match to {
-        To::New => Vec::new(),
+    let history = match to {
+        To::New => History::default(),
         To::Existing => {
             // The permit keeps other requests from adding turns.
-            let all = service.store.conversation(user, id).await?.ok_or(Refusal::NoSuchConversation)?;
-            if all.summary.is_full() {
+            let latest = service.store.latest(user, id, MAX_HISTORY).await?;
+            let (summary, turns) = latest.ok_or(Refusal::NoSuchConversation)?;
+            if summary.is_full() {
                 return Err(Refusal::ConversationFull);
             }
-            all.turns
+            History { omitted: summary.turns.saturating_sub(turns.len() as u32), turns }
         }
     };
-    Ok(Admitted { asked, turns, permit })
+    Ok(Admitted { asked, history, permit })
 }
 
 async fn converse(service: &Service, admitted: Admitted) -> Result<Answer, Refusal> {
-    let answer = service.boxes.answer(admitted.owner(), &admitted.turns, &admitted.asked.message).await;
+    let answer = service.boxes.answer(admitted.owner(), &admitted.history, &admitted.asked.message).await;
     finish(service, admitted, answer).await
 }
 
@@ -204,7 +358,7 @@ async fn converse_in_pieces(
     piece: impl FnMut(&str),
 ) -> Result<Answer, Refusal> {
     let (owner, message) = (admitted.owner(), &admitted.asked.message);
-    let answer = service.boxes.stream(owner, &admitted.turns, message, piece).await;
+    let answer = service.boxes.stream(owner, &admitted.history, message, piece).await;
     finish(service, admitted, answer).await
 }
 
@@ -214,7 +368,7 @@ async fn finish(
     admitted: Admitted,
     answer: Result<String, Failure>,
 ) -> Result<Answer, Refusal> {
-    let Admitted { asked: Asked { user, id, to, message, at_unix_ns }, permit, .. } = admitted;
+    let Admitted { asked: Asked { user, id, to, message, key, at_unix_ns }, permit, .. } = admitted;
     let answer = answer.map_err(|failure| match failure {
         Failure::TimedOut(limit) => Refusal::BoxTimedOut(limit),
         other => Refusal::Box(other),
@@ -225,7 +379,7 @@ async fn finish(
         asked_at_unix_ns: at_unix_ns,
         answered_at_unix_ns: now_unix_ns(),
     };
-    keep(service, permit, &user, id, to, turn).await?;
+    keep(service, permit, (&user, id, to), turn, key).await?;
     tracing::info!(bytes = answer.len(), "done");
     Ok(Answer { conversation_id: id, text: answer })
 }
@@ -235,12 +389,11 @@ async fn finish(
 async fn keep(
     service: &Service,
     permit: Permit,
-    user: &UserId,
-    id: Uuid,
-    to: To,
+    (user, id, to): (&UserId, Uuid, To),
     turn: Turn,
+    key: Option<RequestKey>,
 ) -> Result<(), Refusal> {
-    let adding = service.store.add(user, id, to, turn);
+    let adding = service.store.add(user, id, to, turn, key);
     let kept = tokio::spawn(async move {
         let added = adding.await;
         drop(permit);
@@ -260,30 +413,167 @@ async fn keep(
 async fn conversation(
     State(service): Shared,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Result<Json<ConversationView>, Refusal> {
-    let (user, id) = named(&headers, id).inspect_err(Refusal::log)?;
+    query: Result<Query<TurnsQuery>, QueryRejection>,
+    caller: Caller,
+) -> Result<Response, Refusal> {
+    let (user, id) = named(&service, &caller, id).inspect_err(Refusal::log)?;
     let span = span("read", &user, id);
-    let read = async {
-        match service.store.conversation(&user, id).await {
-            Ok(Some(all)) => {
-                tracing::info!(turns = all.turns.len(), "read");
-                Ok(Json(ConversationView::from(all)))
-            }
-            Ok(None) => Err(Refusal::NoSuchConversation),
-            Err(error) => Err(Refusal::Store(error)),
-        }
-        .inspect_err(Refusal::log)
-    };
+    let read = async { read(&service, user, id, query).await.inspect_err(Refusal::log) };
     read.instrument(span).await
+}
+
+/// A conversation, or a page of it: at once if it is short, else piece by piece while the client reads.
+async fn read(
+    service: &Service,
+    user: UserId,
+    id: Uuid,
+    query: Result<Query<TurnsQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(TurnsQuery { limit, cursor }) = query.map_err(|_| Refusal::Query)?;
+    if limit.is_some_and(|limit| !(1..=MAX_PAGE).contains(&limit)) {
+        return Err(Refusal::Query);
+    }
+    let after = cursor.as_deref().map(|cursor| api::turn_number(cursor).ok_or(Refusal::Query)).transpose()?;
+    let is_page = limit.is_some() || after.is_some();
+    let summary = service.store.summary(&user, id).await?.ok_or(Refusal::NoSuchConversation)?;
+    let after = after.unwrap_or_default().min(summary.turns);
+    let through = limit.map_or(summary.turns, |limit| summary.turns.min(after.saturating_add(limit)));
+    let next_cursor = is_page.then(|| (through < summary.turns).then(|| api::turn_cursor(through)));
+    tracing::info!(turns = through - after, "read");
+    if summary.bytes <= PART_BYTES {
+        let part = Part { after, through, bytes: u64::MAX };
+        let turns = service.store.turns(&user, id, part).await?.ok_or(Refusal::NoSuchConversation)?;
+        return Ok(Json(ConversationView::new(&summary, turns, next_cursor)).into_response());
+    }
+    // The same form as that of a short one, with the messages put in between.
+    let whole = ConversationView::new(&summary, Vec::new(), next_cursor);
+    let whole =
+        serde_json::to_string(&whole).map_err(|error| StoreError::new("write a conversation", error))?;
+    let (head, tail) = whole.split_once(MESSAGES).ok_or(Refusal::Internal)?;
+    let (head, tail) = (format!("{head}{MESSAGES_BEGIN}"), format!("]{tail}"));
+    let store = Arc::clone(&service.store);
+    let body = download::body(|mut writer| async move {
+        writer.raw(head.as_bytes()).await?;
+        let mut turns = Turns::new(&*store, &user, id, after, through);
+        let mut separator = &b""[..];
+        loop {
+            let part = turns.next().await?;
+            if part.is_empty() {
+                break;
+            }
+            for turn in part {
+                writer.raw(separator).await?;
+                message(&mut writer, "", "user", &turn.message, turn.asked_at_unix_ns).await?;
+                writer.raw(b",").await?;
+                message(&mut writer, "", "assistant", &turn.answer, turn.answered_at_unix_ns).await?;
+                separator = b",";
+            }
+        }
+        writer.raw(tail.as_bytes()).await?;
+        Ok(writer)
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// The messages of a conversation without any.
+const MESSAGES: &str = "\"messages\":[]";
+const MESSAGES_BEGIN: &str = "\"messages\":[";
+
+/// Writes a message as a JSON object, whose members begin with `first`.
+async fn message(
+    writer: &mut download::Writer,
+    first: &str,
+    role: &str,
+    text: &str,
+    at_unix_ns: i64,
+) -> Result<(), Cut> {
+    writer.raw(format!("{{{first}\"role\":\"{role}\",\"text\":").as_bytes()).await?;
+    writer.string(text).await?;
+    writer.raw(format!(",\"at\":\"{}\"}}", api::rfc3339(at_unix_ns)).as_bytes()).await
+}
+
+/// All messages of the user, a line of JSON each: conversation by conversation, the newest first.
+async fn export(State(service): Shared, caller: Caller) -> Result<Response, Refusal> {
+    let user = service.user(&caller).inspect_err(Refusal::log)?;
+    tracing::info!(%user, "export");
+    let store = Arc::clone(&service.store);
+    // The first page before the status, so that a store that fails is no success.
+    let listed = store.list(&user, None, MAX_PAGE).await.map_err(|error| refused(Refusal::Store(error)))?;
+    let body = download::body(|mut writer| async move {
+        let mut page = listed;
+        loop {
+            let Some(last) = page.last() else { return Ok(writer) };
+            let after = last.place();
+            for summary in page {
+                let id = format!("\"conversationId\":\"{}\",", summary.id);
+                let mut turns = Turns::new(&*store, &user, summary.id, 0, summary.turns);
+                loop {
+                    let part = match turns.next().await {
+                        // It is no part of the user's data any more.
+                        Err(Cut::Deleted) => break,
+                        part => part?,
+                    };
+                    if part.is_empty() {
+                        break;
+                    }
+                    for turn in part {
+                        message(&mut writer, &id, "user", &turn.message, turn.asked_at_unix_ns).await?;
+                        writer.raw(b"\n").await?;
+                        message(&mut writer, &id, "assistant", &turn.answer, turn.answered_at_unix_ns)
+                            .await?;
+                        writer.raw(b"\n").await?;
+                    }
+                }
+            }
+            page = store.list(&user, Some(after), MAX_PAGE).await?;
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// Deletes everything of the user.
+async fn forget(State(service): Shared, caller: Caller) -> Result<StatusCode, Refusal> {
+    let forgotten = async {
+        let user = service.user(&caller)?;
+        let mut deleted = 0;
+        loop {
+            let page = service.store.list(&user, None, MAX_PAGE).await?;
+            if page.is_empty() {
+                tracing::info!(%user, conversations = deleted, "deleted all of the user's data");
+                return Ok(StatusCode::NO_CONTENT);
+            }
+            for summary in page {
+                service.running.cancel(&user, summary.id);
+                deleted += u32::from(service.store.delete(&user, summary.id).await?);
+            }
+        }
+    };
+    forgotten.await.inspect_err(Refusal::log)
+}
+
+/// Cancels the requests of a conversation that wait or run.
+async fn cancel(
+    State(service): Shared,
+    id: Result<Path<String>, PathRejection>,
+    caller: Caller,
+) -> Result<Json<Cancelled>, Refusal> {
+    let (user, id) = named(&service, &caller, id).inspect_err(Refusal::log)?;
+    let cancelled = service.running.cancel(&user, id);
+    span("cancel", &user, id).in_scope(|| match cancelled {
+        0 => Err(refused(Refusal::NothingToCancel)),
+        _ => {
+            tracing::info!(cancelled, "cancelled");
+            Ok(Json(Cancelled { cancelled }))
+        }
+    })
 }
 
 async fn delete(
     State(service): Shared,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<StatusCode, Refusal> {
-    let (user, id) = named(&headers, id).inspect_err(Refusal::log)?;
+    let (user, id) = named(&service, &caller, id).inspect_err(Refusal::log)?;
     let span = span("delete", &user, id);
     let deleted = async {
         match service.store.delete(&user, id).await {
@@ -302,10 +592,10 @@ async fn delete(
 async fn list(
     State(service): Shared,
     query: Result<Query<PageQuery>, QueryRejection>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<PageView>, Refusal> {
     let page = async {
-        let user = UserId::of(&headers)?;
+        let user = service.user(&caller)?;
         let Query(query) = query.map_err(|_| Refusal::Query)?;
         let limit = query.limit.unwrap_or(DEFAULT_PAGE);
         if !(1..=MAX_PAGE).contains(&limit) {
@@ -323,19 +613,44 @@ async fn list(
 }
 
 /// The user and the conversation that a request names.
-fn named(headers: &HeaderMap, id: Result<Path<String>, PathRejection>) -> Result<(UserId, Uuid), Refusal> {
-    let user = UserId::of(headers)?;
+fn named(
+    service: &Service,
+    caller: &Caller,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<(UserId, Uuid), Refusal> {
+    let user = service.user(caller)?;
     let Path(id) = id.map_err(|_| Refusal::ConversationId)?;
     Ok((user, api::conversation_id(&id).ok_or(Refusal::ConversationId)?))
 }
 
 fn parse(body: &[u8]) -> Result<Ask, Refusal> {
     use serde_json::error::Category;
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
-        // The error's message quotes the body.
-        Category::Data => Refusal::WrongShape(printable(&error.to_string(), LOGGED_CHARACTERS)),
-        Category::Io | Category::Syntax | Category::Eof => Refusal::NotJson(error.to_string()),
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| match error.classify() {
+            // The error's message quotes the body.
+            Category::Data => Refusal::WrongShape(printable(&error.to_string(), LOGGED_CHARACTERS)),
+            Category::Io | Category::Syntax | Category::Eof => Refusal::NotJson(error.to_string()),
+        })
+        .and_then(|ask| match body.trim_ascii_start().first() {
+            Some(b'{') => Ok(ask),
+            // serde would accept an array for a struct.
+            _ => Err(Refusal::WrongShape("it is not an object".to_owned())),
+        })
+}
+
+/// The client's key of the request (draft-ietf-httpapi-idempotency-key-header), quoted or not.
+fn request_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(KEY_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Refusal::Key)?;
+    let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let is_plain = !key.is_empty() && key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain && values.next().is_none() { Ok(Some(key.to_owned())) } else { Err(Refusal::Key) }
+}
+
+/// Distinguishes messages: a hash of the conversation and the text.
+fn fingerprint(conversation: Option<&str>, message: &str) -> String {
+    sha256_hex(format!("{}\n{message}", conversation.unwrap_or_default()).as_bytes())
 }
 
 /// Whether the Content-Type is `application/json`, whatever its parameters (RFC 9110 §8.3.1).
@@ -441,8 +756,18 @@ mod tests {
             stream_arguments: Vec::new(),
             stream_format: AnswerFormat::default(),
             journal: None,
+            audit: Arc::default(),
+            metrics: Arc::default(),
+            last_start: Arc::default(),
         };
         Arc::new(Service {
+            auth: Auth::Header,
+            hosts: Hosts::own(),
+            rate: None,
+            quota_bytes: 0,
+            running: Running::default(),
+            metrics: Arc::default(),
+            probe: Probe::default(),
             store: Arc::new(Sqlite::open(&folder.join("store.sqlite")).unwrap()),
             boxes,
             queue: Queue::new(Limits { running: 1, waiting: 1, waiting_per_user: 1 }),

@@ -135,6 +135,14 @@ pub fn response(id: Uuid, reader: Reader, task: JoinHandle<()>) -> Response {
     Sse::new(events(id, reader, CancelledOnDrop(task))).keep_alive(heartbeat).into_response()
 }
 
+/// The response of an answer that is there already: `started` and `done`.
+pub fn answered(answer: Answer) -> Response {
+    let (writer, reader) = channel();
+    let id = answer.conversation_id;
+    writer.end(Ok(answer));
+    response(id, reader, tokio::spawn(async {}))
+}
+
 struct CancelledOnDrop(JoinHandle<()>);
 
 impl Drop for CancelledOnDrop {

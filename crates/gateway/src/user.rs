@@ -1,5 +1,5 @@
-//! The user of a request: the header `X-User-Id`. It is unauthenticated: any client of the gateway can send it, and
-//! over plain HTTP an eavesdropper can replay it.
+//! Users and their ids. The header `X-User-Id` names one without proof: any client of the gateway can send it, and over plain
+//! HTTP an eavesdropper can replay it. The module `auth` has the ways to prove it.
 
 use std::fmt;
 
@@ -30,6 +30,21 @@ pub enum BadUser {
         "X-User-Id is not 1 to {MAX_USER_ID} of A-Z a-z 0-9 . _ - @ +, beginning with a letter or a digit"
     )]
     Malformed,
+    /// There is no bearer token, and users have to show one.
+    #[error("there is no `Authorization: Bearer TOKEN`, which this server needs")]
+    NoToken,
+    /// The token is not one of this server's.
+    #[error("the token is not valid here, or no longer")]
+    WrongToken,
+    /// The connection has no client certificate, and users have to show one.
+    #[error("the connection has no client certificate, which this server needs")]
+    NoCertificate,
+    /// The certificate names no user.
+    #[error("the subject of the client certificate is not one common name that is a user id")]
+    WrongCertificate,
+    /// X-User-Id names another user than the one that was shown.
+    #[error("X-User-Id names another user than the one who is logged in")]
+    Other,
 }
 
 impl UserId {

@@ -87,7 +87,7 @@ fn rejects_a_missing_repeated_or_malformed_user() {
         let body = if line == "POST" { "{\"message\":\"hello\"}" } else { "" };
         let length = body.len();
         let request = format!(
-            "{line} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            "{line} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         gateway.exchange(request.as_bytes())
     };
@@ -130,6 +130,7 @@ fn bad_requests_get_json_errors() {
         ("{\"message\":\"\\ud800\"}".into(), 400, "invalid_json"),
         ("[".repeat(9999), 400, "invalid_message"),
         ("[]".into(), 400, "invalid_message"),
+        ("[\"hi\",null]".into(), 400, "invalid_message"),
         ("{}".into(), 400, "invalid_message"),
         ("{\"message\":1}".into(), 400, "invalid_message"),
         ("{\"message\":null}".into(), 400, "invalid_message"),
@@ -333,12 +334,23 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     let messages: Vec<_> = of_it.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(
         messages,
-        ["request", "start", "raw answer", "done", "request", "start", "raw answer", "refused"]
+        [
+            "request",
+            "start",
+            "raw answer",
+            "audit",
+            "done",
+            "request",
+            "start",
+            "raw answer",
+            "audit",
+            "refused"
+        ]
     );
     assert!(of_it.iter().all(|line| line["span"]["user"] == "alice"));
     assert_eq!(of_it[0]["said"], "terminal \\u{1b}[2J\\u{202e}\\r\\n{\"conversation\":\"forged\"}");
     assert_eq!(of_it[2]["stdout"], "\\u{1b}[2J\\u{202e}answer\\r\\n{\"conversation\":\"forged\"}");
-    assert_eq!((&of_it[7]["status"], &of_it[7]["code"]), (&json!(502), &json!("box_failed")));
+    assert_eq!((&of_it[9]["status"], &of_it[9]["code"]), (&json!(502), &json!("box_failed")));
     // Lines without a conversation concern the program only.
     let others: Vec<_> = lines.iter().filter(|line| line["span"].is_null()).collect();
     assert!(
@@ -355,7 +367,7 @@ fn log_lines_name_the_conversation_and_escape_untrusted_text() {
     let (id, _) = gateway.say("alice", "terminal \u{1b}[2J\u{202e}\r\nforged").answer();
     let log = wait_until(|| Some(gateway.log()).filter(|log| log.contains("done")));
     assert!(!log.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{log:?}");
-    assert_eq!(log.lines().filter(|line| line.contains(&id)).count(), 4, "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains(&id)).count(), 5, "{log}");
 }
 
 #[test]

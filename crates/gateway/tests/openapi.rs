@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::thread;
 
-use common::{Gateway, Response, Workdir, post, request};
+use common::{Gateway, Response, Workdir, post, request, wait_until, with_header};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -16,7 +16,9 @@ type Case = (&'static str, &'static str, u16);
 
 const ASK: &str = "/api/conversation";
 const ONE: &str = "/api/conversation/{id}";
+const CANCEL: &str = "/api/conversation/{id}/cancel";
 const LIST: &str = "/api/conversations";
+const DATA: &str = "/api/user/data";
 
 #[test]
 fn server_returns_every_documented_status_and_shape() {
@@ -29,6 +31,33 @@ fn server_returns_every_documented_status_and_shape() {
         assert_eq!(response.status, case.2, "{case:?}: {response:?}");
         assert!(seen.insert(case, response).is_none(), "{case:?} twice");
     };
+
+    for (method, path) in [
+        ("post", ASK),
+        ("get", ONE),
+        ("delete", ONE),
+        ("post", CANCEL),
+        ("get", LIST),
+        ("get", DATA),
+        ("delete", DATA),
+    ] {
+        let path_of_one = path.replace("{id}", &uuid::Uuid::new_v4().to_string());
+        let asked = String::from_utf8(request(&method.to_uppercase(), &path_of_one, "alice")).unwrap();
+        let foreign = asked.replace("localhost", "rebound.example");
+        answered((method, path, 403), gateway.exchange(foreign.as_bytes()));
+    }
+    let busy_folder = Workdir::new();
+    let Some(busy) = busy_folder.gateway(&["--rate", "1", "--rate-burst", "1"]) else { return };
+    for (method, path) in
+        [("get", ONE), ("delete", ONE), ("post", CANCEL), ("get", LIST), ("get", DATA), ("delete", DATA)]
+    {
+        let user = format!("{method}{}", path.len());
+        let path_of_one = path.replace("{id}", &uuid::Uuid::new_v4().to_string());
+        let ask = || busy.exchange(&request(&method.to_uppercase(), &path_of_one, &user));
+        assert_ne!(ask().status, 429);
+        answered((method, path, 429), ask());
+    }
+    busy.stop();
 
     let first = gateway.say("alice", "hello");
     let id = first.answer().0;
@@ -56,6 +85,28 @@ fn server_returns_every_documented_status_and_shape() {
         answered(("post", ASK, 429), gateway.say("bob", "hello"));
         answered(("post", ASK, 504), slow.join().unwrap());
     });
+    let keyed = |message: &str| {
+        let body = json!({"message": message}).to_string();
+        gateway.exchange(&with_header(&post("keyed", body.as_bytes()), "Idempotency-Key: k"))
+    };
+    assert_eq!(keyed("hello").status, 200);
+    answered(("post", ASK, 422), keyed("bye"));
+    let cancel = |id: &str| format!("{ASK}/{id}/cancel");
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| gateway.say_in("alice", &id, "sleep 60000"));
+        gateway.wait_for_load(1, 0);
+        answered(("post", CANCEL, 200), gateway.exchange(&request("POST", &cancel(&id), "alice")));
+        slow.join().unwrap().assert_error(409, "cancelled");
+    });
+    answered(("post", CANCEL, 400), gateway.exchange(&request("POST", &cancel("x"), "alice")));
+    answered(("post", CANCEL, 401), no_user("POST", &cancel(&id)));
+    answered(("post", CANCEL, 404), gateway.exchange(&request("POST", &cancel(&id), "alice")));
+    answered(("get", DATA, 200), gateway.get("alice", DATA));
+    answered(("get", DATA, 401), no_user("GET", DATA));
+    answered(("delete", DATA, 204), gateway.delete("keyed", DATA));
+    answered(("delete", DATA, 401), no_user("DELETE", DATA));
+    answered(("get", "/readyz", 200), gateway.get("reader", "/readyz"));
+    answered(("get", "/metrics", 200), gateway.get("reader", "/metrics"));
     answered(("get", ONE, 200), gateway.get("alice", &one(&id)));
     answered(("get", ONE, 400), gateway.get("alice", &one("x")));
     answered(("get", ONE, 401), no_user("GET", &one(&id)));
@@ -73,11 +124,19 @@ fn server_returns_every_documented_status_and_shape() {
     let file = rusqlite::Connection::open(workdir.store()).unwrap();
     file.execute("UPDATE conversation SET turns = 200", []).unwrap();
     answered(("post", ASK, 409), gateway.say_in("alice", &id, "more"));
-    file.execute_batch("DROP TABLE turn; DROP TABLE conversation").unwrap();
+    file.execute_batch("DROP TABLE request_key; DROP TABLE probe; DROP TABLE turn; DROP TABLE conversation")
+        .unwrap();
+    answered(("get", "/readyz", 503), {
+        // The last result holds for a while.
+        wait_until(|| Some(gateway.get("reader", "/readyz")).filter(|answer| answer.status == 503))
+    });
+    answered(("delete", DATA, 500), gateway.delete("alice", DATA));
     answered(("post", ASK, 500), gateway.say("alice", "hello"));
     answered(("get", ONE, 500), gateway.get("alice", &one(&id)));
     answered(("delete", ONE, 500), gateway.delete("alice", &one(&id)));
     answered(("get", LIST, 500), gateway.get("alice", LIST));
+
+    answered(("get", DATA, 500), gateway.get("alice", DATA));
 
     let documented: BTreeSet<_> = statuses(&document).into_iter().collect();
     let produced: BTreeSet<_> = seen
@@ -119,7 +178,18 @@ fn assert_shape(document: &Value, described: &Value, response: &Response) {
         assert!(validator(document, &header["schema"]).is_valid(&value), "{name}: {value}");
     }
     let Some(schema) = described.pointer("/content/application~1json/schema") else {
-        assert!(response.body.is_empty(), "{response:?}");
+        match described["content"].as_object() {
+            None => assert!(response.body.is_empty(), "{response:?}"),
+            Some(types) => {
+                let given = response.header("content-type").unwrap();
+                assert!(types.keys().any(|name| given.split(';').next() == Some(name)), "{given}");
+            }
+        }
+        let lines = described.pointer("/content/application~1x-ndjson/x-line");
+        for line in String::from_utf8_lossy(&response.body).lines().filter(|_| lines.is_some()) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert!(validator(document, lines.unwrap()).is_valid(&line), "{line}");
+        }
         return;
     };
     let body = response.json();

@@ -11,7 +11,7 @@ use std::time::Duration;
 const EACH: usize = 50;
 
 /// Pause between two bytes of one connection.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Many slow clients, until it is dropped. They send one byte now and then, and connect again when the server closes a
 /// connection.

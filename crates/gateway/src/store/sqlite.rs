@@ -2,20 +2,22 @@
 //! deleted data is overwritten (`secure_delete`).
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agent_core::private_file;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
-use super::{Added, Answer, Conversation, Place, Store, StoreError, Summary, To, Turn};
+use super::{
+    Added, Answer, KEY_LIFE, KeptAnswer, Part, Place, RequestKey, Store, StoreError, Summary, To, Turn, Usage,
+};
 use crate::user::UserId;
 
 /// The layout this program reads and writes, in `user_version`.
-pub const LAYOUT_VERSION: i64 = 1;
+pub const LAYOUT_VERSION: i64 = 2;
 
 /// Marks the file as this program's in its header (`application_id`): "plns".
 pub const APPLICATION_ID: i64 = 0x706c_6e73;
@@ -27,7 +29,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
-const LAYOUT: &str = "
+/// The tables of layout 1.
+const LAYOUT_1: &str = "
     CREATE TABLE conversation (
         id BLOB PRIMARY KEY,
         user TEXT NOT NULL,
@@ -47,7 +50,28 @@ const LAYOUT: &str = "
         PRIMARY KEY (conversation, number)
     ) STRICT, WITHOUT ROWID;";
 
+/// What layout 2 adds: keys of requests, the order of retention, and a row that the probe writes.
+const LAYOUT_2: &str = "
+    CREATE TABLE request_key (
+        user TEXT NOT NULL,
+        key TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        conversation BLOB NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        at_unix_ns INTEGER NOT NULL,
+        PRIMARY KEY (user, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX request_key_of_conversation ON request_key (conversation);
+    CREATE INDEX request_key_by_age ON request_key (at_unix_ns);
+    CREATE INDEX conversation_by_use ON conversation (updated_at_unix_ns);
+    CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), written TEXT NOT NULL) STRICT;";
+
+/// Conversations that one transaction of [`Store::delete_some_unused`] deletes, so that answers need not wait long for it.
+const DELETED_AT_ONCE: u32 = 32;
+
 const SUMMARY: &str = "SELECT id, created_at_unix_ns, updated_at_unix_ns, turns, bytes FROM conversation";
+
+const TURN: &str = "SELECT message, answer, asked_at_unix_ns, answered_at_unix_ns FROM turn";
 
 /// Conversations in a file, which one process at a time can open.
 #[derive(Debug)]
@@ -97,17 +121,62 @@ impl Sqlite {
     /// # Errors
     /// When it cannot be opened, is in use, or is not a store of this version; the file stays unchanged then.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        refuse_foreign(path)?;
         let lock = lock(path)?;
-        drop(private_file::append(path)?);
+        private_file::create(path)?;
         let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let mut writer = Connection::open(path).map_err(sqlite)?;
         writer.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
         prepare(&mut writer, path)?;
+        // Narrows the mode only now that the file is known to be this program's.
+        drop(private_file::append(path)?);
         let reader = Connection::open(path).map_err(sqlite)?;
         configure(&reader).map_err(sqlite)?;
         reader.pragma_update(None, "query_only", true).map_err(sqlite)?;
         Ok(Self { writer: Arc::new(Mutex::new(writer)), reader: Arc::new(Mutex::new(reader)), _lock: lock })
     }
+}
+
+/// Refuses a database of another program by its first bytes (the SQLite file format, §1.3), without making a file beside it. A
+/// database without an application id is recognised by its tables, as far as the file itself has them; [`prepare`] sees the rest.
+fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let mut header = [0; 100];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut header)) {
+        Ok(()) => (),
+        // Missing, empty, or shorter than any database.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let application = i64::from(i32::from_be_bytes([header[68], header[69], header[70], header[71]]));
+    if !header.starts_with(b"SQLite format 3\0") || application != 0 && application != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    if application == 0 {
+        let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        // Immutable: SQLite takes no lock and makes no file.
+        let name = percent_encoded(path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let there = Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).map_err(sqlite)?;
+        if tables(&there).map_err(sqlite)? > 0 {
+            return Err(OpenError::Foreign(path.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The path in a URI: every byte but letters, digits and `/` as `%HH`.
+fn percent_encoded(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/';
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
 
 /// Locks other gateways out. Two gateways with one file would end each other's sandboxes, and could run a conversation
@@ -137,9 +206,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     };
     let layout = number(connection, "user_version")?;
     let application = number(connection, "application_id")?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
-    let empty = tables == 0 && layout == 0 && application == 0;
+    let empty = tables(connection).map_err(sqlite)? == 0 && layout == 0 && application == 0;
     if !empty && application != APPLICATION_ID {
         return Err(OpenError::Foreign(path.to_owned()));
     }
@@ -147,7 +214,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Newer { path: path.to_owned(), found: layout });
     }
     configure(connection).map_err(sqlite)?;
-    if empty { lay_out(connection).map_err(sqlite) } else { Ok(()) }
+    lay_out(connection, if empty { 0 } else { layout }).map_err(sqlite)
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -158,29 +225,62 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
 }
 
-fn lay_out(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings a file of an earlier layout, 0 for an empty one, to the current one.
+fn lay_out(connection: &mut Connection, layout: i64) -> rusqlite::Result<()> {
+    if layout == LAYOUT_VERSION {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(LAYOUT)?;
+    if layout < 1 {
+        transaction.execute_batch(LAYOUT_1)?;
+    }
+    transaction.execute_batch(LAYOUT_2)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", LAYOUT_VERSION)?;
     transaction.commit()
 }
 
 impl Store for Sqlite {
-    fn conversation(&self, user: &UserId, id: Uuid) -> Answer<Option<Conversation>> {
+    fn summary(&self, user: &UserId, id: Uuid) -> Answer<Option<Summary>> {
+        let user = user.clone();
+        run(&self.reader, "look up a conversation", move |connection| summary(connection, &user, id))
+    }
+
+    fn turns(&self, user: &UserId, id: Uuid, part: Part) -> Answer<Option<Vec<Turn>>> {
         let user = user.clone();
         run(&self.reader, "read a conversation", move |connection| {
             // Both queries see the same state.
             let transaction = connection.transaction()?;
             let Some(summary) = summary(&transaction, &user, id)? else { return Ok(None) };
-            let turns = turns(&transaction, id)?;
-            Ok(Some(Conversation { summary, turns }))
+            if summary.turns < part.through {
+                return Ok(None);
+            }
+            let mut query = transaction.prepare_cached(&format!(
+                "{TURN} WHERE conversation = ?1 AND number > ?2 AND number <= ?3 ORDER BY number"
+            ))?;
+            let rows = query.query_map(params![id.as_bytes(), part.after, part.through], read_turn)?;
+            Ok(Some(up_to(rows, part.bytes)?))
         })
     }
 
-    fn summary(&self, user: &UserId, id: Uuid) -> Answer<Option<Summary>> {
+    fn latest(&self, user: &UserId, id: Uuid, bytes: u64) -> Answer<Option<(Summary, Vec<Turn>)>> {
         let user = user.clone();
-        run(&self.reader, "look up a conversation", move |connection| summary(connection, &user, id))
+        run(&self.reader, "read a conversation", move |connection| {
+            let transaction = connection.transaction()?;
+            let Some(summary) = summary(&transaction, &user, id)? else { return Ok(None) };
+            let mut query = transaction
+                .prepare_cached(&format!("{TURN} WHERE conversation = ?1 ORDER BY number DESC"))?;
+            let mut left = bytes;
+            let mut turns = Vec::new();
+            for turn in query.query_map([id.as_bytes()], read_turn)? {
+                let turn = turn?;
+                let Some(rest) = left.checked_sub(turn.bytes()) else { break };
+                left = rest;
+                turns.push(turn);
+            }
+            turns.reverse();
+            Ok(Some((summary, turns)))
+        })
     }
 
     fn list(&self, user: &UserId, after: Option<Place>, limit: u32) -> Answer<Vec<Summary>> {
@@ -197,7 +297,7 @@ impl Store for Sqlite {
         })
     }
 
-    fn add(&self, user: &UserId, id: Uuid, to: To, turn: Turn) -> Answer<Added> {
+    fn add(&self, user: &UserId, id: Uuid, to: To, turn: Turn, key: Option<RequestKey>) -> Answer<Added> {
         let user = user.clone();
         run(&self.writer, "keep an answer", move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -212,8 +312,48 @@ impl Store for Sqlite {
                     turn.answered_at_unix_ns
                 ],
             )?;
+            if let Some(RequestKey { key, fingerprint }) = key {
+                let at = turn.answered_at_unix_ns;
+                let oldest = at.saturating_sub(KEY_LIFE.as_nanos() as i64);
+                transaction
+                    .prepare_cached("DELETE FROM request_key WHERE at_unix_ns < ?1")?
+                    .execute([oldest])?;
+                transaction
+                    .prepare_cached("INSERT OR REPLACE INTO request_key VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                    .execute(params![user.as_str(), key, fingerprint, id.as_bytes(), number, at])?;
+            }
             transaction.commit()?;
             Ok(Added::Kept)
+        })
+    }
+
+    fn kept_answer(&self, user: &UserId, key: &str) -> Answer<Option<KeptAnswer>> {
+        let (user, key) = (user.clone(), key.to_owned());
+        run(&self.reader, "look up a request", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT fingerprint, conversation, answer FROM request_key JOIN turn USING (conversation, number)
+                     WHERE user = ?1 AND key = ?2",
+                )?
+                .query_row(params![user.as_str(), key], |row| {
+                    let conversation = Uuid::from_bytes(row.get(1)?);
+                    Ok(KeptAnswer { fingerprint: row.get(0)?, conversation, answer: row.get(2)? })
+                })
+                .optional()
+        })
+    }
+
+    fn usage(&self, user: &UserId) -> Answer<Usage> {
+        let user = user.clone();
+        run(&self.reader, "add up a user's conversations", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT count(*), coalesce(sum(turns), 0), coalesce(sum(bytes), 0) FROM conversation WHERE user = ?1",
+                )?
+                .query_row([user.as_str()], |row| {
+                    let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+                    Ok(Usage { conversations: number(0)?, turns: number(1)?, bytes: number(2)? })
+                })
         })
     }
 
@@ -226,6 +366,51 @@ impl Store for Sqlite {
             Ok(deleted == 1)
         })
     }
+
+    fn delete_some_unused(&self, before_unix_ns: i64) -> Answer<u64> {
+        run(&self.writer, "delete unused conversations", move |connection| {
+            let deleted = connection
+                .prepare_cached(
+                    "DELETE FROM conversation WHERE id IN
+                     (SELECT id FROM conversation WHERE updated_at_unix_ns < ?1 LIMIT ?2)",
+                )?
+                .execute(params![before_unix_ns, DELETED_AT_ONCE])?;
+            Ok(deleted as u64)
+        })
+    }
+
+    fn probe(&self) -> Answer<()> {
+        let written = Uuid::new_v4().to_string();
+        let read = written.clone();
+        let writing = run(&self.writer, "write a probe", move |connection| {
+            connection.prepare_cached("INSERT OR REPLACE INTO probe VALUES (1, ?1)")?.execute([&written])
+        });
+        let reading = run(&self.reader, "read a probe", |connection| {
+            connection
+                .prepare_cached("SELECT written FROM probe")?
+                .query_row([], |row| row.get::<_, String>(0))
+        });
+        Box::pin(async move {
+            writing.await?;
+            let found = reading.await?;
+            if found == read { Ok(()) } else { Err(StoreError::new("read a probe", "it has another value")) }
+        })
+    }
+}
+
+/// The first turns of `rows` with at most `bytes` of text together, and at least one.
+fn up_to(rows: impl Iterator<Item = rusqlite::Result<Turn>>, bytes: u64) -> rusqlite::Result<Vec<Turn>> {
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut taken = 0;
+    for turn in rows {
+        let turn = turn?;
+        taken += turn.bytes();
+        if taken > bytes && !turns.is_empty() {
+            break;
+        }
+        turns.push(turn);
+    }
+    Ok(turns)
 }
 
 /// Runs `query` on a thread that may block on the disk.
@@ -277,14 +462,6 @@ fn summary(connection: &Connection, user: &UserId, id: Uuid) -> rusqlite::Result
         .prepare_cached(&format!("{SUMMARY} WHERE id = ?1 AND user = ?2"))?
         .query_row(params![id.as_bytes(), user.as_str()], read_summary)
         .optional()
-}
-
-fn turns(connection: &Connection, id: Uuid) -> rusqlite::Result<Vec<Turn>> {
-    let mut query = connection.prepare_cached(
-        "SELECT message, answer, asked_at_unix_ns, answered_at_unix_ns FROM turn
-         WHERE conversation = ?1 ORDER BY number",
-    )?;
-    query.query_map([id.as_bytes()], read_turn)?.collect()
 }
 
 fn read_summary(row: &Row<'_>) -> rusqlite::Result<Summary> {

@@ -83,8 +83,11 @@ impl Gateway {
         let ready = folder.join("ready.json");
         let _ = fs::remove_file(&ready);
         let mut command = gateway();
-        command.env("LOG_FORMAT", "json").args(["--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready);
+        command.env("LOG_FORMAT", "json").arg("--ready-file").arg(&ready);
         more(&mut command, &mark);
+        if !command.get_args().any(|argument| argument == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let log = folder.join(format!("log-{life}"));
         command.stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
         let mut child = command.spawn().unwrap();
@@ -245,22 +248,34 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// Reads one response with or without a Content-Length; `None` if the connection ends before it is complete.
+    /// Reads one response, with a Content-Length, in chunks (RFC 9112 §7.1), or without a body; `None` if the connection ends before it is complete.
     pub(crate) fn read(stream: &mut impl Read) -> Option<Self> {
         let mut reader = BufReader::new(stream);
-        let mut line = || -> Option<String> {
+        fn next(reader: &mut impl BufRead) -> Option<String> {
             let mut line = String::new();
             reader.read_line(&mut line).ok()?;
             line.strip_suffix("\r\n").map(ToOwned::to_owned)
-        };
-        let status = line()?.split(' ').nth(1)?.parse().ok()?;
+        }
+        let status = next(&mut reader)?.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
         loop {
-            let line = line()?;
+            let line = next(&mut reader)?;
             let Some((name, value)) = line.split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let mut response = Self { status, headers, body: Vec::new() };
+        if response.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let length = usize::from_str_radix(&next(&mut reader)?, 16).ok()?;
+                let mut chunk = vec![0; length];
+                reader.read_exact(&mut chunk).ok()?;
+                response.body.append(&mut chunk);
+                reader.read_exact(&mut [0; 2]).ok()?;
+                if length == 0 {
+                    return Some(response);
+                }
+            }
+        }
         let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
         response.body.resize(length, 0);
         reader.read_exact(&mut response.body).ok()?;
@@ -399,7 +414,7 @@ impl EventStream {
 
 pub(crate) fn post(user: &str, body: &[u8]) -> Vec<u8> {
     let mut request = format!(
-        "POST /api/conversation HTTP/1.1\r\nHost: gateway\r\nX-User-Id: {user}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/conversation HTTP/1.1\r\nHost: localhost\r\nX-User-Id: {user}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
@@ -407,8 +422,14 @@ pub(crate) fn post(user: &str, body: &[u8]) -> Vec<u8> {
     request
 }
 
+/// `request` with another header before its Host.
+pub(crate) fn with_header(request: &[u8], header: &str) -> Vec<u8> {
+    let request = String::from_utf8(request.to_vec()).unwrap();
+    request.replacen("Host:", &format!("{header}\r\nHost:"), 1).into_bytes()
+}
+
 pub(crate) fn request(method: &str, path: &str, user: &str) -> Vec<u8> {
-    format!("{method} {path} HTTP/1.1\r\nHost: gateway\r\nX-User-Id: {user}\r\n\r\n").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-User-Id: {user}\r\n\r\n").into_bytes()
 }
 
 /// The gateway's command, without settings from the environment.
@@ -427,6 +448,14 @@ pub(crate) fn gateway() -> Command {
         "CA_CERT",
         "SSLKEYLOGFILE",
         "NO_COLOR",
+        "AUTH",
+        "TOKENS",
+        "CLIENT_CA",
+        "INSECURE_HEADER_AUTH",
+        "INSECURE_TOKEN_AUTH",
+        "ALLOW_HOST",
+        "ALLOW_ORIGIN",
+        "AUDIT_LOG",
     ] {
         command.env_remove(variable);
     }

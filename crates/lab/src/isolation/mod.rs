@@ -231,6 +231,8 @@ impl Run<'_> {
             .flag("--journal", self.staging.path().join(journal))
             .flag("--run-id", self.run_id.as_str())
             .flag("--ready-file", self.ready_file("gateway"))
+            // The intruder's replay shows what this means.
+            .word("--insecure-header-auth")
             .inside(Some(inside))
             .start(&self.lab.programs, &self.lab.reporter)
     }
