@@ -68,8 +68,10 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
     let figures = folder.join(FIGURES);
     fs::create_dir_all(&figures).with_context(|| format!("cannot make {}", figures.display()))?;
     for name in &names {
-        let path = folder.join(name);
-        fs::rename(staging.path().join(name), &path)
+        let (staged, path) = (staging.path().join(name), folder.join(name));
+        // The result that the report quotes is readable by its owner only.
+        owner_only(&staged)
+            .and_then(|()| fs::rename(staged, &path))
             .with_context(|| format!("cannot write {}", path.display()))?;
         if !name.starts_with(FIGURES) {
             written.files.push(path);
@@ -81,6 +83,15 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
             .notes
             .push(format!("{} belongs to an earlier report; --pdf replaces it", folder.join(PDF).display()));
     }
+    Ok(())
+}
+
+/// Gives a file mode 0600, where the system has modes.
+fn owner_only(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(())
 }
 

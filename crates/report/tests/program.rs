@@ -95,6 +95,18 @@ fn same_input_gives_the_same_bytes() {
     assert!(one == other);
 }
 
+#[cfg(unix)]
+#[test]
+fn only_its_owner_can_read_the_report() {
+    use std::os::unix::fs::PermissionsExt;
+    let workdir = Workdir::with(&document::proven(3));
+    assert!(workdir.report(&[]).status.success());
+    for name in ["report.md", "report.html", "figures/strings-by-level.svg"] {
+        let metadata = std::fs::metadata(workdir.folder.path().join(name)).expect(name);
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+}
+
 #[test]
 fn language_defaults_to_the_locale_and_date_to_the_first_frame() {
     let workdir = Workdir::with(&document::proven(1));
