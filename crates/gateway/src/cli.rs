@@ -70,38 +70,25 @@ pub enum Command {
     /// Makes, lists and revokes the bearer tokens of --auth token. A running gateway notices at once.
     Token {
         /// What to do.
-        #[command(subcommand)]
-        command: TokenCommand,
+        action: TokenAction,
+        /// The user, for add and revoke.
+        #[arg(value_parser = user, required_if_eq_any = [("action", "add"), ("action", "revoke")])]
+        name: Option<UserId>,
+        /// The file of the tokens' hashes.
+        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
+        tokens: PathBuf,
     },
 }
 
 /// What to do with the tokens.
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Prints a new token of a user; only its hash is kept.
-    Add {
-        /// The user.
-        #[arg(value_parser = user)]
-        name: UserId,
-        /// The file of the tokens' hashes.
-        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
-        tokens: PathBuf,
-    },
-    /// Lists the users with a token, a line for each token: the user, when it was made, and the beginning of its hash.
-    List {
-        /// The file of the tokens' hashes.
-        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
-        tokens: PathBuf,
-    },
-    /// Revokes all tokens of a user: exit 1 if there are none.
-    Revoke {
-        /// The user.
-        #[arg(value_parser = user)]
-        name: UserId,
-        /// The file of the tokens' hashes.
-        #[arg(long, value_name = "FILE", default_value = TOKENS, env = "TOKENS")]
-        tokens: PathBuf,
-    },
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TokenAction {
+    /// Print a new token of a user; only its hash is kept.
+    Add,
+    /// List the tokens, a line each: the user, when it was made, and the beginning of its hash.
+    List,
+    /// Revoke all tokens of a user; exit 1 if there are none.
+    Revoke,
 }
 
 fn user(text: &str) -> Result<UserId, String> {

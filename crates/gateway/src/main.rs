@@ -1,6 +1,7 @@
 //! `gateway`: users, conversations, sandboxes.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use clap::Parser;
 use gateway::audit::Audit;
 use gateway::auth::{Auth, AuthMode};
 use gateway::boxes::Boxes;
-use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, SEND_BUFFER, Serve, TokenCommand};
+use gateway::cli::{Cli, Command, MAX_CONNECTIONS, Runner, SEND_BUFFER, Serve, TokenAction};
 use gateway::journal::Journal;
 use gateway::metrics::Metrics;
 use gateway::queue::Queue;
@@ -21,6 +22,7 @@ use gateway::routes::{Service, router};
 use gateway::running::Running;
 use gateway::store::{self, Store};
 use gateway::tokens::{self, Tokens};
+use gateway::user::UserId;
 use gateway::{certificate, logging, retention};
 use sandbox::{Command as Program, Options, Sandbox};
 use serve::origin::Hosts;
@@ -46,7 +48,9 @@ fn main() -> ExitCode {
         Some(Command::Healthcheck { url, ca }) => {
             runtime.block_on(healthcheck::run(&url, &ca)).map_err(|error| (EXIT_BROKEN, error))
         }
-        Some(Command::Token { command }) => token(command).map_err(|error| (EXIT_BROKEN, error)),
+        Some(Command::Token { action, name, tokens }) => {
+            token(action, name.as_ref(), &tokens).map_err(|error| (EXIT_BROKEN, error))
+        }
         None => runtime.block_on(run(&cli.serve)),
     };
     match outcome {
@@ -61,26 +65,24 @@ fn failed(status: u8, why: &str) -> ExitCode {
 }
 
 /// Makes, lists or revokes tokens.
-fn token(command: TokenCommand) -> Result<()> {
+fn token(action: TokenAction, name: Option<&UserId>, file: &Path) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match command {
-        TokenCommand::Add { name, tokens } => {
-            writeln!(out, "{}", tokens::add(&tokens, &name)?)?;
-            eprintln!(
-                "gateway: this is the only copy of a token of {name}; {} has its hash",
-                tokens.display()
-            );
+    match (action, name) {
+        (TokenAction::Add, Some(name)) => {
+            writeln!(out, "{}", tokens::add(file, name)?)?;
+            eprintln!("gateway: this is the only copy of a token of {name}; {} has its hash", file.display());
         }
-        TokenCommand::List { tokens } => {
-            for token in tokens::list(&tokens)? {
+        (TokenAction::Revoke, Some(name)) => {
+            let revoked = tokens::revoke(file, name)?;
+            ensure!(revoked > 0, "{name} has no token in {}", file.display());
+            writeln!(out, "{revoked}")?;
+        }
+        (_, name) => {
+            let is_asked = |user: &str| name.is_none_or(|name| name.as_str() == user);
+            for token in tokens::list(file)?.iter().filter(|token| is_asked(&token.user)) {
                 let hash = token.sha256.get(..8).unwrap_or_default();
                 writeln!(out, "{} {} {hash}", token.user, token.created_at)?;
             }
-        }
-        TokenCommand::Revoke { name, tokens } => {
-            let revoked = tokens::revoke(&tokens, &name)?;
-            ensure!(revoked > 0, "{name} has no token in {}", tokens.display());
-            writeln!(out, "{revoked}")?;
         }
     }
     Ok(())
