@@ -16,7 +16,8 @@ use crate::audit::Audit;
 use crate::journal::{Journal, Owner};
 use crate::metrics::Metrics;
 use crate::pieces::Pieces;
-use crate::prompt::{History, PromptFormat, prompt};
+use crate::prompt::{History, Prompt, PromptFormat};
+use crate::workspace::{BadWorkspace, UpToRecord, Workspaces};
 
 /// Longest part of a sandbox's output in the log, in characters: a screenful. The store has the whole answer.
 const LOGGED_CHARACTERS: usize = 2000;
@@ -44,6 +45,8 @@ pub struct Boxes {
     pub stream_arguments: Vec<String>,
     /// Where the pieces and the answer are in the command's output when its answer is streamed.
     pub stream_format: AnswerFormat,
+    /// Keeps the files of the conversations, if set.
+    pub workspaces: Option<Arc<Workspaces>>,
     /// Records every sandbox, if set.
     pub journal: Option<Arc<Journal>>,
     /// Notes every sandbox without its text.
@@ -93,20 +96,27 @@ pub enum Failure {
     /// The program in the sandbox succeeded, but its output contains no answer.
     #[error("the program in the sandbox gave no answer: {0}")]
     NoAnswer(#[from] NoAnswer),
+    /// The program in the sandbox succeeded, but the workspace that it gives back cannot be kept.
+    #[error("the program in the sandbox gave back no usable workspace: {0}")]
+    Workspace(#[from] BadWorkspace),
+}
+
+/// What a sandbox gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer.
+    pub text: String,
+    /// The workspace that is the conversation's from now on; `None` if it stays as it is.
+    pub workspace: Option<Vec<u8>>,
 }
 
 impl Boxes {
-    /// Answers `message` after `history` with a sandbox of its own for `owner`. Dropping the future ends the sandbox.
+    /// Answers `prompt` with a sandbox of its own for `owner`. Dropping the future ends the sandbox.
     ///
     /// # Errors
     /// When the sandbox gives no answer.
-    pub async fn answer(
-        &self,
-        owner: Owner<'_>,
-        history: &History,
-        message: &str,
-    ) -> Result<String, Failure> {
-        let outcome = self.run(owner, self.job(history, message)).await?;
+    pub async fn answer(&self, owner: Owner<'_>, prompt: Prompt<'_>) -> Result<Answered, Failure> {
+        let outcome = self.run(owner, self.job(prompt)).await?;
         self.answer_of(&outcome, &self.answer_format)
     }
 
@@ -118,36 +128,41 @@ impl Boxes {
     pub async fn stream(
         &self,
         owner: Owner<'_>,
-        history: &History,
-        message: &str,
+        prompt: Prompt<'_>,
         mut each: impl FnMut(&str),
-    ) -> Result<String, Failure> {
+    ) -> Result<Answered, Failure> {
         let (stdout, mut written) = mpsc::unbounded_channel();
-        let mut job = self.job(history, message);
+        let mut job = self.job(prompt);
         job.command.arguments.extend_from_slice(&self.stream_arguments);
         job.stdout = Some(stdout);
         let mut pieces = Pieces::of(&self.stream_format);
+        let mut up_to_record = UpToRecord::default();
+        let mut take = |bytes: &[u8]| match self.workspaces {
+            Some(_) => pieces.push(up_to_record.of(bytes), &mut each),
+            None => pieces.push(bytes, &mut each),
+        };
         let outcome = {
             let running = self.run(owner, job);
             tokio::pin!(running);
             loop {
                 tokio::select! {
                     outcome = &mut running => break outcome,
-                    Some(bytes) = written.recv() => pieces.push(&bytes, &mut each),
+                    Some(bytes) = written.recv() => take(&bytes),
                 }
             }
         };
         while let Ok(bytes) = written.try_recv() {
-            pieces.push(&bytes, &mut each);
+            take(&bytes);
         }
         self.answer_of(&outcome?, &self.stream_format)
     }
 
-    fn job(&self, history: &History, message: &str) -> Job {
+    fn job(&self, prompt: Prompt<'_>) -> Job {
+        let record_bytes = self.workspaces.as_ref().map_or(0, |workspaces| workspaces.record_bytes());
         Job {
             command: self.command.clone(),
-            stdin: prompt(self.prompt_format, history, message),
-            limits: self.limits,
+            stdin: prompt.written(self.prompt_format),
+            limits: Limits { output_bytes: self.limits.output_bytes + record_bytes, ..self.limits },
             stdout: None,
         }
     }
@@ -160,7 +175,8 @@ impl Boxes {
         if self.last_start.is_recent() {
             return Ok(());
         }
-        let mut job = self.job(&History::default(), "");
+        let workspace = self.workspaces.as_ref().map(|_| &[][..]);
+        let mut job = self.job(Prompt { history: &History::default(), message: "", workspace });
         job.limits.wall = job.limits.wall.min(PROBE_TIME);
         self.sandbox.run(job).await?;
         self.last_start.now();
@@ -192,9 +208,18 @@ impl Boxes {
         }
     }
 
-    fn answer_of(&self, outcome: &Outcome, format: &AnswerFormat) -> Result<String, Failure> {
+    fn answer_of(&self, outcome: &Outcome, format: &AnswerFormat) -> Result<Answered, Failure> {
         match outcome.exit {
-            Exit::Code(0) => Ok(format.answer(&outcome.stdout)?),
+            Exit::Code(0) => {
+                let (answer, workspace) = match &self.workspaces {
+                    Some(workspaces) => workspaces.divide(&outcome.stdout)?,
+                    None => (&outcome.stdout[..], None),
+                };
+                if answer.len() as u64 > self.limits.output_bytes {
+                    return Err(Failure::TooMuchOutput(self.limits.output_bytes));
+                }
+                Ok(Answered { text: format.answer(answer)?, workspace })
+            }
             Exit::Code(status) => Err(Failure::Status(status)),
             Exit::Signal(signal) => Err(Failure::Signal(signal)),
             Exit::OutOfMemory => Err(Failure::OutOfMemory(self.limits.memory_bytes)),

@@ -240,6 +240,13 @@ pub struct Runner {
     /// The other pointers then apply to the last line.
     #[arg(long, value_name = "POINTER", value_parser = answer::pointer, requires = "runner", requires = "answer_pointer")]
     pub delta_pointer: Option<String>,
+    /// Keep the files of each conversation in this folder: its sandboxes get them as an archive in the prompt, which therefore has
+    /// to be json, and may give them back.
+    #[arg(long, value_name = "DIR", env = "WORKSPACES")]
+    pub workspaces: Option<PathBuf>,
+    /// KiB of one conversation's files, as an archive.
+    #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=MAX_WORKSPACE_KIB), requires = "workspaces")]
+    pub workspace_size: u64,
     /// Marks the sandboxes of this gateway, so that its next start removes only its own leftovers.
     #[arg(long, value_name = "TEXT", default_value = "gateway", env = "BOX_LABEL")]
     pub label: String,
@@ -270,6 +277,9 @@ pub struct Limits {
 
 /// Most output of a sandbox: a document of Firestore (1 MiB) has to hold the answer together with its question.
 const MAX_OUTPUT_KIB: u64 = 768;
+
+/// Largest workspace: in base64 it has to fit into the stdin of a sandbox together with the conversation.
+const MAX_WORKSPACE_KIB: u64 = 8 << 10;
 
 /// The queue.
 #[derive(Debug, Args)]
@@ -412,6 +422,19 @@ impl Runner {
             failure_pointer: self.failure_pointer.clone(),
             delta_pointer: self.delta_pointer.clone(),
         }
+    }
+
+    /// The folder of the workspaces, and the most bytes of one.
+    ///
+    /// # Errors
+    /// When the program gets the conversation as text.
+    pub fn workspaces(&self) -> Result<Option<(&Path, u64)>> {
+        let Some(folder) = &self.workspaces else { return Ok(None) };
+        ensure!(
+            self.prompt_format() == PromptFormat::Json,
+            "--workspaces needs --prompt-format json: text holds no files"
+        );
+        Ok(Some((folder, self.workspace_size << 10)))
     }
 
     /// Further arguments of the program when its answer is streamed.

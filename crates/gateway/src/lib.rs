@@ -38,3 +38,4 @@ pub mod store;
 pub mod stream;
 pub mod tokens;
 pub mod user;
+pub mod workspace;

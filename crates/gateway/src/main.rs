@@ -23,6 +23,7 @@ use gateway::running::Running;
 use gateway::store::{self, Store};
 use gateway::tokens::{self, Tokens};
 use gateway::user::UserId;
+use gateway::workspace::Workspaces;
 use gateway::{certificate, logging, retention};
 use sandbox::{Command as Program, Options, Sandbox};
 use serve::origin::Hosts;
@@ -137,6 +138,14 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
         }
         None => None,
     };
+    let workspaces = match flags.runner.workspaces()? {
+        Some((folder, bytes)) => {
+            let workspaces = Workspaces::open(folder, bytes).context("the folder of the workspaces")?;
+            workspaces.sweep_and_log(&*store).await;
+            Some(Arc::new(workspaces))
+        }
+        None => None,
+    };
     let boxes = Boxes {
         sandbox,
         command: program,
@@ -145,6 +154,7 @@ async fn prepare(flags: &Serve) -> Result<(Service, Option<ServerConfig>)> {
         answer_format: flags.runner.answer_format(),
         stream_arguments: flags.runner.stream_arguments(),
         stream_format: flags.runner.stream_format(),
+        workspaces,
         journal,
         audit: Arc::new(audit),
         metrics: Arc::clone(&metrics),
@@ -191,7 +201,7 @@ async fn serve(flags: &Serve, service: Service, tls: Option<ServerConfig>) -> Re
         ready_file::write(path, local, local_plain)?;
     }
     if let Some(days) = flags.keep_days {
-        tokio::spawn(retention::keep(Arc::clone(&service.store), days));
+        tokio::spawn(retention::keep(Arc::clone(&service.store), service.boxes.workspaces.clone(), days));
     }
     let routes = router(service);
     match plain {

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::store::Turn;
+use crate::workspace;
 
 /// Most bytes of earlier turns in a prompt; a large language model reads several times as much at once (some hundred
 /// thousand tokens). The prompt leaves out older turns as a whole, and states how many.
@@ -17,6 +18,17 @@ pub struct History {
     pub omitted: u32,
     /// The others, oldest first.
     pub turns: Vec<Turn>,
+}
+
+/// What a sandbox gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Prompt<'a> {
+    /// The earlier turns.
+    pub history: &'a History,
+    /// The new message.
+    pub message: &'a str,
+    /// The conversation's workspace, empty at first; `None` for a gateway without workspaces.
+    pub workspace: Option<&'a [u8]>,
 }
 
 /// The form of the conversation.
@@ -36,6 +48,9 @@ struct Document<'a> {
     omitted_turns: u32,
     conversation: Vec<Message<'a>>,
     prompt: &'a str,
+    /// An archive, in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -44,12 +59,14 @@ struct Message<'a> {
     text: &'a str,
 }
 
-/// Writes the prompt for `message` after `history`.
-pub fn prompt(format: PromptFormat, history: &History, message: &str) -> Vec<u8> {
-    let History { omitted, turns } = history;
-    match format {
-        PromptFormat::Text => text(turns, *omitted, message).into_bytes(),
-        PromptFormat::Json => json(turns, *omitted, message),
+impl Prompt<'_> {
+    /// The bytes for the program's stdin. Text holds no workspace.
+    pub fn written(&self, format: PromptFormat) -> Vec<u8> {
+        let History { omitted, turns } = self.history;
+        match format {
+            PromptFormat::Text => text(turns, *omitted, self.message).into_bytes(),
+            PromptFormat::Json => json(turns, *omitted, self.message, self.workspace),
+        }
     }
 }
 
@@ -70,7 +87,7 @@ fn text(turns: &[Turn], omitted_turns: u32, message: &str) -> String {
     text
 }
 
-fn json(turns: &[Turn], omitted_turns: u32, message: &str) -> Vec<u8> {
+fn json(turns: &[Turn], omitted_turns: u32, message: &str, workspace: Option<&[u8]>) -> Vec<u8> {
     let conversation = turns.iter().flat_map(|turn| {
         [Message { role: "user", text: &turn.message }, Message { role: "assistant", text: &turn.answer }]
     });
@@ -79,6 +96,7 @@ fn json(turns: &[Turn], omitted_turns: u32, message: &str) -> Vec<u8> {
         omitted_turns,
         conversation: conversation.collect(),
         prompt: message,
+        workspace: workspace.map(workspace::as_text),
     };
     // Strings, numbers and a list: serialisation cannot fail.
     serde_json::to_vec(&document).unwrap_or_default()
@@ -95,6 +113,18 @@ mod tests {
 
     fn history(omitted: u32, turns: &[Turn]) -> History {
         History { omitted, turns: turns.to_vec() }
+    }
+
+    fn prompt(format: PromptFormat, history: &History, message: &str) -> Vec<u8> {
+        Prompt { history, message, workspace: None }.written(format)
+    }
+
+    #[test]
+    fn workspace_is_an_archive_in_base64() {
+        let history = History::default();
+        let prompt = Prompt { history: &history, message: "go on", workspace: Some(b"\xff\0") };
+        let document: Value = serde_json::from_slice(&prompt.written(PromptFormat::Json)).unwrap();
+        assert_eq!(document["workspace"], "/wA=");
     }
 
     fn as_text(turns: &[Turn], message: &str) -> String {

@@ -21,13 +21,13 @@ use uuid::Uuid;
 use crate::api::{self, Ask, ConversationView, DEFAULT_PAGE, Health, MAX_BODY, MAX_MESSAGE, MAX_PAGE};
 use crate::api::{Answer, Cancelled, PageQuery, PageView, Readiness, TurnsQuery};
 use crate::auth::{Auth, Caller};
-use crate::boxes::{Boxes, Failure};
+use crate::boxes::{Answered, Boxes, Failure};
 use crate::download::{self, Cut, PART_BYTES, Turns};
 use crate::error::{ErrorCode, FailedAction, MAX_KEY, Refusal};
 use crate::journal::Owner;
 use crate::metrics::{self, Metrics};
 use crate::openapi;
-use crate::prompt::{History, MAX_HISTORY};
+use crate::prompt::{History, MAX_HISTORY, Prompt};
 use crate::queue::{Permit, Queue};
 use crate::rate::Rate;
 use crate::ready::Probe;
@@ -35,6 +35,7 @@ use crate::running::{self, KeyInUse, Running};
 use crate::store::{Added, Part, RequestKey, Store, StoreError, To, Turn, now_unix_ns};
 use crate::stream;
 use crate::user::UserId;
+use crate::workspace::{self, Prepared, Workspaces};
 
 /// The header with the client's key of a request.
 const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -78,6 +79,18 @@ impl Service {
             rate.count(&user).map_err(Refusal::Rate)?;
         }
         Ok(user)
+    }
+}
+
+impl Service {
+    fn workspaces(&self) -> Option<&Arc<Workspaces>> {
+        self.boxes.workspaces.as_ref()
+    }
+
+    fn remove_workspace(&self, user: &UserId, id: Uuid) {
+        if let Some(workspaces) = self.workspaces() {
+            workspaces.remove(user, id);
+        }
     }
 }
 
@@ -305,12 +318,18 @@ struct Admitted {
     asked: Asked,
     /// The earlier turns of its conversation.
     history: History,
+    /// The conversation's workspace, for a gateway with workspaces.
+    workspace: Option<Vec<u8>>,
     permit: Permit,
 }
 
 impl Admitted {
     fn owner(&self) -> Owner<'_> {
         Owner { user: self.asked.user.as_str(), conversation: self.asked.id }
+    }
+
+    fn prompt(&self) -> Prompt<'_> {
+        Prompt { history: &self.history, message: &self.asked.message, workspace: self.workspace.as_deref() }
     }
 }
 
@@ -326,7 +345,8 @@ async fn admit(service: &Service, asked: Asked) -> Result<Admitted, Refusal> {
         }
     }
     if service.quota_bytes > 0 {
-        let used = service.store.usage(user).await?.counted_bytes();
+        let kept = service.workspaces().map_or(0, |workspaces| workspaces.usage(user));
+        let used = service.store.usage(user).await?.counted_bytes().saturating_add(kept);
         if used >= service.quota_bytes {
             return Err(Refusal::Quota { used, quota: service.quota_bytes });
         }
@@ -344,11 +364,19 @@ async fn admit(service: &Service, asked: Asked) -> Result<Admitted, Refusal> {
             History { omitted: summary.turns.saturating_sub(turns.len() as u32), turns }
         }
     };
-    Ok(Admitted { asked, history, permit })
+    let workspace = match (service.workspaces().cloned(), to) {
+        (None, _) => None,
+        (Some(_), To::New) => Some(Vec::new()),
+        (Some(workspaces), To::Existing) => {
+            let user = user.clone();
+            Some(on_disk("read", move || workspaces.load(&user, id)).await?)
+        }
+    };
+    Ok(Admitted { asked, history, workspace, permit })
 }
 
 async fn converse(service: &Service, admitted: Admitted) -> Result<Answer, Refusal> {
-    let answer = service.boxes.answer(admitted.owner(), &admitted.history, &admitted.asked.message).await;
+    let answer = service.boxes.answer(admitted.owner(), admitted.prompt()).await;
     finish(service, admitted, answer).await
 }
 
@@ -357,8 +385,7 @@ async fn converse_in_pieces(
     admitted: Admitted,
     piece: impl FnMut(&str),
 ) -> Result<Answer, Refusal> {
-    let (owner, message) = (admitted.owner(), &admitted.asked.message);
-    let answer = service.boxes.stream(owner, &admitted.history, message, piece).await;
+    let answer = service.boxes.stream(admitted.owner(), admitted.prompt(), piece).await;
     finish(service, admitted, answer).await
 }
 
@@ -366,10 +393,10 @@ async fn converse_in_pieces(
 async fn finish(
     service: &Service,
     admitted: Admitted,
-    answer: Result<String, Failure>,
+    answer: Result<Answered, Failure>,
 ) -> Result<Answer, Refusal> {
     let Admitted { asked: Asked { user, id, to, message, key, at_unix_ns }, permit, .. } = admitted;
-    let answer = answer.map_err(|failure| match failure {
+    let Answered { text: answer, workspace } = answer.map_err(|failure| match failure {
         Failure::TimedOut(limit) => Refusal::BoxTimedOut(limit),
         other => Refusal::Box(other),
     })?;
@@ -379,23 +406,48 @@ async fn finish(
         asked_at_unix_ns: at_unix_ns,
         answered_at_unix_ns: now_unix_ns(),
     };
-    keep(service, permit, (&user, id, to), turn, key).await?;
+    let prepared = match (service.workspaces().cloned(), workspace) {
+        (Some(workspaces), Some(archive)) => {
+            let user = user.clone();
+            Some(on_disk("write", move || workspaces.prepare(&user, id, &archive)).await?)
+        }
+        _ => None,
+    };
+    keep(service, permit, (&user, id, to), turn, key, prepared).await?;
     tracing::info!(bytes = answer.len(), "done");
     Ok(Answer { conversation_id: id, text: answer })
 }
 
-/// Stores the turn, before its whole answer is sent. A task of its own holds the permit until the turn is stored: if the client
-/// disconnects, the conversation must not be free for the next request while the turn is being written.
+/// Reads or writes a workspace, on a thread that may wait for the disk.
+async fn on_disk<T: Send + 'static>(
+    action: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other);
+    done.flatten().map_err(|error| {
+        tracing::error!("cannot {action} a workspace: {error}");
+        Refusal::Internal
+    })
+}
+
+/// Stores the turn, and the workspace behind it, before its whole answer is sent. A task of its own holds the permit until they are
+/// stored: if the client disconnects, the conversation must not be free for the next request while the turn is being written.
 async fn keep(
     service: &Service,
     permit: Permit,
     (user, id, to): (&UserId, Uuid, To),
     turn: Turn,
     key: Option<RequestKey>,
+    workspace: Option<Prepared>,
 ) -> Result<(), Refusal> {
     let adding = service.store.add(user, id, to, turn, key);
     let kept = tokio::spawn(async move {
         let added = adding.await;
+        if let (Ok(Added::Kept), Some(workspace)) = (&added, workspace)
+            && let Err(error) = workspace.commit()
+        {
+            tracing::error!("a turn is stored without its workspace: {error}");
+        }
         drop(permit);
         added
     });
@@ -497,6 +549,7 @@ async fn export(State(service): Shared, caller: Caller) -> Result<Response, Refu
     let user = service.user(&caller).inspect_err(Refusal::log)?;
     tracing::info!(%user, "export");
     let store = Arc::clone(&service.store);
+    let workspaces = service.workspaces().cloned();
     // The first page before the status, so that a store that fails is no success.
     let listed = store.list(&user, None, MAX_PAGE).await.map_err(|error| refused(Refusal::Store(error)))?;
     let body = download::body(|mut writer| async move {
@@ -524,6 +577,17 @@ async fn export(State(service): Shared, caller: Caller) -> Result<Response, Refu
                         writer.raw(b"\n").await?;
                     }
                 }
+                if let Some(workspaces) = workspaces.clone() {
+                    let (user, conversation) = (user.clone(), summary.id);
+                    let archive =
+                        tokio::task::spawn_blocking(move || workspaces.load(&user, conversation)).await;
+                    let archive = archive.map_err(std::io::Error::other).flatten();
+                    let archive = archive.map_err(|error| StoreError::new("read a workspace", error))?;
+                    if !archive.is_empty() {
+                        let archive = workspace::as_text(&archive);
+                        writer.raw(format!("{{{id}\"workspace\":\"{archive}\"}}\n").as_bytes()).await?;
+                    }
+                }
             }
             page = store.list(&user, Some(after), MAX_PAGE).await?;
         }
@@ -545,6 +609,7 @@ async fn forget(State(service): Shared, caller: Caller) -> Result<StatusCode, Re
             for summary in page {
                 service.running.cancel(&user, summary.id);
                 deleted += u32::from(service.store.delete(&user, summary.id).await?);
+                service.remove_workspace(&user, summary.id);
             }
         }
     };
@@ -578,6 +643,7 @@ async fn delete(
     let deleted = async {
         match service.store.delete(&user, id).await {
             Ok(true) => {
+                service.remove_workspace(&user, id);
                 tracing::info!("deleted");
                 Ok(StatusCode::NO_CONTENT)
             }
@@ -755,6 +821,7 @@ mod tests {
             answer_format: AnswerFormat::default(),
             stream_arguments: Vec::new(),
             stream_format: AnswerFormat::default(),
+            workspaces: None,
             journal: None,
             audit: Arc::default(),
             metrics: Arc::default(),
