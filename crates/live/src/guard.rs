@@ -13,14 +13,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use experiment::{RunId, demo};
+use serve::origin::{self, Foreign, Hosts};
 
 use crate::error::ApiError;
 
 /// The header that carries the token.
 const TOKEN: HeaderName = HeaderName::from_static("x-plainsight-token");
-
-/// Browsers send it with every request (Fetch Metadata Request Headers, W3C).
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What the page may load and do: only its own files, nothing inline, in no frame of another page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -31,6 +29,7 @@ base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 pub(crate) struct Guard {
     local: SocketAddr,
     token: String,
+    hosts: Hosts,
     /// Whether the page itself needs the token.
     is_remote: bool,
 }
@@ -46,7 +45,9 @@ impl Guard {
             Some(token) => token,
             None => RunId::fresh()?.as_str().to_owned(),
         };
-        Ok(Self { local, token, is_remote: !local.ip().is_loopback() })
+        let mut hosts = Hosts::default();
+        hosts.allow_host("localhost");
+        Ok(Self { local, token, hosts, is_remote: !local.ip().is_loopback() })
     }
 
     /// The token that the page contains.
@@ -61,21 +62,17 @@ impl Guard {
 
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let host = text(&header::HOST).unwrap_or_default();
-        if !self.is_own_host(host) {
-            return Err(ApiError::forbidden(
-                "foreign_host",
-                "the Host of this request is not the page's address",
-            ));
-        }
-        let is_own_origin = |origin: &str| origin == format!("http://{host}");
-        if text(&header::ORIGIN).is_some_and(|origin| !is_own_origin(origin)) {
-            return Err(ApiError::forbidden("foreign_origin", "another site made this request"));
-        }
+        let host = if self.is_remote {
+            // Any name can lead to this machine. The token keeps other sites out.
+            origin::authority(uri, headers).ok_or(Foreign::Host)
+        } else {
+            self.hosts.check_host(uri, headers, self.local.ip())
+        };
+        host.and_then(|host| origin::check_origin(headers, &host))
+            .map_err(|foreign| ApiError::forbidden(foreign.code(), &foreign.to_string()))?;
         let is_page = uri.path() == "/" || uri.path().starts_with("/assets/");
         // A link may lead to the page, but no other site may fetch from it.
-        let is_own_site = matches!(text(&FETCH_SITE), None | Some("same-origin" | "none"));
-        if !is_own_site && !is_page {
+        if origin::is_of_another_site(headers) && !is_page {
             return Err(ApiError::forbidden("foreign_site", "another site made this request"));
         }
         let needs_token = !is_page || self.is_remote && uri.path() == "/";
@@ -85,18 +82,6 @@ impl Guard {
                 .with_remedy("open the URL that was printed when the page was started"));
         }
         Ok(())
-    }
-
-    fn is_own_host(&self, host: &str) -> bool {
-        if self.is_remote {
-            // Any name can lead to this machine. The token keeps other sites out.
-            return !host.is_empty();
-        }
-        let port = self.local.port();
-        let names = [self.local.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}")];
-        // A browser leaves out the port of the scheme.
-        let of_port_80 = port == 80 && ["localhost", "127.0.0.1"].contains(&host);
-        of_port_80 || names.iter().any(|name| name == host)
     }
 }
 

@@ -70,11 +70,28 @@ impl Hosts {
     /// # Errors
     /// When the request names another host or comes from another site.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap, local: IpAddr) -> Result<(), Foreign> {
-        let authority = authority(uri, headers).ok_or(Foreign::Host)?;
-        if !self.is_own(&authority, local) {
-            return Err(Foreign::Host);
+        let authority = self.check_host(uri, headers, local)?;
+        match check_origin(headers, &authority) {
+            Ok(()) if is_of_another_site(headers) && !self.is_allowed(headers) => Err(Foreign::Origin),
+            Err(foreign) if !self.is_allowed(headers) => Err(foreign),
+            _ => Ok(()),
         }
-        check_site(headers, &authority, |origin| self.origins.contains(&origin.to_ascii_lowercase()))
+    }
+
+    /// Checks that the request's host is a name of this server, as [`Hosts::check`] does, and returns it.
+    ///
+    /// # Errors
+    /// When the request names another host.
+    pub fn check_host(&self, uri: &Uri, headers: &HeaderMap, local: IpAddr) -> Result<Authority, Foreign> {
+        authority(uri, headers).filter(|authority| self.is_own(authority, local)).ok_or(Foreign::Host)
+    }
+
+    /// Whether the only `Origin` is an allowed site.
+    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let origin = origins.next().and_then(|origin| origin.to_str().ok());
+        origins.next().is_none()
+            && origin.is_some_and(|origin| self.origins.contains(&origin.to_ascii_lowercase()))
     }
 
     fn is_own(&self, authority: &Authority, local: IpAddr) -> bool {
@@ -106,30 +123,17 @@ pub fn authority(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     .filter(|authority| !authority.as_str().contains('@'))
 }
 
-/// Checks that no site but the one at `authority`, or one that `may` names, has made the request.
+/// Checks that `Origin`, if there is one, is the site at `authority`.
 ///
 /// # Errors
-/// When another site has made it.
-pub fn check_site(
-    headers: &HeaderMap,
-    authority: &Authority,
-    may: impl Fn(&str) -> bool,
-) -> Result<(), Foreign> {
+/// When it is another one.
+pub fn check_origin(headers: &HeaderMap, authority: &Authority) -> Result<(), Foreign> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    let origin = origins.next().map(|origin| origin.to_str().map_err(|_| Foreign::Origin)).transpose()?;
-    if origins.next().is_some() {
-        return Err(Foreign::Origin);
-    }
-    let is_own = |origin: &str| {
-        let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        rest.is_some_and(|rest| rest.eq_ignore_ascii_case(authority.as_str()))
-    };
-    match origin {
-        Some(origin) if may(origin) => Ok(()),
-        Some(origin) if !is_own(origin) => Err(Foreign::Origin),
-        _ if is_of_another_site(headers) => Err(Foreign::Origin),
-        _ => Ok(()),
-    }
+    let Some(origin) = origins.next() else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let site = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let is_own = site.is_some_and(|site| site.eq_ignore_ascii_case(authority.as_str()));
+    if is_own && origins.next().is_none() { Ok(()) } else { Err(Foreign::Origin) }
 }
 
 /// Whether the browser says that another site has made the request; a link or an address that a person typed is no site.

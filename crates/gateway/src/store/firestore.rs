@@ -3,6 +3,8 @@
 //! ```text
 //!  users/{user}/conversations/{id}                 summary, and the place in the list
 //!  users/{user}/conversations/{id}/turns/{number}  a question and its answer, from 000001 on
+//!  users/{user}/keys/{hash of the key}             the conversation and turn of a request with a key
+//!  probes/{id of a gateway}                        what a probe wrote
 //! ```
 //!
 //! A turn and the count of its conversation change in one transaction, so that readers see both or neither. The list is
@@ -10,6 +12,7 @@
 
 use std::time::Duration;
 
+use agent_core::journal::sha256_hex;
 use firestore::errors::{BackoffError, FirestoreError};
 use firestore::{
     FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, FirestoreResult, FirestoreTransaction,
@@ -20,19 +23,34 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Added, Answer, Conversation, Place, Store, StoreError, Summary, To, Turn};
+use super::{
+    Added, Answer, KEY_LIFE, KeptAnswer, Part, Place, RequestKey, Store, StoreError, Summary, To, Turn,
+    Usage, now_unix_ns,
+};
 use crate::user::UserId;
 
 const USERS: &str = "users";
 const CONVERSATIONS: &str = "conversations";
 const TURNS: &str = "turns";
+const KEYS: &str = "keys";
+const PROBES: &str = "probes";
+
+/// Turns that are read at once.
+const READ_AT_ONCE: u32 = 8;
+
+/// Conversations that one call of [`Store::delete_some_unused`] deletes.
+const DELETED_AT_ONCE: u32 = 32;
 
 /// Longest wait for one answer of Firestore.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Conversations in a project's default database.
 #[derive(Clone)]
-pub struct Firestore(FirestoreDb);
+pub struct Firestore {
+    database: FirestoreDb,
+    /// Names the document that the probes of this gateway write.
+    id: Uuid,
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Head {
@@ -53,6 +71,26 @@ struct TurnDocument {
     answered_at_unix_ns: i64,
 }
 
+/// The answer to a request with a key.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeyDocument {
+    fingerprint: String,
+    conversation: String,
+    number: u32,
+    at_unix_ns: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ProbeDocument {
+    written: String,
+}
+
+/// A result of an aggregation.
+#[derive(Debug, Deserialize)]
+struct Total {
+    total: Option<i64>,
+}
+
 impl Firestore {
     /// Connects to the default database of `project` with the credentials of the environment, and sends a first
     /// request.
@@ -68,37 +106,73 @@ impl Firestore {
             database.ping().await?;
             FirestoreResult::Ok(database)
         };
-        connect.await.map(Self).map_err(|error| StoreError::new("connect to Firestore", error))
+        let connected = connect.await.map_err(|error| StoreError::new("connect to Firestore", error));
+        connected.map(|database| Self { database, id: Uuid::new_v4() })
     }
 }
 
 impl Store for Firestore {
-    fn conversation(&self, user: &UserId, id: Uuid) -> Answer<Option<Conversation>> {
-        let (database, user) = (self.0.clone(), user.clone());
-        answer("read a conversation", async move {
-            let Some(head) = head(&database, &user, id).await? else { return Ok(None) };
-            let mut turns = turns(&database, &user, id).await?;
-            // Turns are only added, so the first `turns` of them are those at the time of the summary. If there are
-            // fewer, the conversation was deleted in between.
-            let there = head.turns as usize;
-            if turns.len() < there {
-                return Ok(None);
-            }
-            turns.truncate(there);
-            let turns = turns.into_iter().map(Turn::from).collect();
-            Ok(Some(Conversation { summary: head.summary(id), turns }))
-        })
-    }
-
     fn summary(&self, user: &UserId, id: Uuid) -> Answer<Option<Summary>> {
-        let (database, user) = (self.0.clone(), user.clone());
+        let (database, user) = (self.database.clone(), user.clone());
         answer("look up a conversation", async move {
             Ok(head(&database, &user, id).await?.map(|head| head.summary(id)))
         })
     }
 
+    fn turns(&self, user: &UserId, id: Uuid, part: Part) -> Answer<Option<Vec<Turn>>> {
+        let (database, user) = (self.database.clone(), user.clone());
+        answer("read a conversation", async move {
+            let Some(head) = head(&database, &user, id).await? else { return Ok(None) };
+            let mut all: Vec<Turn> = Vec::new();
+            let mut bytes = 0;
+            let mut done = part.after;
+            while done < part.through {
+                let through = part.through.min(done + READ_AT_ONCE);
+                let turns = turns(&database, &user, id, done, through).await?;
+                // Turns are only added: if one is missing, the conversation was deleted in between.
+                if turns.len() < (through - done) as usize {
+                    return Ok(None);
+                }
+                for turn in turns.into_iter().map(Turn::from) {
+                    bytes += turn.bytes();
+                    if bytes > part.bytes && !all.is_empty() {
+                        return Ok(Some(all));
+                    }
+                    all.push(turn);
+                }
+                done = through;
+            }
+            Ok((head.turns >= part.through).then_some(all))
+        })
+    }
+
+    fn latest(&self, user: &UserId, id: Uuid, bytes: u64) -> Answer<Option<(Summary, Vec<Turn>)>> {
+        let (database, user) = (self.database.clone(), user.clone());
+        answer("read a conversation", async move {
+            let Some(head) = head(&database, &user, id).await? else { return Ok(None) };
+            let mut newest_first: Vec<Turn> = Vec::new();
+            let mut left = bytes;
+            let mut before = head.turns;
+            'reading: while before > 0 {
+                let after = before.saturating_sub(READ_AT_ONCE);
+                let turns = turns(&database, &user, id, after, before).await?;
+                if turns.len() < (before - after) as usize {
+                    return Ok(None);
+                }
+                for turn in turns.into_iter().rev().map(Turn::from) {
+                    let Some(rest) = left.checked_sub(turn.bytes()) else { break 'reading };
+                    left = rest;
+                    newest_first.push(turn);
+                }
+                before = after;
+            }
+            newest_first.reverse();
+            Ok(Some((head.summary(id), newest_first)))
+        })
+    }
+
     fn list(&self, user: &UserId, after: Option<Place>, limit: u32) -> Answer<Vec<Summary>> {
-        let (database, user) = (self.0.clone(), user.clone());
+        let (database, user) = (self.database.clone(), user.clone());
         answer("list conversations", async move {
             let of_user = database.parent_path(USERS, user.as_str())?;
             let fluent = database.fluent();
@@ -116,20 +190,20 @@ impl Store for Firestore {
         })
     }
 
-    fn add(&self, user: &UserId, id: Uuid, to: To, turn: Turn) -> Answer<Added> {
-        let (database, user) = (self.0.clone(), user.clone());
+    fn add(&self, user: &UserId, id: Uuid, to: To, turn: Turn, key: Option<RequestKey>) -> Answer<Added> {
+        let (database, user) = (self.database.clone(), user.clone());
         answer("keep an answer", async move {
             database
                 .run_transaction(|database, transaction| {
-                    let (user, turn) = (user.clone(), turn.clone());
-                    within(async move { add(&database, transaction, &user, id, to, turn).await })
+                    let (user, turn, key) = (user.clone(), turn.clone(), key.clone());
+                    within(async move { add(&database, transaction, (&user, id, to), turn, key).await })
                 })
                 .await
         })
     }
 
     fn delete(&self, user: &UserId, id: Uuid) -> Answer<bool> {
-        let (database, user) = (self.0.clone(), user.clone());
+        let (database, user) = (self.database.clone(), user.clone());
         answer("delete a conversation", async move {
             database
                 .run_transaction(|database, transaction| {
@@ -139,6 +213,108 @@ impl Store for Firestore {
                 .await
         })
     }
+
+    fn kept_answer(&self, user: &UserId, key: &str) -> Answer<Option<KeptAnswer>> {
+        let (database, user, key) = (self.database.clone(), user.clone(), key_id(key));
+        answer("look up a request", async move {
+            let of_user = database.parent_path(USERS, user.as_str())?;
+            let found: Option<KeyDocument> =
+                database.fluent().select().by_id_in(KEYS).parent(&of_user).obj().one(key).await?;
+            let oldest = now_unix_ns().saturating_sub(KEY_LIFE.as_nanos() as i64);
+            let Some(found) = found.filter(|found| found.at_unix_ns >= oldest) else { return Ok(None) };
+            let Ok(conversation) = Uuid::try_parse(&found.conversation) else { return Ok(None) };
+            let turn = turns(&database, &user, conversation, found.number - 1, found.number).await?.pop();
+            let KeyDocument { fingerprint, .. } = found;
+            Ok(turn.map(|turn| KeptAnswer { fingerprint, conversation, answer: turn.answer }))
+        })
+    }
+
+    fn usage(&self, user: &UserId) -> Answer<Usage> {
+        let (database, user) = (self.database.clone(), user.clone());
+        answer("add up a user's conversations", async move {
+            let (conversations, turns, bytes) = tokio::try_join!(
+                total(&database, &user, None),
+                total(&database, &user, Some(path!(Head::turns))),
+                total(&database, &user, Some(path!(Head::bytes)))
+            )?;
+            Ok(Usage { conversations, turns, bytes })
+        })
+    }
+
+    fn delete_some_unused(&self, before_unix_ns: i64) -> Answer<u64> {
+        let database = self.database.clone();
+        answer("delete unused conversations", async move {
+            let fluent = database.fluent();
+            let unused = fluent
+                .select()
+                .from(CONVERSATIONS)
+                .all_descendants()
+                .filter(|filter| filter.field(path!(Head::updated_at_unix_ns)).less_than(before_unix_ns))
+                .limit(DELETED_AT_ONCE)
+                .query()
+                .await?;
+            let mut deleted = 0;
+            for (user, id) in unused.iter().filter_map(|document| user_and_id(&document.name)) {
+                let is_deleted = database.run_transaction(|database, transaction| {
+                    let user = user.clone();
+                    within(async move { delete(&database, transaction, &user, id).await })
+                });
+                deleted += u64::from(is_deleted.await?);
+            }
+            Ok(deleted)
+        })
+    }
+
+    fn probe(&self) -> Answer<()> {
+        let (database, id) = (self.database.clone(), self.id.to_string());
+        let written = Uuid::new_v4().to_string();
+        let probing = answer("write and read a probe", async move {
+            let probe = ProbeDocument { written };
+            let fluent = database.fluent();
+            let _: ProbeDocument =
+                fluent.update().in_col(PROBES).document_id(&id).object(&probe).execute().await?;
+            let read: Option<ProbeDocument> =
+                database.fluent().select().by_id_in(PROBES).obj().one(&id).await?;
+            Ok(read.is_some_and(|read| read.written == probe.written))
+        });
+        Box::pin(async move {
+            if probing.await? { Ok(()) } else { Err(StoreError::new("read a probe", "it has another value")) }
+        })
+    }
+}
+
+/// Sum of a number of all conversations of the user, or how many there are.
+async fn total(database: &FirestoreDb, user: &UserId, field: Option<String>) -> FirestoreResult<u64> {
+    let of_user = database.parent_path(USERS, user.as_str())?;
+    let fluent = database.fluent();
+    let totals: Vec<Total> = fluent
+        .select()
+        .from(CONVERSATIONS)
+        .parent(&of_user)
+        .aggregate(|aggregate| {
+            let total = aggregate.field(path!(Total::total));
+            aggregate.fields([match &field {
+                Some(field) => total.sum(field),
+                None => total.count(),
+            }])
+        })
+        .obj()
+        .query()
+        .await?;
+    Ok(totals.first().and_then(|total| total.total).unwrap_or_default().cast_unsigned())
+}
+
+/// The user and the conversation of a document's path: `…/users/{user}/conversations/{id}`.
+fn user_and_id(name: &str) -> Option<(UserId, Uuid)> {
+    let mut parts = name.rsplit('/');
+    let id = Uuid::try_parse(parts.next()?).ok()?;
+    let user = parts.nth(1)?;
+    Some((UserId::parse(user).ok()?, id))
+}
+
+/// The document of a key, whose text may have characters that a document's name may not.
+fn key_id(key: &str) -> String {
+    sha256_hex(key.as_bytes())
 }
 
 fn answer<T>(
@@ -158,10 +334,9 @@ fn within<'a, T>(
 async fn add(
     database: &FirestoreDb,
     transaction: &mut FirestoreTransaction<'_>,
-    user: &UserId,
-    id: Uuid,
-    to: To,
+    (user, id, to): (&UserId, Uuid, To),
     turn: Turn,
+    key: Option<RequestKey>,
 ) -> FirestoreResult<Added> {
     let at = turn.answered_at_unix_ns;
     let mut grown = match to {
@@ -199,6 +374,18 @@ async fn add(
         .parent(document_of(database, user, id)?)
         .object(&document)
         .add_to_transaction(transaction)?;
+    if let Some(RequestKey { key, fingerprint }) = key {
+        let conversation = id.to_string();
+        let named = KeyDocument { fingerprint, conversation, number: document.number, at_unix_ns: at };
+        database
+            .fluent()
+            .update()
+            .in_col(KEYS)
+            .document_id(key_id(&key))
+            .parent(database.parent_path(USERS, user.as_str())?)
+            .object(&named)
+            .add_to_transaction(transaction)?;
+    }
     Ok(Added::Kept)
 }
 
@@ -217,6 +404,18 @@ async fn delete(
     }
     let of_user = database.parent_path(USERS, user.as_str())?;
     let fluent = database.fluent();
+    let keys = fluent
+        .select()
+        .from(KEYS)
+        .parent(&of_user)
+        .filter(|filter| filter.field(path!(KeyDocument::conversation)).equal(id.to_string()))
+        .query()
+        .await?;
+    for key in keys.iter().filter_map(|key| key.name.rsplit('/').next()) {
+        let fluent = database.fluent();
+        fluent.delete().from(KEYS).parent(&of_user).document_id(key).add_to_transaction(transaction)?;
+    }
+    let fluent = database.fluent();
     let conversation = fluent.delete().from(CONVERSATIONS).parent(&of_user).document_id(id.to_string());
     conversation.add_to_transaction(transaction)?;
     Ok(true)
@@ -227,13 +426,24 @@ async fn head(database: &FirestoreDb, user: &UserId, id: Uuid) -> FirestoreResul
     database.fluent().select().by_id_in(CONVERSATIONS).parent(&of_user).obj().one(id.to_string()).await
 }
 
-async fn turns(database: &FirestoreDb, user: &UserId, id: Uuid) -> FirestoreResult<Vec<TurnDocument>> {
+/// The turns after number `after` up to number `through`.
+async fn turns(
+    database: &FirestoreDb,
+    user: &UserId,
+    id: Uuid,
+    after: u32,
+    through: u32,
+) -> FirestoreResult<Vec<TurnDocument>> {
     let conversation = document_of(database, user, id)?;
     database
         .fluent()
         .select()
         .from(TURNS)
         .parent(&conversation)
+        .filter(|filter| {
+            let number = || filter.field(path!(TurnDocument::number));
+            filter.for_all([number().greater_than(after), number().less_than_or_equal(through)])
+        })
         .order(|order| order.fields([order.field(path!(TurnDocument::number)).asc()]))
         .obj()
         .query()

@@ -203,8 +203,9 @@ async fn finds_answers_by_their_keys(store: &dyn Store, user: &UserId, other: &U
     let id = Uuid::new_v4();
     let key = |fingerprint: &str| Some(RequestKey { key: "k/1".into(), fingerprint: fingerprint.into() });
     assert_eq!(store.kept_answer(user, "k/1").await.unwrap(), None);
-    store.add(user, id, To::New, turn("one", 1), key("f")).await.unwrap();
-    store.add(user, id, To::Existing, turn("two", 2), None).await.unwrap();
+    let now = gateway::store::now_unix_ns();
+    store.add(user, id, To::New, turn("one", now), key("f")).await.unwrap();
+    store.add(user, id, To::Existing, turn("two", now), None).await.unwrap();
     let kept = KeptAnswer { fingerprint: "f".into(), conversation: id, answer: "answer to one".into() };
     assert_eq!(store.kept_answer(user, "k/1").await.unwrap(), Some(kept));
     assert_eq!(store.kept_answer(user, "k/2").await.unwrap(), None);
