@@ -104,8 +104,11 @@ pub fn ensure(request: &Request) -> Result<Vec<Outcome>> {
         ServerName::try_from(name.as_str())
             .with_context(|| format!("`{name}` is not a DNS name or IP address"))?;
     }
-    let server_names: Vec<String> =
-        SERVER_NAMES.iter().map(ToString::to_string).chain(request.sans.iter().map(canonical)).collect();
+    let server_names: Vec<String> = SERVER_NAMES
+        .iter()
+        .map(ToString::to_string)
+        .chain(request.sans.iter().map(|name| canonical(name)))
+        .collect();
     let ca = pair("ca");
     let (authority, first) =
         match kept_or(&ca, request, |pem, now| valid::authority(pem, now, &server_names))? {
@@ -142,8 +145,8 @@ pub fn ensure(request: &Request) -> Result<Vec<Outcome>> {
 }
 
 /// An address in the one form that certificates are read back in.
-fn canonical(name: &String) -> String {
-    name.parse::<IpAddr>().map_or_else(|_| name.clone(), |address| address.to_string())
+fn canonical(name: &str) -> String {
+    name.parse::<IpAddr>().map_or_else(|_| name.to_owned(), |address| address.to_string())
 }
 
 /// Whether the name can be part of a file's name; the users of the gateway can.

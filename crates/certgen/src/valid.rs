@@ -14,7 +14,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, Error, KeyUsage};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
 
 use crate::files::Pem;
 use crate::{Authority, RENEW_WITHIN};
@@ -67,7 +67,7 @@ pub(crate) fn leaf(
         }
         Leaf::Client(name) => {
             let (_, parsed) = X509Certificate::from_der(&certificate).context("it cannot be parsed")?;
-            let mut names = parsed.subject().iter_common_name().map(|name| name.as_str());
+            let mut names = parsed.subject().iter_common_name().map(AttributeTypeAndValue::as_str);
             ensure!(
                 matches!((names.next(), names.next()), (Some(Ok(only)), None) if only == name),
                 "it has another subject"

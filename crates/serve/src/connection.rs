@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -71,7 +71,7 @@ impl Connection {
                 tokio::time::sleep(LOOK_FOR_HANG_UP).await;
                 let ready = stream.ready(Interest::READABLE).now_or_never();
                 if progress.is_answering()
-                    && ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+                    && ready.is_some_and(|ready| ready.is_ok_and(Ready::is_read_closed))
                 {
                     return;
                 }
