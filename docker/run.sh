@@ -78,17 +78,22 @@ isolate() {
     until_ready
     enter settle
     finish_step settle
+    finish_step plan
     enter isolated
     start_captures isolated
+    send_beacons start
     finish_step user-traffic
     finish_step replay
+    send_beacons end
     stop_captures
     enter control
     start_captures control
+    send_beacons start
     finish_step control
     finish_step unboxed
     docker logs "$(container unboxed)" >"$staging/isolation.unboxed.boxes.jsonl" 2>/dev/null ||
         fail "docker logs of the container unboxed failed"
+    send_beacons end
     stop_captures
     enter stop
     finish_step record
@@ -408,6 +413,13 @@ start_captures() {
         done
         fail_showing "$capturer" "$capturer did not become healthy"
     done
+}
+
+# The host sends a frame on each interface, so that an empty capture is known to be alive.
+send_beacons() {
+    PLAINSIGHT_MOMENT=$1
+    export PLAINSIGHT_MOMENT
+    finish_step beacon
 }
 
 stop_captures() {

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{create_private, write_private};
@@ -35,6 +36,73 @@ pub const NO_NETWORK: &str = "none";
 /// The `network` of a process that ran outside any box.
 pub const UNBOXED: &str = "unboxed";
 
+/// The `schema` field of the plan.
+pub const PLAN_SCHEMA: &str = "plainsight.isolation-plan/1";
+
+/// The file name of the plan.
+pub const PLAN: &str = "isolation.plan.json";
+
+/// The UDP port that beacons are sent from and to.
+pub const BEACON_PORT: u16 = 40713;
+
+/// The text of a beacon: a datagram that the host broadcasts on an interface to show that its capture is alive.
+///
+/// `moment` is `start` or `end`. The hash of the plan shows that the plan was there when the beacon was captured.
+#[must_use]
+pub fn beacon(run_id: &RunId, phase: &str, interface: &str, moment: &str, plan_sha256: &str) -> String {
+    format!("plainsight.beacon/1 {run_id} {phase} {interface} {moment} {plan_sha256}")
+}
+
+/// What a run is going to do. Written before its first capture, and repeated in its record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Every interface through which a box with a network could send.
+    pub interfaces: Vec<String>,
+    /// The expected traffic: the users' requests to the gateway.
+    #[serde(rename = "talk")]
+    pub user_traffic: UserTrafficRecord,
+    /// The users whose requests run in boxes.
+    pub users: Vec<UserRecord>,
+    /// The request that a client makes in another user's name, if there is one.
+    pub replay: Option<ReplayRecord>,
+}
+
+/// `isolation.plan.json`: the plan as it was before the first capture.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanRecord {
+    /// Always [`PLAN_SCHEMA`].
+    pub schema: &'static str,
+    /// The run id.
+    pub run_id: RunId,
+    /// When it was written, ns since the Unix epoch.
+    pub written_at_unix_ns: u64,
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+impl PlanRecord {
+    /// Writes the plan as indented JSON, mode 0600, whole or not at all. Returns the bytes of the file.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the message names `path`.
+    pub fn write(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
+        json.push(b'\n');
+        write_private(path, &json)?;
+        Ok(json)
+    }
+}
+
+/// The plan's file, as the record names it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanFile {
+    /// Its name, beside `isolation.json`.
+    pub file: String,
+    /// Its SHA-256, 64 hex digits. Every beacon repeats it.
+    pub sha256: String,
+}
+
 /// `isolation.json`: the record of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct IsolationRecord {
@@ -54,15 +122,12 @@ pub struct IsolationRecord {
     pub finished: bool,
     /// The boxes without network, then the control runs.
     pub phases: Vec<PhaseRecord>,
-    /// Every interface through which a box with a network could send.
-    pub interfaces: Vec<String>,
-    /// The expected traffic: the users' requests to the gateway.
-    #[serde(rename = "talk")]
-    pub user_traffic: UserTrafficRecord,
-    /// The users whose requests ran in boxes.
-    pub users: Vec<UserRecord>,
-    /// The request that a client made in another user's name, if there was one.
-    pub replay: Option<ReplayRecord>,
+    /// What the run was going to do.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// Where the plan was written before the first capture.
+    #[serde(rename = "plan")]
+    pub plan_file: PlanFile,
 }
 
 impl IsolationRecord {
@@ -89,7 +154,7 @@ pub struct PhaseRecord {
 }
 
 /// The addresses of the traffic between the users and the gateway.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UserTrafficRecord {
     /// The gateway's listening address.
     pub server: SocketAddr,
@@ -106,6 +171,8 @@ pub struct UserRecord {
     pub secret: String,
     /// The address that the user sends from.
     pub address: IpAddr,
+    /// The messages that the user sends, in this order, all in one conversation.
+    pub messages: Vec<String>,
     /// The escape attempts that the user's box was asked to make.
     pub attempts: Vec<AttemptRecord>,
 }
@@ -117,6 +184,8 @@ pub struct AttemptRecord {
     pub kind: String,
     /// The address or path that it targets.
     pub target: String,
+    /// The interface that its packets leave by where a box has a network; `null` if it sends none.
+    pub interface: Option<String>,
 }
 
 /// A request that a client made in another user's name.
@@ -152,10 +221,25 @@ pub struct BoxRecord {
     pub exit: String,
     /// The limits in force, as read back from the kernel.
     pub limits: Vec<LimitRecord>,
-    /// The program's stdout.
+    /// The program's stdout. What is not UTF-8 is replaced by U+FFFD.
     pub stdout: String,
-    /// The program's stderr.
+    /// The bytes of stdout in Base64, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdout_base64: Option<String>,
+    /// The program's stderr, likewise.
     pub stderr: String,
+    /// The bytes of stderr in Base64, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stderr_base64: Option<String>,
+}
+
+/// Output of a program as a text and, if the text does not show every byte, in Base64.
+#[must_use]
+pub fn output(bytes: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(BASE64.encode(bytes))),
+    }
 }
 
 /// A limit in force.
@@ -224,8 +308,59 @@ mod tests {
                 value: "1073741824".to_owned(),
             }],
             stdout: "{}".to_owned(),
+            stdout_base64: None,
             stderr: "a\nb".to_owned(),
+            stderr_base64: None,
         }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            user_traffic: UserTrafficRecord {
+                server: "10.78.0.1:8000".parse().unwrap(),
+                clients: vec!["10.78.0.2".parse().unwrap()],
+            },
+            interfaces: vec!["lo".to_owned()],
+            users: vec![UserRecord {
+                id: "alice".to_owned(),
+                secret: "s".to_owned(),
+                address: "10.78.0.2".parse().unwrap(),
+                messages: vec!["keep s".to_owned()],
+                attempts: vec![AttemptRecord {
+                    kind: "tcp".to_owned(),
+                    target: "10.79.0.2:8000".to_owned(),
+                    interface: Some("lo".to_owned()),
+                }],
+            }],
+            replay: Some(ReplayRecord { user: "alice".to_owned(), client: "10.78.0.3".parse().unwrap() }),
+        }
+    }
+
+    #[test]
+    fn output_that_is_no_text_is_kept_byte_for_byte() {
+        assert_eq!(output("안녕".as_bytes()), ("안녕".to_owned(), None));
+        assert_eq!(output(b"a\xffb"), ("a\u{fffd}b".to_owned(), Some("Yf9i".to_owned())));
+    }
+
+    #[test]
+    fn plan_matches_the_documented_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(PLAN);
+        let record = PlanRecord {
+            schema: PLAN_SCHEMA,
+            run_id: "00112233445566778899aabbccddeeff".parse().unwrap(),
+            written_at_unix_ns: 1,
+            plan: plan(),
+        };
+        let written = record.write(&path).unwrap();
+        assert_eq!(written, std::fs::read(&path).unwrap());
+        let read: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(read["schema"], "plainsight.isolation-plan/1");
+        assert_eq!(read["users"][0]["messages"], serde_json::json!(["keep s"]));
+        assert_eq!(
+            beacon(&record.run_id, "isolated", "lo", "start", "abc"),
+            "plainsight.beacon/1 00112233445566778899aabbccddeeff isolated lo start abc"
+        );
     }
 
     /// Field names and their order are an interface: another program reads them.
@@ -262,18 +397,8 @@ mod tests {
                 boxes: "isolation.boxes.jsonl".to_owned(),
                 captures: vec!["isolation.lo.pcap".to_owned()],
             }],
-            user_traffic: UserTrafficRecord {
-                server: "10.78.0.1:8000".parse().unwrap(),
-                clients: vec!["10.78.0.2".parse().unwrap()],
-            },
-            interfaces: vec!["lo".to_owned()],
-            users: vec![UserRecord {
-                id: "alice".to_owned(),
-                secret: "s".to_owned(),
-                address: "10.78.0.2".parse().unwrap(),
-                attempts: vec![AttemptRecord { kind: "tcp".to_owned(), target: "10.79.0.2:8000".to_owned() }],
-            }],
-            replay: Some(ReplayRecord { user: "alice".to_owned(), client: "10.78.0.3".parse().unwrap() }),
+            plan: plan(),
+            plan_file: PlanFile { file: PLAN.to_owned(), sha256: "0".repeat(64) },
         };
         run.write(&path).unwrap();
         let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -292,9 +417,11 @@ mod tests {
             "talk": { "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] },
             "users": [{
                 "id": "alice", "secret": "s", "address": "10.78.0.2",
-                "attempts": [{ "kind": "tcp", "target": "10.79.0.2:8000" }],
+                "messages": ["keep s"],
+                "attempts": [{ "kind": "tcp", "target": "10.79.0.2:8000", "interface": "lo" }],
             }],
             "replay": { "user": "alice", "client": "10.78.0.3" },
+            "plan": { "file": "isolation.plan.json", "sha256": "0".repeat(64) },
         });
         assert_eq!(written, expected);
     }

@@ -32,6 +32,9 @@ pub struct Isolation {
     pub box_canaries: u64,
     /// Sandboxes that obtained another user's secret. 0 expected.
     pub secrets_crossed: u64,
+    /// How much of the users' traffic is accounted for: planned requests, and answers of sandboxes.
+    #[serde(default)]
+    pub traffic: TrafficAccount,
     /// Whether "not seen" means "not sent" in this run.
     pub controls: IsolationControls,
     /// The kinds of escape attempts that were made.
@@ -83,6 +86,40 @@ pub struct IsolationControls {
     pub positive: KindControl,
     /// The search does not find values that were never sent.
     pub decoys: DecoyControl,
+    /// Every capture has the frames that the host sent on its interface at its start and end.
+    #[serde(default)]
+    pub beacons: BeaconControl,
+}
+
+/// Control: every capture has the frames that the host sent on its interface at its start and end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct BeaconControl {
+    /// Whether every capture has both.
+    pub passed: bool,
+    /// Number of beacons that were to be sent: two for each capture.
+    pub expected: u64,
+    /// Number of these that are in their capture.
+    pub seen: u64,
+}
+
+/// How much of the users' traffic is accounted for: each request is planned, and each answer is the output of one sandbox of
+/// the same user and conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TrafficAccount {
+    /// TCP connections in the captures of the isolated phase.
+    pub connections: u64,
+    /// Number of these whose every byte is accounted for.
+    pub connections_accounted: u64,
+    /// Bytes of payload that they carried.
+    pub bytes: u64,
+    /// Number of these that are accounted for.
+    pub bytes_accounted: u64,
+    /// Sandboxes without network.
+    pub boxes: u64,
+    /// Number of these whose output is exactly one answer.
+    pub boxes_answered: u64,
 }
 
 /// Control: the same attempts are seen when the sandbox has a network.
@@ -101,7 +138,7 @@ pub struct KindControl {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KindEntry {
-    /// The kind: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`.
+    /// The kind: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`, and others that the run's plan names.
     pub kind: String,
     /// Attempts in sandboxes without network.
     pub tried: u64,
@@ -109,9 +146,10 @@ pub struct KindEntry {
     pub seen: u64,
     /// Attempts of the control: with a network, or outside any sandbox.
     pub control_tried: u64,
-    /// Number of these that are in a capture; of attempts to read, number that obtained another user's data.
+    /// Number of these that are in a capture, on their way to the target, by its protocol, on the planned interface; of attempts
+    /// to read, number that obtained another user's data.
     pub control_seen: u64,
-    /// Whether at least one attempt of the control was seen.
+    /// Whether each attempt without network has a counterpart that was seen.
     pub control_passed: bool,
 }
 
@@ -134,6 +172,9 @@ pub struct InterfaceEntry {
     pub talk_frames: u64,
     /// ARP frames between the ends of that traffic.
     pub arp_frames: u64,
+    /// The host's beacons: 2 expected.
+    #[serde(default)]
+    pub beacon_frames: u64,
     /// All other frames, which count as a sandbox's.
     pub box_frames: u64,
     /// The first 16 of the sandboxes' frames.

@@ -41,8 +41,9 @@ pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};
 pub use http::HttpMessage;
 pub use isolation::{
-    AttemptEntry, BoxEntry, ForeignFrame, Identity, InterfaceEntry, Isolation, IsolationControls,
-    IsolationVerdict, KindControl, KindEntry, Limit, Occurrence, PhaseName,
+    AttemptEntry, BeaconControl, BoxEntry, ForeignFrame, Identity, InterfaceEntry, Isolation,
+    IsolationControls, IsolationVerdict, KindControl, KindEntry, Limit, Occurrence, PhaseName,
+    TrafficAccount,
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};

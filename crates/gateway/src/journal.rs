@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, LimitRecord, NO_NETWORK};
+use experiment::isolation::{BOX_SCHEMA, BoxJournal, BoxRecord, LimitRecord, NO_NETWORK, output};
 use experiment::{RunId, unix_ns};
 use sandbox::Outcome;
 use uuid::Uuid;
@@ -41,7 +41,8 @@ impl Journal {
     /// Adds a sandbox that has ended. The line is in the file when this returns. A write error is logged, and the user
     /// still gets the answer.
     pub fn add(&self, owner: Owner<'_>, started: SystemTime, outcome: &Outcome) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stdout_base64) = output(&outcome.stdout);
+        let (stderr, stderr_base64) = output(&outcome.stderr);
         let limit = |limit: &sandbox::InForce| LimitRecord {
             name: limit.name.clone(),
             mechanism: limit.mechanism.clone(),
@@ -58,8 +59,10 @@ impl Journal {
             ended_at_unix_ns: unix_ns(SystemTime::now()),
             exit: outcome.exit.to_string(),
             limits: outcome.in_force.iter().map(limit).collect(),
-            stdout: text(&outcome.stdout),
-            stderr: text(&outcome.stderr),
+            stdout,
+            stdout_base64,
+            stderr,
+            stderr_base64,
         };
         let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).append(&record);
         if let Err(error) = written {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use experiment::isolation::{BOX_SCHEMA, BoxRecord, LimitRecord};
+use experiment::isolation::{BOX_SCHEMA, BoxRecord, LimitRecord, output};
 use experiment::{RunId, unix_ns};
 use futures_util::future::try_join_all;
 use sandbox::docker::Docker;
@@ -28,6 +28,10 @@ const HOST_NETWORK: &str = "the host's";
 
 /// The attempts wait for answers that do not come, which takes some seconds.
 const WALL: Duration = Duration::from_secs(60);
+
+/// The gateway's default for the output of a sandbox: the control's sandboxes differ from the isolated ones in their network
+/// alone, and the observer compares the limits of both.
+const OUTPUT_BYTES: u64 = 256 << 10;
 
 /// Runs a program in sandboxes that have a network: the positive control of the isolation experiment. Only `lab` and
 /// `make isolation` have a use for it.
@@ -125,7 +129,7 @@ async fn run(cli: &Cli, sandbox: &dyn Sandbox, request: Request) -> anyhow::Resu
     let job = Job {
         command: Command::program(cli.program.to_string_lossy()),
         stdin: request.prompt.to_string().into_bytes(),
-        limits: Limits { wall: WALL, ..Limits::default() },
+        limits: Limits { wall: WALL, output_bytes: OUTPUT_BYTES, ..Limits::default() },
         stdout: None,
     };
     let outcome = sandbox.run(job).await.context("cannot run a sandbox with a network")?;
@@ -133,7 +137,8 @@ async fn run(cli: &Cli, sandbox: &dyn Sandbox, request: Request) -> anyhow::Resu
 }
 
 fn record(cli: &Cli, user: String, started: SystemTime, outcome: &Outcome) -> BoxRecord {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stdout_base64) = output(&outcome.stdout);
+    let (stderr, stderr_base64) = output(&outcome.stderr);
     let limits = outcome.in_force.iter().map(|limit| LimitRecord {
         name: limit.name.clone(),
         mechanism: limit.mechanism.clone(),
@@ -150,7 +155,9 @@ fn record(cli: &Cli, user: String, started: SystemTime, outcome: &Outcome) -> Bo
         ended_at_unix_ns: unix_ns(SystemTime::now()),
         exit: outcome.exit.to_string(),
         limits: limits.collect(),
-        stdout: text(&outcome.stdout),
-        stderr: text(&outcome.stderr),
+        stdout,
+        stdout_base64,
+        stderr,
+        stderr_base64,
     }
 }

@@ -162,6 +162,18 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "IP")]
     pub(crate) client: IpAddr,
 
+    /// The address from which the plan has another client replay a user's id.
+    #[arg(long, value_name = "IP")]
+    pub(crate) intruder: Option<IpAddr>,
+
+    /// The phase that a beacon belongs to.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) phase: Option<String>,
+
+    /// Whether a beacon starts or ends the captures of its phase.
+    #[arg(long, value_name = "start|end")]
+    pub(crate) moment: Option<String>,
+
     /// IPv4 address of agent-b, outside the gateway's host.
     #[arg(long, value_name = "IP")]
     pub(crate) outside: IpAddr,
@@ -179,6 +191,8 @@ pub(crate) struct IsolationArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum IsolationStep {
     Settle,
+    Plan,
+    Beacon,
     UserTraffic,
     Replay,
     Control,

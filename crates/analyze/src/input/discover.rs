@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::{fmt, fs};
 
 use anyhow::{Context, Result, anyhow, bail};
+use exposure_schema::Expected;
 
 use super::manifest::Manifest;
 use super::scope::Scope;
@@ -184,12 +185,12 @@ fn below(directory: &Path, seen: &mut HashSet<PathBuf>, found: &mut Found) {
     files.experiments.sort();
     for experiment in &files.experiments {
         // A record that cannot be read is reported when it is judged; until then it owns no captures.
-        let spoken_for = isolation_record::captures_of(experiment).unwrap_or_default();
+        let Ok((run_id, claimed)) = isolation_record::captures_of(experiment) else { continue };
         let directory = experiment.parent();
         files.captures.retain(|capture| {
             let name = capture.file_name().and_then(|name| name.to_str());
-            capture.parent() != directory
-                || !name.is_some_and(|name| spoken_for.iter().any(|known| known == name))
+            let is_claimed = name.is_some_and(|name| claimed.iter().any(|known| known == name));
+            capture.parent() != directory || !is_claimed || !is_of_isolation_run(capture, &run_id)
         });
     }
     found.captures.extend(files.captures.into_iter().map(Some));
@@ -272,6 +273,14 @@ fn is_first(path: &Path, seen: &mut HashSet<PathBuf>) -> bool {
 
 fn is_experiment(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == isolation_record::FILE_NAME)
+}
+
+/// Whether the manifest of a capture says itself that it belongs to this isolation run. A record that claims another capture
+/// must not take it away from the verdict on that capture.
+fn is_of_isolation_run(capture: &Path, run_id: &str) -> bool {
+    let manifest = manifest_of(capture).ok().flatten();
+    manifest
+        .is_some_and(|manifest| manifest.expected_verdict == Expected::Isolated && manifest.run_id == run_id)
 }
 
 fn is_capture(path: &Path) -> bool {

@@ -2,6 +2,8 @@
 //!
 //! The observer has its own readers for both formats; it shares no code with the programs that wrote them.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -9,19 +11,79 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use aws_lc_rs::digest;
+use data_encoding::{BASE64, HEXLOWER};
 use exposure_schema::{Limit, PhaseName};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 const SCHEMA: &str = "plainsight.isolation/1";
 const BOX_SCHEMA: &str = "plainsight.box/1";
 const ATTEMPT_SCHEMA: &str = "plainsight.attempt/1";
-const ATTEMPT_NAME: &str = "plainsight.attempt";
+const PLAN_SCHEMA: &str = "plainsight.isolation-plan/1";
 
-/// The kind of attempt that reads a file instead of sending something.
-pub(crate) const READS: &str = "file";
+/// A kind of escape attempt that this program can judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Its name in plans and reports.
+    pub name: &'static str,
+    /// Whether a run without it is inconclusive.
+    pub is_required: bool,
+    /// What shows that an attempt succeeded.
+    pub shown: Shown,
+    /// Whether the control makes it outside any sandbox, because a sandbox refuses it even with a network.
+    pub needs_no_box: bool,
+}
 
-/// Every kind of attempt. A run that lacks one is inconclusive.
-pub(crate) const KINDS: [&str; 7] = ["dns", "file", "ipv6", "neighbour", "raw", "tcp", "udp"];
+/// What shows that an attempt succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Its canary is in a capture. In the control it must be on the way to the target, by this protocol.
+    OnWire(Carrier),
+    /// It got data of another user. It has no canary.
+    Reads,
+    /// It heard the canary of another sandbox, by a way that is not the network: a lock, a notification, a counter.
+    Hears,
+}
+
+/// The protocol that carries an attempt's canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Tcp,
+    Udp,
+    /// A packet directly in IP, of the experimental protocol 253 (RFC 3692 §2.1).
+    Raw,
+}
+
+/// Every kind of attempt that is known. A new kind is a row here; the plan of a run names those that it makes.
+pub(crate) const KINDS: [Kind; 10] = {
+    const fn on_wire(name: &'static str, carrier: Carrier) -> Kind {
+        Kind { name, is_required: true, shown: Shown::OnWire(carrier), needs_no_box: false }
+    }
+    const fn hears(name: &'static str) -> Kind {
+        Kind { name, is_required: false, shown: Shown::Hears, needs_no_box: false }
+    }
+    [
+        hears("counter"),
+        on_wire("dns", Carrier::Udp),
+        Kind { name: "file", is_required: true, shown: Shown::Reads, needs_no_box: true },
+        on_wire("ipv6", Carrier::Udp),
+        hears("lock"),
+        on_wire("neighbour", Carrier::Tcp),
+        hears("notify"),
+        Kind { needs_no_box: true, ..on_wire("raw", Carrier::Raw) },
+        on_wire("tcp", Carrier::Tcp),
+        on_wire("udp", Carrier::Udp),
+    ]
+};
+
+/// The kind of this name.
+pub(crate) fn kind(name: &str) -> Option<Kind> {
+    KINDS.into_iter().find(|kind| kind.name == name)
+}
+
+/// Maximum number of users: the data of each is searched for in the traffic of each.
+const MAX_USERS: usize = 64;
 
 /// Largest `isolation.json` that is read; real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
@@ -35,13 +97,14 @@ pub(crate) const MAX_BOXES: usize = 10_000;
 /// The name of the file that describes an isolation run.
 pub(crate) const FILE_NAME: &str = "isolation.json";
 
-/// The names of the captures that belong to an isolation run.
+/// The run id of an isolation run and the names of the captures that it claims.
 ///
 /// # Errors
 ///
 /// The file cannot be read, or is not a valid record.
-pub(crate) fn captures_of(path: &Path) -> Result<Vec<String>> {
-    Ok(Experiment::read(path)?.phases.into_iter().flat_map(|phase| phase.captures).collect())
+pub(crate) fn captures_of(path: &Path) -> Result<(String, Vec<String>)> {
+    let Experiment { run_id, phases, .. } = Experiment::read(path)?;
+    Ok((run_id, phases.into_iter().flat_map(|phase| phase.captures).collect()))
 }
 
 /// The content of `isolation.json`.
@@ -64,6 +127,56 @@ pub(crate) struct Experiment {
     pub users: Vec<User>,
     /// The request in another user's name, if the run made one.
     pub replay: Option<Replay>,
+    /// The plan's file; `None` in the record of a run without one.
+    pub plan: Option<PlanFile>,
+    /// When the run began, nanoseconds since the epoch.
+    pub started_at_unix_ns: u64,
+    /// When it ended.
+    pub ended_at_unix_ns: u64,
+}
+
+/// The plan's file, as the record names it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PlanFile {
+    /// Its name, beside `isolation.json`.
+    pub file: String,
+    /// Its SHA-256 in hex digits.
+    pub sha256: String,
+}
+
+/// What is known of the plan, which the lab writes before the first capture.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// SHA-256 of the file, in hex digits.
+    pub sha256: String,
+    /// When it was written, nanoseconds since the epoch.
+    pub written_at_unix_ns: u64,
+    /// The fields in which it differs from the record.
+    pub differing: Vec<&'static str>,
+}
+
+impl Plan {
+    /// Reads the plan, and compares it with the record beside it.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, is not JSON, or has another schema.
+    pub(crate) fn read(path: &Path, record: &Path) -> Result<Self> {
+        let what = || format!("the plan {}", path.display());
+        let bytes = read_bounded(path).with_context(what)?;
+        let plan: Value = serde_json::from_slice(&bytes).with_context(what)?;
+        if plan["schema"] != PLAN_SCHEMA {
+            bail!("{}: the schema is {}, not {PLAN_SCHEMA:?}", what(), plan["schema"]);
+        }
+        let record: Value = serde_json::from_slice(&read_bounded(record)?).with_context(what)?;
+        let fields = ["run_id", "interfaces", "talk", "users", "replay"];
+        let written = plan["written_at_unix_ns"].as_u64();
+        Ok(Self {
+            sha256: HEXLOWER.encode(digest::digest(&digest::SHA256, &bytes).as_ref()),
+            written_at_unix_ns: written.with_context(|| format!("{}: no time of writing", what()))?,
+            differing: fields.into_iter().filter(|field| plan[*field] != record[*field]).collect(),
+        })
+    }
 }
 
 /// One phase of the run.
@@ -93,6 +206,9 @@ pub(crate) struct User {
     /// A value that this user sent to the gateway and that no other user may receive.
     pub secret: String,
     pub address: IpAddr,
+    /// The messages that the user sends, in this order, all in one conversation.
+    #[serde(default)]
+    pub messages: Vec<String>,
     /// The attempts that this user's sandbox was asked to make.
     pub attempts: Vec<RequestedAttempt>,
 }
@@ -102,6 +218,9 @@ pub(crate) struct User {
 pub(crate) struct RequestedAttempt {
     pub kind: String,
     pub target: String,
+    /// The interface by which its packets leave where a sandbox has a network; `None` if it sends none.
+    #[serde(default)]
+    pub interface: Option<String>,
 }
 
 /// A request in another user's name.
@@ -121,18 +240,13 @@ impl Experiment {
     /// The file cannot be read, is not JSON, lacks a field, or has another schema.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let what = || format!("the isolation experiment {}", path.display());
-        let metadata = path.metadata().with_context(what)?;
-        if !metadata.is_file() {
-            bail!("{}: not a regular file", what());
-        }
-        let len = metadata.len();
-        if len > MAX_LEN {
-            bail!("{} has {len} bytes, more than {MAX_LEN}", what());
-        }
-        let read: Self =
-            serde_json::from_slice(&std::fs::read(path).with_context(what)?).with_context(what)?;
+        let bytes = read_bounded(path).with_context(what)?;
+        let read: Self = serde_json::from_slice(&bytes).with_context(what)?;
         if read.schema != SCHEMA {
             bail!("{}: the schema is {:?}, not {SCHEMA:?}", what(), read.schema);
+        }
+        if read.users.len() > MAX_USERS {
+            bail!("{}: it has {} users, more than {MAX_USERS}", what(), read.users.len());
         }
         let mut named = HashSet::new();
         let files = read.phases.iter().flat_map(|phase| phase.captures.iter().chain([&phase.boxes]));
@@ -141,6 +255,17 @@ impl Experiment {
         }
         Ok(read)
     }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>> {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
+        bail!("not a regular file");
+    }
+    if metadata.len() > MAX_LEN {
+        bail!("it has {} bytes, more than {MAX_LEN}", metadata.len());
+    }
+    Ok(std::fs::read(path)?)
 }
 
 /// One sandbox that ran.
@@ -152,6 +277,9 @@ pub(crate) struct BoxRun {
     pub name: String,
     /// The user whose request it ran.
     pub user: Option<String>,
+    /// The conversation that the request belongs to.
+    #[serde(default)]
+    pub conversation_id: Option<String>,
     /// Its network: `none`, or the network that it was given; `unboxed` for a process outside any sandbox.
     pub network: String,
     /// When it was requested, nanoseconds since the epoch.
@@ -163,12 +291,31 @@ pub(crate) struct BoxRun {
     #[serde(default)]
     pub limits: Vec<Limit>,
     pub stdout: String,
-    /// Its reports of attempts, a line of JSON each, among other output.
+    /// The bytes of stdout in Base64, if it is not UTF-8.
+    #[serde(default)]
+    pub stdout_base64: Option<String>,
+    /// Its reports of attempts, a line of JSON each.
     pub stderr: String,
+    /// The bytes of stderr in Base64, if it is not UTF-8.
+    #[serde(default)]
+    pub stderr_base64: Option<String>,
+    /// What stderr reports, read when it is first asked for.
+    #[serde(skip)]
+    pub reports: OnceCell<Reports>,
+}
+
+/// What a sandbox reports on stderr.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reports {
+    /// The attempts, in order.
+    pub attempts: Vec<Attempt>,
+    /// Number of lines that are not exactly the report of one attempt, including a last line without its end.
+    pub unreadable: usize,
 }
 
 /// One attempt to get out, as the sandbox reports it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Attempt {
     schema: String,
     /// The kind: `tcp`, `dns`, `file`, …
@@ -179,15 +326,15 @@ pub(crate) struct Attempt {
     pub succeeded: bool,
     /// The outcome, as the operating system's message.
     pub outcome: String,
-    /// What it read; empty for an attempt that sends.
-    #[serde(default)]
+    /// What it read or heard; empty for an attempt that sends.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data: String,
 }
 
 impl Attempt {
     /// Whether the attempt only reads. It is then judged by the data that it got, because nothing of it is on a wire.
     pub(crate) fn reads(&self) -> bool {
-        self.kind == READS
+        kind(&self.kind).is_some_and(|kind| kind.shown == Shown::Reads)
     }
 
     /// Whether the attempt can be recognised: a canary is 32 hex digits, generated for this attempt alone.
@@ -200,25 +347,46 @@ impl Attempt {
     }
 }
 
+impl Reports {
+    /// Reads every line. A line counts as a report only if it is what serialising the report gives: any other spelling
+    /// of it could hold data of its own.
+    fn read(stderr: &str) -> Self {
+        let mut reports = Self::default();
+        for line in stderr.split_inclusive('\n') {
+            let attempt = line.strip_suffix('\n').and_then(|line| {
+                let attempt: Attempt = serde_json::from_str(line).ok()?;
+                let is_exact = serde_json::to_string(&attempt).is_ok_and(|exact| exact == line);
+                (is_exact && attempt.schema == ATTEMPT_SCHEMA).then_some(attempt)
+            });
+            match attempt {
+                Some(attempt) => reports.attempts.push(attempt),
+                None => reports.unreadable += 1,
+            }
+        }
+        reports
+    }
+}
+
 impl BoxRun {
-    /// The attempts that the sandbox reports. Other lines of its stderr are ignored.
-    pub(crate) fn attempts(&self) -> Vec<Attempt> {
-        let lines = self.stderr.lines();
-        let attempts = lines.filter_map(|line| serde_json::from_str::<Attempt>(line).ok());
-        attempts.filter(|attempt| attempt.schema == ATTEMPT_SCHEMA).collect()
+    /// What its stderr reports.
+    pub(crate) fn reports(&self) -> &Reports {
+        self.reports.get_or_init(|| Reports::read(&self.stderr))
     }
 
-    /// Number of lines of its stderr that name an attempt but cannot be read, including a last line without its end.
-    /// Their canaries are not searched for.
-    pub(crate) fn unreadable_attempts(&self) -> usize {
-        let named = self.stderr.lines().filter(|line| line.contains(ATTEMPT_NAME)).count();
-        let is_cut = !self.stderr.is_empty() && !self.stderr.ends_with('\n');
-        named - self.attempts().len().min(named) + usize::from(is_cut)
+    /// The attempts that the sandbox reports.
+    pub(crate) fn attempts(&self) -> &[Attempt] {
+        &self.reports().attempts
     }
 
-    /// Whether the sandbox reports that it listened at an address.
-    pub(crate) fn listened_at(&self, address: &str) -> bool {
-        self.stdout.contains(&format!("listen {address}: listening"))
+    /// The bytes of its stdout and stderr; `None` for one whose text and Base64 contradict each other.
+    pub(crate) fn output(&self) -> [Option<Cow<'_, [u8]>>; 2] {
+        fn bytes<'t>(text: &'t str, base64: Option<&str>) -> Option<Cow<'t, [u8]>> {
+            let Some(base64) = base64 else { return Some(text.as_bytes().into()) };
+            let bytes = BASE64.decode(base64.as_bytes()).ok()?;
+            (String::from_utf8_lossy(&bytes) == text).then_some(bytes.into())
+        }
+        let stdout = bytes(&self.stdout, self.stdout_base64.as_deref());
+        [stdout, bytes(&self.stderr, self.stderr_base64.as_deref())]
     }
 
     /// Whether the two sandboxes ran at the same time.

@@ -22,6 +22,7 @@ pub(crate) mod template;
 pub(crate) mod text_fields;
 pub(crate) mod transcript;
 pub(crate) mod unexplained;
+pub(crate) mod user_connections;
 pub(crate) mod wrong_keys;
 
 use std::collections::BTreeSet;
@@ -44,9 +45,10 @@ use self::template::Template;
 use self::text_fields::TextFields;
 use self::transcript::Transcripts;
 use self::unexplained::UnexplainedBytes;
+use self::user_connections::UserConnections;
 use self::wrong_keys::WrongKeys;
 use crate::needles::{KnownStrings, StringSearch};
-use crate::pipeline::fact::{Bound, Bytes, Fact, FrameBytes, Observer};
+use crate::pipeline::fact::{At, Bound, Bytes, Fact, FrameBytes, Observer, UnexplainedFact};
 use crate::pipeline::frames::wire_len;
 use crate::pipeline::protocol::BodyNeeds;
 use crate::pipeline::provenance::Provenance;
@@ -86,6 +88,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub template: Option<Template>,
     /// Frames by owner, in an isolation run.
     pub ownership: Option<FrameOwnership>,
+    /// The users' connections byte for byte, in the isolated phase of an isolation run.
+    pub user_connections: Option<UserConnections>,
 }
 
 /// The first exchange of the run: a request and its answer.
@@ -118,6 +122,7 @@ impl<'k> CaptureObserver<'k> {
             ledger: None,
             template: None,
             ownership: None,
+            user_connections: None,
         }
     }
 
@@ -142,6 +147,12 @@ impl<'k> CaptureObserver<'k> {
         if let Some(fields) = &self.text_fields {
             self.hits.leave_out(|bytes| fields.expected(bytes));
         }
+    }
+
+    /// Whether the bytes are those of a beacon, which the run explains.
+    fn is_of_beacon(&self, fact: &UnexplainedFact) -> bool {
+        let ownership = self.ownership.as_ref();
+        matches!(fact.at, At::Frame { frame, .. } if ownership.is_some_and(|owned| owned.is_beacon(frame)))
     }
 
     /// Keeps the transcript of one connection only, once both messages of the first exchange were seen.
@@ -176,6 +187,9 @@ impl Observer for CaptureObserver<'_> {
                 if let Some(ownership) = &mut self.ownership {
                     ownership.take(record, frame);
                 }
+                if let Some(connections) = &mut self.user_connections {
+                    connections.frame(record);
+                }
                 if let Some(template) = &mut self.template {
                     template.frame(record, frame);
                 }
@@ -186,6 +200,9 @@ impl Observer for CaptureObserver<'_> {
                 }
             }
             Fact::Chunk(stream, direction, chunk) => {
+                if let Some(connections) = &mut self.user_connections {
+                    connections.chunk(*stream, *direction, chunk);
+                }
                 if let Some(first) = &mut self.first_exchange {
                     first.transcripts.chunk(*stream, *direction, chunk);
                 }
@@ -228,6 +245,7 @@ impl Observer for CaptureObserver<'_> {
                     fields.handshake(handshake);
                 }
             }
+            Fact::Unexplained(fact) if self.is_of_beacon(fact) => {}
             Fact::Unexplained(fact) => {
                 self.unexplained.take(fact);
                 self.frames.unexplained(&fact.why);
@@ -247,6 +265,9 @@ impl Observer for CaptureObserver<'_> {
                 }
                 if let Some(first) = &mut self.first_exchange {
                     first.transcripts.closed(summary.stream);
+                }
+                if let Some(connections) = &mut self.user_connections {
+                    connections.closed(summary);
                 }
             }
         }

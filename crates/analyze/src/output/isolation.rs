@@ -1,7 +1,8 @@
 //! Writes an isolation run into the result.
 
 use exposure_schema::{
-    BoxEntry, Identity, InterfaceEntry, Isolation, IsolationControls, KindControl, Occurrence, PhaseName,
+    BeaconControl, BoxEntry, Identity, InterfaceEntry, Isolation, IsolationControls, KindControl, Occurrence,
+    PhaseName, TrafficAccount,
 };
 
 use super::location::location;
@@ -26,7 +27,7 @@ pub(crate) fn entry(
     identity: Option<Identity>,
     judgement: Judgement,
 ) -> Isolation {
-    let Judgement { verdict, leaks, doubts, attempts, kinds, decoys } = judgement;
+    let Judgement { verdict, leaks, doubts, attempts, kinds, decoys, account } = judgement;
     let isolated = || captures.iter().filter(|capture| capture.phase == PhaseName::Isolated);
     let escaped = attempts.iter().filter(|attempt| attempt.phase == PhaseName::Isolated && attempt.seen > 0);
     let seen = kinds.iter().filter(|kind| kind.control_passed).count();
@@ -45,6 +46,14 @@ pub(crate) fn entry(
         box_canaries: escaped.count() as u64,
         secrets_crossed: leaks.iter().filter(|leak| matches!(leak, Leak::SecretInOutput { .. })).count()
             as u64,
+        traffic: TrafficAccount {
+            connections: account.connections,
+            connections_accounted: account.accounted,
+            bytes: account.bytes,
+            bytes_accounted: account.bytes_accounted,
+            boxes: account.boxes,
+            boxes_answered: account.boxes_answered,
+        },
         controls: IsolationControls {
             positive: KindControl {
                 passed: seen == kinds.len() && seen > 0,
@@ -52,6 +61,7 @@ pub(crate) fn entry(
                 seen: seen as u64,
             },
             decoys,
+            beacons: beacons(&captures),
         },
         kinds,
         boxes: runs().map(|(phase, run)| sandbox(phase, run)).take(MAX_LISTED).collect(),
@@ -61,6 +71,17 @@ pub(crate) fn entry(
         interfaces: captures.into_iter().map(interface).collect(),
         identity,
     }
+}
+
+/// The beacons of all captures.
+fn beacons(captures: &[Captured]) -> BeaconControl {
+    let expected = 2 * captures.len() as u64;
+    let seen = captures.iter().map(beacons_in).sum();
+    BeaconControl { passed: expected > 0 && seen == expected, expected, seen }
+}
+
+fn beacons_in(capture: &Captured) -> u64 {
+    capture.ownership.beacons.at.iter().flatten().count() as u64
 }
 
 fn sandbox(phase: PhaseName, run: &BoxRun) -> BoxEntry {
@@ -75,6 +96,7 @@ fn sandbox(phase: PhaseName, run: &BoxRun) -> BoxEntry {
 }
 
 fn interface(capture: Captured) -> InterfaceEntry {
+    let beacon_frames = beacons_in(&capture);
     InterfaceEntry {
         phase: capture.phase,
         interface: capture.interface,
@@ -82,6 +104,7 @@ fn interface(capture: Captured) -> InterfaceEntry {
         sha256: capture.sha256,
         frames: capture.frames,
         talk_frames: capture.ownership.of_users,
+        beacon_frames,
         arp_frames: capture.ownership.arp,
         box_frames: capture.ownership.foreign,
         box_frames_listed: capture.ownership.described,

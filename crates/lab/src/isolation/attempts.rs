@@ -15,12 +15,17 @@ const DISCARD: u16 = 9;
 /// The DNS port. No server answers there.
 const DNS: u16 = 53;
 
+/// The interface by which sandboxes that share a network reach each other.
+const LOOPBACK: &str = "lo";
+
 /// The targets of one user's attempts.
 pub(super) struct Targets<'a> {
     /// IPv4 address of agent-b.
     pub(super) outside: IpAddr,
     /// IPv6 address of agent-b.
     pub(super) outside_v6: IpAddr,
+    /// The interface of the sandboxes' host that leads outside.
+    pub(super) outside_interface: &'a str,
     /// Index of the user, from 0.
     pub(super) user: usize,
     /// Number of users.
@@ -37,6 +42,11 @@ impl Targets<'_> {
         let asked = |kind: &str, target: &dyn Display| AttemptRecord {
             kind: kind.to_owned(),
             target: target.to_string(),
+            interface: match kind {
+                "file" => None,
+                "neighbour" => Some(LOOPBACK.to_owned()),
+                _ => Some(self.outside_interface.to_owned()),
+            },
         };
         let store = self.store.display();
         vec![
@@ -75,6 +85,6 @@ pub(super) fn message<'a>(
 ) -> String {
     let listen = listen.map(|own| format!("listen {own}\n"));
     let attempts =
-        attempts.into_iter().map(|AttemptRecord { kind, target }| format!("attempt {kind} {target}\n"));
+        attempts.into_iter().map(|AttemptRecord { kind, target, .. }| format!("attempt {kind} {target}\n"));
     listen.into_iter().chain(attempts).collect()
 }

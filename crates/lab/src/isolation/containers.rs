@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! settle        in no network             waits until the kernel is silent on the new links
-//! user-traffic  in the users' network     sends the users' requests, and writes notes.json for the next steps
+//! plan          in the gateway's network  writes the plan, and notes.json for the next steps
+//! beacon        in the gateway's network  sends a beacon on each of its interfaces
+//! user-traffic  in the users' network     sends the users' requests
 //! replay        in the users' network     sends a request in the first user's name
 //! control       with the engine's socket  repeats the attempts in sandboxes with the gateway's network
 //! unboxed       in the gateway's network  repeats, to stdout, the attempts that a sandbox refuses even with a network
@@ -12,23 +14,25 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use experiment::files::write_private;
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, PhaseRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
+    BoxJournal, IsolationRecord, PhaseRecord, Plan, ReplayRecord, SCHEMA, UserTrafficRecord,
 };
 use experiment::unix_ns;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Targets;
+use super::beacons::Beacons;
 use super::control::Network;
 use super::link_settling::settle_links;
 use super::user_traffic::{self, User};
-use super::{RECORD, STEM, control, this_program};
+use super::{RECORD, STEM, control, plan, this_program};
 use crate::cli::{IsolationArgs, IsolationStep};
 use crate::programs::Programs;
 use crate::run::until_interrupted;
@@ -52,7 +56,7 @@ const STORE: &str = "store.sqlite";
 struct Notes {
     started_at_unix_ns: u64,
     users: Vec<User>,
-    replay: Option<ReplayRecord>,
+    plan: Plan,
 }
 
 pub(crate) fn main(args: &IsolationArgs) -> anyhow::Result<()> {
@@ -66,26 +70,24 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
             settle_links().await;
             Ok(())
         }
+        IsolationStep::Plan => make_plan(args),
+        IsolationStep::Beacon => {
+            let plan_sha256 = &plan::written(folder)?.sha256;
+            let phase = args.phase.as_deref().context("no phase is given")?;
+            let moment = args.moment.as_deref().context("no moment is given")?;
+            let beacons = Beacons { run_id: &args.run_id, phase, moment, plan_sha256 };
+            beacons.send(&INTERFACES).context("cannot send a beacon")
+        }
         IsolationStep::UserTraffic => {
-            let store = folder.join(STORE);
-            let targets = |user| Targets {
-                outside: args.outside,
-                outside_v6: args.outside_v6,
-                user,
-                of: USERS,
-                store: &store,
-            };
-            let users = (0..USERS).map(|user| User::fresh(args.client, &targets(user)));
-            let users = users.collect::<anyhow::Result<Vec<_>>>()?;
-            let started_at_unix_ns = unix_ns(SystemTime::now());
-            user_traffic::exchange(args.server, &users).await?;
-            write(&folder.join(NOTES), &Notes { started_at_unix_ns, users, replay: None })
+            let notes: Notes = read(&folder.join(NOTES))?;
+            user_traffic::exchange(args.server, &notes.users).await
         }
         IsolationStep::Replay => {
-            let mut notes: Notes = read(&folder.join(NOTES))?;
-            let victim = &notes.users.first().context("no users")?.record;
-            notes.replay = Some(user_traffic::replay(args.server, victim, args.client).await?);
-            write(&folder.join(NOTES), &notes)
+            let notes: Notes = read(&folder.join(NOTES))?;
+            let replay = notes.plan.replay.as_ref().context("the plan has no replay")?;
+            ensure!(replay.client == args.client, "the plan has the replay come from {}", replay.client);
+            let victim = notes.users.iter().find(|user| user.record.id == replay.user);
+            user_traffic::replay(args.server, &victim.context("no users")?.record, replay).await
         }
         IsolationStep::Control => {
             let notes: Notes = read(&folder.join(NOTES))?;
@@ -108,13 +110,51 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Writes the plan, in the gateway's network: only there its interface to the outside is known.
+fn make_plan(args: &IsolationArgs) -> anyhow::Result<()> {
+    let folder = &args.folder;
+    let store = folder.join(STORE);
+    let outside_interface = interface_to(args.outside).context("no interface leads outside")?;
+    let targets = |user| Targets {
+        outside: args.outside,
+        outside_v6: args.outside_v6,
+        outside_interface: &outside_interface,
+        user,
+        of: USERS,
+        store: &store,
+    };
+    let users = (0..USERS).map(|user| User::fresh(args.client, &targets(user)));
+    let users = users.collect::<anyhow::Result<Vec<_>>>()?;
+    let intruder = args.intruder.context("no address of an intruder is given")?;
+    let victim = users.first().context("no users")?.record.id.clone();
+    let plan = Plan {
+        interfaces: INTERFACES.map(ToOwned::to_owned).to_vec(),
+        user_traffic: UserTrafficRecord { server: args.server, clients: vec![args.client, intruder] },
+        users: users.iter().map(|user| user.record.clone()).collect(),
+        replay: Some(ReplayRecord { user: victim, client: intruder }),
+    };
+    let started_at_unix_ns = unix_ns(SystemTime::now());
+    plan::write(folder, &args.run_id, &plan)?;
+    write(&folder.join(NOTES), &Notes { started_at_unix_ns, users, plan })
+}
+
+/// The interface by which this network namespace sends to an address. Nothing is sent.
+fn interface_to(address: IpAddr) -> anyhow::Result<String> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.connect((address, 9))?;
+    let own = socket.local_addr()?.ip();
+    let mut interfaces = nix::ifaddrs::getifaddrs()?;
+    let has_own = |interface: &nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address.as_ref().and_then(|address| address.as_sockaddr_in());
+        address.is_some_and(|address| IpAddr::V4(address.ip()) == own)
+    };
+    let found = interfaces.find(has_own).with_context(|| format!("no interface has the address {own}"))?;
+    Ok(found.interface_name)
+}
+
 fn record(args: &IsolationArgs) -> anyhow::Result<()> {
     let notes: Notes = read(&args.folder.join(NOTES))?;
-    let replay = notes.replay.context("the step replay has not run")?;
-    let mut clients = vec![replay.client];
-    clients.extend(notes.users.iter().map(|user| user.record.address));
-    clients.sort();
-    clients.dedup();
+    let plan_file = plan::written(&args.folder)?;
     let phase =
         |name, boxes, captures| PhaseRecord { name, boxes: format!("{STEM}{boxes}.boxes.jsonl"), captures };
     let record = IsolationRecord {
@@ -131,10 +171,8 @@ fn record(args: &IsolationArgs) -> anyhow::Result<()> {
             // The control's captures cover this phase too.
             phase("control", "unboxed", Vec::new()),
         ],
-        interfaces: INTERFACES.map(ToOwned::to_owned).to_vec(),
-        user_traffic: UserTrafficRecord { server: args.server, clients },
-        users: notes.users.into_iter().map(|user| user.record).collect(),
-        replay: Some(replay),
+        plan: notes.plan,
+        plan_file,
     };
     let path = args.folder.join(RECORD);
     record.write(&path).with_context(|| format!("cannot write {}", path.display()))?;

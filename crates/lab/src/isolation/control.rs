@@ -48,7 +48,7 @@ pub(super) async fn with_network(
     let runner = programs.path(Program::Runner);
     let call =
         Call::new(Program::IsolationControl).flag(flag, value).flag("--run-id", run_id.as_str()).word(runner);
-    let request = |user: &User| json!({ "user": user.record.id, "prompt": prompt(&user.attempts()) });
+    let request = |user: &User| json!({ "user": user.record.id, "prompt": prompt(user.attempts()) });
     let requests: String = users.iter().map(|user| format!("{}\n", request(user))).collect();
     let output = call.output(programs, requests.into_bytes(), BOXED_DEADLINE).await?;
     journal.append_lines(&output.stdout).context("cannot write the box journal")
@@ -68,7 +68,8 @@ pub(super) async fn unboxed(
     let output = call
         .output(programs, prompt(&user.unboxed_attempts()).to_string().into_bytes(), UNBOXED_DEADLINE)
         .await?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stdout_base64) = experiment::isolation::output(&output.stdout);
+    let (stderr, stderr_base64) = experiment::isolation::output(&output.stderr);
     Ok(BoxRecord {
         schema: BOX_SCHEMA,
         run: run_id.as_str().to_owned(),
@@ -80,8 +81,10 @@ pub(super) async fn unboxed(
         ended_at_unix_ns: unix_ns(SystemTime::now()),
         exit: "code 0".to_owned(),
         limits: Vec::new(),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
+        stdout,
+        stdout_base64,
+        stderr,
+        stderr_base64,
     })
 }
 

@@ -1,16 +1,22 @@
 //! `lab run isolation`: users' requests in sandboxes without network, and the same escape attempts in sandboxes with one.
 //!
 //! ```text
+//! plan written
 //! isolated: captures ready -> gateway ready -> users' requests, escape attempts -> gateway ends -> captures closed
 //! control:  captures ready -> the same attempts, in sandboxes with the host's network and in none -> captures closed
+//! record written
 //! ```
+//! The host sends a beacon on every interface as the first and as the last frame of each capture.
+//!
 //! Both phases use the same links, interfaces and program; only the network of the sandboxes differs. The lab runs the
 //! experiment and records what was done; the observer decides whether anything escaped.
 
 mod attempts;
+mod beacons;
 pub(crate) mod containers;
 mod control;
 mod link_settling;
+mod plan;
 mod user_traffic;
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,11 +25,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
+    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, Plan, PlanFile, ReplayRecord, SCHEMA,
+    UserTrafficRecord,
 };
 use experiment::{Experiment, ProgramRecord, RunId, unix_ns};
 
 use self::attempts::Targets;
+use self::beacons::Beacons;
 use self::control::Network;
 use self::user_traffic::User;
 use crate::backend::Backend;
@@ -91,8 +99,17 @@ impl Run<'_> {
         phases.enter("agent-b ready");
         let mut agent_b = self.agent_b()?;
         agent_b.ready(&self.ready_file("agent-b"), READY_DEADLINE).await?;
-        let (isolated, replay) = self.isolated_phase(server, &store, &users, phases).await?;
-        let control = self.control_phase(&users, phases).await?;
+        let [first, ..] = users.as_slice() else { bail!("no users") };
+        let [.., intruder] = topology::USERS;
+        let plan = Plan {
+            interfaces: topology::INTERFACES.map(ToOwned::to_owned).to_vec(),
+            user_traffic: UserTrafficRecord { server, clients: topology::USERS.map(IpAddr::V4).to_vec() },
+            users: users.iter().map(|user| user.record.clone()).collect(),
+            replay: Some(ReplayRecord { user: first.record.id.clone(), client: intruder.into() }),
+        };
+        let plan_file = plan::write(self.staging.path(), &self.run_id, &plan)?;
+        let isolated = self.isolated_phase(&plan, &plan_file, &store, &users, phases).await?;
+        let control = self.control_phase(&plan_file, &users, phases).await?;
         phases.enter("agent-b ended");
         agent_b.terminate();
         agent_b.success(END_DEADLINE, "finishing").await?;
@@ -106,44 +123,49 @@ impl Run<'_> {
             ended_at_unix_ns: unix_ns(SystemTime::now()),
             finished: true,
             phases: vec![isolated, control],
-            interfaces: topology::INTERFACES.map(ToOwned::to_owned).to_vec(),
-            user_traffic: UserTrafficRecord { server, clients: topology::USERS.map(IpAddr::V4).to_vec() },
-            users: users.into_iter().map(|user| user.record).collect(),
-            replay: Some(replay),
+            plan,
+            plan_file,
         };
         let path = self.staging.path().join(RECORD);
         record.write(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(files(&record.phases))
+        Ok(files(&record))
     }
 
     /// Users send their requests; the gateway runs them in sandboxes without network.
     async fn isolated_phase(
         &self,
-        server: SocketAddr,
+        plan: &Plan,
+        plan_file: &PlanFile,
         store: &Path,
         users: &[User],
         phases: &mut Phases<'_>,
-    ) -> anyhow::Result<(PhaseRecord, ReplayRecord)> {
-        let (capturers, phase) = self.start_captures("isolated", phases).await?;
+    ) -> anyhow::Result<PhaseRecord> {
+        let (capturers, phase) = self.start_captures("isolated", plan_file, phases).await?;
         phases.enter("gateway ready");
-        let mut gateway = self.gateway(server, store, &phase.boxes, &self.topology.host.path())?;
+        let mut gateway =
+            self.gateway(plan.user_traffic.server, store, &phase.boxes, &self.topology.host.path())?;
         gateway.ready(&self.ready_file("gateway"), READY_DEADLINE).await?;
         phases.enter("user traffic");
-        let replay = tokio::select! {
-            done = self.user_traffic(server, users) => done?,
+        tokio::select! {
+            done = self.user_traffic(plan, users) => done?,
             ended = gateway.untimely_end("it was serving the users' requests") => return Err(ended.into()),
-        };
+        }
         phases.enter("gateway ended");
         gateway.terminate();
         gateway.success(END_DEADLINE, "finishing").await?;
-        self.close_captures(capturers, phases).await?;
-        Ok((phase, replay))
+        self.close_captures(&phase, plan_file, capturers, phases).await?;
+        Ok(phase)
     }
 
     /// The users' escape attempts again, in sandboxes with the host's network and in none.
-    async fn control_phase(&self, users: &[User], phases: &mut Phases<'_>) -> anyhow::Result<PhaseRecord> {
+    async fn control_phase(
+        &self,
+        plan_file: &PlanFile,
+        users: &[User],
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<PhaseRecord> {
         let inside_host = self.topology.host.path();
-        let (capturers, phase) = self.start_captures("control", phases).await?;
+        let (capturers, phase) = self.start_captures("control", plan_file, phases).await?;
         phases.enter("control");
         let path = self.staging.path().join(&phase.boxes);
         let mut journal =
@@ -153,14 +175,15 @@ impl Run<'_> {
         control::with_network(programs, &self.run_id, network, users, &mut journal).await?;
         let unboxed = control::unboxed(programs, &self.run_id, Some(&inside_host), users).await?;
         journal.append(&unboxed).with_context(|| format!("cannot write {}", path.display()))?;
-        self.close_captures(capturers, phases).await?;
+        self.close_captures(&phase, plan_file, capturers, phases).await?;
         Ok(phase)
     }
 
-    /// Starts a capture without filter on every interface of the host.
+    /// Starts a capture without filter on every interface of the host, and sends the first beacons.
     async fn start_captures(
         &self,
         name: &'static str,
+        plan_file: &PlanFile,
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<(Vec<Process>, PhaseRecord)> {
         phases.enter("captures ready");
@@ -187,15 +210,20 @@ impl Run<'_> {
             capturers.push(capturer);
             captures.push(format!("{stem}.pcap"));
         }
+        self.beacons(name, "start", plan_file)?;
         Ok((capturers, PhaseRecord { name, boxes: format!("{STEM}{name}.boxes.jsonl"), captures }))
     }
 
+    /// Sends the last beacons, and closes the captures.
     async fn close_captures(
         &self,
+        phase: &PhaseRecord,
+        plan_file: &PlanFile,
         mut capturers: Vec<Process>,
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<()> {
         phases.enter("captures closed");
+        self.beacons(phase.name, "end", plan_file)?;
         for capturer in &capturers {
             capturer.terminate();
         }
@@ -203,6 +231,11 @@ impl Run<'_> {
             capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
         }
         Ok(())
+    }
+
+    fn beacons(&self, phase: &str, moment: &str, plan_file: &PlanFile) -> anyhow::Result<()> {
+        let beacons = Beacons { run_id: &self.run_id, phase, moment, plan_sha256: &plan_file.sha256 };
+        self.topology.host.inside(|| beacons.send(&topology::INTERFACES)).context("cannot send a beacon")
     }
 
     /// agent-b outside the host: a server for the escape attempts to reach.
@@ -237,24 +270,26 @@ impl Run<'_> {
             .start(&self.lab.programs, &self.lab.reporter)
     }
 
-    /// Sends the users' requests, on a thread in the users' namespace. This thread stays free to receive signals.
-    async fn user_traffic(&self, server: SocketAddr, users: &[User]) -> anyhow::Result<ReplayRecord> {
+    /// Sends the users' requests and those of the replay, on a thread in the users' namespace. This thread stays free to
+    /// receive signals.
+    async fn user_traffic(&self, plan: &Plan, users: &[User]) -> anyhow::Result<()> {
         let (done, over) = tokio::sync::oneshot::channel();
         let namespace = self.topology.users.try_clone().context("cannot duplicate the users' namespace")?;
         let users = users.to_vec();
-        let [.., intruder] = topology::USERS;
+        let server = plan.user_traffic.server;
+        let replay = plan.replay.clone().context("the plan has no replay")?;
         std::thread::Builder::new().name("users".to_owned()).spawn(move || {
-            let replay =
+            let sent =
                 namespace.enter_for_good().context("cannot enter the users' namespace").and_then(|()| {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                     runtime.block_on(async {
                         user_traffic::exchange(server, &users).await?;
-                        let victim = &users.first().context("no users")?.record;
-                        user_traffic::replay(server, victim, intruder.into()).await
+                        let victim = users.iter().find(|user| user.record.id == replay.user);
+                        user_traffic::replay(server, &victim.context("no users")?.record, &replay).await
                     })
                 });
             // The receiver is dropped if the lab is ending.
-            let _ = done.send(replay);
+            let _ = done.send(sent);
         })?;
         over.await.context("the users' thread panicked")?
     }
@@ -270,6 +305,7 @@ fn users(store: &Path) -> anyhow::Result<Vec<User>> {
     let targets = |user| Targets {
         outside: topology::OUTSIDE.into(),
         outside_v6: topology::OUTSIDE_V6.into(),
+        outside_interface: topology::BACK,
         user,
         of: users.len(),
         store,
@@ -277,10 +313,10 @@ fn users(store: &Path) -> anyhow::Result<Vec<User>> {
     users.iter().enumerate().map(|(index, address)| User::fresh((*address).into(), &targets(index))).collect()
 }
 
-/// The names of the phases' journals and captures, with the captures' manifests.
-fn files(phases: &[PhaseRecord]) -> Vec<String> {
-    let mut files = Vec::new();
-    for PhaseRecord { boxes, captures, .. } in phases {
+/// The names of the plan, the phases' journals and captures, with the captures' manifests.
+fn files(record: &IsolationRecord) -> Vec<String> {
+    let mut files = vec![record.plan_file.file.clone()];
+    for PhaseRecord { boxes, captures, .. } in &record.phases {
         files.push(boxes.clone());
         for capture in captures {
             files.push(capture.clone());

@@ -26,8 +26,8 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) record: UserRecord,
-    /// The address on which the user's sandbox listens for the others.
-    own: SocketAddr,
+    /// The message that asks for the attempts.
+    attempts: String,
 }
 
 impl User {
@@ -36,13 +36,15 @@ impl User {
         let fresh = || RunId::fresh().context("cannot draw a secret");
         let id = format!("user-{}", &fresh()?.as_str()[..16]);
         let secret = fresh()?.as_str().to_owned();
-        let record = UserRecord { id, secret, address, attempts: targets.attempts() };
-        Ok(Self { record, own: targets.own() })
+        let asked = targets.attempts();
+        let attempts = attempts::message(Some(targets.own()), &asked);
+        let messages = vec![format!("Keep this for me: {secret}"), attempts.clone()];
+        Ok(Self { record: UserRecord { id, secret, address, messages, attempts: asked }, attempts })
     }
 
     /// The message that asks for the user's attempts.
-    pub(super) fn attempts(&self) -> String {
-        attempts::message(Some(self.own), &self.record.attempts)
+    pub(super) fn attempts(&self) -> &str {
+        &self.attempts
     }
 
     /// The message that asks for the attempts that the control repeats outside any sandbox.
@@ -71,34 +73,38 @@ struct Conversation {
     conversation_id: String,
 }
 
-/// Each user, at the same time, sends its secret and then asks for its attempts in the same conversation.
+/// Each user, at the same time, sends its messages one after the other in one conversation: its secret, then its attempts.
 pub(super) async fn exchange(server: SocketAddr, users: &[User]) -> anyhow::Result<()> {
     let exchanges = users.iter().map(|user| async move {
         let client = GatewayClient::new(server, user.record.address, &user.record.id);
-        let first = client.send(&format!("Keep this for me: {}", user.record.secret), None).await?;
-        let second = client.send(&user.attempts(), Some(&first.conversation_id)).await?;
-        ensure!(second.conversation_id == first.conversation_id, "the gateway started another conversation");
-        ensure!(!second.text.is_empty(), "the answer of the sandbox is empty");
+        let mut conversation: Option<String> = None;
+        for message in &user.record.messages {
+            let answer = client.send(message, conversation.as_deref()).await?;
+            let is_same = conversation.as_ref().is_none_or(|id| *id == answer.conversation_id);
+            ensure!(is_same, "the gateway started another conversation");
+            ensure!(!answer.text.is_empty(), "the answer of the sandbox is empty");
+            conversation = Some(answer.conversation_id);
+        }
         anyhow::Ok(())
     });
     futures_util::future::try_join_all(exchanges).await?;
     Ok(())
 }
 
-/// Sends a request from `intruder` in the name of `victim`, and reads the victim's secret.
+/// Sends the requests of a replay: from another client in the name of `victim`, whose secret it reads.
 pub(super) async fn replay(
     server: SocketAddr,
     victim: &UserRecord,
-    intruder: IpAddr,
-) -> anyhow::Result<ReplayRecord> {
-    let claimed = GatewayClient::new(server, intruder, &victim.id);
+    replay: &ReplayRecord,
+) -> anyhow::Result<()> {
+    let claimed = GatewayClient::new(server, replay.client, &replay.user);
     let text = claimed.read_everything().await.context("cannot read the conversations of another user")?;
     ensure!(
         text.contains(&victim.secret),
         "the gateway did not return the conversations of {} to a client with that user id",
         victim.id
     );
-    Ok(ReplayRecord { user: victim.id.clone(), client: intruder })
+    Ok(())
 }
 
 /// A client of the gateway. Each request has a connection of its own, from the client's address.

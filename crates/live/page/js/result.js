@@ -68,6 +68,17 @@ export function controls(captures) {
   return table(t.controls, [t.capture, t.control, t.found, t.result].slice(from), rows.map((row) => row.slice(from)), [2 - from]);
 }
 
+/** What of the users' traffic is accounted for, and whether the captures were alive. */
+function accounts(traffic, beacons) {
+  const rows = [
+    [t.accounted.connections, traffic.connections_accounted, traffic.connections],
+    [t.accounted.bytes, traffic.bytes_accounted, traffic.bytes],
+    [t.accounted.boxes, traffic.boxes_answered, traffic.boxes],
+    [t.accounted.beacons, beacons.seen, beacons.expected],
+  ];
+  return table(t.accounts, [t.control, t.found, t.result], rows.map(([what, found, of]) => [what, `${number(found)} / ${number(of)}`, passed(of > 0 && found === of)]), [1]);
+}
+
 /** An isolation run: each kind of attempt, then the control where it is seen. */
 export function isolation(run) {
   const attempts = (phase) => table(phase === "isolated" ? t.refusals : t.controlSeen, [t.attempt, t.target, t.outcome, t.seen],
@@ -79,9 +90,10 @@ export function isolation(run) {
       run.reasons.slice(0, 20).map((reason) => h("p", null, visible(reason)))),
     table(t.byKind, [t.attempt, t.triedInBox, t.seen, t.triedWithNetwork, t.seen, t.control],
       run.kinds.map((of) => [term(of.kind, visible(of.kind)), of.tried, of.seen, of.control_tried, of.control_seen, passed(of.control_passed)]), [1, 2, 3, 4]),
+    accounts(run.traffic, run.controls.beacons),
     attempts("isolated"), attempts("control"),
-    table(t.interfaces, [t.phase, t.interface, t.framesHead, t.ofBoxes], run.interfaces.map((of) =>
-      [t.phasesOfRun[of.phase] ?? of.phase, h("code", null, visible(of.interface ?? "–")), number(of.frames), number(of.box_frames)]), [2, 3]));
+    table(t.interfaces, [t.phase, t.interface, t.framesHead, t.beaconFrames, t.ofBoxes], run.interfaces.map((of) =>
+      [t.phasesOfRun[of.phase] ?? of.phase, h("code", null, visible(of.interface ?? "–")), number(of.frames), number(of.beacon_frames), number(of.box_frames)]), [2, 3, 4]));
 }
 
 /** Strings with the place of each: level, text, path, frame, offset, filter. `open` shows a frame. */

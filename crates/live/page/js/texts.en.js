@@ -56,7 +56,8 @@ export const texts = {
   outsideDoubts: "Doubts about what is outside of the scope", openAgain: "Open again", fragments: "Readable parts", longest: "Longest part", sources: { message: "part of a message", string: "part of a string", secret: "secret of the key log" },
   attempt: "Attempt", target: "Target", outcome: "Outcome", seen: "Seen", notSeen: "not seen", seenAt: (where) => `seen on ${where}`,
   refusals: "In sandboxes without network: each attempt and its refusal", controlSeen: "Control: the same attempts with a network", byKind: "By kind, without a network and with one",
-  triedInBox: "Tried in a sandbox", triedWithNetwork: "Tried with a network", interfaces: "Interfaces that packets could have crossed", phase: "Phase", interface: "Interface", ofBoxes: "Of sandboxes",
+  triedInBox: "Tried in a sandbox", triedWithNetwork: "Tried with a network", interfaces: "Interfaces that packets could have crossed", phase: "Phase", interface: "Interface", ofBoxes: "Of sandboxes", beaconFrames: "Beacons", accounts: "What is accounted for",
+  accounted: { connections: "Connections of users that are planned requests and their answers, byte for byte", bytes: "Bytes of these connections", boxes: "Sandboxes without network that gave exactly one of these answers", beacons: "Beacons of the host in their captures, at start and end" },
   phasesOfRun: { isolated: "without network", control: "control, with a network" },
   level: "Level", string: "String", strings: "Strings", noStrings: "What was sent is unknown, so there is no verdict. What anyone can read is listed below.", stringsReadable: "strings of JSON are readable by anyone on the wire", path: "Path", offset: "File offset", hidden: "hidden", stringsShown: (some, all) => `${thousands(some)} of ${plural(thousands(all), "string", "strings")}`,
 

@@ -55,7 +55,8 @@ export const texts = {
   outsideDoubts: "범위 밖의 트래픽에 대한 의심점", openAgain: "다시 열기", fragments: "읽을 수 있는 일부", longest: "가장 긴 부분", sources: { message: "메시지의 일부", string: "문자열의 일부", secret: "키 로그의 비밀" },
   attempt: "탈출 시도", target: "대상", outcome: "결과", seen: "관측", notSeen: "관측되지 않음", seenAt: (where) => `${where}에서 관측됨`,
   refusals: "네트워크 없는 샌드박스: 시도마다 어떻게 거부되었는가", controlSeen: "대조: 네트워크가 있을 때의 같은 시도", byKind: "탈출 시도별 결과, 네트워크가 없을 때와 있을 때",
-  triedInBox: "샌드박스 안 시도", triedWithNetwork: "네트워크가 있을 때 시도", interfaces: "패킷이 지나갈 수 있었던 인터페이스", phase: "단계", interface: "인터페이스", ofBoxes: "샌드박스의 프레임",
+  triedInBox: "샌드박스 안 시도", triedWithNetwork: "네트워크가 있을 때 시도", interfaces: "패킷이 지나갈 수 있었던 인터페이스", phase: "단계", interface: "인터페이스", ofBoxes: "샌드박스의 프레임", beaconFrames: "비컨", accounts: "설명된 것",
+  accounted: { connections: "모든 바이트가 계획된 요청과 그 답인 사용자 연결", bytes: "그 연결의 바이트", boxes: "출력이 이 답들 중 정확히 하나인 네트워크 없는 샌드박스", beacons: "캡처의 시작과 끝에 호스트가 보낸 비컨" },
   phasesOfRun: { isolated: "네트워크 없음", control: "대조, 네트워크 있음" },
   level: "단계", string: "문자열", strings: "문자열", noStrings: "무엇을 보냈는지 알 수 없으므로 판정은 없습니다. 누구나 읽을 수 있는 것을 아래에 나열합니다.", stringsReadable: "개의 JSON 문자열을 네트워크를 엿보는 누구나 읽을 수 있습니다", path: "경로", offset: "파일 오프셋", hidden: "숨김", stringsShown: (some, all) => `문자열 ${thousands(all)}개 중 ${thousands(some)}개`,
 

@@ -1,6 +1,6 @@
 //! The texts about sandboxes without network.
 
-use exposure_schema::IsolationVerdict;
+use exposure_schema::{BeaconControl, IsolationVerdict, TrafficAccount};
 
 use super::{Lang, label_texts, sentence_texts};
 use crate::document::line::{Line, captured, code, line, strong};
@@ -15,6 +15,7 @@ label_texts! {
     phase_isolated: "sandboxes without network", "네트워크 없는 샌드박스";
     phase_control: "control, with a network", "대조, 네트워크 있음";
     user_traffic: "Users' traffic", "사용자 트래픽";
+    beacons: "Beacons", "비컨";
     of_boxes: "Of sandboxes", "샌드박스의 프레임";
     limit: "Limit", "한도";
     in_force: "In force", "실제 값";
@@ -36,6 +37,9 @@ sentence_texts! {
     };
     escape_attempts_table(): line!["Escape attempts by kind, without a network and with one"], line!["탈출 시도별 결과, 네트워크가 없을 때와 있을 때"];
     interfaces_table(): line!["Interfaces that packets could have crossed"], line!["패킷이 지나갈 수 있었던 인터페이스"];
+    accounts(traffic: TrafficAccount, beacons: BeaconControl):
+        line!["Of ", traffic.connections, " connections of users, ", traffic.connections_accounted, " are planned requests and their answers, byte for byte (", traffic.bytes_accounted, " of ", traffic.bytes, " bytes); ", traffic.boxes_answered, " of ", traffic.boxes, " sandboxes without network gave exactly one of these answers. The host sent a beacon on every interface at the start and the end of each capture: ", beacons.seen, " of ", beacons.expected, " are in their captures, so a capture without other frames was alive."],
+        line!["사용자의 연결 ", traffic.connections, "개 가운데 ", traffic.connections_accounted, "개는 모든 바이트가 계획된 요청과 그 답이다(바이트 ", traffic.bytes, "개 중 ", traffic.bytes_accounted, "개). 네트워크 없는 샌드박스 ", traffic.boxes, "개 가운데 ", traffic.boxes_answered, "개의 출력이 이 답들 중 정확히 하나이다. 호스트는 캡처의 시작과 끝에 모든 인터페이스로 비컨을 보냈다. 비컨 ", beacons.expected, "개 중 ", beacons.seen, "개가 해당 캡처에 있으므로, 다른 프레임이 없는 캡처도 작동하고 있었다."];
     limits_table(): line!["Limits of a sandbox, as read back from the kernel"], line!["커널에서 다시 읽은 샌드박스의 한도"];
     identity_text(user: &str, read: Line, replayed: Line, answered: Line):
         line![strong("A user id in a header is unauthenticated."), " Over HTTP the id ", captured(user), " was read (", read, "), replayed by another client (", replayed, "), and answered with text that only its owner had sent (", answered, "). TLS hides the id from the network; it does not authenticate the user: ", code("X-User-Id"), " alone proves nothing."],

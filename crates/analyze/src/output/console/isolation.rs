@@ -4,7 +4,9 @@ use std::fmt::{Result, Write as _};
 
 use anstyle::AnsiColor;
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
-use exposure_schema::{Identity, Isolation, IsolationVerdict, Occurrence, PhaseName};
+use exposure_schema::{
+    BeaconControl, Identity, Isolation, IsolationVerdict, Occurrence, PhaseName, TrafficAccount,
+};
 
 use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
 
@@ -20,6 +22,7 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     writeln!(out, "{}\n", ways(run))?;
     heading(out, "Where the captures were made")?;
     writeln!(out, "{}\n", interfaces(run))?;
+    accounts(out, run)?;
     limits(out, run)?;
     if let Some(identity) = &run.identity {
         lesson(out, identity)?;
@@ -99,6 +102,25 @@ fn interfaces(run: &Isolation) -> Table {
         ]);
     }
     table
+}
+
+/// What of the users' traffic is accounted for, and whether the captures were alive.
+fn accounts(out: &mut String, run: &Isolation) -> Result {
+    heading(out, "What is accounted for")?;
+    let TrafficAccount { connections, connections_accounted, bytes, bytes_accounted, boxes, boxes_answered } =
+        run.traffic;
+    let BeaconControl { expected, seen, .. } = run.controls.beacons;
+    for (done, of, what) in [
+        (connections_accounted, connections, "connections of users are planned requests and their answers"),
+        (bytes_accounted, bytes, "bytes of these connections are accounted for"),
+        (boxes_answered, boxes, "sandboxes without network gave exactly one of these answers"),
+        (seen, expected, "beacons of the host are in their captures, at start and end"),
+    ] {
+        let is_all = done == of && of > 0;
+        let mark = if is_all { styled(AnsiColor::Green, "✓") } else { styled(AnsiColor::Yellow, "✗") };
+        writeln!(out, "  {mark} {done} of {of} {what}")?;
+    }
+    writeln!(out)
 }
 
 /// The limits of the first sandbox; all sandboxes have the same.

@@ -14,6 +14,9 @@ pub(crate) const MIN_VALUE: usize = 8;
 pub(crate) const NO_NETWORK: &str = "none";
 pub(crate) const UNBOXED: &str = "unboxed";
 
+/// Shortest life of a sandbox: starting a program alone takes longer.
+pub(crate) const SHORTEST_LIFE_NS: u64 = 100_000;
+
 /// The sandboxes of one phase.
 #[derive(Debug)]
 pub(crate) struct Boxes {
@@ -46,7 +49,7 @@ pub(crate) fn isolated(boxes: &[Boxes]) -> impl Iterator<Item = &BoxRun> {
 /// that occurs twice is in the list twice.
 pub(crate) fn searched_values(experiment: &Experiment, boxes: &[Boxes]) -> Vec<String> {
     let runs = boxes.iter().flat_map(|boxes| &boxes.runs);
-    let canaries = runs.flat_map(BoxRun::attempts).filter_map(|attempt| attempt.canary);
+    let canaries = runs.flat_map(BoxRun::attempts).filter_map(|attempt| attempt.canary.clone());
     let of_users = experiment.users.iter().flat_map(|user| [user.id.clone(), user.secret.clone()]);
     let mut values: Vec<String> = canaries.chain(of_users).collect();
     values.sort();

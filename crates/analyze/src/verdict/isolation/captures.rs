@@ -1,6 +1,7 @@
 //! The captures of a run: whether each can be relied on, and whether together they cover every interface and sandbox.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use exposure_schema::{Occurrence, PhaseName};
@@ -12,9 +13,10 @@ use super::leak::Leak;
 use super::user_traffic;
 use super::value_hits::ValueHits;
 use crate::input::discover::CompanionProblem;
-use crate::input::isolation_record::{BoxRun, Experiment};
+use crate::input::isolation_record::{BoxRun, Carrier, Experiment};
 use crate::observe::connections::Connections;
 use crate::observe::frame_ownership::FrameOwnership;
+use crate::observe::user_connections::{UserConnection, UserConnections};
 use crate::verdict::doubt::Doubt;
 use crate::verdict::report::CaptureReport;
 use crate::verdict::{completeness, integrity};
@@ -35,6 +37,8 @@ pub(crate) struct Captured {
     pub doubts: Vec<CaptureDoubt>,
     /// When it started and ended according to its manifest, nanoseconds since the epoch.
     pub window: Option<RangeInclusive<u64>>,
+    /// The users' connections byte for byte; none in the control.
+    pub user_connections: Vec<UserConnection>,
     /// The searched values that it contains.
     pub sightings: BTreeMap<String, Sighting>,
     pub decoys_searched: u64,
@@ -42,11 +46,13 @@ pub(crate) struct Captured {
 }
 
 /// The occurrences of one value in one capture.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sighting {
     pub count: u64,
     /// The first of them; `None` if the search does not remember its location.
     pub first: Option<Occurrence>,
+    /// Protocol and receiver of the frames outside of the users' traffic that carry it.
+    pub carriers: Vec<(Carrier, SocketAddr)>,
 }
 
 /// Judges one capture. `render` turns an occurrence into its entry in the result.
@@ -56,7 +62,7 @@ pub(crate) fn judge(
     file: String,
     report: &CaptureReport<'_>,
     companion_problems: &[CompanionProblem],
-    ownership: FrameOwnership,
+    (ownership, connections): (FrameOwnership, Option<UserConnections>),
     sightings: BTreeMap<String, Sighting>,
 ) -> Captured {
     let manifest = report.manifest;
@@ -69,8 +75,10 @@ pub(crate) fn judge(
         doubts.extend(traffic_doubts(report, &ownership));
     }
     let hits = ValueHits::new(report.known, &report.observed.hits);
-    let (leaks, unsettled) = user_traffic::judge(experiment, &hits, &ownership, interface.as_deref());
-    doubts.extend(unsettled);
+    let leaks = user_traffic::judge(experiment, &hits, &ownership, interface.as_deref());
+    if connections.as_ref().is_some_and(|connections| connections.is_cut) {
+        doubts.push(CaptureDoubt::TrafficBytes);
+    }
 
     let decoys = report.known.decoys();
     let found_decoys = decoys.filter(|(decoy, _)| report.observed.hits.of(*decoy).total() > 0).count();
@@ -85,6 +93,7 @@ pub(crate) fn judge(
         leaks,
         doubts,
         window: manifest.and_then(|manifest| Some(manifest.started_at_unix_ns?..=manifest.ended_at_unix_ns?)),
+        user_connections: connections.map(UserConnections::into_connections).unwrap_or_default(),
         sightings,
         decoys_searched: report.known.searched_decoys() as u64,
         decoys_found: found_decoys as u64,

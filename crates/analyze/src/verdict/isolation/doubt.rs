@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use exposure_schema::{DoubtEntry, DoubtScope};
 
-use super::boxes::{AttemptName, FEWEST_USERS, MIN_VALUE};
+use super::boxes::{AttemptName, FEWEST_USERS, MIN_VALUE, SHORTEST_LIFE_NS};
+use super::http::NotRead;
 use crate::verdict::doubt::Doubt;
 
 /// One reason why a run does not prove isolation.
@@ -26,6 +27,72 @@ pub(crate) enum IsolationDoubt {
     UnknownClient(IpAddr),
     /// The run replays a user id, and no capture shows it.
     IdentityNotShown,
+
+    /// The record names no plan.
+    NoPlan,
+    /// The plan's file is not the one that the record names, or says something else.
+    PlanDiffers(Vec<&'static str>),
+    /// The plan was written when a capture had begun, or before the run.
+    PlanLate,
+    /// The messages of a user do not ask for exactly the attempts that the plan lists.
+    PlanInconsistent {
+        user: String,
+    },
+    /// The phases do not follow each other, or not soon, or a time of the record contradicts those of its files.
+    PhasesOutOfOrder,
+    /// Bytes of a user's connection belong to no planned request, or to no answer of a sandbox.
+    TrafficNotAccounted {
+        stream: u32,
+        why: NotAccounted,
+    },
+    /// The output of a sandbox is not exactly one answer in the users' traffic.
+    BoxWithoutAnswer {
+        sandbox: String,
+    },
+    /// Planned messages are not in the users' traffic.
+    MessagesNotSent {
+        user: String,
+        planned: usize,
+        sent: usize,
+    },
+    /// A user did not send its secret: it could not cross.
+    SecretNotTold {
+        user: String,
+    },
+    /// A sandbox ran for no conversation.
+    NoConversation {
+        sandbox: String,
+    },
+    /// Two sandboxes have one name.
+    NameTwice {
+        sandbox: String,
+    },
+    /// A sandbox ended before its program can have started.
+    LivedTooShort {
+        sandbox: String,
+    },
+    /// The output of a sandbox is not exactly the answer that its message and attempts give.
+    OutputUnexplained {
+        sandbox: String,
+    },
+    /// The text and the bytes of a sandbox's output contradict each other.
+    OutputContradicts {
+        sandbox: String,
+    },
+    /// An attempt is of no kind that can be judged.
+    KindUnknown(AttemptName),
+    /// A sandbox of the control differs in more than its network.
+    ControlDiffers {
+        sandbox: String,
+        limits: Vec<String>,
+    },
+    /// A sandbox of the control did not have the network of the run.
+    ControlNetwork {
+        sandbox: String,
+        network: String,
+    },
+    /// A sandbox reports that an attempt failed, and a capture shows its canary.
+    FailureCaptured(AttemptName),
 
     /// No sandbox of a user was asked to make a kind of attempt.
     AttemptNotRequested {
@@ -151,10 +218,64 @@ pub(crate) enum CaptureDoubt {
     },
     /// There are more frames of the users' traffic than are remembered with their sender.
     TrafficFrames,
-    /// A secret occurs in more locations than are remembered.
-    SecretLocations {
-        user: String,
+    /// The users' connections have more bytes than are accounted for.
+    TrafficBytes,
+    /// A beacon is missing: `start` or `end`. Nothing shows that the capture was alive.
+    BeaconMissing {
+        moment: &'static str,
     },
+    /// Beacons of another interface or phase of the run.
+    BeaconMisplaced(u64),
+    /// Frames before the first beacon or behind the last one.
+    FramesOutsideBeacons(u64),
+    /// A sandbox ran before the first beacon or after the last one.
+    BeaconOrder {
+        sandbox: String,
+    },
+}
+
+/// Why a connection of the users is not accounted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAccounted {
+    /// It was not captured from its first packet on.
+    NotWhole,
+    /// A client did not open it, or not to the gateway.
+    OtherServer,
+    Request(NotRead),
+    Answer(NotRead),
+    /// The answer begins before the request is complete, or the request is for another host.
+    Order,
+    /// The answer has another time than the capture.
+    Time,
+    /// It has no user's address and id, and is not the planned replay.
+    NoOwner,
+    /// The request is not the next one that the plan has for this user.
+    NotPlanned,
+    /// The answer is no sandbox's of this user, conversation and time.
+    NoBox,
+    /// The answer to the replay has other contents than the conversation.
+    AnswerContent,
+}
+
+impl fmt::Display for NotAccounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotWhole => f.write_str("it was not captured from its first packet on"),
+            Self::OtherServer => f.write_str("no client opened it to the gateway"),
+            Self::Request(why) => write!(f, "the request is not read: {why}"),
+            Self::Answer(why) => write!(f, "the answer is not read: {why}"),
+            Self::Order => f.write_str("request and answer do not belong together"),
+            Self::Time => f.write_str("the answer has another time than the capture"),
+            Self::NoOwner => f.write_str("it belongs to no user, and is not the planned replay"),
+            Self::NotPlanned => f.write_str("its request is not the next one in the plan"),
+            Self::NoBox => {
+                f.write_str("its answer is not the output of a sandbox of this user, conversation and time")
+            }
+            Self::AnswerContent => {
+                f.write_str("its answer holds something else than the user's conversation")
+            }
+        }
+    }
 }
 
 impl From<Doubt> for CaptureDoubt {
@@ -183,6 +304,24 @@ impl IsolationDoubt {
             Self::TooFewUsers(_) => ("isolation.too-few-users", Run),
             Self::UnknownClient(_) => ("isolation.unknown-client", Run),
             Self::IdentityNotShown => ("isolation.identity-not-shown", Run),
+            Self::NoPlan => ("isolation.no-plan", Run),
+            Self::PlanDiffers(_) => ("isolation.plan-differs", Run),
+            Self::PlanLate => ("isolation.plan-late", Run),
+            Self::PlanInconsistent { .. } => ("isolation.plan-inconsistent", Run),
+            Self::PhasesOutOfOrder => ("isolation.phases-out-of-order", Run),
+            Self::TrafficNotAccounted { .. } => ("traffic.not-accounted", DoubtScope::Stream),
+            Self::BoxWithoutAnswer { .. } => ("traffic.box-without-answer", Sandbox),
+            Self::MessagesNotSent { .. } => ("traffic.messages-not-sent", Run),
+            Self::SecretNotTold { .. } => ("traffic.secret-not-told", Run),
+            Self::NoConversation { .. } => ("sandbox.no-conversation", Sandbox),
+            Self::NameTwice { .. } => ("sandbox.name-twice", Sandbox),
+            Self::LivedTooShort { .. } => ("sandbox.lived-too-short", Sandbox),
+            Self::OutputUnexplained { .. } => ("sandbox.output-unexplained", Sandbox),
+            Self::OutputContradicts { .. } => ("sandbox.output-contradicts", Sandbox),
+            Self::KindUnknown(_) => ("sandbox.kind-unknown", Sandbox),
+            Self::ControlDiffers { .. } => ("control.differs", Sandbox),
+            Self::ControlNetwork { .. } => ("control.other-network", Sandbox),
+            Self::FailureCaptured(_) => ("control.failure-captured", Sandbox),
             Self::AttemptNotRequested { .. } => ("sandbox.attempt-not-requested", Sandbox),
             Self::AttemptNotMade { .. } => ("sandbox.attempt-not-made", Sandbox),
             Self::KindNotTried(_) => ("sandbox.kind-not-tried", Sandbox),
@@ -229,7 +368,11 @@ impl CaptureDoubt {
             Self::LifetimeNotCovered { .. } => ("capture.lifetime-not-covered", Capture),
             Self::NotHttp { .. } => ("stream.not-http", Stream),
             Self::TrafficFrames => ("bound.traffic-frames", Capture),
-            Self::SecretLocations { .. } => ("bound.secret-locations", Capture),
+            Self::TrafficBytes => ("bound.traffic-bytes", Capture),
+            Self::BeaconMissing { .. } => ("capture.beacon-missing", Capture),
+            Self::BeaconMisplaced(_) => ("capture.beacon-misplaced", Capture),
+            Self::FramesOutsideBeacons(_) => ("capture.frames-outside-beacons", Capture),
+            Self::BeaconOrder { .. } => ("capture.beacon-order", Capture),
         }
     }
 }
@@ -252,6 +395,60 @@ impl fmt::Display for IsolationDoubt {
                 write!(f, "traffic of {address} counts as the users', and no user has that address")
             }
             Self::IdentityNotShown => f.write_str("no capture shows the claimed user id read and replayed"),
+            Self::NoPlan => f.write_str("the record names no plan"),
+            Self::PlanDiffers(fields) => {
+                write!(f, "the plan is not the one that the record names: {}", fields.join(", "))
+            }
+            Self::PlanLate => {
+                f.write_str("the plan was not written between the start of the run and its captures")
+            }
+            Self::PlanInconsistent { user } => {
+                write!(f, "the messages of user {user} do not ask for exactly the planned attempts")
+            }
+            Self::PhasesOutOfOrder => {
+                f.write_str("the times of the run, its phases and their captures contradict each other")
+            }
+            Self::TrafficNotAccounted { stream, why } => {
+                write!(f, "tcp.stream {stream} of the users' traffic is not accounted for: {why}")
+            }
+            Self::BoxWithoutAnswer { sandbox } => {
+                write!(f, "{sandbox}: no answer in the users' traffic is its output")
+            }
+            Self::MessagesNotSent { user, planned, sent } => {
+                write!(f, "user {user} sent {sent} of {planned} planned messages")
+            }
+            Self::SecretNotTold { user } => {
+                write!(f, "user {user} did not send its secret, so it could not cross")
+            }
+            Self::NoConversation { sandbox } => write!(f, "{sandbox} ran for no conversation"),
+            Self::NameTwice { sandbox } => write!(f, "two sandboxes have the name {sandbox}"),
+            Self::LivedTooShort { sandbox } => {
+                write!(f, "{sandbox} lived less than {} µs: no program can have run", SHORTEST_LIFE_NS / 1000)
+            }
+            Self::OutputUnexplained { sandbox } => {
+                write!(f, "{sandbox}: its output is not exactly the answer to a message of its user")
+            }
+            Self::OutputContradicts { sandbox } => {
+                write!(f, "{sandbox}: the text and the bytes of its output contradict each other")
+            }
+            Self::KindUnknown(AttemptName { sandbox, kind, target }) => {
+                write!(f, "{sandbox}: its {kind} attempt to {target} is of no kind that can be judged")
+            }
+            Self::ControlDiffers { sandbox, limits } => write!(
+                f,
+                "{sandbox} belongs to the control and differs in more than its network: {}",
+                limits.join(", ")
+            ),
+            Self::ControlNetwork { sandbox, network } => {
+                write!(
+                    f,
+                    "{sandbox} belongs to the control and did not have the network of the run: {network:?}"
+                )
+            }
+            Self::FailureCaptured(AttemptName { sandbox, kind, target }) => write!(
+                f,
+                "{sandbox} reports that its {kind} attempt to {target} failed, and a capture shows it"
+            ),
             Self::AttemptNotRequested { user, kind } => {
                 write!(f, "no sandbox of user {user} was asked to try {kind}")
             }
@@ -334,8 +531,20 @@ impl fmt::Display for CaptureDoubt {
             Self::TrafficFrames => f.write_str(
                 "it contains more frames of the users' traffic than are remembered with their sender",
             ),
-            Self::SecretLocations { user } => {
-                write!(f, "the secret of user {user} occurs in more locations than are remembered")
+            Self::TrafficBytes => {
+                f.write_str("the users' connections have more bytes than are accounted for")
+            }
+            Self::BeaconMissing { moment } => {
+                write!(f, "the beacon of its {moment} is not in it: nothing shows that it was alive")
+            }
+            Self::BeaconMisplaced(count) => {
+                write!(f, "{count} beacon(s) of another interface or phase are in it")
+            }
+            Self::FramesOutsideBeacons(count) => {
+                write!(f, "{count} frame(s) are before its first beacon or behind its last")
+            }
+            Self::BeaconOrder { sandbox } => {
+                write!(f, "{sandbox} ran before its first beacon or after its last")
             }
         }
     }

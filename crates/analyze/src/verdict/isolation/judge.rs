@@ -5,13 +5,14 @@
 
 use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry};
 
+use super::account::Account;
 use super::boxes::Boxes;
 use super::captures::{self, Captured};
 use super::doubt::IsolationDoubt;
 use super::findings::Findings;
 use super::leak::Leak;
-use super::{attempts, cross_tenant, positive_control, preconditions};
-use crate::input::isolation_record::Experiment;
+use super::{account, attempts, cross_tenant, outputs, positive_control, preconditions, timeline};
+use crate::input::isolation_record::{Experiment, Plan};
 
 /// The verdict on a run, with the leaks and doubts behind it.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Judgement {
     pub attempts: Vec<AttemptEntry>,
     pub kinds: Vec<KindEntry>,
     pub decoys: DecoyControl,
+    /// How much of the users' traffic is accounted for.
+    pub account: Account,
 }
 
 /// Applies every rule. `identity_shown`: a capture shows that a user id was read and replayed.
@@ -29,6 +32,7 @@ pub(crate) struct Judgement {
 /// The order of leaks and doubts follows the rules, then the input: the same run gives the same lists.
 pub(crate) fn judge(
     experiment: &Experiment,
+    plan: Option<&Plan>,
     boxes: &[Boxes],
     captures: &[Captured],
     identity_shown: bool,
@@ -39,6 +43,12 @@ pub(crate) fn judge(
     let (kinds, no_control) = positive_control::judge(&attempts, boxes);
     all.doubts.extend(no_control);
     all.append(captures::judge_all(experiment, captures, boxes));
+    all.doubts.extend(timeline::doubts(experiment, plan, boxes, captures));
+    let connections: Vec<_> =
+        captures.iter().flat_map(|capture| &capture.user_connections).cloned().collect();
+    let (account, of_traffic) = account::judge(experiment, boxes, &connections);
+    all.append(of_traffic);
+    all.doubts.extend(outputs::doubts(experiment, boxes));
     all.append(cross_tenant::judge(experiment, boxes));
     if experiment.replay.is_some() && !identity_shown {
         all.doubts.push(IsolationDoubt::IdentityNotShown);
@@ -49,7 +59,7 @@ pub(crate) fn judge(
         (true, true) => IsolationVerdict::Isolated,
         (true, false) => IsolationVerdict::Inconclusive,
     };
-    Judgement { verdict, leaks, doubts, attempts, kinds, decoys: decoys(captures) }
+    Judgement { verdict, leaks, doubts, attempts, kinds, decoys: decoys(captures), account }
 }
 
 /// Sums the decoys of all captures. In a capture without decoys, the search might find nothing at all.
@@ -61,14 +71,17 @@ fn decoys(captures: &[Captured]) -> DecoyControl {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::net::IpAddr;
 
+    use dissect::flow::{Direction, PerDirection};
     use exposure_schema::{DoubtScope, ForeignFrame, Isolation, Location, Occurrence, PhaseName};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::input::isolation_record::{BoxRun, KINDS, READS};
+    use crate::input::isolation_record::{BoxRun, Carrier, KINDS};
     use crate::observe::frame_ownership::FrameOwnership;
+    use crate::observe::user_connections::{Sent, UserConnection};
     use crate::output::isolation::entry;
     use crate::pipeline::fact::Bound;
     use crate::verdict::doubt::Doubt;
@@ -80,11 +93,23 @@ mod tests {
     const RUN: &str = "00112233445566778899aabbccddeeff";
     const USERS: [&str; 2] = ["alice-1234", "bob-5678"];
     const SECRETS: [&str; 2] = ["alices-secret", "bobs-secret"];
+    const CONVERSATIONS: [&str; 2] = ["conversation-of-alice", "conversation-of-bob"];
+    const PLAN: &str = "0123456789abcdef";
+
+    /// When the run began.
+    const START: u64 = 1_795_374_414_000_000_000;
+    const DATE: &str = "Sun, 22 Nov 2026 19:06:54 GMT";
+
+    /// So many milliseconds after the run began.
+    const fn at(ms: u64) -> u64 {
+        START + ms * 1_000_000
+    }
 
     /// A run without leak or doubt: the sandboxes of both users make every attempt, and with a network each attempt is
     /// seen.
     struct Run {
         experiment: Experiment,
+        plan: Option<Plan>,
         captures: Vec<Captured>,
         boxes: Vec<Boxes>,
     }
@@ -94,23 +119,54 @@ mod tests {
         (format!("127.0.0.1:{}", 7001 + user), format!("127.0.0.1:{}", 7002 - user))
     }
 
+    fn required() -> impl Iterator<Item = &'static str> {
+        KINDS.iter().filter(|kind| kind.is_required).map(|kind| kind.name)
+    }
+
     fn asked(user: usize) -> Vec<(&'static str, String)> {
         let target = |kind| match kind {
             "file" => "/store".to_owned(),
             "neighbour" => neighbours(user).1,
+            "raw" => "10.79.0.2".to_owned(),
             _ => "10.79.0.2:8000".to_owned(),
         };
-        KINDS.into_iter().map(|kind| (kind, target(kind))).collect()
+        required().map(|kind| (kind, target(kind))).collect()
     }
+
+    /// The message of a user, and the answer of a sandbox without network.
+    fn message(user: usize) -> String {
+        let attempts = asked(user).into_iter().map(|(kind, target)| format!("attempt {kind} {target}\n"));
+        format!("listen {}\n{}Keep this: {}", neighbours(user).0, attempts.collect::<String>(), SECRETS[user])
+    }
+
+    fn answer(user: usize) -> String {
+        let outcomes = asked(user).into_iter().map(|(kind, target)| format!("{kind} {target}: {OUTCOME}\n"));
+        format!(
+            "listen {}: listening\n{}This is your message number 1, of 3 words: Keep this: {}",
+            neighbours(user).0,
+            outcomes.collect::<String>(),
+            SECRETS[user]
+        )
+    }
+
+    const OUTCOME: &str = "Network is unreachable (os error 101)";
 
     /// Distinct for every sandbox and kind of attempt.
     fn canary(place: usize, kind: usize) -> String {
         format!("{:032x}", 0xabcd_0000 + place * 100 + kind)
     }
 
-    fn attempt(kind: &str, target: &str, canary: Option<&str>, succeeded: bool, data: &str) -> Value {
-        json!({ "schema": "plainsight.attempt/1", "kind": kind, "target": target, "canary": canary,
-                "succeeded": succeeded, "outcome": "Network is unreachable (os error 101)", "data": data })
+    fn attempt(kind: &str, target: &str, canary: Option<&str>, succeeded: bool, data: &str) -> String {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let canary = canary.map_or_else(|| "null".to_owned(), quoted);
+        let data = if data.is_empty() { String::new() } else { format!(",\"data\":{}", quoted(data)) };
+        format!(
+            "{{\"schema\":\"plainsight.attempt/1\",\"kind\":{},\"target\":{},\"canary\":{canary},\
+             \"succeeded\":{succeeded},\"outcome\":{}{data}}}\n",
+            quoted(kind),
+            quoted(target),
+            quoted(OUTCOME)
+        )
     }
 
     /// The `place`-th sandbox of the run; its attempts of the kinds in `through` succeed.
@@ -121,17 +177,23 @@ mod tests {
             .enumerate()
             .map(|(index, (kind, target))| {
                 let succeeded = through.contains(kind);
-                let data = if succeeded && *kind == READS { SECRETS.join(" ") } else { String::new() };
-                let canary = (*kind != READS).then(|| canary(place, index));
-                format!("{}\n", attempt(kind, target, canary.as_deref(), succeeded, &data))
+                let reads = *kind == "file";
+                let data = if succeeded && reads { SECRETS.join(" ") } else { String::new() };
+                let canary = (!reads).then(|| canary(place, index));
+                attempt(kind, target, canary.as_deref(), succeeded, &data)
             })
             .collect();
+        let is_isolated = network == "none";
+        let (began, ended) = if is_isolated { (20, 30) } else { (60, 70) };
+        let interfaces = if is_isolated { "interfaces: lo" } else { "interfaces: lo, veth-back" };
+        let stdout = json!({ "schema": "plainsight.answer/1", "text": answer(of) });
+        let stdout = format!("{{\"schema\":\"plainsight.answer/1\",\"text\":{}}}\n", stdout["text"]);
         let run = json!({
             "schema": "plainsight.box/1", "run": RUN, "box": format!("box {place}"), "network": network,
-            "user": user.map(|user| USERS[user]), "started_at_unix_ns": 20, "ended_at_unix_ns": 30,
-            "exit": "code 0",
-            "limits": [{ "name": "network", "mechanism": "network namespace", "value": "interfaces: lo" }],
-            "stdout": format!("listen {}: listening", neighbours(of).0), "stderr": stderr,
+            "user": user.map(|user| USERS[user]), "conversation_id": CONVERSATIONS[of],
+            "started_at_unix_ns": at(began), "ended_at_unix_ns": at(ended), "exit": "code 0",
+            "limits": [{ "name": "network", "mechanism": "network namespace", "value": interfaces }],
+            "stdout": stdout, "stderr": stderr,
         });
         serde_json::from_value(run).unwrap()
     }
@@ -143,27 +205,36 @@ mod tests {
         let user = |index: usize| {
             let attempts: Vec<_> = asked(index)
                 .into_iter()
-                .map(|(kind, target)| json!({ "kind": kind, "target": target }))
+                .map(|(kind, target)| json!({ "kind": kind, "target": target, "interface": "veth-back" }))
                 .collect();
-            json!({ "id": USERS[index], "secret": SECRETS[index], "address": "10.78.0.2", "attempts": attempts })
+            json!({
+                "id": USERS[index], "secret": SECRETS[index], "address": "10.78.0.2",
+                "messages": [message(index)], "attempts": attempts
+            })
         };
         let phase = |name: &str| json!({ "name": name, "boxes": "boxes.jsonl", "captures": ["back.pcap"] });
         let experiment = json!({
             "schema": "plainsight.isolation/1", "run_id": RUN, "backend": "namespace", "finished": true,
+            "started_at_unix_ns": at(0), "ended_at_unix_ns": at(100),
             "phases": [phase("isolated"), phase("control")], "interfaces": ["veth-back"],
             "talk": { "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] },
             "users": [user(0), user(1)], "replay": null,
+            "plan": { "file": "isolation.plan.json", "sha256": PLAN },
         });
+        let plan = Plan { sha256: PLAN.to_owned(), written_at_unix_ns: at(5), differing: Vec::new() };
         let control = vec![
             box_run(2, Some(0), "host", &BY_NETWORK),
             box_run(3, Some(1), "host", &BY_NETWORK),
             box_run(4, None, UNBOXED, &["raw", "file"]),
         ];
         let seen = control.iter().flat_map(BoxRun::attempts).filter(|attempt| attempt.succeeded);
-        let seen: Vec<String> = seen.filter_map(|attempt| attempt.canary).collect();
+        let seen: Vec<String> = seen.filter_map(|attempt| attempt.canary.clone()).collect();
+        let mut isolated = captured(PhaseName::Isolated, &[]);
+        isolated.user_connections = (0..2).map(connection).collect();
         Run {
             experiment: serde_json::from_value(experiment).unwrap(),
-            captures: vec![captured(PhaseName::Isolated, &[]), captured(PhaseName::Control, &seen)],
+            plan: Some(plan),
+            captures: vec![isolated, captured(PhaseName::Control, &seen)],
             boxes: vec![
                 Boxes {
                     phase: PhaseName::Isolated,
@@ -171,6 +242,53 @@ mod tests {
                 },
                 Boxes { phase: PhaseName::Control, runs: control },
             ],
+        }
+    }
+
+    /// The connection of a user: one message and its answer.
+    fn connection(user: usize) -> UserConnection {
+        exchange(
+            user,
+            &request(
+                USERS[user],
+                "POST",
+                "/api/conversation",
+                &json!({ "message": message(user) }).to_string(),
+            ),
+            &reply(&format!(
+                "{{\"conversationId\":\"{}\",\"text\":{}}}",
+                CONVERSATIONS[user],
+                json!(answer(user))
+            )),
+        )
+    }
+
+    fn request(user: &str, method: &str, target: &str, body: &str) -> String {
+        let len = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        format!(
+            "{method} {target} HTTP/1.1\r\nhost: 10.78.0.1:8000\r\ncontent-type: application/json\r\n\
+             connection: close\r\nx-user-id: {user}\r\n{len}\r\n{body}"
+        )
+    }
+
+    fn reply(body: &str) -> String {
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
+             x-content-type-options: nosniff\r\ncontent-length: {}\r\nconnection: close\r\ndate: {DATE}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn exchange(stream: usize, asked: &str, told: &str) -> UserConnection {
+        let sent = |text: &str, ms| Sent { bytes: text.into(), first_at: at(ms), last_at: at(ms) };
+        let ends = ("10.78.0.2:50000".parse().unwrap(), "10.78.0.1:8000".parse().unwrap());
+        UserConnection {
+            stream: stream as u32,
+            ends: Some(ends),
+            sent: PerDirection::from_fn(|direction| match direction {
+                Direction::ClientToServer => sent(asked, 19),
+                Direction::ServerToClient => sent(told, 31),
+            }),
         }
     }
 
@@ -187,10 +305,21 @@ mod tests {
             excerpt: None,
         };
         let first = Occurrence { file: "back.pcap".to_owned(), interface: "veth-back".to_owned(), location };
-        let sighting = Sighting { count: 1, first: Some(first) };
+        let to = |carrier, target: &str| (carrier, target.parse().unwrap());
+        let carriers = vec![
+            to(Carrier::Tcp, "10.79.0.2:8000"),
+            to(Carrier::Udp, "10.79.0.2:8000"),
+            to(Carrier::Raw, "10.79.0.2:0"),
+            to(Carrier::Tcp, "127.0.0.1:7001"),
+            to(Carrier::Tcp, "127.0.0.1:7002"),
+        ];
+        let sighting = Sighting { count: 1, first: Some(first), carriers };
         let traffic = json!({ "server": "10.78.0.1:8000", "clients": ["10.78.0.2"] });
-        let mut ownership = FrameOwnership::new(serde_json::from_value(traffic).unwrap());
+        let mut ownership =
+            FrameOwnership::new(serde_json::from_value(traffic).unwrap(), None, BTreeSet::new());
         ownership.of_users = 10;
+        let (began, ended) = if phase == PhaseName::Isolated { (10, 40) } else { (50, 80) };
+        ownership.beacons.at = [Some(at(began + 5)), Some(at(ended - 5))];
         Captured {
             phase,
             file: "back.pcap".to_owned(),
@@ -201,7 +330,8 @@ mod tests {
             ownership,
             leaks: Vec::new(),
             doubts: Vec::new(),
-            window: Some(10..=40),
+            window: Some(at(began)..=at(ended)),
+            user_connections: Vec::new(),
             sightings: seen.iter().map(|canary| (canary.clone(), sighting.clone())).collect(),
             decoys_searched: 8,
             decoys_found: 0,
@@ -209,7 +339,7 @@ mod tests {
     }
 
     fn judged(run: &Run) -> Judgement {
-        judge(&run.experiment, &run.boxes, &run.captures, false)
+        judge(&run.experiment, run.plan.as_ref(), &run.boxes, &run.captures, false)
     }
 
     fn entered(run: Run) -> Isolation {
@@ -240,7 +370,10 @@ mod tests {
     }
 
     fn one(run: &mut Run, phase: usize, number: usize) -> &mut BoxRun {
-        &mut run.boxes[phase].runs[number]
+        let run = &mut run.boxes[phase].runs[number];
+        // What was read of its output before the change.
+        run.reports.take();
+        run
     }
 
     /// Puts a canary into the control's capture.
@@ -286,7 +419,7 @@ mod tests {
             // Counted, but without a location.
             (
                 |run| {
-                    let nowhere = Sighting { count: 1, first: None };
+                    let nowhere = Sighting { count: 1, ..Sighting::default() };
                     run.captures[0].sightings.insert(canary(0, 5), nowhere);
                 },
                 Leak::CanaryOnWire { attempt: name(0, "tcp", "10.79.0.2:8000"), first: None },
@@ -336,7 +469,7 @@ mod tests {
             (
                 |run| {
                     let read = attempt("file", "/etc/shadow", None, true, "");
-                    one(run, 0, 0).stderr.push_str(&format!("{read}\n"));
+                    one(run, 0, 0).stderr.push_str(&read);
                 },
                 Leak::ReadSucceeded(name(0, "file", "/etc/shadow")),
             ),
@@ -393,8 +526,8 @@ mod tests {
             (|run| run.captures[0].decoys_found = 1, of_capture(Doubt::DecoysFound(1))),
             (|run| run.captures[0].decoys_searched = 0, of_capture(Doubt::NoDecoys)),
             (|run| run.captures[0].window = None, of_capture(CaptureDoubt::NoTimes)),
-            (|run| run.captures[0].window = Some(21..=40), of_capture(uncovered(0))),
-            (|run| run.captures[1].window = Some(10..=29), of_capture(uncovered(2))),
+            (|run| run.captures[0].window = Some(at(21)..=at(40)), of_capture(uncovered(0))),
+            (|run| run.captures[1].window = Some(at(50)..=at(69)), of_capture(uncovered(2))),
         ]);
     }
 
@@ -415,8 +548,8 @@ mod tests {
                     run.captures[1].sightings.clear();
                     remember(run, canary(4, 4));
                     // A process without any sandbox succeeds in everything: that is no control of a sandbox.
-                    *one(run, 1, 2) = box_run(4, None, UNBOXED, &KINDS);
-                    for kind in 0..KINDS.len() {
+                    *one(run, 1, 2) = box_run(4, None, UNBOXED, &required().collect::<Vec<_>>());
+                    for kind in 0..required().count() {
                         remember(run, canary(4, kind));
                     }
                 },
@@ -487,8 +620,8 @@ mod tests {
             (|run| one(run, 0, 1).stdout.clear(), no_neighbour()),
             (
                 |run| {
-                    one(run, 0, 1).started_at_unix_ns = 30;
-                    one(run, 0, 1).ended_at_unix_ns = 40;
+                    one(run, 0, 1).started_at_unix_ns = at(30);
+                    one(run, 0, 1).ended_at_unix_ns = at(34);
                 },
                 no_neighbour(),
             ),
@@ -503,7 +636,13 @@ mod tests {
                 |run| run.experiment.user_traffic.clients.push("10.78.0.9".parse().unwrap()),
                 IsolationDoubt::UnknownClient(IpAddr::from([10, 78, 0, 9])),
             ),
-            (|run| run.experiment.users[0].id = USERS[1].to_owned(), IsolationDoubt::ValueNotUnique),
+            (
+                |run| {
+                    let same = one(run, 1, 0).stderr.replace(&canary(2, 5), &canary(2, 6));
+                    one(run, 1, 0).stderr = same;
+                },
+                IsolationDoubt::ValueNotUnique,
+            ),
             (
                 |run| run.experiment.users[0].secret = "short".to_owned(),
                 IsolationDoubt::ValueTooShort("short".to_owned()),
@@ -525,7 +664,7 @@ mod tests {
             |limits: Vec<String>| IsolationDoubt::NetworkNotReadBack { sandbox: sandbox(0), limits };
         assert_doubts(vec![
             (
-                |run| one(run, 0, 0).ended_at_unix_ns = 20,
+                |run| one(run, 0, 0).ended_at_unix_ns = at(20),
                 IsolationDoubt::TimesReversed { sandbox: sandbox(0) },
             ),
             (
@@ -538,7 +677,10 @@ mod tests {
                 not_read_back(vec!["interfaces: lo, eth0".to_owned()]),
             ),
             (
-                |run| one(run, 0, 0).user = Some("carol".to_owned()),
+                |run| {
+                    one(run, 0, 0).user = Some("carol".to_owned());
+                    one(run, 0, 0).stdout.clear();
+                },
                 IsolationDoubt::UnknownUser { sandbox: sandbox(0) },
             ),
             (

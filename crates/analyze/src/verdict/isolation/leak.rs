@@ -23,6 +23,12 @@ pub(crate) enum Leak {
     ForeignFrames { interface: Option<String>, count: u64, first: Option<ForeignFrame> },
     /// The traffic of one user holds the secret of another one.
     SecretInTraffic { interface: Option<String>, frame: u64, user: String },
+    /// A connection that is not a user's holds the secret of that user.
+    SecretInConnection { stream: u32, user: String },
+    /// A client that is not a user got a conversation, a message or an answer of that user.
+    ConversationInTraffic { stream: u32, user: String },
+    /// Sandboxes of several users ran for one conversation, or a user got the conversation of another one.
+    SharedConversation { conversation: String, users: Vec<String> },
     /// The output of a sandbox holds the secret of a user for whom it did not run.
     SecretInOutput { sandbox: String, user: String },
     /// The output of a sandbox holds the canary of another sandbox.
@@ -53,6 +59,9 @@ impl Leak {
             Self::ReadSucceeded(_) => ("leak.read-succeeded", Sandbox),
             Self::ForeignFrames { .. } => ("leak.foreign-frames", Frame),
             Self::SecretInTraffic { .. } => ("leak.secret-in-traffic", Frame),
+            Self::SecretInConnection { .. } => ("leak.secret-in-traffic", DoubtScope::Stream),
+            Self::ConversationInTraffic { .. } => ("leak.conversation-in-traffic", DoubtScope::Stream),
+            Self::SharedConversation { .. } => ("leak.shared-conversation", DoubtScope::Run),
             Self::SecretInOutput { .. } => ("leak.secret-in-output", Sandbox),
             Self::CanaryInOutput { .. } => ("leak.canary-in-output", Sandbox),
         }
@@ -91,6 +100,21 @@ impl fmt::Display for Leak {
                     f,
                     "{interface}: frame {frame} carries the secret of user {user} to or from another client"
                 )
+            }
+            Self::SecretInConnection { stream, user } => {
+                write!(
+                    f,
+                    "tcp.stream {stream} of the users' traffic holds the secret of user {user}, and is not that user's"
+                )
+            }
+            Self::ConversationInTraffic { stream, user } => {
+                write!(
+                    f,
+                    "tcp.stream {stream} of the users' traffic holds the conversation of user {user}, and is not that user's"
+                )
+            }
+            Self::SharedConversation { conversation, users } => {
+                write!(f, "conversation {conversation} is of several users: {}", users.join(", "))
             }
             Self::SecretInOutput { sandbox, user } => {
                 write!(f, "{sandbox}: its output holds the secret of user {user}")

@@ -5,26 +5,35 @@
 //! isolation.json, journals ──> preconditions      was everything tried that had to be tried?
 //! captures ──────────────────> captures           do they cover the run, and whose are their frames?
 //!                              user_traffic       does a user receive the secret of another one?
+//!                              account            is every byte of the users a planned request, or a sandbox's answer?
+//!                              timeline           do plan, phases, captures and beacons follow each other?
 //!                              identity           can a claimed user id be replayed?
 //! both ──────────────────────> attempts           is the canary of an escape attempt on a wire?
 //!                              positive_control   would these captures have shown it?
-//! journals ──────────────────> cross_tenant       does a sandbox have another tenant's data?
+//! journals ──────────────────> outputs            is every byte of a sandbox's output an answer?
+//!                              cross_tenant       does a sandbox have another tenant's data?
 //!                                   │
 //!                                   v
 //!                              judge              leaks and doubts ──> verdict
 //! ```
 //! All functions here are pure: they read no files.
 
+pub(crate) mod account;
 pub(crate) mod attempts;
 pub(crate) mod boxes;
 pub(crate) mod captures;
 mod cross_tenant;
 pub(crate) mod doubt;
 pub(crate) mod findings;
+mod http;
 pub(crate) mod identity;
 pub(crate) mod judge;
 pub(crate) mod leak;
+mod leaves;
+mod outputs;
 mod positive_control;
 mod preconditions;
+mod timeline;
+mod times;
 mod user_traffic;
 pub(crate) mod value_hits;

@@ -1,11 +1,14 @@
 //! Checks whether every attempt was made that had to be made: an attempt that no sandbox made proves nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use exposure_schema::PhaseName;
+use exposure_schema::{Limit, PhaseName};
 
-use super::boxes::{self, AttemptName, Boxes, FEWEST_USERS, MIN_VALUE, NO_NETWORK};
+use super::boxes::{
+    self, AttemptName, Boxes, FEWEST_USERS, MIN_VALUE, NO_NETWORK, SHORTEST_LIFE_NS, UNBOXED,
+};
 use super::doubt::IsolationDoubt;
+use super::outputs::answer_text;
 use crate::input::isolation_record::{BoxRun, Experiment, KINDS, RequestedAttempt, User};
 
 /// Interfaces that the kernel creates in every network namespace: the loopback interface, and with certain modules
@@ -24,8 +27,39 @@ pub(super) fn doubts(experiment: &Experiment, boxes: &[Boxes]) -> Vec<IsolationD
             doubts.extend(network_doubts(experiment, boxes.phase, run));
         }
     }
-    doubts.extend(experiment.users.iter().flat_map(|user| attempt_doubts(user, boxes)));
+    doubts.extend(name_doubts(boxes));
+    doubts.extend(difference_doubts(boxes));
+    let made = Made::of(boxes);
+    doubts.extend(experiment.users.iter().flat_map(|user| attempt_doubts(user, &made)));
     doubts
+}
+
+/// A name that occurs twice could stand for either sandbox.
+fn name_doubts(boxes: &[Boxes]) -> Vec<IsolationDoubt> {
+    let mut names = BTreeSet::new();
+    let runs = boxes.iter().flat_map(|boxes| &boxes.runs);
+    let twice = runs.filter(|run| !names.insert(run.name.as_str()));
+    twice.map(|run| IsolationDoubt::NameTwice { sandbox: run.name.clone() }).collect()
+}
+
+/// The limits of a sandbox as read back, except its network, as texts.
+fn other_limits(run: &BoxRun) -> BTreeSet<String> {
+    let others = run.limits.iter().filter(|limit| limit.name != "network");
+    others.map(|limit| format!("{} by {}: {}", limit.name, limit.mechanism, limit.value)).collect()
+}
+
+/// The sandboxes of the control differ from the isolated ones in their network alone: with other limits an attempt might
+/// succeed, or fail, for another reason.
+fn difference_doubts(boxes: &[Boxes]) -> Vec<IsolationDoubt> {
+    let mut runs = boxes.iter().flat_map(|boxes| &boxes.runs).filter(|run| run.network != UNBOXED);
+    let Some(first) = runs.next() else { return Vec::new() };
+    let expected = other_limits(first);
+    let differing = runs.filter_map(|run| {
+        let limits = other_limits(run);
+        let limits: Vec<String> = limits.symmetric_difference(&expected).cloned().collect();
+        (!limits.is_empty()).then(|| IsolationDoubt::ControlDiffers { sandbox: run.name.clone(), limits })
+    });
+    differing.collect()
 }
 
 fn run_doubts(experiment: &Experiment) -> Vec<IsolationDoubt> {
@@ -61,9 +95,10 @@ fn user_doubts(experiment: &Experiment) -> Vec<IsolationDoubt> {
         doubts.push(IsolationDoubt::TooFewUsers(distinct.len()));
     }
     for user in users {
-        for kind in KINDS {
-            if !user.attempts.iter().any(|asked| asked.kind == kind) {
-                doubts.push(IsolationDoubt::AttemptNotRequested { user: user.id.clone(), kind });
+        for kind in KINDS.iter().filter(|kind| kind.is_required) {
+            if !user.attempts.iter().any(|asked| asked.kind == kind.name) {
+                let (user, kind) = (user.id.clone(), kind.name);
+                doubts.push(IsolationDoubt::AttemptNotRequested { user, kind });
             }
         }
     }
@@ -90,8 +125,13 @@ fn sandbox_doubts(experiment: &Experiment, run: &BoxRun) -> Vec<IsolationDoubt> 
     }
     if run.started_at_unix_ns >= run.ended_at_unix_ns {
         doubts.push(IsolationDoubt::TimesReversed { sandbox: sandbox() });
+    } else if run.ended_at_unix_ns - run.started_at_unix_ns < SHORTEST_LIFE_NS {
+        doubts.push(IsolationDoubt::LivedTooShort { sandbox: sandbox() });
     }
-    let lines = run.unreadable_attempts();
+    if run.output().iter().any(Option::is_none) {
+        doubts.push(IsolationDoubt::OutputContradicts { sandbox: sandbox() });
+    }
+    let lines = run.reports().unreadable;
     if lines > 0 {
         doubts.push(IsolationDoubt::AttemptsUnreadable { sandbox: sandbox(), lines });
     }
@@ -122,9 +162,24 @@ fn network_doubts(experiment: &Experiment, phase: PhaseName, run: &BoxRun) -> Ve
         PhaseName::Control if run.network == NO_NETWORK => {
             doubts.push(IsolationDoubt::ControlWithoutNetwork { sandbox: sandbox() });
         }
-        PhaseName::Control => {}
+        PhaseName::Control if run.network == UNBOXED => {}
+        PhaseName::Control => {
+            let is_of_run = |limit: &Limit| has_network(&limit.value, &experiment.interfaces);
+            let is_read_back = run.limits.iter().any(|limit| limit.name == "network" && is_of_run(limit));
+            if run.network.is_empty() || !is_read_back {
+                let network = run.network.clone();
+                doubts.push(IsolationDoubt::ControlNetwork { sandbox: sandbox(), network });
+            }
+        }
     }
     doubts
+}
+
+/// Whether the limits of a sandbox, as read back, show that it had every interface of the run.
+fn has_network(read_back: &str, interfaces: &[String]) -> bool {
+    let Some(names) = read_back.strip_prefix("interfaces:") else { return false };
+    let names: BTreeSet<&str> = names.split(',').map(str::trim).collect();
+    interfaces.iter().all(|interface| names.contains(interface.as_str()))
 }
 
 /// Whether the limits of a sandbox, as read back, show that it had no network: only the kernel's own interfaces in its
@@ -139,22 +194,46 @@ fn is_no_network(read_back: &str) -> bool {
     }
 }
 
-/// Checks whether a sandbox of each user made every attempt that was requested. An attempt to reach a neighbour counts
+/// What the isolated sandboxes did.
+struct Made<'a> {
+    /// The first sandbox that made an attempt, by user, kind and target.
+    attempts: BTreeMap<(&'a str, &'a str, &'a str), &'a BoxRun>,
+    /// The sandboxes that listened at an address.
+    listening: BTreeMap<String, Vec<&'a BoxRun>>,
+}
+
+impl<'a> Made<'a> {
+    fn of(boxes: &'a [Boxes]) -> Self {
+        let mut made = Self { attempts: BTreeMap::new(), listening: BTreeMap::new() };
+        for run in boxes::isolated(boxes) {
+            let user = run.user.as_deref().unwrap_or_default();
+            for attempt in run.attempts() {
+                made.attempts.entry((user, &attempt.kind, &attempt.target)).or_insert(run);
+            }
+            let answer = answer_text(run).unwrap_or_default();
+            let said =
+                answer.lines().filter_map(|line| line.strip_prefix("listen ")?.strip_suffix(": listening"));
+            for address in said {
+                made.listening.entry(address.to_owned()).or_default().push(run);
+            }
+        }
+        made
+    }
+}
+
+/// Checks whether a sandbox of the user made every attempt that was requested. An attempt to reach a neighbour counts
 /// only if a sandbox of another user listened there at the same time.
-fn attempt_doubts(user: &User, boxes: &[Boxes]) -> Vec<IsolationDoubt> {
+fn attempt_doubts(user: &User, made: &Made<'_>) -> Vec<IsolationDoubt> {
     let mut doubts = Vec::new();
-    let own = |run: &&BoxRun| run.user.as_deref() == Some(&user.id);
-    for RequestedAttempt { kind, target } in &user.attempts {
-        let tried = |run: &&BoxRun| {
-            run.attempts().iter().any(|attempt| attempt.kind == *kind && attempt.target == *target)
-        };
-        let Some(run) = boxes::isolated(boxes).filter(own).find(tried) else {
+    for RequestedAttempt { kind, target, .. } in &user.attempts {
+        let Some(run) = made.attempts.get(&(user.id.as_str(), kind.as_str(), target.as_str())) else {
             let (user, kind, target) = (user.id.clone(), kind.clone(), target.clone());
             doubts.push(IsolationDoubt::AttemptNotMade { user, kind, target });
             continue;
         };
-        let mut others = boxes::isolated(boxes).filter(|other| !own(other));
-        if kind == "neighbour" && !others.any(|other| other.overlaps(run) && other.listened_at(target)) {
+        let mut others = made.listening.get(target).into_iter().flatten();
+        let is_neighbour = |other: &&BoxRun| other.user.as_ref() != Some(&user.id) && other.overlaps(run);
+        if kind == "neighbour" && !others.any(is_neighbour) {
             let (sandbox, target) = (run.name.clone(), target.clone());
             doubts.push(IsolationDoubt::NeighbourMissing { sandbox, target });
         }

@@ -2,21 +2,21 @@
 
 use std::net::IpAddr;
 
-use super::doubt::CaptureDoubt;
 use super::leak::Leak;
 use super::value_hits::ValueHits;
 use crate::input::isolation_record::Experiment;
 use crate::observe::frame_ownership::FrameOwnership;
 
 /// A secret may cross only between the gateway and its owner. The one exception is the replay of the owner's id, which
-/// demonstrates exactly this.
+/// demonstrates exactly this; `account` checks that it is that very request. This rule finds secrets in frames, and so outside
+/// of streams too.
 pub(super) fn judge(
     experiment: &Experiment,
     hits: &ValueHits<'_>,
     ownership: &FrameOwnership,
     interface: Option<&str>,
-) -> (Vec<Leak>, Vec<CaptureDoubt>) {
-    let (mut leaks, mut doubts) = (Vec::new(), Vec::new());
+) -> Vec<Leak> {
+    let mut leaks = Vec::new();
     let server = experiment.user_traffic.server;
     for owner in &experiment.users {
         let replay = experiment.replay.as_ref().filter(|replay| replay.user == owner.id);
@@ -29,10 +29,6 @@ pub(super) fn judge(
             let (interface, user) = (interface.map(str::to_owned), owner.id.clone());
             leaks.push(Leak::SecretInTraffic { interface, frame, user });
         }
-        let is_cut = hits.of(&owner.secret).is_some_and(|found| found.total() > found.hits.len() as u64);
-        if is_cut {
-            doubts.push(CaptureDoubt::SecretLocations { user: owner.id.clone() });
-        }
     }
-    (leaks, doubts)
+    leaks
 }

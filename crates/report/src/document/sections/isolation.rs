@@ -43,6 +43,7 @@ impl Builder<'_> {
             Block::Callout { tone, title: format!("{} {}", lang.run_id(), run.run_id), lines },
             Block::Table(self.escape_attempts(run)),
             Block::Table(self.interfaces(run)),
+            Block::Paragraph(lang.accounts(run.traffic, run.controls.beacons)),
         ];
         blocks.extend(self.limits(run).map(Block::Table));
         if let Some(identity) = &run.identity {
@@ -93,6 +94,7 @@ impl Builder<'_> {
                 self.or_none(interface.interface.as_deref()),
                 line![interface.frames],
                 line![interface.talk_frames + interface.arp_frames],
+                line![interface.beacon_frames],
                 line![interface.box_frames],
                 line![captured(&interface.file)],
                 line![captured(&interface.sha256)],
@@ -103,6 +105,7 @@ impl Builder<'_> {
             self.column(lang.interface()),
             self.number_column(lang.frames()),
             self.number_column(lang.user_traffic()),
+            self.number_column(lang.beacons()),
             self.number_column(lang.of_boxes()),
             self.column(lang.file()),
             self.column("SHA-256"),
