@@ -17,8 +17,9 @@ REPORT_FLAGS ?=
 # Flags of `make demo`: make demo DEMO_FLAGS='--listen 127.0.0.1:3001 --open'
 DEMO_FLAGS ?=
 
-# Number of mutants of `make mutants`, and the seed of the first.
+# Numbers of mutants of `make mutants` and `make isolation-mutants`, and the seed of the first.
 MUTANTS ?= 10000
+ISOLATION_MUTANTS ?= 2000
 SEED ?= 1
 
 # Analyzes, writes the report whatever the verdict is, and exits with the verdict's status. Status 2 means that an input
@@ -29,7 +30,7 @@ if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint deny bench doctor clean imports built-once
+.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint deny bench doctor clean imports built-once isolation-mutants
 
 # List the targets.
 help:
@@ -118,6 +119,10 @@ test: build
 # Judge 10,000 random mutants of TLS runs; MUTANTS and SEED choose others.
 mutants: build
 	PLAINSIGHT_MUTANTS=$(MUTANTS) PLAINSIGHT_MUTANTS_SEED=$(SEED) $(CARGO) test -p e2e --test mutants -- --nocapture
+
+# Judge 2,000 random alterations of an isolation run; ISOLATION_MUTANTS and SEED choose others.
+isolation-mutants: build
+	PLAINSIGHT_ISOLATION_MUTANTS=$(ISOLATION_MUTANTS) PLAINSIGHT_ISOLATION_MUTANTS_SEED=$(SEED) $(CARGO) test -p e2e --test isolation_mutants -- --nocapture
 
 # Check format, lints, documentation and licences.
 lint: deny imports

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agent_core::hex128::Hex128;
+use agent_core::journal::sha256_hex;
 use serde::Serialize;
 
 const SCHEMA: &str = "plainsight.attempt/1";
@@ -35,6 +36,9 @@ const MOST: u64 = 1 << 20;
 
 /// Shortest text in a file to report, in characters.
 const SHORTEST: usize = 8;
+
+/// Hex digits of the hash of a report in the answer.
+const HASH: usize = 16;
 
 /// An IP protocol number for experiments (RFC 3692 §2.1), which no other protocol uses.
 #[cfg(target_os = "linux")]
@@ -78,7 +82,8 @@ impl<'a> Attempt<'a> {
         Some(Self { kind, target })
     }
 
-    /// Makes the attempt, writes the whole report to stderr, and returns the part that may leave the box.
+    /// Makes the attempt, writes the whole report to stderr, and returns the part that may leave the box, with the beginning
+    /// of the report's SHA-256.
     pub(crate) fn make(&self) -> String {
         let canary = match Hex128::fresh() {
             Ok(canary) => canary.to_string(),
@@ -103,13 +108,20 @@ impl<'a> Attempt<'a> {
             Ok(Done { outcome, data }) => (true, outcome, data),
             Err(error) => (false, error.to_string(), String::new()),
         };
-        let public = format!("{} {target}: {outcome}", self.kind);
         let carries = matches!(self.target, Target::Socket(_) | Target::Address(_));
         let canary = carries.then_some(canary.as_str());
         let report = Report { schema: SCHEMA, kind: self.kind, target, canary, succeeded, outcome, data };
         let line = serde_json::to_string(&report).unwrap_or_default();
         let _ = writeln!(io::stderr(), "{line}");
-        public
+        // The answer crosses the network, where it is captured: a report that is changed later has another hash.
+        let hash = sha256_hex(line.as_bytes());
+        format!(
+            "{} {}: {} [{}]",
+            report.kind,
+            report.target,
+            report.outcome,
+            hash.get(..HASH).unwrap_or_default()
+        )
     }
 }
 

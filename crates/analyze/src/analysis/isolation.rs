@@ -9,7 +9,7 @@
 //! frame other than the users' traffic with the gateway counts as a sandbox's: this finds data that a sandbox sent in
 //! any other form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -107,6 +107,7 @@ fn read_capture(
     });
     let of_run = of_run.collect();
     observer.ownership = Some(FrameOwnership::new(experiment.user_traffic.clone(), beacons, of_run));
+    observer.hits.streams = Some(HashSet::new());
     observer.user_connections = (phase == PhaseName::Isolated).then(UserConnections::default);
     let mut report = capture_pass::run(&input, &known, None, observer, &mut capture::whole)?;
     let mut ownership = report.observed.ownership.take().context("the frames have no owners")?;

@@ -1,9 +1,10 @@
 //! Which needles, and which parts of messages, occur in the bytes of a capture, and where.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use dissect::flow::Direction;
 use exposure_schema::Level;
 use search::fragments::{Fragment, FragmentScanner, GUARANTEED, MAX_FORM};
 use search::{Encoding, MAX_ANCHOR, Match, NeedleId, Overflow, PatternId, Scanner};
@@ -136,6 +137,9 @@ pub(crate) struct Hits<'k> {
     /// Whether a whole message is readable without a secret.
     is_exposed: bool,
     locations: usize,
+    /// The directions of streams in which each needle was found, where the first location in each is to be remembered
+    /// however many there are.
+    pub streams: Option<HashSet<(NeedleId, Option<u32>, Option<Direction>)>>,
     /// Where the captured bytes were searched.
     pub coverage: Coverage,
     /// Bytes searched without a secret: streams, frames outside of them, decoded bodies.
@@ -166,6 +170,7 @@ impl<'k> Hits<'k> {
             is_exposed: false,
             coverage: Coverage::default(),
             locations: 0,
+            streams: None,
             searched_bytes: 0,
             decrypted_bytes: 0,
             carriers: BTreeMap::new(),
@@ -466,6 +471,13 @@ impl<'k> Hits<'k> {
             || self.locations >= MAX_LOCATIONS_TOTAL && !found.hits.is_empty();
         if is_full {
             found.counts[level as usize] += 1;
+            let Some(streams) = self.streams.as_mut().filter(|seen| seen.len() < MAX_LOCATIONS_TOTAL) else {
+                return;
+            };
+            let location = locate();
+            if streams.insert((needle, location.stream, location.direction)) {
+                found.hits.push(Hit { level, location, decode_chain: with_step(chain, encoding) });
+            }
             return;
         }
         let location = locate();
@@ -475,6 +487,9 @@ impl<'k> Hits<'k> {
             return;
         }
         found.counts[level as usize] += 1;
+        if let Some(streams) = &mut self.streams {
+            streams.insert((needle, location.stream, location.direction));
+        }
         found.hits.push(Hit { level, location, decode_chain: with_step(chain, encoding) });
         self.locations += 1;
     }

@@ -93,6 +93,8 @@ pub(super) fn judge(
     let mut ordered: Vec<_> = connections.iter().collect();
     ordered
         .sort_by_key(|connection| (connection.sent[Direction::ClientToServer].first_at, connection.stream));
+    books.messages_until =
+        ordered.iter().filter_map(|connection| books.message_until(connection)).max().unwrap_or(0);
     for connection in ordered {
         let len = connection.sent.clone().into_iter().map(|(_, sent)| sent.bytes.len() as u64).sum::<u64>();
         books.account.connections += 1;
@@ -125,8 +127,8 @@ struct Books<'a> {
     marks: BTreeMap<String, &'a str>,
     /// Finds the users' secrets in every form.
     secrets: (KnownStrings, Arc<StringSearch>),
-    /// Number of messages that each user was seen to send, whatever the answer.
-    sent: Vec<usize>,
+    /// When the last message of a user was answered, whatever the answer.
+    messages_until: u64,
     /// The requests of the replay that were seen: the list, and conversations.
     replayed: Vec<String>,
     account: Account,
@@ -154,7 +156,7 @@ impl<'a> Books<'a> {
             has_answer: vec![false; boxes.len()],
             of,
             said: vec![Said::default(); experiment.users.len()],
-            sent: vec![0; experiment.users.len()],
+            messages_until: 0,
             marks: marks(experiment, &boxes),
             secrets: KnownStrings::values(experiment.users.iter().map(|user| user.secret.as_str()), &[]),
             boxes,
@@ -164,17 +166,24 @@ impl<'a> Books<'a> {
         }
     }
 
+    /// When the answer to a user's message was complete, if the connection is one.
+    fn message_until(&self, connection: &UserConnection) -> Option<u64> {
+        let (client, _) = connection.ends?;
+        let asked = &connection.sent[Direction::ClientToServer];
+        let request = http::request(&asked.bytes).ok()?;
+        let owner = self.owner(client.ip(), &request, 0)?;
+        let until = asked.last_at.max(connection.sent[Direction::ServerToClient].last_at);
+        matches!(owner, Owner::User(_)).then_some(until)
+    }
+
     fn take(&mut self, connection: &UserConnection) -> Result<(), NotAccounted> {
         let [asked, told] =
             [Direction::ClientToServer, Direction::ServerToClient].map(|side| &connection.sent[side]);
         let (client, server) = connection.ends.ok_or(NotAccounted::NotWhole)?;
         let request = http::request(&asked.bytes);
-        let owner = request.as_ref().ok().and_then(|request| self.owner(client.ip(), request));
+        let owner =
+            request.as_ref().ok().and_then(|request| self.owner(client.ip(), request, asked.first_at));
         self.look_for_others(connection, owner);
-        if let Some(Owner::User(user)) = owner {
-            let index = self.index_of(user);
-            self.sent[index] += 1;
-        }
         if server != self.experiment.user_traffic.server {
             return Err(NotAccounted::OtherServer);
         }
@@ -196,20 +205,16 @@ impl<'a> Books<'a> {
         }
     }
 
-    fn owner(&self, client: IpAddr, request: &Request<'_>) -> Option<Owner<'a>> {
+    /// The owner of a connection with this request, which began at this time.
+    fn owner(&self, client: IpAddr, request: &Request<'_>, at: u64) -> Option<Owner<'a>> {
         let user = self.experiment.users.iter().find(|user| user.id == request.user)?;
         if user.address == client && request.method == "POST" {
             return Some(Owner::User(user));
         }
         let replay = self.experiment.replay.as_ref()?;
         let is_replay = (replay.client, replay.user.as_str()) == (client, request.user);
-        // Only these requests are exempt, and only when all messages were sent.
-        (is_replay && request.method == "GET" && self.is_complete()).then_some(Owner::Replay(user))
-    }
-
-    fn is_complete(&self) -> bool {
-        let mut sent = self.experiment.users.iter().zip(&self.sent);
-        sent.all(|(user, sent)| *sent >= user.messages.len())
+        // Only these requests are exempt, and only when the users have their answers.
+        (is_replay && request.method == "GET" && at > self.messages_until).then_some(Owner::Replay(user))
     }
 
     /// A message of a user, answered by a sandbox.

@@ -140,7 +140,12 @@ mod tests {
     }
 
     fn answer(user: usize) -> String {
-        let outcomes = asked(user).into_iter().map(|(kind, target)| format!("{kind} {target}: {OUTCOME}\n"));
+        let outcomes = asked(user).into_iter().enumerate().map(|(index, (kind, target))| {
+            let canary = (kind != "file").then(|| canary(user, index));
+            let report = attempt(kind, &target, canary.as_deref(), false, "");
+            let hash = super::outputs::hash(&serde_json::from_str(&report).unwrap()).unwrap();
+            format!("{kind} {target}: {OUTCOME} [{hash}]\n")
+        });
         format!(
             "listen {}: listening\n{}This is your message number 1, of 3 words: Keep this: {}",
             neighbours(user).0,

@@ -1,12 +1,18 @@
 //! What a sandbox writes, byte for byte: its answer follows from the message that it was asked and the attempts that it
 //! reports, so an output that differs holds something else.
 
+use aws_lc_rs::digest;
+use data_encoding::HEXLOWER;
+
 use super::boxes::{Boxes, isolated};
 use super::doubt::IsolationDoubt;
 use crate::input::isolation_record::{Attempt, BoxRun, Experiment, User};
 
 /// Longest outcome of an attempt in bytes: the longest message of the operating system has some 50.
 const MAX_OUTCOME: usize = 80;
+
+/// Hex digits of the hash of a report in an answer.
+const HASH: usize = 16;
 
 /// Outcomes that are no error of the operating system: those of the sandbox's program and of Rust's library.
 const OUTCOMES: [&str; 8] = [
@@ -76,7 +82,7 @@ fn expected(message: &str, number: usize, attempts: &[Attempt]) -> Option<String
             if asked != format!("{kind} {target}") || !is_outcome(outcome) {
                 return None;
             }
-            parts.push(format!("{kind} {target}: {outcome}"));
+            parts.push(format!("{kind} {target}: {outcome} [{}]", hash(attempt)?));
         } else {
             words.push(line);
         }
@@ -92,6 +98,14 @@ fn expected(message: &str, number: usize, attempts: &[Attempt]) -> Option<String
         parts.push(format!("This is your message number {}, of {count} {noun}: {words}", number + 1));
     }
     Some(parts.join("\n"))
+}
+
+/// The beginning of the SHA-256 of a report, which the answer carries over the network: a report that was changed later has
+/// another one.
+pub(super) fn hash(attempt: &Attempt) -> Option<String> {
+    let report = serde_json::to_string(attempt).ok()?;
+    let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, report.as_bytes()).as_ref());
+    hash.get(..HASH).map(str::to_owned)
 }
 
 /// Whether the text is the message of an error of the operating system, or one of [`OUTCOMES`].
@@ -144,8 +158,11 @@ mod tests {
         )
         .unwrap();
         let message = "listen 127.0.0.1:7001\nattempt raw 10.0.0.1\n";
-        let answer = "listen 127.0.0.1:7001: listening\nraw 10.0.0.1: Operation not permitted (os error 1)";
-        assert_eq!(expected(message, 1, std::slice::from_ref(&attempt)).as_deref(), Some(answer));
+        let answer = format!(
+            "listen 127.0.0.1:7001: listening\nraw 10.0.0.1: Operation not permitted (os error 1) [{}]",
+            hash(&attempt).unwrap()
+        );
+        assert_eq!(expected(message, 1, std::slice::from_ref(&attempt)), Some(answer));
         assert_eq!(expected(message, 1, &[]), None, "an attempt is missing");
         assert_eq!(expected("hello", 1, &[attempt]), None, "an attempt more");
     }
