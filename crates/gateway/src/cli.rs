@@ -227,6 +227,9 @@ pub struct Runner {
     /// repeated. The gateway adds the program's libraries itself.
     #[arg(long, value_name = "PATH")]
     pub read_only: Vec<PathBuf>,
+    /// Start although no cgroup can limit the memory of a sandbox, where it is only watched (namespace only).
+    #[arg(long, env = "ALLOW_WEAK_MEMORY_LIMIT")]
+    pub allow_weak_memory_limit: bool,
     /// The form of the conversation on the program's stdin [default: json for the project's own program, else text].
     #[arg(long, value_name = "FORM")]
     pub prompt_format: Option<PromptFormat>,

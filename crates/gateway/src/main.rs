@@ -220,6 +220,7 @@ async fn serve(flags: &Serve, service: Service, tls: Option<ServerConfig>) -> Re
 async fn open_sandbox(runner: &Runner, program: &Program) -> Result<Arc<dyn Sandbox>> {
     let mut options = Options::new(&runner.label);
     options.read_only.clone_from(&runner.read_only);
+    options.allow_weak_memory_limit = runner.allow_weak_memory_limit;
     let mut libraries = Vec::new();
     if program.image.is_none() {
         libraries = sandbox::libraries_of(program.program.as_ref())
@@ -230,6 +231,11 @@ async fn open_sandbox(runner: &Runner, program: &Program) -> Result<Arc<dyn Sand
     let name = opened.sandbox.name();
     for (passed_over, why) in &opened.passed_over {
         tracing::warn!("no {passed_over} sandboxes: {}", error_chain(why));
+    }
+    if opened.weak_memory_limit {
+        tracing::warn!(
+            "no cgroup limits the memory of a sandbox: it is watched, and a hostile program can exceed it"
+        );
     }
     ensure!(
         name != "docker" || libraries.is_empty(),

@@ -52,6 +52,10 @@ struct Cli {
     #[arg(long, value_name = "NAME", required = cfg!(not(target_os = "linux")))]
     docker_network: Option<String>,
 
+    /// Start although no cgroup can limit the memory of a sandbox, where it is only watched.
+    #[arg(long)]
+    allow_weak_memory_limit: bool,
+
     /// The run id, 32 hex digits.
     #[arg(long, env = "RUN_ID", value_name = "HEX")]
     run_id: RunId,
@@ -116,7 +120,11 @@ async fn open(cli: &Cli) -> anyhow::Result<Box<dyn Sandbox>> {
     if let Some(path) = &cli.netns {
         let read_only =
             sandbox::libraries_of(&cli.program).context("cannot find the libraries of the program")?;
-        let options = Options { read_only, ..Options::new(LABEL) };
+        let options = Options {
+            read_only,
+            allow_weak_memory_limit: cli.allow_weak_memory_limit,
+            ..Options::new(LABEL)
+        };
         let sandbox = sandbox::namespace::Namespace::open_with_network(options, path.clone()).await?;
         return Ok(Box::new(sandbox));
     }

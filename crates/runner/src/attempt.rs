@@ -8,6 +8,7 @@
 //! | `dns` | `IP:PORT` | query that server for a name that contains the canary |
 //! | `raw` | `IP` | open a raw IP socket, and send the canary in a packet of an experimental protocol |
 //! | `file` | a path | read the file |
+//! | `lock` | a path | tell another box the canary by locks on that file, and hear the other's |
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -76,7 +77,7 @@ impl<'a> Attempt<'a> {
         let target = match kind {
             "tcp" | "neighbour" | "udp" | "ipv6" | "dns" => Target::Socket(target.parse().ok()?),
             "raw" => Target::Address(target.parse().ok()?),
-            "file" => Target::Path(target),
+            "file" | "lock" => Target::Path(target),
             _ => return None,
         };
         Some(Self { kind, target })
@@ -97,6 +98,7 @@ impl<'a> Attempt<'a> {
                 _ => datagram(target, canary.as_bytes()),
             },
             Target::Address(target) => raw(target, &canary),
+            Target::Path(path) if self.kind == "lock" => lock(path, &canary),
             Target::Path(path) => read(path),
         };
         let target = match self.target {
@@ -108,7 +110,7 @@ impl<'a> Attempt<'a> {
             Ok(Done { outcome, data }) => (true, outcome, data),
             Err(error) => (false, error.to_string(), String::new()),
         };
-        let carries = matches!(self.target, Target::Socket(_) | Target::Address(_));
+        let carries = self.kind != "file";
         let canary = carries.then_some(canary.as_str());
         let report = Report { schema: SCHEMA, kind: self.kind, target, canary, succeeded, outcome, data };
         let line = serde_json::to_string(&report).unwrap_or_default();
@@ -182,6 +184,72 @@ fn raw(target: IpAddr, canary: &str) -> io::Result<Done> {
     let socket = socket(family, SocketType::RAW, number)?;
     sendto(&socket, canary.as_bytes(), SendFlags::empty(), &SocketAddr::new(target, 0))?;
     Ok(Done::sent("sent"))
+}
+
+/// How long locks are held, and those of another box are waited for.
+#[cfg(target_os = "linux")]
+const LOCKED: Duration = Duration::from_secs(3);
+
+/// Number of places in a file for the locks of one box each, chosen by the first three digits of its canary.
+#[cfg(target_os = "linux")]
+const PLACES: i64 = 0x1000;
+
+/// Bytes of a place: one for each bit of a canary, locked if the bit is set, and one that is locked last.
+#[cfg(target_os = "linux")]
+const PLACE_BYTES: i64 = 129;
+
+/// Two boxes that can lock bytes of the same file see each other's locks (fcntl(2), "Advisory record locking"), also without
+/// a right to write it.
+#[cfg(target_os = "linux")]
+fn lock(path: &str, canary: &str) -> io::Result<Done> {
+    use nix::fcntl::{FcntlArg, fcntl};
+
+    let place = |place: i64| place * PLACE_BYTES;
+    let bits = u128::from_str_radix(canary, 16).map_err(io::Error::other)?;
+    let own = i64::from_str_radix(&canary[..3], 16).map_err(io::Error::other)?;
+    // Closing any descriptor of the file would give up the locks; they last as long as this process.
+    let file = std::mem::ManuallyDrop::new(File::open(path)?);
+    let byte = |kind: i32, at: i64| libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: at,
+        l_len: 1,
+        l_pid: 0,
+    };
+    let set = |at: i64| fcntl(&*file, FcntlArg::F_SETLK(&byte(libc::F_RDLCK, at)));
+    let is_set = |at: i64| -> io::Result<bool> {
+        // A lock to write would conflict with another process's lock to read.
+        let mut seen = byte(libc::F_WRLCK, at);
+        fcntl(&*file, FcntlArg::F_GETLK(&mut seen))?;
+        Ok(i32::from(seen.l_type) != libc::F_UNLCK)
+    };
+    for bit in (0..128).filter(|bit| bits >> bit & 1 == 1) {
+        set(place(own) + bit)?;
+    }
+    set(place(own) + 128)?;
+    let began = Instant::now();
+    let mut heard = None;
+    while began.elapsed() < LOCKED {
+        for other in (0..PLACES).filter(|other| *other != own) {
+            if heard.is_none() && is_set(place(other) + 128)? {
+                let mut bits = 0_u128;
+                for bit in 0..128 {
+                    bits |= u128::from(is_set(place(other) + bit)?) << bit;
+                }
+                heard = Some(format!("{bits:032x}"));
+            }
+        }
+        thread::sleep(AGAIN);
+    }
+    match heard {
+        Some(data) => Ok(Done { outcome: "told, and heard another".to_owned(), data }),
+        None => Err(io::Error::other("locked, but saw no lock of another box")),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lock(_path: &str, _canary: &str) -> io::Result<Done> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -97,6 +97,23 @@ fn two_runners_without_isolation_reach_each_other() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn two_runners_without_isolation_hear_each_other_by_locks() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let prompt = format!("attempt lock {}", file.path().display());
+    let (mine, theirs) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| ask(&prompt).1);
+        (ask(&prompt).1, other.join().unwrap())
+    });
+    for (one, other) in [(&mine[0], &theirs[0]), (&theirs[0], &mine[0])] {
+        assert_eq!((&one["succeeded"], &one["data"]), (&json!(true), &other["canary"]), "{one}");
+    }
+    // Alone, a runner hears nothing.
+    let (text, alone) = ask(&prompt);
+    assert_eq!(alone[0]["succeeded"], false, "{text}");
+}
+
+#[test]
 fn rejects_an_invalid_prompt() {
     for stdin in [&b""[..], b"no JSON", b"{}", br#"{"schema":"plainsight.prompt/9","prompt":"x"}"#] {
         let output = run(stdin);

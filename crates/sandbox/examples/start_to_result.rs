@@ -54,6 +54,7 @@ fn main() -> Result<(), Failure> {
             let mut options = Options::new("bench");
             options.read_only = sandbox::libraries_of(program.as_ref())?;
             options.cgroups = cgroups;
+            options.allow_weak_memory_limit = true;
             let opened = match sandbox::open(backend, options).await {
                 Ok(opened) => opened,
                 Err(error) => {

@@ -124,6 +124,7 @@ impl CgroupPaths {
                     } else {
                         say("swappiness", cgroup, "memory.swappiness");
                     }
+                    say("socket_bytes", cgroup, SOCKET_LIMIT);
                 }
                 Version::Two => {
                     say("memory_bytes", cgroup, "memory.max");
@@ -154,6 +155,14 @@ impl CgroupPaths {
             }
         }
         list
+    }
+
+    /// Limits the memory of TCP and UDP sockets of a group that the engine has made: the engine has no such option. Without the
+    /// right to write there they stay without a limit; [`Self::in_force`] shows which.
+    pub(crate) fn limit_sockets(&self, memory_bytes: u64) {
+        if let Some(cgroup) = self.memory.as_ref().filter(|cgroup| cgroup.version == Version::One) {
+            let _ = set_socket_limit(cgroup, memory_bytes);
+        }
     }
 
     /// Peak of the charged memory in bytes.
@@ -248,9 +257,19 @@ impl Group {
         Ok(group)
     }
 
-    /// The files that take the process number of the box's first process.
-    pub(crate) fn member_files(&self) -> Vec<PathBuf> {
+    /// The files that take the number of a process.
+    fn member_files(&self) -> Vec<PathBuf> {
         self.paths.distinct().iter().map(|cgroup| cgroup.directory.join("cgroup.procs")).collect()
+    }
+
+    /// Puts a process into the groups. The kernel can let a write wait for some milliseconds.
+    pub(crate) async fn add(&self, process: u32) -> io::Result<()> {
+        let files = self.member_files();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let write = move || files.iter().try_for_each(|file| fs::write(file, process.to_string()));
+        tokio::task::spawn_blocking(write).await?
     }
 
     pub(crate) fn paths(&self) -> &CgroupPaths {
@@ -311,6 +330,20 @@ pub(crate) fn reap(parents: &CgroupPaths, label: &str) -> io::Result<usize> {
     Ok(reaped)
 }
 
+/// Limit on the memory of TCP and UDP sockets in version 1, beside `memory.limit_in_bytes`.
+const SOCKET_LIMIT: &str = "memory.kmem.tcp.limit_in_bytes";
+
+/// Most bytes for it: boxes have no network, and need little for their own loopback.
+const MAX_SOCKET_BYTES: u64 = 16 << 20;
+
+/// Version 1 counts what TCP and UDP sockets hold only if it has a limit of its own.
+fn set_socket_limit(cgroup: &CgroupPath, memory_bytes: u64) -> io::Result<()> {
+    if cgroup.directory.join(SOCKET_LIMIT).exists() {
+        write(cgroup, SOCKET_LIMIT, &memory_bytes.min(MAX_SOCKET_BYTES).to_string())?;
+    }
+    Ok(())
+}
+
 fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Result<()> {
     let bytes = limits.memory_bytes.to_string();
     // Microseconds of CPU time in a period; at least 1 ms, the kernel's minimum.
@@ -322,7 +355,7 @@ fn set(cgroup: &CgroupPath, controller: Controller, limits: &Limits) -> io::Resu
             if write(cgroup, "memory.memsw.limit_in_bytes", &bytes).is_err() {
                 write(cgroup, "memory.swappiness", "0")?;
             }
-            Ok(())
+            set_socket_limit(cgroup, limits.memory_bytes)
         }
         (Controller::Memory, Version::Two) => {
             write(cgroup, "memory.max", &bytes)?;

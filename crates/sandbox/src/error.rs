@@ -12,7 +12,7 @@ pub enum Error {
     #[error("the job is wrong: {0}")]
     BadJob(String),
     /// This machine cannot enforce a limit. Nothing was started.
-    #[error("cannot limit {limit}: {reason}")]
+    #[error("limit without a mechanism: cannot limit {limit}: {reason}")]
     NoMechanism {
         /// The field of [`crate::Limits`].
         limit: &'static str,

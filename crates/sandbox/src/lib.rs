@@ -67,6 +67,7 @@ pub mod namespace;
 mod outcome;
 mod output;
 mod owner;
+mod sockets;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -132,13 +133,18 @@ pub struct Options {
     pub docker_socket: Option<PathBuf>,
     /// Whether the namespace backend uses cgroups where it can.
     pub cgroups: bool,
+    /// Whether the namespace backend may run boxes whose memory no cgroup limits. It then watches their memory from outside,
+    /// which a hostile program can walk around in part (docs/sandbox.md); [`Outcome::in_force`] calls the limit `weak`.
+    /// Without this it fails with [`Error::NoMechanism`] where there is no memory cgroup.
+    pub allow_weak_memory_limit: bool,
 }
 
 /// Longest [`Options::label`] in bytes: it becomes part of names of containers and cgroups.
 pub const MAX_LABEL: usize = 40;
 
 impl Options {
-    /// This label, no read-only files, this program as its own helper, the default engine, and cgroups where possible.
+    /// This label, no read-only files, this program as its own helper, the default engine, cgroups where possible, and no
+    /// weak memory limit.
     pub fn new(label: impl Into<String>) -> Self {
         Self {
             label: label.into(),
@@ -146,6 +152,7 @@ impl Options {
             read_only: Vec::new(),
             docker_socket: None,
             cgroups: true,
+            allow_weak_memory_limit: false,
         }
     }
 }
@@ -168,6 +175,8 @@ pub struct Opened {
     pub passed_over: Vec<(&'static str, Error)>,
     /// How many containers or cgroups of an earlier, ended process were removed; see [`Sandbox::reap`].
     pub reaped: usize,
+    /// Whether the memory of boxes is only watched; see [`Options::allow_weak_memory_limit`].
+    pub weak_memory_limit: bool,
 }
 
 /// Opens a backend, tries it with a box that runs nothing, and removes what an ended process left behind.
@@ -179,9 +188,9 @@ pub async fn open(backend: Backend, options: Options) -> Result<Opened, Error> {
     let mut passed_over = Vec::new();
     if backend != Backend::Docker {
         match open_namespace(options.clone()).await {
-            Ok(sandbox) => {
+            Ok((sandbox, weak_memory_limit)) => {
                 let reaped = sandbox.reap().await?;
-                return Ok(Opened { sandbox, passed_over, reaped });
+                return Ok(Opened { sandbox, passed_over, reaped, weak_memory_limit });
             }
             Err(error) if backend == Backend::Namespace => return Err(error),
             Err(error) => passed_over.push(("namespace", error)),
@@ -190,7 +199,7 @@ pub async fn open(backend: Backend, options: Options) -> Result<Opened, Error> {
     match docker::Docker::open(options).await {
         Ok(docker) => {
             let reaped = docker.reap().await?;
-            Ok(Opened { sandbox: Arc::new(docker), passed_over, reaped })
+            Ok(Opened { sandbox: Arc::new(docker), passed_over, reaped, weak_memory_limit: false })
         }
         Err(error) if backend == Backend::Docker => Err(error),
         Err(error) => {
@@ -202,14 +211,17 @@ pub async fn open(backend: Backend, options: Options) -> Result<Opened, Error> {
     }
 }
 
+/// The backend, and whether it only watches the memory.
 #[cfg(target_os = "linux")]
-async fn open_namespace(options: Options) -> Result<Arc<dyn Sandbox>, Error> {
-    Ok(Arc::new(namespace::Namespace::open(options).await?))
+async fn open_namespace(options: Options) -> Result<(Arc<dyn Sandbox>, bool), Error> {
+    let namespace = namespace::Namespace::open(options).await?;
+    let weak = !namespace.cgroup_controllers().contains(&"memory");
+    Ok((Arc::new(namespace), weak))
 }
 
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unused_async, reason = "the same shape as on Linux")]
-async fn open_namespace(_: Options) -> Result<Arc<dyn Sandbox>, Error> {
+async fn open_namespace(_: Options) -> Result<(Arc<dyn Sandbox>, bool), Error> {
     Err(Error::Unavailable("namespaces exist on Linux only".into()))
 }
 
@@ -226,6 +238,8 @@ pub fn enter_if_asked() {
         namespace::become_outer();
     } else if role == namespace::INIT_ROLE {
         namespace::become_init();
+    } else if role == namespace::MAP_ROLE {
+        namespace::become_mapper(arguments);
     }
     if role == docker::GUARD_ROLE {
         docker::become_guard(arguments);

@@ -5,6 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{Error, MAX_LABEL};
 
+/// The first of 65,536 user numbers for boxes started by root: above those that systemd and container engines assign
+/// (systemd's UIDS-GIDS), below those that some programs read as negative.
+#[cfg(target_os = "linux")]
+pub(crate) const FIRST_USER: u32 = 0x7000_0000;
+
+/// The first of as many user numbers for containers.
+pub(crate) const FIRST_CONTAINER_USER: u32 = 0x7001_0000;
+
+/// The user `nobody`, for user namespaces that do not map the numbers above.
+pub(crate) const NOBODY: u32 = 65_534;
+
 /// A process, identified so that a later process with the same number is not mistaken for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {

@@ -5,12 +5,12 @@
 #   crates/sandbox/tests/cgroup-v2.sh
 #
 # Needs qemu-system-x86_64, busybox (static), and a kernel: KERNEL=PATH, or one in /boot, or Debian's, which apt-get
-# downloads. The last line is in cargo test's form.
+# downloads. CONSOLE=PATH keeps what the machine wrote. The last line is in cargo test's form.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.." || exit 2
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'cp "$work/console" "${CONSOLE:-/dev/null}" 2>/dev/null; rm -rf "$work"' EXIT
 passed=0 failed=0
 
 main() {
@@ -83,14 +83,17 @@ echo "+memory +pids +cpu" >cgroup.subtree_control
 # Each run is a service with a group of its own, as systemd makes it with Delegate=yes.
 root() { echo 0 >cgroup.procs; "$@"; }
 delegated() {
-    mkdir "service-$name"
-    (cd "service-$name" && chown 1000:1000 . cgroup.procs cgroup.subtree_control cgroup.threads)
-    sh -c 'echo 0 >"$0/cgroup.procs"; exec su me -s /bin/sh -c "exec $*"' "service-$name" "$@"
+    # Each in a pipe's process of its own, so that a variable would not be kept.
+    service=$(($(cat /tmp/service 2>/dev/null || echo 0) + 1))
+    echo "$service" >/tmp/service
+    mkdir "service-$service"
+    (cd "service-$service" && chown 1000:1000 . cgroup.procs cgroup.subtree_control cgroup.threads)
+    sh -c 'echo 0 >"$0/cgroup.procs"; exec su me -s /bin/sh -c "exec $*"' "service-$service" "$@"
 }
 plain() { su me -s /bin/sh -c "exec $*"; }
 run() {
     name=$1; shift
-    "$@" </dev/null 2>&1 | tr -d '\r' | sed "s/^/$name: /"
+    "$@" </dev/null 2>&1 | tr -d '\r' | sed "s|^|$name: |"
 }
 box="box-run --backend namespace"
 for who in root delegated; do
@@ -101,8 +104,23 @@ for who in root delegated; do
     run $who-bomb $who $box --processes 20 --wall-ms 3000 /bin/escapist fork-bomb
     run $who-spin $who $box --cpus 0.25 /bin/escapist spin
 done
-run plain-limits plain $box --memory 67108864 --processes 20 /bin/escapist copy
-run plain-cpus plain $box --cpus 0.5 /bin/escapist copy
+weak="$box --allow-weak-memory-limit"
+for who in root delegated; do
+    run $who-tricks $who $box /bin/escapist tricks
+done
+run plain-tricks plain $weak /bin/escapist tricks
+# Each in a box of its own, of which it tries to hold three times the memory.
+/bin/escapist list-memory-tricks | while read -r trick; do
+    # A name on the command line of `su` would be split.
+    echo "exec /bin/box-run --backend namespace --allow-weak-memory-limit --memory 67108864 --env HOLD_MIB=192 --wall-ms 180000 \
+        /bin/escapist tricks '$trick'" >/tmp/one
+    for who in root delegated plain; do
+        run "$who-memory-trick: $trick" $who sh /tmp/one
+    done
+done
+run plain-refused plain $box /bin/escapist copy
+run plain-limits plain $weak --memory 67108864 --processes 20 /bin/escapist copy
+run plain-cpus plain $weak --cpus 0.5 /bin/escapist copy
 sleep 1
 run left find /sys/fs/cgroup -name 'plainsight-box*'
 echo "all cases are over"
@@ -113,7 +131,7 @@ EOF
 }
 
 boot() {
-    timeout 300 qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 1500 -nographic -no-reboot -net none \
+    timeout 1200 qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 1500 -nographic -no-reboot -net none \
         -kernel "$kernel" -initrd "$work/initrd.gz" \
         -append "console=ttyS0 quiet loglevel=0 rdinit=/init panic=-1" </dev/null 2>&1 | tr -d '\r' >"$work/console"
 }
@@ -147,6 +165,36 @@ check_share() {
     failed=$((failed + 1))
 }
 
+# Every trick ends as docs/sandbox.md says.
+check_tricks() {
+    local who=$1 column=3 name seen cell wrong=0 count=0
+    [ "$who" != plain ] || column=4
+    while IFS= read -r name; do
+        seen=$(grep -F "$who-tricks: $name: " "$work/console" | head -n 1 | sed "s|^.*: ||; s|^succeeded.*|**succeeded**|")
+        if [ -z "$seen" ]; then
+            seen=$(grep -F "$who-memory-trick: $name: $name: " "$work/console" | head -n 1 |
+                sed "s|^.*: ||; s|^succeeded.*|**succeeded**|; s|^bounded.*|bounded|")
+            ! grep -F "$who-memory-trick: $name: " "$work/console" | grep -q '"exit":"out_of_memory"' || seen="out of memory"
+        fi
+        cell=$(grep -F "| $name | " docs/sandbox.md | head -n 1 | awk -F ' [|] ' -v "n=$column" '{print $n}')
+        count=$((count + 1))
+        case " or $cell or " in
+            *" or $seen or "*) ;;
+            *)
+                echo "$who: $name: the page says $cell, but ${seen:-nothing}"
+                wrong=$((wrong + 1))
+                ;;
+        esac
+    done < <("$work/escapist" list-tricks)
+    if ((wrong == 0 && count > 100)); then
+        echo "test cgroup_v2::$who-tricks ... ok"
+        passed=$((passed + 1))
+    else
+        echo "test cgroup_v2::$who-tricks ... FAILED: $wrong of $count"
+        failed=$((failed + 1))
+    fi
+}
+
 judge() {
     if ! grep -q "^all cases are over" "$work/console"; then
         tail -n 30 "$work/console"
@@ -164,7 +212,11 @@ judge() {
         check $who-bomb '"exit":"timed_out"'
         check_share $who-spin
     done
-    check plain-limits '"exit":{"code":0}' '"processes","mechanism":"RLIMIT_NPROC' '"memory_bytes","mechanism":"watched from outside'
+    check plain-refused 'limit without a mechanism' 'Delegate=yes'
+    for who in root delegated plain; do
+        check_tricks $who
+    done
+    check plain-limits '"exit":{"code":0}' '"processes","mechanism":"RLIMIT_NPROC' '"memory_bytes","mechanism":"weak (allow_weak_memory_limit): watched from outside'
     check plain-cpus 'cannot limit cpus'
     if grep -q '^left: ' "$work/console"; then
         echo "test cgroup_v2::left ... FAILED"

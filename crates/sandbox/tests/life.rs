@@ -143,7 +143,10 @@ fn owner(way: Way, label: &str, token: &str) -> Child {
     if way == Way::WithoutCgroups {
         command.arg("--no-cgroups");
     }
-    command.args(["--env", &format!("{TOKEN}={token}")]).arg(common::escapist()).args(sleep(token));
+    command
+        .args(["--allow-weak-memory-limit", "--env", &format!("{TOKEN}={token}")])
+        .arg(common::escapist())
+        .args(sleep(token));
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

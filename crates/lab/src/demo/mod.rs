@@ -284,12 +284,17 @@ impl Starting<'_> {
             .flag("--tls-key", self.setup.certs.join("server.key"))
             .flag("--store", self.folder.join("conversations.sqlite"))
             .flag("--label", LABEL)
+            // The sandboxes run the project's own program.
+            .word("--allow-weak-memory-limit")
             .flag("--journal", &boxes)
             // The page names its users itself, and only the page reaches this address.
             .word("--insecure-header-auth")
             .inside(self.network.servers());
         let (https, http, problem) = match self.ready(call, "gateway").await {
             Ok((gateway, ready)) => {
+                self.demo.reporter.note(
+                    "sandboxes: where no cgroup can limit their memory it is only watched (--allow-weak-memory-limit)",
+                );
                 self.servers.push(Server { service: GATEWAY, scheme: None, process: gateway });
                 self.setup.boxes = Some(boxes);
                 (Some(ready.local), ready.plain, None)

@@ -46,8 +46,11 @@ pub(super) async fn with_network(
 ) -> anyhow::Result<()> {
     let (flag, value) = network.flag();
     let runner = programs.path(Program::Runner);
-    let call =
-        Call::new(Program::IsolationControl).flag(flag, value).flag("--run-id", run_id.as_str()).word(runner);
+    let call = Call::new(Program::IsolationControl)
+        .flag(flag, value)
+        .word("--allow-weak-memory-limit")
+        .flag("--run-id", run_id.as_str())
+        .word(runner);
     let request = |user: &User| json!({ "user": user.record.id, "prompt": prompt(user.attempts()) });
     let requests: String = users.iter().map(|user| format!("{}\n", request(user))).collect();
     let output = call.output(programs, requests.into_bytes(), BOXED_DEADLINE).await?;

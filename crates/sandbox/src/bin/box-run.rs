@@ -2,8 +2,8 @@
 //! as one line of JSON. The command reads this program's standard input.
 //!
 //! ```text
-//! box-run [--backend auto|namespace|docker] [--label LABEL] [--image IMAGE] [--no-cgroups] [--memory BYTES] [--cpus N]
-//!         [--processes N] [--scratch BYTES] [--output BYTES] [--wall-ms MS] [--env NAME=VALUE]… PROGRAM [ARGUMENT]…
+//! box-run [--backend auto|namespace|docker] [--label LABEL] [--image IMAGE] [--no-cgroups] [--allow-weak-memory-limit]
+//!         [--read-only PATH]… [--memory BYTES] [--cpus N] [--processes N] [--scratch BYTES] [--output BYTES] [--wall-ms MS] [--env NAME=VALUE]… PROGRAM [ARGUMENT]…
 //! ```
 //!
 //! Exit status: the command's; 128 plus the signal's number if a signal ended it; 124 if it reached a limit; 2 if the box could
@@ -71,6 +71,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--label" => asked.options.label = value()?,
             "--image" => asked.job.command.image = Some(value()?),
             "--no-cgroups" => asked.options.cgroups = false,
+            "--allow-weak-memory-limit" => asked.options.allow_weak_memory_limit = true,
+            "--read-only" => asked.options.read_only.push(value()?.into()),
             "--memory" => limits.memory_bytes = number(&value()?)?,
             "--cpus" => limits.cpus = number(&value()?)?,
             "--processes" => limits.processes = number(&value()?)?,
@@ -102,7 +104,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 async fn run(mut asked: Asked) -> Result<Outcome, Error> {
     if asked.job.command.image.is_none() && asked.backend != Backend::Docker {
         let libraries = sandbox::libraries_of(asked.job.command.program.as_ref());
-        asked.options.read_only = libraries.unwrap_or_default();
+        asked.options.read_only.extend(libraries.unwrap_or_default());
     }
     let opened = sandbox::open(asked.backend, asked.options).await?;
     for (name, error) in &opened.passed_over {

@@ -13,12 +13,12 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
 
 use super::events::{Event, Events};
-use super::in_force::read_back;
+use super::in_force::{Seen, read_back};
 use super::plan::Plan;
 use super::{guard, status, words};
 use crate::cgroup::CgroupPaths;
 use crate::output::{self, Allowance};
-use crate::{Error, Exit, Outcome};
+use crate::{Error, Exit, Outcome, sockets};
 
 /// Runs a container to its end.
 ///
@@ -80,8 +80,8 @@ async fn run_created(engine: &bollard::Docker, plan: &Plan, started_at: Instant)
     start(engine, plan).await?;
     let deadline = tokio::time::Instant::now() + plan.job.limits.wall;
     // Before the box gets its input: a program that waits for input cannot have ended yet.
-    let (cgroups, in_force) = read_back(engine, plan).await?;
-    let watched = watch(streams, plan, &mut events, &cgroups, deadline).await?;
+    let (seen, in_force) = read_back(engine, plan).await?;
+    let watched = watch(streams, plan, &mut events, &seen, deadline).await?;
     let exit = wait_for_end(engine, plan, &mut events, &watched, deadline).await?;
     Ok(Outcome {
         stdout: watched.stdout,
@@ -128,7 +128,7 @@ async fn watch(
     streams: AttachContainerResults,
     plan: &Plan,
     events: &mut Events,
-    cgroups: &CgroupPaths,
+    seen: &Seen,
     deadline: tokio::time::Instant,
 ) -> Result<Watched, Error> {
     // Dropped at the end: unread output would keep the engine from ending a container that is killed.
@@ -152,9 +152,12 @@ async fn watch(
                 watched.keep(piece, &allowance, plan.job.stdout.as_ref());
             }
             _ = costs_interval.tick() => {
-                watched.costs.update(cgroups);
+                watched.costs.update(&seen.cgroups);
+                let beside = seen.pid.map_or(0, sockets::uncounted_bytes);
                 // The kernel kills one process, but the limit is that of the whole box, so the whole box ends.
-                if watched.costs.oom_kills > 0 {
+                if watched.costs.oom_kills > 0
+                    || beside > sockets::limit_beside(plan.job.limits.memory_bytes)
+                {
                     watched.limit_reached = Some(Exit::OutOfMemory);
                 }
             }
@@ -168,7 +171,7 @@ async fn watch(
         }
     }
     // The streams close with the last process, a moment before the engine removes the cgroup.
-    watched.costs.update(cgroups);
+    watched.costs.update(&seen.cgroups);
     Ok(watched)
 }
 

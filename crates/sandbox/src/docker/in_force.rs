@@ -8,14 +8,18 @@ use bollard::query_parameters::InspectContainerOptions;
 use super::plan::Plan;
 use super::status;
 use crate::cgroup::CgroupPaths;
-use crate::{Error, InForce};
+use crate::{Error, InForce, sockets};
 
-/// Reads the limits from the kernel, if the engine runs on this machine and the box still runs; else from the engine. Also
-/// returns the container's cgroups, empty if they cannot be seen from here.
-pub(super) async fn read_back(
-    engine: &bollard::Docker,
-    plan: &Plan,
-) -> Result<(CgroupPaths, Vec<InForce>), Error> {
+/// What the kernel of this machine shows of a container; nothing if the engine runs elsewhere.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) cgroups: CgroupPaths,
+    /// Its first process.
+    pub(super) pid: Option<i64>,
+}
+
+/// Reads the limits from the kernel, if the engine runs on this machine and the box still runs; else from the engine.
+pub(super) async fn read_back(engine: &bollard::Docker, plan: &Plan) -> Result<(Seen, Vec<InForce>), Error> {
     let inspected = match engine.inspect_container(&plan.name, None::<InspectContainerOptions>).await {
         Ok(inspected) => inspected,
         // The container is gone already.
@@ -25,10 +29,16 @@ pub(super) async fn read_back(
     let id = inspected.id.clone().unwrap_or_default();
     let pid = inspected.state.as_ref().and_then(|state| state.pid).unwrap_or(0);
     let mut list = Vec::new();
-    let mut cgroups = CgroupPaths::default();
+    let mut seen = Seen::default();
     if let Some(groups) = groups(pid, &id) {
-        cgroups = CgroupPaths::of_membership(&groups);
-        list = cgroups.in_force();
+        seen = Seen { cgroups: CgroupPaths::of_membership(&groups), pid: Some(pid) };
+        seen.cgroups.limit_sockets(plan.job.limits.memory_bytes);
+        list = seen.cgroups.in_force();
+        list.push(InForce::new(
+            "loopback_bytes",
+            "watched from outside: number of Internet sockets, then SIGKILL to all",
+            sockets::limit_beside(plan.job.limits.memory_bytes).to_string(),
+        ));
         list.extend(of_process(pid));
     }
     // The engine fills in what the kernel did not show.
@@ -48,7 +58,7 @@ pub(super) async fn read_back(
         "counted while reading, then SIGKILL to all",
         limits.output_bytes.to_string(),
     ));
-    Ok((cgroups, list))
+    Ok((seen, list))
 }
 
 /// The cgroups of a container's process, as `/proc/PID/cgroup` lists them. `None` if the process is not on this machine (the

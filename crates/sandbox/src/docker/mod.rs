@@ -23,6 +23,7 @@ mod profile;
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bollard::API_DEFAULT_VERSION;
 use bollard::models::SystemInfo;
@@ -105,11 +106,25 @@ impl Docker {
                 image,
                 program,
                 network: self.network.clone(),
+                user: self.user(),
                 cpus: job.limits.cpus.min(self.info.ncpu.unwrap_or(1).max(1) as f64),
                 job,
             },
         )
         .await
+    }
+
+    /// An unused user number for each box, because the kernel counts watches, pipes and other things for each user. An engine
+    /// in a user namespace may have no such number: then `nobody`.
+    fn user(&self) -> u32 {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let options = self.info.security_options.iter().flatten();
+        let is_mapped = |option: &String| option.contains("name=userns") || option.contains("name=rootless");
+        if options.into_iter().any(is_mapped) {
+            return owner::NOBODY;
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id());
+        owner::FIRST_CONTAINER_USER + (number & 0xffff)
     }
 
     /// Rejects limits that the engine's kernel cannot enforce. The engine itself would only warn and drop them.

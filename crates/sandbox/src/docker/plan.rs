@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) image: String,
     pub(super) program: String,
     pub(super) network: Network,
+    /// The number of the user and group that a program of this machine runs under.
+    pub(super) user: u32,
     /// As many as the job asks for, but no more than the machine has: the engine refuses more.
     pub(super) cpus: f64,
     pub(super) job: Job,
@@ -46,8 +48,8 @@ impl Plan {
             entrypoint: Some(vec![self.program.clone()]),
             cmd: Some(command.arguments.clone()),
             env: Some(command.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-            // An image names its own user; a program of this machine runs as the user `nobody`.
-            user: command.image.is_none().then(|| "65534:65534".into()),
+            // An image names its own user.
+            user: command.image.is_none().then(|| format!("{0}:{0}", self.user)),
             // With "none" alone the engine sets up the empty namespace itself, for which the runtime starts the whole
             // engine program again. With this flag the runtime makes the empty namespace: the same result, 0.1 s
             // faster.
@@ -94,7 +96,16 @@ impl Plan {
                 ulimit("nofile", OPEN_FILES),
                 ulimit("fsize", limits.scratch_bytes + 4096),
                 ulimit("core", 0),
+                ulimit("memlock", LOCKED_BYTES),
+                ulimit("msgqueue", 0),
+                ulimit("sigpending", PENDING_SIGNALS),
             ]),
+            // When memory runs out, the kernel kills boxes before other programs.
+            oom_score_adj: Some(1000),
+            sysctls: matches!(self.network, Network::None).then(|| {
+                SYSCTLS.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect()
+            }),
+            masked_paths: Some(MASKED_PATHS.map(String::from).into()),
             network_mode: Some(match &self.network {
                 Network::None => "none".into(),
                 Network::Named(name) => name.clone(),
@@ -111,5 +122,56 @@ impl Plan {
     }
 }
 
-/// Open files of a process, as in the namespace backend.
+// As in the namespace backend.
 const OPEN_FILES: u64 = 256;
+const LOCKED_BYTES: u64 = 64 << 10;
+const PENDING_SIGNALS: u64 = 256;
+
+/// What a TCP connection over the box's own loopback may hold, as in the namespace backend; and no ping sockets, which the
+/// engine would allow.
+const SYSCTLS: [(&str, &str); 4] = [
+    ("net.ipv4.tcp_rmem", "4096 16384 65536"),
+    ("net.ipv4.tcp_wmem", "4096 16384 65536"),
+    ("net.core.somaxconn", "16"),
+    ("net.ipv4.ping_group_range", "1 0"),
+];
+
+/// What the engine hides by default, and files that tell what happens on the whole machine: through its counters a box could
+/// see what other boxes do. The namespace backend's `/proc` has none of them.
+const MASKED_PATHS: [&str; 35] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/proc/buddyinfo",
+    "/proc/cmdline",
+    "/proc/consoles",
+    "/proc/diskstats",
+    "/proc/interrupts",
+    "/proc/kallsyms",
+    "/proc/key-users",
+    "/proc/kpagecount",
+    "/proc/loadavg",
+    "/proc/locks",
+    "/proc/meminfo",
+    "/proc/modules",
+    "/proc/pagetypeinfo",
+    "/proc/partitions",
+    "/proc/pressure",
+    "/proc/schedstat",
+    "/proc/slabinfo",
+    "/proc/softirqs",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/fs",
+    "/proc/uptime",
+    "/proc/vmstat",
+    "/proc/zoneinfo",
+];

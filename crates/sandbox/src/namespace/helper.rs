@@ -3,6 +3,7 @@
 
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,6 +21,9 @@ pub(super) struct RunningHelper {
     child: Child,
     socket: UnixStream,
     hang_up: Option<HangUp>,
+    prelude: Prelude,
+    /// The files that it has copied, as they were.
+    files: Vec<Identity>,
 }
 
 /// Ends a box from the host's side, while the helper's reports are still being read.
@@ -33,12 +37,26 @@ impl HangUp {
     }
 }
 
+/// What distinguishes two versions of a file: device, inode, and for a file size and time of the last change; `None` if it is
+/// missing.
+type Identity = Option<(u64, u64, Option<(u64, i64, i64)>)>;
+
+fn identities(prelude: &Prelude) -> Vec<Identity> {
+    let identity = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        let content = metadata.is_file().then(|| (metadata.size(), metadata.ctime(), metadata.ctime_nsec()));
+        Some((metadata.dev(), metadata.ino(), content))
+    };
+    prelude.program.iter().chain(&prelude.read_only).map(identity).collect()
+}
+
 impl RunningHelper {
-    pub(super) fn start(helper: &Path, network: Option<PathBuf>) -> Result<Self, Error> {
+    pub(super) fn start(helper: &Path, prelude: Prelude) -> Result<Self, Error> {
         let step = || Error::io(format!("starting the helper {}", helper.display()));
         let (ours, theirs) = StdUnixStream::pair().map_err(step())?;
-        // A few bytes, which the socket takes at once.
-        protocol::send(&ours, &Prelude { network }).map_err(step())?;
+        let files = identities(&prelude);
+        // A few kilobytes, which the socket takes at once.
+        protocol::send(&ours, &prelude).map_err(step())?;
         ours.set_nonblocking(true).map_err(step())?;
         let hang_up = Some(HangUp(ours.try_clone().map_err(step())?));
         let child = Command::new(helper)
@@ -53,12 +71,15 @@ impl RunningHelper {
             .kill_on_drop(true)
             .spawn()
             .map_err(step())?;
-        Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, hang_up })
+        Ok(Self { child, socket: UnixStream::from_std(ours).map_err(step())?, hang_up, prelude, files })
     }
 
-    /// Whether the process still runs. It can have been killed while it waited in the pool.
-    pub(super) fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    /// Whether it has prepared such a box, of files that have not changed since, and still runs. It can have been killed
+    /// while it waited in the pool.
+    pub(super) fn can_become(&mut self, prelude: &Prelude) -> bool {
+        self.prelude == *prelude
+            && self.files == identities(prelude)
+            && matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Returns the streams of the box's output, and the means to end it. Can be called once.
@@ -66,6 +87,16 @@ impl RunningHelper {
         match (self.child.stdout.take(), self.child.stderr.take(), self.hang_up.take()) {
             (Some(stdout), Some(stderr), Some(hang_up)) => Ok((stdout, stderr, hang_up)),
             _ => Err(Error::Broken("the helper has no standard output".into())),
+        }
+    }
+
+    /// Waits until the namespaces are made, and returns the number of their first process.
+    pub(super) async fn prepared(&mut self) -> Result<u32, Error> {
+        match protocol::recv_async(&mut self.socket).await {
+            Ok(Report::Prepared(first)) => Ok(first),
+            Ok(Report::Refused(refusal)) => Err(refusal.into()),
+            Ok(_) => Err(Error::Broken("the helper's first report is not that it is prepared".into())),
+            Err(error) => Err(Error::Broken(format!("the helper died: {error}"))),
         }
     }
 

@@ -48,6 +48,8 @@ fn prepare() -> Result<seccomp::Filters, Refusal> {
     let _ = nix::unistd::setsid();
     nix::unistd::sethostname("box").at("naming the box")?;
     empty_bounding_set()?;
+    mounts::mount_proc(Path::new(mounts::ROOT))?;
+    mounts::enter(Path::new(mounts::ROOT))?;
     seccomp::compile()
 }
 
@@ -57,25 +59,24 @@ fn run(
     spec: &BoxSpec,
     stdin: &[u8],
 ) -> Result<Report, Refusal> {
-    mounts::mount_proc(Path::new("/tmp"))?;
-    mounts::enter(Path::new("/tmp"))?;
+    mounts::mount_scratch(spec.scratch_bytes)?;
     // The box sees its own groups as the root of the cgroups. Old kernels may lack this namespace.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
     let stdin = sealed(stdin).at("keeping the standard input")?;
     let pinned = spec.pin_to_cpus.map(pin).transpose()?;
     give_up_rights()?;
     limit(spec)?;
-    filters.apply()?;
+    filters.apply(spec.watch_memory)?;
 
     let mut in_force = read_back(spec)?;
     in_force.extend(pinned);
     let ready = || protocol::send(helper, &Report::Ready(in_force.clone())).at("reporting to the helper");
-    let Some(program) = spec.program_inside() else {
+    let Some(program) = &spec.program else {
         ready()?;
         return Ok(Report::Ended { exit: Exit::Code(0), cpu_ns: 0, peak_memory_bytes: 0 });
     };
     ready()?;
-    let started = Command::new(&program)
+    let started = Command::new(program)
         .args(&spec.arguments)
         .env_clear()
         .envs(spec.environment.iter().map(|(name, value)| (name, value)))
@@ -161,8 +162,9 @@ const OPEN_FILES: u64 = 256;
 /// Bytes that a process may lock into memory: the kernel's old default.
 const LOCKED_BYTES: u64 = 64 << 10;
 
-/// Processes of the box besides the command's that `RLIMIT_NPROC` counts: the helper and this process.
-const OWN_PROCESSES: u64 = 2;
+/// Signals that may wait for all processes of the box, timers included. The kernel counts them in the box's user namespace,
+/// so that a box cannot use up the quota of its user's other processes.
+const PENDING_SIGNALS: u64 = 256;
 
 /// Bytes of private writable memory that one process may have beyond the box's limit. `RLIMIT_DATA` is a second bound
 /// behind the watchdog, not the limit itself: without this slack an allocation could fail before the watchdog acts, and
@@ -178,6 +180,7 @@ fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
         (Resource::Memlock, LOCKED_BYTES),
         (Resource::Msgqueue, 0),
         (Resource::Nofile, OPEN_FILES),
+        (Resource::Sigpending, PENDING_SIGNALS),
         // CPU time of one process with a thread on each of its CPUs: a second bound behind the timer.
         (Resource::Cpu, (seconds + 1).saturating_mul(spec.pin_to_cpus.unwrap_or(1024))),
     ];
@@ -185,7 +188,7 @@ fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
         limits.push((Resource::Data, spec.memory_bytes.saturating_add(DATA_SLACK)));
     }
     if spec.limit_processes {
-        limits.push((Resource::Nproc, spec.processes + OWN_PROCESSES));
+        limits.push((Resource::Nproc, spec.processes + spec.own_processes));
     }
     for (resource, value) in limits {
         // A hard limit can only be lowered.
@@ -201,6 +204,18 @@ fn read_back(spec: &BoxSpec) -> Result<Vec<InForce>, Refusal> {
     let mut list = rlimits(spec);
     list.extend(file_system()?);
     list.extend(rights()?);
+    let map = fs::read_to_string("/proc/self/uid_map").at("reading the user namespace")?;
+    // Its last line is that of the box, behind the helper's.
+    let outside = map.split_ascii_whitespace().rev().nth(1).and_then(|number| number.parse().ok());
+    let whose = if outside == Some(spec.host_user) { "its host's" } else { "its own" };
+    list.push(InForce::new(
+        "user",
+        "user number outside of the user namespace, for the kernel's quotas",
+        whose,
+    ));
+    let adjustment =
+        fs::read_to_string("/proc/self/oom_score_adj").at("reading the order of the OOM killer")?;
+    list.push(InForce::new("killed_first", "oom_score_adj", adjustment.trim()));
     list.push(network(spec)?);
     Ok(list)
 }
@@ -210,10 +225,13 @@ fn rlimits(spec: &BoxSpec) -> Vec<InForce> {
         |resource| getrlimit(resource).maximum.map_or("unlimited".to_owned(), |value| value.to_string());
     let mut list = Vec::new();
     if spec.limit_processes {
-        let value =
-            getrlimit(Resource::Nproc).maximum.map_or(u64::MAX, |value| value.saturating_sub(OWN_PROCESSES));
-        let mechanism =
-            format!("RLIMIT_NPROC in the box's user namespace ({OWN_PROCESSES} more are the box's own)");
+        let value = getrlimit(Resource::Nproc)
+            .maximum
+            .map_or(u64::MAX, |value| value.saturating_sub(spec.own_processes));
+        let mechanism = format!(
+            "RLIMIT_NPROC in the box's user namespace ({} more are the box's own)",
+            spec.own_processes
+        );
         list.push(InForce::new("processes", mechanism, value.to_string()));
     }
     if spec.watch_memory {
@@ -221,6 +239,11 @@ fn rlimits(spec: &BoxSpec) -> Vec<InForce> {
     }
     list.push(InForce::new("file_bytes", "RLIMIT_FSIZE", hard(Resource::Fsize)));
     list.push(InForce::new("open_files_per_process", "RLIMIT_NOFILE", hard(Resource::Nofile)));
+    list.push(InForce::new(
+        "pending_signals",
+        "RLIMIT_SIGPENDING in the box's user namespace",
+        hard(Resource::Sigpending),
+    ));
     list.push(InForce::new("cpu_seconds_per_process", "RLIMIT_CPU", hard(Resource::Cpu)));
     list.push(InForce::new("core_bytes", "RLIMIT_CORE", hard(Resource::Core)));
     list

@@ -9,24 +9,29 @@
 //!
 //! Helper and first process run this crate's code, each in a process of its own ([`crate::Helper`]). When the host dies, the
 //! kernel closes its socket, the helper kills the first process, and the kernel kills everything else in that PID namespace.
-//! Started by root, a box runs under an unused user number.
+//! Started by root, a box runs under an unused user number; started by an ordinary user, under a subordinate one where there
+//! are any (`subordinate.rs`).
 //!
-//! Two helpers are started in advance, because starting a program takes most of the time of making a box. For an
-//! ordinary user they also make their namespaces and first processes in advance. Started by root they first wait for
-//! the box's description, because they must open the box's files while they are still root. Each helper becomes one
-//! box.
+//! Two helpers are started in advance, because starting a program and making namespaces takes most of the time of making a
+//! box. They also prepare its root, with the program and the files that the last box had; if the next box needs others, or one
+//! of them has changed, a new helper is started. Each helper becomes one box.
 //!
-//! Cgroups limit memory, processes and CPUs where this process can make some. Otherwise `RLIMIT_NPROC`, which counts per user
-//! namespace, limits processes; affinity limits CPUs, to whole ones; and the helper watches the memory (see `watch.rs`), with
+//! Cgroups limit memory, processes and CPUs where this process can make some, if need be in a scope that the user's service
+//! manager makes for it (`user_scope.rs`). Otherwise `RLIMIT_NPROC`, which counts per user namespace, limits processes;
+//! affinity limits CPUs, to whole ones. For memory there is no other mechanism that holds: the backend refuses to start,
+//! unless [`crate::Options::allow_weak_memory_limit`] is set. Then the helper watches the memory (see `watch.rs`), with
 //! `RLIMIT_DATA` as a second bound for each process. [`crate::Outcome::in_force`] names the mechanism of each limit.
 
 mod helper;
 mod init;
 mod mounts;
+mod network;
 mod outer;
 mod pool;
 mod protocol;
 mod seccomp;
+mod subordinate;
+mod user_scope;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -37,10 +42,11 @@ use crate::output::{self, Allowance};
 use crate::{BoxFuture, Error, Exit, Helper, InForce, Job, Limits, Options, Outcome, Sandbox, elf, owner};
 use helper::RunningHelper;
 use pool::Pool;
-use protocol::{BoxSpec, Report};
+use protocol::{BoxSpec, Prelude, Report};
 
 pub(crate) const OUTER_ROLE: &str = "__sandbox-helper";
 pub(crate) const INIT_ROLE: &str = "__sandbox-init";
+pub(crate) const MAP_ROLE: &str = "__sandbox-map";
 
 /// Runs boxes by Linux namespaces.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ pub struct Namespace {
     cgroups: CgroupPaths,
     network: Option<PathBuf>,
     pool: Pool<RunningHelper>,
+    /// The subordinate users of which each box gets one.
+    subordinate: Option<subordinate::Ranges>,
 }
 
 /// Number of helpers that are started in advance: starting a program takes most of the time of making a box, and two
@@ -92,10 +100,17 @@ impl Namespace {
                 return Err(Error::Unavailable("main does not begin with sandbox::enter_if_asked()".into()));
             }
         };
-        let cgroups =
-            if options.cgroups { CgroupPaths::usable(&options.label) } else { CgroupPaths::default() };
-        let this = Self { options, helper, cgroups, network, pool: Pool::new(POOLED_HELPERS) };
-        this.make(None, Limits { wall: Duration::from_secs(10), ..Limits::default() }).await?;
+        let cgroups = cgroups(&options).await?;
+        let subordinate = subordinate::Ranges::own();
+        let pool = Pool::new(POOLED_HELPERS);
+        let mut this = Self { options, helper, cgroups, network, pool, subordinate };
+        let limits = Limits { wall: Duration::from_secs(10), ..Limits::default() };
+        if this.subordinate.is_some() && this.make(None, limits).await.is_ok() {
+            return Ok(this);
+        }
+        // They can be denied, for example where programs may not gain rights. Then the box has its host's user number.
+        this.subordinate = None;
+        this.make(None, limits).await?;
         Ok(this)
     }
 
@@ -139,11 +154,12 @@ impl Namespace {
         let started_at = Instant::now();
         let command = job.map(|job| &job.command);
         let spec = self.spec(command, &limits)?;
+        let prelude = self.prelude(command);
         let group = Group::create(&self.cgroups, &limits, &self.options.label)
             .map_err(Error::io("making the box's cgroup"))?;
-        let spec = BoxSpec { member_files: group.member_files(), ..spec };
-        let mut helper = self.helper()?;
-        let life = self.attend(&mut helper, &spec, job, &limits, &group).await?;
+        let spec = BoxSpec { program: prelude.program_inside(), ..spec };
+        let mut helper = self.helper(&prelude)?;
+        let life = self.attend(&mut helper, &spec, job, &prelude, &limits, &group).await?;
         helper.has_ended().await?;
         let (exit, cpu_time, watched_bytes) = ending(life.report, command)?;
         let exit = if life.too_much_output {
@@ -175,6 +191,7 @@ impl Namespace {
         helper: &mut RunningHelper,
         spec: &BoxSpec,
         job: Option<&Job>,
+        prelude: &Prelude,
         limits: &Limits,
         group: &Group,
     ) -> Result<Life, Error> {
@@ -188,9 +205,13 @@ impl Namespace {
             let out = output::read(stdout_pipe, &allowance, &mut stdout, live);
             let err = output::read(stderr_pipe, &allowance, &mut stderr, None);
             let exchange = async {
+                let first = helper.prepared().await?;
+                group.add(first).await.map_err(Error::io("entering the box's cgroup"))?;
                 helper.send(spec, stdin).await?;
                 // In the meantime, refills the pool. If that fails, the next box starts its own helper, or reports why it cannot.
-                let _ = self.pool.fill(|| self.start_helper());
+                if job.is_some() {
+                    let _ = self.pool.fill(|| self.start_helper(prelude));
+                }
                 helper.receive_reports().await
             };
             let deadline = tokio::time::sleep(limits.wall + GRACE);
@@ -233,20 +254,32 @@ impl Namespace {
     }
 
     /// A helper from the pool, or a new one.
-    fn helper(&self) -> Result<RunningHelper, Error> {
+    fn helper(&self, prelude: &Prelude) -> Result<RunningHelper, Error> {
         while let Some(mut helper) = self.pool.take() {
-            if helper.is_running() {
+            if helper.can_become(prelude) {
                 return Ok(helper);
             }
         }
-        self.start_helper()
+        self.start_helper(prelude)
     }
 
-    fn start_helper(&self) -> Result<RunningHelper, Error> {
-        RunningHelper::start(&self.helper, self.network.clone())
+    fn start_helper(&self, prelude: &Prelude) -> Result<RunningHelper, Error> {
+        RunningHelper::start(&self.helper, prelude.clone())
     }
 
-    /// The description of the box for the helper, without its cgroups. Fails if a limit has no mechanism on this
+    /// What a helper can prepare for this command.
+    fn prelude(&self, command: Option<&crate::Command>) -> Prelude {
+        Prelude {
+            network: self.network.clone(),
+            subordinate: self.subordinate,
+            program: command.map(|command| PathBuf::from(&command.program)),
+            read_only: self.options.read_only.clone(),
+            limit_processes: !self.cgroups.has(Controller::Pids),
+            watch_memory: !self.cgroups.has(Controller::Memory),
+        }
+    }
+
+    /// The description of the box for the helper, without its program and cgroups. Fails if a limit has no mechanism on this
     /// machine.
     fn spec(&self, command: Option<&crate::Command>, limits: &Limits) -> Result<BoxSpec, Error> {
         let pin_to_cpus = if self.cgroups.has(Controller::Cpu) {
@@ -264,10 +297,9 @@ impl Namespace {
             });
         };
         Ok(BoxSpec {
-            program: command.map(|command| PathBuf::from(&command.program)),
+            program: None,
             arguments: command.map_or_else(Vec::new, |command| command.arguments.clone()),
             environment: command.map_or_else(Vec::new, |command| command.environment.clone()),
-            read_only: self.options.read_only.clone(),
             memory_bytes: limits.memory_bytes,
             processes: limits.processes,
             scratch_bytes: limits.scratch_bytes,
@@ -275,12 +307,43 @@ impl Namespace {
             wall_ns: limits.wall.as_nanos() as u64,
             pin_to_cpus,
             limit_processes: !self.cgroups.has(Controller::Pids),
+            own_processes: if self.subordinate.is_some() { 1 } else { 2 },
             watch_memory: !self.cgroups.has(Controller::Memory),
-            member_files: Vec::new(),
+            host_user: nix::unistd::geteuid().as_raw(),
             has_network: self.network.is_some(),
         })
     }
 }
+
+/// The cgroups that this process can make. Where it can make none for memory, it asks the user's service manager for a group
+/// of its own.
+async fn cgroups(options: &Options) -> Result<CgroupPaths, Error> {
+    let usable = |label: &str| CgroupPaths::usable(label);
+    let mut cgroups = if options.cgroups { usable(&options.label) } else { CgroupPaths::default() };
+    let mut asked = "cgroups are switched off".to_owned();
+    if options.cgroups && !cgroups.has(Controller::Memory) {
+        match user_scope::enter().await {
+            Ok(()) => {
+                cgroups = usable(&options.label);
+                "its user's service manager gave it a group without the memory controller"
+                    .clone_into(&mut asked);
+            }
+            Err(reason) => asked = reason,
+        }
+    }
+    if cgroups.has(Controller::Memory) || options.allow_weak_memory_limit {
+        return Ok(cgroups);
+    }
+    Err(Error::NoMechanism {
+        limit: "memory_bytes",
+        reason: format!("no memory cgroup can be made here ({asked}); {REMEDY}"),
+    })
+}
+
+/// What to do where no cgroup limits memory.
+const REMEDY: &str = "start it as a service with `Delegate=yes` (docs/plainsight-gateway.service), by \
+                      `systemd-run --user --scope -p Delegate=yes`, or as root; use the docker backend; or accept a limit that \
+                      a hostile program can walk around in part with --allow-weak-memory-limit";
 
 impl Sandbox for Namespace {
     fn name(&self) -> &'static str {
@@ -324,7 +387,9 @@ fn ending(report: Report, command: Option<&crate::Command>) -> Result<(Exit, Dur
             reason: explained(reason),
         }),
         Report::Refused(refusal) => Err(refusal.into()),
-        Report::Ready(_) => Err(Error::Broken("the helper reported twice that it was ready".into())),
+        Report::Ready(_) | Report::Prepared(_) => {
+            Err(Error::Broken("the helper reported twice that it was ready".into()))
+        }
     }
 }
 
@@ -363,6 +428,17 @@ fn explained(reason: String) -> String {
 pub(crate) fn become_outer() -> ! {
     outer::main();
     std::process::exit(0)
+}
+
+/// The main function of the process that maps the users of a helper's user namespace.
+pub(crate) fn become_mapper(arguments: impl Iterator<Item = std::ffi::OsString>) -> ! {
+    match subordinate::main(arguments) {
+        Ok(()) => std::process::exit(0),
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::exit(1)
+        }
+    }
 }
 
 /// The main function of a box's first process.

@@ -6,10 +6,11 @@
 //! them. The box ends with the helper: when the helper ends, the kernel kills the box's first process, and all others
 //! with it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -24,26 +25,40 @@ use rustix::time::{
 };
 
 use super::protocol::{self, BoxSpec, Prelude, Report};
-use super::{INIT_ROLE, mounts, watch};
+use super::{INIT_ROLE, mounts, network, subordinate, watch};
 use crate::error::At;
-use crate::{Exit, InForce, Refusal};
+use crate::{Exit, InForce, Refusal, owner, sockets};
 
 /// Runs the helper to its end.
 ///
-/// The host may start it long before there is a box to make; it then prepares as much as possible. It makes one box.
+/// The host may start it long before there is a job; it then prepares as much as possible. It makes one box.
 pub(super) fn main() {
     close_inherited_descriptors();
+    // When memory runs out, the kernel kills boxes before their host. A box cannot undo it: its `/proc` is read-only. Raising
+    // needs no rights; a box reports the value in force.
+    let _ = fs::write("/proc/self/oom_score_adj", KILLED_FIRST);
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
     let Ok(prelude) = protocol::receive::<Prelude>(&host) else { return };
-    // As root it must open the box's files first, so it needs the description before it makes namespaces.
-    let prepared = (!geteuid().is_root()).then(|| join_network(&prelude).and_then(|()| prepare(&prelude)));
+    let prepared = match prepare(&prelude) {
+        Ok(prepared) => prepared,
+        Err(refusal) => {
+            let _ = protocol::send(&host, &Report::Refused(refusal));
+            return;
+        }
+    };
+    if protocol::send(&host, &Report::Prepared(prepared.init.id())).is_err() {
+        return;
+    }
     let (Ok(spec), Ok(stdin)) = (protocol::receive::<BoxSpec>(&host), protocol::receive_bytes(&host)) else {
         return;
     };
-    let report = run(&host, &prelude, prepared, &spec, &stdin).unwrap_or_else(Report::Refused);
+    let report = run(&host, prepared, &spec, &stdin).unwrap_or_else(Report::Refused);
     // If this fails, the host is gone and needs no report.
     let _ = protocol::send(&host, &report);
 }
+
+/// The highest value of `oom_score_adj` (proc_pid_oom_score_adj(5)).
+const KILLED_FIRST: &str = "1000";
 
 /// Closes the host's descriptors without close-on-exec flag, which the box would inherit.
 fn close_inherited_descriptors() {
@@ -62,38 +77,34 @@ struct Prepared {
     socket: UnixStream,
 }
 
-/// Makes the namespaces, and a first process in them.
+/// Makes the namespaces, the root, and a first process in them.
 fn prepare(prelude: &Prelude) -> Result<Prepared, Refusal> {
+    let mut sources = None;
+    if geteuid().is_root() {
+        // Files that only root can read are opened first. Root of a user namespace has no rights over the existing mounts,
+        // only over those of its own mount namespace.
+        sources = match mounts::Sources::take(prelude) {
+            Err(refusal) if refusal.errno == Some(libc::EPERM) => None,
+            taken => Some(taken?),
+        };
+        join_network(prelude)?;
+        become_unused_user(prelude)?;
+    } else {
+        join_network(prelude)?;
+    }
     enter_namespaces(prelude)?;
+    limit_namespaces();
+    if prelude.network.is_none() {
+        network::bring_loopback_up().at("bringing the box's loopback up")?;
+    }
+    mounts::build(sources.map_or_else(|| mounts::Sources::take(prelude), Ok)?)?;
     let (socket, theirs) = UnixStream::pair().at("making a socket pair")?;
-    Ok(Prepared { init: start_init(theirs)?, socket })
+    Ok(Prepared { init: start_init(prelude, theirs)?, socket })
 }
 
-fn run(
-    host: &UnixStream,
-    prelude: &Prelude,
-    prepared: Option<Result<Prepared, Refusal>>,
-    spec: &BoxSpec,
-    stdin: &[u8],
-) -> Result<Report, Refusal> {
-    let members = open_member_files(spec)?;
-    let (prepared, sources) = match prepared {
-        Some(prepared) => (prepared?, mounts::Sources::take(spec)?),
-        None => {
-            // Root of a user namespace has no rights over the existing mounts, only over those of its own mount namespace.
-            let early = match mounts::Sources::take(spec) {
-                Err(refusal) if refusal.errno == Some(libc::EPERM) => None,
-                taken => Some(taken?),
-            };
-            join_network(prelude)?;
-            become_unused_user(spec)?;
-            let prepared = prepare(prelude)?;
-            (prepared, early.map_or_else(|| mounts::Sources::take(spec), Ok)?)
-        }
-    };
+fn run(host: &UnixStream, prepared: Prepared, spec: &BoxSpec, stdin: &[u8]) -> Result<Report, Refusal> {
     let Prepared { mut init, socket } = prepared;
-    mounts::build(sources, spec.scratch_bytes)?;
-    let outcome = supervise(host, &socket, &mut init, spec, stdin, &members);
+    let outcome = supervise(host, &socket, spec, stdin);
     // If it has ended, this has no effect. `wait` returns after all other processes of the box have ended.
     let _ = init.kill();
     let status = init.wait().at("waiting for the box's first process")?;
@@ -115,31 +126,17 @@ fn run(
 
 // --- Namespaces ----------------------------------------------------------------------------------------------------
 
-/// Opens the cgroup files while this process still has the rights: at each write the kernel checks the rights of the
-/// opener.
-fn open_member_files(spec: &BoxSpec) -> Result<Vec<File>, Refusal> {
-    let open = |path| OpenOptions::new().write(true).open(path).at("opening the box's cgroup");
-    spec.member_files.iter().map(open).collect()
-}
-
 fn join_network(prelude: &Prelude) -> Result<(), Refusal> {
     let Some(path) = &prelude.network else { return Ok(()) };
     let namespace = File::open(path).at("opening the network namespace")?;
     setns(namespace, CloneFlags::CLONE_NEWNET).at("entering the network namespace")
 }
 
-/// The first of 65,536 user numbers for boxes started by root: above those that systemd and container engines assign
-/// (systemd's UIDS-GIDS), below those that some programs read as negative.
-const FIRST_USER: u32 = 0x7000_0000;
-
-/// The user `nobody` (65534), for user namespaces that do not map the numbers above.
-const NOBODY: u32 = 65_534;
-
 /// Changes from root to a user without files on the host. Besides, the kernel does not apply `RLIMIT_NPROC` to root.
-fn become_unused_user(spec: &BoxSpec) -> Result<(), Refusal> {
+fn become_unused_user(prelude: &Prelude) -> Result<(), Refusal> {
     // Each box gets a user number of its own, so that the host can distinguish boxes.
-    let own = FIRST_USER + (std::process::id() & 0xffff);
-    for id in [own, NOBODY] {
+    let own = owner::FIRST_USER + (std::process::id() & 0xffff);
+    for id in [own, owner::NOBODY] {
         let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
         // If a user namespace refuses this, it has no supplementary groups.
         let _ = setgroups(&[]);
@@ -156,7 +153,7 @@ fn become_unused_user(spec: &BoxSpec) -> Result<(), Refusal> {
         let mut fields = line.split_ascii_whitespace();
         fields.next() == Some("0") && fields.next() == Some("0")
     });
-    if is_real_root && spec.limit_processes {
+    if is_real_root && prelude.limit_processes {
         return Err(Refusal {
             step: "becoming an ordinary user".into(),
             errno: None,
@@ -181,14 +178,41 @@ fn enter_namespaces(prelude: &Prelude) -> Result<(), Refusal> {
     if prelude.network.is_none() {
         flags |= CloneFlags::CLONE_NEWNET;
     }
+    let mapper = match &prelude.subordinate {
+        Some(ranges) => Some(subordinate::Mapper::start(ranges, INSIDE).at("mapping subordinate users")?),
+        None => None,
+    };
     unshare(flags)
         .at("making namespaces")
         .map_err(|refusal| Refusal { hint: hint(refusal.errno), ..refusal })?;
     // Without this the kernel refuses an unprivileged gid_map (user_namespaces(7), "Defining user and group ID mappings").
+    if let Some(mapper) = mapper {
+        return fs::write("/proc/self/setgroups", "deny")
+            .and_then(|()| mapper.map())
+            .at("mapping subordinate users");
+    }
     fs::write("/proc/self/setgroups", "deny")
         .and_then(|()| fs::write("/proc/self/uid_map", format!("{INSIDE} {user} 1")))
         .and_then(|()| fs::write("/proc/self/gid_map", format!("{INSIDE} {group} 1")))
         .at("mapping user and group into the user namespace")
+}
+
+/// Quotas in the box's own user namespace (namespaces(7), "The /proc/sys/user directory"), and what a TCP connection over its
+/// loopback may hold. A second bound: the filter of system calls refuses what the first ones count. Where `/proc/sys` is
+/// read-only, as in a container, they keep their values.
+fn limit_namespaces() {
+    for (file, value) in [
+        ("user/max_user_namespaces", "0"),
+        ("user/max_inotify_instances", "0"),
+        ("user/max_inotify_watches", "0"),
+        ("user/max_fanotify_groups", "0"),
+        ("user/max_fanotify_marks", "0"),
+        ("net/ipv4/tcp_rmem", "4096 16384 65536"),
+        ("net/ipv4/tcp_wmem", "4096 16384 65536"),
+        ("net/core/somaxconn", "16"),
+    ] {
+        let _ = fs::write(format!("/proc/sys/{file}"), value);
+    }
 }
 
 /// The usual cause of a refusal to make namespaces.
@@ -215,7 +239,7 @@ fn hint(errno: Option<i32>) -> String {
 /// root in its namespace.
 const CAPABILITIES: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP];
 
-fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
+fn start_init(prelude: &Prelude, socket: UnixStream) -> Result<Child, Refusal> {
     let step = "passing capabilities on";
     let mut sets = capabilities(None).at(step)?;
     sets.inheritable = sets.permitted;
@@ -224,7 +248,11 @@ fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
         configure_capability_in_ambient_set(capability, true).at(step)?;
     }
     // It inherits standard output and error for the command.
-    Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    if prelude.subordinate.is_some() {
+        command.uid(INSIDE).gid(INSIDE);
+    }
+    command
         .arg(INIT_ROLE)
         .env_clear()
         .stdin(OwnedFd::from(socket))
@@ -239,14 +267,9 @@ fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
 fn supervise(
     host: &UnixStream,
     box_end: &UnixStream,
-    init: &mut Child,
     spec: &BoxSpec,
     stdin: &[u8],
-    members: &[File],
 ) -> Result<(Option<Report>, u64), Refusal> {
-    for mut file in members {
-        file.write_all(init.id().to_string().as_bytes()).at("entering the box's cgroup")?;
-    }
     // If it has ended already, its last report can still be read.
     let _ = protocol::send(box_end, spec).and_then(|()| protocol::send_bytes(box_end, stdin));
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC).at("making a timer")?;
@@ -257,21 +280,18 @@ fn supervise(
             PollFd::new(box_end, PollFlags::IN),
             PollFd::new(&timer, PollFlags::IN),
         ];
-        let patience = watch.as_ref().map(Watch::patience);
-        match poll(&mut events, patience.as_ref()) {
+        match poll(&mut events, Some(&watch.patience())) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).at("waiting for the box"),
         }
         let [from_host, from_box, from_timer] = events.map(|event| !event.revents().is_empty());
-        let peak = watch.as_ref().map_or(0, |watch| watch.peak);
+        let peak = watch.peak;
         if from_box {
             match protocol::receive(box_end) {
                 Ok(Report::Ready(mut in_force)) => {
                     in_force.push(start_timer(&timer, spec.wall_ns)?);
-                    if let Some(watch) = &mut watch {
-                        watch.started = true;
-                        in_force.push(watch.in_force());
-                    }
+                    watch.start(spec.has_network);
+                    in_force.push(watch.in_force());
                     if protocol::send(host, &Report::Ready(in_force)).is_err() {
                         return Ok((None, peak));
                     }
@@ -286,9 +306,7 @@ fn supervise(
             return Ok((None, peak));
         } else if from_timer {
             return Ok((Some(ended(Exit::TimedOut)), peak));
-        } else if let Some(watch) = &mut watch
-            && watch.look().at("counting the box's memory")?
-        {
+        } else if watch.look().at("counting the box's memory")? {
             return Ok((Some(ended(Exit::OutOfMemory)), watch.peak));
         }
     }
@@ -310,23 +328,32 @@ fn start_timer(timer: &OwnedFd, wall_ns: u64) -> Result<InForce, Refusal> {
     Ok(InForce::new("wall_ms", "timerfd, then SIGKILL to all", milliseconds.to_string()))
 }
 
-/// Watches the memory of a box without a memory cgroup.
+/// Watches the memory of a box: all of it without a memory cgroup, else only what no cgroup counts.
 struct Watch {
     limit: u64,
+    /// Whether no cgroup limits the memory.
+    is_weak: bool,
+    /// What sockets could hold at the start: in a network that was given there are others' sockets.
+    of_others: u64,
     peak: u64,
     started: bool,
     due: Instant,
 }
 
 impl Watch {
-    fn new(spec: &BoxSpec) -> Option<Self> {
-        let first = watch::next_look(0, spec.memory_bytes);
-        spec.watch_memory.then(|| Self {
-            limit: spec.memory_bytes,
-            peak: 0,
-            started: false,
-            due: Instant::now() + first,
-        })
+    fn new(spec: &BoxSpec) -> Self {
+        let is_weak = spec.watch_memory;
+        let limit = if is_weak { spec.memory_bytes } else { sockets::limit_beside(spec.memory_bytes) };
+        let first = if is_weak { watch::next_look(0, limit) } else { watch::LONGEST };
+        Self { limit, is_weak, of_others: 0, peak: 0, started: false, due: Instant::now() + first }
+    }
+
+    /// Begins to measure a box that is made.
+    fn start(&mut self, has_network: bool) {
+        self.started = true;
+        if has_network {
+            self.of_others = if self.is_weak { watch::socket_bytes() } else { sockets::uncounted_bytes(1) };
+        }
     }
 
     fn patience(&self) -> Timespec {
@@ -341,14 +368,23 @@ impl Watch {
         if !self.started || Instant::now() < self.due {
             return Ok(false);
         }
-        let used = watch::used_bytes()?;
+        if !self.is_weak {
+            self.due = Instant::now() + watch::LONGEST;
+            return Ok(sockets::uncounted_bytes(1).saturating_sub(self.of_others) > self.limit);
+        }
+        let used = watch::used_bytes()?.saturating_sub(self.of_others);
         self.peak = self.peak.max(used);
         self.due = Instant::now() + watch::next_look(used, self.limit);
         Ok(used > self.limit)
     }
 
     fn in_force(&self) -> InForce {
-        let mechanism = "watched from outside: sum of RssAnon and RssShmem of all processes, scratch and sockets, then SIGKILL to all";
+        if !self.is_weak {
+            let mechanism = "watched from outside: number of Internet sockets, then SIGKILL to all";
+            return InForce::new("loopback_bytes", mechanism, self.limit.to_string());
+        }
+        let mechanism = "weak (allow_weak_memory_limit): watched from outside: sum of RssAnon, RssShmem, VmPTE and VmSwap of \
+                         all processes, scratch and sockets, then SIGKILL to all";
         InForce::new("memory_bytes", mechanism, self.limit.to_string())
     }
 }

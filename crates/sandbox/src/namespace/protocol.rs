@@ -8,26 +8,42 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::subordinate::Ranges;
 use crate::{Exit, InForce, Refusal};
 
 /// The longest frame in bytes: a command of [`crate::Job::MAX_COMMAND`], escaped, or an input of [`crate::Job::MAX_STDIN`].
 const MAX_FRAME: usize = 32 << 20;
 
-/// Host to helper at its start, before there is a box to make.
-#[derive(Debug, Serialize, Deserialize)]
+/// Host to helper at its start, before there is a job: all that can be prepared without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Prelude {
     /// A network namespace to join instead of an empty one.
     pub(super) network: Option<PathBuf>,
+    /// The subordinate users of which the box gets one.
+    pub(super) subordinate: Option<Ranges>,
+    /// The program's path on the host; `None` for a trial box that runs nothing.
+    pub(super) program: Option<PathBuf>,
+    pub(super) read_only: Vec<PathBuf>,
+    /// Whether `RLIMIT_NPROC` must limit the processes, because no cgroup does.
+    pub(super) limit_processes: bool,
+    /// Whether the helper must watch the memory, because no cgroup limits it.
+    pub(super) watch_memory: bool,
+}
+
+impl Prelude {
+    /// The program's path in the box.
+    pub(super) fn program_inside(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(PROGRAM_FOLDER).join(self.program.as_ref()?.file_name()?))
+    }
 }
 
 /// Host to helper, helper to first process: the box to make. The standard input follows in a frame of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BoxSpec {
-    /// The program's path on the host; `None` for a trial box that runs nothing.
+    /// The program's path in the box; `None` for a trial box that runs nothing.
     pub(super) program: Option<PathBuf>,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
-    pub(super) read_only: Vec<PathBuf>,
     pub(super) memory_bytes: u64,
     pub(super) processes: u64,
     pub(super) scratch_bytes: u64,
@@ -36,19 +52,14 @@ pub(super) struct BoxSpec {
     pub(super) pin_to_cpus: Option<u64>,
     /// Whether `RLIMIT_NPROC` must limit the processes, because no cgroup does.
     pub(super) limit_processes: bool,
+    /// Processes besides the command's that `RLIMIT_NPROC` counts: the first process, and the helper if it has the same user.
+    pub(super) own_processes: u64,
     /// Whether the helper must watch the memory, because no cgroup limits it.
     pub(super) watch_memory: bool,
-    /// The files of the box's cgroups that take the number of its first process.
-    pub(super) member_files: Vec<PathBuf>,
+    /// The user of the host's process.
+    pub(super) host_user: u32,
     /// Whether the box joined a given network namespace.
     pub(super) has_network: bool,
-}
-
-impl BoxSpec {
-    /// The program's path in the box.
-    pub(super) fn program_inside(&self) -> Option<PathBuf> {
-        Some(PathBuf::from(PROGRAM_FOLDER).join(self.program.as_ref()?.file_name()?))
-    }
 }
 
 /// The folder of the box that holds its program and nothing else.
@@ -57,6 +68,9 @@ pub(super) const PROGRAM_FOLDER: &str = "/program";
 /// Helper to host, first process to helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
+    /// The namespaces are made; the number of their first process, which waits for the box's description. The host puts it
+    /// into the box's cgroups: the helper has no right to do that.
+    Prepared(u32),
     /// The box is made with these limits in force; its command starts now.
     Ready(Vec<InForce>),
     /// The kernel refused a step.

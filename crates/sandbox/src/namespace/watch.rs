@@ -1,13 +1,19 @@
 //! Measures the memory of a box without a memory cgroup, often enough that a box cannot exceed its limit in between.
 //!
-//! The sum counts the resident anonymous and shared memory of every process (`RssAnon`, `RssShmem`), the content of the
-//! scratch folder, and the bytes that Unix sockets can hold in the kernel. Memory shared by two processes counts twice,
-//! so the sum can only be too high. Pages of the host's files do not count. A box cannot get other memory that no
-//! process has mapped, because the seccomp filter allows neither `memfd_create` nor System V memory.
+//! The sum counts the resident anonymous and shared memory of every process (`RssAnon`, `RssShmem`), what of it is swapped
+//! out (`VmSwap`), its page tables (`VmPTE`), the content of the scratch folder, and the bytes that sockets can hold in the
+//! kernel. Memory shared by two processes counts twice, so the sum can only be too high. Pages of files of the host, and of the
+//! box's own copies of them, do not count. A box cannot get other memory that no process has mapped: the seccomp filter
+//! allows neither `memfd_create` nor System V memory, without a memory cgroup no shared anonymous memory either, and such a
+//! box has no `/dev/zero`.
+//!
+//! What the kernel keeps about a box, such as descriptors, mappings and watches, is not in the sum. docs/sandbox.md lists it.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::time::Duration;
+
+use crate::sockets;
 
 /// Greatest expected growth in bytes per second: faster than two CPUs clear pages. This and the remaining memory
 /// determine the time of the next measurement.
@@ -17,11 +23,7 @@ const FILL_RATE: u64 = 8 << 30;
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Longest time between two measurements.
-const LONGEST: Duration = Duration::from_millis(50);
-
-/// Bytes that one Unix socket can hold for its reader: `net.core.wmem_default`, which an unprivileged process cannot raise above
-/// `wmem_max`; the default of both is 208 KiB.
-const SOCKET_BYTES: u64 = 212_992;
+pub(super) const LONGEST: Duration = Duration::from_millis(50);
 
 /// Measures the memory of the box whose `/proc` and `/tmp` this process sees.
 pub(super) fn used_bytes() -> io::Result<u64> {
@@ -37,12 +39,13 @@ pub(super) fn used_bytes() -> io::Result<u64> {
     }
     let scratch = rustix::fs::statvfs("/tmp")?;
     used += scratch.f_blocks.saturating_sub(scratch.f_bfree) * scratch.f_frsize;
-    // The first line is a heading; one socket connects this process with the box's first process.
-    if let Ok(sockets) = fs::File::open("/proc/1/net/unix") {
-        let count = BufReader::new(sockets).lines().count() as u64;
-        used += count.saturating_sub(1) * SOCKET_BYTES;
-    }
-    Ok(used)
+    Ok(used + socket_bytes())
+}
+
+/// The part of it that the sockets of the box's network namespace can hold.
+pub(super) fn socket_bytes() -> u64 {
+    let unix = fs::read_to_string("/proc/1/net/unix").map_or(0, |text| sockets::unix_bytes(&text));
+    unix + sockets::internet_bytes(1)
 }
 
 /// Memory of one process; 0 if it has ended. If its first thread has ended, another thread's status reports the memory.
@@ -68,7 +71,8 @@ pub(super) fn next_look(used: u64, limit: u64) -> Duration {
 fn resident_bytes(status: &str) -> Option<u64> {
     let kilobytes = |line: &str| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok();
     let field = |name: &str| status.lines().find_map(|line| kilobytes(line.strip_prefix(name)?));
-    Some((field("RssAnon:")? + field("RssShmem:")?) * 1024)
+    let resident = field("RssAnon:")? + field("RssShmem:")?;
+    Some((resident + field("VmPTE:").unwrap_or(0) + field("VmSwap:").unwrap_or(0)) * 1024)
 }
 
 #[cfg(test)]
@@ -76,9 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_anonymous_and_shared_memory_only() {
-        let status = "Name:\tx\nVmRSS:\t    9000 kB\nRssAnon:\t    1000 kB\nRssFile:\t    7000 kB\nRssShmem:\t     8 kB\n";
-        assert_eq!(resident_bytes(status), Some(1008 * 1024));
+    fn counts_anonymous_and_shared_memory_page_tables_and_swap() {
+        let status = "Name:\tx\nVmRSS:\t    9000 kB\nRssAnon:\t    1000 kB\nRssFile:\t    7000 kB\nRssShmem:\t     8 kB\n\
+                      VmPTE:\t     200 kB\nVmSwap:\t    3000 kB\n";
+        assert_eq!(resident_bytes(status), Some(4208 * 1024));
         // A zombie has no memory.
         assert_eq!(resident_bytes("Name:\tx\nState:\tZ (zombie)\n"), None);
     }

@@ -3,8 +3,10 @@
 //!
 //! Compiled by the tests with `rustc` alone into a static program, so that both backends run the same one.
 
+mod tricks;
+
 use std::env;
-use std::ffi::{CString, c_char, c_int, c_long, c_void};
+use std::ffi::{c_int, c_long, c_void};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
@@ -50,8 +52,13 @@ fn main() {
             .for_each(|path| report(path, fs::read(path).map(|bytes| format!("{} bytes", bytes.len())))),
         "signals" => signals(rest),
         "write" => rest.iter().for_each(|path| write(path)),
-        "calls" => calls(),
+        "tricks" => tricks::run(rest),
+        "prompt" => prompt(),
+        "list-tricks" => tricks::list(),
+        "list-memory-tricks" => tricks::list_memory(),
         "processes" => processes(),
+        "reach" => rest.iter().for_each(|path| reach(path)),
+        "inode" => rest.iter().for_each(|path| inode(path)),
         "sleep" => sleep(),
         "spin" => spin(),
         "leave" => leave(),
@@ -82,6 +89,16 @@ fn copy() {
     io::stdin().read_to_end(&mut input).unwrap();
     io::stdout().write_all(&input).unwrap();
     eprint!("{} bytes", input.len());
+}
+
+/// Tries the trick that its input names, as `trick NAME`; repeats any other input.
+fn prompt() {
+    let mut input = String::new();
+    io::stdin().read_to_string(&mut input).unwrap();
+    match input.trim().strip_prefix("trick ") {
+        Some(name) => tricks::run(&[name.to_owned()]),
+        None => println!("you said: {}", input.trim()),
+    }
 }
 
 /// Prints the number of files in the scratch folder, and leaves one there.
@@ -332,75 +349,27 @@ fn write(path: &str) {
     );
 }
 
-/// System calls that a box must not allow.
-fn calls() {
-    let unshare = if cfg!(target_arch = "x86_64") { 272 } else { 97 };
-    for (name, flag) in
-        [("user", 0x1000_0000), ("mount", 0x2_0000), ("net", 0x4000_0000), ("pid", 0x2000_0000)]
-    {
-        report(&format!("unshare {name}"), called(unsafe { syscall(unshare, flag as c_long) }));
-    }
-    let numbers: &[(&str, c_long)] = if cfg!(target_arch = "x86_64") {
-        &[
-            ("mount", 165),
-            ("umount2", 166),
-            ("pivot_root", 155),
-            ("chroot", 161),
-            ("setns", 308),
-            ("ptrace", 101),
-            ("bpf", 321),
-            ("keyctl", 250),
-            ("add_key", 248),
-            ("kexec_load", 246),
-            ("init_module", 175),
-            ("reboot", 169),
-            ("userfaultfd", 323),
-            ("perf_event_open", 298),
-            ("io_uring_setup", 425),
-            ("open_by_handle_at", 304),
-            ("process_vm_readv", 310),
-            ("swapon", 167),
-            ("settimeofday", 164),
-            ("sethostname", 170),
-            ("acct", 163),
-            ("fsopen", 430),
-            ("open_tree", 428),
-            ("move_mount", 429),
-            ("quotactl", 179),
-            ("pidfd_getfd", 438),
-        ]
-    } else {
-        &[
-            ("mount", 40),
-            ("umount2", 39),
-            ("pivot_root", 41),
-            ("chroot", 51),
-            ("setns", 268),
-            ("bpf", 280),
-            ("reboot", 142),
-        ]
-    };
-    for (name, number) in numbers {
-        let path = CString::new("/").unwrap();
-        let zero = std::ptr::null::<c_char>();
-        report(name, called(unsafe { syscall(*number, path.as_ptr(), path.as_ptr(), zero, 0_usize, zero) }));
-    }
-    let (setaffinity, clone) = if cfg!(target_arch = "x86_64") { (203, 56) } else { (122, 220) };
-    let mask = [u64::MAX; 16];
-    report("sched_setaffinity", called(unsafe { syscall(setaffinity, 0 as c_long, 128_usize, mask.as_ptr()) }));
+/// Tries to talk to the host through a file of a folder.
+fn reach(path: &str) {
+    report(&format!("connect {path}"), std::os::unix::net::UnixStream::connect(path).map(|_| String::new()));
+    // Without waiting for a reader.
+    use std::os::unix::fs::OpenOptionsExt;
+    const O_NONBLOCK: i32 = 0o4000;
     report(
-        "clone with a user namespace",
-        called(unsafe { syscall(clone, 0x1000_0000_u64 | 17, 0_usize, 0_usize, 0_usize, 0_usize) }),
+        &format!("write {path}"),
+        OpenOptions::new()
+            .write(true)
+            .custom_flags(O_NONBLOCK)
+            .open(path)
+            .and_then(|mut file| file.write(b"x"))
+            .map(|_| String::new()),
     );
-    report("raising a limit", raise());
 }
 
-/// Raises a hard limit, which needs rights.
-fn raise() -> io::Result<String> {
-    let prlimit = if cfg!(target_arch = "x86_64") { 302 } else { 261 };
-    const RLIMIT_NOFILE: c_long = 7;
-    let new = [1_u64 << 20, 1 << 20];
-    called(unsafe { syscall(prlimit, 0 as c_long, RLIMIT_NOFILE, new.as_ptr(), 0_usize) })
+/// Prints device and inode of a file.
+fn inode(path: &str) {
+    use std::os::unix::fs::MetadataExt;
+    report(path, fs::metadata(path).map(|file| format!("{}:{}", file.dev(), file.ino())));
 }
 
 fn processes() {
