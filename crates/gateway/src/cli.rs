@@ -190,7 +190,7 @@ pub struct Users {
     /// localhost, the host name, and the names in its certificate; may be repeated.
     #[arg(long, value_name = "NAME", env = "ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Vec<String>,
-    /// A site whose pages may use this server, such as https://chat.example; may be repeated.
+    /// A site whose pages may use this server, such as `https://chat.example`; may be repeated.
     #[arg(long, value_name = "ORIGIN", env = "ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
     /// Requests of one user in a second, in the long run; 0 for any number.
