@@ -91,6 +91,9 @@ pub(crate) struct Coverage {
     pub authentic: u64,
 }
 
+/// A needle in one direction of a stream.
+pub(crate) type InStream = (NeedleId, Option<u32>, Option<Direction>);
+
 /// Bytes behind one pointer instead of in three words: most of a hundred thousand open connections have none.
 type Undecided = Option<Box<Vec<u8>>>;
 
@@ -139,7 +142,7 @@ pub(crate) struct Hits<'k> {
     locations: usize,
     /// The directions of streams in which each needle was found, where the first location in each is to be remembered
     /// however many there are.
-    pub streams: Option<HashSet<(NeedleId, Option<u32>, Option<Direction>)>>,
+    pub streams: Option<HashSet<InStream>>,
     /// Where the captured bytes were searched.
     pub coverage: Coverage,
     /// Bytes searched without a secret: streams, frames outside of them, decoded bodies.
