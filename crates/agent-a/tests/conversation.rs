@@ -19,7 +19,7 @@ use test_support::skip;
 struct Lab {
     address: SocketAddr,
     folder: tempfile::TempDir,
-    handle: Handle<SocketAddr>,
+    handle: Handle,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -371,5 +371,6 @@ fn sends_nothing_if_the_journal_cannot_be_written() {
 }
 
 fn limits(read_timeout: Duration) -> ConnectionLimits {
-    ConnectionLimits { connections: agent_b::MAX_CONNECTIONS, read_timeout }
+    let connections = agent_b::MAX_CONNECTIONS;
+    ConnectionLimits { connections, per_address: connections, read_timeout, send_buffer: None }
 }
