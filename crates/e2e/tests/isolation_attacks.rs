@@ -273,7 +273,7 @@ fn secret_outside_of_the_planned_replay_is_a_leak() {
                     assert!(replace(late, &victim, &name) > 0);
                 });
             });
-            verdict.is("leaked", "leak.secret-in-traffic");
+            verdict.is("leaked", "leak.secret-in-connection");
         }
         // Before the replay: the planned requests, while the users still send theirs.
         let early = altered(lab, |copied| {
@@ -285,7 +285,7 @@ fn secret_outside_of_the_planned_replay_is_a_leak() {
             edit_frames(copied, FRONT, |records| records.retain(|_| true));
             add_early(copied, &asked, told.as_bytes());
         });
-        early.is("leaked", "leak.secret-in-traffic");
+        early.is("leaked", "leak.secret-in-connection");
     });
 }
 

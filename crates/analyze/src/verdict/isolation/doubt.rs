@@ -295,7 +295,7 @@ impl IsolationDoubt {
 
     /// Code and scope, as in docs/doubts.md.
     fn kind(&self) -> (&'static str, DoubtScope) {
-        use DoubtScope::{Run, Sandbox};
+        use DoubtScope::{Run, Sandbox, Stream};
         match self {
             Self::NotFinished => ("isolation.not-finished", Run),
             Self::IsolatedPhases(_) => ("isolation.phase-count", Run),
@@ -309,7 +309,7 @@ impl IsolationDoubt {
             Self::PlanLate => ("isolation.plan-late", Run),
             Self::PlanInconsistent { .. } => ("isolation.plan-inconsistent", Run),
             Self::PhasesOutOfOrder => ("isolation.phases-out-of-order", Run),
-            Self::TrafficNotAccounted { .. } => ("traffic.not-accounted", DoubtScope::Stream),
+            Self::TrafficNotAccounted { .. } => ("traffic.not-accounted", Stream),
             Self::BoxWithoutAnswer { .. } => ("traffic.box-without-answer", Sandbox),
             Self::MessagesNotSent { .. } => ("traffic.messages-not-sent", Run),
             Self::SecretNotTold { .. } => ("traffic.secret-not-told", Run),

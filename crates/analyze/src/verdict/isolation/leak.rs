@@ -53,15 +53,15 @@ impl Leak {
 
     /// Code and scope, as in docs/doubts.md.
     fn kind(&self) -> (&'static str, DoubtScope) {
-        use DoubtScope::{Frame, Sandbox};
+        use DoubtScope::{Frame, Run, Sandbox, Stream};
         match self {
             Self::CanaryOnWire { .. } => ("leak.canary-on-wire", Sandbox),
             Self::ReadSucceeded(_) => ("leak.read-succeeded", Sandbox),
             Self::ForeignFrames { .. } => ("leak.foreign-frames", Frame),
             Self::SecretInTraffic { .. } => ("leak.secret-in-traffic", Frame),
-            Self::SecretInConnection { .. } => ("leak.secret-in-traffic", DoubtScope::Stream),
-            Self::ConversationInTraffic { .. } => ("leak.conversation-in-traffic", DoubtScope::Stream),
-            Self::SharedConversation { .. } => ("leak.shared-conversation", DoubtScope::Run),
+            Self::SecretInConnection { .. } => ("leak.secret-in-connection", Stream),
+            Self::ConversationInTraffic { .. } => ("leak.conversation-in-traffic", Stream),
+            Self::SharedConversation { .. } => ("leak.shared-conversation", Run),
             Self::SecretInOutput { .. } => ("leak.secret-in-output", Sandbox),
             Self::CanaryInOutput { .. } => ("leak.canary-in-output", Sandbox),
         }
