@@ -175,8 +175,12 @@ fn network_doubts(experiment: &Experiment, phase: PhaseName, run: &BoxRun) -> Ve
     doubts
 }
 
-/// Whether the limits of a sandbox, as read back, show that it had every interface of the run.
+/// Whether the limits of a sandbox, as read back, show that it had every interface of the run, or by the engine's account the
+/// network of another container, in which the captures were made. The engine does not list interfaces.
 fn has_network(read_back: &str, interfaces: &[String]) -> bool {
+    if let Some(id) = read_back.strip_prefix("container:") {
+        return id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    }
     let Some(names) = read_back.strip_prefix("interfaces:") else { return false };
     let names: BTreeSet<&str> = names.split(',').map(str::trim).collect();
     interfaces.iter().all(|interface| names.contains(interface.as_str()))
