@@ -45,10 +45,20 @@ fn nothing_crosses_unseen_from_a_hostile_program() {
     let judged = analyze(&[&captures.join("isolation.json")]);
     let entry = &judged.document["isolation"][0];
     println!("heard: {heard:?}; verdict: {}", entry["verdict"]);
-    match heard.is_empty() {
-        true => assert_eq!(entry["verdict"], "isolated", "{}", entry["reasons"]),
-        false => assert_ne!(entry["verdict"], "isolated", "{heard:?}"),
+    if !heard.is_empty() {
+        assert_ne!(entry["verdict"], "isolated", "{heard:?}");
+        return;
     }
+    // Nothing crossed. In the control, where a network is shared, sandboxes hear each other and say so: that is the only doubt
+    // there may be.
+    let doubts = entry["doubts"].as_array().expect("a list");
+    let of_control = |doubt: &Value| {
+        let text = doubt["text"].as_str().unwrap_or_default();
+        doubt["code"] == "sandbox.attempts-unreadable" && text.starts_with("control box of ")
+    };
+    assert_ne!(entry["verdict"], "leaked", "{}", entry["reasons"]);
+    assert!(doubts.iter().all(of_control), "{}", entry["reasons"]);
+    assert_eq!(entry["leaks"].as_array().map(Vec::len), Some(0), "{}", entry["leaks"]);
 }
 
 fn place(from: &Path, to: &Path) {

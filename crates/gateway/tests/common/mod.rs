@@ -83,11 +83,7 @@ impl Gateway {
         let ready = folder.join("ready.json");
         let _ = fs::remove_file(&ready);
         let mut command = gateway();
-        command
-            .env("LOG_FORMAT", "json")
-            .arg("--allow-weak-memory-limit")
-            .arg("--ready-file")
-            .arg(&ready);
+        command.env("LOG_FORMAT", "json").arg("--allow-weak-memory-limit").arg("--ready-file").arg(&ready);
         more(&mut command, &mark);
         if !command.get_args().any(|argument| argument == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
