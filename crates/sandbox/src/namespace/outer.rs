@@ -321,10 +321,14 @@ fn start_timer(timer: &OwnedFd, wall_ns: u64) -> Result<InForce, Refusal> {
     let time =
         |ns: u64| Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 };
     let once = Itimerspec { it_interval: time(0), it_value: time(wall_ns) };
+    let began = Instant::now();
     timerfd_settime(timer, TimerfdTimerFlags::empty(), &once).at("starting the timer")?;
     let left = timerfd_gettime(timer).at("reading the timer")?.it_value;
-    // A few microseconds have passed already.
-    let milliseconds = (left.tv_sec as f64 * 1e3 + left.tv_nsec as f64 / 1e6).round();
+    let left_ns = left.tv_sec as u64 * 1_000_000_000 + left.tv_nsec as u64;
+    // Some time has passed already, on a busy machine milliseconds: at most this much.
+    let passed_ns = began.elapsed().as_nanos() as u64;
+    let is_as_set = (left_ns..=left_ns.saturating_add(passed_ns)).contains(&wall_ns);
+    let milliseconds = if is_as_set { wall_ns } else { left_ns } / 1_000_000;
     Ok(InForce::new("wall_ms", "timerfd, then SIGKILL to all", milliseconds.to_string()))
 }
 
