@@ -48,13 +48,13 @@ fn main() {
     }
 }
 
-/// Writes a piece of an answer, and waits for a file of the host before the next one. The end is `text`, `lines` (of JSON,
-/// as the project's runner writes them), or a failure: `exit`, `noise` or `flood`.
+/// Writes a piece of an answer, and waits until the host has written into a file before the next one. The end is `text`,
+/// `lines` (of JSON, as the project's runner writes them), or a failure: `exit`, `noise` or `flood`.
 fn steps((folder, end): (&str, &str)) {
     for (number, piece) in ["one ", "둘 ", "three\n"].into_iter().enumerate() {
         if number > 0 {
             let file = Path::new(folder).join(number.to_string());
-            while !file.exists() {
+            while std::fs::metadata(&file).expect("a file of the host").len() == 0 {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }

@@ -68,12 +68,13 @@ fn an_address_in_use_exits_with_1() {
         &address,
         "--backend",
         "namespace",
+        "--allow-weak-memory-limit",
         "--runner",
         &common::SCRIPTED_AGENT,
         "--store",
         store.to_str().unwrap(),
     ]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains(&address), "{output:?}");
 }
 

@@ -1,6 +1,6 @@
 //! Streamed answers over real sockets with real sandboxes.
 //!
-//! The scripted agent writes each piece only after a file of the test exists, so that a piece that has arrived was sent while
+//! The scripted agent writes each piece only after the test wrote into a file, so that a piece that has arrived was sent while
 //! the sandbox ran.
 
 mod common;
@@ -18,7 +18,8 @@ fn path(id: &str) -> String {
     format!("/api/conversation/{id}")
 }
 
-/// A folder that sandboxes can read, in which the test lets the agent go on.
+/// A folder that sandboxes can read, with files by which the test lets the agent go on. They exist from the start: what the
+/// host creates later in a folder need not appear in a sandbox.
 struct Steps(TempDir);
 
 impl Steps {
@@ -27,7 +28,9 @@ impl Steps {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         // Sandboxes run under another user number.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        Self(folder)
+        let steps = Self(folder);
+        steps.forbid_all();
+        steps
     }
 
     fn path(&self) -> &str {
@@ -39,12 +42,12 @@ impl Steps {
     }
 
     fn allow(&self, number: u32) {
-        fs::write(self.0.path().join(number.to_string()), "").unwrap();
+        fs::write(self.0.path().join(number.to_string()), "go on").unwrap();
     }
 
     fn forbid_all(&self) {
-        for entry in fs::read_dir(&self.0).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
+        for number in 1..=2 {
+            fs::write(self.0.path().join(number.to_string()), "").unwrap();
         }
     }
 }
