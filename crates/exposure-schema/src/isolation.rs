@@ -39,6 +39,9 @@ pub struct Isolation {
     pub controls: IsolationControls,
     /// The kinds of escape attempts that were made.
     pub kinds: Vec<KindEntry>,
+    /// The ways between sandboxes that none of them closes, and how much passed. They do not change the verdict.
+    #[serde(default)]
+    pub measured: Vec<MeasuredEntry>,
     /// The interfaces that packets could have crossed, by phase.
     pub interfaces: Vec<InterfaceEntry>,
     /// The sandboxes: the first 1,000.
@@ -138,19 +141,37 @@ pub struct KindControl {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KindEntry {
-    /// The kind: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`, and others that the run's plan names.
+    /// The kind: `tcp`, `dns`, `udp`, `raw`, `ipv6`, `neighbour`, `file`, `lock`, `notify`, `counter`, and others that the run's
+    /// plan names.
     pub kind: String,
     /// Attempts in sandboxes without network.
     pub tried: u64,
-    /// Number of these that are in a capture; of attempts to read, number that obtained the data.
+    /// Number of these that are in a capture; of attempts to read or to hear, number that obtained data.
     pub seen: u64,
     /// Attempts of the control: with a network, or outside any sandbox.
     pub control_tried: u64,
     /// Number of these that are in a capture, on their way to the target, by its protocol, on the planned interface; of attempts
-    /// to read, number that obtained another user's data.
+    /// to read, number that obtained another user's data; of attempts to hear, number that heard another's canary.
     pub control_seen: u64,
     /// Whether each attempt without network has a counterpart that was seen.
     pub control_passed: bool,
+}
+
+/// A way between sandboxes that none of them closes: how many bits of what one sent another one heard. Half of them are right
+/// by chance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MeasuredEntry {
+    /// The kind of attempt: `timing`, by the load of the CPUs.
+    pub kind: String,
+    /// Bits that sandboxes without network heard.
+    pub bits: u64,
+    /// Number of these that are as they were sent.
+    pub right: u64,
+    /// Bits that processes outside any sandbox heard.
+    pub control_bits: u64,
+    /// Number of these that are as they were sent.
+    pub control_right: u64,
 }
 
 /// One interface in one phase.

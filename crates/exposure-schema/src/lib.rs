@@ -42,7 +42,7 @@ pub use exhibit::{Exhibit, ExhibitFrame, Turn};
 pub use http::HttpMessage;
 pub use isolation::{
     AttemptEntry, BeaconControl, BoxEntry, ForeignFrame, Identity, InterfaceEntry, Isolation,
-    IsolationControls, IsolationVerdict, KindControl, KindEntry, Limit, Occurrence, PhaseName,
+    IsolationControls, IsolationVerdict, KindControl, KindEntry, Limit, MeasuredEntry, Occurrence, PhaseName,
     TrafficAccount,
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};

@@ -114,6 +114,7 @@ fn needs_a_prompt_that_can_hold_files() {
     let folder = workdir.path().join("workspaces");
     let store = workdir.store();
     let output = common::run(&[
+        "--allow-weak-memory-limit",
         "--runner",
         SCRIPTED_AGENT.as_str(),
         "--workspaces",

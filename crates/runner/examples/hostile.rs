@@ -7,6 +7,8 @@
 mod answer;
 #[path = "../src/attempt.rs"]
 mod attempt;
+#[path = "../src/covert/mod.rs"]
+mod covert;
 #[path = "../src/listen.rs"]
 mod listen;
 

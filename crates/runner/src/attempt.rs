@@ -8,8 +8,14 @@
 //! | `dns` | `IP:PORT` | query that server for a name that contains the canary |
 //! | `raw` | `IP` | open a raw IP socket, and send the canary in a packet of an experimental protocol |
 //! | `file` | a path | read the file |
-//! | `lock` | a path | tell another box the canary by locks on that file, and hear the other's |
+//! | `lock` | a path | pass the canary to another box by locks on that file, and hear the other's |
+//! | `notify` | `PLACE PATH` | the same by accesses to that file, of which the kernel notifies the other box |
+//! | `counter` | `PLACE PATH` | the same by the number of the user's queued signals, which that file of procfs shows |
+//! | `timing` | `PLACE cpu` | the same by the load of the CPUs, a few bits of the canary |
+//!
+//! `PLACE` is `INDEX/NUMBER`: the place of this box among those that take turns. See `covert/`.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -19,6 +25,8 @@ use std::time::{Duration, Instant};
 use agent_core::hex128::Hex128;
 use agent_core::journal::sha256_hex;
 use serde::Serialize;
+
+use crate::covert::Place;
 
 const SCHEMA: &str = "plainsight.attempt/1";
 
@@ -55,6 +63,19 @@ enum Target<'a> {
     Socket(SocketAddr),
     Address(IpAddr),
     Path(&'a str),
+    /// What a covert channel needs.
+    Shared(Option<Place>, &'a str),
+}
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(target) => target.fmt(f),
+            Self::Address(target) => target.fmt(f),
+            Self::Path(path) | Self::Shared(None, path) => f.write_str(path),
+            Self::Shared(Some(place), path) => write!(f, "{place} {path}"),
+        }
+    }
 }
 
 /// The outcome of an attempt.
@@ -77,7 +98,12 @@ impl<'a> Attempt<'a> {
         let target = match kind {
             "tcp" | "neighbour" | "udp" | "ipv6" | "dns" => Target::Socket(target.parse().ok()?),
             "raw" => Target::Address(target.parse().ok()?),
-            "file" | "lock" => Target::Path(target),
+            "file" => Target::Path(target),
+            "lock" => Target::Shared(None, target),
+            "notify" | "counter" | "timing" => {
+                let (place, path) = target.split_once(' ')?;
+                Target::Shared(Some(Place::parse(place)?), path)
+            }
             _ => return None,
         };
         Some(Self { kind, target })
@@ -98,14 +124,10 @@ impl<'a> Attempt<'a> {
                 _ => datagram(target, canary.as_bytes()),
             },
             Target::Address(target) => raw(target, &canary),
-            Target::Path(path) if self.kind == "lock" => lock(path, &canary),
             Target::Path(path) => read(path),
+            Target::Shared(place, path) => covert(self.kind, place, path, &canary),
         };
-        let target = match self.target {
-            Target::Socket(target) => target.to_string(),
-            Target::Address(target) => target.to_string(),
-            Target::Path(path) => path.to_owned(),
-        };
+        let target = self.target.to_string();
         let (succeeded, outcome, data) = match made {
             Ok(Done { outcome, data }) => (true, outcome, data),
             Err(error) => (false, error.to_string(), String::new()),
@@ -186,69 +208,25 @@ fn raw(target: IpAddr, canary: &str) -> io::Result<Done> {
     Ok(Done::sent("sent"))
 }
 
-/// How long locks are held, and those of another box are waited for.
+/// Passes the canary to another box, and hears that of the other.
 #[cfg(target_os = "linux")]
-const LOCKED: Duration = Duration::from_secs(3);
+fn covert(kind: &str, place: Option<Place>, path: &str, canary: &str) -> io::Result<Done> {
+    use crate::covert::{counter, lock, notify, timing};
 
-/// Number of places in a file for the locks of one box each, chosen by the first three digits of its canary.
-#[cfg(target_os = "linux")]
-const PLACES: i64 = 0x1000;
-
-/// Bytes of a place: one for each bit of a canary, locked if the bit is set, and one that is locked last.
-#[cfg(target_os = "linux")]
-const PLACE_BYTES: i64 = 129;
-
-/// Two boxes that can lock bytes of the same file see each other's locks (fcntl(2), "Advisory record locking"), also without
-/// a right to write it.
-#[cfg(target_os = "linux")]
-fn lock(path: &str, canary: &str) -> io::Result<Done> {
-    use nix::fcntl::{FcntlArg, fcntl};
-
-    let place = |place: i64| place * PLACE_BYTES;
-    let bits = u128::from_str_radix(canary, 16).map_err(io::Error::other)?;
-    let own = i64::from_str_radix(&canary[..3], 16).map_err(io::Error::other)?;
-    // Closing any descriptor of the file would give up the locks; they last as long as this process.
-    let file = std::mem::ManuallyDrop::new(File::open(path)?);
-    let byte = |kind: i32, at: i64| libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: at,
-        l_len: 1,
-        l_pid: 0,
-    };
-    let set = |at: i64| fcntl(&*file, FcntlArg::F_SETLK(&byte(libc::F_RDLCK, at)));
-    let is_set = |at: i64| -> io::Result<bool> {
-        // A lock to write would conflict with another process's lock to read.
-        let mut seen = byte(libc::F_WRLCK, at);
-        fcntl(&*file, FcntlArg::F_GETLK(&mut seen))?;
-        Ok(i32::from(seen.l_type) != libc::F_UNLCK)
-    };
-    for bit in (0..128).filter(|bit| bits >> bit & 1 == 1) {
-        set(place(own) + bit)?;
-    }
-    set(place(own) + 128)?;
-    let began = Instant::now();
-    let mut heard = None;
-    while began.elapsed() < LOCKED {
-        for other in (0..PLACES).filter(|other| *other != own) {
-            if heard.is_none() && is_set(place(other) + 128)? {
-                let mut bits = 0_u128;
-                for bit in 0..128 {
-                    bits |= u128::from(is_set(place(other) + bit)?) << bit;
-                }
-                heard = Some(format!("{bits:032x}"));
-            }
+    let heard = match (kind, place) {
+        ("notify", Some(place)) => notify::speak_and_listen(path, place, canary)?,
+        ("counter", Some(place)) => counter::speak_and_listen(path, place, canary)?,
+        ("timing", Some(place)) => {
+            let data = timing::speak_and_listen(place, canary)?.join(" ");
+            return Ok(Done { outcome: "measured".to_owned(), data });
         }
-        thread::sleep(AGAIN);
-    }
-    match heard {
-        Some(data) => Ok(Done { outcome: "told, and heard another".to_owned(), data }),
-        None => Err(io::Error::other("locked, but saw no lock of another box")),
-    }
+        _ => lock::speak_and_listen(path, canary)?,
+    };
+    Ok(Done { outcome: "spoke, and heard another".to_owned(), data: heard.join(" ") })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn lock(_path: &str, _canary: &str) -> io::Result<Done> {
+fn covert(_kind: &str, _place: Option<Place>, _path: &str, _canary: &str) -> io::Result<Done> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -22,6 +22,7 @@
 
 mod answer;
 mod attempt;
+mod covert;
 mod listen;
 
 use std::env;

@@ -44,6 +44,8 @@ pub(crate) enum Shown {
     Reads,
     /// It heard the canary of another sandbox, by a way that is not the network: a lock, a notification, a counter.
     Hears,
+    /// Nothing: no sandbox closes this way. What arrived of another sandbox's canary is counted, and stated.
+    Measured,
 }
 
 /// The protocol that carries an attempt's canary.
@@ -56,12 +58,12 @@ pub(crate) enum Carrier {
 }
 
 /// Every kind of attempt that is known. A new kind is a row here; the plan of a run names those that it makes.
-pub(crate) const KINDS: [Kind; 10] = {
+pub(crate) const KINDS: [Kind; 11] = {
     const fn on_wire(name: &'static str, carrier: Carrier) -> Kind {
         Kind { name, is_required: true, shown: Shown::OnWire(carrier), needs_no_box: false }
     }
     const fn hears(name: &'static str) -> Kind {
-        Kind { name, is_required: false, shown: Shown::Hears, needs_no_box: false }
+        Kind { name, is_required: true, shown: Shown::Hears, needs_no_box: true }
     }
     [
         hears("counter"),
@@ -73,6 +75,7 @@ pub(crate) const KINDS: [Kind; 10] = {
         hears("notify"),
         Kind { needs_no_box: true, ..on_wire("raw", Carrier::Raw) },
         on_wire("tcp", Carrier::Tcp),
+        Kind { name: "timing", is_required: true, shown: Shown::Measured, needs_no_box: true },
         on_wire("udp", Carrier::Udp),
     ]
 };

@@ -27,7 +27,7 @@ pub(crate) fn entry(
     identity: Option<Identity>,
     judgement: Judgement,
 ) -> Isolation {
-    let Judgement { verdict, leaks, doubts, attempts, kinds, decoys, account } = judgement;
+    let Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys, account } = judgement;
     let isolated = || captures.iter().filter(|capture| capture.phase == PhaseName::Isolated);
     let escaped = attempts.iter().filter(|attempt| attempt.phase == PhaseName::Isolated && attempt.seen > 0);
     let seen = kinds.iter().filter(|kind| kind.control_passed).count();
@@ -64,6 +64,7 @@ pub(crate) fn entry(
             beacons: beacons(&captures),
         },
         kinds,
+        measured,
         boxes: runs().map(|(phase, run)| sandbox(phase, run)).take(MAX_LISTED).collect(),
         boxes_total: runs().count() as u64,
         attempts_total: attempts.len() as u64,

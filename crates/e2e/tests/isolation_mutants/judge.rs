@@ -306,17 +306,37 @@ fn control_objection(original: &Files, mutant: &Files) -> Option<String> {
         .flat_map(|user| user["attempts"].as_array())
         .flatten()
     {
+        let kind = attempt["kind"].as_str().unwrap_or_default();
+        // No sandbox closes it; how much passes changes no verdict.
+        if kind == "timing" {
+            continue;
+        }
+        let hears = ["lock", "notify", "counter"].contains(&kind);
         let of_target = |report: &&(bool, Value)| {
             let (is_boxed, report) = report;
-            let may_count = *is_boxed || attempt["kind"] == "raw" || attempt["kind"] == "file";
+            let may_count = *is_boxed || hears || kind == "raw" || kind == "file";
             may_count && report["kind"] == attempt["kind"] && report["target"] == attempt["target"]
         };
         let mut same = reports.iter().filter(of_target).map(|(_, report)| report);
-        if attempt["kind"] == "file" {
+        if kind == "file" {
             has_read |= same.any(|report| {
                 let data = report["data"].as_str().unwrap_or_default();
                 secrets.iter().any(|secret| data.contains(secret))
             });
+            continue;
+        }
+        if hears {
+            let has_heard = |report: &Value| {
+                let words: Vec<&str> = report["data"].as_str().unwrap_or_default().split(' ').collect();
+                reports.iter().any(|(_, other)| {
+                    other["kind"] == kind
+                        && other["canary"] != report["canary"]
+                        && other["canary"].as_str().is_some_and(|canary| words.contains(&canary))
+                })
+            };
+            if !same.any(|report| report["succeeded"] == true && has_heard(report)) {
+                return Some(format!("in the control nothing was heard by {kind}"));
+            }
             continue;
         }
         let name = format!("isolation.control.{}", attempt["interface"].as_str().unwrap_or_default());

@@ -1,4 +1,5 @@
-//! The escape attempts: every kind of connection out of a sandbox, and files that it must not read.
+//! The escape attempts: every kind of connection out of a sandbox, files that it must not read, and what sandboxes of one
+//! machine could share.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,11 @@ const DISCARD: u16 = 9;
 
 /// The DNS port. No server answers there.
 const DNS: u16 = 53;
+
+/// What the sandboxes of a machine would share if they were not isolated from each other: the program's file, and the number of
+/// queued signals of their user.
+const PROGRAM: &str = "/proc/self/exe";
+const SIGNALS: &str = "/proc/self/status";
 
 /// The interface by which sandboxes that share a network reach each other.
 const LOOPBACK: &str = "lo";
@@ -43,12 +49,13 @@ impl Targets<'_> {
             kind: kind.to_owned(),
             target: target.to_string(),
             interface: match kind {
-                "file" => None,
                 "neighbour" => Some(LOOPBACK.to_owned()),
-                _ => Some(self.outside_interface.to_owned()),
+                "dns" | "tcp" | "udp" | "ipv6" | "raw" => Some(self.outside_interface.to_owned()),
+                _ => None,
             },
         };
         let store = self.store.display();
+        let place = format!("{}/{}", self.user, self.of);
         vec![
             asked("dns", &outside(DNS)),
             asked("tcp", &outside(PORT)),
@@ -60,6 +67,10 @@ impl Targets<'_> {
             // (https://www.sqlite.org/walformat.html).
             asked("file", &store),
             asked("file", &format!("{store}-wal")),
+            asked("lock", &PROGRAM),
+            asked("notify", &format!("{place} {PROGRAM}")),
+            asked("counter", &format!("{place} {SIGNALS}")),
+            asked("timing", &format!("{place} cpu")),
         ]
     }
 
@@ -73,9 +84,10 @@ fn port(user: usize) -> u16 {
     FIRST_PORT + u16::try_from(user).unwrap_or_default()
 }
 
-/// Whether a sandbox refuses the attempt even with a network, so that the control must repeat it outside any sandbox.
-pub(super) fn is_refused_with_a_network(attempt: &AttemptRecord) -> bool {
-    matches!(attempt.kind.as_str(), "raw" | "file")
+/// Whether the control repeats the attempt outside any sandbox: a sandbox refuses it even with a network, or, for timing, only
+/// that shows how much could pass.
+pub(super) fn is_repeated_unboxed(attempt: &AttemptRecord) -> bool {
+    matches!(attempt.kind.as_str(), "raw" | "file" | "lock" | "notify" | "counter" | "timing")
 }
 
 /// The message that asks the runner to make the attempts.

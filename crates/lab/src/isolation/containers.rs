@@ -101,10 +101,12 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
         IsolationStep::Unboxed => {
             let notes: Notes = read(&folder.join(NOTES))?;
             let programs = Programs::beside_this()?;
-            let record = control::unboxed(&programs, &args.run_id, None, &notes.users).await?;
             // This step runs as root: a file that it wrote would not belong to the caller.
-            let line = serde_json::to_string(&record).context("cannot encode the record")?;
-            writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")
+            for record in control::unboxed(&programs, &args.run_id, None, &notes.users).await? {
+                let line = serde_json::to_string(&record).context("cannot encode the record")?;
+                writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")?;
+            }
+            Ok(())
         }
         IsolationStep::Record => record(args),
     }

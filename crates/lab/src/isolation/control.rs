@@ -57,38 +57,40 @@ pub(super) async fn with_network(
     journal.append_lines(&output.stdout).context("cannot write the box journal")
 }
 
-/// Repeats, outside any sandbox, the first user's attempts that a sandbox refuses for other reasons than its network: raw
-/// sockets and the host's files. Only this shows what they look like when they succeed.
+/// Repeats, outside any sandbox and at the same time, the users' attempts that a sandbox refuses for other reasons than its
+/// network: raw sockets, the host's files, and what processes of one machine share. Only this shows what they look like when
+/// they succeed.
 pub(super) async fn unboxed(
     programs: &Programs,
     run_id: &RunId,
     network: Option<&Path>,
     users: &[User],
-) -> anyhow::Result<BoxRecord> {
-    let user = users.first().context("no users")?;
-    let started_at_unix_ns = unix_ns(SystemTime::now());
-    let call = Call::new(Program::Runner).inside(network);
-    let output = call
-        .output(programs, prompt(&user.unboxed_attempts()).to_string().into_bytes(), UNBOXED_DEADLINE)
-        .await?;
-    let (stdout, stdout_base64) = experiment::isolation::output(&output.stdout);
-    let (stderr, stderr_base64) = experiment::isolation::output(&output.stderr);
-    Ok(BoxRecord {
-        schema: BOX_SCHEMA,
-        run: run_id.as_str().to_owned(),
-        name: "no box".to_owned(),
-        user: None,
-        conversation_id: None,
-        network: UNBOXED.to_owned(),
-        started_at_unix_ns,
-        ended_at_unix_ns: unix_ns(SystemTime::now()),
-        exit: "code 0".to_owned(),
-        limits: Vec::new(),
-        stdout,
-        stdout_base64,
-        stderr,
-        stderr_base64,
-    })
+) -> anyhow::Result<Vec<BoxRecord>> {
+    let runs = users.iter().enumerate().map(|(index, user)| async move {
+        let started_at_unix_ns = unix_ns(SystemTime::now());
+        let call = Call::new(Program::Runner).inside(network);
+        let prompt = prompt(&user.unboxed_attempts()).to_string();
+        let output = call.output(programs, prompt.into_bytes(), UNBOXED_DEADLINE).await?;
+        let (stdout, stdout_base64) = experiment::isolation::output(&output.stdout);
+        let (stderr, stderr_base64) = experiment::isolation::output(&output.stderr);
+        anyhow::Ok(BoxRecord {
+            schema: BOX_SCHEMA,
+            run: run_id.as_str().to_owned(),
+            name: format!("no box {}", index + 1),
+            user: None,
+            conversation_id: None,
+            network: UNBOXED.to_owned(),
+            started_at_unix_ns,
+            ended_at_unix_ns: unix_ns(SystemTime::now()),
+            exit: "code 0".to_owned(),
+            limits: Vec::new(),
+            stdout,
+            stdout_base64,
+            stderr,
+            stderr_base64,
+        })
+    });
+    futures_util::future::try_join_all(runs).await
 }
 
 /// The prompt that the gateway writes to a sandbox's stdin for the first message of a conversation.

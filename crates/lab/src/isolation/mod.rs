@@ -182,8 +182,9 @@ impl Run<'_> {
         let programs = &self.lab.programs;
         let network = Network::Namespace(&inside_host);
         control::with_network(programs, &self.run_id, network, users, &mut journal).await?;
-        let unboxed = control::unboxed(programs, &self.run_id, Some(&inside_host), users).await?;
-        journal.append(&unboxed).with_context(|| format!("cannot write {}", path.display()))?;
+        for unboxed in control::unboxed(programs, &self.run_id, Some(&inside_host), users).await? {
+            journal.append(&unboxed).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         self.close_captures(&phase, plan_file, capturers, phases).await?;
         Ok(phase)
     }

@@ -50,7 +50,7 @@ impl User {
     /// The message that asks for the attempts that the control repeats outside any sandbox.
     pub(super) fn unboxed_attempts(&self) -> String {
         let all = self.record.attempts.iter();
-        attempts::message(None, all.filter(|attempt| attempts::is_refused_with_a_network(attempt)))
+        attempts::message(None, all.filter(|attempt| attempts::is_repeated_unboxed(attempt)))
     }
 }
 

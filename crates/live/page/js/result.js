@@ -90,6 +90,7 @@ export function isolation(run) {
       run.reasons.slice(0, 20).map((reason) => h("p", null, visible(reason)))),
     table(t.byKind, [t.attempt, t.triedInBox, t.seen, t.triedWithNetwork, t.seen, t.control],
       run.kinds.map((of) => [term(of.kind, visible(of.kind)), of.tried, of.seen, of.control_tried, of.control_seen, passed(of.control_passed)]), [1, 2, 3, 4]),
+    run.measured.map((of) => h("p", null, t.measured(visible(of.kind), of.right, of.bits, of.control_right, of.control_bits))),
     accounts(run.traffic, run.controls.beacons),
     attempts("isolated"), attempts("control"),
     table(t.interfaces, [t.phase, t.interface, t.framesHead, t.beaconFrames, t.ofBoxes], run.interfaces.map((of) =>

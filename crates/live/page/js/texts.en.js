@@ -56,7 +56,7 @@ export const texts = {
   outsideDoubts: "Doubts about what is outside of the scope", openAgain: "Open again", fragments: "Readable parts", longest: "Longest part", sources: { message: "part of a message", string: "part of a string", secret: "secret of the key log" },
   attempt: "Attempt", target: "Target", outcome: "Outcome", seen: "Seen", notSeen: "not seen", seenAt: (where) => `seen on ${where}`,
   refusals: "In sandboxes without network: each attempt and its refusal", controlSeen: "Control: the same attempts with a network", byKind: "By kind, without a network and with one",
-  triedInBox: "Tried in a sandbox", triedWithNetwork: "Tried with a network", interfaces: "Interfaces that packets could have crossed", phase: "Phase", interface: "Interface", ofBoxes: "Of sandboxes", beaconFrames: "Beacons", accounts: "What is accounted for",
+  triedInBox: "Tried in a sandbox", triedWithNetwork: "Tried with a network", interfaces: "Interfaces that packets could have crossed", phase: "Phase", interface: "Interface", ofBoxes: "Of sandboxes", beaconFrames: "Beacons", accounts: "What is accounted for", measured: (kind, right, bits, controlRight, controlBits) => `${kind}: ${right} of ${bits} bits passed right from sandbox to sandbox, outside any sandbox ${controlRight} of ${controlBits}. No sandbox closes this way; half of the bits are right by chance.`,
   accounted: { connections: "Connections of users that are planned requests and their answers, byte for byte", bytes: "Bytes of these connections", boxes: "Sandboxes without network that gave exactly one of these answers", beacons: "Beacons of the host in their captures, at start and end" },
   phasesOfRun: { isolated: "without network", control: "control, with a network" },
   level: "Level", string: "String", strings: "Strings", noStrings: "What was sent is unknown, so there is no verdict. What anyone can read is listed below.", stringsReadable: "strings of JSON are readable by anyone on the wire", path: "Path", offset: "File offset", hidden: "hidden", stringsShown: (some, all) => `${thousands(some)} of ${plural(thousands(all), "string", "strings")}`,
@@ -125,6 +125,7 @@ export const texts = {
     scope: ["scope", "The connections that the verdict is about. Other traffic in the file is searched, but does not change the verdict."],
     dns: ["dns", "Asks a name server: a question can carry data out."], tcp: ["tcp", "Opens a TCP connection to another machine."], udp: ["udp", "Sends a UDP packet to another machine."], ipv6: ["ipv6", "Sends over IPv6, which filters for IPv4 miss."],
     raw: ["raw", "Sends IP packets that the program writes itself, past TCP and UDP."], neighbour: ["neighbour", "Connects to another user's sandbox."], file: ["file", "Reads another user's data on the disk."],
+    lock: ["lock", "Passes bits to another sandbox by locks on a file that both see."], notify: ["notify", "Passes bits by accesses to a file, of which the kernel notifies another sandbox."], counter: ["counter", "Passes bits by a number that the kernel keeps for both sandboxes' user."], timing: ["timing", "Passes bits by the load of the CPUs, which no sandbox closes: what arrives is measured."],
     absent: ["absent", "The string was not found."],
   },
 };

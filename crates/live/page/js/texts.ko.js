@@ -55,7 +55,7 @@ export const texts = {
   outsideDoubts: "범위 밖의 트래픽에 대한 의심점", openAgain: "다시 열기", fragments: "읽을 수 있는 일부", longest: "가장 긴 부분", sources: { message: "메시지의 일부", string: "문자열의 일부", secret: "키 로그의 비밀" },
   attempt: "탈출 시도", target: "대상", outcome: "결과", seen: "관측", notSeen: "관측되지 않음", seenAt: (where) => `${where}에서 관측됨`,
   refusals: "네트워크 없는 샌드박스: 시도마다 어떻게 거부되었는가", controlSeen: "대조: 네트워크가 있을 때의 같은 시도", byKind: "탈출 시도별 결과, 네트워크가 없을 때와 있을 때",
-  triedInBox: "샌드박스 안 시도", triedWithNetwork: "네트워크가 있을 때 시도", interfaces: "패킷이 지나갈 수 있었던 인터페이스", phase: "단계", interface: "인터페이스", ofBoxes: "샌드박스의 프레임", beaconFrames: "비컨", accounts: "설명된 것",
+  triedInBox: "샌드박스 안 시도", triedWithNetwork: "네트워크가 있을 때 시도", interfaces: "패킷이 지나갈 수 있었던 인터페이스", phase: "단계", interface: "인터페이스", ofBoxes: "샌드박스의 프레임", beaconFrames: "비컨", accounts: "설명된 것", measured: (kind, right, bits, controlRight, controlBits) => `${kind}: 샌드박스 사이에서 ${bits}비트 가운데 ${right}비트가, 샌드박스 밖에서는 ${controlBits}비트 가운데 ${controlRight}비트가 바르게 전달되었습니다. 이 길은 어떤 샌드박스도 막지 못하며, 우연히도 절반은 맞습니다.`,
   accounted: { connections: "모든 바이트가 계획된 요청과 그 답인 사용자 연결", bytes: "그 연결의 바이트", boxes: "출력이 이 답들 중 정확히 하나인 네트워크 없는 샌드박스", beacons: "캡처의 시작과 끝에 호스트가 보낸 비컨" },
   phasesOfRun: { isolated: "네트워크 없음", control: "대조, 네트워크 있음" },
   level: "단계", string: "문자열", strings: "문자열", noStrings: "무엇을 보냈는지 알 수 없으므로 판정은 없습니다. 누구나 읽을 수 있는 것을 아래에 나열합니다.", stringsReadable: "개의 JSON 문자열을 네트워크를 엿보는 누구나 읽을 수 있습니다", path: "경로", offset: "파일 오프셋", hidden: "숨김", stringsShown: (some, all) => `문자열 ${thousands(all)}개 중 ${thousands(some)}개`,
@@ -124,6 +124,7 @@ export const texts = {
     scope: ["범위", "판정의 대상이 되는 연결입니다. 파일에 있는 다른 트래픽도 검색하지만 판정을 바꾸지는 않습니다."],
     dns: ["dns", "이름 서버에 물어봅니다. 질문에 데이터를 실어 내보낼 수 있습니다."], tcp: ["tcp", "다른 컴퓨터로 TCP 연결을 엽니다."], udp: ["udp", "다른 컴퓨터로 UDP 패킷을 보냅니다."], ipv6: ["ipv6", "IPv4만 막는 필터가 놓치는 IPv6로 보냅니다."],
     raw: ["raw", "TCP와 UDP를 거치지 않고 프로그램이 직접 만든 IP 패킷을 보냅니다."], neighbour: ["neighbour", "다른 사용자의 샌드박스에 연결합니다."], file: ["file", "디스크에 있는 다른 사용자의 데이터를 읽습니다."],
+    lock: ["lock", "둘 다 볼 수 있는 파일의 잠금으로 다른 샌드박스에 비트를 전달합니다."], notify: ["notify", "파일에 접근할 때 커널이 다른 샌드박스에 보내는 알림으로 비트를 전달합니다."], counter: ["counter", "커널이 사용자별로 세는 숫자로 비트를 전달합니다."], timing: ["timing", "CPU 부하로 비트를 전달합니다. 어떤 샌드박스도 막지 못하는 길이므로 얼마나 전달되는지 잽니다."],
     absent: ["없음", "문자열을 찾지 못했습니다."],
   },
 };

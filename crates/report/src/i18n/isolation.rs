@@ -1,6 +1,6 @@
 //! The texts about sandboxes without network.
 
-use exposure_schema::{BeaconControl, IsolationVerdict, TrafficAccount};
+use exposure_schema::{BeaconControl, IsolationVerdict, MeasuredEntry, TrafficAccount};
 
 use super::{Lang, label_texts, sentence_texts};
 use crate::document::line::{Line, captured, code, line, strong};
@@ -24,8 +24,8 @@ label_texts! {
 
 sentence_texts! {
     isolation_text(file: &str, backend: &str, boxes: u64):
-        line!["Each request of a user runs in a sandbox of its own, without network. In ", captured(file), " (", captured(backend), ", ", boxes, " sandboxes), programs in the sandboxes made every kind of escape attempt while all interfaces of the host were captured. Then they repeated the attempts with a network. A kind of attempt counts as blocked only if it is seen with a network."],
-        line!["사용자의 요청은 저마다 네트워크가 없는 샌드박스에서 실행된다. ", captured(file), "(", captured(backend), ", 샌드박스 ", boxes, "개)에서는 호스트의 모든 인터페이스를 캡처하는 동안 샌드박스 안의 프로그램이 모든 종류의 탈출을 시도했다. 그런 다음 같은 시도를 네트워크가 있는 상태에서 되풀이했다. 네트워크가 있을 때 관측된 종류의 시도만 차단된 것으로 본다."];
+        line!["Each request of a user runs in a sandbox of its own, without network. In ", captured(file), " (", captured(backend), ", ", boxes, " sandboxes), programs in the sandboxes made every kind of escape attempt while all interfaces of the host were captured. Then they repeated the attempts with a network, and outside any sandbox those that a sandbox refuses even then. A kind of attempt counts as blocked only if it succeeds in this control."],
+        line!["사용자의 요청은 저마다 네트워크가 없는 샌드박스에서 실행된다. ", captured(file), "(", captured(backend), ", 샌드박스 ", boxes, "개)에서는 호스트의 모든 인터페이스를 캡처하는 동안 샌드박스 안의 프로그램이 모든 종류의 탈출을 시도했다. 그런 다음 같은 시도를 네트워크가 있는 상태에서 되풀이했고, 그래도 샌드박스가 거부하는 시도는 샌드박스 밖에서 되풀이했다. 이 대조에서 성공한 종류의 시도만 차단된 것으로 본다."];
     isolation_result(verdict: IsolationVerdict, frames: u64, canaries: u64, secrets: u64): match verdict {
         IsolationVerdict::Isolated => line![strong("Isolated."), " From sandboxes without network: ", frames, " frames, ", canaries, " canaries in the captures, ", secrets, " secrets of other users. With a network every escape attempt was seen."],
         IsolationVerdict::Leaked => line![strong("Leaked."), " From sandboxes without network: ", frames, " frames, ", canaries, " canaries in the captures, ", secrets, " secrets of other users."],
@@ -40,6 +40,9 @@ sentence_texts! {
     accounts(traffic: TrafficAccount, beacons: BeaconControl):
         line!["Of ", traffic.connections, " connections of users, ", traffic.connections_accounted, " are planned requests and their answers, byte for byte (", traffic.bytes_accounted, " of ", traffic.bytes, " bytes); ", traffic.boxes_answered, " of ", traffic.boxes, " sandboxes without network gave exactly one of these answers. The host sent a beacon on every interface at the start and the end of each capture: ", beacons.seen, " of ", beacons.expected, " are in their captures, so a capture without other frames was alive."],
         line!["사용자의 연결 ", traffic.connections, "개 가운데 ", traffic.connections_accounted, "개는 모든 바이트가 계획된 요청과 그 답이다(바이트 ", traffic.bytes, "개 중 ", traffic.bytes_accounted, "개). 네트워크 없는 샌드박스 ", traffic.boxes, "개 가운데 ", traffic.boxes_answered, "개의 출력이 이 답들 중 정확히 하나이다. 호스트는 캡처의 시작과 끝에 모든 인터페이스로 비컨을 보냈다. 비컨 ", beacons.expected, "개 중 ", beacons.seen, "개가 해당 캡처에 있으므로, 다른 프레임이 없는 캡처도 작동하고 있었다."];
+    measured(of: &MeasuredEntry):
+        line![captured(&of.kind), ": no sandbox closes this way. ", of.right, " of ", of.bits, " bits passed right from sandbox to sandbox, outside any sandbox ", of.control_right, " of ", of.control_bits, "; half of the bits are right by chance."],
+        line![captured(&of.kind), ": 이 길은 어떤 샌드박스도 막지 못한다. 샌드박스 사이에서는 ", of.bits, "비트 가운데 ", of.right, "비트가, 샌드박스 밖에서는 ", of.control_bits, "비트 가운데 ", of.control_right, "비트가 바르게 전달되었다. 우연히도 절반은 맞는다."];
     limits_table(): line!["Limits of a sandbox, as read back from the kernel"], line!["커널에서 다시 읽은 샌드박스의 한도"];
     identity_text(user: &str, read: Line, replayed: Line, answered: Line):
         line![strong("A user id in a header is unauthenticated."), " Over HTTP the id ", captured(user), " was read (", read, "), replayed by another client (", replayed, "), and answered with text that only its owner had sent (", answered, "). TLS hides the id from the network; it does not authenticate the user: ", code("X-User-Id"), " alone proves nothing."],

@@ -5,7 +5,8 @@ use std::fmt::{Result, Write as _};
 use anstyle::AnsiColor;
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
 use exposure_schema::{
-    BeaconControl, Identity, Isolation, IsolationVerdict, Occurrence, PhaseName, TrafficAccount,
+    BeaconControl, Identity, Isolation, IsolationVerdict, MeasuredEntry, Occurrence, PhaseName,
+    TrafficAccount,
 };
 
 use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
@@ -19,7 +20,16 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
         safe(&run.backend),
         run.boxes_total
     )?;
-    writeln!(out, "{}\n", ways(run))?;
+    writeln!(out, "{}", ways(run))?;
+    for MeasuredEntry { kind, bits, right, control_bits, control_right } in &run.measured {
+        writeln!(
+            out,
+            "  {FAINT}{}: {right} of {bits} bits right, outside any sandbox {control_right} of {control_bits}; no sandbox closes \
+             this way, and half are right by chance{FAINT:#}",
+            safe(kind)
+        )?;
+    }
+    writeln!(out)?;
     heading(out, "Where the captures were made")?;
     writeln!(out, "{}\n", interfaces(run))?;
     accounts(out, run)?;

@@ -107,6 +107,7 @@ fn of_attempt(name: AttemptName, entry: &AttemptEntry, has_data: bool) -> Findin
         return findings;
     };
     let sends = matches!(kind.shown, Shown::OnWire(_));
+    let reads = matches!(kind.shown, Shown::Reads | Shown::Hears);
     if is_isolated(entry) && entry.seen > 0 {
         let first = entry.first.as_ref().map(|first| WirePlace {
             interface: first.interface.clone(),
@@ -114,7 +115,7 @@ fn of_attempt(name: AttemptName, entry: &AttemptEntry, has_data: bool) -> Findin
         });
         findings.leaks.push(Leak::CanaryOnWire { attempt: name.clone(), first });
     }
-    if is_isolated(entry) && !sends && (entry.succeeded || entry.secrets > 0 || has_data) {
+    if is_isolated(entry) && (reads && (entry.succeeded || has_data) || entry.secrets > 0) {
         findings.leaks.push(Leak::ReadSucceeded(name.clone()));
     }
     // An escape that a sandbox reports and no capture shows: the captures are not complete.

@@ -3,7 +3,7 @@
 //! *leaked*: there is a leak. *isolated*: there is none and no doubt either; every escape attempt was made, and the
 //! captures would have shown it. *inconclusive*: there is no leak, but a doubt.
 
-use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry};
+use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry, MeasuredEntry};
 
 use super::account::Account;
 use super::boxes::Boxes;
@@ -11,7 +11,7 @@ use super::captures::{self, Captured};
 use super::doubt::IsolationDoubt;
 use super::findings::Findings;
 use super::leak::Leak;
-use super::{account, attempts, cross_tenant, outputs, positive_control, preconditions, timeline};
+use super::{account, attempts, cross_tenant, open_ways, outputs, positive_control, preconditions, timeline};
 use crate::input::isolation_record::{Experiment, Plan};
 
 /// The verdict on a run, with the leaks and doubts behind it.
@@ -22,6 +22,8 @@ pub(crate) struct Judgement {
     pub doubts: Vec<IsolationDoubt>,
     pub attempts: Vec<AttemptEntry>,
     pub kinds: Vec<KindEntry>,
+    /// What passed by the ways that no sandbox closes.
+    pub measured: Vec<MeasuredEntry>,
     pub decoys: DecoyControl,
     /// How much of the users' traffic is accounted for.
     pub account: Account,
@@ -59,7 +61,8 @@ pub(crate) fn judge(
         (true, true) => IsolationVerdict::Isolated,
         (true, false) => IsolationVerdict::Inconclusive,
     };
-    Judgement { verdict, leaks, doubts, attempts, kinds, decoys: decoys(captures), account }
+    let measured = open_ways::measure(boxes);
+    Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys: decoys(captures), account }
 }
 
 /// Sums the decoys of all captures. In a capture without decoys, the search might find nothing at all.
@@ -128,6 +131,8 @@ mod tests {
             "file" => "/store".to_owned(),
             "neighbour" => neighbours(user).1,
             "raw" => "10.79.0.2".to_owned(),
+            "lock" => "/program".to_owned(),
+            "notify" | "counter" | "timing" => format!("{user}/2 /shared"),
             _ => "10.79.0.2:8000".to_owned(),
         };
         required().map(|kind| (kind, target(kind))).collect()
@@ -161,6 +166,11 @@ mod tests {
         format!("{:032x}", 0xabcd_0000 + place * 100 + kind)
     }
 
+    /// The canary of a sandbox's attempt of this kind.
+    fn own(place: usize, kind: &str) -> String {
+        canary(place, required().position(|name| name == kind).unwrap())
+    }
+
     fn attempt(kind: &str, target: &str, canary: Option<&str>, succeeded: bool, data: &str) -> String {
         let quoted = |text: &str| serde_json::to_string(text).unwrap();
         let canary = canary.map_or_else(|| "null".to_owned(), quoted);
@@ -176,14 +186,21 @@ mod tests {
 
     /// The `place`-th sandbox of the run; its attempts of the kinds in `through` succeed.
     fn box_run(place: usize, user: Option<usize>, network: &str, through: &[&str]) -> BoxRun {
-        let of = user.unwrap_or_default();
+        let of = user.unwrap_or(place % 2);
         let stderr: String = asked(of)
             .iter()
             .enumerate()
             .map(|(index, (kind, target))| {
                 let succeeded = through.contains(kind);
                 let reads = *kind == "file";
-                let data = if succeeded && reads { SECRETS.join(" ") } else { String::new() };
+                let data = match *kind {
+                    _ if !succeeded => String::new(),
+                    "file" => SECRETS.join(" "),
+                    // The first place of a pair is even.
+                    "lock" | "notify" | "counter" => canary(place ^ 1, index),
+                    "timing" => canary(place ^ 1, index)[..4].to_owned(),
+                    _ => String::new(),
+                };
                 let canary = (!reads).then(|| canary(place, index));
                 attempt(kind, target, canary.as_deref(), succeeded, &data)
             })
@@ -205,6 +222,9 @@ mod tests {
 
     /// The kinds of attempts that succeed with a network.
     const BY_NETWORK: [&str; 5] = ["dns", "ipv6", "neighbour", "tcp", "udp"];
+
+    /// Those that succeed only outside of a sandbox.
+    const UNBOXED_KINDS: [&str; 6] = ["raw", "file", "lock", "notify", "counter", "timing"];
 
     fn run() -> Run {
         let user = |index: usize| {
@@ -230,7 +250,8 @@ mod tests {
         let control = vec![
             box_run(2, Some(0), "host", &BY_NETWORK),
             box_run(3, Some(1), "host", &BY_NETWORK),
-            box_run(4, None, UNBOXED, &["raw", "file"]),
+            box_run(4, None, UNBOXED, &UNBOXED_KINDS),
+            box_run(5, None, UNBOXED, &UNBOXED_KINDS),
         ];
         let seen = control.iter().flat_map(BoxRun::attempts).filter(|attempt| attempt.succeeded);
         let seen: Vec<String> = seen.filter_map(|attempt| attempt.canary.clone()).collect();
@@ -418,14 +439,14 @@ mod tests {
     #[test]
     fn canaries_and_foreign_frames_on_a_wire_are_leaks() {
         assert_leaks(vec![
-            (|run| run.captures[0] = captured(PhaseName::Isolated, &[canary(0, 5)]), on_wire(0, "tcp")),
+            (|run| run.captures[0] = captured(PhaseName::Isolated, &[own(0, "tcp")]), on_wire(0, "tcp")),
             // Too late: in a capture of the control.
-            (|run| remember(run, canary(1, 6)), on_wire(1, "udp")),
+            (|run| remember(run, own(1, "udp")), on_wire(1, "udp")),
             // Counted, but without a location.
             (
                 |run| {
                     let nowhere = Sighting { count: 1, ..Sighting::default() };
-                    run.captures[0].sightings.insert(canary(0, 5), nowhere);
+                    run.captures[0].sightings.insert(own(0, "tcp"), nowhere);
                 },
                 Leak::CanaryOnWire { attempt: name(0, "tcp", "10.79.0.2:8000"), first: None },
             ),
@@ -468,7 +489,7 @@ mod tests {
                 secret(),
             ),
             (
-                |run| one(run, 0, 1).stdout.push_str(&canary(0, 3)),
+                |run| one(run, 0, 1).stdout.push_str(&own(0, "neighbour")),
                 Leak::CanaryInOutput { sandbox: sandbox(1), owner: sandbox(0) },
             ),
             (
@@ -478,7 +499,31 @@ mod tests {
                 },
                 Leak::ReadSucceeded(name(0, "file", "/etc/shadow")),
             ),
+            (
+                |run| {
+                    let heard =
+                        attempt("counter", "0/2 /shared", Some(&own(9, "counter")), true, &own(1, "counter"));
+                    one(run, 0, 0).stderr.push_str(&heard);
+                },
+                Leak::ReadSucceeded(name(0, "counter", "0/2 /shared")),
+            ),
         ]);
+    }
+
+    /// By a way that no sandbox closes, data is no leak; how much of it is right is in the result.
+    #[test]
+    fn what_passes_by_an_open_way_is_measured() {
+        let mut run = run();
+        for (number, word) in [(0, own(1, "timing")), (1, own(8, "timing"))] {
+            let silent =
+                attempt("timing", &format!("{number}/2 /shared"), Some(&own(number, "timing")), false, "");
+            let target = format!("{number}/2 /shared");
+            let heard = attempt("timing", &target, Some(&own(number, "timing")), true, &word[28..]);
+            let stderr = one(&mut run, 0, number).stderr.replace(&silent, &heard);
+            one(&mut run, 0, number).stderr = stderr;
+        }
+        let measured = judged(&run).measured;
+        assert!(matches!(measured.as_slice(), [timing] if timing.bits == 32 && timing.control_right == 32));
     }
 
     #[test]
@@ -551,11 +596,15 @@ mod tests {
                         *one(run, 1, number) = box_run(2 + number, Some(number), "host", &[]);
                     }
                     run.captures[1].sightings.clear();
-                    remember(run, canary(4, 4));
                     // A process without any sandbox succeeds in everything: that is no control of a sandbox.
-                    *one(run, 1, 2) = box_run(4, None, UNBOXED, &required().collect::<Vec<_>>());
+                    for number in [2, 3] {
+                        *one(run, 1, number) =
+                            box_run(2 + number, None, UNBOXED, &required().collect::<Vec<_>>());
+                    }
                     for kind in 0..required().count() {
-                        remember(run, canary(4, kind));
+                        for place in [4, 5] {
+                            remember(run, canary(place, kind));
+                        }
                     }
                 },
                 not_seen("tcp", 2, 0),
@@ -573,18 +622,39 @@ mod tests {
                 |run| {
                     let silent = box_run(3, Some(1), "host", &["dns", "ipv6", "tcp", "udp"]);
                     *one(run, 1, 1) = silent;
-                    let canary = canary(3, 3);
+                    let canary = own(3, "neighbour");
                     run.captures[1].sightings.remove(&canary);
                 },
                 not_seen("neighbour", 2, 1),
             ),
             (
                 |run| {
-                    let nothing = one(run, 1, 2).stderr.replace("secret", "nothing");
-                    one(run, 1, 2).stderr = nothing;
+                    for number in [2, 3] {
+                        let nothing = one(run, 1, number).stderr.replace("secret", "nothing");
+                        one(run, 1, number).stderr = nothing;
+                    }
                 },
-                not_seen("file", 3, 0),
+                not_seen("file", 4, 0),
             ),
+            // A process that hears itself, or a canary of no attempt, hears no other.
+            (
+                |run| {
+                    let itself = one(run, 1, 2).stderr.replace(&own(5, "notify"), &own(4, "notify"));
+                    one(run, 1, 2).stderr = itself;
+                },
+                not_seen("notify", 4, 1),
+            ),
+            (
+                |run| {
+                    for (number, heard) in [(2, 5), (3, 4)] {
+                        let unknown =
+                            one(run, 1, number).stderr.replace(&own(heard, "lock"), &own(9, "lock"));
+                        one(run, 1, number).stderr = unknown;
+                    }
+                },
+                not_seen("lock", 4, 0),
+            ),
+            (|run| drop(run.boxes[1].runs.pop()), not_seen("counter", 3, 0)),
             (
                 |run| one(run, 1, 0).network = "none".to_owned(),
                 IsolationDoubt::ControlWithoutNetwork { sandbox: sandbox(2) },
@@ -617,7 +687,7 @@ mod tests {
             (|run| one(run, 0, 0).stderr = one(run, 0, 0).stderr.trim_end().to_owned(), unreadable()),
             (
                 |run| {
-                    let canary = format!("\"{}\"", canary(0, 5));
+                    let canary = format!("\"{}\"", own(0, "tcp"));
                     one(run, 0, 0).stderr = one(run, 0, 0).stderr.replace(&canary, "null");
                 },
                 IsolationDoubt::CanaryUnsearchable(name(0, "tcp", "10.79.0.2:8000")),
@@ -643,7 +713,7 @@ mod tests {
             ),
             (
                 |run| {
-                    let same = one(run, 1, 0).stderr.replace(&canary(2, 5), &canary(2, 6));
+                    let same = one(run, 1, 0).stderr.replace(&own(2, "tcp"), &own(2, "udp"));
                     one(run, 1, 0).stderr = same;
                 },
                 IsolationDoubt::ValueNotUnique,
@@ -714,10 +784,10 @@ mod tests {
         run.experiment.interfaces.extend((0..20).map(|number| format!("eth{number}")));
         for number in 0..20 {
             let mut more = box_run(10 + number, Some(number % 2), "host", &["tcp", "file"]);
-            let others: Vec<_> = (10..30).map(|other| canary(other, 5)).collect();
+            let others: Vec<_> = (10..30).map(|other| own(other, "tcp")).collect();
             more.stdout = format!("{} {}", SECRETS.join(" "), others.join(" "));
             run.boxes[0].runs.push(more);
-            let mut capture = captured(PhaseName::Isolated, &[canary(10 + number, 6)]);
+            let mut capture = captured(PhaseName::Isolated, &[own(10 + number, "udp")]);
             capture.interface = Some(format!("veth{number}"));
             capture.doubts = vec![Doubt::KernelDrops(1).into(), CaptureDoubt::Filtered];
             run.captures.push(capture);

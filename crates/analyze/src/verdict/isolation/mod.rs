@@ -10,7 +10,8 @@
 //!                              identity           can a claimed user id be replayed?
 //! both ──────────────────────> attempts           is the canary of an escape attempt on a wire?
 //!                              positive_control   would these captures have shown it?
-//! journals ──────────────────> outputs            is every byte of a sandbox's output an answer?
+//! journals ──────────────────> open_ways          how much passes by the ways that no sandbox closes?
+//!                              outputs            is every byte of a sandbox's output an answer?
 //!                              cross_tenant       does a sandbox have another tenant's data?
 //!                                   │
 //!                                   v
@@ -30,6 +31,7 @@ pub(crate) mod identity;
 pub(crate) mod judge;
 pub(crate) mod leak;
 mod leaves;
+mod open_ways;
 mod outputs;
 mod positive_control;
 mod preconditions;

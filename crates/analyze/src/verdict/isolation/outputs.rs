@@ -15,12 +15,13 @@ const MAX_OUTCOME: usize = 80;
 const HASH: usize = 16;
 
 /// Outcomes that are no error of the operating system: those of the sandbox's program and of Rust's library.
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "connected and sent",
     "sent",
     "sent, no answer",
     "sent and answered",
     "heard nothing",
+    "measured",
     "connection timed out",
     "operation timed out",
     "unsupported",

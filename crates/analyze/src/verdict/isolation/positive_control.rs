@@ -1,4 +1,5 @@
-//! The positive control: with a network, the same attempts are seen in captures of the same interfaces.
+//! The positive control: with a network, the same attempts are seen in captures of the same interfaces; and where there is no
+//! sandbox, processes hear each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +8,13 @@ use exposure_schema::{AttemptEntry, KindEntry, PhaseName};
 use super::attempts::is_isolated;
 use super::boxes::{Boxes, UNBOXED};
 use super::doubt::IsolationDoubt;
-use crate::input::isolation_record::{self, KINDS, Shown};
+use crate::input::isolation_record::{self, KINDS, Kind, Shown};
 
 /// Lists every kind of attempt that is required or was made, and whether its control passed.
 ///
 /// An attempt of the control is the same if kind and target are equal and its sandbox differs in having a network.
-/// Attempts outside any sandbox count for kinds that need it only.
+/// Attempts outside any sandbox count for kinds that need it only. Ways that no sandbox closes are not listed: they are
+/// measured.
 pub(super) fn judge(attempts: &[AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, Vec<IsolationDoubt>) {
     let (mut kinds, targets) = count(attempts, boxes);
     let mut by_kind: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
@@ -39,6 +41,11 @@ pub(super) fn judge(attempts: &[AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntr
     (kinds, doubts)
 }
 
+/// The kinds that every run must have and that a sandbox closes.
+fn listed() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().filter(|kind| kind.is_required && kind.shown != Shown::Measured)
+}
+
 /// Kind and target of each attempt without network, and whether the same attempt with a network is seen.
 type SeenTargets<'a> = BTreeMap<(&'a str, &'a str), bool>;
 
@@ -47,17 +54,20 @@ fn count<'a>(attempts: &'a [AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, 
     let unboxed: BTreeSet<&str> =
         runs.filter(|run| run.network == UNBOXED).map(|run| run.name.as_str()).collect();
     let mut kinds: BTreeMap<&str, KindEntry> =
-        KINDS.iter().filter(|kind| kind.is_required).map(|kind| (kind.name, uncounted(kind.name))).collect();
+        listed().map(|kind| (kind.name, uncounted(kind.name))).collect();
     let heard = heard(boxes);
     let isolated = attempts.iter().filter(|attempt| is_isolated(attempt));
     let mut targets: SeenTargets<'a> =
         isolated.map(|attempt| ((attempt.kind.as_str(), attempt.target.as_str()), false)).collect();
     for attempt in attempts {
+        let kind = isolation_record::kind(&attempt.kind);
+        if kind.is_some_and(|kind| kind.shown == Shown::Measured) {
+            continue;
+        }
         let entry = kinds.entry(&attempt.kind).or_insert_with(|| uncounted(&attempt.kind));
         let on_a_wire = attempt.seen > 0;
         // An attempt that reads is judged by the data that it got, not by packets: without network, any data is too
         // much; with one, only a user's secret shows that there was something to read.
-        let kind = isolation_record::kind(&attempt.kind);
         let sends = kind.is_some_and(|kind| matches!(kind.shown, Shown::OnWire(_)));
         match attempt.phase {
             PhaseName::Isolated => {
@@ -78,7 +88,7 @@ fn count<'a>(attempts: &'a [AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, 
                     Some(Shown::Hears) => {
                         attempt.canary.as_ref().is_some_and(|own| heard.contains(own.as_str()))
                     }
-                    None => false,
+                    Some(Shown::Measured) | None => false,
                 };
                 entry.control_seen += u64::from(is_seen);
                 *target |= is_seen;

@@ -42,9 +42,10 @@ impl Builder<'_> {
             Block::Paragraph(lang.isolation_text(&run.file, &run.backend, run.boxes_total)),
             Block::Callout { tone, title: format!("{} {}", lang.run_id(), run.run_id), lines },
             Block::Table(self.escape_attempts(run)),
-            Block::Table(self.interfaces(run)),
-            Block::Paragraph(lang.accounts(run.traffic, run.controls.beacons)),
         ];
+        blocks.extend(run.measured.iter().map(|measured| Block::Paragraph(lang.measured(measured))));
+        blocks.push(Block::Table(self.interfaces(run)));
+        blocks.push(Block::Paragraph(lang.accounts(run.traffic, run.controls.beacons)));
         blocks.extend(self.limits(run).map(Block::Table));
         if let Some(identity) = &run.identity {
             let from = |from: &Option<String>| from.as_ref().map(|from| line![captured(from)]);

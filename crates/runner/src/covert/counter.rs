@@ -1,0 +1,134 @@
+//! The kernel counts the queued signals of each user of a user namespace, and shows the number to each of the user's
+//! processes (`SigQ` in proc_pid_status(5)). A timer counts as a signal, because its own is allocated in advance
+//! (timer_create(2), "NOTES"). Two boxes with one number hear each other's timers.
+
+use std::fs;
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{SigEvent, SigevNotify};
+use nix::sys::timer::Timer;
+use nix::time::ClockId;
+
+use super::Place;
+use super::turn::{Turn, turns};
+use super::words::{Heard, bits, distinct, word};
+
+/// Length and number of the turns.
+const TURN: Duration = Duration::from_millis(400);
+const TURNS: u32 = 6;
+
+/// The number of timers of a speaker at first: more than the bits of a canary can take away, and fewer than a box may have.
+const LEVEL: usize = 128;
+
+/// Pause between two looks.
+const AGAIN: Duration = Duration::from_micros(100);
+
+/// For so long the number must not change before the listener takes it as [`LEVEL`].
+const SETTLED: Duration = Duration::from_millis(20);
+
+/// Speaker and listener wait for each other at each bit, so neither has to be in time: the speaker has one timer more for a
+/// set bit and one less for the other, and the listener answers with one more or less of its own.
+pub(crate) fn speak_and_listen(path: &str, place: Place, canary: &str) -> io::Result<Heard> {
+    let mut words = Vec::new();
+    for turn in turns(place, TURN, TURNS) {
+        let mut counter = Counter { path, turn: &turn, timers: Vec::new() };
+        if turn.is_own {
+            counter.speak(bits(canary)?)?;
+        } else {
+            words.extend(counter.listen()?);
+        }
+        drop(counter);
+        turn.wait_for(1, 1);
+    }
+    distinct(words)
+}
+
+/// The common number, for the time of one turn.
+struct Counter<'a> {
+    path: &'a str,
+    turn: &'a Turn,
+    /// This box's part of the number.
+    timers: Vec<Timer>,
+}
+
+impl Counter<'_> {
+    fn speak(&mut self, bits: impl Iterator<Item = bool>) -> io::Result<()> {
+        let mut answered = self.others()?;
+        self.turn.wait_for(1, 16);
+        for _ in 0..LEVEL {
+            self.add()?;
+        }
+        for bit in bits {
+            let Some(next) = self.another(answered)? else { return Ok(()) };
+            answered = next;
+            if bit { self.add()? } else { self.remove() }
+        }
+        // The listener takes the last bit.
+        self.another(answered).map(|_| ())
+    }
+
+    /// The word of the other box; `None` if it said none in this turn.
+    fn listen(&mut self) -> io::Result<Option<String>> {
+        let Some(mut level) = self.level()? else { return Ok(None) };
+        let mut bits = Vec::new();
+        self.add()?;
+        while bits.len() < u128::BITS as usize {
+            let Some(next) = self.another(level)? else { return Ok(None) };
+            // Two steps at once are those of a third process.
+            if next.abs_diff(level) != 1 {
+                return Ok(None);
+            }
+            bits.push(next > level);
+            level = next;
+            if bits.len() % 2 == 0 { self.add()? } else { self.remove() }
+        }
+        Ok(word(&bits))
+    }
+
+    /// The number of the others when the speaker has raised it; `None` if none does in this turn.
+    fn level(&self) -> io::Result<Option<usize>> {
+        while !self.turn.is_over() {
+            let level = self.others()?;
+            if level >= LEVEL {
+                thread::sleep(SETTLED);
+                if self.others()? == level {
+                    return Ok(Some(level));
+                }
+            }
+            thread::sleep(AGAIN);
+        }
+        Ok(None)
+    }
+
+    /// The next number of the others that differs; `None` if it stays until the end of the turn.
+    fn another(&self, number: usize) -> io::Result<Option<usize>> {
+        while !self.turn.is_over() {
+            let next = self.others()?;
+            if next != number {
+                return Ok(Some(next));
+            }
+            thread::sleep(AGAIN);
+        }
+        Ok(None)
+    }
+
+    fn others(&self) -> io::Result<usize> {
+        let status = fs::read_to_string(self.path)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("SigQ:"));
+        let number = line.and_then(|line| line.trim().split_once('/')?.0.parse::<usize>().ok());
+        let all = number.ok_or_else(|| io::Error::other("no SigQ"))?;
+        Ok(all.saturating_sub(self.timers.len()))
+    }
+
+    fn add(&mut self) -> io::Result<()> {
+        let timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(SigevNotify::SigevNone))?;
+        self.timers.push(timer);
+        Ok(())
+    }
+
+    fn remove(&mut self) {
+        self.timers.pop();
+    }
+}
