@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 36] = [
+const TABLES: [(&str, &str); 37] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -48,6 +48,7 @@ const TABLES: [(&str, &str); 36] = [
     ("field of `frame`", "ExhibitFrame"),
     ("Isolation run", "Isolation"),
     ("field of `kinds[]`", "KindEntry"),
+    ("field of `measured[]`", "MeasuredEntry"),
     ("field of `interfaces[]`", "InterfaceEntry"),
     ("field of `boxes[]`", "BoxEntry"),
     ("field of `attempts[]`", "AttemptEntry"),
