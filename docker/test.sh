@@ -452,6 +452,8 @@ test_demo() {
 
 # Starts docker/run.sh demo in a process group of its own, and waits for the address of its page.
 demo_until_ready() {
+    # The job empties it only when it starts, which can be after the first look.
+    : >"$work/demo.out"
     # A shell starts background jobs with SIGINT ignored, and a shell script cannot reset that.
     PLAINSIGHT_COMPOSE=$1 python3 -c 'import os, signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -502,6 +504,8 @@ test_demo_by_hand() {
     export PLAINSIGHT_ROUTE=host PLAINSIGHT_BINARIES=docker/bin PLAINSIGHT_ENGINE_GROUP
     PLAINSIGHT_ENGINE_GROUP=$(stat -L -c %g /var/run/docker.sock)
     for compose in "${compose_commands[@]}"; do
+        # The job empties it only when it starts, which can be after the first look.
+        : >"$work/up"
         $compose -f docker-compose.demo.yml up --build >"$work/up" 2>&1 &
         up=$!
         page=
@@ -512,6 +516,8 @@ test_demo_by_hand() {
         done
         if [ -z "$page" ] || ! docker/demo_client.py "$page"; then
             cat "$work/up"
+            kill "$up" 2>/dev/null
+            wait "$up"
             $compose -f docker-compose.demo.yml down -v
             fail "$compose: the demo by hand"
         fi

@@ -71,7 +71,7 @@ pub(crate) struct Beacons {
     pub at: [Option<u64>; 2],
     /// Number of beacons that the host sent on another interface or in another phase.
     pub misplaced: u64,
-    /// Number of frames, other than ARP, before the first and behind the last.
+    /// Number of frames, other than ARP and ICMPv6, before the first and behind the last.
     pub outside: u64,
     /// Number of the current frame if it is a beacon.
     current: Option<u64>,
@@ -122,7 +122,11 @@ impl FrameOwnership {
         {
             return;
         }
-        self.beacons.take_other();
+        // Some seconds after an attempt by IPv6 the kernel looks whether its neighbour is still there (RFC 4861 §7.3.3), as it does
+        // by ARP. Without network such a frame is foreign, like every other.
+        if !matches!(frame.transport, Transport::Icmpv6) {
+            self.beacons.take_other();
+        }
         if let (Network::Ip(ip), Transport::Tcp(tcp)) = (&frame.network, &frame.transport) {
             let from = SocketAddr::new(ip.src.into(), tcp.src_port);
             let to = SocketAddr::new(ip.dst.into(), tcp.dst_port);
@@ -413,5 +417,11 @@ mod tests {
         assert_eq!(ownership(&[trailer]).foreign, 1);
         let late = ownership(&[segment(CLIENT_MAC), beacon("beacon front start", BEACON_PORT)]);
         assert_eq!(late.beacons.outside, 1);
+        // Ethernet, IPv6 from fe80::1 to fe80::2, and a neighbour solicitation without its rest.
+        let mut looked = [[2; 12].as_slice(), &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 58, 255]].concat();
+        looked.extend([1, 2].into_iter().flat_map(|end| (0xfe80_u128 << 112 | end).to_be_bytes()));
+        looked.extend([135, 0, 0, 0, 0, 0, 0, 0]);
+        let early = ownership(&[looked, beacon("beacon front start", BEACON_PORT)]);
+        assert_eq!((early.beacons.outside, early.foreign), (0, 1));
     }
 }
