@@ -153,11 +153,17 @@ fn remove_stale_ready_file(path: &Path) -> anyhow::Result<()> {
 
 /// The manifest of a capture without frames.
 fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow::Result<Manifest> {
+    let variant = VariantRecord::new(args.experiment, start.port);
+    // An isolation run has captures with TLS and without; those with TLS have a key log.
+    let variant = match (args.experiment, &args.key_log) {
+        (Experiment::Isolation, Some(_)) => variant.over_tls(),
+        _ => variant,
+    };
     Ok(Manifest {
         schema: manifest::SCHEMA.to_owned(),
         run_id: args.run_id.clone().map_or_else(RunId::fresh, Ok)?,
         name: files.name().to_owned(),
-        variant: VariantRecord::new(args.experiment, start.port),
+        variant,
         backend: start.backend,
         vantage: start.vantage,
         interface: start.interface,

@@ -21,6 +21,9 @@ pub const NAME: &str = "isolation";
 /// The TCP port that the gateway listens on.
 pub const PORT: u16 = 8000;
 
+/// The TCP port of the gateways that authenticate their users over TLS.
+pub const TLS_PORT: u16 = 8443;
+
 /// The HTTP version that the users and the gateway use.
 pub const HTTP_VERSION: &str = "1.1";
 
@@ -65,6 +68,9 @@ pub struct Plan {
     pub users: Vec<UserRecord>,
     /// The request that a client makes in another user's name, if there is one.
     pub replay: Option<ReplayRecord>,
+    /// The gateways at which that replay must fail, in the order in which they run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protections: Vec<ProtectionRecord>,
 }
 
 /// `isolation.plan.json`: the plan as it was before the first capture.
@@ -195,6 +201,29 @@ pub struct ReplayRecord {
     pub user: String,
     /// The address that sent it.
     pub client: IpAddr,
+}
+
+/// A gateway that authenticates its users over TLS, and the replay that must fail there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProtectionRecord {
+    /// What names the user, as `gateway --auth` calls it: `token` or `mtls`. Also the phase in the beacons.
+    pub auth: String,
+    /// The gateway's listening address.
+    pub server: SocketAddr,
+    /// The user who keeps a secret there.
+    pub user: String,
+    /// The address that the user sends from.
+    pub owner: IpAddr,
+    /// The address that sends the replay.
+    pub intruder: IpAddr,
+    /// The secret, which nothing else in the run sends.
+    pub secret: String,
+    /// The user's one message, with the secret.
+    pub message: String,
+    /// The interface that is captured: the one towards the users.
+    pub interface: String,
+    /// The file name of its capture.
+    pub capture: String,
 }
 
 /// One box that ran: a line of a box journal.
@@ -333,6 +362,17 @@ mod tests {
                 }],
             }],
             replay: Some(ReplayRecord { user: "alice".to_owned(), client: "10.78.0.3".parse().unwrap() }),
+            protections: vec![ProtectionRecord {
+                auth: "token".to_owned(),
+                server: "10.78.0.1:8443".parse().unwrap(),
+                user: "alice".to_owned(),
+                owner: "10.78.0.2".parse().unwrap(),
+                intruder: "10.78.0.3".parse().unwrap(),
+                secret: "t".to_owned(),
+                message: "keep t".to_owned(),
+                interface: "lo".to_owned(),
+                capture: "isolation.token.lo.pcap".to_owned(),
+            }],
         }
     }
 
@@ -421,6 +461,11 @@ mod tests {
                 "attempts": [{ "kind": "tcp", "target": "10.79.0.2:8000", "interface": "lo" }],
             }],
             "replay": { "user": "alice", "client": "10.78.0.3" },
+            "protections": [{
+                "auth": "token", "server": "10.78.0.1:8443", "user": "alice", "owner": "10.78.0.2",
+                "intruder": "10.78.0.3", "secret": "t", "message": "keep t", "interface": "lo",
+                "capture": "isolation.token.lo.pcap",
+            }],
             "plan": { "file": "isolation.plan.json", "sha256": "0".repeat(64) },
         });
         assert_eq!(written, expected);

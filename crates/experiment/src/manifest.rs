@@ -142,6 +142,12 @@ impl VariantRecord {
             expected_verdict: experiment.expected_verdict(),
         }
     }
+
+    /// The record of the part of an isolation run in which the gateway speaks TLS 1.3.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { scheme: Scheme::Https, tls_versions: vec!["1.3".to_owned()], ..self }
+    }
 }
 
 /// The environment that carries the traffic.
@@ -261,6 +267,8 @@ mod tests {
             r#"{"name":"isolation","scheme":"http","http_version":"1.1","tls_versions":[],"port":8000,"server_name":null,"#,
             r#""expected_verdict":"isolated"}"#
         );
+        let over_tls = VariantRecord::new(Experiment::Isolation, isolation::TLS_PORT).over_tls();
+        assert_eq!((over_tls.scheme, over_tls.tls_versions), (Scheme::Https, vec!["1.3".to_owned()]));
         let record = VariantRecord::new(Experiment::Isolation, Experiment::Isolation.port());
         assert_eq!(serde_json::to_string(&record).unwrap(), expected);
     }

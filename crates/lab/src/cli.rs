@@ -166,7 +166,7 @@ pub(crate) struct IsolationArgs {
     #[arg(long, value_name = "IP")]
     pub(crate) intruder: Option<IpAddr>,
 
-    /// The phase that a beacon belongs to.
+    /// The phase that a beacon belongs to, or whose owner or intruder this is.
     #[arg(long, value_name = "NAME")]
     pub(crate) phase: Option<String>,
 
@@ -197,6 +197,8 @@ pub(crate) enum IsolationStep {
     Replay,
     Control,
     Unboxed,
+    Owner,
+    Intruder,
     Record,
 }
 

@@ -99,7 +99,7 @@ pub(crate) fn needed(experiments: &[Experiment]) -> Vec<Program> {
             }
             Experiment::Comparison(_) => matches!(program, AgentA | AgentB | Capturer),
             Experiment::Isolation => {
-                matches!(program, AgentB | Capturer | Gateway | IsolationControl | Runner)
+                matches!(program, AgentB | Capturer | Certgen | Gateway | IsolationControl | Runner)
             }
         })
     };

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! settle        in no network             waits until the kernel is silent on the new links
-//! plan          in the gateway's network  writes the plan, and notes.json for the next steps
+//! plan          in the gateway's network  writes the plan, and notes.json, users-interface and credentials for the next steps
 //! beacon        in the gateway's network  sends a beacon on each of its interfaces
 //! user-traffic  in the users' network     sends the users' requests
 //! replay        in the users' network     sends a request in the first user's name
 //! control       with the engine's socket  repeats the attempts in sandboxes with the gateway's network
 //! unboxed       in the gateway's network  repeats, to stdout, the attempts that a sandbox refuses even with a network
+//! owner         in the users' network     keeps a secret at a gateway that authenticates its users
+//! intruder      in the users' network     sends the replay to that gateway, which must refuse it
 //! record        in no network             writes isolation.json
 //! ```
 //! The script owns the order of the steps, the captures and the cleanup.
@@ -21,7 +23,8 @@ use std::time::SystemTime;
 use anyhow::{Context, ensure};
 use experiment::files::write_private;
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, PhaseRecord, Plan, ReplayRecord, SCHEMA, UserTrafficRecord,
+    BoxJournal, IsolationRecord, PhaseRecord, Plan, ProtectionRecord, ReplayRecord, SCHEMA,
+    UserTrafficRecord,
 };
 use experiment::unix_ns;
 use serde::de::DeserializeOwned;
@@ -31,6 +34,7 @@ use super::attempts::Targets;
 use super::beacons::Beacons;
 use super::control::Network;
 use super::link_settling::settle_links;
+use super::protections::{self, Credentials};
 use super::user_traffic::{self, User};
 use super::{RECORD, STEM, control, plan, this_program};
 use crate::cli::{IsolationArgs, IsolationStep};
@@ -48,6 +52,9 @@ const INTERFACES: [&str; 3] = ["eth0", "eth1", "lo"];
 
 /// The file that passes data from step to step.
 const NOTES: &str = "notes.json";
+
+/// The file with the name of the interface towards the users, for the script.
+const USERS_INTERFACE: &str = "users-interface";
 
 /// The gateway's store.
 const STORE: &str = "store.sqlite";
@@ -70,13 +77,16 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
             settle_links().await;
             Ok(())
         }
-        IsolationStep::Plan => make_plan(args),
+        IsolationStep::Plan => make_plan(args).await,
         IsolationStep::Beacon => {
             let plan_sha256 = &plan::written(folder)?.sha256;
             let phase = args.phase.as_deref().context("no phase is given")?;
             let moment = args.moment.as_deref().context("no moment is given")?;
             let beacons = Beacons { run_id: &args.run_id, phase, moment, plan_sha256 };
-            beacons.send(&INTERFACES).context("cannot send a beacon")
+            let notes: Notes = read(&folder.join(NOTES))?;
+            let interface = protection(&notes, phase).map(|protection| protection.interface.as_str());
+            let interfaces = interface.map_or(INTERFACES.to_vec(), |interface| vec![interface]);
+            beacons.send(&interfaces).context("cannot send a beacon")
         }
         IsolationStep::UserTraffic => {
             let notes: Notes = read(&folder.join(NOTES))?;
@@ -108,12 +118,27 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        IsolationStep::Owner | IsolationStep::Intruder => {
+            let notes: Notes = read(&folder.join(NOTES))?;
+            let phase = args.phase.as_deref().context("no phase is given")?;
+            let protection = protection(&notes, phase).context("the plan has no such protection")?;
+            let is_owner = args.step == IsolationStep::Owner;
+            let planned = if is_owner { protection.owner } else { protection.intruder };
+            ensure!(planned == args.client, "the plan has these requests come from {planned}");
+            let credentials = Credentials::of(folder);
+            if is_owner { credentials.own(protection).await } else { credentials.intrude(protection).await }
+        }
         IsolationStep::Record => record(args),
     }
 }
 
-/// Writes the plan, in the gateway's network: only there its interface to the outside is known.
-fn make_plan(args: &IsolationArgs) -> anyhow::Result<()> {
+/// The protection of this phase; `None` for a phase of sandboxes.
+fn protection<'n>(notes: &'n Notes, phase: &str) -> Option<&'n ProtectionRecord> {
+    notes.plan.protections.iter().find(|protection| protection.auth == phase)
+}
+
+/// Writes the plan, in the gateway's network: only there its interfaces to the outside and to the users are known.
+async fn make_plan(args: &IsolationArgs) -> anyhow::Result<()> {
     let folder = &args.folder;
     let store = folder.join(STORE);
     let outside_interface = interface_to(args.outside).context("no interface leads outside")?;
@@ -128,13 +153,17 @@ fn make_plan(args: &IsolationArgs) -> anyhow::Result<()> {
     let users = (0..USERS).map(|user| User::fresh(args.client, &targets(user)));
     let users = users.collect::<anyhow::Result<Vec<_>>>()?;
     let intruder = args.intruder.context("no address of an intruder is given")?;
-    let victim = users.first().context("no users")?.record.id.clone();
+    let victim = &users.first().context("no users")?.record;
+    let users_interface = interface_to(args.client).context("no interface leads to the users")?;
     let plan = Plan {
         interfaces: INTERFACES.map(ToOwned::to_owned).to_vec(),
         user_traffic: UserTrafficRecord { server: args.server, clients: vec![args.client, intruder] },
         users: users.iter().map(|user| user.record.clone()).collect(),
-        replay: Some(ReplayRecord { user: victim, client: intruder }),
+        replay: Some(ReplayRecord { user: victim.id.clone(), client: intruder }),
+        protections: protections::plan(args.server.ip(), victim, intruder, &users_interface)?,
     };
+    Credentials::of(folder).make(&Programs::beside_this()?, &plan.protections).await?;
+    write_file(&folder.join(USERS_INTERFACE), users_interface.as_bytes())?;
     let started_at_unix_ns = unix_ns(SystemTime::now());
     plan::write(folder, &args.run_id, &plan)?;
     write(&folder.join(NOTES), &Notes { started_at_unix_ns, users, plan })
@@ -203,6 +232,9 @@ fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 }
 
 fn write(path: &Path, notes: &Notes) -> anyhow::Result<()> {
-    let json = serde_json::to_vec(notes).context("cannot encode the notes")?;
-    write_private(path, &json).with_context(|| format!("cannot write {}", path.display()))
+    write_file(path, &serde_json::to_vec(notes).context("cannot encode the notes")?)
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_private(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }

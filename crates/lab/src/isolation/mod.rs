@@ -4,6 +4,8 @@
 //! plan written
 //! isolated: captures ready -> gateway ready -> users' requests, escape attempts -> gateway ends -> captures closed
 //! control:  captures ready -> the same attempts, in sandboxes with the host's network and in none -> captures closed
+//! token:    capture ready -> gateway with tokens over TLS ready -> owner's requests, replay -> gateway ends -> capture closed
+//! mtls:     likewise, with certificates of the users
 //! record written
 //! ```
 //! The host sends a beacon on every interface as the first and as the last frame of each capture.
@@ -17,6 +19,7 @@ pub(crate) mod containers;
 mod control;
 mod link_settling;
 mod plan;
+mod protections;
 mod user_traffic;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +28,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, Plan, PlanFile, ReplayRecord, SCHEMA,
+    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, Plan, PlanFile, ProtectionRecord, ReplayRecord, SCHEMA, TLS_PORT,
     UserTrafficRecord,
 };
 use experiment::{Experiment, ProgramRecord, RunId, unix_ns};
@@ -33,6 +36,7 @@ use experiment::{Experiment, ProgramRecord, RunId, unix_ns};
 use self::attempts::Targets;
 use self::beacons::Beacons;
 use self::control::Network;
+use self::protections::Credentials;
 use self::user_traffic::User;
 use crate::backend::Backend;
 use crate::netns::topology::{self, IsolationTopology};
@@ -109,10 +113,16 @@ impl Run<'_> {
             user_traffic: UserTrafficRecord { server, clients: topology::USERS.map(IpAddr::V4).to_vec() },
             users: users.iter().map(|user| user.record.clone()).collect(),
             replay: Some(ReplayRecord { user: first.record.id.clone(), client: intruder.into() }),
+            protections: protections::plan(server.ip(), &first.record, intruder.into(), topology::FRONT)?,
         };
         let plan_file = plan::write(self.staging.path(), &self.run_id, &plan)?;
         let isolated = self.isolated_phase(&plan, &plan_file, &store, &users, phases).await?;
         let control = self.control_phase(&plan_file, &users, phases).await?;
+        let credentials = Credentials::of(self.staging.path());
+        credentials.make(&self.lab.programs, &plan.protections).await?;
+        for protection in &plan.protections {
+            self.protection(protection, &credentials, &plan_file, phases).await?;
+        }
         phases.enter("agent-b ended");
         agent_b.terminate();
         agent_b.success(END_DEADLINE, "finishing").await?;
@@ -197,31 +207,44 @@ impl Run<'_> {
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<(Vec<Process>, PhaseRecord)> {
         phases.enter("captures ready");
-        let inside_host = self.topology.host.path();
         let mut capturers = Vec::new();
         let mut captures = Vec::new();
         for interface in topology::INTERFACES {
             let stem = format!("{STEM}{name}.{interface}");
-            let ready = self.ready_file(&stem);
-            let call = Call::new(Program::Capturer)
-                .word("interface")
-                .word("--no-filter")
-                .flag("--interface", interface)
-                .flag("--variant", NAME)
-                .flag("--backend", self.lab.backend.manifest_name().as_str())
-                .flag("--output", self.staging.path())
-                .flag("--name", &stem)
-                .flag("--run-id", self.run_id.as_str())
-                .flag("--quiet-ms", QUIET.as_millis().to_string())
-                .flag("--ready-file", &ready)
-                .inside(Some(&inside_host));
-            let mut capturer = call.start(&self.lab.programs, &self.lab.reporter)?;
-            capturer.ready(&ready, READY_DEADLINE).await?;
-            capturers.push(capturer);
+            capturers.push(self.capturer(interface, &stem, None).await?);
             captures.push(format!("{stem}.pcap"));
         }
-        self.beacons(name, "start", plan_file)?;
+        self.beacons(name, "start", plan_file, &topology::INTERFACES)?;
         Ok((capturers, PhaseRecord { name, boxes: format!("{STEM}{name}.boxes.jsonl"), captures }))
+    }
+
+    /// Starts a capture without filter. `key_log` is the name of the key log that belongs to it.
+    async fn capturer(
+        &self,
+        interface: &str,
+        stem: &str,
+        key_log: Option<String>,
+    ) -> anyhow::Result<Process> {
+        let ready = self.ready_file(stem);
+        let mut call = Call::new(Program::Capturer)
+            .word("interface")
+            .word("--no-filter")
+            .flag("--interface", interface)
+            .flag("--variant", NAME)
+            .flag("--backend", self.lab.backend.manifest_name().as_str())
+            .flag("--output", self.staging.path())
+            .flag("--name", stem)
+            .flag("--run-id", self.run_id.as_str())
+            .flag("--quiet-ms", QUIET.as_millis().to_string())
+            .flag("--ready-file", &ready);
+        if let Some(key_log) = key_log {
+            call = call.flag("--key-log", key_log).flag("--port", TLS_PORT.to_string());
+        }
+        let inside_host = self.topology.host.path();
+        let mut capturer =
+            call.inside(Some(&inside_host)).start(&self.lab.programs, &self.lab.reporter)?;
+        capturer.ready(&ready, READY_DEADLINE).await?;
+        Ok(capturer)
     }
 
     /// Sends the last beacons, and closes the captures.
@@ -229,23 +252,61 @@ impl Run<'_> {
         &self,
         phase: &PhaseRecord,
         plan_file: &PlanFile,
-        mut capturers: Vec<Process>,
+        capturers: Vec<Process>,
         phases: &mut Phases<'_>,
     ) -> anyhow::Result<()> {
         phases.enter("captures closed");
-        self.beacons(phase.name, "end", plan_file)?;
-        for capturer in &capturers {
-            capturer.terminate();
-        }
-        for capturer in &mut capturers {
-            capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
-        }
-        Ok(())
+        self.beacons(phase.name, "end", plan_file, &topology::INTERFACES)?;
+        close(capturers).await
     }
 
-    fn beacons(&self, phase: &str, moment: &str, plan_file: &PlanFile) -> anyhow::Result<()> {
+    /// One protection: its owner keeps a secret at a gateway that authenticates its users, and the replay fails.
+    async fn protection(
+        &self,
+        protection: &ProtectionRecord,
+        credentials: &Credentials,
+        plan_file: &PlanFile,
+        phases: &mut Phases<'_>,
+    ) -> anyhow::Result<()> {
+        phases.enter("replay refused");
+        let ProtectionRecord { auth, interface, capture, .. } = protection;
+        let key_log = protections::key_log(protection);
+        let stem = capture.trim_end_matches(".pcap");
+        let capturer = self.capturer(interface, stem, Some(key_log.clone())).await?;
+        self.beacons(auth, "start", plan_file, &[interface])?;
+        let ready = self.ready_file(&format!("gateway.{auth}"));
+        let store = self.staging.path().join(format!("{auth}.sqlite"));
+        let inside_host = self.topology.host.path();
+        let call = credentials.flags(auth, self.gateway_call(protection.server, &store, &ready));
+        let mut gateway = call
+            .key_log(Some(self.staging.path().join(key_log)))
+            .inside(Some(&inside_host))
+            .start(&self.lab.programs, &self.lab.reporter)?;
+        gateway.ready(&ready, READY_DEADLINE).await?;
+        let (protection, credentials) = (protection.clone(), Credentials::of(self.staging.path()));
+        let requests = self.as_users(async move || {
+            credentials.own(&protection).await?;
+            credentials.intrude(&protection).await
+        });
+        tokio::select! {
+            done = requests => done?,
+            ended = gateway.untimely_end("it was serving the owner and the intruder") => return Err(ended.into()),
+        }
+        gateway.terminate();
+        gateway.success(END_DEADLINE, "finishing").await?;
+        self.beacons(auth, "end", plan_file, &[interface])?;
+        close(vec![capturer]).await
+    }
+
+    fn beacons(
+        &self,
+        phase: &str,
+        moment: &str,
+        plan_file: &PlanFile,
+        interfaces: &[&str],
+    ) -> anyhow::Result<()> {
         let beacons = Beacons { run_id: &self.run_id, phase, moment, plan_sha256: &plan_file.sha256 };
-        self.topology.host.inside(|| beacons.send(&topology::INTERFACES)).context("cannot send a beacon")
+        self.topology.host.inside(|| beacons.send(interfaces)).context("cannot send a beacon")
     }
 
     /// agent-b outside the host: a server for the escape attempts to reach.
@@ -264,6 +325,17 @@ impl Run<'_> {
         journal: &str,
         inside: &Path,
     ) -> anyhow::Result<Process> {
+        self.gateway_call(listen, store, &self.ready_file("gateway"))
+            .flag("--journal", self.staging.path().join(journal))
+            .flag("--run-id", self.run_id.as_str())
+            // The intruder's replay shows what this means.
+            .word("--insecure-header-auth")
+            .inside(Some(inside))
+            .start(&self.lab.programs, &self.lab.reporter)
+    }
+
+    /// What all gateways of the run have in common.
+    fn gateway_call(&self, listen: SocketAddr, store: &Path, ready: &Path) -> Call {
         Call::new(Program::Gateway)
             .flag("--listen", listen.to_string())
             .flag("--store", store)
@@ -273,32 +345,34 @@ impl Run<'_> {
             .word("--allow-weak-memory-limit")
             // All users' sandboxes run at the same time, however few CPUs there are, because each tries to reach the other.
             .flag("--boxes", topology::USERS.len().to_string())
-            .flag("--journal", self.staging.path().join(journal))
-            .flag("--run-id", self.run_id.as_str())
-            .flag("--ready-file", self.ready_file("gateway"))
-            // The intruder's replay shows what this means.
-            .word("--insecure-header-auth")
-            .inside(Some(inside))
-            .start(&self.lab.programs, &self.lab.reporter)
+            .flag("--ready-file", ready)
     }
 
-    /// Sends the users' requests and those of the replay, on a thread in the users' namespace. This thread stays free to
-    /// receive signals.
+    /// Sends the users' requests and those of the replay.
     async fn user_traffic(&self, plan: &Plan, users: &[User]) -> anyhow::Result<()> {
-        let (done, over) = tokio::sync::oneshot::channel();
-        let namespace = self.topology.users.try_clone().context("cannot duplicate the users' namespace")?;
         let users = users.to_vec();
         let server = plan.user_traffic.server;
         let replay = plan.replay.clone().context("the plan has no replay")?;
+        self.as_users(async move || {
+            user_traffic::exchange(server, &users).await?;
+            let victim = users.iter().find(|user| user.record.id == replay.user);
+            user_traffic::replay(server, &victim.context("no users")?.record, &replay).await
+        })
+        .await
+    }
+
+    /// Sends requests on a thread in the users' namespace. This thread stays free to receive signals.
+    async fn as_users(
+        &self,
+        requests: impl AsyncFnOnce() -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let (done, over) = tokio::sync::oneshot::channel();
+        let namespace = self.topology.users.try_clone().context("cannot duplicate the users' namespace")?;
         std::thread::Builder::new().name("users".to_owned()).spawn(move || {
             let sent =
                 namespace.enter_for_good().context("cannot enter the users' namespace").and_then(|()| {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                    runtime.block_on(async {
-                        user_traffic::exchange(server, &users).await?;
-                        let victim = users.iter().find(|user| user.record.id == replay.user);
-                        user_traffic::replay(server, &victim.context("no users")?.record, &replay).await
-                    })
+                    runtime.block_on(requests())
                 });
             // The receiver is dropped if the lab is ending.
             let _ = done.send(sent);
@@ -309,6 +383,17 @@ impl Run<'_> {
     fn ready_file(&self, stem: &str) -> PathBuf {
         self.staging.path().join(format!("{stem}.ready"))
     }
+}
+
+/// Ends captures.
+async fn close(mut capturers: Vec<Process>) -> anyhow::Result<()> {
+    for capturer in &capturers {
+        capturer.terminate();
+    }
+    for capturer in &mut capturers {
+        capturer.success(CLOSE_DEADLINE, "closing the capture").await?;
+    }
+    Ok(())
 }
 
 /// Two users, each with a secret and a list of escape attempts. The last address is the intruder's.
@@ -325,9 +410,13 @@ fn users(store: &Path) -> anyhow::Result<Vec<User>> {
     users.iter().enumerate().map(|(index, address)| User::fresh((*address).into(), &targets(index))).collect()
 }
 
-/// The names of the plan, the phases' journals and captures, with the captures' manifests.
+/// The names of the plan, the phases' journals and captures, with the captures' manifests, and of the protections' key logs.
 fn files(record: &IsolationRecord) -> Vec<String> {
     let mut files = vec![record.plan_file.file.clone()];
+    for protection in &record.plan.protections {
+        let manifest = protection.capture.replace(".pcap", ".manifest.json");
+        files.extend([protection.capture.clone(), manifest, protections::key_log(protection)]);
+    }
     for PhaseRecord { boxes, captures, .. } in &record.phases {
         files.push(boxes.clone());
         for capture in captures {

@@ -1,6 +1,7 @@
-//! The users' requests to the gateway, over plain HTTP, each user from an address of its own.
+//! The users' requests to the gateway, each user from an address of its own: over plain HTTP, or over TLS.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -10,9 +11,13 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
+use tokio_rustls::TlsConnector;
 
 use super::attempts::{self, Targets};
 
@@ -57,8 +62,8 @@ impl User {
 /// The gateway's answer to a message.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
-    conversation_id: String,
+pub(super) struct Answer {
+    pub(super) conversation_id: String,
     text: String,
 }
 
@@ -108,18 +113,23 @@ pub(super) async fn replay(
 }
 
 /// A client of the gateway. Each request has a connection of its own, from the client's address.
-struct GatewayClient {
+pub(super) struct GatewayClient {
     address: IpAddr,
     server: SocketAddr,
     user: String,
+    /// The settings of TLS, with the client's certificate if it has one; `None` for plain HTTP.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// The bearer token.
+    pub(super) token: Option<String>,
 }
 
 impl GatewayClient {
-    fn new(server: SocketAddr, address: IpAddr, user: &str) -> Self {
-        Self { address, server, user: user.to_owned() }
+    /// A client that names this user in `X-User-Id`, over plain HTTP.
+    pub(super) fn new(server: SocketAddr, address: IpAddr, user: &str) -> Self {
+        Self { address, server, user: user.to_owned(), tls: None, token: None }
     }
 
-    async fn send(&self, message: &str, conversation: Option<&str>) -> anyhow::Result<Answer> {
+    pub(super) async fn send(&self, message: &str, conversation: Option<&str>) -> anyhow::Result<Answer> {
         let mut body = json!({ "message": message });
         if let Some(id) = conversation {
             body["conversationId"] = id.into();
@@ -130,19 +140,40 @@ impl GatewayClient {
     }
 
     /// Returns all conversations of the user.
-    async fn read_everything(&self) -> anyhow::Result<String> {
-        let list = self.ask(Method::GET, "/api/conversations", String::new()).await?;
+    pub(super) async fn read_everything(&self) -> anyhow::Result<String> {
+        let list = self.ask(Method::GET, CONVERSATIONS, String::new()).await?;
         let listed: Listed =
             serde_json::from_str(&list).context("the gateway's answer is not a list of conversations")?;
         let mut all = String::new();
-        for conversation in listed.conversations {
-            let path = format!("/api/conversation/{}", conversation.conversation_id);
-            all.push_str(&self.ask(Method::GET, &path, String::new()).await?);
+        for Conversation { conversation_id } in listed.conversations {
+            all.push_str(&self.ask(Method::GET, &path_of(&conversation_id), String::new()).await?);
         }
         Ok(all)
     }
 
+    /// Sends the same requests for a conversation that is known already, and returns the status of each.
+    pub(super) async fn try_to_read(&self, conversation: &str) -> anyhow::Result<Vec<StatusCode>> {
+        let mut statuses = Vec::new();
+        for path in [CONVERSATIONS, &path_of(conversation)] {
+            statuses.push(self.exchange_in_time(Method::GET, path, String::new()).await?.0);
+        }
+        Ok(statuses)
+    }
+
+    /// Sends a request that must succeed.
     async fn ask(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
+        let what = format!("{method} {path}");
+        let (status, text) = self.exchange_in_time(method, path, body).await?;
+        ensure!(status == StatusCode::OK, "{what}: the gateway answered {status}: {text}");
+        Ok(text)
+    }
+
+    async fn exchange_in_time(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> anyhow::Result<(StatusCode, String)> {
         let what = format!("{method} {path}");
         let asked = tokio::time::timeout(REQUEST_DEADLINE, self.exchange(method, path, body)).await;
         asked
@@ -150,29 +181,58 @@ impl GatewayClient {
             .context(what)
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::new(self.address, 0))?;
-        let stream = socket.connect(self.server).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let request = Request::builder()
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> anyhow::Result<(StatusCode, String)> {
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("Host", self.server.to_string())
             .header("Content-Type", "application/json")
             .header("Connection", "close")
-            .header("X-User-Id", &self.user)
-            .body(body)?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let bytes = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        drop(sender);
-        // Waits until the connection is closed, so that its last frames are in the capture.
-        connection.await??;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        ensure!(status == StatusCode::OK, "the gateway answered {status}: {text}");
-        Ok(text)
+            .header("X-User-Id", &self.user);
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(body)?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(self.address, 0))?;
+        let stream = socket.connect(self.server).await?;
+        match &self.tls {
+            None => exchange_over(stream, request).await,
+            Some(config) => {
+                let name = ServerName::IpAddress(self.server.ip().into());
+                let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+                exchange_over(stream, request).await
+            }
+        }
     }
+}
+
+/// The path of the list of a user's conversations.
+const CONVERSATIONS: &str = "/api/conversations";
+
+/// The path of one conversation.
+fn path_of(conversation: &str) -> String {
+    format!("/api/conversation/{conversation}")
+}
+
+/// Sends one request, and reads its answer and the end of the connection.
+async fn exchange_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<String>,
+) -> anyhow::Result<(StatusCode, String)> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    let bytes = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+    drop(sender);
+    // Waits until the connection is closed, so that its last frames are in the capture.
+    connection.await??;
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
 }
