@@ -55,6 +55,9 @@ pub struct Isolation {
     /// The demonstration that a user id in a header is unauthenticated; `null` if it was not part of the run.
     #[serde(deserialize_with = "crate::nullable")]
     pub identity: Option<Identity>,
+    /// Whether the same replay fails where users are authenticated over TLS; empty if it was not part of the run.
+    #[serde(default)]
+    pub protections: Vec<ProtectionEntry>,
 }
 
 /// The verdict on an isolation run.
@@ -326,4 +329,70 @@ pub struct Identity {
     pub answered: Option<Occurrence>,
     /// Whether all three were seen.
     pub shown: bool,
+}
+
+/// A gateway that authenticates its users over TLS: the id cannot be read, and its replay is refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProtectionEntry {
+    /// What names the user there: `token` or `mtls`.
+    pub auth: String,
+    /// Address that the gateway listens on.
+    pub listen: String,
+    /// The user id that is replayed.
+    pub user: String,
+    /// Path of the capture; `null` if it is missing.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub file: Option<String>,
+    /// Occurrences of the user's id, token, secret and conversation that can be read without a key. 0 expected.
+    pub read: u64,
+    /// The answer to the user that has the secret; `null` if it was not seen.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub owner: Option<ProtectedAnswer>,
+    /// The answers to the intruder. 401 expected.
+    pub replays: Vec<ProtectedAnswer>,
+    /// Whether the capture shows all of this, and nothing else.
+    pub shown: bool,
+}
+
+/// An answer of a gateway that authenticates its users.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProtectedAnswer {
+    /// What the client shows beside the user id.
+    pub credential: Credential,
+    /// Address and port of the client.
+    pub from: String,
+    /// Status of the answer.
+    pub status: u16,
+    /// Where the answer is, with the key log; `null` if it was not found.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub answered: Option<Occurrence>,
+}
+
+/// What a client shows beside a user id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Credential {
+    /// The user's bearer token.
+    Token,
+    /// The user's certificate.
+    Certificate,
+    /// A token that is none.
+    WrongToken,
+    /// Nothing.
+    Nothing,
+}
+
+impl Credential {
+    /// The credential as it is written in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Certificate => "certificate",
+            Self::WrongToken => "wrong-token",
+            Self::Nothing => "nothing",
+        }
+    }
 }

@@ -52,6 +52,8 @@ const TABLES: [(&str, &str); 37] = [
     ("field of `interfaces[]`", "InterfaceEntry"),
     ("field of `boxes[]`", "BoxEntry"),
     ("field of `attempts[]`", "AttemptEntry"),
+    ("field of `protections[]`", "ProtectionEntry"),
+    ("field of `replays[]`", "ProtectedAnswer"),
 ];
 
 /// The table for the fields of `identity`, which a row of another table describes as a whole: heading and type.

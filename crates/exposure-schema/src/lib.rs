@@ -41,9 +41,9 @@ pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};
 pub use http::HttpMessage;
 pub use isolation::{
-    AttemptEntry, BeaconControl, BoxEntry, ForeignFrame, Identity, InterfaceEntry, Isolation,
+    AttemptEntry, BeaconControl, BoxEntry, Credential, ForeignFrame, Identity, InterfaceEntry, Isolation,
     IsolationControls, IsolationVerdict, KindControl, KindEntry, Limit, MeasuredEntry, Occurrence, PhaseName,
-    TrafficAccount,
+    ProtectedAnswer, ProtectionEntry, TrafficAccount,
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};

@@ -88,6 +88,9 @@ pub(crate) fn kind(name: &str) -> Option<Kind> {
 /// Maximum number of users: the data of each is searched for in the traffic of each.
 const MAX_USERS: usize = 64;
 
+/// Maximum number of protections: each has a capture of its own, and there are two kinds.
+const MAX_PROTECTIONS: usize = 8;
+
 /// Largest `isolation.json` that is read; real ones have two kilobytes.
 const MAX_LEN: u64 = 1 << 20;
 
@@ -106,8 +109,10 @@ pub(crate) const FILE_NAME: &str = "isolation.json";
 ///
 /// The file cannot be read, or is not a valid record.
 pub(crate) fn captures_of(path: &Path) -> Result<(String, Vec<String>)> {
-    let Experiment { run_id, phases, .. } = Experiment::read(path)?;
-    Ok((run_id, phases.into_iter().flat_map(|phase| phase.captures).collect()))
+    let Experiment { run_id, phases, protections, .. } = Experiment::read(path)?;
+    let of_phases = phases.into_iter().flat_map(|phase| phase.captures);
+    let of_protections = protections.into_iter().map(|protection| protection.capture);
+    Ok((run_id, of_phases.chain(of_protections).collect()))
 }
 
 /// The content of `isolation.json`.
@@ -130,6 +135,9 @@ pub(crate) struct Experiment {
     pub users: Vec<User>,
     /// The request in another user's name, if the run made one.
     pub replay: Option<Replay>,
+    /// The gateways at which it must fail; none in the record of a run without them.
+    #[serde(default)]
+    pub protections: Vec<Protection>,
     /// The plan's file; `None` in the record of a run without one.
     pub plan: Option<PlanFile>,
     /// When the run began, nanoseconds since the epoch.
@@ -172,7 +180,7 @@ impl Plan {
             bail!("{}: the schema is {}, not {PLAN_SCHEMA:?}", what(), plan["schema"]);
         }
         let record: Value = serde_json::from_slice(&read_bounded(record)?).with_context(what)?;
-        let fields = ["run_id", "interfaces", "talk", "users", "replay"];
+        let fields = ["run_id", "interfaces", "talk", "users", "replay", "protections"];
         let written = plan["written_at_unix_ns"].as_u64();
         Ok(Self {
             sha256: HEXLOWER.encode(digest::digest(&digest::SHA256, &bytes).as_ref()),
@@ -235,6 +243,29 @@ pub(crate) struct Replay {
     pub client: IpAddr,
 }
 
+/// A gateway that authenticates its users over TLS, and the replay that must fail there.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Protection {
+    /// What names the user there: `token` or `mtls`. Also the phase in the beacons of its capture.
+    pub auth: String,
+    /// The address that the gateway listens on.
+    pub server: SocketAddr,
+    /// The user who keeps a secret there.
+    pub user: String,
+    /// The address of this user.
+    pub owner: IpAddr,
+    /// The address that replays the user's id.
+    pub intruder: IpAddr,
+    /// The secret, which nothing else in the run contains.
+    pub secret: String,
+    /// The user's one message, with the secret.
+    pub message: String,
+    /// The interface of its capture.
+    pub interface: String,
+    /// The name of its capture, beside `isolation.json`.
+    pub capture: String,
+}
+
 impl Experiment {
     /// Reads `isolation.json`.
     ///
@@ -251,8 +282,12 @@ impl Experiment {
         if read.users.len() > MAX_USERS {
             bail!("{}: it has {} users, more than {MAX_USERS}", what(), read.users.len());
         }
+        if read.protections.len() > MAX_PROTECTIONS {
+            bail!("{}: it has {} protections, more than {MAX_PROTECTIONS}", what(), read.protections.len());
+        }
         let mut named = HashSet::new();
         let files = read.phases.iter().flat_map(|phase| phase.captures.iter().chain([&phase.boxes]));
+        let files = files.chain(read.protections.iter().map(|protection| &protection.capture));
         if let Some(twice) = files.into_iter().find(|name| !named.insert(name.as_str())) {
             bail!("{}: it names {twice:?} twice", what());
         }

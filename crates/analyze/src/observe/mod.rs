@@ -15,6 +15,7 @@ pub(crate) mod hits;
 pub(crate) mod ledger;
 pub(crate) mod messages;
 pub(crate) mod offloads;
+pub(crate) mod opened_connections;
 pub(crate) mod packet_list;
 pub(crate) mod packet_rows;
 pub(crate) mod round_trips;
@@ -40,6 +41,7 @@ use self::hits::{Hits, SearchState};
 use self::ledger::Ledger;
 use self::messages::Messages;
 use self::offloads::Offloads;
+use self::opened_connections::OpenedConnections;
 use self::packet_list::PacketList;
 use self::template::Template;
 use self::text_fields::TextFields;
@@ -90,6 +92,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub ownership: Option<FrameOwnership>,
     /// The users' connections byte for byte, in the isolated phase of an isolation run.
     pub user_connections: Option<UserConnections>,
+    /// The TLS connections as the key log opens them, in the capture of a protection of an isolation run.
+    pub opened_connections: Option<OpenedConnections>,
 }
 
 /// The first exchange of the run: a request and its answer.
@@ -123,6 +127,7 @@ impl<'k> CaptureObserver<'k> {
             template: None,
             ownership: None,
             user_connections: None,
+            opened_connections: None,
         }
     }
 
@@ -237,12 +242,18 @@ impl Observer for CaptureObserver<'_> {
                 self.packets.record(record);
                 self.connections.record(record);
                 self.wrong_keys.record(record);
+                if let Some(connections) = &mut self.opened_connections {
+                    connections.record(record);
+                }
             }
             Fact::TlsHandshake(handshake) => {
                 self.packets.handshake(handshake);
                 self.connections.handshake(handshake);
                 if let Some(fields) = &mut self.text_fields {
                     fields.handshake(handshake);
+                }
+                if let Some(connections) = &mut self.opened_connections {
+                    connections.handshake(handshake);
                 }
             }
             Fact::Unexplained(fact) if self.is_of_beacon(fact) => {}
@@ -267,6 +278,9 @@ impl Observer for CaptureObserver<'_> {
                     first.transcripts.closed(summary.stream);
                 }
                 if let Some(connections) = &mut self.user_connections {
+                    connections.closed(summary);
+                }
+                if let Some(connections) = &mut self.opened_connections {
                     connections.closed(summary);
                 }
             }

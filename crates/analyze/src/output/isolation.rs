@@ -1,5 +1,7 @@
 //! Writes an isolation run into the result.
 
+use std::collections::BTreeMap;
+
 use exposure_schema::{
     BeaconControl, BoxEntry, Identity, InterfaceEntry, Isolation, IsolationControls, KindControl, Occurrence,
     PhaseName, TrafficAccount,
@@ -8,6 +10,7 @@ use exposure_schema::{
 use super::location::location;
 use crate::input::isolation_record::{BoxRun, Experiment};
 use crate::observe::hits::Hit;
+use crate::observe::messages::{Messages, WireMessage};
 use crate::verdict::isolation::boxes::Boxes;
 use crate::verdict::isolation::captures::Captured;
 use crate::verdict::isolation::doubt::IsolationDoubt;
@@ -27,7 +30,7 @@ pub(crate) fn entry(
     identity: Option<Identity>,
     judgement: Judgement,
 ) -> Isolation {
-    let Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys, account } = judgement;
+    let Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys, account, protections } = judgement;
     let isolated = || captures.iter().filter(|capture| capture.phase == PhaseName::Isolated);
     let escaped = attempts.iter().filter(|attempt| attempt.phase == PhaseName::Isolated && attempt.seen > 0);
     let seen = kinds.iter().filter(|kind| kind.control_passed).count();
@@ -71,6 +74,7 @@ pub(crate) fn entry(
         attempts: attempts.into_iter().take(MAX_LISTED).collect(),
         interfaces: captures.into_iter().map(interface).collect(),
         identity,
+        protections,
     }
 }
 
@@ -135,4 +139,22 @@ pub(crate) fn occurrence(hit: &Hit, file: &str, interface: Option<&str>) -> Occu
         interface: interface.unwrap_or_default().to_owned(),
         location: location(&hit.location, &hit.decode_chain),
     }
+}
+
+/// The place of the answer on each connection that has one, by the connection's number. The connections carry one each.
+pub(crate) fn answers(
+    messages: &Messages<'_>,
+    file: &str,
+    interface: Option<&str>,
+) -> BTreeMap<u32, Occurrence> {
+    let answers = messages.listed.iter().map(|listed| &listed.message).filter(|message| message.status > 0);
+    let place = |message: &WireMessage| {
+        let occurrence = Occurrence {
+            file: file.to_owned(),
+            interface: interface.unwrap_or_default().to_owned(),
+            location: location(&message.location, &message.decode_chain),
+        };
+        Some((message.location.stream?, occurrence))
+    };
+    answers.filter_map(place).collect()
 }

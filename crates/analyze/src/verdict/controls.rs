@@ -40,6 +40,37 @@ pub(crate) fn judge(
     (Controls { positive, decoys, wrong_key, planted, coverage: Some(coverage) }, doubts)
 }
 
+/// The doubts about a capture of TLS that a key log must open: whether it does, whether that proves something, and whether every
+/// byte was searched.
+pub(crate) fn of_tls(report: &CaptureReport<'_>) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    if !report.has_keys {
+        doubts.push(Doubt::NoKeyLog);
+    }
+    opened(report, &mut doubts);
+    let cleartext = report.observed.connections.cleartext;
+    if cleartext > 0 {
+        doubts.push(Doubt::CleartextHttp(cleartext));
+    }
+    wrong_key(report, &mut doubts);
+    coverage(report, &mut doubts);
+    doubts
+}
+
+/// Whether the key log opens every connection, with the handshake that was captured.
+fn opened(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) {
+    let connections = &report.observed.connections;
+    if connections.tls > 0 && report.has_keys && connections.tls_unopened > 0 {
+        doubts.push(Doubt::TlsNotOpened(connections.tls_unopened));
+    }
+    if connections.tls_finished_differs > 0 {
+        doubts.push(Doubt::FinishedDiffers(connections.tls_finished_differs));
+    }
+    if connections.tls_finished_missing > 0 {
+        doubts.push(Doubt::FinishedMissing(connections.tls_finished_missing));
+    }
+}
+
 /// Whether every captured byte was searched, in its stream or with its frame.
 fn coverage(report: &CaptureReport<'_>, doubts: &mut Vec<Doubt>) -> CoverageControl {
     let Coverage { in_frames, promised, in_streams, authentic } = report.observed.hits.coverage;
@@ -91,15 +122,7 @@ fn positive(report: &CaptureReport<'_>, summary: &Summary, doubts: &mut Vec<Doub
         // In plaintext, too, a string that is not found shows that the search missed something.
         doubts.push(Doubt::PositiveControlFailed { absent: summary.absent, total: summary.total });
     }
-    if has_tls && report.has_keys && connections.tls_unopened > 0 {
-        doubts.push(Doubt::TlsNotOpened(connections.tls_unopened));
-    }
-    if connections.tls_finished_differs > 0 {
-        doubts.push(Doubt::FinishedDiffers(connections.tls_finished_differs));
-    }
-    if connections.tls_finished_missing > 0 {
-        doubts.push(Doubt::FinishedMissing(connections.tls_finished_missing));
-    }
+    opened(report, doubts);
     let parts_left_out = report.known.fragment_sources_left_out;
     if parts_left_out > 0 {
         doubts.push(Doubt::PartsNotSearched(parts_left_out));

@@ -237,7 +237,7 @@ impl<'a> Books<'a> {
         if request.target != "/api/conversation" || request.body != expected.as_bytes() {
             return Err(NotAccounted::NotPlanned);
         }
-        if answer.status != "200 OK" {
+        if answer.status != http::ANSWERED {
             return Err(NotAccounted::NoBox);
         }
         let of_conversation = conversation.map(|id| self.of.get(&(user.id.as_str(), id)));
@@ -287,7 +287,7 @@ impl<'a> Books<'a> {
         if !is_planned {
             return Err(NotAccounted::NotPlanned);
         }
-        if answer.status != "200 OK" {
+        if answer.status != http::ANSWERED {
             return Err(NotAccounted::NoBox);
         }
         let is_one = request.target == one;

@@ -11,11 +11,12 @@ use super::findings::Findings;
 use super::leak::{Leak, WirePlace};
 use crate::input::isolation_record::{self, Attempt, BoxRun, Carrier, Experiment, Shown};
 
-/// Judges every attempt, in the order of the journals.
+/// Judges every attempt, in the order of the journals. `later`: the captures of the protections.
 pub(super) fn judge(
     experiment: &Experiment,
     boxes: &[Boxes],
     captures: &[Captured],
+    later: &[&Captured],
 ) -> (Vec<AttemptEntry>, Findings) {
     let mut entries = Vec::new();
     let mut findings = Findings::default();
@@ -24,7 +25,7 @@ pub(super) fn judge(
             for attempt in run.attempts() {
                 let name = AttemptName::new(run, attempt);
                 let has_data = !attempt.data.is_empty();
-                let entry = entry(experiment, *phase, run, attempt, captures);
+                let entry = entry(experiment, *phase, run, attempt, (captures, later));
                 findings.append(of_attempt(name, &entry, has_data));
                 entries.push(entry);
             }
@@ -42,10 +43,10 @@ fn entry(
     phase: PhaseName,
     run: &BoxRun,
     attempt: &Attempt,
-    captures: &[Captured],
+    (captures, later): (&[Captured], &[&Captured]),
 ) -> AttemptEntry {
     let Sighting { count, first, .. } = match phase {
-        PhaseName::Isolated => seen(attempt, captures),
+        PhaseName::Isolated => seen(attempt, captures.iter().chain(later.iter().copied())),
         PhaseName::Control => seen_on_the_way(experiment, attempt, captures),
     };
     let others = experiment.users.iter().filter(|user| run.user.as_deref() != Some(&user.id));
@@ -55,10 +56,10 @@ fn entry(
     AttemptEntry { phase, name, kind, target, canary, succeeded, outcome, secrets, seen: count, first }
 }
 
-/// Finds the canary of an attempt without network: it must be in no capture of either phase.
-fn seen(attempt: &Attempt, captures: &[Captured]) -> Sighting {
+/// Finds the canary of an attempt without network: it must be in no capture of the run.
+fn seen<'c>(attempt: &Attempt, captures: impl Iterator<Item = &'c Captured>) -> Sighting {
     let Some(canary) = &attempt.canary else { return Sighting::default() };
-    let sightings = captures.iter().filter_map(|capture| capture.sightings.get(canary));
+    let sightings = captures.filter_map(|capture| capture.sightings.get(canary));
     sightings.fold(Sighting::default(), |sum, more| Sighting {
         count: sum.count + more.count,
         first: sum.first.or_else(|| more.first.clone()),

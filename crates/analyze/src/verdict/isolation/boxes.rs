@@ -45,13 +45,14 @@ pub(crate) fn isolated(boxes: &[Boxes]) -> impl Iterator<Item = &BoxRun> {
     isolated.flat_map(|boxes| &boxes.runs)
 }
 
-/// Every value to be searched in every capture, sorted: canaries of the attempts, ids and secrets of the users. A value
-/// that occurs twice is in the list twice.
+/// Every value to be searched in every capture, sorted: canaries of the attempts, ids and secrets of the users, and the secrets
+/// of the protections. A value that occurs twice is in the list twice.
 pub(crate) fn searched_values(experiment: &Experiment, boxes: &[Boxes]) -> Vec<String> {
     let runs = boxes.iter().flat_map(|boxes| &boxes.runs);
     let canaries = runs.flat_map(BoxRun::attempts).filter_map(|attempt| attempt.canary.clone());
     let of_users = experiment.users.iter().flat_map(|user| [user.id.clone(), user.secret.clone()]);
-    let mut values: Vec<String> = canaries.chain(of_users).collect();
+    let of_protections = experiment.protections.iter().map(|protection| protection.secret.clone());
+    let mut values: Vec<String> = canaries.chain(of_users).chain(of_protections).collect();
     values.sort();
     values
 }

@@ -141,15 +141,22 @@ fn manifest_doubts(experiment: &Experiment, report: &CaptureReport<'_>) -> Vec<C
 
 /// Checks whether the users' traffic was read to its last byte: a sandbox could hide in any part that was not.
 fn traffic_doubts(report: &CaptureReport<'_>, ownership: &FrameOwnership) -> Vec<CaptureDoubt> {
-    let Connections { with_data, whole, cleartext, ref troubled, .. } = report.observed.connections;
+    let Connections { with_data, cleartext, .. } = report.observed.connections;
+    let mut doubts = stream_doubts(report, ownership);
+    if cleartext < with_data {
+        doubts.push(CaptureDoubt::NotHttp { count: with_data - cleartext, with_data });
+    }
+    doubts
+}
+
+/// Checks whether every stream is whole, and every byte explained.
+pub(crate) fn stream_doubts(report: &CaptureReport<'_>, ownership: &FrameOwnership) -> Vec<CaptureDoubt> {
+    let Connections { with_data, whole, ref troubled, .. } = report.observed.connections;
     let unexplained = &report.observed.unexplained;
     let mut doubts = Vec::new();
     if whole < with_data {
         let first = troubled.first().map(|connection| (connection.stream, connection.troubles.clone()));
         doubts.push(Doubt::StreamsNotWhole { count: with_data - whole, with_data, first }.into());
-    }
-    if cleartext < with_data {
-        doubts.push(CaptureDoubt::NotHttp { count: with_data - cleartext, with_data });
     }
     if unexplained.total > 0 {
         let first = unexplained.runs.first().map(|run| run.why.clone());
@@ -180,7 +187,7 @@ pub(super) fn judge_all(experiment: &Experiment, captures: &[Captured], boxes: &
 }
 
 /// Collects the leaks and doubts of one capture. Its decoys show that the search finds only values that are there.
-fn own_findings(capture: &Captured) -> Findings {
+pub(super) fn own_findings(capture: &Captured) -> Findings {
     let mut leaks = capture.leaks.clone();
     let ownership = &capture.ownership;
     if capture.phase == PhaseName::Isolated && ownership.foreign > 0 {

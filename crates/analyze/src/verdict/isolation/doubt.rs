@@ -9,6 +9,7 @@ use exposure_schema::{DoubtEntry, DoubtScope};
 
 use super::boxes::{AttemptName, FEWEST_USERS, MIN_VALUE, SHORTEST_LIFE_NS};
 use super::http::NotRead;
+use super::protections::NotShown;
 use crate::verdict::doubt::Doubt;
 
 /// One reason why a run does not prove isolation.
@@ -27,6 +28,12 @@ pub(crate) enum IsolationDoubt {
     UnknownClient(IpAddr),
     /// The run replays a user id, and no capture shows it.
     IdentityNotShown,
+
+    /// The run sends the replay to a gateway that authenticates its users, and the capture does not show that it fails.
+    ProtectionNotShown {
+        auth: String,
+        why: NotShown,
+    },
 
     /// The record names no plan.
     NoPlan,
@@ -304,6 +311,7 @@ impl IsolationDoubt {
             Self::TooFewUsers(_) => ("isolation.too-few-users", Run),
             Self::UnknownClient(_) => ("isolation.unknown-client", Run),
             Self::IdentityNotShown => ("isolation.identity-not-shown", Run),
+            Self::ProtectionNotShown { .. } => ("isolation.protection-not-shown", Run),
             Self::NoPlan => ("isolation.no-plan", Run),
             Self::PlanDiffers(_) => ("isolation.plan-differs", Run),
             Self::PlanLate => ("isolation.plan-late", Run),
@@ -395,6 +403,9 @@ impl fmt::Display for IsolationDoubt {
                 write!(f, "traffic of {address} counts as the users', and no user has that address")
             }
             Self::IdentityNotShown => f.write_str("no capture shows the claimed user id read and replayed"),
+            Self::ProtectionNotShown { auth, why } => {
+                write!(f, "it is not shown that the replay fails under {auth}: {why}")
+            }
             Self::NoPlan => f.write_str("the record names no plan"),
             Self::PlanDiffers(fields) => {
                 write!(f, "the plan is not the one that the record names: {}", fields.join(", "))

@@ -45,6 +45,8 @@ pub(crate) struct Request<'a> {
     pub host: &'a str,
     /// The value of `X-User-Id`.
     pub user: &'a str,
+    /// The value of `Authorization`; none over plain HTTP.
+    pub authorization: Option<&'a str>,
     pub body: Vec<u8>,
 }
 
@@ -57,6 +59,12 @@ pub(crate) struct Answer<'a> {
     pub body: Vec<u8>,
 }
 
+/// The status of an answer to a user.
+pub(crate) const ANSWERED: &str = "200 OK";
+
+/// The status of an answer to a client that has not shown to be the user that it names.
+pub(crate) const REFUSED: &str = "401 Unauthorized";
+
 /// Fields of the gateway's answers with a fixed value.
 const FIXED_IN_ANSWERS: [(&str, &str); 4] = [
     ("content-type", "application/json"),
@@ -68,8 +76,17 @@ const FIXED_IN_ANSWERS: [(&str, &str); 4] = [
 /// Fields of the clients' requests with a fixed value.
 const FIXED_IN_REQUESTS: [(&str, &str); 2] = [("content-type", "application/json"), ("connection", "close")];
 
-/// Reads all bytes that a client sent.
+/// Challenges in an answer to a client without a valid token (RFC 6750 §3).
+const CHALLENGES: [&str; 2] = ["Bearer", "Bearer error=\"invalid_token\""];
+
+/// Reads all bytes that a client sent over plain HTTP.
 pub(crate) fn request(bytes: &[u8]) -> Result<Request<'_>, NotRead> {
+    let request = request_over_tls(bytes)?;
+    if request.authorization.is_some() { Err(NotRead::Field) } else { Ok(request) }
+}
+
+/// Reads all bytes that a client sent over TLS, where it may have a token.
+pub(crate) fn request_over_tls(bytes: &[u8]) -> Result<Request<'_>, NotRead> {
     let (start, fields, rest) = head(bytes)?;
     let mut words = start.split(' ');
     let (Some(method), Some(target), Some("HTTP/1.1"), None) =
@@ -81,6 +98,7 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Request<'_>, NotRead> {
     fields.take_fixed(&FIXED_IN_REQUESTS)?;
     let host = fields.take("host")?.ok_or(NotRead::Field)?;
     let user = fields.take("x-user-id")?.ok_or(NotRead::Field)?;
+    let authorization = fields.take("authorization")?;
     let length = fields.take("content-length")?;
     fields.must_be_empty()?;
     let body = match length {
@@ -88,14 +106,14 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Request<'_>, NotRead> {
         None if rest.is_empty() => Vec::new(),
         None => return Err(NotRead::More),
     };
-    Ok(Request { method, target, host, user, body })
+    Ok(Request { method, target, host, user, authorization, body })
 }
 
 /// Reads all bytes that the gateway sent.
 pub(crate) fn answer(bytes: &[u8]) -> Result<Answer<'_>, NotRead> {
     let (start, fields, rest) = head(bytes)?;
     let status = start.strip_prefix("HTTP/1.1 ").ok_or(NotRead::StartLine)?;
-    if !["200 OK", "401 Unauthorized"].contains(&status) {
+    if ![ANSWERED, REFUSED].contains(&status) {
         return Err(NotRead::StartLine);
     }
     let mut fields = Fields(fields);
@@ -103,6 +121,10 @@ pub(crate) fn answer(bytes: &[u8]) -> Result<Answer<'_>, NotRead> {
     let date = fields.take("date")?.ok_or(NotRead::Field)?;
     let length = fields.take("content-length")?;
     let coding = fields.take("transfer-encoding")?;
+    let challenge = fields.take("www-authenticate")?;
+    if challenge.is_some_and(|challenge| status != REFUSED || !CHALLENGES.contains(&challenge)) {
+        return Err(NotRead::Field);
+    }
     fields.must_be_empty()?;
     let body = match (length, coding) {
         (Some(length), None) => exactly(rest, length)?,
@@ -214,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn tokens_and_challenges_are_read_over_tls_only() {
+        let with_token = REQUEST.replace("x-user-id", "authorization: Bearer plns_0\r\nx-user-id");
+        assert_eq!(request(with_token.as_bytes()).unwrap_err(), NotRead::Field);
+        let read = request_over_tls(with_token.as_bytes()).unwrap();
+        assert_eq!((read.authorization, read.user), (Some("Bearer plns_0"), "alice"));
+        assert_eq!(request_over_tls(REQUEST.as_bytes()).unwrap().authorization, None);
+        let refused = ANSWER.replace("200 OK", "401 Unauthorized\r\nwww-authenticate: Bearer");
+        assert_eq!(answer(refused.as_bytes()).unwrap().status, REFUSED);
+    }
+
+    #[test]
     fn refuses_every_byte_that_is_free() {
         for (from, to, why) in [
             ("POST /api/conversation", "POST  /api/conversation", NotRead::StartLine),
@@ -232,6 +265,9 @@ mod tests {
             ("HTTP/1.1 200", "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 200", NotRead::StartLine),
             ("no-store", "no-cache", NotRead::Field),
             ("{}", "{}HTTP/1.1 200 OK\r\n", NotRead::More),
+            ("connection", "www-authenticate: Bearer\r\nconnection", NotRead::Field),
+            ("200 OK", "401 Unauthorized\r\nwww-authenticate: secret", NotRead::Field),
+            ("200 OK", "403 Forbidden", NotRead::StartLine),
             ("content-length: 2", "transfer-encoding: chunked\r\ncontent-length: 2", NotRead::Length),
         ] {
             assert_eq!(answer(ANSWER.replace(from, to).as_bytes()).unwrap_err(), why, "{to}");

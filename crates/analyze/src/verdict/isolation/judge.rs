@@ -3,7 +3,7 @@
 //! *leaked*: there is a leak. *isolated*: there is none and no doubt either; every escape attempt was made, and the
 //! captures would have shown it. *inconclusive*: there is no leak, but a doubt.
 
-use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry, MeasuredEntry};
+use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry, MeasuredEntry, ProtectionEntry};
 
 use super::account::Account;
 use super::boxes::Boxes;
@@ -11,7 +11,8 @@ use super::captures::{self, Captured};
 use super::doubt::IsolationDoubt;
 use super::findings::Findings;
 use super::leak::Leak;
-use super::{account, attempts, cross_tenant, open_ways, outputs, positive_control, preconditions, timeline};
+use super::protections::Protected;
+use super::{account, attempts, cross_tenant, open_ways, outputs, positive_control, preconditions, protections, timeline};
 use crate::input::isolation_record::{Experiment, Plan};
 
 /// The verdict on a run, with the leaks and doubts behind it.
@@ -27,9 +28,12 @@ pub(crate) struct Judgement {
     pub decoys: DecoyControl,
     /// How much of the users' traffic is accounted for.
     pub account: Account,
+    /// Whether the replay fails where users are authenticated, in the order of the plan.
+    pub protections: Vec<ProtectionEntry>,
 }
 
-/// Applies every rule. `identity_shown`: a capture shows that a user id was read and replayed.
+/// Applies every rule. `protected`: the captures of the protections, in the order of the plan. `identity_shown`: a capture
+/// shows that a user id was read and replayed.
 ///
 /// The order of leaks and doubts follows the rules, then the input: the same run gives the same lists.
 pub(crate) fn judge(
@@ -37,10 +41,12 @@ pub(crate) fn judge(
     plan: Option<&Plan>,
     boxes: &[Boxes],
     captures: &[Captured],
+    protected: &[Option<Protected>],
     identity_shown: bool,
 ) -> Judgement {
     let mut all = Findings { leaks: Vec::new(), doubts: preconditions::doubts(experiment, boxes) };
-    let (attempts, of_attempts) = attempts::judge(experiment, boxes, captures);
+    let later: Vec<_> = protected.iter().flatten().map(|protected| &protected.captured).collect();
+    let (attempts, of_attempts) = attempts::judge(experiment, boxes, captures, &later);
     all.append(of_attempts);
     let (kinds, no_control) = positive_control::judge(&attempts, boxes);
     all.doubts.extend(no_control);
@@ -55,6 +61,8 @@ pub(crate) fn judge(
     if experiment.replay.is_some() && !identity_shown {
         all.doubts.push(IsolationDoubt::IdentityNotShown);
     }
+    let (protections, of_protections) = protections::judge(experiment, protected, captures);
+    all.append(of_protections);
     let Findings { leaks, doubts } = all;
     let verdict = match (leaks.is_empty(), doubts.is_empty()) {
         (false, _) => IsolationVerdict::Leaked,
@@ -62,7 +70,7 @@ pub(crate) fn judge(
         (true, false) => IsolationVerdict::Inconclusive,
     };
     let measured = open_ways::measure(boxes);
-    Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys: decoys(captures), account }
+    Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys: decoys(captures), account, protections }
 }
 
 /// Sums the decoys of all captures. In a capture without decoys, the search might find nothing at all.
@@ -365,7 +373,7 @@ mod tests {
     }
 
     fn judged(run: &Run) -> Judgement {
-        judge(&run.experiment, run.plan.as_ref(), &run.boxes, &run.captures, false)
+        judge(&run.experiment, run.plan.as_ref(), &run.boxes, &run.captures, &run.protected, false)
     }
 
     fn entered(run: Run) -> Isolation {

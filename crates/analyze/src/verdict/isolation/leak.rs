@@ -27,6 +27,8 @@ pub(crate) enum Leak {
     SecretInConnection { stream: u32, user: String },
     /// A client that is not a user got a conversation, a message or an answer of that user.
     ConversationInTraffic { stream: u32, user: String },
+    /// A gateway that authenticates its users answered the replay with the secret of that user.
+    ReplayAnswered { auth: String, user: String, stream: Option<u32>, frame: Option<u64> },
     /// Sandboxes of several users ran for one conversation, or a user got the conversation of another one.
     SharedConversation { conversation: String, users: Vec<String> },
     /// The output of a sandbox holds the secret of a user for whom it did not run.
@@ -61,6 +63,7 @@ impl Leak {
             Self::SecretInTraffic { .. } => ("leak.secret-in-traffic", Frame),
             Self::SecretInConnection { .. } => ("leak.secret-in-connection", Stream),
             Self::ConversationInTraffic { .. } => ("leak.conversation-in-traffic", Stream),
+            Self::ReplayAnswered { .. } => ("leak.replay-answered", Stream),
             Self::SharedConversation { .. } => ("leak.shared-conversation", Run),
             Self::SecretInOutput { .. } => ("leak.secret-in-output", Sandbox),
             Self::CanaryInOutput { .. } => ("leak.canary-in-output", Sandbox),
@@ -112,6 +115,14 @@ impl fmt::Display for Leak {
                     f,
                     "tcp.stream {stream} of the users' traffic holds the conversation of user {user}, and is not that user's"
                 )
+            }
+            Self::ReplayAnswered { auth, user, stream, frame } => {
+                write!(f, "under {auth} the replay was answered with the secret of user {user}")?;
+                match (stream, frame) {
+                    (Some(stream), _) => write!(f, ", in tcp.stream {stream}"),
+                    (None, Some(frame)) => write!(f, ", in frame {frame}"),
+                    (None, None) => Ok(()),
+                }
             }
             Self::SharedConversation { conversation, users } => {
                 write!(f, "conversation {conversation} is of several users: {}", users.join(", "))

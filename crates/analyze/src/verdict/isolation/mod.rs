@@ -8,6 +8,7 @@
 //!                              account            is every byte of the users a planned request, or a sandbox's answer?
 //!                              timeline           do plan, phases, captures and beacons follow each other?
 //!                              identity           can a claimed user id be replayed?
+//!                              protections        does the replay fail where users are authenticated over TLS?
 //! both ──────────────────────> attempts           is the canary of an escape attempt on a wire?
 //!                              positive_control   would these captures have shown it?
 //! journals ──────────────────> open_ways          how much passes by the ways that no sandbox closes?
@@ -35,6 +36,7 @@ mod open_ways;
 mod outputs;
 mod positive_control;
 mod preconditions;
+pub(crate) mod protections;
 mod timeline;
 mod times;
 mod user_traffic;

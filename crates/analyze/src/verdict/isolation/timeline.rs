@@ -84,7 +84,7 @@ fn life(run: &BoxRun) -> RangeInclusive<u64> {
 }
 
 /// A capture is known to be alive from its first beacon to its last.
-fn beacon_doubts(capture: &Captured, boxes: &[Boxes]) -> Vec<CaptureDoubt> {
+pub(super) fn beacon_doubts(capture: &Captured, boxes: &[Boxes]) -> Vec<CaptureDoubt> {
     let beacons = &capture.ownership.beacons;
     let moments = ["start", "end"].into_iter().zip(beacons.at);
     let missing =

@@ -1,0 +1,449 @@
+//! Whether the replay fails where users are authenticated over TLS.
+//!
+//! ```text
+//! capture, without keys   the owner's id, token, secret and conversation are nowhere
+//! capture, with keys      owner     message, list, conversation  200, with the secret
+//!                         intruder  list, conversation           401, without credentials; with tokens also with a wrong one
+//! ```
+//! Every byte of every connection has to be one of these requests, or its answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use dissect::flow::Direction;
+use exposure_schema::{Credential, Occurrence, ProtectedAnswer, ProtectionEntry};
+use serde_json::Value;
+
+use super::boxes::MIN_VALUE;
+use super::captures::{Captured, own_findings};
+use super::doubt::{CaptureDoubt, IsolationDoubt};
+use super::findings::Findings;
+use super::http::{self, Answer, NotRead};
+use super::leak::Leak;
+use super::outputs::quoted;
+use super::timeline::beacon_doubts;
+use crate::input::isolation_record::{Experiment, Protection};
+use crate::observe::opened_connections::OpenedConnection;
+
+/// What the capture of one protection shows.
+#[derive(Debug)]
+pub(crate) struct Protected {
+    /// The capture by itself.
+    pub captured: Captured,
+    /// Doubts about its TLS.
+    pub of_tls: Vec<CaptureDoubt>,
+    /// TCP connections with payload, and those of them that are TLS.
+    pub with_data: u64,
+    pub tls: u64,
+    /// TLS records that did not open.
+    pub unopened_records: u64,
+    /// The connections as the key log opens them, in the order of their numbers.
+    pub connections: Vec<OpenedConnection>,
+    /// Where the answer of each connection is, by the connection's number.
+    pub answers: BTreeMap<u32, Occurrence>,
+    /// What the search found of what an intruder must not read.
+    pub values: Vec<SearchedValue>,
+    /// The first frame from the gateway to the intruder with the secret, by whatever reading.
+    pub told_intruder: Option<u64>,
+}
+
+/// A value that TLS has to hide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SearchedValue {
+    pub what: &'static str,
+    /// Number of occurrences that can be read without a key.
+    pub clear: u64,
+    /// Number of occurrences that the key log opens.
+    pub opened: u64,
+}
+
+/// Why a capture does not show a protection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotShown {
+    /// What names the user is nothing that can be judged.
+    UnknownAuth,
+    /// The planned capture is not there.
+    NoCapture(String),
+    /// The capture is of another interface.
+    OtherInterface,
+    /// Frames of the capture are not between the gateway and its two clients.
+    ForeignFrames(u64),
+    /// TCP connections with payload are not TLS.
+    NotTls { count: u64, with_data: u64 },
+    /// TLS records did not open.
+    NotOpened(u64),
+    /// A value can be read without a key.
+    Readable { what: &'static str, times: u64 },
+    /// The search with keys did not find a value: that it finds none without proves nothing.
+    NotFound(&'static str),
+    /// There are more or fewer connections than the owner and the intruder were to open.
+    Connections { planned: usize, seen: usize },
+    /// A connection is not the planned one.
+    Connection { stream: u32, why: Unplanned },
+}
+
+/// Why a connection of a protection is not the planned one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unplanned {
+    /// It was not captured whole, or has other ends.
+    Ends,
+    Request(NotRead),
+    Answer(NotRead),
+    /// The request is another one.
+    Other,
+    /// The client has other credentials than planned.
+    Credential,
+    /// The answer has another status.
+    Status,
+    /// The answer has other contents.
+    Content,
+}
+
+/// One planned request.
+struct Step<'p> {
+    client: IpAddr,
+    credential: Credential,
+    method: &'static str,
+    target: String,
+    body: Vec<u8>,
+    /// What the answer must hold.
+    answer: Expected<'p>,
+}
+
+/// The answer to a planned request.
+#[derive(Clone, Copy)]
+enum Expected<'p> {
+    /// The conversation that is created.
+    Created,
+    /// 200 with this text.
+    With(&'p str),
+    /// 401 with this code.
+    Refused(&'static str),
+}
+
+/// What the intruder must not read: planned values, and those that the owner's connections carry.
+pub(crate) fn hidden_values(
+    protection: &Protection,
+    connections: &[OpenedConnection],
+) -> Vec<(&'static str, String)> {
+    let mut hidden = vec![
+        ("the owner's id", protection.user.clone()),
+        ("the owner's secret", protection.secret.clone()),
+    ];
+    let is_owners = |connection: &&OpenedConnection| {
+        connection.ends.is_some_and(|(client, _)| client.ip() == protection.owner)
+    };
+    for connection in connections.iter().filter(is_owners) {
+        let request = http::request_over_tls(&connection.sent[Direction::ClientToServer]).ok();
+        let target = request.as_ref().map(|request| request.target);
+        let conversation = target.and_then(|target| target.strip_prefix("/api/conversation/"));
+        let token = request.and_then(|request| request.authorization?.strip_prefix("Bearer "));
+        hidden.extend(token.map(|token| ("the owner's token", token.to_owned())));
+        hidden.extend(conversation.map(|id| ("the owner's conversation", id.to_owned())));
+    }
+    hidden.retain(|(_, value)| value.len() >= MIN_VALUE);
+    hidden.sort();
+    hidden.dedup();
+    hidden
+}
+
+/// Judges every planned protection, in the order of the plan. `before`: the captures of the phases.
+pub(super) fn judge(
+    experiment: &Experiment,
+    protected: &[Option<Protected>],
+    before: &[Captured],
+) -> (Vec<ProtectionEntry>, Findings) {
+    let ended = before.iter().filter_map(|capture| Some(*capture.window.as_ref()?.end())).max();
+    let run = ended.unwrap_or(experiment.started_at_unix_ns)..=experiment.ended_at_unix_ns;
+    let mut all = Findings::default();
+    let mut entries = Vec::new();
+    let nothing = std::iter::repeat_with(|| &None);
+    for (protection, protected) in experiment.protections.iter().zip(protected.iter().chain(nothing)) {
+        let mut judged = Judged::new(protection);
+        match protected {
+            None => judged.doubt(NotShown::NoCapture(protection.capture.clone())),
+            Some(protected) => {
+                judged.capture(protected);
+                let window = protected.captured.window.as_ref();
+                if window.is_some_and(|window| !run.contains(window.start()) || !run.contains(window.end())) {
+                    judged.findings.doubts.push(IsolationDoubt::PhasesOutOfOrder);
+                }
+                judged.connections(protected);
+            }
+        }
+        let Judged { mut entry, findings, .. } = judged;
+        entry.shown = findings.leaks.is_empty() && findings.doubts.is_empty();
+        entries.push(entry);
+        all.append(findings);
+    }
+    (entries, all)
+}
+
+/// One protection, while it is judged.
+struct Judged<'p> {
+    protection: &'p Protection,
+    entry: ProtectionEntry,
+    findings: Findings,
+    /// The conversation that the owner was given.
+    conversation: String,
+    /// The owner's token.
+    token: Option<String>,
+}
+
+impl<'p> Judged<'p> {
+    fn new(protection: &'p Protection) -> Self {
+        let entry = ProtectionEntry {
+            auth: protection.auth.clone(),
+            listen: protection.server.to_string(),
+            user: protection.user.clone(),
+            file: None,
+            read: 0,
+            owner: None,
+            replays: Vec::new(),
+            shown: false,
+        };
+        let (conversation, token) = (String::new(), None);
+        Self { protection, entry, findings: Findings::default(), conversation, token }
+    }
+
+    fn doubt(&mut self, why: NotShown) {
+        let auth = self.protection.auth.clone();
+        self.findings.doubts.push(IsolationDoubt::ProtectionNotShown { auth, why });
+    }
+
+    /// The capture as a whole: it is complete and alive, all of it is TLS that opens, and nothing can be read without a key.
+    fn capture(&mut self, protected: &Protected) {
+        let Protected { captured, of_tls, with_data, tls, unopened_records, values, .. } = protected;
+        self.entry.file = Some(captured.file.clone());
+        self.findings.append(own_findings(captured));
+        let of_file = |doubt| IsolationDoubt::Capture { file: captured.file.clone(), doubt };
+        let no_times = captured.window.is_none().then_some(CaptureDoubt::NoTimes);
+        let doubts = of_tls.iter().cloned().chain(no_times).chain(beacon_doubts(captured, &[]));
+        self.findings.doubts.extend(doubts.map(of_file));
+        if captured.interface.as_ref() != Some(&self.protection.interface) {
+            self.doubt(NotShown::OtherInterface);
+        }
+        if captured.ownership.foreign > 0 {
+            self.doubt(NotShown::ForeignFrames(captured.ownership.foreign));
+        }
+        if tls < with_data {
+            self.doubt(NotShown::NotTls { count: with_data - tls, with_data: *with_data });
+        }
+        if *unopened_records > 0 {
+            self.doubt(NotShown::NotOpened(*unopened_records));
+        }
+        for value in values {
+            self.entry.read += value.clear;
+            if value.clear > 0 {
+                self.doubt(NotShown::Readable { what: value.what, times: value.clear });
+            } else if value.opened == 0 {
+                self.doubt(NotShown::NotFound(value.what));
+            }
+        }
+    }
+
+    /// The connections: the planned requests in their order, and no others.
+    fn connections(&mut self, protected: &Protected) {
+        let Protected { connections, answers, told_intruder, .. } = protected;
+        let secret = self.protection.secret.as_bytes();
+        let leaking = connections.iter().find(|connection| {
+            let is_intruders =
+                connection.ends.is_some_and(|(client, _)| client.ip() == self.protection.intruder);
+            let told = &connection.sent[Direction::ServerToClient];
+            is_intruders && memchr::memmem::find(told, secret).is_some()
+        });
+        if leaking.is_some() || told_intruder.is_some() {
+            self.findings.leaks.push(Leak::ReplayAnswered {
+                auth: self.protection.auth.clone(),
+                user: self.protection.user.clone(),
+                stream: leaking.map(|connection| connection.stream),
+                frame: *told_intruder,
+            });
+        }
+        let planned = self.number_of_steps();
+        if planned == 0 {
+            self.doubt(NotShown::UnknownAuth);
+        }
+        if connections.len() != planned {
+            self.doubt(NotShown::Connections { planned, seen: connections.len() });
+        }
+        for (number, connection) in connections.iter().enumerate() {
+            let Some(step) = self.step(number) else { break };
+            let answered = answers.get(&connection.stream);
+            if let Err(why) = self.take(&step, connection, answered.cloned()) {
+                self.doubt(NotShown::Connection { stream: connection.stream, why });
+            }
+        }
+    }
+
+    fn number_of_steps(&self) -> usize {
+        (0..).take_while(|number| self.step(*number).is_some()).count()
+    }
+
+    /// The `number`-th planned request. It depends on the conversation that the first one created.
+    fn step(&self, number: usize) -> Option<Step<'p>> {
+        use Credential::{Certificate, Nothing, Token, WrongToken};
+        let Protection { auth, owner, intruder, secret, message, .. } = self.protection;
+        let (own, replays): (_, &[_]) = match auth.as_str() {
+            "token" => (Token, &[(Nothing, "missing_token"), (WrongToken, "invalid_token")]),
+            "mtls" => (Certificate, &[(Nothing, "missing_certificate")]),
+            _ => return None,
+        };
+        let list = || "/api/conversations".to_owned();
+        let one = || format!("/api/conversation/{}", self.conversation);
+        let get = |client, credential, target, answer| Step {
+            client,
+            credential,
+            method: "GET",
+            target,
+            body: Vec::new(),
+            answer,
+        };
+        Some(match number {
+            0 => Step {
+                client: *owner,
+                credential: own,
+                method: "POST",
+                target: "/api/conversation".to_owned(),
+                body: format!("{{\"message\":{}}}", quoted(message)).into_bytes(),
+                answer: Expected::Created,
+            },
+            // The list has no text of messages; the conversation's id is checked where it is asked for.
+            1 => get(*owner, own, list(), Expected::With("")),
+            2 => get(*owner, own, one(), Expected::With(secret)),
+            _ => {
+                let (credential, code) = *replays.get((number - 3) / 2)?;
+                let target = if number % 2 == 1 { list() } else { one() };
+                get(*intruder, credential, target, Expected::Refused(code))
+            }
+        })
+    }
+
+    fn take(
+        &mut self,
+        step: &Step<'_>,
+        connection: &OpenedConnection,
+        answered: Option<Occurrence>,
+    ) -> Result<(), Unplanned> {
+        let (client, server) = connection.ends.ok_or(Unplanned::Ends)?;
+        if client.ip() != step.client || server != self.protection.server {
+            return Err(Unplanned::Ends);
+        }
+        let request = http::request_over_tls(&connection.sent[Direction::ClientToServer]);
+        let answer = http::answer(&connection.sent[Direction::ServerToClient]).map_err(Unplanned::Answer)?;
+        self.enter(step, client, &answer, answered);
+        let request = request.map_err(Unplanned::Request)?;
+        let is_planned = request.method == step.method
+            && request.target == step.target
+            && request.body == step.body
+            && request.host == server.to_string()
+            && request.user == self.protection.user;
+        if !is_planned {
+            return Err(Unplanned::Other);
+        }
+        if !self.has_credential(step.credential, request.authorization, connection) {
+            return Err(Unplanned::Credential);
+        }
+        self.check_answer(step.answer, &answer)
+    }
+
+    /// Notes an answer for the result.
+    fn enter(
+        &mut self,
+        step: &Step<'_>,
+        client: SocketAddr,
+        answer: &Answer<'_>,
+        answered: Option<Occurrence>,
+    ) {
+        let status = answer.status.split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(0);
+        let credential = step.credential;
+        let answer = ProtectedAnswer { credential, from: client.to_string(), status, answered };
+        match step.answer {
+            Expected::Refused(_) => self.entry.replays.push(answer),
+            Expected::With(text) if !text.is_empty() => self.entry.owner = Some(answer),
+            Expected::With(_) | Expected::Created => {}
+        }
+    }
+
+    /// Whether the client has shown exactly this. The first token is the owner's.
+    fn has_credential(
+        &mut self,
+        credential: Credential,
+        authorization: Option<&str>,
+        connection: &OpenedConnection,
+    ) -> bool {
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        let has_no_certificate = connection.certificate.is_none();
+        match credential {
+            Credential::Token => {
+                let Some(token) = token.filter(|_| has_no_certificate) else { return false };
+                self.token.get_or_insert_with(|| token.to_owned()) == token
+            }
+            Credential::WrongToken => {
+                token.is_some_and(|wrong| self.token.as_deref().is_some_and(|token| token != wrong))
+                    && has_no_certificate
+            }
+            Credential::Certificate => {
+                let subject = format!("CN={}", self.protection.user);
+                authorization.is_none() && connection.certificate == Some(Ok(subject))
+            }
+            Credential::Nothing => authorization.is_none() && has_no_certificate,
+        }
+    }
+
+    fn check_answer(&mut self, expected: Expected<'_>, answer: &Answer<'_>) -> Result<(), Unplanned> {
+        let status = if matches!(expected, Expected::Refused(_)) { http::REFUSED } else { http::ANSWERED };
+        if answer.status != status {
+            return Err(Unplanned::Status);
+        }
+        let body: Value = serde_json::from_slice(&answer.body).map_err(|_| Unplanned::Content)?;
+        let is_expected = match expected {
+            Expected::Created => {
+                let id = body["conversationId"].as_str().unwrap_or_default();
+                id.clone_into(&mut self.conversation);
+                !id.is_empty()
+            }
+            Expected::With(text) => memchr::memmem::find(&answer.body, text.as_bytes()).is_some(),
+            Expected::Refused(code) => body["error"]["code"] == code,
+        };
+        if is_expected { Ok(()) } else { Err(Unplanned::Content) }
+    }
+}
+
+impl fmt::Display for NotShown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownAuth => f.write_str("it is none that can be judged"),
+            Self::NoCapture(name) => write!(f, "{name} is missing"),
+            Self::OtherInterface => f.write_str("its capture is of another interface than the planned one"),
+            Self::ForeignFrames(count) => {
+                write!(f, "{count} frame(s) of its capture are not between the gateway and its clients")
+            }
+            Self::NotTls { count, with_data } => write!(f, "{count} of {with_data} TCP streams are not TLS"),
+            Self::NotOpened(count) => write!(f, "the key log does not open {count} TLS record(s)"),
+            Self::Readable { what, times } => write!(f, "{what} can be read {times} time(s) without a key"),
+            Self::NotFound(what) => {
+                write!(f, "the search does not find {what} with the keys either, so it would find nothing")
+            }
+            Self::Connections { planned, seen } => {
+                write!(f, "the owner and the intruder opened {seen} connection(s), not {planned}")
+            }
+            Self::Connection { stream, why } => write!(f, "tcp.stream {stream}: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Unplanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ends => f.write_str("it is not between the planned client and the gateway"),
+            Self::Request(why) => write!(f, "the request is not read: {why}"),
+            Self::Answer(why) => write!(f, "the answer is not read: {why}"),
+            Self::Other => f.write_str("its request is not the next one in the plan"),
+            Self::Credential => f.write_str("its client has not the planned credentials"),
+            Self::Status => f.write_str("its answer has another status than the planned one"),
+            Self::Content => f.write_str("its answer does not hold what it must"),
+        }
+    }
+}
