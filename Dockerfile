@@ -39,7 +39,7 @@ ENTRYPOINT ["/gateway"]
 
 FROM scratch AS host-lab
 ARG BINARIES=crates
-COPY ${BINARIES}/lab ${BINARIES}/isolation-control ${BINARIES}/runner /
+COPY ${BINARIES}/lab ${BINARIES}/certgen ${BINARIES}/gateway ${BINARIES}/isolation-control ${BINARIES}/runner /
 ENTRYPOINT ["/lab"]
 
 # The page runs the comparison of HTTP and HTTPS in its own container.
@@ -93,7 +93,7 @@ COPY --from=build-boxes /programs/gateway /programs/runner /
 ENTRYPOINT ["/gateway"]
 
 FROM scratch AS source-lab
-COPY --from=build-boxes /programs/lab /programs/isolation-control /programs/runner /
+COPY --from=build-boxes /programs/lab /programs/certgen /programs/gateway /programs/isolation-control /programs/runner /
 ENTRYPOINT ["/lab"]
 
 # The further programs of the page.

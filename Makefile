@@ -9,7 +9,7 @@ BUILD = $(CARGO) build $(addprefix -p ,$(1))
 JUDGES = analyze report
 LAB = lab agent-a agent-b capturer certgen
 DEMO = lab live agent-a agent-b capturer certgen gateway isolation-control runner
-ISOLATION = lab agent-b capturer gateway isolation-control runner
+ISOLATION = lab agent-b capturer certgen gateway isolation-control runner
 
 # Flags of `make report`: make report REPORT_FLAGS='--lang ko --author "Your Name" --pdf'
 REPORT_FLAGS ?=

@@ -75,7 +75,7 @@ isolate() {
     enter start
     engine_for_boxes
     up agent-b gateway
-    until_ready
+    until_ready gateway
     enter settle
     finish_step settle
     finish_step plan
@@ -95,12 +95,37 @@ isolate() {
         fail "docker logs of the container unboxed failed"
     send_beacons end
     stop_captures
+    enter identity
+    replay_at token
+    replay_at mtls
     enter stop
     finish_step record
     stop gateway
     stop agent-b
     remove_containers
     publish_isolation
+}
+
+# The replay at a gateway that authenticates its users over TLS: its owner keeps a secret there, and the intruder is refused.
+# Only the interface towards the users is captured, with the gateway's key log.
+replay_at() {
+    PLAINSIGHT_AUTH=$1
+    CAPTURE_KEY_LOG=isolation.$1.keys
+    export PLAINSIGHT_AUTH CAPTURE_KEY_LOG
+    all_capturers=$CAPTURERS
+    CAPTURERS=capturer-$(cat "$staging/users-interface")
+    start_captures "$1"
+    send_beacons start
+    up tls-gateway
+    until_ready tls-gateway
+    finish_step owner
+    finish_step intruder
+    stop tls-gateway
+    rm -f "$staging/tls-gateway.ready"
+    send_beacons end
+    stop_captures
+    CAPTURERS=$all_capturers
+    unset CAPTURE_KEY_LOG
 }
 
 # The demo: serves the page until Ctrl-C, or until a container ends, which none should.
@@ -363,7 +388,7 @@ all_run() {
 
 # --- The isolation experiment ----------------------------------------------------------------------------------------
 
-readonly CAPTURERS="capturer-eth0 capturer-eth1 capturer-lo"
+CAPTURERS="capturer-eth0 capturer-eth1 capturer-lo"
 
 # The gateway and the control create sandboxes: they need the engine's socket and, on Linux, the group that may use it.
 engine_for_boxes() {
@@ -390,20 +415,20 @@ up() {
     }
 }
 
-# Waits until the gateway listens.
+# Waits until a gateway listens.
 until_ready() {
     for _ in $(seq 100); do
-        [ ! -e "$staging/gateway.ready" ] || return 0
-        [ "$(state gateway Status)" = running ] || fail_showing gateway "the gateway exited before it was ready"
+        [ ! -e "$staging/$1.ready" ] || return 0
+        [ "$(state "$1" Status)" = running ] || fail_showing "$1" "$1 exited before it was ready"
         attended sleep 0.1
     done
-    fail_showing gateway "the gateway did not become ready"
+    fail_showing "$1" "$1 did not become ready"
 }
 
 start_captures() {
     PLAINSIGHT_PHASE=$1
     export PLAINSIGHT_PHASE
-    # shellcheck disable=SC2086 # three words, one for each service
+    # shellcheck disable=SC2086 # a word for each service
     up $CAPTURERS
     for capturer in $CAPTURERS; do
         for _ in $(seq 100); do

@@ -44,6 +44,17 @@ fn run(verdict: &str, reasons: &[&str]) -> Value {
         "boxes_total": 7, "attempts": [], "attempts_total": 0,
         "identity": { "user": HOSTILE, "read": seen(11), "read_from": "10.78.0.2:4000", "replayed": seen(50),
                       "replayed_from": "10.78.0.4:4000", "answered": seen(62), "shown": true },
+        "protections": [
+            { "auth": "token", "listen": "10.78.0.1:8443", "user": HOSTILE, "file": HOSTILE, "read": 0,
+              "owner": { "credential": "token", "from": "10.78.0.2:5000", "status": 200, "answered": seen(71) },
+              "replays": [
+                  { "credential": "nothing", "from": "10.78.0.4:5001", "status": 401, "answered": seen(72) },
+                  { "credential": "wrong-token", "from": "10.78.0.4:5002", "status": 401, "answered": null },
+              ],
+              "shown": true },
+            { "auth": HOSTILE, "listen": "10.78.0.1:8443", "user": "alice", "file": null, "read": 3, "owner": null,
+              "replays": [], "shown": false },
+        ],
     })
 }
 
@@ -92,6 +103,23 @@ fn captured_text_is_escaped() {
         for words in ["10.78.0.4:4000", "frame.number == 50", "cgroup v2 memory.max"] {
             assert!(text.contains(words), "{words}");
         }
+    }
+}
+
+#[test]
+fn replay_under_token_and_mtls_is_shown_in_both_languages() {
+    for (lang, words) in [
+        ("en", ["the same replay fails", "the intruder", "a wrong token", "its token", "not seen"]),
+        ("ko", ["같은 재전송이 실패한다", "침입자", "틀린 토큰", "자신의 토큰", "관측되지 않음"]),
+    ] {
+        let (markdown, html) = report(&[run("isolated", &[])], lang);
+        let numbers = ["frame.number == 71", "frame.number == 72", "10.78.0.4:5001", "401"];
+        for word in words.into_iter().chain(numbers) {
+            assert!(markdown.contains(word) && html.contains(word), "{lang}: {word}");
+        }
+        let mut without = run("isolated", &[]);
+        without.as_object_mut().unwrap().remove("protections");
+        assert!(!report(&[without], lang).0.contains(words[0]), "{lang}");
     }
 }
 

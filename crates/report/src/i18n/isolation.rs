@@ -1,6 +1,6 @@
 //! The texts about sandboxes without network.
 
-use exposure_schema::{BeaconControl, IsolationVerdict, MeasuredEntry, TrafficAccount};
+use exposure_schema::{BeaconControl, Credential, IsolationVerdict, MeasuredEntry, TrafficAccount};
 
 use super::{Lang, label_texts, sentence_texts};
 use crate::document::line::{Line, captured, code, line, strong};
@@ -20,6 +20,29 @@ label_texts! {
     limit: "Limit", "한도";
     in_force: "In force", "실제 값";
     mechanism: "Mechanism", "강제 수단";
+    authentication: "Users are named by", "사용자 인증";
+    owner: "the owner", "원래 사용자";
+    intruder: "the intruder", "침입자";
+    shows_beside_the_id: "Shows beside the id", "id 외에 제시한 것";
+    answer_seen: "Answer, with the key log", "응답, 키 로그 사용";
+    read_without_key: "Read without a key", "키 없이 읽힌 횟수";
+    protection_shown: "Shown", "확인";
+}
+
+impl Lang {
+    /// What a client shows beside a user id.
+    pub(crate) fn credential(self, credential: Credential) -> &'static str {
+        match (self, credential) {
+            (Self::En, Credential::Token) => "its token",
+            (Self::Ko, Credential::Token) => "자신의 토큰",
+            (Self::En, Credential::Certificate) => "its certificate",
+            (Self::Ko, Credential::Certificate) => "자신의 인증서",
+            (Self::En, Credential::WrongToken) => "a wrong token",
+            (Self::Ko, Credential::WrongToken) => "틀린 토큰",
+            (Self::En, Credential::Nothing) => "nothing",
+            (Self::Ko, Credential::Nothing) => "없음",
+        }
+    }
 }
 
 sentence_texts! {
@@ -47,6 +70,10 @@ sentence_texts! {
     identity_text(user: &str, read: Line, replayed: Line, answered: Line):
         line![strong("A user id in a header is unauthenticated."), " Over HTTP the id ", captured(user), " was read (", read, "), replayed by another client (", replayed, "), and answered with text that only its owner had sent (", answered, "). TLS hides the id from the network; it does not authenticate the user: ", code("X-User-Id"), " alone proves nothing."],
         line![strong("헤더의 사용자 id는 인증된 값이 아니다."), " HTTP에서는 id ", captured(user), " 값을 읽고(", read, "), 다른 클라이언트가 그대로 재전송하여(", replayed, "), 원래 사용자만 보낸 내용을 답으로 받았다(", answered, "). TLS는 id를 네트워크에서 감추지만 사용자를 인증하지는 않는다. ", code("X-User-Id"), "만으로는 아무것도 증명되지 않는다."];
+    protections_text():
+        line![strong("Where users are authenticated over TLS, the same replay fails."), " The owner of the id kept a fresh secret at a gateway with ", code("--auth token"), " and at one with ", code("--auth mtls"), ", and read it. Then the intruder sent the requests of the replay again, with the owner's ", code("X-User-Id"), " but without the owner's token or certificate. Without a key the captures show none of the owner's id, secret, conversation and token; with the key log they show every request and its answer."],
+        line![strong("TLS 위에서 사용자를 인증하면 같은 재전송이 실패한다."), " id의 원래 사용자는 ", code("--auth token"), " 게이트웨이와 ", code("--auth mtls"), " 게이트웨이에 새 비밀을 맡기고 다시 읽었다. 그런 다음 침입자가 원래 사용자의 ", code("X-User-Id"), "를 넣고 토큰이나 인증서 없이 같은 요청을 다시 보냈다. 키가 없으면 캡처에서 원래 사용자의 id, 비밀, 대화, 토큰이 하나도 보이지 않는다. 키 로그가 있으면 모든 요청과 그 응답이 보인다."];
+    protections_table(): line!["Requests in the owner's name where users are authenticated over TLS"], line!["TLS 위에서 사용자를 인증할 때 원래 사용자의 이름으로 보낸 요청"];
     seen_at(frame: u64, file: &str, filter: &str, from: Option<Line>):
         line!["frame ", frame, " of ", captured(file), from.map(|from| line![" from ", from]), "; ", code(filter)],
         line![captured(file), "의 프레임 ", frame, from.map(|from| line![", 보낸 곳 ", from]), "; ", code(filter)];

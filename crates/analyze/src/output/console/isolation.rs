@@ -5,8 +5,8 @@ use std::fmt::{Result, Write as _};
 use anstyle::AnsiColor;
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
 use exposure_schema::{
-    BeaconControl, Identity, Isolation, IsolationVerdict, MeasuredEntry, Occurrence, PhaseName,
-    TrafficAccount,
+    BeaconControl, Credential, Identity, Isolation, IsolationVerdict, MeasuredEntry, Occurrence, PhaseName,
+    ProtectedAnswer, ProtectionEntry, TrafficAccount,
 };
 
 use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
@@ -36,6 +36,11 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     limits(out, run)?;
     if let Some(identity) = &run.identity {
         lesson(out, identity)?;
+    }
+    if !run.protections.is_empty() {
+        heading(out, "The same replay where users are authenticated over TLS")?;
+        run.protections.iter().try_for_each(|protection| self::protection(out, protection))?;
+        writeln!(out)?;
     }
     let leaks = run.leaks.iter().map(|leak| ("leak", leak));
     let findings = leaks.chain(run.doubts.iter().map(|doubt| ("doubt", doubt)));
@@ -146,13 +151,6 @@ fn limits(out: &mut String, run: &Isolation) -> Result {
 
 fn lesson(out: &mut String, identity: &Identity) -> Result {
     heading(out, "A user id in a header is a claim that anyone can repeat")?;
-    let place = |sighting: &Option<Occurrence>| match sighting {
-        Some(Occurrence { file, location, .. }) => {
-            let frame = location.frames.first().copied().unwrap_or_default();
-            format!("frame {frame} of {}", safe(file))
-        }
-        None => "not seen".to_owned(),
-    };
     let from = |from: &Option<String>| safe(from.as_deref().unwrap_or("no client"));
     let user = safe(&identity.user);
     writeln!(
@@ -164,4 +162,45 @@ fn lesson(out: &mut String, identity: &Identity) -> Result {
     let replayed = place(&identity.replayed);
     writeln!(out, "  replayed  by {}, {replayed}", from(&identity.replayed_from))?;
     writeln!(out, "  answered  with the secret of {user}, {}\n", place(&identity.answered))
+}
+
+/// One gateway that authenticates its users.
+fn protection(out: &mut String, protection: &ProtectionEntry) -> Result {
+    let ProtectionEntry { auth, user, read, owner, replays, shown, .. } = protection;
+    let mark = if *shown { styled(AnsiColor::Green, "✓") } else { styled(AnsiColor::Yellow, "✗") };
+    writeln!(
+        out,
+        "  {mark} {STRONG}{}{STRONG:#}: id, secret and credentials of {} readable without a key {read} time(s)",
+        safe(auth),
+        safe(user)
+    )?;
+    let answer = |word: &str, answer: &ProtectedAnswer| {
+        let with = match answer.credential {
+            Credential::Token => "its token",
+            Credential::Certificate => "its certificate",
+            Credential::WrongToken => "a wrong token",
+            Credential::Nothing => "X-User-Id alone",
+        };
+        format!(
+            "    {word:<8}  {} with {with}, by {}, {}",
+            answer.status,
+            safe(&answer.from),
+            place(&answer.answered)
+        )
+    };
+    match owner {
+        Some(owner) => writeln!(out, "{}", answer("owner", owner))?,
+        None => writeln!(out, "    owner     not seen")?,
+    }
+    replays.iter().try_for_each(|replay| writeln!(out, "{}", answer("replayed", replay)))
+}
+
+fn place(seen: &Option<Occurrence>) -> String {
+    match seen {
+        Some(Occurrence { file, location, .. }) => {
+            let frame = location.frames.first().copied().unwrap_or_default();
+            format!("frame {frame} of {}", safe(file))
+        }
+        None => "not seen".to_owned(),
+    }
 }

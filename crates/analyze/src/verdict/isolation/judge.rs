@@ -373,7 +373,7 @@ mod tests {
     }
 
     fn judged(run: &Run) -> Judgement {
-        judge(&run.experiment, run.plan.as_ref(), &run.boxes, &run.captures, &run.protected, false)
+        judge(&run.experiment, run.plan.as_ref(), &run.boxes, &run.captures, &[], false)
     }
 
     fn entered(run: Run) -> Isolation {

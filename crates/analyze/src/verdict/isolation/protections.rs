@@ -447,3 +447,383 @@ impl fmt::Display for Unplanned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use dissect::flow::PerDirection;
+    use exposure_schema::{Location, PhaseName};
+    use serde_json::json;
+
+    use super::*;
+    use crate::observe::frame_ownership::FrameOwnership;
+    use crate::verdict::doubt::Doubt;
+
+    const USER: &str = "alice-1234";
+    const SECRET: &str = "alices-other-secret";
+    const CONVERSATION: &str = "conversation-of-alice";
+    const TOKEN: &str = "plns_right";
+    const OWNER: &str = "10.78.0.2:50000";
+    const INTRUDER: &str = "10.78.0.4:50000";
+
+    /// One planned protection, and what its capture shows.
+    struct Run {
+        experiment: Experiment,
+        protected: Vec<Option<Protected>>,
+    }
+
+    impl Run {
+        fn protected(&mut self) -> &mut Protected {
+            self.protected[0].as_mut().expect("a capture")
+        }
+
+        fn sent(&mut self, number: usize) -> &mut PerDirection<Vec<u8>> {
+            &mut self.protected().connections[number].sent
+        }
+
+        /// Replaces a text of an answer; its length stays right.
+        fn answer(&mut self, number: usize, from: &str, to: &str) {
+            replace(&mut self.sent(number).server_to_client, from, to);
+        }
+
+        fn ask(&mut self, number: usize, from: &str, to: &str) {
+            replace(&mut self.sent(number).client_to_server, from, to);
+        }
+
+        fn judged(&self) -> (Vec<ProtectionEntry>, Findings) {
+            judge(&self.experiment, &self.protected, &[])
+        }
+    }
+
+    fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
+        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+        assert!(text.contains(from), "{from}: {text}");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let old = format!("content-length: {}", body.len());
+        let (head, body) = (head.replace(from, to), body.replace(from, to));
+        let head = head.replace(&old, &format!("content-length: {}", body.len()));
+        *bytes = format!("{head}\r\n\r\n{body}").into_bytes();
+    }
+
+    fn request(method: &str, target: &str, authorization: Option<&str>, body: &str) -> Vec<u8> {
+        let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+        let len = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        format!(
+            "{method} {target} HTTP/1.1\r\nhost: 10.78.0.1:8443\r\ncontent-type: application/json\r\n\
+             connection: close\r\nx-user-id: {USER}\r\n{authorization}{len}\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    fn answer(status: &str, body: &str) -> Vec<u8> {
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
+             x-content-type-options: nosniff\r\ncontent-length: {}\r\nconnection: close\r\n\
+             date: Sun, 22 Nov 2026 19:06:54 GMT\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    fn refusal(code: &str) -> Vec<u8> {
+        answer("401 Unauthorized", &format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"no\"}}}}"))
+    }
+
+    fn run(auth: &str) -> Run {
+        let is_by_token = auth == "token";
+        let own = is_by_token.then(|| format!("Bearer {TOKEN}"));
+        let own = own.as_deref();
+        let list = "/api/conversations";
+        let one = format!("/api/conversation/{CONVERSATION}");
+        let message = format!("{{\"message\":\"Keep {SECRET}\"}}");
+        let created = format!("{{\"conversationId\":\"{CONVERSATION}\",\"text\":\"Keep {SECRET}\"}}");
+        let listed = format!("{{\"conversations\":[{{\"conversationId\":\"{CONVERSATION}\"}}]}}");
+        let mut exchanges = vec![
+            (OWNER, request("POST", "/api/conversation", own, &message), answer("200 OK", &created)),
+            (OWNER, request("GET", list, own, ""), answer("200 OK", &listed)),
+            (OWNER, request("GET", &one, own, ""), answer("200 OK", &created)),
+        ];
+        let missing = if is_by_token { "missing_token" } else { "missing_certificate" };
+        for target in [list, &one] {
+            exchanges.push((INTRUDER, request("GET", target, None, ""), refusal(missing)));
+        }
+        for target in [list, &one].into_iter().filter(|_| is_by_token) {
+            let wrong = request("GET", target, Some("Bearer plns_wrong"), "");
+            exchanges.push((INTRUDER, wrong, refusal("invalid_token")));
+        }
+        let connection = |(stream, (from, asked, told)): (u32, (&str, Vec<u8>, Vec<u8>))| OpenedConnection {
+            stream,
+            ends: Some((from.parse().unwrap(), "10.78.0.1:8443".parse().unwrap())),
+            sent: PerDirection { client_to_server: asked, server_to_client: told },
+            certificate: (!is_by_token && from == OWNER).then(|| Ok(format!("CN={USER}"))),
+        };
+        let count = exchanges.len() as u64;
+        let connections: Vec<_> = (0..).zip(exchanges).map(connection).collect();
+        let found = |what| SearchedValue { what, clear: 0, opened: 2 };
+        let experiment = json!({
+            "schema": "plainsight.isolation/1", "run_id": "00", "backend": "namespace", "finished": true,
+            "started_at_unix_ns": 0, "ended_at_unix_ns": 100, "phases": [], "interfaces": [],
+            "talk": { "server": "10.78.0.1:8000", "clients": [] }, "users": [], "replay": null, "plan": null,
+            "protections": [{
+                "auth": auth, "server": "10.78.0.1:8443", "user": USER, "owner": "10.78.0.2",
+                "intruder": "10.78.0.4", "secret": SECRET, "message": format!("Keep {SECRET}"),
+                "interface": "veth-front", "capture": "isolation.x.veth-front.pcap",
+            }],
+        });
+        let protected = Protected {
+            captured: captured(),
+            of_tls: Vec::new(),
+            with_data: count,
+            tls: count,
+            unopened_records: 0,
+            answers: connections.iter().map(|connection| (connection.stream, place())).collect(),
+            connections,
+            values: vec![found("the owner's id"), found("the owner's secret")],
+            told_intruder: None,
+        };
+        Run { experiment: serde_json::from_value(experiment).unwrap(), protected: vec![Some(protected)] }
+    }
+
+    fn place() -> Occurrence {
+        let location = Location {
+            frames: vec![3],
+            file_offset: 100,
+            stream: None,
+            direction: None,
+            stream_offset: None,
+            wire_bytes: 32,
+            layers: Vec::new(),
+            filter: "frame.number == 3".to_owned(),
+            excerpt: None,
+        };
+        Occurrence { file: "x.pcap".to_owned(), interface: "veth-front".to_owned(), location }
+    }
+
+    fn captured() -> Captured {
+        let traffic = json!({ "server": "10.78.0.1:8443", "clients": ["10.78.0.2", "10.78.0.4"] });
+        let mut ownership =
+            FrameOwnership::new(serde_json::from_value(traffic).unwrap(), None, BTreeSet::new());
+        ownership.beacons.at = [Some(20), Some(30)];
+        Captured {
+            phase: PhaseName::Control,
+            file: "x.pcap".to_owned(),
+            sha256: "0".repeat(64),
+            interface: Some("veth-front".to_owned()),
+            frames: 10,
+            kernel_drops: Some(0),
+            ownership,
+            leaks: Vec::new(),
+            doubts: Vec::new(),
+            window: Some(10..=40),
+            user_connections: Vec::new(),
+            sightings: BTreeMap::new(),
+            decoys_searched: 8,
+            decoys_found: 0,
+        }
+    }
+
+    type Damage = fn(&mut Run);
+
+    fn assert_doubts(auth: &str, cases: Vec<(Damage, NotShown)>) {
+        for (damage, why) in cases {
+            let mut damaged = run(auth);
+            damage(&mut damaged);
+            let (entries, Findings { leaks, doubts }) = damaged.judged();
+            assert!(!entries[0].shown, "{why}");
+            assert!(leaks.is_empty(), "{why}: {leaks:?}");
+            let doubt = IsolationDoubt::ProtectionNotShown { auth: auth.to_owned(), why };
+            assert!(doubts.contains(&doubt), "{doubt:?}: {doubts:?}");
+        }
+    }
+
+    fn unplanned(stream: u32, why: Unplanned) -> NotShown {
+        NotShown::Connection { stream, why }
+    }
+
+    #[test]
+    fn replay_that_fails_is_shown() {
+        for (auth, credentials) in [
+            ("token", vec![Credential::Nothing, Credential::Nothing, Credential::WrongToken, Credential::WrongToken]),
+            ("mtls", vec![Credential::Nothing, Credential::Nothing]),
+        ] {
+            let (entries, findings) = run(auth).judged();
+            assert!(findings.leaks.is_empty() && findings.doubts.is_empty(), "{auth}: {findings:?}");
+            let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+            assert!(entry.shown && entry.read == 0);
+            let owner = entry.owner.as_ref().expect("the owner's answer");
+            assert_eq!((owner.status, owner.from.as_str(), owner.answered.is_some()), (200, OWNER, true));
+            let shown: Vec<_> = entry.replays.iter().map(|replay| replay.credential).collect();
+            assert_eq!(shown, credentials);
+            assert!(entry.replays.iter().all(|replay| replay.status == 401 && replay.from == INTRUDER));
+        }
+    }
+
+    #[test]
+    fn run_without_protections_has_none() {
+        let mut run = run("token");
+        run.experiment.protections.clear();
+        run.protected.clear();
+        let (entries, findings) = run.judged();
+        assert!(entries.is_empty() && findings.leaks.is_empty() && findings.doubts.is_empty());
+    }
+
+    #[test]
+    fn intruder_that_gets_the_secret_is_a_leak() {
+        let cases: [Damage; 3] = [
+            |run| run.answer(4, "\"no\"", &format!("\"{SECRET}\"")),
+            |run| {
+                let told = run.sent(2).server_to_client.clone();
+                run.sent(4).server_to_client = told;
+            },
+            // In whatever form the search finds it.
+            |run| run.protected().told_intruder = Some(7),
+        ];
+        for (auth, damage) in ["token", "mtls"].into_iter().flat_map(|auth| cases.map(|case| (auth, case))) {
+            let mut damaged = run(auth);
+            damage(&mut damaged);
+            let (entries, findings) = damaged.judged();
+            assert!(!entries[0].shown);
+            let [Leak::ReplayAnswered { auth: leaking, user, .. }] = findings.leaks.as_slice() else {
+                panic!("{findings:?}")
+            };
+            assert_eq!((leaking.as_str(), user.as_str()), (auth, USER));
+        }
+    }
+
+    #[test]
+    fn capture_that_does_not_show_it_is_a_doubt() {
+        for auth in ["token", "mtls"] {
+            assert_doubts(
+                auth,
+                vec![
+                    (
+                        |run| run.protected[0] = None,
+                        NotShown::NoCapture("isolation.x.veth-front.pcap".to_owned()),
+                    ),
+                    (|run| run.protected.clear(), NotShown::NoCapture("isolation.x.veth-front.pcap".to_owned())),
+                    (
+                        |run| run.protected().captured.interface = Some("lo".to_owned()),
+                        NotShown::OtherInterface,
+                    ),
+                    (|run| run.protected().captured.ownership.foreign = 1, NotShown::ForeignFrames(1)),
+                    (|run| run.protected().unopened_records = 2, NotShown::NotOpened(2)),
+                    (
+                        |run| run.protected().values[1].clear = 1,
+                        NotShown::Readable { what: "the owner's secret", times: 1 },
+                    ),
+                    (|run| run.protected().values[0].opened = 0, NotShown::NotFound("the owner's id")),
+                ],
+            );
+        }
+        assert_doubts(
+            "token",
+            vec![(|run| run.protected().tls -= 1, NotShown::NotTls { count: 1, with_data: 7 })],
+        );
+        assert_doubts(
+            "basic",
+            vec![(|run| run.experiment.protections[0].auth = "basic".to_owned(), NotShown::UnknownAuth)],
+        );
+    }
+
+    /// What holds for any capture of a run, and what a key log has to do.
+    #[test]
+    fn damaged_capture_is_a_doubt() {
+        let cases: [(Damage, &str); 7] = [
+            (|run| run.protected().captured.doubts.push(Doubt::KernelDrops(1).into()), "capture.kernel-drops"),
+            (|run| run.protected().captured.decoys_searched = 0, "control.no-decoys"),
+            (|run| run.protected().captured.window = None, "manifest.no-times"),
+            (|run| run.protected().captured.window = Some(10..=101), "isolation.phases-out-of-order"),
+            (|run| run.protected().captured.ownership.beacons.at[1] = None, "capture.beacon-missing"),
+            (|run| run.protected().of_tls.push(Doubt::NoKeyLog.into()), "control.no-key-log"),
+            (|run| run.protected().of_tls.push(Doubt::FinishedDiffers(1).into()), "tls.finished-differs"),
+        ];
+        for (damage, code) in cases {
+            let mut damaged = run("mtls");
+            damage(&mut damaged);
+            let (entries, Findings { doubts, .. }) = damaged.judged();
+            let codes: Vec<_> = doubts.iter().map(IsolationDoubt::code).collect();
+            assert!(!entries[0].shown && codes.len() == 1, "{codes:?}");
+            assert_eq!(codes, [code]);
+        }
+    }
+
+    #[test]
+    fn other_connections_than_the_planned_ones_are_doubts() {
+        for auth in ["token", "mtls"] {
+            assert_doubts(
+                auth,
+                vec![
+                    (|run| run.protected().connections[0].ends = None, unplanned(0, Unplanned::Ends)),
+                    // The intruder has the owner's address.
+                    (
+                        |run| {
+                            let ends = run.protected().connections[0].ends;
+                            run.protected().connections[3].ends = ends;
+                        },
+                        unplanned(3, Unplanned::Ends),
+                    ),
+                    (
+                        |run| run.sent(3).client_to_server.truncate(9),
+                        unplanned(3, Unplanned::Request(NotRead::Cut)),
+                    ),
+                    (
+                        |run| run.sent(3).server_to_client.clear(),
+                        unplanned(3, Unplanned::Answer(NotRead::Cut)),
+                    ),
+                    (|run| run.ask(4, CONVERSATION, "conversation-of-bob"), unplanned(4, Unplanned::Other)),
+                    (|run| run.ask(3, USER, "bob-5678"), unplanned(3, Unplanned::Other)),
+                    (|run| run.ask(0, "Keep", "keep"), unplanned(0, Unplanned::Other)),
+                    (|run| run.answer(3, "401 Unauthorized", "200 OK"), unplanned(3, Unplanned::Status)),
+                    (|run| run.answer(3, "missing_", "other_"), unplanned(3, Unplanned::Content)),
+                    (|run| run.answer(2, "200 OK", "401 Unauthorized"), unplanned(2, Unplanned::Status)),
+                    (|run| run.answer(2, SECRET, "something else"), unplanned(2, Unplanned::Content)),
+                    (|run| run.answer(0, "conversationId", "id"), unplanned(0, Unplanned::Content)),
+                ],
+            );
+        }
+        for (auth, planned) in [("token", 7), ("mtls", 5)] {
+            assert_doubts(
+                auth,
+                vec![(
+                    |run| drop(run.protected().connections.pop()),
+                    NotShown::Connections { planned, seen: planned - 1 },
+                )],
+            );
+        }
+    }
+
+    #[test]
+    fn other_credentials_than_the_planned_ones_are_doubts() {
+        let refused = |stream| unplanned(stream, Unplanned::Credential);
+        assert_doubts(
+            "token",
+            vec![
+                // The owner without token, and with another one; the intruder with the owner's.
+                (|run| run.ask(1, &format!("\r\nauthorization: Bearer {TOKEN}"), ""), refused(1)),
+                (|run| run.ask(1, TOKEN, "plns_other"), refused(1)),
+                (|run| run.ask(5, "plns_wrong", TOKEN), refused(5)),
+                (
+                    |run| run.ask(3, "x-user-id", "authorization: Bearer plns_wrong\r\nx-user-id"),
+                    refused(3),
+                ),
+                (
+                    |run| run.protected().connections[5].certificate = Some(Ok(format!("CN={USER}"))),
+                    refused(5),
+                ),
+            ],
+        );
+        assert_doubts(
+            "mtls",
+            vec![
+                (|run| run.protected().connections[1].certificate = None, refused(1)),
+                (|run| run.protected().connections[1].certificate = Some(Ok("CN=bob".to_owned())), refused(1)),
+                (|run| run.protected().connections[1].certificate = Some(Err("no".to_owned())), refused(1)),
+                (
+                    |run| run.protected().connections[4].certificate = Some(Ok(format!("CN={USER}"))),
+                    refused(4),
+                ),
+            ],
+        );
+    }
+}

@@ -1,6 +1,8 @@
 //! Chapter 6.5: the isolation experiment. In identifiers a sandbox is called `box`.
 
-use exposure_schema::{Isolation, IsolationVerdict, Occurrence, PhaseName};
+use exposure_schema::{
+    Isolation, IsolationVerdict, Occurrence, PhaseName, ProtectedAnswer, ProtectionEntry,
+};
 
 use super::Builder;
 use crate::document::line::{Inline, Line, captured, line, quoted};
@@ -56,7 +58,56 @@ impl Builder<'_> {
                 self.occurrence(identity.answered.as_ref(), None),
             )));
         }
+        if !run.protections.is_empty() {
+            blocks.push(Block::Paragraph(lang.protections_text()));
+            blocks.push(Block::Table(self.protections(run)));
+        }
         blocks
+    }
+
+    /// Who was answered what where users are authenticated over TLS.
+    fn protections(&self, run: &Isolation) -> Table {
+        let lang = self.lang;
+        let rows = run.protections.iter().flat_map(|protection| {
+            let row = move |client: &str, answer: &ProtectedAnswer| {
+                vec![
+                    line![captured(&protection.auth)],
+                    line![client],
+                    line![lang.credential(answer.credential)],
+                    line![u64::from(answer.status)],
+                    self.occurrence(answer.answered.as_ref(), Some(line![captured(&answer.from)])),
+                    line![protection.read],
+                    self.is_shown(protection),
+                ]
+            };
+            let owner = protection.owner.iter().map(move |answer| row(lang.owner(), answer));
+            let replays = protection.replays.iter().map(move |answer| row(lang.intruder(), answer));
+            let rows: Vec<_> = owner.chain(replays).collect();
+            if rows.is_empty() { vec![self.nothing_shown(protection)] } else { rows }
+        });
+        let columns = vec![
+            self.column(lang.authentication()),
+            self.column(lang.scope_client()),
+            self.column(lang.shows_beside_the_id()),
+            self.number_column(lang.status()),
+            self.column(lang.answer_seen()),
+            self.number_column(lang.read_without_key()),
+            self.column(lang.protection_shown()),
+        ];
+        Table { caption: lang.protections_table(), columns, rows: rows.collect(), note: None }
+    }
+
+    /// The row of a protection without any answer.
+    fn nothing_shown(&self, protection: &ProtectionEntry) -> Vec<Line> {
+        let none = || self.or_none(None);
+        let auth = line![captured(&protection.auth)];
+        vec![auth, none(), none(), none(), none(), line![protection.read], self.is_shown(protection)]
+    }
+
+    fn is_shown(&self, protection: &ProtectionEntry) -> Line {
+        let passed = protection.shown;
+        let text = if passed { self.lang.passed() } else { self.lang.failed() };
+        line![Inline::Passed { passed, text: text.to_owned() }]
     }
 
     fn escape_attempts(&self, run: &Isolation) -> Table {
