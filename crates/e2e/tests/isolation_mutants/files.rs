@@ -12,6 +12,7 @@ pub(crate) const RECORD: &str = "isolation.json";
 pub(crate) const PLAN: &str = "isolation.plan.json";
 pub(crate) const ISOLATED: &str = "isolation.isolated.boxes.jsonl";
 pub(crate) const CONTROL: &str = "isolation.control.boxes.jsonl";
+pub(crate) const KEYS: [&str; 2] = ["isolation.token.keys", "isolation.mtls.keys"];
 
 /// Bytes before the first record of a pcap file, and before the frame in a record.
 const FILE_HEADER: usize = 24;

@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use e2e::damage::{Record, sha256};
 use serde_json::Value;
 
-use crate::files::{CONTROL, Files, ISOLATED, PLAN, RECORD};
+use crate::files::{CONTROL, Files, ISOLATED, KEYS, PLAN, RECORD};
 
 /// Times that differ by less need not be noticed: clocks, queues.
 const SLACK_NS: u64 = 15_000_000_000;
+
+/// The captures in which nothing may be added or missing: of sandboxes without network, and of the refused replays.
+const PROVING: [&str; 3] = [".isolated.", ".token.", ".mtls."];
 
 /// Why the mutant must not be called "isolated"; empty if it may be.
 pub(crate) fn objections(original: &Files, mutant: &Files) -> Vec<String> {
@@ -22,13 +25,14 @@ pub(crate) fn objections(original: &Files, mutant: &Files) -> Vec<String> {
     }
     objections.extend(record_objection(original, mutant));
     for name in original.captures() {
-        let objection = match name.contains(".isolated.") {
+        let objection = match PROVING.iter().any(|phase| name.contains(phase)) {
             true => isolated_objection(original, mutant, &name),
             false => None,
         };
         let own = objection.or_else(|| capture_objection(original, mutant, &name));
         objections.extend(own.map(|why| format!("{name}: {why}")));
     }
+    objections.extend(keys_objection(original, mutant));
     objections.extend(isolated_boxes_objection(original, mutant));
     objections.extend(control_objection(original, mutant));
     objections
@@ -36,7 +40,7 @@ pub(crate) fn objections(original: &Files, mutant: &Files) -> Vec<String> {
 
 fn record_objection(original: &Files, mutant: &Files) -> Option<String> {
     let [old, new] = [original, mutant].map(|files| files.json(RECORD));
-    let stated = ["schema", "run_id", "finished", "talk", "interfaces", "users", "replay", "plan"];
+    let stated = ["schema", "run_id", "finished", "talk", "interfaces", "users", "replay", "protections", "plan"];
     let other = stated.into_iter().find(|field| old[*field] != new[*field]);
     if let Some(field) = other {
         return Some(format!("the record has another {field}"));
@@ -54,6 +58,20 @@ fn record_objection(original: &Files, mutant: &Files) -> Option<String> {
         phases.flat_map(of_phase).collect()
     };
     (files(&old) != files(&new)).then(|| "the record names other files".to_owned())
+}
+
+/// The secrets that open the captures of the refused replays are there.
+fn keys_objection(original: &Files, mutant: &Files) -> Option<String> {
+    for name in KEYS {
+        let secrets = |files: &Files| -> BTreeSet<String> {
+            let text = String::from_utf8_lossy(files.bytes(name)).into_owned();
+            text.lines().filter(|line| line.contains("TRAFFIC_SECRET")).map(str::to_owned).collect()
+        };
+        if !secrets(original).is_subset(&secrets(mutant)) {
+            return Some(format!("{name} lacks a secret"));
+        }
+    }
+    None
 }
 
 /// One frame without what a sender can choose freely.
@@ -149,7 +167,7 @@ fn isolated_objection(original: &Files, mutant: &Files, name: &str) -> Option<St
 fn capture_objection(original: &Files, mutant: &Files, name: &str) -> Option<String> {
     let manifest = format!("{name}.manifest.json");
     let [old, new] = [original, mutant].map(|files| files.json(&manifest));
-    let stated = ["schema", "run_id", "interface", "finished", "link_type"];
+    let stated = ["schema", "run_id", "interface", "finished", "link_type", "key_log"];
     if let Some(field) = stated.into_iter().find(|field| old[*field] != new[*field]) {
         return Some(format!("its manifest has another {field}"));
     }

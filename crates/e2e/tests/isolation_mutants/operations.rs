@@ -8,12 +8,12 @@ use craft::conversation::Settings;
 use e2e::damage::{Record, Side, conversation, insert, sha256, strangers};
 use serde_json::{Value, json};
 
-use crate::files::{CONTROL, Files, ISOLATED, PLAN, RECORD};
+use crate::files::{CONTROL, Files, ISOLATED, KEYS, PLAN, RECORD};
 use crate::random::Random;
 
 type Operation = fn(&mut Files, &Files, &mut Random);
 
-const OPERATIONS: [(&str, Operation); 34] = [
+const OPERATIONS: [(&str, Operation); 37] = [
     ("a byte of a frame changed", byte_of_frame),
     ("a byte of the users' traffic changed", byte_of_traffic),
     ("a frame removed", frame_removed),
@@ -48,6 +48,9 @@ const OPERATIONS: [(&str, Operation); 34] = [
     ("a file removed", file_removed),
     ("control frames altered", control_altered),
     ("beacons altered", beacons_altered),
+    ("a byte of a refused replay changed", byte_of_replay),
+    ("a key log altered", keys_altered),
+    ("protections of the record altered", protections_altered),
 ];
 
 /// Alters the files in one way that follows from the numbers, and returns its name.
@@ -571,4 +574,58 @@ fn beacons_altered(files: &mut Files, _: &Files, random: &mut Random) {
             }
         }
     });
+}
+
+/// The captures of the refused replays.
+const REPLAYS: [&str; 2] = ["isolation.token.veth-front", "isolation.mtls.veth-front"];
+
+fn byte_of_replay(files: &mut Files, _: &Files, random: &mut Random) {
+    flip(files, REPLAYS[random.below(2)], random, 66);
+}
+
+fn keys_altered(files: &mut Files, _: &Files, random: &mut Random) {
+    let at = random.below(2);
+    let other = files.bytes(KEYS[1 - at]).to_vec();
+    let Some(keys) = files.0.get_mut(KEYS[at]) else { return };
+    match random.below(4) {
+        0 => *keys = other,
+        1 => keys.truncate(random.below(keys.len())),
+        2 => {
+            let lines: Vec<&[u8]> = keys.split_inclusive(|byte| *byte == b'\n').collect();
+            let gone = random.below(lines.len());
+            let kept = lines.iter().enumerate().filter(|(number, _)| *number != gone);
+            *keys = kept.flat_map(|(_, line)| line.to_vec()).collect();
+        }
+        _ => {
+            let byte = random.below(keys.len());
+            keys[byte] = random.other(keys[byte]);
+        }
+    }
+}
+
+/// In record and plan, or in the record alone; the hash fits.
+fn protections_altered(files: &mut Files, _: &Files, random: &mut Random) {
+    let (of, what) = (random.below(2), random.below(7));
+    let names = if random.once_in(2) { vec![PLAN, RECORD] } else { vec![RECORD] };
+    for name in names {
+        let mut document = files.json(name);
+        let protections = document["protections"].as_array_mut().expect("protections");
+        match what {
+            0 => drop(protections.remove(of)),
+            1 => protections.clear(),
+            2 => protections[of]["auth"] = ["token", "mtls", "header"][random.below(3)].into(),
+            3 => protections[of]["secret"] = "another secret of the owner".into(),
+            4 => {
+                let [owner, intruder] = ["owner", "intruder"].map(|end| protections[of][end].clone());
+                protections[of]["owner"] = intruder;
+                protections[of]["intruder"] = owner;
+            }
+            5 => protections[of]["capture"] = format!("{FRONT}.pcap").into(),
+            _ => protections.swap(0, 1),
+        }
+        files.set_json(name, &document);
+    }
+    let mut record = files.json(RECORD);
+    record["plan"]["sha256"] = sha256(files.bytes(PLAN)).into();
+    files.set_json(RECORD, &record);
 }
