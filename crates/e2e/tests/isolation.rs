@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use e2e::damage::{Copied, Judged, Record, Side, analyze_with, conversation, insert, strangers};
+use e2e::damage::{Copied, Judged, Record, analyze_with, conversation, insert, strangers};
 use e2e::lab::{outcome, read_json};
 use e2e::{Lab, has_netns, skip};
 use serde_json::{Value, json};
@@ -354,96 +354,6 @@ fn secret_in_another_users_sandbox_is_a_leak() {
             copied.write(name, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
         });
         isolation.is("leaked", 1, ("leak.secret-in-output", ""));
-    });
-}
-
-/// The captures of the protections.
-const TOKEN: &str = "isolation.token.veth-front";
-const MTLS: &str = "isolation.mtls.veth-front";
-
-/// What was planned and is not shown is a doubt.
-#[test]
-fn replay_that_is_not_shown_to_fail_proves_nothing() {
-    with_run(|lab| {
-        let not_shown = |code: &str, text: &str, damage: &dyn Fn(&Copied, &mut Value)| {
-            let isolation = judged(lab, damage);
-            isolation.is("inconclusive", 3, (code, text));
-            let protections = isolation.entry()["protections"].as_array().unwrap();
-            assert!(protections.iter().any(|one| one["shown"] == false), "{text}: {protections:?}");
-        };
-        let edit = |copied: &Copied, name: &str, edit: &dyn Fn(&mut Vec<Record>)| {
-            let mut records: Vec<Record> = copied.records(name);
-            edit(&mut records);
-            copied.write_records(name, 1, &records);
-            copied.update_manifest(name);
-        };
-        const NOT_SHOWN: &str = "isolation.protection-not-shown";
-        not_shown(NOT_SHOWN, "under mtls: isolation.mtls.veth-front.pcap is missing", &|copied, _| {
-            copied.remove("isolation.mtls.veth-front.pcap");
-        });
-        not_shown("control.no-key-log", TOKEN, &|copied, _| copied.remove("isolation.token.keys"));
-        not_shown("tls.not-opened", MTLS, &|copied, _| {
-            copied.write("isolation.mtls.keys", copied.read("isolation.token.keys"));
-        });
-        not_shown("manifest.missing", TOKEN, &|copied, _| {
-            copied.remove("isolation.token.veth-front.manifest.json");
-        });
-        // One byte of the ciphertext of an answer to the intruder.
-        not_shown(NOT_SHOWN, "does not open 1 TLS record(s)", &|copied, _| {
-            edit(copied, TOKEN, &|records| {
-                let told = records.iter_mut().rev().find(|record| record.bytes.len() > 200).unwrap();
-                let end = told.bytes.len();
-                told.bytes[end - 1] ^= 1;
-            });
-        });
-        // The captures of the two gateways, exchanged.
-        not_shown(NOT_SHOWN, "", &|copied, _| {
-            let [token, mtls] = [TOKEN, MTLS].map(|name| copied.records(name));
-            for (name, records) in [(TOKEN, mtls), (MTLS, token)] {
-                copied.write_records(name, 1, &records);
-                copied.update_manifest(name);
-            }
-            let [token, mtls] =
-                ["isolation.token.keys", "isolation.mtls.keys"].map(|name| copied.read(name));
-            copied.write("isolation.token.keys", mtls);
-            copied.write("isolation.mtls.keys", token);
-        });
-        // The owner's secret in the clear, beside TLS.
-        not_shown(NOT_SHOWN, "the owner's secret can be read 1 time(s) without a key", &|copied, record| {
-            let secret = record["protections"][0]["secret"].as_str().unwrap().to_owned();
-            let told = format!("HTTP/1.1 200 OK\r\ncontent-length: 32\r\n\r\n{secret}");
-            edit(copied, TOKEN, &|records| {
-                let frames = conversation(strangers(), &[(Side::Server, told.as_bytes())]);
-                insert(records, 9, frames);
-            });
-        });
-    });
-}
-
-#[test]
-fn protections_that_only_the_plan_names_prove_nothing() {
-    with_run(|lab| {
-        let isolation = judged(lab, |_, record| {
-            record.as_object_mut().unwrap().remove("protections");
-        });
-        isolation.is("inconclusive", 3, ("isolation.plan-differs", "protections"));
-        let fewer = judged(lab, |_, record| {
-            record["protections"].as_array_mut().unwrap().truncate(1);
-        });
-        fewer.is("inconclusive", 3, ("isolation.plan-differs", "protections"));
-    });
-}
-
-/// The record takes the owner for the intruder: then the intruder gets the secret.
-#[test]
-fn replay_that_is_answered_is_a_leak() {
-    with_run(|lab| {
-        let isolation = judged(lab, |_, record| {
-            let [owner, intruder] = ["owner", "intruder"].map(|end| record["protections"][1][end].clone());
-            record["protections"][1]["owner"] = intruder;
-            record["protections"][1]["intruder"] = owner;
-        });
-        isolation.is("leaked", 1, ("leak.replay-answered", "under mtls"));
     });
 }
 

@@ -632,3 +632,84 @@ fn stray_record_does_not_soften_a_refuted_run() {
 fn text_of(value: &Value) -> &str {
     text(value)
 }
+
+/// The captures of the refused replays.
+const TOKEN: &str = "isolation.token.veth-front";
+const MTLS: &str = "isolation.mtls.veth-front";
+
+/// What was planned and is not shown is a doubt.
+#[test]
+fn replay_that_is_not_shown_to_fail_proves_nothing() {
+    const NOT_SHOWN: &str = "isolation.protection-not-shown";
+    type Damage = fn(&Copied);
+    let damages: [(&str, Damage); 7] = [
+        (NOT_SHOWN, |copied| copied.remove("isolation.mtls.veth-front.pcap")),
+        ("control.no-key-log", |copied| copied.remove("isolation.token.keys")),
+        ("tls.not-opened", |copied| copied.write("isolation.mtls.keys", copied.read("isolation.token.keys"))),
+        ("manifest.missing", |copied| copied.remove("isolation.token.veth-front.manifest.json")),
+        // One byte of the ciphertext of an answer to the intruder.
+        (NOT_SHOWN, |copied| {
+            edit_frames(copied, TOKEN, |records| {
+                let told = records.iter_mut().rev().find(|record| record.bytes.len() > 200).unwrap();
+                let end = told.bytes.len();
+                told.bytes[end - 1] ^= 1;
+            });
+        }),
+        // The captures of the two gateways, exchanged.
+        (NOT_SHOWN, |copied| {
+            let [token, mtls] = [TOKEN, MTLS].map(|name| copied.records(name));
+            edit_frames(copied, TOKEN, |records| *records = mtls);
+            edit_frames(copied, MTLS, |records| *records = token);
+            let [token, mtls] = ["isolation.token.keys", "isolation.mtls.keys"].map(|name| copied.read(name));
+            copied.write("isolation.token.keys", mtls);
+            copied.write("isolation.mtls.keys", token);
+        }),
+        // The owner's secret in the clear, beside TLS.
+        (NOT_SHOWN, |copied| {
+            let record = read_json(&copied.path("isolation.json"));
+            let told = format!("HTTP/1.1 200 OK\r\n\r\n{}", text(&record["protections"][0]["secret"]));
+            let frames = conversation(strangers(), &[(Side::Server, told.as_bytes())]);
+            edit_frames(copied, TOKEN, |records| insert(records, 9, frames));
+        }),
+    ];
+    with_run(|lab| {
+        for (code, damage) in damages {
+            let verdict = altered(lab, damage);
+            verdict.is("inconclusive", code);
+            let protections = verdict.entry()["protections"].as_array().expect("a list");
+            assert!(protections.iter().any(|one| one["shown"] == false), "{code}: {protections:?}");
+        }
+    });
+}
+
+#[test]
+fn protections_that_only_the_plan_names_prove_nothing() {
+    with_run(|lab| {
+        for kept in [0, 1] {
+            let verdict = altered(lab, |copied| {
+                let mut record = read_json(&copied.path("isolation.json"));
+                record["protections"].as_array_mut().expect("a list").truncate(kept);
+                copied.write("isolation.json", record.to_string());
+            });
+            verdict.is("inconclusive", "isolation.plan-differs");
+        }
+    });
+}
+
+/// The record takes the owner for the intruder, who then gets the secret.
+#[test]
+fn replay_that_is_answered_is_a_leak() {
+    with_run(|lab| {
+        for protection in [0, 1] {
+            let verdict = altered(lab, |copied| {
+                let mut record = read_json(&copied.path("isolation.json"));
+                let planned = &mut record["protections"][protection];
+                let [owner, intruder] = ["owner", "intruder"].map(|end| planned[end].clone());
+                planned["owner"] = intruder;
+                planned["intruder"] = owner;
+                copied.write("isolation.json", record.to_string());
+            });
+            verdict.is("leaked", "leak.replay-answered");
+        }
+    });
+}
