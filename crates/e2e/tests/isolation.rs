@@ -130,7 +130,11 @@ fn undamaged_run_is_isolated() {
             (token, "token", "token", vec!["nothing", "nothing", "wrong-token", "wrong-token"]),
             (mtls, "mtls", "certificate", vec!["nothing", "nothing"]),
         ] {
-            assert_eq!((&protection["auth"], &protection["shown"]), (&json!(auth), &json!(true)), "{protection}");
+            assert_eq!(
+                (&protection["auth"], &protection["shown"]),
+                (&json!(auth), &json!(true)),
+                "{protection}"
+            );
             assert_eq!((&protection["read"], &protection["user"]), (&json!(0), &entry["identity"]["user"]));
             let owner = &protection["owner"];
             assert_eq!((&owner["status"], &owner["credential"]), (&json!(200), &json!(own)), "{protection}");
@@ -177,17 +181,15 @@ fn console_shows_isolation_in_a_table() {
         let output = analyze_with(&[&lab.captures().join("isolation.json")], &["--no-output"]);
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{text}");
-        for words in
-            [
-                "Isolation: isolated",
-                "What left the sandboxes",
-                "veth-back",
-                "neighbour",
-                "is a claim",
-                "401 with a wrong token",
-                "200 with its certificate",
-            ]
-        {
+        for words in [
+            "Isolation: isolated",
+            "What left the sandboxes",
+            "veth-back",
+            "neighbour",
+            "is a claim",
+            "401 with a wrong token",
+            "200 with its certificate",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
     });

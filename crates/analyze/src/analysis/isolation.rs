@@ -30,13 +30,14 @@ use crate::observe::opened_connections::OpenedConnections;
 use crate::observe::user_connections::UserConnections;
 use crate::output::isolation::{answers, entry, identity, occurrence};
 use crate::verdict::controls;
+use crate::verdict::doubt::Doubt;
 use crate::verdict::isolation::boxes::{self, Boxes};
 use crate::verdict::isolation::captures::{self, Captured, Sighting};
 use crate::verdict::isolation::doubt::CaptureDoubt;
 use crate::verdict::isolation::identity::replayed;
+use crate::verdict::isolation::judge;
 use crate::verdict::isolation::protections::{Protected, SearchedValue, hidden_values};
 use crate::verdict::isolation::value_hits::ValueHits;
-use crate::verdict::isolation::judge;
 use crate::verdict::report::CaptureReport;
 
 /// Maximum number of frames that are looked at for the way of one canary.
@@ -113,7 +114,8 @@ fn owners(
     interface: Option<&str>,
     traffic: UserTraffic,
 ) -> FrameOwnership {
-    let of_capture = plan.zip(interface).map(|(plan, interface)| beacons_of(experiment, plan, phase, interface));
+    let of_capture =
+        plan.zip(interface).map(|(plan, interface)| beacons_of(experiment, plan, phase, interface));
     let phases = [PhaseName::Isolated, PhaseName::Control].map(phase_name);
     let of_phases = experiment.interfaces.iter().flat_map(|name| phases.map(|phase| (phase, name.as_str())));
     let of_protections = experiment.protections.iter();
@@ -233,9 +235,14 @@ fn read_protection(
     if is_cut {
         of_tls.push(CaptureDoubt::TrafficBytes);
     }
+    let unsettled = report.observed.connections.unsettled;
+    if unsettled > 0 {
+        of_tls.push(Doubt::ConnectionsNotEnded(unsettled).into());
+    }
     let CaptureReport { observed, .. } = &report;
     let (with_data, tls) = (observed.connections.with_data, observed.connections.tls);
-    let unopened_records = observed.connections.tls_records.failed + observed.connections.tls_records.not_decrypted;
+    let unopened_records =
+        observed.connections.tls_records.failed + observed.connections.tls_records.not_decrypted;
     let answers = answers(&observed.messages, &file, interface);
     // Not a phase of sandboxes: only what holds for any capture is judged here.
     let phase = PhaseName::Control;

@@ -30,7 +30,8 @@ pub(crate) fn entry(
     identity: Option<Identity>,
     judgement: Judgement,
 ) -> Isolation {
-    let Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys, account, protections } = judgement;
+    let Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys, account, protections } =
+        judgement;
     let isolated = || captures.iter().filter(|capture| capture.phase == PhaseName::Isolated);
     let escaped = attempts.iter().filter(|attempt| attempt.phase == PhaseName::Isolated && attempt.seen > 0);
     let seen = kinds.iter().filter(|kind| kind.control_passed).count();

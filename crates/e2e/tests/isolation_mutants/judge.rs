@@ -40,7 +40,8 @@ pub(crate) fn objections(original: &Files, mutant: &Files) -> Vec<String> {
 
 fn record_objection(original: &Files, mutant: &Files) -> Option<String> {
     let [old, new] = [original, mutant].map(|files| files.json(RECORD));
-    let stated = ["schema", "run_id", "finished", "talk", "interfaces", "users", "replay", "protections", "plan"];
+    let stated =
+        ["schema", "run_id", "finished", "talk", "interfaces", "users", "replay", "protections", "plan"];
     let other = stated.into_iter().find(|field| old[*field] != new[*field]);
     if let Some(field) = other {
         return Some(format!("the record has another {field}"));

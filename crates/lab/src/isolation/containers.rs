@@ -23,8 +23,7 @@ use std::time::SystemTime;
 use anyhow::{Context, ensure};
 use experiment::files::write_private;
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, PhaseRecord, Plan, ProtectionRecord, ReplayRecord, SCHEMA,
-    UserTrafficRecord,
+    BoxJournal, IsolationRecord, PhaseRecord, Plan, ProtectionRecord, ReplayRecord, SCHEMA, UserTrafficRecord,
 };
 use experiment::unix_ns;
 use serde::de::DeserializeOwned;

@@ -28,8 +28,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use experiment::isolation::{
-    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, Plan, PlanFile, ProtectionRecord, ReplayRecord, SCHEMA, TLS_PORT,
-    UserTrafficRecord,
+    BoxJournal, IsolationRecord, NAME, PORT, PhaseRecord, Plan, PlanFile, ProtectionRecord, ReplayRecord,
+    SCHEMA, TLS_PORT, UserTrafficRecord,
 };
 use experiment::{Experiment, ProgramRecord, RunId, unix_ns};
 
@@ -241,8 +241,7 @@ impl Run<'_> {
             call = call.flag("--key-log", key_log).flag("--port", TLS_PORT.to_string());
         }
         let inside_host = self.topology.host.path();
-        let mut capturer =
-            call.inside(Some(&inside_host)).start(&self.lab.programs, &self.lab.reporter)?;
+        let mut capturer = call.inside(Some(&inside_host)).start(&self.lab.programs, &self.lab.reporter)?;
         capturer.ready(&ready, READY_DEADLINE).await?;
         Ok(capturer)
     }

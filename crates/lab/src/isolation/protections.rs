@@ -139,7 +139,8 @@ impl Credentials {
             None => builder.with_no_client_auth(),
             Some(user) => {
                 let file = |extension| self.folder.join(format!("client-{user}.{extension}"));
-                let chain = CertificateDer::from_pem_file(file("pem")).context("cannot read the certificate")?;
+                let chain =
+                    CertificateDer::from_pem_file(file("pem")).context("cannot read the certificate")?;
                 let key = PrivateKeyDer::from_pem_file(file("key")).context("cannot read the key")?;
                 builder.with_client_auth_cert(vec![chain], key)?
             }

@@ -9,7 +9,7 @@ use exposure_schema::{DoubtEntry, DoubtScope};
 
 use super::boxes::{AttemptName, FEWEST_USERS, MIN_VALUE, SHORTEST_LIFE_NS};
 use super::http::NotRead;
-use super::protections::NotShown;
+use super::not_shown::NotShown;
 use crate::verdict::doubt::Doubt;
 
 /// One reason why a run does not prove isolation.

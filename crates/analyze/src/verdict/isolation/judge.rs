@@ -3,7 +3,9 @@
 //! *leaked*: there is a leak. *isolated*: there is none and no doubt either; every escape attempt was made, and the
 //! captures would have shown it. *inconclusive*: there is no leak, but a doubt.
 
-use exposure_schema::{AttemptEntry, DecoyControl, IsolationVerdict, KindEntry, MeasuredEntry, ProtectionEntry};
+use exposure_schema::{
+    AttemptEntry, DecoyControl, IsolationVerdict, KindEntry, MeasuredEntry, ProtectionEntry,
+};
 
 use super::account::Account;
 use super::boxes::Boxes;
@@ -12,7 +14,10 @@ use super::doubt::IsolationDoubt;
 use super::findings::Findings;
 use super::leak::Leak;
 use super::protections::Protected;
-use super::{account, attempts, cross_tenant, open_ways, outputs, positive_control, preconditions, protections, timeline};
+use super::{
+    account, attempts, cross_tenant, open_ways, outputs, positive_control, preconditions, protections,
+    timeline,
+};
 use crate::input::isolation_record::{Experiment, Plan};
 
 /// The verdict on a run, with the leaks and doubts behind it.
@@ -70,7 +75,17 @@ pub(crate) fn judge(
         (true, false) => IsolationVerdict::Inconclusive,
     };
     let measured = open_ways::measure(boxes);
-    Judgement { verdict, leaks, doubts, attempts, kinds, measured, decoys: decoys(captures), account, protections }
+    Judgement {
+        verdict,
+        leaks,
+        doubts,
+        attempts,
+        kinds,
+        measured,
+        decoys: decoys(captures),
+        account,
+        protections,
+    }
 }
 
 /// Sums the decoys of all captures. In a capture without decoys, the search might find nothing at all.

@@ -32,6 +32,7 @@ pub(crate) mod identity;
 pub(crate) mod judge;
 pub(crate) mod leak;
 mod leaves;
+mod not_shown;
 mod open_ways;
 mod outputs;
 mod positive_control;

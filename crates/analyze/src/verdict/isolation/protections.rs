@@ -8,8 +8,8 @@
 //! Every byte of every connection has to be one of these requests, or its answer.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use dissect::flow::Direction;
 use exposure_schema::{Credential, Occurrence, ProtectedAnswer, ProtectionEntry};
@@ -19,12 +19,14 @@ use super::boxes::MIN_VALUE;
 use super::captures::{Captured, own_findings};
 use super::doubt::{CaptureDoubt, IsolationDoubt};
 use super::findings::Findings;
-use super::http::{self, Answer, NotRead};
+use super::http::{self, Answer};
 use super::leak::Leak;
+use super::not_shown::{NotShown, Unplanned};
 use super::outputs::quoted;
 use super::timeline::beacon_doubts;
 use crate::input::isolation_record::{Experiment, Protection};
 use crate::observe::opened_connections::OpenedConnection;
+use crate::verdict::doubt::Doubt;
 
 /// What the capture of one protection shows.
 #[derive(Debug)]
@@ -58,48 +60,6 @@ pub(crate) struct SearchedValue {
     pub opened: u64,
 }
 
-/// Why a capture does not show a protection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NotShown {
-    /// What names the user is nothing that can be judged.
-    UnknownAuth,
-    /// The planned capture is not there.
-    NoCapture(String),
-    /// The capture is of another interface.
-    OtherInterface,
-    /// Frames of the capture are not between the gateway and its two clients.
-    ForeignFrames(u64),
-    /// TCP connections with payload are not TLS.
-    NotTls { count: u64, with_data: u64 },
-    /// TLS records did not open.
-    NotOpened(u64),
-    /// A value can be read without a key.
-    Readable { what: &'static str, times: u64 },
-    /// The search with keys did not find a value: that it finds none without proves nothing.
-    NotFound(&'static str),
-    /// There are more or fewer connections than the owner and the intruder were to open.
-    Connections { planned: usize, seen: usize },
-    /// A connection is not the planned one.
-    Connection { stream: u32, why: Unplanned },
-}
-
-/// Why a connection of a protection is not the planned one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unplanned {
-    /// It was not captured whole, or has other ends.
-    Ends,
-    Request(NotRead),
-    Answer(NotRead),
-    /// The request is another one.
-    Other,
-    /// The client has other credentials than planned.
-    Credential,
-    /// The answer has another status.
-    Status,
-    /// The answer has other contents.
-    Content,
-}
-
 /// One planned request.
 struct Step<'p> {
     client: IpAddr,
@@ -127,10 +87,8 @@ pub(crate) fn hidden_values(
     protection: &Protection,
     connections: &[OpenedConnection],
 ) -> Vec<(&'static str, String)> {
-    let mut hidden = vec![
-        ("the owner's id", protection.user.clone()),
-        ("the owner's secret", protection.secret.clone()),
-    ];
+    let mut hidden =
+        vec![("the owner's id", protection.user.clone()), ("the owner's secret", protection.secret.clone())];
     let is_owners = |connection: &&OpenedConnection| {
         connection.ends.is_some_and(|(client, _)| client.ip() == protection.owner)
     };
@@ -165,9 +123,8 @@ pub(super) fn judge(
             None => judged.doubt(NotShown::NoCapture(protection.capture.clone())),
             Some(protected) => {
                 judged.capture(protected);
-                let window = protected.captured.window.as_ref();
-                if window.is_some_and(|window| !run.contains(window.start()) || !run.contains(window.end())) {
-                    judged.findings.doubts.push(IsolationDoubt::PhasesOutOfOrder);
+                if let Some(window) = &protected.captured.window {
+                    judged.time(window, &run, protected.captured.ownership.beacons.at);
                 }
                 judged.connections(protected);
             }
@@ -210,6 +167,17 @@ impl<'p> Judged<'p> {
     fn doubt(&mut self, why: NotShown) {
         let auth = self.protection.auth.clone();
         self.findings.doubts.push(IsolationDoubt::ProtectionNotShown { auth, why });
+    }
+
+    /// The capture is made behind the phases and within the run, and covers its beacons.
+    fn time(&mut self, window: &RangeInclusive<u64>, run: &RangeInclusive<u64>, beacons: [Option<u64>; 2]) {
+        if !run.contains(window.start()) || !run.contains(window.end()) {
+            self.findings.doubts.push(IsolationDoubt::PhasesOutOfOrder);
+        }
+        if beacons.iter().flatten().any(|at| !window.contains(at)) {
+            let file = self.entry.file.clone().unwrap_or_default();
+            self.findings.doubts.push(IsolationDoubt::Capture { file, doubt: Doubt::OutsideTime.into() });
+        }
     }
 
     /// The capture as a whole: it is complete and alive, all of it is TLS that opens, and nothing can be read without a key.
@@ -411,43 +379,6 @@ impl<'p> Judged<'p> {
     }
 }
 
-impl fmt::Display for NotShown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownAuth => f.write_str("it is none that can be judged"),
-            Self::NoCapture(name) => write!(f, "{name} is missing"),
-            Self::OtherInterface => f.write_str("its capture is of another interface than the planned one"),
-            Self::ForeignFrames(count) => {
-                write!(f, "{count} frame(s) of its capture are not between the gateway and its clients")
-            }
-            Self::NotTls { count, with_data } => write!(f, "{count} of {with_data} TCP streams are not TLS"),
-            Self::NotOpened(count) => write!(f, "the key log does not open {count} TLS record(s)"),
-            Self::Readable { what, times } => write!(f, "{what} can be read {times} time(s) without a key"),
-            Self::NotFound(what) => {
-                write!(f, "the search does not find {what} with the keys either, so it would find nothing")
-            }
-            Self::Connections { planned, seen } => {
-                write!(f, "the owner and the intruder opened {seen} connection(s), not {planned}")
-            }
-            Self::Connection { stream, why } => write!(f, "tcp.stream {stream}: {why}"),
-        }
-    }
-}
-
-impl fmt::Display for Unplanned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ends => f.write_str("it is not between the planned client and the gateway"),
-            Self::Request(why) => write!(f, "the request is not read: {why}"),
-            Self::Answer(why) => write!(f, "the answer is not read: {why}"),
-            Self::Other => f.write_str("its request is not the next one in the plan"),
-            Self::Credential => f.write_str("its client has not the planned credentials"),
-            Self::Status => f.write_str("its answer has another status than the planned one"),
-            Self::Content => f.write_str("its answer does not hold what it must"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -458,7 +389,7 @@ mod tests {
 
     use super::*;
     use crate::observe::frame_ownership::FrameOwnership;
-    use crate::verdict::doubt::Doubt;
+    use crate::verdict::isolation::http::NotRead;
 
     const USER: &str = "alice-1234";
     const SECRET: &str = "alices-other-secret";
@@ -507,7 +438,8 @@ mod tests {
     }
 
     fn request(method: &str, target: &str, authorization: Option<&str>, body: &str) -> Vec<u8> {
-        let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+        let authorization =
+            authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
         let len = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
         format!(
             "{method} {target} HTTP/1.1\r\nhost: 10.78.0.1:8443\r\ncontent-type: application/json\r\n\
@@ -644,7 +576,15 @@ mod tests {
     #[test]
     fn replay_that_fails_is_shown() {
         for (auth, credentials) in [
-            ("token", vec![Credential::Nothing, Credential::Nothing, Credential::WrongToken, Credential::WrongToken]),
+            (
+                "token",
+                vec![
+                    Credential::Nothing,
+                    Credential::Nothing,
+                    Credential::WrongToken,
+                    Credential::WrongToken,
+                ],
+            ),
             ("mtls", vec![Credential::Nothing, Credential::Nothing]),
         ] {
             let (entries, findings) = run(auth).judged();
@@ -701,7 +641,10 @@ mod tests {
                         |run| run.protected[0] = None,
                         NotShown::NoCapture("isolation.x.veth-front.pcap".to_owned()),
                     ),
-                    (|run| run.protected.clear(), NotShown::NoCapture("isolation.x.veth-front.pcap".to_owned())),
+                    (
+                        |run| run.protected.clear(),
+                        NotShown::NoCapture("isolation.x.veth-front.pcap".to_owned()),
+                    ),
                     (
                         |run| run.protected().captured.interface = Some("lo".to_owned()),
                         NotShown::OtherInterface,
@@ -729,11 +672,16 @@ mod tests {
     /// What holds for any capture of a run, and what a key log has to do.
     #[test]
     fn damaged_capture_is_a_doubt() {
-        let cases: [(Damage, &str); 7] = [
-            (|run| run.protected().captured.doubts.push(Doubt::KernelDrops(1).into()), "capture.kernel-drops"),
+        let cases: [(Damage, &str); 9] = [
+            (
+                |run| run.protected().captured.doubts.push(Doubt::KernelDrops(1).into()),
+                "capture.kernel-drops",
+            ),
             (|run| run.protected().captured.decoys_searched = 0, "control.no-decoys"),
             (|run| run.protected().captured.window = None, "manifest.no-times"),
             (|run| run.protected().captured.window = Some(10..=101), "isolation.phases-out-of-order"),
+            (|run| run.protected().captured.window = Some(21..=40), "capture.outside-time"),
+            (|run| run.protected().of_tls.push(Doubt::ConnectionsNotEnded(1).into()), "stream.not-ended"),
             (|run| run.protected().captured.ownership.beacons.at[1] = None, "capture.beacon-missing"),
             (|run| run.protected().of_tls.push(Doubt::NoKeyLog.into()), "control.no-key-log"),
             (|run| run.protected().of_tls.push(Doubt::FinishedDiffers(1).into()), "tls.finished-differs"),
@@ -803,10 +751,7 @@ mod tests {
                 (|run| run.ask(1, &format!("\r\nauthorization: Bearer {TOKEN}"), ""), refused(1)),
                 (|run| run.ask(1, TOKEN, "plns_other"), refused(1)),
                 (|run| run.ask(5, "plns_wrong", TOKEN), refused(5)),
-                (
-                    |run| run.ask(3, "x-user-id", "authorization: Bearer plns_wrong\r\nx-user-id"),
-                    refused(3),
-                ),
+                (|run| run.ask(3, "x-user-id", "authorization: Bearer plns_wrong\r\nx-user-id"), refused(3)),
                 (
                     |run| run.protected().connections[5].certificate = Some(Ok(format!("CN={USER}"))),
                     refused(5),
@@ -817,7 +762,10 @@ mod tests {
             "mtls",
             vec![
                 (|run| run.protected().connections[1].certificate = None, refused(1)),
-                (|run| run.protected().connections[1].certificate = Some(Ok("CN=bob".to_owned())), refused(1)),
+                (
+                    |run| run.protected().connections[1].certificate = Some(Ok("CN=bob".to_owned())),
+                    refused(1),
+                ),
                 (|run| run.protected().connections[1].certificate = Some(Err("no".to_owned())), refused(1)),
                 (
                     |run| run.protected().connections[4].certificate = Some(Ok(format!("CN={USER}"))),

@@ -1,8 +1,6 @@
 //! Chapter 6.5: the isolation experiment. In identifiers a sandbox is called `box`.
 
-use exposure_schema::{
-    Isolation, IsolationVerdict, Occurrence, PhaseName, ProtectedAnswer, ProtectionEntry,
-};
+use exposure_schema::{Isolation, IsolationVerdict, Occurrence, PhaseName, ProtectedAnswer, ProtectionEntry};
 
 use super::Builder;
 use crate::document::line::{Inline, Line, captured, line, quoted};
