@@ -10,7 +10,7 @@ use e2e::{has_netns, programs, skip};
 use serde_json::Value;
 
 /// The programs that the isolation experiment starts, the sandboxes' program apart.
-const PROGRAMS: [&str; 5] = ["lab", "agent-b", "capturer", "gateway", "isolation-control"];
+const PROGRAMS: [&str; 6] = ["lab", "agent-b", "capturer", "certgen", "gateway", "isolation-control"];
 
 #[test]
 fn nothing_crosses_unseen_from_a_hostile_program() {
