@@ -267,7 +267,7 @@ fn a_client_of_its_own_has_its_name_as_subject() {
     }
 }
 
-/// openssl and curl check name constraints with code of their own.
+/// openssl checks name constraints with code of its own.
 #[test]
 fn openssl_accepts_the_lab_names_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
@@ -321,4 +321,91 @@ fn rustls_refuses_names_that_the_authority_may_not_sign_for() {
     };
     assert!(accepts("localhost") && accepts("127.0.0.1"));
     assert!(!accepts("bank.example") && !accepts("10.0.0.1") && !accepts("::1"));
+}
+
+/// curl's exit status when the certificate of the server does not verify (curl(1), EXIT CODES).
+const PEER_NOT_VERIFIED: Option<i32> = Some(60);
+
+/// Serves TLS with a certificate of `authority` for `names` to one curl, which reaches it as `host`. Returns curl's exit status,
+/// and what it wrote: the page, or its error.
+fn curl(
+    authority: &certgen::Authority,
+    names: &[&str],
+    host: &str,
+) -> std::io::Result<(Option<i32>, String)> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::io::{Read, Write};
+
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    let (certificate, key, _) = authority.issue_server(&names, OffsetDateTime::now_utc()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("ca.pem");
+    fs::write(&roots, authority.certificate_pem()).unwrap();
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let client = Command::new("curl")
+        // Without the user's settings, and connected to the listener whatever the name is.
+        .args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "60", "--cacert"])
+        .arg(roots)
+        .args(["--connect-to", &format!("::{address}"), &format!("https://{host}/")])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    let server = std::thread::spawn(move || {
+        let mut connection = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+        let mut socket = listener.accept().unwrap().0;
+        let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+        let mut request = [0; 1024];
+        // A client that refuses the certificate sends an alert instead of a request.
+        if stream.read(&mut request).is_ok() {
+            let _ =
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\npage");
+        }
+    });
+    let output = client.wait_with_output().unwrap();
+    // For a curl that did not connect.
+    drop(std::net::TcpStream::connect(address));
+    server.join().unwrap();
+    let words = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&words).into_owned()))
+}
+
+#[test]
+fn curl_accepts_the_lab_names_and_no_others() {
+    let now = OffsetDateTime::now_utc();
+    let lab = certgen::SERVER_NAMES;
+    let authority_for = |names: &[&str]| {
+        certgen::Authority::new(now, &names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    };
+    let authority = authority_for(&lab);
+    if curl(&authority, &lab, lab[0]).is_err() {
+        return test_support::skip("curl is not installed");
+    }
+    let page = (Some(0), "page".to_owned());
+    for name in lab {
+        assert_eq!(curl(&authority, &lab, name).unwrap(), page, "{name}");
+    }
+    for foreign in ["bank.example", "10.0.0.1", "2001:db8::1"] {
+        let both = &["localhost", foreign];
+        for host in both {
+            let (status, words) = curl(&authority, both, host).unwrap();
+            assert_eq!(status, PEER_NOT_VERIFIED, "{host}: {words}");
+        }
+        // The same certificate of an authority that may sign for the name: the constraints are the reason.
+        assert_eq!(curl(&authority_for(both), both, foreign).unwrap(), page, "{foreign}");
+        let (status, words) = curl(&authority, &lab, foreign).unwrap();
+        assert_eq!(status, PEER_NOT_VERIFIED, "{foreign}: {words}");
+    }
 }
