@@ -62,7 +62,7 @@ pub(crate) struct RunArgs {
     /// File to write once the capturer is recording.
     #[arg(long, value_name = "FILE", env = READY_FILE)]
     pub(crate) ready_file: Option<PathBuf>,
-    /// File name of the agents' key log, for the manifest.
+    /// File name of the key log, for the manifest; with the variant isolation the manifest then states TLS 1.3.
     #[arg(long, value_name = "NAME", env = "CAPTURE_KEY_LOG")]
     pub(crate) key_log: Option<String>,
     /// After a signal, drain until no frame has arrived for this long.
