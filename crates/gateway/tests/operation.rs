@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use common::{Gateway, Response, Workdir, post, request, wait_until, with_header};
@@ -159,6 +160,58 @@ fn health_readiness_and_measurements_say_what_works() {
     let broken = wait_until(|| Some(gateway.get("x", "/readyz")).filter(|answer| answer.status == 503));
     assert_eq!(broken.json(), json!({"status": "not ready", "store": "failed", "sandbox": "ok"}));
     assert_eq!(gateway.get("x", "/healthz").status, 200);
+    gateway.stop();
+}
+
+#[test]
+fn a_full_disk_is_not_ready_until_it_has_room() {
+    let workdir = Workdir::new();
+    let small = workdir.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let Some(command) = common::gateway_with_small_disk(&small, "24m") else { return };
+    let started = Gateway::launch_by(command, workdir.path(), |command, mark| {
+        command.args(["--backend", "namespace", "--prompt-format", "json"]).arg("--store");
+        command.arg(small.join("store.sqlite")).args([
+            "--runner",
+            &*common::SCRIPTED_AGENT,
+            "--runner-arg",
+            mark,
+        ]);
+    });
+    let Some(gateway) = started else { return };
+    // As the gateway sees it.
+    let disk = Path::new("/proc")
+        .join(gateway.pid().to_string())
+        .join("root")
+        .join(small.strip_prefix("/").unwrap());
+    let fill = || {
+        let mut filler = fs::File::create(disk.join("filler")).unwrap();
+        let full = std::iter::repeat_with(|| filler.write_all(&[7; 4096])).find_map(Result::err).unwrap();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    };
+    let ready_with = |status: u16| {
+        wait_until(|| Some(gateway.get("x", "/readyz")).filter(|answer| answer.status == status)).json()
+    };
+    let ready = json!({"status": "ready", "store": "ok", "sandbox": "ok"});
+    let id = gateway.say("alice", "hello").answer().0;
+    for turns in [1, 101] {
+        assert_eq!(ready_with(200), ready);
+        fill();
+        assert_eq!(ready_with(503), json!({"status": "not ready", "store": "failed", "sandbox": "ok"}));
+        assert_eq!(gateway.get("x", "/healthz").status, 200);
+        assert!(gateway.log().contains("not ready: the store cannot"), "{}", gateway.log());
+        let kept = gateway.get("alice", &format!("/api/conversation/{id}")).json();
+        assert_eq!(kept["turns"], turns, "what is stored can be read");
+        fs::remove_file(disk.join("filler")).unwrap();
+        assert_eq!(ready_with(200), ready);
+        // Then the log of the store has been written to its end and begun anew: it has room of its own.
+        if turns == 1 {
+            for _ in 0..100 {
+                assert_eq!(gateway.say_in("alice", &id, &"a".repeat(20_000)).status, 200);
+            }
+        }
+    }
+    assert_eq!(gateway.say_in("alice", &id, "again").status, 200);
     gateway.stop();
 }
 

@@ -2,7 +2,7 @@
 //! deleted data is overwritten (`secure_delete`).
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,10 @@ use super::{
     Added, Answer, KEY_LIFE, KeptAnswer, Part, Place, RequestKey, Store, StoreError, Summary, To, Turn, Usage,
 };
 use crate::user::UserId;
+
+/// Room that the probe needs beside the file, in bytes: the longest turn (a message of 64 KiB, an answer of less than 1 MiB) with
+/// its pages in the log and in the file.
+const ROOM: usize = 2 << 20;
 
 /// The layout this program reads and writes, in `user_version`.
 pub const LAYOUT_VERSION: i64 = 2;
@@ -79,6 +83,7 @@ pub struct Sqlite {
     writer: Arc<Mutex<Connection>>,
     /// Separate from the writer, so that reads do not wait for a sync of the disk.
     reader: Arc<Mutex<Connection>>,
+    folder: PathBuf,
     /// Held as long as the store is open.
     _lock: File,
 }
@@ -133,7 +138,10 @@ impl Sqlite {
         let reader = Connection::open(path).map_err(sqlite)?;
         configure(&reader).map_err(sqlite)?;
         reader.pragma_update(None, "query_only", true).map_err(sqlite)?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), reader: Arc::new(Mutex::new(reader)), _lock: lock })
+        // The file's own folder, and not that of a link to it.
+        let folder = path.canonicalize()?.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let (writer, reader) = (Arc::new(Mutex::new(writer)), Arc::new(Mutex::new(reader)));
+        Ok(Self { writer, reader, folder, _lock: lock })
     }
 }
 
@@ -385,12 +393,20 @@ impl Store for Sqlite {
         let writing = run(&self.writer, "write a probe", move |connection| {
             connection.prepare_cached("INSERT OR REPLACE INTO probe VALUES (1, ?1)")?.execute([&written])
         });
+        let folder = self.folder.clone();
+        // The write of a row can succeed on a full disk, because SQLite writes its log anew from the beginning.
+        let taking_room = async move {
+            let write = move || tempfile::tempfile_in(folder)?.write_all(&vec![0; ROOM]);
+            let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
+            written.map_err(|error| StoreError::new("take room on its disk", error))
+        };
         let reading = run(&self.reader, "read a probe", |connection| {
             connection
                 .prepare_cached("SELECT written FROM probe")?
                 .query_row([], |row| row.get::<_, String>(0))
         });
         Box::pin(async move {
+            taking_room.await?;
             writing.await?;
             let found = reading.await?;
             if found == read { Ok(()) } else { Err(StoreError::new("read a probe", "it has another value")) }

@@ -77,12 +77,20 @@ impl Gateway {
 
     /// Starts a gateway with the settings of `more`; the programs in its sandboxes should have the mark as an argument.
     pub(crate) fn launch(folder: &Path, more: impl FnOnce(&mut Command, &str)) -> Option<Self> {
+        Self::launch_by(gateway(), folder, more)
+    }
+
+    /// Like [`Self::launch`], of a command that becomes the gateway with the arguments that it gets.
+    pub(crate) fn launch_by(
+        mut command: Command,
+        folder: &Path,
+        more: impl FnOnce(&mut Command, &str),
+    ) -> Option<Self> {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
         let mark = format!("mark-{}-{life}", std::process::id());
         let ready = folder.join("ready.json");
         let _ = fs::remove_file(&ready);
-        let mut command = gateway();
         command.env("LOG_FORMAT", "json").arg("--allow-weak-memory-limit").arg("--ready-file").arg(&ready);
         more(&mut command, &mark);
         if !command.get_args().any(|argument| argument == "--listen") {
@@ -434,7 +442,27 @@ pub(crate) fn request(method: &str, path: &str, user: &str) -> Vec<u8> {
 
 /// The gateway's command, without settings from the environment.
 pub(crate) fn gateway() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_gateway")))
+}
+
+/// The command of a gateway in namespaces of its own, where `folder` is a small file system in memory. The process stays the
+/// same, so that [`Gateway`] can signal it. `None` where an ordinary user may not make such namespaces.
+pub(crate) fn gateway_with_small_disk(folder: &Path, size: &str) -> Option<Command> {
+    let namespaces = ["--user", "--map-root-user", "--mount"];
+    let works = Command::new("unshare").args(namespaces).arg("true").output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        skip(
+            "user namespaces do not work on this machine (`unshare --user --map-root-user --mount true` fails)",
+        );
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    let mount = format!("mount -t tmpfs -o size={size},mode=700 none \"$0\" && exec \"$@\"");
+    command.args(namespaces).args(["sh", "-c", &mount]).arg(folder).arg(env!("CARGO_BIN_EXE_gateway"));
+    Some(without_settings(command))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for variable in [
         "LISTEN",
         "TLS_CERT",
