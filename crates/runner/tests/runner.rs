@@ -122,7 +122,8 @@ fn two_runners_without_isolation_hear_each_other_without_a_network() {
             println!("heard {data} of {canary}");
             assert!(words.all(|word| word.len() == 4), "{one}");
         } else {
-            assert!(words.any(|word| word == canary), "{one}, {other}");
+            let is_beginning = |word: &str| word.len() >= 8 && canary.starts_with(word);
+            assert!(words.any(is_beginning), "{one}, {other}");
         }
     }
     assert_eq!((mine.len(), theirs.len()), (4, 4));

@@ -350,7 +350,10 @@ fn control_objection(original: &Files, mutant: &Files) -> Option<String> {
                 reports.iter().any(|(_, other)| {
                     other["kind"] == kind
                         && other["canary"] != report["canary"]
-                        && other["canary"].as_str().is_some_and(|canary| words.contains(&canary))
+                        && words.iter().any(|word| {
+                            word.len() >= 8
+                                && other["canary"].as_str().is_some_and(|canary| canary.starts_with(word))
+                        })
                 })
             };
             if !same.any(|report| report["succeeded"] == true && has_heard(report)) {

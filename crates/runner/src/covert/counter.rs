@@ -16,11 +16,15 @@ use super::turn::{Turn, turns};
 use super::words::{Heard, bits, distinct, word};
 
 /// Length and number of the turns.
-const TURN: Duration = Duration::from_millis(400);
+const TURN: Duration = Duration::from_millis(700);
 const TURNS: u32 = 6;
 
-/// The number of timers of a speaker at first: more than the bits of a canary can take away, and fewer than a box may have.
-const LEVEL: usize = 128;
+/// Digits of the canary that a turn carries: few enough for a machine on which each look takes milliseconds.
+const DIGITS: usize = 8;
+const BITS: usize = 4 * DIGITS;
+
+/// The number of timers of a speaker at first: more than the bits can take away, and fewer than a box may have.
+const LEVEL: usize = 2 * BITS;
 
 /// Pause between two looks.
 const AGAIN: Duration = Duration::from_micros(100);
@@ -35,7 +39,7 @@ pub(crate) fn speak_and_listen(path: &str, place: Place, canary: &str) -> io::Re
     for turn in turns(place, TURN, TURNS) {
         let mut counter = Counter { path, turn: &turn, timers: Vec::new() };
         if turn.is_own {
-            counter.speak(bits(canary)?)?;
+            counter.speak(bits(canary)?.take(BITS))?;
         } else {
             words.extend(counter.listen()?);
         }
@@ -55,8 +59,9 @@ struct Counter<'a> {
 
 impl Counter<'_> {
     fn speak(&mut self, bits: impl Iterator<Item = bool>) -> io::Result<()> {
-        let mut answered = self.others()?;
+        // The listener has given up its part of the last turn by now.
         self.turn.wait_for(1, 16);
+        let mut answered = self.others()?;
         for _ in 0..LEVEL {
             self.add()?;
         }
@@ -74,7 +79,7 @@ impl Counter<'_> {
         let Some(mut level) = self.level()? else { return Ok(None) };
         let mut bits = Vec::new();
         self.add()?;
-        while bits.len() < u128::BITS as usize {
+        while bits.len() < BITS {
             let Some(next) = self.another(level)? else { return Ok(None) };
             // Two steps at once are those of a third process.
             if next.abs_diff(level) != 1 {
@@ -84,12 +89,12 @@ impl Counter<'_> {
             level = next;
             if bits.len() % 2 == 0 { self.add()? } else { self.remove() }
         }
-        Ok(word(&bits))
+        Ok(word(&bits, DIGITS))
     }
 
     /// The number of the others when the speaker has raised it; `None` if none does in this turn.
     fn level(&self) -> io::Result<Option<usize>> {
-        while !self.turn.is_over() {
+        while !self.turn.is_ending() {
             let level = self.others()?;
             if level >= LEVEL {
                 thread::sleep(SETTLED);
@@ -104,7 +109,7 @@ impl Counter<'_> {
 
     /// The next number of the others that differs; `None` if it stays until the end of the turn.
     fn another(&self, number: usize) -> io::Result<Option<usize>> {
-        while !self.turn.is_over() {
+        while !self.turn.is_ending() {
             let next = self.others()?;
             if next != number {
                 return Ok(Some(next));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
-use super::words::{Heard, bits, distinct, word};
+use super::words::{DIGITS, Heard, bits, distinct, word};
 
 /// How long locks are held, and those of another box are waited for.
 const LOCKED: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub(crate) fn speak_and_listen(path: &str, canary: &str) -> io::Result<Heard> {
             let first = other * PLACE_BYTES;
             if words.is_empty() && is_locked(first + COMPLETE)? {
                 let bits: io::Result<Vec<bool>> = (first..first + COMPLETE).map(is_locked).collect();
-                words.extend(word(&bits?));
+                words.extend(word(&bits?, DIGITS));
             }
         }
         thread::sleep(AGAIN);

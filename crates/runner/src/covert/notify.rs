@@ -9,7 +9,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::Place;
 use super::turn::turns;
-use super::words::{Heard, bits, distinct, word};
+use super::words::{DIGITS, Heard, bits, distinct, word};
 
 /// Length and number of the turns. Speaking takes a millisecond; the rest is for a box that is late.
 const TURN: Duration = Duration::from_millis(160);
@@ -63,5 +63,5 @@ fn decoded(events: &[AddWatchFlags]) -> Option<String> {
             _ => None,
         })
         .collect();
-    word(&bits?)
+    word(&bits?, DIGITS)
 }

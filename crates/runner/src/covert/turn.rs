@@ -25,8 +25,9 @@ impl Turn {
         self.begin + self.length * part / of
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        now() >= self.begin + self.length
+    /// Whether what has begun in this turn must end, so that nothing of it is in the next one.
+    pub(super) fn is_ending(&self) -> bool {
+        now() >= self.begin_of(15, 16)
     }
 }
 

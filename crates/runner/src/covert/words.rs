@@ -5,16 +5,19 @@ use std::io;
 /// The words that were heard.
 pub(crate) type Heard = Vec<String>;
 
+/// Hexadecimal digits of a canary.
+pub(super) const DIGITS: usize = 32;
+
 /// The bits of a canary, the most significant first.
 pub(super) fn bits(canary: &str) -> io::Result<impl Iterator<Item = bool> + Clone + use<>> {
     let number = u128::from_str_radix(canary, 16).map_err(io::Error::other)?;
     Ok((0..u128::BITS).rev().map(move |bit| number >> bit & 1 == 1))
 }
 
-/// The canary of these bits; `None` for another number of bits.
-pub(super) fn word(bits: &[bool]) -> Option<String> {
+/// The hexadecimal digits of these bits; `None` for another number of bits.
+pub(super) fn word(bits: &[bool], digits: usize) -> Option<String> {
     let number = bits.iter().fold(0_u128, |number, bit| number << 1 | u128::from(*bit));
-    (bits.len() == u128::BITS as usize).then(|| format!("{number:032x}"))
+    (bits.len() == 4 * digits).then(|| format!("{number:0digits$x}"))
 }
 
 /// The distinct words that were heard; an error if there are none.
@@ -33,7 +36,8 @@ mod tests {
         let canary = "8000000000000000000000000000abcd";
         let bits: Vec<bool> = bits(canary).unwrap().collect();
         assert_eq!((bits.len(), bits[0], bits[1]), (128, true, false));
-        assert_eq!(word(&bits).as_deref(), Some(canary));
-        assert_eq!(word(&bits[1..]), None);
+        assert_eq!(word(&bits, DIGITS).as_deref(), Some(canary));
+        assert_eq!(word(&bits[..32], 8).as_deref(), Some("80000000"));
+        assert_eq!(word(&bits[1..], DIGITS), None);
     }
 }

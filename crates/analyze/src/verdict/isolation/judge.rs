@@ -677,6 +677,17 @@ mod tests {
                 },
                 not_seen("lock", 4, 0),
             ),
+            // Seven digits can be an accident.
+            (
+                |run| {
+                    for (number, heard) in [(2, 5), (3, 4)] {
+                        let whole = own(heard, "counter");
+                        let short = one(run, 1, number).stderr.replace(&whole, &whole[..7]);
+                        one(run, 1, number).stderr = short;
+                    }
+                },
+                not_seen("counter", 4, 0),
+            ),
             (|run| drop(run.boxes[1].runs.pop()), not_seen("counter", 3, 0)),
             (
                 |run| one(run, 1, 0).network = "none".to_owned(),

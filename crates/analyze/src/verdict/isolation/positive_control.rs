@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use exposure_schema::{AttemptEntry, KindEntry, PhaseName};
 
 use super::attempts::is_isolated;
-use super::boxes::{Boxes, UNBOXED};
+use super::boxes::{Boxes, MIN_VALUE, UNBOXED};
 use super::doubt::IsolationDoubt;
 use crate::input::isolation_record::{self, KINDS, Kind, Shown};
 
@@ -98,7 +98,7 @@ fn count<'a>(attempts: &'a [AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntry>, 
     (kinds.into_values().collect(), targets)
 }
 
-/// The canaries of the control's attempts that heard the canary of another sandbox of the control.
+/// The canaries of the control's attempts that heard the canary of another sandbox of the control, or the beginning of one.
 fn heard(boxes: &[Boxes]) -> BTreeSet<&str> {
     let runs =
         || boxes.iter().filter(|boxes| boxes.phase == PhaseName::Control).flat_map(|boxes| &boxes.runs);
@@ -110,7 +110,10 @@ fn heard(boxes: &[Boxes]) -> BTreeSet<&str> {
     let mut heard = BTreeSet::new();
     for run in runs() {
         for attempt in run.attempts() {
-            let is_of_another = |word: &str| owners.get(word).is_some_and(|owner| *owner != run.name);
+            let is_of_another = |word: &str| {
+                let mut begin_so = owners.range(word..).take_while(|(canary, _)| canary.starts_with(word));
+                word.len() >= MIN_VALUE && begin_so.any(|(_, owner)| *owner != run.name)
+            };
             let mut words = attempt.data.split(|letter: char| !letter.is_ascii_hexdigit());
             if let Some(own) = attempt.canary.as_deref()
                 && attempt.succeeded
