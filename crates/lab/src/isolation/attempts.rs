@@ -90,6 +90,12 @@ pub(super) fn is_repeated_unboxed(attempt: &AttemptRecord) -> bool {
     matches!(attempt.kind.as_str(), "raw" | "file" | "lock" | "notify" | "counter" | "timing")
 }
 
+/// Whether the control repeats the attempt in a sandbox with a network. The others need seconds, and a network changes nothing
+/// for them.
+pub(super) fn is_repeated_with_network(attempt: &AttemptRecord) -> bool {
+    !matches!(attempt.kind.as_str(), "counter" | "timing")
+}
+
 /// The message that asks the runner to make the attempts.
 pub(super) fn message<'a>(
     listen: Option<SocketAddr>,

@@ -51,7 +51,8 @@ pub(super) async fn with_network(
         .word("--allow-weak-memory-limit")
         .flag("--run-id", run_id.as_str())
         .word(runner);
-    let request = |user: &User| json!({ "user": user.record.id, "prompt": prompt(user.attempts()) });
+    let request =
+        |user: &User| json!({ "user": user.record.id, "prompt": prompt(user.attempts_with_network()) });
     let requests: String = users.iter().map(|user| format!("{}\n", request(user))).collect();
     let output = call.output(programs, requests.into_bytes(), BOXED_DEADLINE).await?;
     journal.append_lines(&output.stdout).context("cannot write the box journal")

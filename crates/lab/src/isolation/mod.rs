@@ -191,8 +191,11 @@ impl Run<'_> {
             BoxJournal::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let programs = &self.lab.programs;
         let network = Network::Namespace(&inside_host);
-        control::with_network(programs, &self.run_id, network, users, &mut journal).await?;
-        for unboxed in control::unboxed(programs, &self.run_id, Some(&inside_host), users).await? {
+        let ((), unboxed) = tokio::try_join!(
+            control::with_network(programs, &self.run_id, network, users, &mut journal),
+            control::unboxed(programs, &self.run_id, Some(&inside_host), users),
+        )?;
+        for unboxed in unboxed {
             journal.append(&unboxed).with_context(|| format!("cannot write {}", path.display()))?;
         }
         self.close_captures(&phase, plan_file, capturers, phases).await?;

@@ -31,8 +31,8 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) record: UserRecord,
-    /// The message that asks for the attempts.
-    attempts: String,
+    /// The message that asks for the attempts that the control repeats in a sandbox with a network.
+    with_network: String,
 }
 
 impl User {
@@ -43,13 +43,15 @@ impl User {
         let secret = fresh()?.as_str().to_owned();
         let asked = targets.attempts();
         let attempts = attempts::message(Some(targets.own()), &asked);
-        let messages = vec![format!("Keep this for me: {secret}"), attempts.clone()];
-        Ok(Self { record: UserRecord { id, secret, address, messages, attempts: asked }, attempts })
+        let repeated = asked.iter().filter(|attempt| attempts::is_repeated_with_network(attempt));
+        let with_network = attempts::message(Some(targets.own()), repeated);
+        let messages = vec![format!("Keep this for me: {secret}"), attempts];
+        Ok(Self { record: UserRecord { id, secret, address, messages, attempts: asked }, with_network })
     }
 
-    /// The message that asks for the user's attempts.
-    pub(super) fn attempts(&self) -> &str {
-        &self.attempts
+    /// The message that asks for the attempts that the control repeats in a sandbox with a network.
+    pub(super) fn attempts_with_network(&self) -> &str {
+        &self.with_network
     }
 
     /// The message that asks for the attempts that the control repeats outside any sandbox.

@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use super::words::{DIGITS, Heard, bits, distinct, word};
 
 /// How long locks are held, and those of another box are waited for.
-const LOCKED: Duration = Duration::from_secs(2);
+const LOCKED: Duration = Duration::from_millis(1500);
 
 /// Pause between two looks.
 const AGAIN: Duration = Duration::from_millis(50);

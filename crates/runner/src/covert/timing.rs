@@ -17,7 +17,7 @@ const BITS: u32 = 16;
 const PARTS: u32 = 2 * BITS;
 
 /// Length and number of the turns.
-const TURN: Duration = Duration::from_millis(20 * PARTS as u64);
+const TURN: Duration = Duration::from_millis(15 * PARTS as u64);
 const TURNS: u32 = 4;
 
 /// Returns the first four digits of a canary for each turn of another box, right or wrong: only a comparison with the canary
