@@ -207,9 +207,7 @@ pub(super) fn build(sources: Sources) -> Result<(), Refusal> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .at("keeping mounts private")?;
     let size = ROOT_BYTES + sources.copied_bytes();
-    let options = text(format!("size={size},nr_inodes=4096,mode=755")).at("mounting the root")?;
-    mount(c"root", root, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())
-        .at("mounting the root")?;
+    mount_root(root, size).at("mounting the root")?;
     for folder in ["dev", "proc", "tmp", "program", LOWER, SHOWN] {
         fs::create_dir(root.join(folder)).at("making the box's folders")?;
     }
@@ -225,6 +223,17 @@ pub(super) fn build(sources: Sources) -> Result<(), Refusal> {
         symlink(target, root.join("dev").join(name)).at("making /dev")?;
     }
     fs::set_permissions(root.join("dev"), Permissions::from_mode(0o555)).at("making /dev")
+}
+
+/// Mounts the tmpfs of a box's root. In huge pages a program of some mebibytes is copied in a fifth of the time.
+fn mount_root(root: &Path, size: u64) -> io::Result<()> {
+    let options = format!("size={size},nr_inodes=4096,mode=755");
+    let with = |options: String| -> io::Result<()> {
+        let options = text(options)?;
+        Ok(mount(c"root", root, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())?)
+    };
+    // A kernel without huge pages does not know the option.
+    with(format!("{options},huge=within_size")).or_else(|_| with(options))
 }
 
 /// Mounts the scratch folder in a box's root that has been entered, and makes it the working folder.
@@ -255,6 +264,8 @@ fn provide(content: Content, place: &Path, root: &Path) -> io::Result<()> {
         }
         Content::File { mut file, bytes, is_executable } => {
             let mut copy = file_at_place()?;
+            // Huge pages are for what is within the size.
+            copy.set_len(bytes)?;
             // Not more than there is space for, if it has grown.
             io::copy(&mut (&mut file).take(bytes), &mut copy)?;
             copy.set_permissions(Permissions::from_mode(if is_executable { 0o555 } else { 0o444 }))
