@@ -387,8 +387,8 @@ impl Watch {
             let mechanism = "watched from outside: number of Internet sockets, then SIGKILL to all";
             return InForce::new("loopback_bytes", mechanism, self.limit.to_string());
         }
-        let mechanism = "weak (allow_weak_memory_limit): watched from outside: sum of RssAnon, RssShmem, VmPTE and VmSwap of \
-                         all processes, scratch and sockets, then SIGKILL to all";
+        let mechanism = "weak (allow_weak_memory_limit): watched from outside: sum of RssAnon, VmPTE and VmSwap of all \
+                         processes, scratch and sockets, then SIGKILL to all";
         InForce::new("memory_bytes", mechanism, self.limit.to_string())
     }
 }

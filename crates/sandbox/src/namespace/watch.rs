@@ -1,11 +1,11 @@
 //! Measures the memory of a box without a memory cgroup, often enough that a box cannot exceed its limit in between.
 //!
-//! The sum counts the resident anonymous and shared memory of every process (`RssAnon`, `RssShmem`), what of it is swapped
-//! out (`VmSwap`), its page tables (`VmPTE`), the content of the scratch folder, and the bytes that sockets can hold in the
-//! kernel. Memory shared by two processes counts twice, so the sum can only be too high. Pages of files of the host, and of the
-//! box's own copies of them, do not count. A box cannot get other memory that no process has mapped: the seccomp filter
-//! allows neither `memfd_create` nor System V memory, without a memory cgroup no shared anonymous memory either, and such a
-//! box has no `/dev/zero`.
+//! The sum counts the resident anonymous memory of every process (`RssAnon`), what of it is swapped out (`VmSwap`), its page
+//! tables (`VmPTE`), the content of the scratch folder, and the bytes that sockets can hold in the kernel. Memory shared by two
+//! processes counts twice, so the sum can only be too high. Pages of files of the host, and of the box's own copies of them, do
+//! not count, and a mapped file of the scratch folder counts once: `RssShmem` has nothing else. A box cannot get other memory:
+//! the seccomp filter allows neither `memfd_create` nor System V memory, without a memory cgroup no shared anonymous memory
+//! either, and such a box has no `/dev/zero`.
 //!
 //! What the kernel keeps about a box, such as descriptors, mappings and watches, is not in the sum. docs/sandbox.md lists it.
 
@@ -71,7 +71,7 @@ pub(super) fn next_look(used: u64, limit: u64) -> Duration {
 fn resident_bytes(status: &str) -> Option<u64> {
     let kilobytes = |line: &str| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok();
     let field = |name: &str| status.lines().find_map(|line| kilobytes(line.strip_prefix(name)?));
-    let resident = field("RssAnon:")? + field("RssShmem:")?;
+    let resident = field("RssAnon:")?;
     Some((resident + field("VmPTE:").unwrap_or(0) + field("VmSwap:").unwrap_or(0)) * 1024)
 }
 
@@ -80,10 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_anonymous_and_shared_memory_page_tables_and_swap() {
+    fn counts_anonymous_memory_page_tables_and_swap() {
         let status = "Name:\tx\nVmRSS:\t    9000 kB\nRssAnon:\t    1000 kB\nRssFile:\t    7000 kB\nRssShmem:\t     8 kB\n\
                       VmPTE:\t     200 kB\nVmSwap:\t    3000 kB\n";
-        assert_eq!(resident_bytes(status), Some(4208 * 1024));
+        assert_eq!(resident_bytes(status), Some(4200 * 1024));
         // A zombie has no memory.
         assert_eq!(resident_bytes("Name:\tx\nState:\tZ (zombie)\n"), None);
     }
