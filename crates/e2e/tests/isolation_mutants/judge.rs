@@ -356,7 +356,9 @@ fn control_objection(original: &Files, mutant: &Files) -> Option<String> {
                         })
                 })
             };
-            if !same.any(|report| report["succeeded"] == true && has_heard(report)) {
+            let mut of_kind =
+                reports.iter().filter(|(_, report)| report["kind"] == kind).map(|(_, report)| report);
+            if !of_kind.any(|report| report["succeeded"] == true && has_heard(report)) {
                 return Some(format!("in the control nothing was heard by {kind}"));
             }
             continue;

@@ -17,7 +17,7 @@ use super::words::{Heard, bits, distinct, word};
 
 /// Length and number of the turns.
 const TURN: Duration = Duration::from_millis(700);
-const TURNS: u32 = 4;
+const TURNS: u32 = 6;
 
 /// Digits of the canary that a turn carries: few enough for a machine on which each look takes milliseconds.
 const DIGITS: usize = 8;
