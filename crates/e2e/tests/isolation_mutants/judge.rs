@@ -356,9 +356,7 @@ fn control_objection(original: &Files, mutant: &Files) -> Option<String> {
                         })
                 })
             };
-            let mut of_kind =
-                reports.iter().filter(|(_, report)| report["kind"] == kind).map(|(_, report)| report);
-            if !of_kind.any(|report| report["succeeded"] == true && has_heard(report)) {
+            if !same.any(|report| report["succeeded"] == true && has_heard(report)) {
                 return Some(format!("in the control nothing was heard by {kind}"));
             }
             continue;

@@ -25,10 +25,9 @@ pub(super) fn judge(attempts: &[AttemptEntry], boxes: &[Boxes]) -> (Vec<KindEntr
     for kind in &mut kinds {
         let mut of_kind = by_kind.get(kind.kind.as_str()).into_iter().flatten();
         let shown = isolation_record::kind(&kind.kind).map(|kind| kind.shown);
-        // The data of another user is in one of several places, and a way between two processes is open if one of them hears the
-        // other; for other kinds every target has to be seen.
+        // The data of another user is in one of several places; for other kinds every target has to be seen.
         kind.control_passed = match shown {
-            Some(Shown::Reads | Shown::Hears) => of_kind.any(|seen| *seen),
+            Some(Shown::Reads) => of_kind.any(|seen| *seen),
             Some(_) => kind.tried > 0 && of_kind.all(|seen| *seen),
             None => false,
         };
