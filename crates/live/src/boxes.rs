@@ -105,7 +105,7 @@ impl Boxes {
                     self.add(&line, wires, events);
                     line.clear();
                 }
-                // An unfinished line, or no more for now. What is longer than any line is given up.
+                // The line is not finished, or there is none yet. What is longer than any line is given up.
                 Ok(_) if line.len() as u64 > MAX_LINE => line.clear(),
                 Ok(_) => std::thread::sleep(INTERVAL),
             }
