@@ -15,9 +15,10 @@ use super::Place;
 use super::turn::{Turn, turns};
 use super::words::{Heard, bits, distinct, word};
 
-/// Length and number of the turns.
-const TURN: Duration = Duration::from_millis(700);
-const TURNS: u32 = 6;
+/// Length of a turn, and the most turns. They end when both have heard each other; a machine that stops one of the two
+/// for a while costs a turn.
+const TURN: Duration = Duration::from_millis(500);
+const TURNS: u32 = 10;
 
 /// Digits of the canary that a turn carries: few enough for a machine on which each look takes milliseconds.
 const DIGITS: usize = 8;
@@ -36,14 +37,18 @@ const SETTLED: Duration = Duration::from_millis(20);
 /// set bit and one less for the other, and the listener answers with one more or less of its own.
 pub(crate) fn speak_and_listen(path: &str, place: Place, canary: &str) -> io::Result<Heard> {
     let mut words = Vec::new();
+    let mut was_heard = false;
     for turn in turns(place, TURN, TURNS) {
         let mut counter = Counter { path, turn: &turn, timers: Vec::new() };
         if turn.is_own {
-            counter.speak(bits(canary)?.take(BITS))?;
+            was_heard |= counter.speak(bits(canary)?.take(BITS))?;
         } else {
             words.extend(counter.listen()?);
         }
         drop(counter);
+        if was_heard && !words.is_empty() {
+            break;
+        }
         turn.wait_for(1, 1);
     }
     distinct(words)
@@ -58,7 +63,8 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
-    fn speak(&mut self, bits: impl Iterator<Item = bool>) -> io::Result<()> {
+    /// Whether a listener answered each bit.
+    fn speak(&mut self, bits: impl Iterator<Item = bool>) -> io::Result<bool> {
         // The listener has given up its part of the last turn by now.
         self.turn.wait_for(1, 16);
         let mut answered = self.others()?;
@@ -66,12 +72,12 @@ impl Counter<'_> {
             self.add()?;
         }
         for bit in bits {
-            let Some(next) = self.another(answered)? else { return Ok(()) };
+            let Some(next) = self.another(answered)? else { return Ok(false) };
             answered = next;
             if bit { self.add()? } else { self.remove() }
         }
         // The listener takes the last bit.
-        self.another(answered).map(|_| ())
+        Ok(self.another(answered)?.is_some())
     }
 
     /// The word of the other box; `None` if it said none in this turn.

@@ -13,7 +13,7 @@ use super::words::{DIGITS, Heard, bits, distinct, word};
 
 /// Length and number of the turns. Speaking takes a millisecond; the rest is for a box that is late.
 const TURN: Duration = Duration::from_millis(160);
-const TURNS: u32 = 6;
+const TURNS: u32 = 10;
 
 /// A bit is an access to the file: opened and closed, and read between if the bit is set.
 pub(crate) fn speak_and_listen(path: &str, place: Place, canary: &str) -> io::Result<Heard> {
