@@ -238,8 +238,8 @@ pub fn enter_if_asked() {
         namespace::become_outer();
     } else if role == namespace::INIT_ROLE {
         namespace::become_init();
-    } else if role == namespace::MAP_ROLE {
-        namespace::become_mapper(arguments);
+    } else if role == namespace::USERS_ROLE {
+        namespace::become_users();
     }
     if role == docker::GUARD_ROLE {
         docker::become_guard(arguments);

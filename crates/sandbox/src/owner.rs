@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{Error, MAX_LABEL};
 
-/// The first of 65,536 user numbers for boxes started by root: above those that systemd and container engines assign
+/// The first of [`USERS`] user numbers for boxes started by root: above those that systemd and container engines assign
 /// (systemd's UIDS-GIDS), below those that some programs read as negative.
 #[cfg(target_os = "linux")]
 pub(crate) const FIRST_USER: u32 = 0x7000_0000;
+
+/// The number of these numbers.
+#[cfg(target_os = "linux")]
+pub(crate) const USERS: u32 = 0x1_0000;
 
 /// The first of as many user numbers for containers.
 pub(crate) const FIRST_CONTAINER_USER: u32 = 0x7001_0000;

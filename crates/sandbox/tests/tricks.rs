@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::Arc;
@@ -182,7 +182,7 @@ fn refuses_to_start_without_a_memory_cgroup() {
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     // A box runs under another user number.
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    let permissions = fs::Permissions::from_mode(0o755);
     fs::set_permissions(folder.path(), permissions).unwrap();
     folder
 }
@@ -190,7 +190,7 @@ fn folder() -> tempfile::TempDir {
 fn make_pipe(path: &std::path::Path) {
     nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     // Not narrowed by the umask.
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn sockets_and_pipes_that_appear_later_cannot_be_reached() {
         let (socket, pipe) = (folder.path().join("socket"), folder.path().join("pipe"));
         let listener = UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
-        fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
         make_pipe(&pipe);
         // A reader, so that a writer of the same pipe would not fail.
         let reader = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
@@ -295,6 +295,33 @@ fn a_box_has_inodes_of_its_own() {
         assert_eq!(seen.len(), of_host.len(), "{text}");
         for (seen, of_host) in seen.iter().zip(&of_host) {
             assert_ne!(seen, of_host, "{text}");
+        }
+    });
+}
+
+/// The kernel counts for each user number what no namespace counts. Files that only the host's user can reach come into the box
+/// even so.
+#[test]
+fn a_box_has_a_user_number_of_its_own() {
+    runtime().block_on(async {
+        let folder = folder();
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(folder.path(), private).unwrap();
+        let (program, file) = (folder.path().join("program"), folder.path().join("file"));
+        fs::copy(escapist(), &program).unwrap();
+        fs::write(&file, "of the host").unwrap();
+        let asked = Options { read_only: vec![file.clone()], ..options(Way::WithoutCgroups, "user") };
+        let opened = match sandbox::open(Backend::Namespace, asked).await {
+            Ok(opened) => opened,
+            Err(error) => return test_support::skip(&error.to_string()),
+        };
+        let mut job = job(&["read", file.to_str().unwrap()]);
+        job.command.program = program.display().to_string();
+        let outcome = run(&opened.sandbox, job).await;
+        assert!(stdout(&outcome).ends_with(" ok 11 bytes\n"), "{outcome:?}");
+        let user = outcome.in_force.iter().find(|entry| entry.name == "user").unwrap();
+        if user.value != "its own" {
+            test_support::skip("this user has no subordinate numbers (/etc/subuid, newuidmap)");
         }
     });
 }

@@ -2,7 +2,7 @@
 //! reports.
 
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -51,12 +51,20 @@ fn identities(prelude: &Prelude) -> Vec<Identity> {
 }
 
 impl RunningHelper {
-    pub(super) fn start(helper: &Path, prelude: Prelude) -> Result<Self, Error> {
+    /// `users` is the user namespace that the helper enters first.
+    pub(super) fn start(
+        helper: &Path,
+        prelude: Prelude,
+        users: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, Error> {
         let step = || Error::io(format!("starting the helper {}", helper.display()));
         let (ours, theirs) = StdUnixStream::pair().map_err(step())?;
         let files = identities(&prelude);
         // A few kilobytes, which the socket takes at once.
         protocol::send(&ours, &prelude).map_err(step())?;
+        if let Some(users) = users {
+            protocol::send_descriptor(&ours, users).map_err(step())?;
+        }
         ours.set_nonblocking(true).map_err(step())?;
         let hang_up = Some(HangUp(ours.try_clone().map_err(step())?));
         let child = Command::new(helper)

@@ -171,6 +171,9 @@ const PENDING_SIGNALS: u64 = 256;
 /// the outcome would not be [`Exit::OutOfMemory`].
 const DATA_SLACK: u64 = 64 << 20;
 
+/// Processes besides the command's that `RLIMIT_NPROC` counts: the helper and the first process.
+const OWN_PROCESSES: u64 = 2;
+
 fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
     let seconds = spec.wall_ns.div_ceil(1_000_000_000);
     let mut limits = vec![
@@ -188,7 +191,7 @@ fn limit(spec: &BoxSpec) -> Result<(), Refusal> {
         limits.push((Resource::Data, spec.memory_bytes.saturating_add(DATA_SLACK)));
     }
     if spec.limit_processes {
-        limits.push((Resource::Nproc, spec.processes + spec.own_processes));
+        limits.push((Resource::Nproc, spec.processes + OWN_PROCESSES));
     }
     for (resource, value) in limits {
         // A hard limit can only be lowered.
@@ -205,8 +208,7 @@ fn read_back(spec: &BoxSpec) -> Result<Vec<InForce>, Refusal> {
     list.extend(file_system()?);
     list.extend(rights()?);
     let map = fs::read_to_string("/proc/self/uid_map").at("reading the user namespace")?;
-    // Its last line is that of the box, behind the helper's.
-    let outside = map.split_ascii_whitespace().rev().nth(1).and_then(|number| number.parse().ok());
+    let outside = map.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok());
     let whose = if outside == Some(spec.host_user) { "its host's" } else { "its own" };
     list.push(InForce::new(
         "user",
@@ -225,13 +227,10 @@ fn rlimits(spec: &BoxSpec) -> Vec<InForce> {
         |resource| getrlimit(resource).maximum.map_or("unlimited".to_owned(), |value| value.to_string());
     let mut list = Vec::new();
     if spec.limit_processes {
-        let value = getrlimit(Resource::Nproc)
-            .maximum
-            .map_or(u64::MAX, |value| value.saturating_sub(spec.own_processes));
-        let mechanism = format!(
-            "RLIMIT_NPROC in the box's user namespace ({} more are the box's own)",
-            spec.own_processes
-        );
+        let value =
+            getrlimit(Resource::Nproc).maximum.map_or(u64::MAX, |value| value.saturating_sub(OWN_PROCESSES));
+        let mechanism =
+            format!("RLIMIT_NPROC in the box's user namespace ({} more are the box's own)", OWN_PROCESSES);
         list.push(InForce::new("processes", mechanism, value.to_string()));
     }
     if spec.watch_memory {

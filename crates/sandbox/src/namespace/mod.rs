@@ -34,6 +34,7 @@ mod subordinate;
 mod user_scope;
 mod watch;
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ use protocol::{BoxSpec, Prelude, Report};
 
 pub(crate) const OUTER_ROLE: &str = "__sandbox-helper";
 pub(crate) const INIT_ROLE: &str = "__sandbox-init";
-pub(crate) const MAP_ROLE: &str = "__sandbox-map";
+pub(crate) const USERS_ROLE: &str = "__sandbox-users";
 
 /// Runs boxes by Linux namespaces.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ pub struct Namespace {
     network: Option<PathBuf>,
     pool: Pool<RunningHelper>,
     /// The subordinate users of which each box gets one.
-    subordinate: Option<subordinate::Ranges>,
+    users: Option<subordinate::Users>,
 }
 
 /// Number of helpers that are started in advance: starting a program takes most of the time of making a box, and two
@@ -101,15 +102,15 @@ impl Namespace {
             }
         };
         let cgroups = cgroups(&options).await?;
-        let subordinate = subordinate::Ranges::own();
+        let users = subordinate::Users::make(&helper).await;
         let pool = Pool::new(POOLED_HELPERS);
-        let mut this = Self { options, helper, cgroups, network, pool, subordinate };
+        let mut this = Self { options, helper, cgroups, network, pool, users };
         let limits = Limits { wall: Duration::from_secs(10), ..Limits::default() };
-        if this.subordinate.is_some() && this.make(None, limits).await.is_ok() {
+        if this.users.is_some() && this.make(None, limits).await.is_ok() {
             return Ok(this);
         }
-        // They can be denied, for example where programs may not gain rights. Then the box has its host's user number.
-        this.subordinate = None;
+        // The kernel can refuse a namespace in a namespace. Then the box has its host's user number.
+        this.users = None;
         this.make(None, limits).await?;
         Ok(this)
     }
@@ -264,14 +265,15 @@ impl Namespace {
     }
 
     fn start_helper(&self, prelude: &Prelude) -> Result<RunningHelper, Error> {
-        RunningHelper::start(&self.helper, prelude.clone())
+        let users = self.users.as_ref().map(|users| users.namespace.as_fd());
+        RunningHelper::start(&self.helper, prelude.clone(), users)
     }
 
     /// What a helper can prepare for this command.
     fn prelude(&self, command: Option<&crate::Command>) -> Prelude {
         Prelude {
             network: self.network.clone(),
-            subordinate: self.subordinate,
+            subordinate_users: self.users.as_ref().map(|users| users.count),
             program: command.map(|command| PathBuf::from(&command.program)),
             read_only: self.options.read_only.clone(),
             limit_processes: !self.cgroups.has(Controller::Pids),
@@ -307,7 +309,6 @@ impl Namespace {
             wall_ns: limits.wall.as_nanos() as u64,
             pin_to_cpus,
             limit_processes: !self.cgroups.has(Controller::Pids),
-            own_processes: if self.subordinate.is_some() { 1 } else { 2 },
             watch_memory: !self.cgroups.has(Controller::Memory),
             host_user: nix::unistd::geteuid().as_raw(),
             has_network: self.network.is_some(),
@@ -430,15 +431,9 @@ pub(crate) fn become_outer() -> ! {
     std::process::exit(0)
 }
 
-/// The main function of the process that maps the users of a helper's user namespace.
-pub(crate) fn become_mapper(arguments: impl Iterator<Item = std::ffi::OsString>) -> ! {
-    match subordinate::main(arguments) {
-        Ok(()) => std::process::exit(0),
-        Err(error) => {
-            eprintln!("{error}");
-            std::process::exit(1)
-        }
-    }
+/// The main function of the process that makes a user namespace with subordinate users.
+pub(crate) fn become_users() -> ! {
+    std::process::exit(i32::from(subordinate::main().is_err()))
 }
 
 /// The main function of a box's first process.

@@ -10,7 +10,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,7 @@ use rustix::time::{
 };
 
 use super::protocol::{self, BoxSpec, Prelude, Report};
-use super::{INIT_ROLE, mounts, network, subordinate, watch};
+use super::{INIT_ROLE, mounts, network, watch};
 use crate::error::At;
 use crate::{Exit, InForce, Refusal, owner, sockets};
 
@@ -39,7 +38,7 @@ pub(super) fn main() {
     let _ = fs::write("/proc/self/oom_score_adj", KILLED_FIRST);
     let Ok(host) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
     let Ok(prelude) = protocol::receive::<Prelude>(&host) else { return };
-    let prepared = match prepare(&prelude) {
+    let prepared = match prepare(&prelude, &host) {
         Ok(prepared) => prepared,
         Err(refusal) => {
             let _ = protocol::send(&host, &Report::Refused(refusal));
@@ -78,19 +77,20 @@ struct Prepared {
 }
 
 /// Makes the namespaces, the root, and a first process in them.
-fn prepare(prelude: &Prelude) -> Result<Prepared, Refusal> {
+fn prepare(prelude: &Prelude, host: &UnixStream) -> Result<Prepared, Refusal> {
     let mut sources = None;
+    join_network(prelude)?;
+    if prelude.subordinate_users.is_some() {
+        enter_users(host)?;
+    }
     if geteuid().is_root() {
-        // Files that only root can read are opened first. Root of a user namespace has no rights over the existing mounts,
-        // only over those of its own mount namespace.
+        // Files that only this user can read are opened first. Root of a user namespace has no rights over the existing
+        // mounts, only over those of its own mount namespace.
         sources = match mounts::Sources::take(prelude) {
             Err(refusal) if refusal.errno == Some(libc::EPERM) => None,
             taken => Some(taken?),
         };
-        join_network(prelude)?;
         become_unused_user(prelude)?;
-    } else {
-        join_network(prelude)?;
     }
     enter_namespaces(prelude)?;
     limit_namespaces();
@@ -99,7 +99,7 @@ fn prepare(prelude: &Prelude) -> Result<Prepared, Refusal> {
     }
     mounts::build(sources.map_or_else(|| mounts::Sources::take(prelude), Ok)?)?;
     let (socket, theirs) = UnixStream::pair().at("making a socket pair")?;
-    Ok(Prepared { init: start_init(prelude, theirs)?, socket })
+    Ok(Prepared { init: start_init(theirs)?, socket })
 }
 
 fn run(host: &UnixStream, prepared: Prepared, spec: &BoxSpec, stdin: &[u8]) -> Result<Report, Refusal> {
@@ -132,10 +132,19 @@ fn join_network(prelude: &Prelude) -> Result<(), Refusal> {
     setns(namespace, CloneFlags::CLONE_NEWNET).at("entering the network namespace")
 }
 
+/// Enters the user namespace of the subordinate users, as its root, with a mount namespace to take mounts from.
+fn enter_users(host: &UnixStream) -> Result<(), Refusal> {
+    let step = "entering the user namespace of the subordinate users";
+    let users = protocol::receive_descriptor(host).at(step)?;
+    setns(users, CloneFlags::CLONE_NEWUSER).at(step)?;
+    unshare(CloneFlags::CLONE_NEWNS).at(step)
+}
+
 /// Changes from root to a user without files on the host. Besides, the kernel does not apply `RLIMIT_NPROC` to root.
 fn become_unused_user(prelude: &Prelude) -> Result<(), Refusal> {
     // Each box gets a user number of its own, so that the host can distinguish boxes.
-    let own = owner::FIRST_USER + (std::process::id() & 0xffff);
+    let numbers = prelude.subordinate_users.unwrap_or(owner::USERS);
+    let own = owner::FIRST_USER + std::process::id() % numbers;
     for id in [own, owner::NOBODY] {
         let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
         // If a user namespace refuses this, it has no supplementary groups.
@@ -178,19 +187,10 @@ fn enter_namespaces(prelude: &Prelude) -> Result<(), Refusal> {
     if prelude.network.is_none() {
         flags |= CloneFlags::CLONE_NEWNET;
     }
-    let mapper = match &prelude.subordinate {
-        Some(ranges) => Some(subordinate::Mapper::start(ranges, INSIDE).at("mapping subordinate users")?),
-        None => None,
-    };
     unshare(flags)
         .at("making namespaces")
         .map_err(|refusal| Refusal { hint: hint(refusal.errno), ..refusal })?;
     // Without this the kernel refuses an unprivileged gid_map (user_namespaces(7), "Defining user and group ID mappings").
-    if let Some(mapper) = mapper {
-        return fs::write("/proc/self/setgroups", "deny")
-            .and_then(|()| mapper.map())
-            .at("mapping subordinate users");
-    }
     fs::write("/proc/self/setgroups", "deny")
         .and_then(|()| fs::write("/proc/self/uid_map", format!("{INSIDE} {user} 1")))
         .and_then(|()| fs::write("/proc/self/gid_map", format!("{INSIDE} {group} 1")))
@@ -239,7 +239,7 @@ fn hint(errno: Option<i32>) -> String {
 /// root in its namespace.
 const CAPABILITIES: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP];
 
-fn start_init(prelude: &Prelude, socket: UnixStream) -> Result<Child, Refusal> {
+fn start_init(socket: UnixStream) -> Result<Child, Refusal> {
     let step = "passing capabilities on";
     let mut sets = capabilities(None).at(step)?;
     sets.inheritable = sets.permitted;
@@ -248,11 +248,7 @@ fn start_init(prelude: &Prelude, socket: UnixStream) -> Result<Child, Refusal> {
         configure_capability_in_ambient_set(capability, true).at(step)?;
     }
     // It inherits standard output and error for the command.
-    let mut command = Command::new("/proc/self/exe");
-    if prelude.subordinate.is_some() {
-        command.uid(INSIDE).gid(INSIDE);
-    }
-    command
+    Command::new("/proc/self/exe")
         .arg(INIT_ROLE)
         .env_clear()
         .stdin(OwnedFd::from(socket))

@@ -1,14 +1,20 @@
 //! Messages between host, helper and the box's first process, over socket pairs that only they hold: a length (32 bits,
 //! little-endian) and as many bytes. All messages are JSON except the standard input.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::subordinate::Ranges;
 use crate::{Exit, InForce, Refusal};
 
 /// The longest frame in bytes: a command of [`crate::Job::MAX_COMMAND`], escaped, or an input of [`crate::Job::MAX_STDIN`].
@@ -19,8 +25,8 @@ const MAX_FRAME: usize = 32 << 20;
 pub(super) struct Prelude {
     /// A network namespace to join instead of an empty one.
     pub(super) network: Option<PathBuf>,
-    /// The subordinate users of which the box gets one.
-    pub(super) subordinate: Option<Ranges>,
+    /// How many subordinate users there are, of which the box gets one. Their user namespace follows as a descriptor.
+    pub(super) subordinate_users: Option<u32>,
     /// The program's path on the host; `None` for a trial box that runs nothing.
     pub(super) program: Option<PathBuf>,
     pub(super) read_only: Vec<PathBuf>,
@@ -52,8 +58,6 @@ pub(super) struct BoxSpec {
     pub(super) pin_to_cpus: Option<u64>,
     /// Whether `RLIMIT_NPROC` must limit the processes, because no cgroup does.
     pub(super) limit_processes: bool,
-    /// Processes besides the command's that `RLIMIT_NPROC` counts: the first process, and the helper if it has the same user.
-    pub(super) own_processes: u64,
     /// Whether the helper must watch the memory, because no cgroup limits it.
     pub(super) watch_memory: bool,
     /// The user of the host's process.
@@ -100,6 +104,27 @@ pub(super) fn receive_bytes(mut stream: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; checked(length)?];
     stream.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Sends a descriptor, with one byte (unix(7), "Ancillary messages").
+pub(super) fn send_descriptor(stream: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(stream, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::empty())?;
+    Ok(())
+}
+
+pub(super) fn receive_descriptor(stream: &UnixStream) -> io::Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(stream, &mut [IoSliceMut::new(&mut [0])], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    descriptors.next().and_then(|mut all| all.next()).ok_or_else(|| io::Error::other("no descriptor came"))
 }
 
 pub(super) async fn send_async<T: Serialize>(stream: impl AsyncWrite + Unpin, message: &T) -> io::Result<()> {

@@ -4,45 +4,90 @@
 //! could use up what the host needs. Where the administrator has given a user subordinate numbers (`/etc/subuid`, `/etc/subgid`), and
 //! the programs `newuidmap` and `newgidmap` exist, each box gets one of them (subuid(5), newuidmap(1)).
 //!
+//! The two programs run once, when the backend is opened: they map the numbers into a user namespace, which has no process but
+//! stays open. Each helper enters it, and takes a number there as root does outside (`outer.rs`).
+//!
 //! ```text
-//!   in the user namespace     outside
-//!   999                       the host's user: the helper
-//!   1000                      a subordinate number: the box
+//!   in this user namespace     outside
+//!   0                          the host's user
+//!   FIRST_USER ...             the subordinate numbers
 //! ```
 
-use std::fs;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Stdio;
 
-use serde::{Deserialize, Serialize};
+use nix::sched::{CloneFlags, unshare};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
 
-use super::MAP_ROLE;
+use super::USERS_ROLE;
+use crate::owner::{FIRST_USER, USERS};
 
-/// The subordinate numbers of a user: first, and how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ranges {
-    users: (u32, u32),
-    groups: (u32, u32),
+/// A user namespace with subordinate numbers.
+#[derive(Debug)]
+pub(super) struct Users {
+    pub(super) namespace: OwnedFd,
+    /// How many there are, from [`FIRST_USER`] on.
+    pub(super) count: u32,
 }
 
-/// The helper's user in its user namespace.
-pub(super) const HELPER: u32 = 999;
-
-/// Where the two programs are: helpers have no `PATH`.
+/// Where the two programs are: like helpers, they are found without `PATH`.
 const FOLDERS: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
 
-impl Ranges {
-    /// Those of this process's user, if it has any and the programs to use them.
-    pub(super) fn own() -> Option<Self> {
-        let user = nix::unistd::geteuid();
-        if user.is_root() || program("newuidmap").is_none() || program("newgidmap").is_none() {
+impl Users {
+    /// Makes the user namespace. `None` if this process's user has no subordinate numbers, or no program to use them; both
+    /// can also be denied, for example where programs may not gain rights.
+    pub(super) async fn make(helper: &Path) -> Option<Self> {
+        let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        if user.is_root() {
             return None;
         }
+        let programs = [program("newuidmap")?, program("newgidmap")?];
         let name = login_name(user.as_raw());
         let range = |file| first_range(&fs::read_to_string(file).ok()?, user.as_raw(), name.as_deref());
-        Some(Self { users: range("/etc/subuid")?, groups: range("/etc/subgid")? })
+        let (users, groups) = (range("/etc/subuid")?, range("/etc/subgid")?);
+        let count = users.1.min(groups.1).min(USERS);
+        // Killed when it is dropped; the namespace then lives by its descriptor.
+        let child = in_new_namespace(helper).await.ok()?;
+        let process = child.id()?.to_string();
+        for (program, outside, first) in
+            [(&programs[0], user.as_raw(), users.0), (&programs[1], group.as_raw(), groups.0)]
+        {
+            let numbers = [0, outside, 1, FIRST_USER, first, count].map(|number| number.to_string());
+            let output = Command::new(program).arg(&process).args(numbers).output().await.ok()?;
+            if !output.status.success() {
+                return None;
+            }
+        }
+        let namespace = File::open(format!("/proc/{process}/ns/user")).ok()?.into();
+        Some(Self { namespace, count })
     }
+}
+
+/// A process in a new user namespace, which waits.
+async fn in_new_namespace(helper: &Path) -> io::Result<Child> {
+    let mut child = Command::new(helper)
+        .arg(USERS_ROLE)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
+    stdout.read_exact(&mut [0]).await?;
+    Ok(child)
+}
+
+/// The main function of this process: reports that it has made the namespace, and waits for the end of its input.
+pub(super) fn main() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    io::stdout().write_all(b"\n")?;
+    io::stdout().flush()?;
+    io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }
 
 fn program(name: &str) -> Option<PathBuf> {
@@ -70,63 +115,6 @@ fn first_range(text: &str, user: u32, name: Option<&str>) -> Option<(u32, u32)> 
         let (first, count) = (fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?);
         (count > 0).then_some((first, count))
     })
-}
-
-/// A process that stays outside of the helper's new user namespace, and maps its users from there.
-pub(super) struct Mapper {
-    process: Child,
-    go: Option<ChildStdin>,
-}
-
-impl Mapper {
-    /// Starts it. `ranges` has one number for each process number, so that boxes at the same time have different ones.
-    pub(super) fn start(ranges: &Ranges, inside: u32) -> io::Result<Self> {
-        let helper = std::process::id();
-        let one = |(first, count): (u32, u32)| first + helper % count;
-        let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
-        let mut process = Command::new("/proc/self/exe")
-            .arg(MAP_ROLE)
-            .args([helper, HELPER, user.as_raw(), group.as_raw(), inside].map(|number| number.to_string()))
-            .args([one(ranges.users), one(ranges.groups)].map(|number| number.to_string()))
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let go = process.stdin.take();
-        Ok(Self { process, go })
-    }
-
-    /// Lets it map the users, after this process has entered its user namespace.
-    pub(super) fn map(mut self) -> io::Result<()> {
-        // Closing its input is the signal.
-        drop(self.go.take());
-        let output = self.process.wait_with_output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-    }
-}
-
-/// The main function of the mapper. Its arguments are those of [`Mapper::start`].
-pub(super) fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), String> {
-    let words: Vec<String> = arguments.filter_map(|word| word.into_string().ok()).collect();
-    let [helper, inside_helper, user, group, inside, own_user, own_group] = words.as_slice() else {
-        return Err("wrong arguments".into());
-    };
-    io::stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
-    for (name, outside, own) in [("newuidmap", user, own_user), ("newgidmap", group, own_group)] {
-        let program = program(name).ok_or_else(|| format!("no {name}"))?;
-        let status = Command::new(program)
-            .args([helper, inside_helper, outside, "1", inside, own, "1"])
-            .status()
-            .map_err(|error| format!("{name}: {error}"))?;
-        if !status.success() {
-            return Err(format!("{name}: {status}"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
