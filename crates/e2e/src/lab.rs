@@ -229,12 +229,21 @@ pub fn run_lab(backend: &'static str) -> &'static Lab {
     if let Some((_, lab)) = done.iter().find(|(name, _)| *name == backend) {
         return lab;
     }
+    // Statics are never dropped, so a later test process removes the folder.
+    let lab: &'static Lab = Box::leak(Box::new(new_run(backend)));
+    done.push((backend, lab));
+    lab
+}
+
+/// Another run of both variants with this backend.
+///
+/// # Panics
+/// As [`run_lab`].
+#[must_use]
+pub fn new_run(backend: &str) -> Lab {
     let lab = in_target_folder(backend);
     let output = lab.run(&["http", "https", "--backend", backend]);
     assert!(output.status.success(), "lab run by {backend}: {}", outcome(&output));
-    // Statics are never dropped, so a later test process removes the folder.
-    let lab: &'static Lab = Box::leak(Box::new(lab));
-    done.push((backend, lab));
     lab
 }
 

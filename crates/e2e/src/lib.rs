@@ -12,5 +12,5 @@ pub mod segment;
 pub mod tls;
 pub mod traces;
 
-pub use lab::{Lab, RunningLab, has_netns, run_lab};
+pub use lab::{Lab, RunningLab, has_netns, new_run, run_lab};
 pub use test_support::skip;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use e2e::damage::{Copied, Judged, analyze, sha256};
-use e2e::{has_netns, run_lab, skip};
+use e2e::{has_netns, new_run, skip};
 use serde_json::Value;
 
 /// Runs a check on the captures of both backends.
@@ -15,19 +15,34 @@ fn by_each_backend(check: impl Fn(&Copied, &Judged)) {
     if Command::new("tshark").arg("--version").output().is_err() {
         return skip("there is no tshark");
     }
-    static RELAY: OnceLock<Judged> = OnceLock::new();
-    static NETNS: OnceLock<Judged> = OnceLock::new();
-    let on = |backend, judged: &OnceLock<Judged>| {
-        let lab = run_lab(backend);
-        let judged = judged.get_or_init(|| analyze(&[&lab.captures()]));
+    static RELAY: OnceLock<(Copied, Judged)> = OnceLock::new();
+    static NETNS: OnceLock<(Copied, Judged)> = OnceLock::new();
+    let on = |backend, run: &OnceLock<(Copied, Judged)>| {
+        let (copied, judged) = run.get_or_init(|| {
+            let copied = in_order(backend);
+            let judged = analyze(&[copied.folder()]);
+            (copied, judged)
+        });
         assert_eq!(judged.conclusion(), "proven", "{backend}");
-        check(&Copied::of(lab), judged);
+        check(&copied.copy(), judged);
     };
     on("relay", &RELAY);
     match has_netns() {
         Ok(()) => on("netns", &NETNS),
         Err(reason) => skip(&reason),
     }
+}
+
+/// Runs that are made until one is recorded in order. A machine that stops a process at the wrong moment records segments far from
+/// their place, and tshark, other than the analyzer, does not find back into such a connection.
+const MAX_RUNS: usize = 5;
+
+fn in_order(backend: &str) -> Copied {
+    let disordered = "tcp.analysis.lost_segment || tcp.analysis.out_of_order";
+    (0..MAX_RUNS)
+        .map(|_| Copied::of(&new_run(backend)))
+        .find(|copied| ["http", "https"].iter().all(|name| selected(copied, name, disordered).is_empty()))
+        .unwrap_or_else(|| panic!("none of {MAX_RUNS} runs by {backend} was recorded in order"))
 }
 
 /// The lines that tshark prints about a capture, with the run's key log if `decrypt` is set.
