@@ -230,7 +230,7 @@ fn rlimits(spec: &BoxSpec) -> Vec<InForce> {
         let value =
             getrlimit(Resource::Nproc).maximum.map_or(u64::MAX, |value| value.saturating_sub(OWN_PROCESSES));
         let mechanism =
-            format!("RLIMIT_NPROC in the box's user namespace ({} more are the box's own)", OWN_PROCESSES);
+            format!("RLIMIT_NPROC in the box's user namespace ({OWN_PROCESSES} more are the box's own)");
         list.push(InForce::new("processes", mechanism, value.to_string()));
     }
     if spec.watch_memory {
