@@ -245,13 +245,17 @@ impl Segment {
     }
 }
 
-/// The bytes that `from` sent on a connection, in order. Panics on a gap.
+/// The bytes that `from` sent on a connection, in the order of their sequence numbers: a kernel with several CPUs can record
+/// segments in another one. Panics on a gap.
 pub fn sent_by(connection: &[Segment], from: SocketAddr) -> Vec<u8> {
     let mine: Vec<_> = connection.iter().filter(|segment| segment.from == from).collect();
     let first = mine[0].seq.wrapping_add(1);
+    let offset = |segment: &Segment| segment.seq.wrapping_sub(first) as usize;
+    let mut with_payload: Vec<_> = mine.iter().filter(|segment| !segment.payload.is_empty()).collect();
+    with_payload.sort_by_key(|segment| offset(segment));
     let mut bytes = Vec::new();
-    for segment in mine.iter().filter(|segment| !segment.payload.is_empty()) {
-        let offset = segment.seq.wrapping_sub(first) as usize;
+    for segment in with_payload {
+        let offset = offset(segment);
         assert!(offset <= bytes.len(), "a gap before {offset}");
         bytes.truncate(offset);
         bytes.extend(&segment.payload);
