@@ -12,7 +12,7 @@ use nix::sys::timer::Timer;
 use nix::time::ClockId;
 
 use super::Place;
-use super::turn::{Turn, turns};
+use super::turn::{Turn, now, turns};
 use super::words::{Heard, bits, distinct, word};
 
 /// Length of a turn, and the most turns. They end when both have heard each other; a machine that stops one of the two
@@ -33,13 +33,21 @@ const AGAIN: Duration = Duration::from_micros(100);
 /// For so long the number must not change before the listener takes it as [`LEVEL`].
 const SETTLED: Duration = Duration::from_millis(20);
 
+/// For so long one waits for the other's next answer, beyond the end of the turn, after a first one: on a busy machine an
+/// answer takes as long as the scheduler does. In a sandbox there is no first one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// In all at most this long.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// Speaker and listener wait for each other at each bit, so neither has to be in time: the speaker has one timer more for a
 /// set bit and one less for the other, and the listener answers with one more or less of its own.
 pub(crate) fn speak_and_listen(path: &str, place: Place, canary: &str) -> io::Result<Heard> {
     let mut words = Vec::new();
     let mut was_heard = false;
+    let last_end = now() + LONGEST;
     for turn in turns(place, TURN, TURNS) {
-        let mut counter = Counter { path, turn: &turn, timers: Vec::new() };
+        let mut counter = Counter { path, turn: &turn, answered: None, last_end, timers: Vec::new() };
         if turn.is_own {
             was_heard |= counter.speak(bits(canary)?.take(BITS))?;
         } else {
@@ -58,6 +66,10 @@ pub(crate) fn speak_and_listen(path: &str, place: Place, canary: &str) -> io::Re
 struct Counter<'a> {
     path: &'a str,
     turn: &'a Turn,
+    /// When the other answered last in this turn, since the epoch, as [`now`].
+    answered: Option<Duration>,
+    /// When the attempt ends at the latest.
+    last_end: Duration,
     /// This box's part of the number.
     timers: Vec<Timer>,
 }
@@ -87,24 +99,25 @@ impl Counter<'_> {
         self.add()?;
         while bits.len() < BITS {
             let Some(next) = self.another(level)? else { return Ok(None) };
-            // Two steps at once are those of a third process.
-            if next.abs_diff(level) != 1 {
-                return Ok(None);
-            }
             bits.push(next > level);
             level = next;
             if bits.len() % 2 == 0 { self.add()? } else { self.remove() }
+        }
+        // The last answer stays until the speaker has seen it.
+        while self.others()? >= BITS && !self.is_ending() {
+            thread::sleep(AGAIN);
         }
         Ok(word(&bits, DIGITS))
     }
 
     /// The number of the others when the speaker has raised it; `None` if none does in this turn.
-    fn level(&self) -> io::Result<Option<usize>> {
-        while !self.turn.is_ending() {
+    fn level(&mut self) -> io::Result<Option<usize>> {
+        while !self.is_ending() {
             let level = self.others()?;
             if level >= LEVEL {
                 thread::sleep(SETTLED);
                 if self.others()? == level {
+                    self.answered = Some(now());
                     return Ok(Some(level));
                 }
             }
@@ -113,16 +126,25 @@ impl Counter<'_> {
         Ok(None)
     }
 
-    /// The next number of the others that differs; `None` if it stays until the end of the turn.
-    fn another(&self, number: usize) -> io::Result<Option<usize>> {
-        while !self.turn.is_ending() {
+    /// The next number of the others that differs, by one; `None` if it stays until the end of the turn. Two steps at once are
+    /// those of a third process, or of another turn.
+    fn another(&mut self, number: usize) -> io::Result<Option<usize>> {
+        while !self.is_ending() {
             let next = self.others()?;
             if next != number {
-                return Ok(Some(next));
+                self.answered = Some(now());
+                return Ok((next.abs_diff(number) == 1).then_some(next));
             }
             thread::sleep(AGAIN);
         }
         Ok(None)
+    }
+
+    fn is_ending(&self) -> bool {
+        let now = now();
+        let is_waiting =
+            self.answered.is_some_and(|answered| now < answered + PATIENCE && now < self.last_end);
+        self.turn.is_ending() && !is_waiting
     }
 
     fn others(&self) -> io::Result<usize> {
