@@ -142,9 +142,7 @@ impl Trials {
                     Err(error) => {
                         trial.state = TrialState::Failed;
                         trial.why = Some(format!("{error:#}"));
-                        trial.remedy = Some(
-                            "run `lab doctor` in a terminal; the lines above show what the programs wrote",
-                        );
+                        trial.remedy = Some("run `lab doctor` in a terminal");
                     }
                 }
             });
@@ -202,7 +200,7 @@ impl Trials {
             status = self.finish(id, "lab", lab) => {
                 let status = status?;
                 if !status.success() {
-                    bail!("lab ended with {status}");
+                    bail!("lab ended with {status}: {}", self.last_line());
                 }
             }
             () = looking => {}
@@ -231,7 +229,7 @@ impl Trials {
             report.arg("--lang").arg(language).arg("--output").arg(self.folder.join(language)).arg(&result);
             let status = self.finish(id, "report", report).await?;
             if !status.success() {
-                bail!("report ended with {status}");
+                bail!("report ended with {status}: {}", self.last_line());
             }
         }
         self.change(|trial| trial.reports = vec!["html".into(), "md".into()]);
@@ -291,6 +289,13 @@ impl Trials {
                 });
             }
         }
+    }
+
+    /// What the programs wrote last: where one failed, its error.
+    fn last_line(&self) -> String {
+        let current = self.lock();
+        let line = current.as_ref().and_then(|trial| trial.log.last());
+        line.map_or_else(|| "it wrote nothing".into(), |line| line.trim().to_owned())
     }
 
     /// Reads the captures again and again while they grow. Never ends by itself.
