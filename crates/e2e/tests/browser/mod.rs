@@ -213,7 +213,8 @@ impl Tab {
             }
             if started.elapsed() > PATIENCE {
                 self.picture("page-screenshots", "waited-in-vain").await;
-                panic!("waited {} s until {what}", PATIENCE.as_secs());
+                let text = self.try_ask("document.body.innerText").await;
+                panic!("waited {} s until {what}; the page says {text:?}", PATIENCE.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
