@@ -174,8 +174,18 @@ impl FrameOwnership {
 
     /// Finds the owners of the ARP frames. Called once, at the end.
     pub(crate) fn settle(&mut self) {
-        for resolving in std::mem::take(&mut self.resolving) {
-            if resolving.packet.is_some_and(|packet| self.is_resolution(&packet, resolving.destination)) {
+        let all = std::mem::take(&mut self.resolving);
+        let packets = all.iter().filter_map(|resolving| resolving.packet);
+        let requests = packets.filter(|packet| packet.operation == Operation::REQUEST);
+        let asked: BTreeSet<_> = requests.map(|packet| (packet.sender, packet.target)).collect();
+        for resolving in all {
+            let is_resolution = resolving.packet.is_some_and(|packet| {
+                // A kernel answers those who ask.
+                let is_due =
+                    packet.operation == Operation::REQUEST || asked.contains(&(packet.target, packet.sender));
+                is_due && self.is_resolution(&packet, resolving.destination)
+            });
+            if is_resolution {
                 self.arp += 1;
             } else {
                 self.take_foreign(resolving.described);
@@ -376,7 +386,10 @@ mod tests {
             found.arp == 1
         };
         assert!(of_traffic(arp(1, client, asking(server), &[])));
-        assert!(of_traffic(arp(2, server, client, &[0; 18])));
+        let both =
+            [arp(2, server, client, &[0; 18]), arp(1, client, asking(server), &[]), segment(CLIENT_MAC)];
+        assert_eq!(ownership(&both).arp, 2, "a reply, recorded before its request");
+        assert!(!of_traffic(arp(2, server, client, &[0; 18])), "a reply without a request");
         assert!(of_traffic(arp(1, (CLIENT_MAC, [0; 4]), asking(client), &[])), "a probe");
         assert!(!of_traffic(arp(2, (CLIENT_MAC, [0; 4]), asking(client), &[])), "a reply is no probe");
         assert!(!of_traffic(arp(1, client, asking(server), b"secret")));

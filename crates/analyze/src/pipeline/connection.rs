@@ -193,6 +193,9 @@ struct Shutdown {
     fins_acknowledged: PerDirection<bool>,
     /// Whether a RST is behind the last segment with content, SYN or FIN.
     is_reset: bool,
+    /// Whether each side has sent a RST without acknowledgment behind its FIN. Such a RST answers a segment of the other side
+    /// that acknowledged just its number (RFC 9293 §3.5.2), and so the FIN.
+    resets_behind_fins: PerDirection<bool>,
 }
 
 impl Shutdown {
@@ -201,6 +204,7 @@ impl Shutdown {
         let Segment { seq, flags, wire_payload_len, .. } = *segment;
         if flags.rst() {
             self.is_reset = true;
+            self.resets_behind_fins[direction] |= !flags.ack() && self.fin_ends[direction] == Some(seq);
         } else if wire_payload_len > 0 || flags.syn() || flags.fin() {
             self.is_reset = false;
         }
@@ -213,7 +217,10 @@ impl Shutdown {
     }
 
     fn is_settled(&self) -> bool {
-        self.is_reset || self.fins_acknowledged.values().all(|acknowledged| *acknowledged)
+        let has_answered =
+            |direction| !self.resets_behind_fins[direction] || self.fins_acknowledged[direction];
+        (self.is_reset || self.fins_acknowledged.values().all(|acknowledged| *acknowledged))
+            && Direction::BOTH.into_iter().all(has_answered)
     }
 }
 
@@ -305,5 +312,42 @@ impl<O: Observer> Content<O> {
         let Shared { observer, tools, decryption: Decryption { keys, workspace } } = shared;
         let decryption = Some(Decryption { keys: *keys, workspace });
         Context { observer, tools, stream, is_midstream, carvers: Some(carvers), decryption }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dissect::tcp::Flags;
+
+    use super::*;
+
+    const CLIENT: Direction = Direction::ClientToServer;
+    const SERVER: Direction = Direction::ServerToClient;
+
+    fn segment(seq: u32, ack: u32, flags: u8, wire_payload_len: u32) -> Segment<'static> {
+        Segment { seq, ack, flags: Flags(flags), wire_payload_len, ..Segment::default() }
+    }
+
+    const RST: u8 = Flags::RST.0;
+    const ACK: u8 = Flags::ACK.0;
+
+    fn is_settled(segments: &[(Direction, Segment<'_>)]) -> bool {
+        let mut shutdown = Shutdown::default();
+        segments.iter().for_each(|(direction, segment)| shutdown.segment(*direction, segment));
+        shutdown.is_settled()
+    }
+
+    #[test]
+    fn a_reset_without_acknowledgment_answers_a_captured_segment() {
+        let fin = (CLIENT, segment(100, 500, Flags::FIN.0 | ACK, 0));
+        let alert = (SERVER, segment(500, 101, ACK, 24));
+        let reset = (CLIENT, segment(101, 0, RST, 0));
+        assert!(is_settled(&[fin, alert, reset]));
+        assert!(is_settled(&[fin, reset, (SERVER, segment(500, 101, ACK, 0))]), "recorded in another order");
+        assert!(!is_settled(&[fin, reset]), "what the reset answers is missing");
+        assert!(!is_settled(&[(SERVER, segment(400, 100, ACK, 100)), fin, reset]));
+        assert!(is_settled(&[(SERVER, segment(400, 100, ACK, 100)), (CLIENT, segment(100, 0, RST, 0))]));
+        // Sent without being asked (RFC 9293 §3.10.5).
+        assert!(is_settled(&[fin, (CLIENT, segment(101, 500, RST | ACK, 0))]));
     }
 }
