@@ -194,8 +194,11 @@ struct Shutdown {
     /// Whether a RST is behind the last segment with content, SYN or FIN.
     is_reset: bool,
     /// Whether each side has sent a RST without acknowledgment behind its FIN. Such a RST answers a segment of the other side
-    /// that acknowledged just its number (RFC 9293 §3.5.2), and so the FIN.
+    /// that acknowledged just its number (RFC 9293 §3.5.2), and so the FIN. Its content is the reason: one that only
+    /// acknowledges is expected there.
     resets_behind_fins: PerDirection<bool>,
+    /// Whether the other side has sent content or its FIN with an acknowledgment of this side's FIN.
+    content_behind_fins: PerDirection<bool>,
 }
 
 impl Shutdown {
@@ -212,13 +215,16 @@ impl Shutdown {
             self.fin_ends[direction] = Some(seq.wrapping_add(wire_payload_len).wrapping_add(1));
         }
         if let (Some(ack), Some(end)) = (segment.acknowledgment(), self.fin_ends[direction.opposite()]) {
-            self.fins_acknowledged[direction.opposite()] |= ack.wrapping_sub(end) as i32 >= 0;
+            let is_acknowledged = ack.wrapping_sub(end) as i32 >= 0;
+            let has_content = wire_payload_len > 0 || flags.fin();
+            self.fins_acknowledged[direction.opposite()] |= is_acknowledged;
+            self.content_behind_fins[direction.opposite()] |= is_acknowledged && has_content;
         }
     }
 
     fn is_settled(&self) -> bool {
         let has_answered =
-            |direction| !self.resets_behind_fins[direction] || self.fins_acknowledged[direction];
+            |direction| !self.resets_behind_fins[direction] || self.content_behind_fins[direction];
         (self.is_reset || self.fins_acknowledged.values().all(|acknowledged| *acknowledged))
             && Direction::BOTH.into_iter().all(has_answered)
     }
@@ -343,8 +349,11 @@ mod tests {
         let alert = (SERVER, segment(500, 101, ACK, 24));
         let reset = (CLIENT, segment(101, 0, RST, 0));
         assert!(is_settled(&[fin, alert, reset]));
-        assert!(is_settled(&[fin, reset, (SERVER, segment(500, 101, ACK, 0))]), "recorded in another order");
+        assert!(is_settled(&[fin, (SERVER, segment(500, 101, Flags::FIN.0 | ACK, 0)), reset]));
         assert!(!is_settled(&[fin, reset]), "what the reset answers is missing");
+        let acknowledged = (SERVER, segment(500, 101, ACK, 0));
+        assert!(is_settled(&[fin, acknowledged, alert, reset]));
+        assert!(!is_settled(&[fin, acknowledged, reset]), "an acknowledgment alone is no reason to reset");
         assert!(!is_settled(&[(SERVER, segment(400, 100, ACK, 100)), fin, reset]));
         assert!(is_settled(&[(SERVER, segment(400, 100, ACK, 100)), (CLIENT, segment(100, 0, RST, 0))]));
         // Sent without being asked (RFC 9293 §3.10.5).
