@@ -90,6 +90,11 @@ pub(super) fn is_repeated_unboxed(attempt: &AttemptRecord) -> bool {
     matches!(attempt.kind.as_str(), "raw" | "file" | "lock" | "notify" | "counter" | "timing")
 }
 
+/// Whether an attempt of this kind succeeds when one process hears another.
+pub(super) fn hears(kind: &str) -> bool {
+    matches!(kind, "lock" | "notify" | "counter")
+}
+
 /// Whether the control repeats the attempt in a sandbox with a network. The others need seconds, and a network changes nothing
 /// for them.
 pub(super) fn is_repeated_with_network(attempt: &AttemptRecord) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use experiment::RunId;
-use experiment::isolation::{ReplayRecord, UserRecord};
+use experiment::isolation::{AttemptRecord, ReplayRecord, UserRecord};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
@@ -54,10 +54,9 @@ impl User {
         &self.with_network
     }
 
-    /// The message that asks for the attempts that the control repeats outside any sandbox.
-    pub(super) fn unboxed_attempts(&self) -> String {
-        let all = self.record.attempts.iter();
-        attempts::message(None, all.filter(|attempt| attempts::is_repeated_unboxed(attempt)))
+    /// The message that asks for those of the user's attempts that are `wanted`.
+    pub(super) fn message(&self, wanted: impl Fn(&AttemptRecord) -> bool) -> String {
+        attempts::message(None, self.record.attempts.iter().filter(|attempt| wanted(attempt)))
     }
 }
 
