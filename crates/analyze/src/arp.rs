@@ -31,7 +31,7 @@ pub(crate) fn bare_packet(link_type: LinkType, bytes: &[u8]) -> Option<Arp> {
         return None;
     }
     let frame = frame::decode(link_type, bytes, u32::try_from(bytes.len()).ok()?);
-    if frame.network != Network::Arp {
+    if frame.network != Network::Arp || !frame.encapsulations.is_empty() {
         return None;
     }
     let offset = ETHERNET_HEADER + VLAN_TAG * frame.vlan.numbers().len();

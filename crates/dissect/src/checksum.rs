@@ -59,6 +59,11 @@ fn ip_header(ip: &Ip, bytes: &[u8]) -> Checksum {
     }
 }
 
+/// The checksum of an IPv4 header whose checksum field is zero.
+pub(crate) fn of_header(header: &[u8]) -> u16 {
+    !fold(sum(0, header))
+}
+
 fn in_packet(ip: &Ip, bytes: &[u8]) -> Checksum {
     let field_offset = match ip.protocol {
         Protocol::TCP => 16,

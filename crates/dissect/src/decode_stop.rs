@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layer {
-    /// Ethernet, Linux cooked, null or loopback header.
+    /// The header of the link.
     Link,
     /// A VLAN tag.
     Vlan,
@@ -14,6 +14,8 @@ pub enum Layer {
     Ip,
     /// An IPv6 extension header.
     Ipv6Extension,
+    /// The header of a tunnel, or of what a tunnel or MPLS carries.
+    Encapsulation,
     /// The TCP header.
     Tcp,
     /// The UDP header.
@@ -29,6 +31,7 @@ impl fmt::Display for Layer {
             Layer::Vlan => "VLAN tag",
             Layer::Ip => "IP header",
             Layer::Ipv6Extension => "IPv6 extension header",
+            Layer::Encapsulation => "tunnel header",
             Layer::Tcp => "TCP header",
             Layer::Udp => "UDP header",
             Layer::Payload => "payload",
@@ -56,7 +59,15 @@ pub enum StopReason {
     TooManyTags,
     /// More extension headers than [`crate::ip::MAX_EXTENSION_HEADERS`].
     TooManyExtensions,
-    /// A fragment of an IP packet: fragments are not reassembled.
+    /// More tunnels than [`crate::encapsulation::MAX_ENCAPSULATIONS`].
+    TooManyEncapsulations,
+    /// More labels than [`crate::encapsulation::MAX_MPLS_LABELS`].
+    TooManyLabels,
+    /// A form of the header that is not decoded.
+    UnsupportedForm,
+    /// Encrypted on the link, as IEEE 802.11 does.
+    Encrypted,
+    /// A fragment of a packet. [`crate::fragment`] puts those of IP together.
     Fragment,
 }
 
@@ -83,6 +94,10 @@ impl StopReason {
             StopReason::UnknownLinkType
             | StopReason::TooManyTags
             | StopReason::TooManyExtensions
+            | StopReason::TooManyEncapsulations
+            | StopReason::TooManyLabels
+            | StopReason::UnsupportedForm
+            | StopReason::Encrypted
             | StopReason::Fragment => Blame::Unsupported,
         }
     }
@@ -99,7 +114,11 @@ impl fmt::Display for StopReason {
             StopReason::UnknownLinkType => "this link type is not decoded",
             StopReason::TooManyTags => "more VLAN tags than are decoded",
             StopReason::TooManyExtensions => "more extension headers than are decoded",
-            StopReason::Fragment => "fragments are not put together",
+            StopReason::TooManyEncapsulations => "more tunnels than are decoded",
+            StopReason::TooManyLabels => "more MPLS labels than are decoded",
+            StopReason::UnsupportedForm => "this form of it is not decoded",
+            StopReason::Encrypted => "encrypted on the link",
+            StopReason::Fragment => "a fragment of a packet",
         })
     }
 }

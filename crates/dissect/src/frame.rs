@@ -2,7 +2,8 @@
 //!
 //! [`decode`] decodes as many layers as it can. Where it stops early, [`Frame::stop`] names the byte, the reason, and
 //! the party at fault: the capture, the sender or this crate. The layers before the stop stay in the frame. Nothing is
-//! copied: payloads are slices of the captured bytes. IP fragments are recognised, not reassembled.
+//! copied: payloads are slices of the captured bytes. Tunnels, MPLS and PPPoE are followed inwards
+//! ([`crate::encapsulation`]). IP fragments are recognised; [`crate::fragment`] puts them together.
 //!
 //! ```
 //! use dissect::{frame, link::LinkType};
@@ -15,7 +16,10 @@
 //! assert_eq!(frame.stop, None);
 //! ```
 
+use std::ops::Range;
+
 use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
+use crate::encapsulation::{self, Encapsulations, Inner, NotEntered};
 use crate::ip::{self, Fragment, Ip, Protocol};
 use crate::link::{self, EtherType, Link, LinkType, VlanTags};
 use crate::tcp::{Flags, Segment};
@@ -23,11 +27,13 @@ use crate::tcp::{Flags, Segment};
 /// A decoded frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// VLAN numbers, outermost first.
+    /// VLAN numbers, outermost first, with those inside of tunnels.
     pub vlan: VlanTags,
-    /// The network layer.
+    /// What is around the network layer: tunnels, MPLS, PPPoE.
+    pub encapsulations: Encapsulations<'a>,
+    /// The network layer, the innermost one if there are tunnels.
     pub network: Network,
-    /// The transport layer.
+    /// The transport layer; absent in fragments.
     pub transport: Transport<'a>,
     /// Where and why decoding ended early, if it did.
     pub stop: Option<DecodeStop>,
@@ -37,7 +43,8 @@ impl<'a> Frame<'a> {
     /// A frame without a transport layer.
     #[inline]
     fn ending(vlan: VlanTags, network: Network, stop: Option<DecodeStop>) -> Self {
-        Frame { vlan, network, transport: Transport::Absent, stop }
+        let encapsulations = Encapsulations::default();
+        Frame { vlan, encapsulations, network, transport: Transport::Absent, stop }
     }
 
     /// The IP header, if there is one.
@@ -68,6 +75,8 @@ pub enum Network {
     Ip(Ip),
     /// ARP.
     Arp,
+    /// Several Ethernet frames (IEEE 802.11, A-MSDU), from this offset of the frame on: see [`aggregated`].
+    Aggregate(u32),
     /// Something else.
     Other(EtherType),
 }
@@ -110,28 +119,93 @@ pub fn decode(link_type: LinkType, bytes: &[u8], original_len: u32) -> Frame<'_>
     let view = FrameBytes { bytes, wire_len: bytes.len().max(original_len as usize) };
     let link = link::decode(link_type, view);
     // The most common kind of frame has a path of its own, so that the values stay in registers.
-    if link.ether_type == EtherType::IPV4 && link.stop.is_none() {
-        return match ip::decode_v4(view, link.offset) {
-            Ok(ip) => carrying(view, link.vlan, ip),
-            Err(stop) => Frame::ending(link.vlan, Network::Absent, Some(stop)),
-        };
+    if link.ether_type == EtherType::IPV4
+        && link.stop.is_none()
+        && let Ok(ip) = ip::decode_v4(view, link.offset)
+        && !encapsulation::may_be_tunnel(ip.protocol)
+    {
+        return carrying(view, link.vlan, ip);
     }
     decode_other(view, link)
 }
 
 fn decode_other(view: FrameBytes<'_>, link: Link) -> Frame<'_> {
-    if link.stop.is_some() {
-        return Frame::ending(link.vlan, Network::Absent, link.stop);
+    let mut path = Encapsulations::in_frame(view.bytes);
+    let mut frame = walk(view, link, &mut path);
+    frame.encapsulations = path;
+    frame
+}
+
+/// Follows the frame inwards through its encapsulations.
+fn walk<'a>(mut view: FrameBytes<'a>, mut link: Link, path: &mut Encapsulations<'a>) -> Frame<'a> {
+    let mut vlan = VlanTags::default();
+    // The packet around the current layer: the result if that layer cannot be decoded.
+    let mut outer: Option<Frame<'a>> = None;
+    let stopped = |outer: Option<Frame<'a>>, vlan, stop| match outer {
+        Some(packet) => Frame { vlan, stop, ..packet },
+        None => Frame::ending(vlan, Network::Absent, stop),
+    };
+    loop {
+        vlan.append(&link.vlan);
+        if link.stop.is_some() {
+            return stopped(outer, vlan, link.stop);
+        }
+        let offset = link.offset;
+        let decoded = match link.ether_type {
+            EtherType::IPV4 => Some(ip::decode_v4(view, offset).map(|ip| (ip, None))),
+            EtherType::IPV6 => Some(ip::decode_v6(view, offset)),
+            _ => None,
+        };
+        let entered = match decoded {
+            Some(Err(stop)) => return stopped(outer, vlan, Some(stop)),
+            Some(Ok((ip, Some(stop)))) => return Frame::ending(vlan, Network::Ip(ip), Some(stop)),
+            Some(Ok((ip, None))) => {
+                let packet = Packet::new(view, &ip);
+                let frame = carrying(view, vlan, ip);
+                if ip.fragment != Fragment::No || !encapsulation::may_be_tunnel(ip.protocol) {
+                    return frame;
+                }
+                outer = Some(frame);
+                view = packet.view;
+                encapsulation::enter_ip(view, &ip, path)
+            }
+            None => encapsulation::enter_link(view, link.ether_type, offset, path),
+        };
+        let Inner { next, offset, end } = match entered {
+            Ok(inner) => inner,
+            Err(NotEntered::Stopped(stop)) => return stopped(outer, vlan, Some(stop)),
+            Err(NotEntered::NotMine) => {
+                return match (link.ether_type, outer) {
+                    (EtherType::IPV4 | EtherType::IPV6, Some(packet)) => packet,
+                    (EtherType::ARP, _) => Frame::ending(vlan, Network::Arp, None),
+                    (_, _) if link.is_aggregate => {
+                        Frame::ending(vlan, Network::Aggregate(offset as u32), None)
+                    }
+                    (other, _) => Frame::ending(vlan, Network::Other(other), None),
+                };
+            }
+        };
+        view = FrameBytes {
+            bytes: view.bytes.get(..end).unwrap_or(view.bytes),
+            wire_len: view.wire_len.min(end),
+        };
+        link = link::inner(next, view, offset);
     }
-    match link.ether_type {
-        EtherType::IPV6 => match ip::decode_v6(view, link.offset) {
-            Ok((ip, None)) => carrying(view, link.vlan, ip),
-            Ok((ip, stop)) => Frame::ending(link.vlan, Network::Ip(ip), stop),
-            Err(stop) => Frame::ending(link.vlan, Network::Absent, Some(stop)),
-        },
-        EtherType::ARP => Frame::ending(link.vlan, Network::Arp, None),
-        other => Frame::ending(link.vlan, Network::Other(other), None),
-    }
+}
+
+/// The Ethernet frames of an aggregate (IEEE 802.11-2020 §9.3.2.2.2) from `offset` on: the range in `bytes` of each. A
+/// subframe has two addresses and a length, as a frame of IEEE 802.3 has, and all but the last are padded to a multiple of
+/// four bytes. The last range ends early if the frame was cut.
+pub fn aggregated(bytes: &[u8], offset: u32) -> impl Iterator<Item = Range<usize>> + use<'_> {
+    const HEADER: usize = 14;
+    let mut start = offset as usize;
+    std::iter::from_fn(move || {
+        let [.., high, low] = *bytes.get(start..)?.first_chunk::<HEADER>()?;
+        let len = HEADER + usize::from(u16::from_be_bytes([high, low]));
+        let range = start..(start + len).min(bytes.len());
+        start += len.next_multiple_of(4);
+        Some(range)
+    })
 }
 
 /// The frame around an IP packet.
@@ -144,19 +218,17 @@ fn carrying(view: FrameBytes<'_>, vlan: VlanTags, ip: Ip) -> Frame<'_> {
         && packet.cut(packet.start).is_none()
         && let Ok(segment) = packet.tcp()
     {
-        return Frame { vlan, network: Network::Ip(ip), transport: Transport::Tcp(segment), stop: None };
+        let (network, transport) = (Network::Ip(ip), Transport::Tcp(segment));
+        return Frame { vlan, encapsulations: Encapsulations::default(), network, transport, stop: None };
     }
     carrying_other(&packet, vlan, ip)
 }
 
 fn carrying_other<'a>(packet: &Packet<'a>, vlan: VlanTags, ip: Ip) -> Frame<'a> {
     let network = Network::Ip(ip);
-    let fragment = match ip.fragment {
-        Fragment::No => None,
-        _ => Some(packet.frame.stop(Layer::Ip, StopReason::Fragment, ip.offset as usize, 0)),
-    };
-    if matches!(ip.fragment, Fragment::Later { .. }) {
-        return Frame::ending(vlan, network, fragment);
+    if ip.fragment != Fragment::No {
+        let stop = packet.frame.stop(Layer::Ip, StopReason::Fragment, ip.offset as usize, 0);
+        return Frame::ending(vlan, network, Some(stop));
     }
     let decoded = match ip.protocol {
         Protocol::TCP => {
@@ -168,8 +240,10 @@ fn carrying_other<'a>(packet: &Packet<'a>, vlan: VlanTags, ip: Ip) -> Frame<'a> 
         other => Ok((Transport::Other(other), None)),
     };
     match decoded {
-        Ok((transport, stop)) => Frame { vlan, network, transport, stop: fragment.or(stop) },
-        Err(stop) => Frame::ending(vlan, network, fragment.or(Some(stop))),
+        Ok((transport, stop)) => {
+            Frame { vlan, encapsulations: Encapsulations::default(), network, transport, stop }
+        }
+        Err(stop) => Frame::ending(vlan, network, Some(stop)),
     }
 }
 

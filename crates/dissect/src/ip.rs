@@ -137,7 +137,7 @@ impl fmt::Debug for Protocol {
 pub enum Fragment {
     /// A whole packet.
     No,
-    /// The first fragment: the transport header may be in it.
+    /// The first fragment.
     First,
     /// A later fragment, whose bytes begin at `offset` in the packet's payload.
     Later {
@@ -153,7 +153,8 @@ pub struct Ip {
     pub src: Address,
     /// Receiver.
     pub dst: Address,
-    /// The protocol that the packet carries, after all extension headers.
+    /// The protocol that the packet carries, after all extension headers; of a fragment, after those before its fragment
+    /// header.
     pub protocol: Protocol,
     /// Whether it is a fragment.
     pub fragment: Fragment,
@@ -281,8 +282,8 @@ fn walk_extensions(view: FrameBytes<'_>, mut ip: Ip) -> (Ip, Option<DecodeStop>)
         ip.protocol = Protocol(next);
         ip.payload_offset = (at + length) as u32;
         ip.payload_len = (end - at - length) as u32;
-        // A later fragment begins in the middle of the packet's payload.
-        if matches!(ip.fragment, Fragment::Later { .. }) {
+        // What follows is a part of the packet: further extension headers need not be whole (RFC 8200 §4.5).
+        if ip.fragment != Fragment::No {
             break;
         }
     }

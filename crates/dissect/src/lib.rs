@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   file ──> capture ──> frame ──> flow ──> tcp ──┬──> http1 ──> content
-//!                       (link, ip)                └──> tls ──> plaintext, back to http1
+//!              (link, encapsulation, ip,          └──> tls ──> plaintext, back to http1
+//!               fragment)
 //! ```
 //!
 //! # The contract of a stage
@@ -14,6 +15,7 @@
 //! |---|---|---|---|---|
 //! | [`capture::Decoder`] | `step(input)` | one [`capture::Step`] | – | `finish(rest)` |
 //! | [`frame::decode`] | a frame | a [`frame::Frame`] with a stop | in the frame | – |
+//! | [`fragment::Reassembler`] | `push(record, ip, context)` | a [`fragment::Pushed`]; `pop()` until `None` | a datagram that is given up | `finish()`, then `pop()` until `None` |
 //! | [`flow::FlowTable`] | `segment(frame)` | a [`flow::FlowSegment`] | – | – |
 //! | [`tcp::Reassembler`] | `push(segment, origin)` | a chunk, then `pop()` until `None` | found here: [`tcp::Ready::Gap`] | `finish()`, then `pop()` until `None` |
 //! | [`http1::Connection`] | `step(direction, input)` | one [`http1::Step`] | `gap(direction, len)` | `finish(direction)` |
@@ -41,8 +43,10 @@ pub mod coding;
 pub mod content;
 pub mod decode_stop;
 pub mod detection;
+pub mod encapsulation;
 pub mod fields;
 pub mod flow;
+pub mod fragment;
 pub mod frame;
 pub mod http1;
 pub mod ip;

@@ -1,5 +1,9 @@
 //! Link layers: from the first byte of a frame to the first byte of the network layer.
 
+mod ieee80211;
+mod nflog;
+mod ppp;
+
 use std::fmt;
 
 use crate::decode_stop::{DecodeStop, FrameBytes, Layer, StopReason};
@@ -17,20 +21,40 @@ impl LinkType {
     pub const NULL: Self = LinkType(0);
     /// Ethernet.
     pub const ETHERNET: Self = LinkType(1);
+    /// PPP, with or without the address and control bytes of HDLC-like framing (RFC 1662 §3.1).
+    pub const PPP: Self = LinkType(9);
     /// Raw IP, by the number that some BSDs write to files.
     pub const RAW_BSD: Self = LinkType(12);
     /// Raw IP, by the number that OpenBSD writes to files.
     pub const RAW_OPENBSD: Self = LinkType(14);
+    /// PPP in HDLC-like framing (RFC 1662), or Cisco HDLC.
+    pub const PPP_HDLC: Self = LinkType(50);
+    /// PPPoE without the Ethernet header (RFC 2516).
+    pub const PPP_ETHER: Self = LinkType(51);
     /// Raw IP.
     pub const RAW: Self = LinkType(101);
+    /// Cisco HDLC.
+    pub const C_HDLC: Self = LinkType(104);
+    /// IEEE 802.11.
+    pub const IEEE802_11: Self = LinkType(105);
     /// OpenBSD loopback: address family in network order.
     pub const LOOP: Self = LinkType(108);
     /// Linux cooked capture v1.
     pub const LINUX_SLL: Self = LinkType(113);
+    /// IEEE 802.11 behind a radiotap header.
+    pub const IEEE802_11_RADIOTAP: Self = LinkType(127);
+    /// Any link type behind a per-packet information header.
+    pub const PPI: Self = LinkType(192);
+    /// PPP behind a byte that names the direction.
+    pub const PPP_WITH_DIR: Self = LinkType(204);
+    /// MPLS.
+    pub const MPLS: Self = LinkType(219);
     /// Raw IPv4.
     pub const IPV4: Self = LinkType(228);
     /// Raw IPv6.
     pub const IPV6: Self = LinkType(229);
+    /// Packets of Linux's netfilter log.
+    pub const NFLOG: Self = LinkType(239);
     /// Linux cooked capture v2.
     pub const LINUX_SLL2: Self = LinkType(276);
 
@@ -39,7 +63,16 @@ impl LinkType {
         Some(match self {
             Self::NULL => "null",
             Self::ETHERNET => "Ethernet",
+            Self::PPP | Self::PPP_WITH_DIR => "PPP",
+            Self::PPP_HDLC => "PPP or Cisco HDLC",
+            Self::PPP_ETHER => "PPPoE",
             Self::RAW_BSD | Self::RAW_OPENBSD | Self::RAW => "raw IP",
+            Self::C_HDLC => "Cisco HDLC",
+            Self::IEEE802_11 => "IEEE 802.11",
+            Self::IEEE802_11_RADIOTAP => "IEEE 802.11 with radiotap",
+            Self::PPI => "per-packet information",
+            Self::MPLS => "MPLS",
+            Self::NFLOG => "NFLOG",
             Self::LOOP => "loopback",
             Self::LINUX_SLL => "Linux cooked v1",
             Self::IPV4 => "raw IPv4",
@@ -78,6 +111,12 @@ impl EtherType {
     pub const VLAN: Self = EtherType(0x8100);
     /// IPv6.
     pub const IPV6: Self = EtherType(0x86dd);
+    /// MPLS (RFC 3032 §5).
+    pub const MPLS: Self = EtherType(0x8847);
+    /// MPLS with an upstream-assigned label (RFC 5332 §3), or multicast.
+    pub const MPLS_UPSTREAM: Self = EtherType(0x8848);
+    /// The session stage of PPPoE (RFC 2516 §4).
+    pub const PPPOE: Self = EtherType(0x8864);
     /// An 802.1ad service tag.
     pub const QINQ: Self = EtherType(0x88a8);
     /// A service tag, by the number that older equipment uses.
@@ -103,6 +142,8 @@ impl fmt::Display for EtherType {
             Self::IPV4 => f.write_str("IPv4"),
             Self::ARP => f.write_str("ARP"),
             Self::IPV6 => f.write_str("IPv6"),
+            Self::MPLS | Self::MPLS_UPSTREAM => f.write_str("MPLS"),
+            Self::PPPOE => f.write_str("PPPoE"),
             _ => write!(f, "EtherType 0x{:04x}", self.0),
         }
     }
@@ -133,6 +174,11 @@ impl VlanTags {
         self.count == 0
     }
 
+    /// Adds the tags of a link layer inside of this one, as far as there is room.
+    pub(crate) fn append(&mut self, inner: &Self) {
+        inner.numbers().iter().for_each(|number| _ = self.push(*number));
+    }
+
     /// Adds a tag. Returns false if there is no room left.
     fn push(&mut self, number: u16) -> bool {
         match self.numbers.get_mut(usize::from(self.count)) {
@@ -160,12 +206,14 @@ pub(crate) struct Link {
     /// Offset of the network layer.
     pub(crate) offset: usize,
     pub(crate) stop: Option<DecodeStop>,
+    /// Whether several frames follow, each behind a header of its own (IEEE 802.11, A-MSDU).
+    pub(crate) is_aggregate: bool,
 }
 
 impl Link {
     #[inline]
     fn plain(ether_type: EtherType, offset: usize) -> Self {
-        Link { vlan: VlanTags::default(), ether_type, offset, stop: None }
+        Link { vlan: VlanTags::default(), ether_type, offset, stop: None, is_aggregate: false }
     }
 
     #[cold]
@@ -175,7 +223,31 @@ impl Link {
             ether_type: EtherType::UNKNOWN,
             offset: stop.offset as usize,
             stop: Some(stop),
+            is_aggregate: false,
         }
+    }
+}
+
+/// What a header announces behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The protocol of this number.
+    Type(EtherType),
+    /// An Ethernet frame.
+    Ethernet,
+    /// PPP.
+    Ppp,
+    /// IP of either version, by its first four bits.
+    RawIp,
+}
+
+/// The link layer that begins at `offset`.
+pub(crate) fn inner(next: Next, view: FrameBytes<'_>, offset: usize) -> Link {
+    match next {
+        Next::Type(ether_type) => tags(view, ether_type, offset),
+        Next::Ethernet => with_tags(view, offset, ETHERNET_TYPE),
+        Next::Ppp => ppp::decode(view, offset),
+        Next::RawIp => raw_ip(view, offset),
     }
 }
 
@@ -193,14 +265,14 @@ const FAMILY_LEN: usize = 4;
 #[inline]
 pub(crate) fn decode(link_type: LinkType, view: FrameBytes<'_>) -> Link {
     match link_type {
-        LinkType::ETHERNET => with_tags(view, ETHERNET_TYPE),
+        LinkType::ETHERNET => with_tags(view, 0, ETHERNET_TYPE),
         _ => decode_other(link_type, view),
     }
 }
 
 fn decode_other(link_type: LinkType, view: FrameBytes<'_>) -> Link {
     match link_type {
-        LinkType::LINUX_SLL => with_tags(view, SLL_PROTOCOL),
+        LinkType::LINUX_SLL => with_tags(view, 0, SLL_PROTOCOL),
         LinkType::LINUX_SLL2 => match view.chunk::<SLL2_LEN>(Layer::Link, 0) {
             Ok([high, low, ..]) => tags(view, EtherType(u16::from_be_bytes([*high, *low])), SLL2_LEN),
             Err(stop) => Link::stopped(stop),
@@ -209,26 +281,73 @@ fn decode_other(link_type: LinkType, view: FrameBytes<'_>) -> Link {
             Ok(family) => Link::plain(family_ether_type(*family), FAMILY_LEN),
             Err(stop) => Link::stopped(stop),
         },
-        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => match view.chunk::<1>(Layer::Ip, 0) {
-            Ok([first]) => Link::plain(
-                match first >> 4 {
-                    4 => EtherType::IPV4,
-                    6 => EtherType::IPV6,
-                    _ => EtherType::UNKNOWN,
-                },
-                0,
-            ),
-            Err(stop) => Link::stopped(stop),
-        },
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => raw_ip(view, 0),
         LinkType::IPV4 => Link::plain(EtherType::IPV4, 0),
         LinkType::IPV6 => Link::plain(EtherType::IPV6, 0),
-        _ => Link::stopped(view.stop(Layer::Link, StopReason::UnknownLinkType, 0, 0)),
+        LinkType::PPI => ppi(view),
+        LinkType::NFLOG => nflog::decode(view),
+        _ => within_ppi(link_type, view, 0),
     }
 }
 
-/// A link header whose last two bytes, at `type_offset`, are an EtherType.
+/// The link types that may also follow a per-packet information header.
+fn within_ppi(link_type: LinkType, view: FrameBytes<'_>, offset: usize) -> Link {
+    match link_type {
+        LinkType::ETHERNET => with_tags(view, offset, ETHERNET_TYPE),
+        LinkType::PPP => ppp::decode(view, offset),
+        LinkType::PPP_HDLC => ppp::decode_hdlc(view, offset),
+        LinkType::PPP_WITH_DIR => match view.chunk::<1>(Layer::Link, offset) {
+            Ok(_) => ppp::decode(view, offset + 1),
+            Err(stop) => Link::stopped(stop),
+        },
+        LinkType::PPP_ETHER => Link::plain(EtherType::PPPOE, offset),
+        LinkType::C_HDLC => ppp::decode_cisco_hdlc(view, offset),
+        LinkType::MPLS => Link::plain(EtherType::MPLS, offset),
+        LinkType::IEEE802_11 => ieee80211::decode(view, offset, ieee80211::Padding::No),
+        LinkType::IEEE802_11_RADIOTAP => ieee80211::decode_radiotap(view, offset),
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => raw_ip(view, offset),
+        _ => Link::stopped(view.stop(Layer::Link, StopReason::UnknownLinkType, offset, 0)),
+    }
+}
+
+/// A per-packet information header: version, flags, length and link type in little-endian order, then fields that are
+/// skipped (PPI Packet Header format 1.0).
+fn ppi(view: FrameBytes<'_>) -> Link {
+    const LEN: usize = 8;
+    let [_, _, l1, l2, t1, t2, t3, t4] = match view.chunk::<LEN>(Layer::Link, 0) {
+        Ok(header) => *header,
+        Err(stop) => return Link::stopped(stop),
+    };
+    let length = usize::from(u16::from_le_bytes([l1, l2]));
+    if length < LEN {
+        return Link::stopped(view.stop(Layer::Link, StopReason::LengthBelowHeader, 0, LEN));
+    }
+    if length > view.bytes.len() {
+        return Link::stopped(view.short(Layer::Link, 0, length));
+    }
+    let number = u16::try_from(u32::from_le_bytes([t1, t2, t3, t4])).unwrap_or(u16::MAX);
+    within_ppi(LinkType(number), view, length)
+}
+
+/// IP of either version, by its first four bits.
+fn raw_ip(view: FrameBytes<'_>, offset: usize) -> Link {
+    match view.chunk::<1>(Layer::Ip, offset) {
+        Ok([first]) => Link::plain(
+            match first >> 4 {
+                4 => EtherType::IPV4,
+                6 => EtherType::IPV6,
+                _ => EtherType::UNKNOWN,
+            },
+            offset,
+        ),
+        Err(stop) => Link::stopped(stop),
+    }
+}
+
+/// A link header at `start` whose last two bytes, at `type_offset` of it, are an EtherType.
 #[inline]
-fn with_tags(view: FrameBytes<'_>, type_offset: usize) -> Link {
+fn with_tags(view: FrameBytes<'_>, start: usize, type_offset: usize) -> Link {
+    let type_offset = start + type_offset;
     match view.chunk::<2>(Layer::Link, type_offset) {
         Ok(bytes) => {
             let ether_type = EtherType(u16::from_be_bytes(*bytes));
@@ -239,7 +358,7 @@ fn with_tags(view: FrameBytes<'_>, type_offset: usize) -> Link {
             tags(view, ether_type, offset)
         }
         // The whole header is missing, not only its last field.
-        Err(_) => Link::stopped(view.short(Layer::Link, 0, type_offset + 2)),
+        Err(_) => Link::stopped(view.short(Layer::Link, start, type_offset + 2 - start)),
     }
 }
 
@@ -258,7 +377,7 @@ fn tags(view: FrameBytes<'_>, mut ether_type: EtherType, mut offset: usize) -> L
             }
             Err(stop) => stop,
         };
-        return Link { vlan, ether_type, offset, stop: Some(stop) };
+        return Link { vlan, ether_type, offset, stop: Some(stop), is_aggregate: false };
     }
     // SNAP may add an EtherType.
     if ether_type.is_length() {
@@ -270,7 +389,7 @@ fn tags(view: FrameBytes<'_>, mut ether_type: EtherType, mut offset: usize) -> L
             offset += 8;
         }
     }
-    Link { vlan, ether_type, offset, stop: None }
+    Link { vlan, ether_type, offset, stop: None, is_aggregate: false }
 }
 
 /// The address families that systems use for IP, in the byte order that gives the smaller number.

@@ -58,7 +58,12 @@ impl FrameCounts {
     /// Counts a frame by the reason why it, or a part of it, is unexplained.
     pub(crate) fn unexplained(&mut self, why: &Unexplained) {
         match why {
-            Unexplained::Undecoded(_) => self.undecoded += 1,
+            Unexplained::Undecoded(_)
+            | Unexplained::Fragment
+            | Unexplained::InvalidFragment
+            | Unexplained::IncompletePacket
+            | Unexplained::TooManyFragments
+            | Unexplained::OverlappingFragments => self.undecoded += 1,
             Unexplained::Icmp
             | Unexplained::Icmpv6
             | Unexplained::Udp

@@ -117,7 +117,10 @@ impl FrameOwnership {
             self.resolving.push(Resolving { packet, destination, described: foreign(record, frame) });
             return;
         }
+        // What a tunnel carries is no traffic of the users, and no beacon.
+        let is_direct = frame.encapsulations.is_empty();
         if let (Network::Ip(ip), Transport::Udp(udp)) = (&frame.network, &frame.transport)
+            && is_direct
             && self.beacons.take(record, ip, udp)
         {
             return;
@@ -127,7 +130,9 @@ impl FrameOwnership {
         if !matches!(frame.transport, Transport::Icmpv6) {
             self.beacons.take_other();
         }
-        if let (Network::Ip(ip), Transport::Tcp(tcp)) = (&frame.network, &frame.transport) {
+        if let (Network::Ip(ip), Transport::Tcp(tcp)) = (&frame.network, &frame.transport)
+            && is_direct
+        {
             let from = SocketAddr::new(ip.src.into(), tcp.src_port);
             let to = SocketAddr::new(ip.dst.into(), tcp.dst_port);
             if self.is_of_users(from, to) && self.has_own_hardware(record, from.ip(), to.ip()) {
@@ -305,6 +310,7 @@ fn describe(frame: &Frame<'_>) -> String {
         (Network::Ip(ip), Transport::Absent) => format!("IP {}", ends(ip)),
         (Network::Arp, _) => "ARP".to_owned(),
         (Network::Other(ether_type), _) => format!("EtherType {ether_type}"),
+        (Network::Aggregate(_), _) => "A-MSDU".to_owned(),
         (Network::Absent, _) => "not decoded".to_owned(),
     }
 }

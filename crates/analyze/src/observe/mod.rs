@@ -51,7 +51,6 @@ use self::user_connections::UserConnections;
 use self::wrong_keys::WrongKeys;
 use crate::needles::{KnownStrings, StringSearch};
 use crate::pipeline::fact::{At, Bound, Bytes, Fact, FrameBytes, Observer, UnexplainedFact};
-use crate::pipeline::frames::wire_len;
 use crate::pipeline::protocol::BodyNeeds;
 use crate::pipeline::provenance::Provenance;
 
@@ -183,9 +182,6 @@ impl Observer for CaptureObserver<'_> {
                 if let Some(offloads) = &mut self.offloads {
                     offloads.take(record, frame);
                 }
-                if frame.tcp().is_none() {
-                    self.byte_counts.other(wire_len(record));
-                }
                 if let Some(first) = &mut self.first_exchange {
                     first.transcripts.frame(record, frame);
                 }
@@ -199,6 +195,7 @@ impl Observer for CaptureObserver<'_> {
                     template.frame(record, frame);
                 }
             }
+            Fact::NoSegment(wire_bytes) => self.byte_counts.other(*wire_bytes),
             Fact::BesideFrames(file_offset, bytes) => {
                 if let Some(beside) = &mut self.beside_frames {
                     beside.take(*file_offset, bytes);

@@ -139,6 +139,7 @@ pub(crate) fn protocol(frame: &Frame<'_>) -> String {
         (Transport::Absent, Network::Arp) => "ARP".to_owned(),
         (Transport::Absent, Network::Ip(Ip { src, .. })) if src.is_v4() => "IPv4".to_owned(),
         (Transport::Absent, Network::Ip(_)) => "IPv6".to_owned(),
+        (Transport::Absent, Network::Aggregate(_)) => "A-MSDU".to_owned(),
         (Transport::Absent, Network::Other(ether_type)) => ether_type.to_string(),
         (Transport::Absent, Network::Absent) => "unknown".to_owned(),
     }

@@ -76,6 +76,8 @@ impl<T: FactObserver> Observer for T {
 pub(crate) enum Fact<'a> {
     /// A frame, decoded as far as possible. The first fact of each frame.
     Frame(&'a Record<'a>, &'a Frame<'a>),
+    /// Number of bytes on the wire of a frame, or of a part of it, that no [`Fact::Segment`] will count.
+    NoSegment(u64),
     /// Bytes of the file that are no part of a frame, and the offset of the first of them.
     BesideFrames(u64, &'a [u8]),
     /// The next bytes of one direction of a connection, and the frame that carries them.
@@ -290,6 +292,18 @@ pub(crate) enum Unexplained {
     Arp,
     /// A frame without a decoded transport header.
     Undecoded(Option<DecodeStop>),
+    /// A fragment of an IP packet: its header can contain anything, whether or not the packet can be put together.
+    Fragment,
+    /// A fragment that cannot be a part of any packet, or of which the capture lacks a part.
+    InvalidFragment,
+    /// Fragments of a packet of which not all were captured.
+    IncompletePacket,
+    /// Fragments of a packet that were given up, because more packets were in progress than are kept.
+    TooManyFragments,
+    /// Fragments of one packet that contradict each other: both versions are searched, but nothing says which one counts.
+    OverlappingFragments,
+    /// Headers of a tunnel, of MPLS, of PPPoE, or of a link whose headers can contain anything.
+    Encapsulation,
     /// IP options or extension headers, which can contain anything.
     IpOptions,
     /// A frame that is longer than its IP packet, with bytes other than zeros behind it.
@@ -349,6 +363,14 @@ impl fmt::Display for Unexplained {
             Self::Arp => f.write_str("an ARP packet that contains more than addresses"),
             Self::Undecoded(Some(stop)) => write!(f, "a frame that cannot be decoded: {stop}"),
             Self::Undecoded(None) => f.write_str("a frame that cannot be decoded: no transport header"),
+            Self::Fragment => f.write_str("an IP fragment"),
+            Self::InvalidFragment => f.write_str("an IP fragment that fits no packet"),
+            Self::IncompletePacket => {
+                f.write_str("IP fragments of a packet that was not captured completely")
+            }
+            Self::TooManyFragments => f.write_str("IP fragments beyond the number that is kept"),
+            Self::OverlappingFragments => f.write_str("IP fragments that contradict each other"),
+            Self::Encapsulation => f.write_str("headers of a tunnel or of a link that can contain anything"),
             Self::IpOptions => f.write_str("IP options or extension headers"),
             Self::Trailer => f.write_str("a trailer that is neither zeros nor a check sequence"),
             Self::TcpOptions => f.write_str("unusual TCP options"),

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use dissect::capture::Record;
 use dissect::content::Decoder;
-use dissect::decode_stop::StopReason;
 use dissect::flow::{Arrival, Direction, FlowId, FlowSegment, FlowTable};
+use dissect::fragment::Reassembler;
 use dissect::frame::{self, Frame, Network, Transport};
-use dissect::ip::Ip;
+use dissect::ip::{Fragment, Ip};
 use dissect::keylog::KeyLog;
+use dissect::link::LinkType;
 use dissect::tcp::{Disposition, Segment};
 use dissect::tls::Workspace;
 
@@ -43,11 +44,12 @@ const TCP_HEADER: usize = 20;
 /// The pipeline of one capture.
 #[derive(Debug)]
 pub(crate) struct Pipeline<O: Observer> {
-    observer: O,
+    pub(super) observer: O,
     tools: Tools,
     keys: Option<Arc<KeyLog>>,
     workspace: Workspace,
-    flows: FlowTable,
+    pub(super) fragments: Reassembler,
+    pub(super) flows: FlowTable,
     /// By number of the flow; `None` for those that are over.
     connections: Vec<Option<Box<Connection<O>>>>,
     lingering: VecDeque<FlowId>,
@@ -77,6 +79,7 @@ impl<O: Observer> Pipeline<O> {
             tools: Tools { decoder: Decoder::default(), carve_budget: CarveBudget::default(), needs },
             keys,
             workspace: Workspace::new(),
+            fragments: Reassembler::default(),
             flows: FlowTable::default(),
             connections: Vec::new(),
             lingering: VecDeque::new(),
@@ -93,6 +96,7 @@ impl<O: Observer> Pipeline<O> {
 
     /// Ends the capture.
     pub(crate) fn finish(mut self) -> Finished<O> {
+        self.finish_fragments();
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             self.close(*connection);
         }
@@ -107,23 +111,44 @@ impl<O: Observer> Pipeline<O> {
     fn frame(&mut self, record: &Record<'_>) {
         let frame = frame::decode(record.link_type, record.bytes, record.original_len);
         self.observer.observe(&Fact::Frame(record, &frame));
-        match (frame.ip(), self.flows.segment(&frame)) {
-            (Some(ip), Some(segment)) => {
-                if let Some(stop) = frame.stop
-                    && stop.reason == StopReason::Fragment
-                {
-                    let stream = Some(segment.flow.number());
-                    self.unexplained_frame(record, stream, Unexplained::Undecoded(Some(stop)));
-                }
-                self.unexplained_headers(record, ip, &segment);
-                self.segment(record, &segment);
-                self.unexplained_options(record, ip, &segment);
-            }
-            _ => self.other(record, &frame),
+        match frame.network {
+            Network::Aggregate(offset) => self.aggregate(record, &frame, offset),
+            _ => self.packet(record, &frame),
         }
     }
 
-    fn segment(&mut self, record: &Record<'_>, flow_segment: &FlowSegment<'_, '_>) {
+    fn packet(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
+        match (frame.ip(), self.flows.segment(frame)) {
+            (Some(ip), Some(segment)) => {
+                self.unexplained_headers(record, frame, ip, &segment);
+                self.segment(record, &segment);
+                self.unexplained_options(record, ip, &segment);
+            }
+            (Some(ip), None) if ip.fragment != Fragment::No => self.fragment(record, frame, ip),
+            _ => self.other(record, frame),
+        }
+    }
+
+    /// Several frames in one: each is read as a frame of its own, with the padding behind it.
+    #[cold]
+    fn aggregate(&mut self, record: &Record<'_>, frame: &Frame<'_>, offset: u32) {
+        let mut starts: Vec<usize> =
+            frame::aggregated(record.bytes, offset).map(|subframe| subframe.start).collect();
+        let Some(first) = starts.first().copied() else { return self.other(record, frame) };
+        let header = part_of(record, 0..first, record.link_type);
+        self.observer.frame_bytes(&FrameBytes { record: &header, stream: None, in_stream: None });
+        self.observer.observe(&Fact::NoSegment(first as u64));
+        self.unexplained_frame(&header, None, Unexplained::Encapsulation);
+        starts.push(record.bytes.len());
+        for subframe in starts.windows(2) {
+            let &[start, end] = subframe else { continue };
+            let subframe = part_of(record, start..end, LinkType::ETHERNET);
+            let decoded = frame::decode(subframe.link_type, subframe.bytes, subframe.original_len);
+            self.packet(&subframe, &decoded);
+        }
+    }
+
+    pub(super) fn segment(&mut self, record: &Record<'_>, flow_segment: &FlowSegment<'_, '_>) {
         let FlowSegment { flow, direction, arrival, segment } = *flow_segment;
         if let Arrival::Reopens { previous } = arrival {
             self.retire(previous);
@@ -234,8 +259,7 @@ impl<O: Observer> Pipeline<O> {
 
     /// A frame without a TCP header.
     fn other(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
-        self.observer.frame_bytes(&FrameBytes { record, stream: None, in_stream: None });
-        self.carve(record, 0, record.bytes, None);
+        self.whole_frame(record);
         let why = match (&frame.transport, &frame.network) {
             (Transport::Absent, Network::Arp) => match arp::bare_packet(record.link_type, record.bytes) {
                 Some(_) => return,
@@ -251,11 +275,27 @@ impl<O: Observer> Pipeline<O> {
         self.unexplained_frame(record, None, why);
     }
 
+    /// Hands over a frame that no stream carries.
+    pub(super) fn whole_frame(&mut self, record: &Record<'_>) {
+        self.observer.observe(&Fact::NoSegment(wire_len(record)));
+        self.observer.frame_bytes(&FrameBytes { record, stream: None, in_stream: None });
+        self.carve(record, 0, record.bytes, None);
+    }
+
     /// Options and trailers can contain anything, including forms that no search for a string finds.
     #[inline]
-    fn unexplained_headers(&mut self, record: &Record<'_>, ip: &Ip, segment: &FlowSegment<'_, '_>) {
+    fn unexplained_headers(
+        &mut self,
+        record: &Record<'_>,
+        frame: &Frame<'_>,
+        ip: &Ip,
+        segment: &FlowSegment<'_, '_>,
+    ) {
         let (tcp, stream) = (segment.segment, segment.flow.number());
         let (ip_at, tcp_at) = (ip.offset as usize, ip.payload_offset as usize);
+        if !frame.encapsulations.is_empty() || !has_plain_header(record.link_type) {
+            self.unexplained_part(record, stream, 0..ip_at, Unexplained::Encapsulation);
+        }
         let end = tcp.payload_offset as usize + tcp.payload.len();
         let options_at = ip_at + if ip.src.is_v4() { IPV4_HEADER } else { IPV6_HEADER };
         if tcp_at > options_at {
@@ -301,12 +341,17 @@ impl<O: Observer> Pipeline<O> {
 
     /// Reports a frame that no parser explains. Its bytes were already handed over; they are carved unless they belong
     /// to TCP.
-    fn unexplained_frame(&mut self, record: &Record<'_>, stream: Option<u32>, why: Unexplained) {
+    pub(super) fn unexplained_frame(&mut self, record: &Record<'_>, stream: Option<u32>, why: Unexplained) {
         self.observer.observe(&Fact::Unexplained(&UnexplainedFact {
             at: At::Frame { frame: record.frame, stream },
             bytes: record.bytes.len() as u64,
             why,
         }));
+    }
+
+    /// The means to decompress what no protocol explains.
+    pub(super) fn tools(&mut self) -> (&mut O, &mut Tools) {
+        (&mut self.observer, &mut self.tools)
     }
 
     fn carve(&mut self, record: &Record<'_>, offset: usize, bytes: &[u8], stream: Option<(u32, Direction)>) {
@@ -338,10 +383,38 @@ impl<O: Observer> Sink for Pipeline<O> {
     }
 
     fn secrets(&mut self, key_log: &[u8]) {
-        let mut keys = self.keys.as_deref().cloned().unwrap_or_default();
-        keys.extend(key_log);
-        self.keys = Some(Arc::new(keys));
+        // Copied at most once, when the caller keeps the key log, too.
+        Arc::make_mut(self.keys.get_or_insert_default()).extend(key_log);
     }
+}
+
+/// Whether the link's header has only fields that are described as exceptions, such as addresses.
+#[inline]
+fn has_plain_header(link_type: LinkType) -> bool {
+    matches!(
+        link_type,
+        LinkType::ETHERNET
+            | LinkType::LINUX_SLL
+            | LinkType::LINUX_SLL2
+            | LinkType::NULL
+            | LinkType::LOOP
+            | LinkType::RAW
+            | LinkType::RAW_BSD
+            | LinkType::RAW_OPENBSD
+            | LinkType::IPV4
+            | LinkType::IPV6
+    )
+}
+
+/// A part of a frame as a record of its own. The last part has what the capture lacks of the frame.
+fn part_of<'a>(record: &Record<'a>, range: Range<usize>, link_type: LinkType) -> Record<'a> {
+    let bytes = record.bytes.get(range.clone()).unwrap_or_default();
+    let lacks = match range.end == record.bytes.len() {
+        true => record.original_len.saturating_sub(record.bytes.len() as u32),
+        false => 0,
+    };
+    let file_offset = record.file_offset + range.start as u64;
+    Record { link_type, bytes, original_len: bytes.len() as u32 + lacks, file_offset, ..*record }
 }
 
 /// Length of a frame on the wire. A record may claim fewer bytes than it contains.

@@ -15,6 +15,7 @@ pub(crate) mod carve;
 pub(crate) mod connection;
 pub(crate) mod detect;
 pub(crate) mod fact;
+mod fragments;
 pub(crate) mod frames;
 pub(crate) mod http1;
 pub(crate) mod protocol;

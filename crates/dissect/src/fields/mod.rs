@@ -113,19 +113,23 @@ pub fn of_frame(link_type: LinkType, bytes: &[u8], original_len: u32) -> Vec<Fie
     let frame = frame::decode(link_type, bytes, original_len);
     let mut fields = Fields::of(bytes);
     fields.link(link_type);
+    // What is between the link and the innermost packet: tunnels, and links whose headers are not laid out.
+    if let Some(ip) = frame.ip() {
+        fields.up_to(ip.offset as usize, Kind::Data);
+    }
     match &frame.network {
         Network::Ip(ip) if ip.src.is_v4() => fields.layout(ip.offset as usize, IPV4),
         Network::Ip(ip) => {
             fields.layout(ip.offset as usize, IPV6);
             fields.extension_headers(ip);
         }
-        Network::Arp => {
+        Network::Arp if frame.encapsulations.is_empty() && fields.end() > 0 => {
             let at = fields.end();
             fields.layout(at, ARP);
         }
-        Network::Absent | Network::Other(_) => {}
+        Network::Arp | Network::Absent | Network::Aggregate(_) | Network::Other(_) => {}
     }
-    if let Network::Ip(ip) = &frame.network {
+    if let Some(ip) = frame.ip() {
         fields.up_to(ip.payload_offset as usize, Kind::IpOptions);
     }
     transport(&mut fields, &frame);
@@ -269,7 +273,7 @@ mod tests {
         ]
     }
 
-    const LINK_TYPES: [LinkType; 9] = [
+    const LINK_TYPES: [LinkType; 14] = [
         LinkType::ETHERNET,
         LinkType::NULL,
         LinkType::LOOP,
@@ -278,6 +282,11 @@ mod tests {
         LinkType::IPV6,
         LinkType::LINUX_SLL,
         LinkType::LINUX_SLL2,
+        LinkType::PPP,
+        LinkType::IEEE802_11,
+        LinkType::IEEE802_11_RADIOTAP,
+        LinkType::MPLS,
+        LinkType::NFLOG,
         LinkType(147),
     ];
 

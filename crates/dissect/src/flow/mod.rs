@@ -5,6 +5,8 @@
 
 mod direction;
 mod table;
+mod tunnels;
 
 pub use direction::{Direction, PerDirection};
 pub use table::{Arrival, Endpoint, Endpoints, FlowId, FlowSegment, FlowTable};
+pub use tunnels::Tunnel;

@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::Direction;
+use super::tunnels::{Tunnel, Tunnels};
 use crate::frame::Frame;
 use crate::ip::Address;
 use crate::tcp::Segment;
@@ -122,6 +123,9 @@ impl Arrival {
 /// if it carries another initial sequence number than the flow's own SYN, if the flow already carried payload and its SYN
 /// was not captured, or if the flow was [retired](Self::retire). Any other SYN is a retransmission.
 ///
+/// **Tunnels.** Equal endpoints in different tunnels are different flows. A tunnel is known by its ends and identifiers; see
+/// [`Tunnel`].
+///
 /// **Cost.** A segment costs one hash look-up and no allocation, except when the table grows. A flow costs
 /// [`FlowTable::BYTES_PER_FLOW`] bytes and some 10 more in the index; it stays in the table until the table is dropped,
 /// so that a segment that arrives after the end of its connection still finds its flow.
@@ -147,6 +151,7 @@ pub struct FlowTable {
     /// capture can prepare collisions.
     latest: HashTable<u32>,
     hasher: RandomState,
+    tunnels: Tunnels,
 }
 
 impl FlowTable {
@@ -156,10 +161,26 @@ impl FlowTable {
     /// The flow of the frame's TCP segment. `None` if the frame has no TCP header.
     #[inline]
     pub fn segment<'f, 'a>(&mut self, frame: &'f Frame<'a>) -> Option<FlowSegment<'f, 'a>> {
+        self.segment_in(Tunnel::default(), frame)
+    }
+
+    /// The innermost tunnel of a frame that `outer` carries; `outer` itself if the frame has none.
+    pub fn tunnel(&mut self, outer: Tunnel, frame: &Frame<'_>) -> Tunnel {
+        self.tunnels.of(outer, &frame.encapsulations)
+    }
+
+    /// The flow of a TCP segment that `outer` carries, for a frame that was decoded apart from the tunnel around it.
+    #[inline]
+    pub fn segment_in<'f, 'a>(&mut self, outer: Tunnel, frame: &'f Frame<'a>) -> Option<FlowSegment<'f, 'a>> {
         let (ip, segment) = (frame.ip()?, frame.tcp()?);
         let sender = Endpoint { address: ip.src, port: segment.src_port };
         let receiver = Endpoint { address: ip.dst, port: segment.dst_port };
-        let (pair, sender_end) = Pair::new(sender, receiver);
+        let (mut pair, sender_end) = Pair::new(sender, receiver);
+        if !(frame.encapsulations.is_empty() && outer == Tunnel::default()) {
+            let tunnel = self.tunnels.of(outer, &frame.encapsulations);
+            let ends = [pair.endpoint(End::Low), pair.endpoint(End::High)];
+            pair.set_tunnel(self.tunnels.number(tunnel, ends, sender_end == End::Low));
+        }
         let is_open_request = segment.flags.syn() && !segment.flags.ack();
 
         let flows = &self.flows;
@@ -331,7 +352,8 @@ struct Pair {
     low: [u64; 2],
     high: [u64; 2],
     ports: [u16; 2],
-    is_v4: bool,
+    /// The number of the tunnel around them, 0 for none, and in the lowest bit whether they are of IPv4.
+    tunnel_and_version: u32,
 }
 
 impl Pair {
@@ -344,9 +366,18 @@ impl Pair {
             low: low.address.words(),
             high: high.address.words(),
             ports: [low.port, high.port],
-            is_v4: low.address.is_v4(),
+            tunnel_and_version: low.address.is_v4().into(),
         };
         (pair, end)
+    }
+
+    fn is_v4(&self) -> bool {
+        self.tunnel_and_version & 1 == 1
+    }
+
+    /// 2^31 tunnels would take hundreds of gigabytes.
+    fn set_tunnel(&mut self, number: u32) {
+        self.tunnel_and_version = number << 1 | self.tunnel_and_version & 1;
     }
 
     fn endpoint(&self, end: End) -> Endpoint {
@@ -355,7 +386,7 @@ impl Pair {
             End::Low => (self.low, low_port),
             End::High => (self.high, high_port),
         };
-        Endpoint { address: Address::from_words(words, self.is_v4), port }
+        Endpoint { address: Address::from_words(words, self.is_v4()), port }
     }
 }
 
@@ -364,14 +395,15 @@ impl Hash for Pair {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ([low_prefix, low], [high_prefix, high]) = (self.low, self.high);
         let [low_port, high_port] = self.ports;
-        if self.is_v4 {
+        if self.is_v4() {
             state.write_u64(low << 32 | high & 0xffff_ffff);
         } else {
             for word in [low_prefix, low, high_prefix, high] {
                 state.write_u64(word);
             }
         }
-        state.write_u32(u32::from(low_port) << 16 | u32::from(high_port));
+        let ports = u32::from(low_port) << 16 | u32::from(high_port);
+        state.write_u64(u64::from(self.tunnel_and_version) << 32 | u64::from(ports));
     }
 }
 
@@ -382,6 +414,7 @@ mod tests {
 
     use super::*;
     use crate::decode_stop::DecodeStop;
+    use crate::encapsulation::Encapsulations;
     use crate::frame::{Network, Transport};
     use crate::ip::{Fragment, Ip, Protocol};
     use crate::link::VlanTags;
@@ -419,7 +452,8 @@ mod tests {
             ..Segment::default()
         };
         let (network, transport) = (Network::Ip(ip), Transport::Tcp(segment));
-        Frame { vlan: VlanTags::default(), network, transport, stop: None::<DecodeStop> }
+        let (vlan, encapsulations) = (VlanTags::default(), Encapsulations::default());
+        Frame { vlan, encapsulations, network, transport, stop: None::<DecodeStop> }
     }
 
     /// Pushes a segment. Returns flow number, direction and arrival.
