@@ -233,6 +233,22 @@ impl KeyLog {
         }
     }
 
+    /// Adds the secrets of another key log. What contradicts the secrets that are known is left out.
+    pub fn add(&mut self, other: &Self) {
+        for (client, secrets) in &other.clients {
+            if self.clients.len() >= MAX_CLIENTS && !self.clients.contains_key(client) {
+                self.truncated = true;
+                continue;
+            }
+            let known = self.clients.entry(*client).or_default();
+            for (label, secret) in &secrets.secrets {
+                if known.secret(*label).is_none() {
+                    known.secrets.push((*label, secret.clone()));
+                }
+            }
+        }
+    }
+
     fn line(&mut self, line: &[u8]) -> Result<(), LineError> {
         if line.len() > MAX_LINE_BYTES {
             return Err(LineError::TooLong);

@@ -2,7 +2,8 @@
 
 use craft::{Endian, pcap, pcapng};
 use dissect::capture::{
-    CaptureError, Decoder, MAX_FRAME_LEN, MAX_INTERFACES, MAX_SECRETS_LEN, Rule, Step, Truncation, Unfinished,
+    CaptureError, Decoder, MAX_FRAME_LEN, MAX_INTERFACES, MAX_SECRETS_LEN, Rule, SkippedBlocks, Step,
+    Truncation, Unfinished,
 };
 use proptest::prelude::*;
 
@@ -302,6 +303,54 @@ fn rejects_damaged_blocks_and_names_the_field() {
     assert_eq!(rule(damaged(|b| b[20] = 5)), ("the captured length", 5, Rule::AtMost(4)));
     assert_eq!(rule(damaged(|b| b[20..24].fill(0xff))).1, u64::from(u32::MAX));
     assert_eq!(rule(damaged(|b| b[32] = 40)), ("the block length repeated at the end", 40, Rule::Equal(36)));
+}
+
+#[test]
+fn counts_the_blocks_that_it_skips() {
+    for (first, second) in [(Endian::Little, Endian::Big), (Endian::Big, Endian::Little)] {
+        let mut file = pcapng::Writer::new(modern(first, second), second).unwrap();
+        file.interface(1, 0, &[]).unwrap();
+        file.block(0xbad, &[0, 0, 1, 2]).unwrap();
+        file.block(0x4000_0bad, &[0, 0, 1, 2]).unwrap();
+        file.enhanced(0, 0, 1, b"z", &[]).unwrap();
+        let file = file.into_inner();
+        let mut decoder = Decoder::new();
+        let mut rest = &file[..];
+        while let Ok(step) = decoder.step(rest)
+            && step.consumed() > 0
+        {
+            rest = &rest[step.consumed()..];
+        }
+        assert!(rest.is_empty());
+        let expected =
+            SkippedBlocks { name_resolution: 1, statistics: 1, other_secrets: 1, custom: 2, unknown: 1 };
+        assert_eq!(decoder.skipped_blocks(), expected);
+    }
+    assert_eq!(Decoder::new().skipped_blocks(), SkippedBlocks::default());
+}
+
+/// A section in each byte order with interfaces of its own: a number means another interface in each.
+#[test]
+fn interfaces_have_links_and_clocks_of_their_own() {
+    let mut file = pcapng::Writer::new(Vec::new(), Endian::Little).unwrap();
+    for order in [Endian::Big, Endian::Little, Endian::Big] {
+        file.section(order).unwrap();
+        for (interface, (link_type, resolution)) in [(1, 6), (105, 9), (113, 3)].into_iter().enumerate() {
+            let back = file.tsoffset(-1);
+            let options = [(pcapng::IF_TSRESOL, &[resolution][..]), (pcapng::IF_TSOFFSET, &back)];
+            file.interface(link_type, 0, &options).unwrap();
+            let time = 3 * 10_u64.pow(resolution.into());
+            file.enhanced(interface as u32, time, 1, b"z", &[]).unwrap();
+        }
+    }
+    let read = read(&file.into_inner(), 7);
+    assert_eq!(read.error, None);
+    assert_eq!(read.records.len(), 9);
+    for records in read.records.chunks(3) {
+        let links: Vec<_> =
+            records.iter().map(|record| (record.interface, record.link_type, record.captured_at)).collect();
+        assert_eq!(links, [(0, 1, 2_000_000_000), (1, 105, 2_000_000_000), (2, 113, 2_000_000_000)]);
+    }
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub(crate) fn run<'k>(
 ) -> Result<CaptureReport<'k>> {
     observer.offloads = input.manifest.is_some().then(Offloads::default);
     let needs = observer.needs(known);
-    let mut pipeline = Pipeline::new(observer, needs, keys);
     let file = input.capture.as_deref().or(input.spool.as_deref());
+    let mut pipeline = Pipeline::new(observer, needs, with_secrets(keys, file.and_then(capture::secrets)));
     let read = capture::read(file, &mut pipeline, progress)?;
     let Finished { mut observer, has_keys, dropped, snaplen } = pipeline.finish();
     observer.connections.sort();
@@ -48,4 +48,16 @@ pub(crate) fn run<'k>(
         snaplen,
         input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
     })
+}
+
+/// The key log, with the secrets that the capture itself contains.
+fn with_secrets(keys: Option<Arc<KeyLog>>, secrets: Option<KeyLog>) -> Option<Arc<KeyLog>> {
+    match (keys, secrets) {
+        (keys, None) => keys,
+        (None, Some(secrets)) => Some(Arc::new(secrets)),
+        (Some(mut keys), Some(secrets)) => {
+            Arc::make_mut(&mut keys).add(&secrets);
+            Some(keys)
+        }
+    }
 }

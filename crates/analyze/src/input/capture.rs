@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use dissect::capture::{Decoder, Record, Step};
+use dissect::keylog::KeyLog;
 
 use super::compression;
 
@@ -124,6 +125,43 @@ pub(crate) fn read(path: Option<&Path>, sink: &mut impl Sink, progress: Progress
     // A pipe can be read only once.
     let hash = metadata.is_file().then(|| hash_file(path));
     read_from(file, &path.display().to_string(), hash, sink, progress)
+}
+
+/// The key logs that a pcapng file contains, wherever they are: a session may be captured before its secrets are written.
+/// `None` for other formats, for a file without secrets, and for one that can be read only once. Errors are left to
+/// [`read`].
+pub(crate) fn secrets(path: &Path) -> Option<KeyLog> {
+    let file =
+        File::open(path).ok().filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))?;
+    let (contents, _) = compression::reader(BufReader::with_capacity(READ_AHEAD, file)).ok()?;
+    let mut contents = BufReader::with_capacity(READ_AHEAD, contents);
+    if !contents.fill_buf().ok()?.starts_with(&PCAPNG) {
+        return None;
+    }
+    let mut secrets = Secrets::default();
+    // What was read before an error counts, as it does for frames.
+    let _ = read_frames(contents, &mut secrets, |_| {});
+    secrets.0
+}
+
+/// The first bytes of a pcapng file.
+const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+#[derive(Default)]
+struct Secrets(Option<KeyLog>);
+
+impl Sink for Secrets {
+    fn record(&mut self, _record: &Record<'_>) {}
+
+    fn secrets(&mut self, key_log: &[u8]) {
+        self.0.get_or_insert_default().extend(key_log);
+    }
+
+    fn beside_frames(&mut self, _file_offset: u64, _bytes: &[u8]) {}
+
+    fn dropped(&mut self, _frames: u64) {}
+
+    fn snaplen(&mut self, _snaplen: Option<u32>) {}
 }
 
 /// Reads a capture. Hashes the bytes as they are read unless a thread does.

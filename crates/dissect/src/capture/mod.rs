@@ -176,6 +176,22 @@ impl fmt::Display for Truncation {
     }
 }
 
+/// Numbers of the blocks of a pcapng file that carry no frame, by kind. Their contents are skipped, but for the drops that
+/// statistics count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SkippedBlocks {
+    /// Name resolution.
+    pub name_resolution: u64,
+    /// Interface statistics.
+    pub statistics: u64,
+    /// Secrets of other protocols than TLS.
+    pub other_secrets: u64,
+    /// Custom blocks.
+    pub custom: u64,
+    /// Blocks of unknown types.
+    pub unknown: u64,
+}
+
 /// Decodes a capture file that is pushed to it.
 #[derive(Debug, Clone, Default)]
 pub struct Decoder {
@@ -226,6 +242,14 @@ impl Decoder {
         match &self.format {
             Format::Pcapng(pcapng) => pcapng.dropped(),
             Format::Pcap(_) | Format::Unknown => 0,
+        }
+    }
+
+    /// The blocks without a frame so far; none in pcap.
+    pub fn skipped_blocks(&self) -> SkippedBlocks {
+        match &self.format {
+            Format::Pcapng(pcapng) => pcapng.skipped(),
+            Format::Pcap(_) | Format::Unknown => SkippedBlocks::default(),
         }
     }
 

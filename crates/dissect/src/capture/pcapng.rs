@@ -13,8 +13,8 @@ use pcap_parser::{
 };
 
 use super::{
-    CaptureError, MAX_BLOCK_LEN, MAX_FRAME_LEN, MAX_INTERFACES, MAX_SECRETS_LEN, Place, Record, Rule, Step,
-    Unfinished,
+    CaptureError, MAX_BLOCK_LEN, MAX_FRAME_LEN, MAX_INTERFACES, MAX_SECRETS_LEN, Place, Record, Rule,
+    SkippedBlocks, Step, Unfinished,
 };
 use crate::link::LinkType;
 
@@ -25,6 +25,11 @@ pub(super) const SECTION_HEADER_MIN: usize = 28;
 
 /// The packet block of older files (appendix A), which `pcap-parser` has no name for.
 const OBSOLETE_PACKET: u32 = 2;
+
+/// Name resolution (section 4.5), and the two custom blocks (section 4.7): to be copied with the rest of a file, or not.
+const NAME_RESOLUTION: u32 = 4;
+const CUSTOM: u32 = 0x0000_0bad;
+const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
 
 /// Block type and total length, before every block's body.
 const HEAD_LEN: usize = 8;
@@ -54,6 +59,7 @@ pub(super) struct Pcapng {
     skip: Option<Skip>,
     /// Packets dropped in the sections before this one.
     dropped_before: u64,
+    skipped: SkippedBlocks,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,8 +110,13 @@ impl Pcapng {
             IDB_MAGIC => self.interface(head, input, place),
             DSB_MAGIC => self.secrets(head, input, place),
             ISB_MAGIC => self.statistics(head, input, place),
-            _ => {
+            kind => {
                 check_length(head.length, (HEAD_LEN + TAIL_LEN) as u32, u32::MAX, place)?;
+                match kind {
+                    NAME_RESOLUTION => self.skipped.name_resolution += 1,
+                    CUSTOM | CUSTOM_NOT_COPIED => self.skipped.custom += 1,
+                    _ => self.skipped.unknown += 1,
+                }
                 self.skip = Some(Skip { length: head.length, body_left: head.length - TAIL_LEN as u32 });
                 self.skip(input, place)
             }
@@ -122,6 +133,11 @@ impl Pcapng {
     pub(super) fn dropped(&self) -> u64 {
         let here = self.interfaces.iter().map(Interface::dropped);
         here.fold(self.dropped_before, u64::saturating_add)
+    }
+
+    /// Blocks without a frame so far.
+    pub(super) fn skipped(&self) -> SkippedBlocks {
+        self.skipped
     }
 
     /// The block at the front of `rest`, and the number of its bytes; `None` between blocks.
@@ -285,7 +301,7 @@ impl Pcapng {
         bytes.map_or(0, |b| if self.big_endian { i64::from_be_bytes(b) } else { i64::from_le_bytes(b) })
     }
 
-    fn secrets<'a>(&self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
+    fn secrets<'a>(&mut self, head: Head, input: &'a [u8], place: Place) -> Result<Step<'a>, CaptureError> {
         if self.body(head, SECRETS_FIELDS, MAX_SECRETS_LEN, input, place)?.is_none() {
             return Ok(Step::NeedMore { at_least: head.length as usize });
         }
@@ -294,6 +310,7 @@ impl Pcapng {
         let Ok((_, secrets)) = parse(input) else { return Err(unparsable(head, place)) };
         let consumed = head.length as usize;
         if secrets.secrets_type != SecretsType::TlsKeyLog {
+            self.skipped.other_secrets += 1;
             return Ok(Step::Skipped { consumed });
         }
         // The parser does not remove the padding.
@@ -323,6 +340,7 @@ impl Pcapng {
             return Err(self.unknown_interface(interface, place));
         };
         described.drops_counted = described.drops_counted.max(drops);
+        self.skipped.statistics += 1;
         Ok(Step::Skipped { consumed: head.length as usize })
     }
 
