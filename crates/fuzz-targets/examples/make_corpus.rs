@@ -15,6 +15,7 @@ use std::path::Path;
 
 use craft::Endian;
 use craft::conversation::{Connection, Frames, Settings, Side};
+use craft::encapsulation as wrap;
 use craft::frame::{self as make, Ethernet, Extension, Ip, Ipv4, Ipv6, Link, Tcp, Udp, Vlan, flags};
 use craft::pcap::{self, Format, Resolution};
 use craft::pcapng;
@@ -43,6 +44,7 @@ fn main() -> io::Result<()> {
     captures(&corpus.join("capture"), &wire)?;
     certificates(&corpus.join("certificate"))?;
     contents(&corpus.join("content"))?;
+    fragments(&corpus.join("fragments"))?;
     frames(&corpus.join("frame"))?;
     http1(&corpus.join("http1"))?;
     key_logs(&corpus.join("keylog"), &wire)?;
@@ -96,6 +98,8 @@ fn captures(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
     write(directory, "http-reversed.pcap", &file(&http, (0..http.len()).rev())?)?;
     write(directory, "http-repeated.pcap", &file(&http, (0..http.len()).flat_map(|index| [index; 2]))?)?;
     write(directory, "http-every-third-missing.pcap", &file(&http, (0..http.len()).filter(|n| n % 3 > 0))?)?;
+
+    write(directory, "tunnels-and-fragments.pcapng", &tunnelled(&http)?)?;
 
     let side = |direction| match direction {
         Direction::ClientToServer => Side::Client,
@@ -205,10 +209,121 @@ fn frames(directory: &Path) -> io::Result<()> {
     let ip = Ip::V4(v4);
     let udp = Udp { source_port: 53, destination_port: 40_000, ..Udp::default() };
     put("udp.bin", &ethernet, &|out| make::udp(out, &ethernet, &ip, &udp, b"datagram"))?;
+    let packet = {
+        let mut out = Vec::new();
+        make::tcp(&mut out, &Link::RawIp, &ip, &tcp, b"payload");
+        out
+    };
+    let with_link = |name: &str, link_type: u16, bytes: &[u8]| {
+        write(directory, name, &[&link_type.to_be_bytes(), bytes].concat())
+    };
+    let link = craft::link_type::PPP;
+    with_link("ppp.bin", link, &wrap::ppp(wrap::ppp_protocol::IPV4, true, false, &packet))?;
+    with_link("cisco-hdlc.bin", craft::link_type::C_HDLC, &wrap::cisco_hdlc(0x0800, &packet))?;
+    let session = wrap::pppoe(5, &wrap::ppp(wrap::ppp_protocol::IPV4, false, false, &packet));
+    with_link("pppoe.bin", craft::link_type::PPP_ETHER, &session)?;
+    with_link("mpls.bin", craft::link_type::MPLS, &wrap::mpls(&[16, 17], &packet))?;
+    with_link("nflog.bin", craft::link_type::NFLOG, &wrap::nflog(Endian::Little, 2, &packet))?;
+    let qos = wrap::Wireless { qos: true, ht: true, padded: true, ..wrap::Wireless::default() };
+    let wireless = wrap::ieee80211(qos, &wrap::snap(0x0800, &packet));
+    let link = craft::link_type::IEEE802_11_RADIOTAP;
+    with_link("radiotap.bin", link, &wrap::radiotap(Some(0x20), &wireless))?;
+    let ppi = wrap::ppi(
+        craft::link_type::IEEE802_11,
+        &wrap::ieee80211(wrap::Wireless::default(), &wrap::snap(0x0800, &packet)),
+    );
+    with_link("ppi.bin", craft::link_type::PPI, &ppi)?;
+    let mut whole = Vec::new();
+    make::tcp(&mut whole, &ethernet, &ip, &tcp, b"payload");
+    let over = |protocol: u8, bytes: &[u8]| {
+        let mut out = Vec::new();
+        make::ip(&mut out, &ethernet, &ip, protocol, bytes);
+        out
+    };
+    let over_udp = |port, bytes: &[u8]| {
+        let mut out = Vec::new();
+        let header = Udp { source_port: 50_000, destination_port: port, ..Udp::default() };
+        make::udp(&mut out, &ethernet, &ip, &header, bytes);
+        out
+    };
+    let keyed = wrap::Gre { checksum: true, key: Some(7), sequence: Some(1) };
+    let counted = wrap::Gre { sequence: Some(1), ..wrap::Gre::default() };
+    for (name, bytes) in [
+        ("ip-in-ip.bin", over(wrap::protocol::IPV4, &packet)),
+        ("gre.bin", over(wrap::protocol::GRE, &wrap::gre(keyed, wrap::carries::ETHERNET, &whole))),
+        ("pptp.bin", {
+            let inner = wrap::ppp(wrap::ppp_protocol::IPV4, true, false, &packet);
+            over(wrap::protocol::GRE, &wrap::pptp(7, Some(1), &inner))
+        }),
+        ("erspan-ii.bin", {
+            let inner = wrap::erspan_ii(7, &whole);
+            over(wrap::protocol::GRE, &wrap::gre(counted, wrap::carries::ERSPAN, &inner))
+        }),
+        ("erspan-iii.bin", {
+            let inner = wrap::erspan_iii(7, true, &whole);
+            over(wrap::protocol::GRE, &wrap::gre(counted, wrap::carries::ERSPAN_III, &inner))
+        }),
+        ("vxlan.bin", over_udp(wrap::port::VXLAN, &wrap::vxlan(7, &whole))),
+        (
+            "geneve.bin",
+            over_udp(wrap::port::GENEVE, &wrap::geneve(7, wrap::carries::ETHERNET, &[0; 8], &whole)),
+        ),
+        ("gtp-u.bin", over_udp(wrap::port::GTP_U, &wrap::gtp_u(7, Some(1), &[(0x85, &[0, 9])], &packet))),
+    ] {
+        with_link(name, craft::link_type::ETHERNET, &bytes)?;
+    }
     put("icmp.bin", &ethernet, &|out| make::ip(out, &ethernet, &ip, 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]))?;
     put("arp.bin", &ethernet, &|out| {
         make::arp(out, &ethernet, [2, 0, 0, 0, 0, 1], [10, 0, 0, 1].into(), [10, 0, 0, 2].into());
     })
+}
+
+/// Five bytes for each operation: see the target `fragments`.
+fn fragments(directory: &Path) -> io::Result<()> {
+    let in_order = [[0, 64, 1, 1, 0], [8, 64, 1, 2, 0], [16, 9, 0, 3, 0]];
+    write(directory, "in-order.bin", &in_order.concat())?;
+    let reordered =
+        [[16, 9, 2, 3, 0], [8, 64, 3, 2, 0], [8, 64, 3, 2, 0], [0, 64, 3, 1, 0], [0, 64, 3, 1, 0]];
+    write(directory, "v6-reordered-and-repeated.bin", &reordered.concat())?;
+    let contradicting = [[0, 64, 1, 1, 0], [4, 64, 1, 9, 0], [12, 8, 0, 3, 0], [13, 8, 0, 3, 0]];
+    write(directory, "contradicting.bin", &contradicting.concat())?;
+    let damaged =
+        [[0, 64, 0x11, 1, 0], [255, 255, 0x20, 1, 0], [1, 3, 1, 1, 0], [1, 0, 0, 1, 0], [1, 8, 1, 1, 90]];
+    write(directory, "cut-odd-far-and-late.bin", &damaged.concat())
+}
+
+/// A connection in fragments, and copies of it in tunnels: equal addresses, other contents.
+fn tunnelled(http: &Frames) -> io::Result<Vec<u8>> {
+    let outer = Ip::between([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).expect("one version");
+    let inner = Ip::between([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).expect("one version");
+    let mut file = pcapng::Writer::new(Vec::new(), Endian::Little)?;
+    file.interface(craft::link_type::ETHERNET, 0, &[])?;
+    file.interface(craft::link_type::IEEE802_11_RADIOTAP, 0, &[])?;
+    file.interface(craft::link_type::RAW, 0, &[])?;
+    let udp = |port, bytes: &[u8]| {
+        let mut out = Vec::new();
+        let header = Udp { source_port: 50_000, destination_port: port, ..Udp::default() };
+        make::udp(&mut out, &Link::default(), &outer, &header, bytes);
+        out
+    };
+    for (id, frame) in (0..).zip(http.iter()) {
+        let mut put = |interface, bytes: &[u8]| file.enhanced(interface, 1, bytes.len() as u32, bytes, &[]);
+        let packet = &frame.bytes[14..];
+        put(0, &udp(wrap::port::VXLAN, &wrap::vxlan(7, frame.bytes)))?;
+        put(0, &udp(wrap::port::GTP_U, &wrap::gtp_u(9, Some(1), &[(0x85, &[0, 9])], packet)))?;
+        let gre =
+            wrap::gre(wrap::Gre { key: Some(3), ..wrap::Gre::default() }, 0x8847, &wrap::mpls(&[16], packet));
+        let mut over_ip = Vec::new();
+        make::ip(&mut over_ip, &Link::RawIp, &outer, wrap::protocol::GRE, &gre);
+        put(2, &over_ip)?;
+        let wireless = wrap::Wireless { qos: true, aggregate: true, ..wrap::Wireless::default() };
+        let subframe = wrap::subframe(true, &wrap::snap(0x0800, packet));
+        put(1, &wrap::radiotap(Some(0), &wrap::ieee80211(wireless, &subframe)))?;
+        for fragment in wrap::fragments(&inner, 6, id, 24, &packet[20..]).iter().rev() {
+            put(2, fragment)?;
+        }
+    }
+    Ok(file.into_inner())
 }
 
 fn http1(directory: &Path) -> io::Result<()> {

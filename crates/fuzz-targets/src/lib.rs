@@ -10,6 +10,7 @@ mod certificate;
 mod content;
 mod exchange;
 mod fields;
+mod fragments;
 mod frame;
 mod http1;
 mod keylog;
@@ -23,6 +24,7 @@ pub use certificate::certificate;
 pub use content::content;
 pub use exchange::exchange;
 pub use fields::fields;
+pub use fragments::fragments;
 pub use frame::{arp, frame};
 pub use http1::http1;
 pub use keylog::keylog;
@@ -43,7 +45,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },
@@ -51,6 +53,7 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "exchange", corpus: "capture", run: exchange },
     Target { name: "fields", corpus: "frame", run: fields },
     Target { name: "flow", corpus: "capture", run: flow },
+    Target { name: "fragments", corpus: "fragments", run: fragments },
     Target { name: "frame", corpus: "frame", run: frame },
     Target { name: "http1", corpus: "http1", run: http1 },
     Target { name: "keylog", corpus: "keylog", run: keylog },

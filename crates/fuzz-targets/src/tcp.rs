@@ -119,7 +119,8 @@ impl Stream {
 }
 
 /// The flow table over the frames of a capture: a frame and its answer belong to one flow in opposite directions, flow
-/// numbers increase, and only a SYN opens a second flow between the same endpoints.
+/// numbers increase, and only a SYN opens a second flow between the same endpoints. In tunnels, endpoints are the same if the
+/// tunnels are.
 pub fn flow(data: &[u8]) {
     let mut table = FlowTable::default();
     let mut latest = HashMap::new();
@@ -134,7 +135,17 @@ pub fn flow(data: &[u8]) {
         let sender = Endpoint { address: ip.src, port: tcp.src_port };
         let receiver = Endpoint { address: ip.dst, port: tcp.dst_port };
         let pair = if sender <= receiver { (sender, receiver) } else { (receiver, sender) };
-        let previous = latest.insert(pair, found.flow);
+        // Which directions with identifiers of their own belong together depends on the frames before.
+        if frame.encapsulations.iter().any(|layer| layer.kind.has_directional_ids()) {
+            return;
+        }
+        let tunnels: Vec<_> = frame
+            .encapsulations
+            .iter()
+            .filter(|layer| layer.kind.identifies_tunnel())
+            .map(|layer| (layer.kind, layer.id, layer.ends.map(|(src, dst)| (src.min(dst), src.max(dst)))))
+            .collect();
+        let previous = latest.insert((pair, tunnels), found.flow);
         match found.arrival {
             Arrival::Continues => assert_eq!(previous, Some(found.flow)),
             Arrival::Opens => assert_eq!(previous, None),

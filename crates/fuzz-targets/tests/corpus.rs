@@ -125,6 +125,7 @@ targets!(
     exchange,
     fields,
     flow,
+    fragments,
     frame,
     http1,
     keylog,
