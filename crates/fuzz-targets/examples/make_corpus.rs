@@ -295,7 +295,10 @@ fn fragments(directory: &Path) -> io::Result<()> {
 /// A connection in fragments, and copies of it in tunnels: equal addresses, other contents.
 fn tunnelled(http: &Frames) -> io::Result<Vec<u8>> {
     let outer = Ip::between([192, 0, 2, 1].into(), [192, 0, 2, 2].into()).expect("one version");
-    let inner = Ip::between([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).expect("one version");
+    let between = |packet: &[u8]| {
+        let (source, destination) = ([10, 0, 0, packet[15]], [10, 0, 0, packet[19]]);
+        Ip::between(source.into(), destination.into()).expect("one version")
+    };
     let mut file = pcapng::Writer::new(Vec::new(), Endian::Little)?;
     file.interface(craft::link_type::ETHERNET, 0, &[])?;
     file.interface(craft::link_type::IEEE802_11_RADIOTAP, 0, &[])?;
@@ -319,7 +322,7 @@ fn tunnelled(http: &Frames) -> io::Result<Vec<u8>> {
         let wireless = wrap::Wireless { qos: true, aggregate: true, ..wrap::Wireless::default() };
         let subframe = wrap::subframe(true, &wrap::snap(0x0800, packet));
         put(1, &wrap::radiotap(Some(0), &wrap::ieee80211(wireless, &subframe)))?;
-        for fragment in wrap::fragments(&inner, 6, id, 24, &packet[20..]).iter().rev() {
+        for fragment in wrap::fragments(&between(packet), 6, id, 24, &packet[20..]).iter().rev() {
             put(2, fragment)?;
         }
     }
