@@ -215,7 +215,7 @@ fn in_tcp_in_a_tunnel() {
         craft::frame::tcp(&mut inner, &Link::RawIp, &Ip::V4(v4()), &ports(), &brotli(canary.as_bytes()));
         frame(|out| craft::frame::ip(out, &Link::default(), &Ip::V4(v4()), 4, &inner))
     });
-    sent.doubted("IP protocol");
+    sent.doubted("headers of a tunnel");
 }
 
 #[test]
@@ -272,7 +272,10 @@ fn split_over_ipv6_fragments() {
         };
         vec![fragment(0, true, head), fragment(32, false, tail)]
     });
-    sent.doubted("fragment");
+    // The packet is put together, and the canary found in it.
+    sent.exposed();
+    let reasons = sent.judged.reasons("https");
+    assert!(reasons.iter().any(|reason| reason.contains("fragment")), "{reasons:#?}");
 }
 
 // In headers and around the payload
