@@ -1,8 +1,8 @@
 //! Decodes captured bytes: files, frames, connections, and the protocols in them.
 //!
 //! ```text
-//!   file ──> capture ──> frame ──> flow ──> tcp ──┬──> http1 ──> content
-//!              (link, encapsulation, ip,          └──> tls ──> plaintext, back to http1
+//!   file ──> capture ──> frame ──> flow ──> tcp ──┬──> http1, http2 ──> content
+//!              (link, encapsulation, ip,          └──> tls ──> plaintext, back to http1 and http2
 //!               fragment)
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! | [`flow::FlowTable`] | `segment(frame)` | a [`flow::FlowSegment`] | – | – |
 //! | [`tcp::Reassembler`] | `push(segment, origin)` | a chunk, then `pop()` until `None` | found here: [`tcp::Ready::Gap`] | `finish()`, then `pop()` until `None` |
 //! | [`http1::Connection`] | `step(direction, input)` | one [`http1::Step`] | `gap(direction, len)` | `finish(direction)` |
+//! | [`http2::Connection`] | `step(direction, input)` | one [`http2::Step`] | `gap(direction, len)` | `finish(direction)`, then `step` until `NeedMore` |
 //! | [`websocket::Parser`] | `step(input)` | one [`websocket::Step`] | `gap(len)` | – |
 //! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
 //! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
@@ -49,6 +50,7 @@ pub mod flow;
 pub mod fragment;
 pub mod frame;
 pub mod http1;
+pub mod http2;
 pub mod ip;
 pub mod keylog;
 pub mod link;
