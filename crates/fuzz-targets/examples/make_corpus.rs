@@ -47,6 +47,7 @@ fn main() -> io::Result<()> {
     fragments(&corpus.join("fragments"))?;
     frames(&corpus.join("frame"))?;
     http1(&corpus.join("http1"))?;
+    http2(&corpus.join("http2"))?;
     key_logs(&corpus.join("keylog"), &wire)?;
     tcp(&corpus.join("tcp"))?;
     tls(&corpus.join("tls"), &wire)?;
@@ -327,6 +328,66 @@ fn tunnelled(http: &Frames) -> io::Result<Vec<u8>> {
         }
     }
     Ok(file.into_inner())
+}
+
+/// A frame of HTTP/2 (RFC 9113 §4.1).
+fn http2_frame(frame_type: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let [a, b] = (payload.len() as u16).to_be_bytes();
+    [&[0, a, b, frame_type, flags, 0, 0, 0, stream][..], payload].concat()
+}
+
+fn http2(directory: &Path) -> io::Result<()> {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let f = http2_frame;
+    // :authority www.example.com in Huffman code (RFC 7541 §C.4.1), inserted.
+    let authority = b"\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+    let client = [
+        preface.clone(),
+        f(4, 0, 0, b"\0\x05\0\0\x80\0\0\x03\0\0\0\x64"),
+        f(1, 0, 1, b"\x83\x86\x44\x06/to"),
+        f(9, 4, 1, &[b"ols", &authority[..]].concat()),
+        f(0, 8, 1, b"\x02{\"query\":\0\0"),
+        f(1, 0x25, 3, b"\0\0\0\0\x0f\x82\x86\x84\xbe"),
+        f(0, 0, 1, b"\"needle-123456\"}"),
+        f(1, 5, 1, b"\0\x07trailer\x05value"),
+        f(6, 0, 0, b"12345678"),
+        f(3, 0, 3, b"\0\0\0\x08"),
+    ];
+    let server = [
+        f(4, 0, 0, b""),
+        f(4, 1, 0, b""),
+        f(1, 4, 1, b"\x08\x03103"),
+        f(1, 4, 1, b"\x88\x5f\x10application/json"),
+        f(5, 4, 1, b"\0\0\0\x02\x82\x86\x85\x01\x01b"),
+        f(0, 0, 1, b"{\"hits\":"),
+        f(1, 5, 2, b"\x8d"),
+        f(0, 1, 1, b"[]}"),
+        f(0x0a, 0, 0, b"\0\x09example.ah3=\":443\""),
+        f(7, 0, 0, b"\0\0\0\x03\0\0\0\0bye"),
+    ];
+    let put = |name: &str, client: &[u8], server: &[u8]| {
+        write(directory, name, &[client, b"\n<<<<\n", server].concat())
+    };
+    put("exchange.h2", &client.concat(), &server.concat())?;
+    let within = |frames: &[Vec<u8>]| frames[4..].concat().split_off(5);
+    put("within.h2", &within(&client), &within(&server))?;
+    let empty = f(9, 0, 1, b"").repeat(70);
+    let resets: Vec<u8> = (1..100)
+        .step_by(2)
+        .flat_map(|stream| [f(1, 5, stream, b"\x82\x86\x84"), f(3, 0, stream, &[0; 4])].concat())
+        .collect();
+    let flood = [preface, f(4, 0, 0, b""), f(1, 0, 1, b"\x82"), empty, f(9, 4, 1, b"\x84"), resets];
+    // Size updates, entries that evict each other, references to one long entry, an index of no entry.
+    let entry = [b"\x40\x01n\x7f\xa1\x1e", &[b'v'; 4000][..]].concat();
+    let tables = [
+        f(4, 0, 0, b""),
+        f(1, 4, 1, &[b"\x20\x3f\xe1\x1f\x88", &entry[..]].concat()),
+        f(1, 5, 3, &[&b"\x88"[..], &[0xbe; 60]].concat()),
+        f(1, 5, 5, &entry.repeat(2)),
+        f(1, 5, 7, b"\x88\xbf"),
+        f(1, 5, 9, b"\x88\xbe"),
+    ];
+    put("floods.h2", &flood.concat(), &tables.concat())
 }
 
 fn http1(directory: &Path) -> io::Result<()> {

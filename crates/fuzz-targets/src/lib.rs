@@ -13,6 +13,7 @@ mod fields;
 mod fragments;
 mod frame;
 mod http1;
+mod http2;
 mod keylog;
 mod pipeline;
 mod tcp;
@@ -27,6 +28,7 @@ pub use fields::fields;
 pub use fragments::fragments;
 pub use frame::{arp, frame};
 pub use http1::http1;
+pub use http2::http2;
 pub use keylog::keylog;
 pub use pipeline::pipeline;
 pub use tcp::{flow, tcp};
@@ -56,6 +58,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "fragments", corpus: "fragments", run: fragments },
     Target { name: "frame", corpus: "frame", run: frame },
     Target { name: "http1", corpus: "http1", run: http1 },
+    Target { name: "http2", corpus: "http2", run: http2 },
     Target { name: "keylog", corpus: "keylog", run: keylog },
     Target { name: "pipeline", corpus: "capture", run: pipeline },
     Target { name: "tcp", corpus: "tcp", run: tcp },

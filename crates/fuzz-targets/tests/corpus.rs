@@ -128,6 +128,7 @@ targets!(
     fragments,
     frame,
     http1,
+    http2,
     keylog,
     pipeline,
     tcp,

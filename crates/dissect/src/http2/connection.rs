@@ -188,6 +188,12 @@ impl Connection {
         self.sides[direction].kept.len()
     }
 
+    /// Whether the place in the stream is unknown, so that the next frame has to be found.
+    #[must_use]
+    pub fn is_searching(&self, direction: Direction) -> bool {
+        self.sides[direction].parser.state == State::Search
+    }
+
     /// Number of messages that have begun and not ended, at most [`super::MAX_OPEN`] and one.
     #[must_use]
     pub fn open_messages(&self, direction: Direction) -> usize {
