@@ -21,6 +21,8 @@
 //! | [`http1::Connection`] | `step(direction, input)` | one [`http1::Step`] | `gap(direction, len)` | `finish(direction)` |
 //! | [`http2::Connection`] | `step(direction, input)` | one [`http2::Step`] | `gap(direction, len)` | `finish(direction)`, then `step` until `NeedMore` |
 //! | [`websocket::Parser`] | `step(input)` | one [`websocket::Step`] | `gap(len)` | – |
+//! | [`grpc::Parser`] | `step(input)`, of a body | one [`grpc::Step`] | `gap(len)` | – |
+//! | [`event_stream::Parser`], [`ndjson::Parser`] | `step(input)`, of a body | bytes consumed, and an event or a line | `gap(len)` | `finish()` |
 //! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
 //! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
 //!
@@ -45,15 +47,18 @@ pub mod content;
 pub mod decode_stop;
 pub mod detection;
 pub mod encapsulation;
+pub mod event_stream;
 pub mod fields;
 pub mod flow;
 pub mod fragment;
 pub mod frame;
+pub mod grpc;
 pub mod http1;
 pub mod http2;
 pub mod ip;
 pub mod keylog;
 pub mod link;
+pub mod ndjson;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
