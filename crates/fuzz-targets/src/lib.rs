@@ -47,7 +47,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },

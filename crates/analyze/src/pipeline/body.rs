@@ -168,6 +168,21 @@ impl<O: Observer> Body<O> {
         self.len += bytes.len() as u64;
     }
 
+    /// Number of bytes kept until the end of the body.
+    pub(crate) fn kept(&self) -> usize {
+        let coded = self.coded.as_ref().map_or(0, |coded| coded.bytes.len());
+        coded + self.json.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Keeps nothing any longer: a body in a content coding is not decoded, and JSON is not read.
+    pub(crate) fn keep_nothing(&mut self) {
+        self.json = None;
+        if let Some(coded) = &mut self.coded {
+            coded.is_too_long = true;
+            coded.bytes = Vec::new();
+        }
+    }
+
     /// Notes that `len` bytes of the body are missing.
     pub(crate) fn gap(&mut self, len: u64, observer: &mut O) {
         self.digest = None;

@@ -2,9 +2,10 @@
 
 use dissect::detection::Detection;
 use dissect::flow::{Direction, PerDirection};
-use dissect::{http1, tls};
+use dissect::{http1, http2, tls};
 
-/// Longest prefix that is needed for a decision: the longest method and one byte of the target.
+/// Longest prefix that is needed for a decision at the beginning of a connection: the longest method and one byte of the
+/// target, or HTTP/2's preface.
 const MAX_PREFIX: usize = 64;
 
 /// Bytes held of both directions together. One side may send much before the other sends anything; at this limit the
@@ -16,6 +17,10 @@ const MAX_HELD: usize = 16 << 10;
 pub(crate) enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,
+    /// HTTP/2, from its first bytes on (RFC 9113 §3.4).
+    Http2,
+    /// HTTP/2, from an unknown place on.
+    Http2Within,
     /// TLS.
     Tls,
     /// WebSocket, after its opening handshake (RFC 6455 §4). Its first bytes do not identify it.
@@ -27,7 +32,12 @@ pub(crate) enum Protocol {
 impl Protocol {
     /// The protocol that an `Upgrade` header names (RFC 9110 §7.8), if it is decoded here.
     pub(crate) fn from_upgrade(name: &str) -> Option<Self> {
-        name.eq_ignore_ascii_case("websocket").then_some(Self::WebSocket)
+        match name {
+            name if name.eq_ignore_ascii_case("websocket") => Some(Self::WebSocket),
+            // RFC 7540 §3.2. The settings of the request are repeated behind the preface.
+            name if name.eq_ignore_ascii_case("h2c") => Some(Self::Http2),
+            _ => None,
+        }
     }
 }
 
@@ -48,24 +58,57 @@ pub(crate) struct Held {
 
 impl Detector {
     /// Adds the next bytes of a direction, and returns the protocol once it is known. [`Detector::into_held`] returns
-    /// all bytes so far, including those of this call.
-    pub(crate) fn push(&mut self, direction: Direction, offset: u64, bytes: &[u8]) -> Option<Protocol> {
+    /// all bytes so far, including those of this call. `is_midstream`: they may be from within the connection.
+    pub(crate) fn push(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        bytes: &[u8],
+        is_midstream: bool,
+    ) -> Option<Protocol> {
+        let client_is_other = self.held[Direction::ClientToServer].matches_nothing;
         let held = &mut self.held[direction];
         if held.bytes.is_empty() {
             held.offset = offset;
         }
         held.bytes.extend_from_slice(bytes);
-        match (http1::detect(direction, &held.bytes), tls::detect(&held.bytes)) {
-            (Detection::Match, _) => Some(Protocol::Http1),
-            (_, Detection::Match) => Some(Protocol::Tls),
-            (Detection::NeedMore, _) | (_, Detection::NeedMore) if held.bytes.len() < MAX_PREFIX => None,
+        let http2 = match http2::detect(direction, &held.bytes) {
+            // A client of HTTP/2 speaks first, and begins with the preface.
+            Detection::Match if client_is_other => Detection::NoMatch,
+            detected => detected,
+        };
+        match (http1::detect(direction, &held.bytes), tls::detect(&held.bytes), http2) {
+            (Detection::Match, _, _) => Some(Protocol::Http1),
+            (_, Detection::Match, _) => Some(Protocol::Tls),
+            (_, _, Detection::Match) => Some(Protocol::Http2),
+            (Detection::NeedMore, _, _) | (_, Detection::NeedMore, _) | (_, _, Detection::NeedMore)
+                if held.bytes.len() < MAX_PREFIX =>
+            {
+                None
+            }
             _ => {
-                held.matches_nothing = true;
+                let within = match is_midstream {
+                    true => http2::detect_within(direction, &held.bytes, false),
+                    false => Detection::NoMatch,
+                };
+                held.matches_nothing = within == Detection::NoMatch;
+                if within == Detection::Match {
+                    return Some(Protocol::Http2Within);
+                }
                 let both = self.held.values().all(|held| held.matches_nothing);
                 let bytes: usize = self.held.values().map(|held| held.bytes.len()).sum();
                 (both || bytes > MAX_HELD).then_some(Protocol::Unknown)
             }
         }
+    }
+
+    /// The protocol of a stream that ended, if its few bytes show it.
+    pub(crate) fn at_end(&self, is_midstream: bool) -> Option<Protocol> {
+        let is_within = |direction| {
+            let bytes = &self.held[direction].bytes;
+            http2::detect_within(direction, bytes, true) == Detection::Match
+        };
+        (is_midstream && Direction::BOTH.into_iter().any(is_within)).then_some(Protocol::Http2Within)
     }
 
     /// The bytes held of each direction.

@@ -11,6 +11,7 @@ use dissect::decode_stop::DecodeStop;
 use dissect::flow::{Direction, Endpoints, PerDirection};
 use dissect::frame::Frame;
 use dissect::http1::Desync;
+use dissect::http2::{self, hpack};
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
 use dissect::tcp::{self, Chunk, Disposition};
@@ -318,6 +319,18 @@ pub(crate) enum Unexplained {
     UnknownProtocol,
     /// A stream that is not valid HTTP/1.
     NotHttp(Desync),
+    /// A stream that is not valid HTTP/2.
+    NotHttp2(http2::Desync),
+    /// Bytes of HTTP/2 that its receiver ignores, or that are not read.
+    IgnoredByHttp2(http2::Ignored),
+    /// A header block of HTTP/2 that is not read to its end.
+    HeaderBlock(hpack::Error),
+    /// A header block of HTTP/2 with more fields than are read.
+    HeaderFields,
+    /// A header block of HTTP/2 that refers to fields of blocks that were not captured.
+    UnseenFields,
+    /// Frames of HTTP/2 that were read: no rule says which of their fields an honest sender can choose.
+    Http2Framing,
     /// A stream that is not valid WebSocket.
     NotWebSocket(websocket::Desync),
     /// The beginning of a message's head or of a frame, of which no more came.
@@ -378,6 +391,14 @@ impl fmt::Display for Unexplained {
             Self::LateData => f.write_str("data after the connection had ended"),
             Self::UnknownProtocol => f.write_str("an unknown protocol"),
             Self::NotHttp(why) => write!(f, "not read as HTTP: {why}"),
+            Self::NotHttp2(why) => write!(f, "not read as HTTP/2: {why}"),
+            Self::IgnoredByHttp2(what) => write!(f, "{what}"),
+            Self::HeaderBlock(why) => write!(f, "not read as HTTP/2: {why}"),
+            Self::HeaderFields => f.write_str("a header block with more fields than are read"),
+            Self::UnseenFields => f.write_str("a header block that refers to fields that were not captured"),
+            Self::Http2Framing => {
+                f.write_str("HTTP/2 is read, but the fields of its frames are not checked one by one")
+            }
             Self::NotWebSocket(why) => write!(f, "not read as WebSocket: {why}"),
             Self::Unfinished => f.write_str("the beginning of a message that does not go on"),
             Self::CodedBodyTooLong => f.write_str("a coded body longer than is kept"),

@@ -1,7 +1,7 @@
 //! Turns frames into facts: reassembly, the protocols of each stream, decryption, decoding.
 //!
 //! ```text
-//!   frames ──> Connection ──> Stack ──> Http1, WebSocket
+//!   frames ──> Connection ──> Stack ──> Http1, Http2, WebSocket
 //!                  │            │         │
 //!                  │            └> Tls ──> Stack (of the plaintext)
 //!                  v            v         v
@@ -18,6 +18,7 @@ pub(crate) mod fact;
 mod fragments;
 pub(crate) mod frames;
 pub(crate) mod http1;
+pub(crate) mod http2;
 pub(crate) mod protocol;
 pub(crate) mod provenance;
 pub(crate) mod stack;

@@ -10,6 +10,7 @@ use dissect::flow::Direction;
 use super::detect::{Detector, Protocol};
 use super::fact::{Observer, Spoken, Unexplained};
 use super::http1::Http1;
+use super::http2::Http2;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
 use super::tls::Tls;
@@ -26,6 +27,7 @@ enum Layer<O: Observer> {
     /// `None` until the first bytes come: many TLS connections carry no application data.
     Detecting(Option<Box<Detector>>),
     Http1(Box<Http1<O>>),
+    Http2(Box<Http2<O>>),
     WebSocket(Box<WebSocket<O>>),
     Tls(Box<Tls<O, Stack<O>>>),
     /// A protocol that is not decoded here.
@@ -36,6 +38,8 @@ impl<O: Observer> Layer<O> {
     fn new(protocol: Protocol, cx: &Context<'_, O>) -> Self {
         match (protocol, &cx.decryption) {
             (Protocol::Http1, _) => Self::Http1(Box::new(Http1::new(cx.is_midstream))),
+            (Protocol::Http2, _) => Self::Http2(Box::new(Http2::new(false))),
+            (Protocol::Http2Within, _) => Self::Http2(Box::new(Http2::new(true))),
             (Protocol::WebSocket, _) => Self::WebSocket(Box::new(WebSocket::new())),
             (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
             // A TLS session inside a TLS session is not decrypted.
@@ -47,6 +51,22 @@ impl<O: Observer> Layer<O> {
 impl<O: Observer> Stack<O> {
     pub(crate) fn new() -> Self {
         Self { layer: Layer::Detecting(None) }
+    }
+
+    /// Continues with a protocol that reads all bytes so far.
+    fn become_protocol(
+        &mut self,
+        protocol: Protocol,
+        detector: Detector,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        self.layer = Layer::new(protocol, cx);
+        for (direction, held) in detector.into_held() {
+            if !held.bytes.is_empty() {
+                self.push(direction, held.offset, &held.bytes, source, cx);
+            }
+        }
     }
 
     /// Whether a TLS record of a direction has authenticated, so that the next bytes may belong to another one.
@@ -76,6 +96,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
     ) -> Option<Handover> {
         let handover = match &mut self.layer {
             Layer::Http1(http) => http.push(direction, offset, bytes, source, cx),
+            Layer::Http2(http) => http.push(direction, offset, bytes, source, cx),
             Layer::WebSocket(websocket) => websocket.push(direction, offset, bytes, source, cx),
             Layer::Tls(tls) => tls.push(direction, offset, bytes, source, cx),
             Layer::Opaque => {
@@ -84,14 +105,9 @@ impl<O: Observer> Reader<O> for Stack<O> {
             }
             Layer::Detecting(detector) => {
                 let detector = detector.get_or_insert_default();
-                if let Some(protocol) = detector.push(direction, offset, bytes) {
-                    let held = std::mem::take(&mut **detector).into_held();
-                    self.layer = Layer::new(protocol, cx);
-                    for (direction, held) in held {
-                        if !held.bytes.is_empty() {
-                            self.push(direction, held.offset, &held.bytes, source, cx);
-                        }
-                    }
+                if let Some(protocol) = detector.push(direction, offset, bytes, cx.is_midstream) {
+                    let detector = std::mem::take(&mut **detector);
+                    self.become_protocol(protocol, detector, source, cx);
                 }
                 None
             }
@@ -115,14 +131,22 @@ impl<O: Observer> Reader<O> for Stack<O> {
         match &mut self.layer {
             Layer::WebSocket(websocket) => websocket.gap(direction, offset, len, source, cx),
             Layer::Http1(http) => http.gap(direction, offset, len, source, cx),
+            Layer::Http2(http) => http.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
             Layer::Detecting(_) | Layer::Opaque => {}
         }
     }
 
-    fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
+    fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
+        if let Layer::Detecting(Some(detector)) = &mut self.layer
+            && let Some(protocol) = detector.at_end(cx.is_midstream)
+        {
+            let detector = std::mem::take(&mut **detector);
+            self.become_protocol(protocol, detector, source, cx);
+        }
         match self.layer {
             Layer::Http1(http) => http.finish(source, cx),
+            Layer::Http2(http) => http.finish(source, cx),
             Layer::WebSocket(websocket) => websocket.finish(source, cx),
             Layer::Tls(tls) => tls.finish(source, cx),
             Layer::Detecting(detector) => {
@@ -138,6 +162,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
     fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
         match &self.layer {
             Layer::Http1(http) => http.keep_from(direction, observer),
+            Layer::Http2(http) => http.keep_from(direction, observer),
             Layer::WebSocket(websocket) => websocket.keep_from(direction, observer),
             Layer::Tls(tls) => tls.keep_from(direction, observer),
             Layer::Detecting(detector) => {

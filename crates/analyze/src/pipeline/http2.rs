@@ -1,0 +1,466 @@
+//! Turns the HTTP/2 messages of one stream into facts.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+
+use dissect::coding::Coding;
+use dissect::flow::{Direction, PerDirection};
+use dissect::http2::hpack::{Origin, Part};
+use dissect::http2::{Connection, Event, Flags, Frame, FrameType, Head, MessageKind, Outcome};
+
+use super::body::{Body, Carriage};
+use super::fact::{Bytes, Fact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained};
+use super::protocol::{Context, Handover, Reader};
+use super::provenance::{Location, MAX_FRAMES, Source, Whole};
+
+/// The name in decode chains.
+const STEP: &str = "http2";
+
+/// The name of joining a body from several DATA frames (RFC 9113 §6.1) in decode chains.
+const FRAMES: &str = "frames";
+
+/// The name of header compression (RFC 7541) in decode chains.
+const HPACK: &str = "hpack";
+
+/// Maximum number of contiguous parts that are remembered of one message, to name its frames. Frames of other messages
+/// between later parts are named with it.
+const MAX_PARTS: usize = 256;
+
+/// Bytes kept of all open messages of a connection together: bodies in content codings, and JSON. The largest coded body
+/// that is read on its own takes half.
+pub(crate) const MAX_KEPT: usize = 32 << 20;
+
+/// Longest start line from a table. A reference to a table takes a byte; the first request with that target has it whole.
+const MAX_TABLE_TARGET: usize = 1024;
+
+/// Both directions of one HTTP/2 connection.
+#[derive(Debug)]
+pub(crate) struct Http2<O: Observer> {
+    connection: Connection,
+    sides: PerDirection<Side<O>>,
+    /// Bytes kept of all open messages.
+    kept: usize,
+}
+
+#[derive(Debug)]
+struct Side<O: Observer> {
+    has_begun: bool,
+    /// The current frame.
+    frame: Option<Frame>,
+    /// Offset of the first frame, and the number of bytes of frames that are no body.
+    framing: Option<(u64, u64)>,
+    messages: BTreeMap<u32, Message<O>>,
+    /// Where each open message begins, with its stream.
+    starts: BTreeSet<(u64, u32)>,
+}
+
+impl<O: Observer> Default for Side<O> {
+    fn default() -> Self {
+        let (messages, starts) = (BTreeMap::new(), BTreeSet::new());
+        Self { has_begun: false, frame: None, framing: None, messages, starts }
+    }
+}
+
+/// A message that has begun and not ended.
+#[derive(Debug)]
+struct Message<O: Observer> {
+    /// Its frames, in contiguous parts.
+    parts: Vec<Range<u64>>,
+    method: String,
+    target: String,
+    status: u16,
+    content_type: String,
+    codings: Vec<Coding>,
+    body: Option<Box<Body<O>>>,
+    /// Offsets of the first byte of the body, and of the byte behind its last one.
+    body_range: Range<u64>,
+}
+
+impl<O: Observer> Http2<O> {
+    /// Starts at the beginning of a connection, or at an unknown place of it (`is_joined`).
+    pub(crate) fn new(is_joined: bool) -> Self {
+        let start = PerDirection::default();
+        let connection = if is_joined { Connection::joined(start) } else { Connection::new(start) };
+        Self { connection, sides: PerDirection::from_fn(|_| Side::default()), kept: 0 }
+    }
+
+    fn read(&mut self, direction: Direction, bytes: &[u8], source: &dyn Source, cx: &mut Context<'_, O>) {
+        let mut rest = bytes;
+        loop {
+            let step = self.connection.step(direction, rest);
+            rest = rest.get(step.consumed..).unwrap_or_default();
+            let side = &mut self.sides[direction];
+            let offset = step.offset;
+            match step.event {
+                Event::NeedMore => return,
+                Event::Frame(frame) => {
+                    side.frame = Some(frame);
+                    let range = frame.range();
+                    let of_body = if frame.frame_type == FrameType::DATA { frame.len } else { 0 };
+                    let framing = side.framing.get_or_insert((range.start, 0));
+                    framing.1 += range.end - range.start - u64::from(of_body);
+                    if frame.frame_type == FrameType::DATA
+                        && let Some(message) = side.messages.get_mut(&frame.stream)
+                    {
+                        message.extend(range);
+                    }
+                }
+                Event::Control(..) => {}
+                Event::Head => self.head(direction, source, cx),
+                Event::Headless { stream } => {
+                    let start = side.frame.map_or(offset, |frame| frame.at);
+                    side.begin(stream, Message::new(start..offset));
+                    start_message(direction, start, None, source, cx);
+                }
+                Event::Data { stream, bytes } => {
+                    let frame = side.frame;
+                    if let Some(message) = side.messages.get_mut(&stream) {
+                        let before = message.kept();
+                        message.push(direction, offset, bytes, frame, source, cx);
+                        self.kept = (self.kept + message.kept()).saturating_sub(before);
+                        if self.kept > MAX_KEPT
+                            && let Some(body) = &mut message.body
+                        {
+                            self.kept = self.kept.saturating_sub(body.kept());
+                            body.keep_nothing();
+                        }
+                    }
+                }
+                Event::End { stream, outcome } => {
+                    if let Some(message) = side.end(stream) {
+                        self.kept = self.kept.saturating_sub(message.kept());
+                        message.finish(direction, outcome == Outcome::Complete, source, cx);
+                    }
+                }
+                Event::Ignored(bytes, what) => {
+                    cx.unexplained(direction, offset, bytes, Unexplained::IgnoredByHttp2(what), source);
+                }
+                Event::Opaque(bytes, why) => {
+                    if side.frame.take().is_some() {
+                        side.lost(cx.observer);
+                    }
+                    cx.unexplained(direction, offset, bytes, Unexplained::NotHttp2(why), source);
+                }
+            }
+        }
+    }
+
+    fn head(&mut self, direction: Direction, source: &dyn Source, cx: &mut Context<'_, O>) {
+        let head = self.connection.head(direction);
+        let range = head.frames.clone();
+        let side = &mut self.sides[direction];
+        match side.messages.get_mut(&head.stream) {
+            Some(message) if head.kind == MessageKind::Trailers => message.extend(range.clone()),
+            _ => {
+                start_message(direction, range.start, Some(head), source, cx);
+                side.begin(head.stream, Message::of(head));
+            }
+        }
+        let mut unread = |why| cx.report(direction, range.start, range.end - range.start, why, source);
+        if let Some((why, _)) = head.decoded.error {
+            unread(Unexplained::HeaderBlock(why));
+        }
+        if head.decoded.left_out > 0 {
+            unread(Unexplained::HeaderFields);
+        }
+        if head.has_unknown() {
+            unread(Unexplained::UnseenFields);
+        }
+        for field in &head.fields {
+            for part in [&field.name, &field.value] {
+                search(head, part, direction, source, cx);
+            }
+        }
+    }
+}
+
+impl<O: Observer> Reader<O> for Http2<O> {
+    fn push(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        bytes: &[u8],
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) -> Option<Handover> {
+        if !std::mem::replace(&mut self.sides[direction].has_begun, true) {
+            self.connection.begin_at(direction, offset);
+        }
+        self.read(direction, bytes, source, cx);
+        None
+    }
+
+    fn gap(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        len: u64,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        let side = &mut self.sides[direction];
+        if !std::mem::replace(&mut side.has_begun, true) {
+            self.connection.begin_at(direction, offset);
+        }
+        self.connection.gap(direction, len);
+        if self.connection.is_searching(direction) {
+            side.lost(cx.observer);
+        } else if let Some(frame) = side.frame.filter(|frame| frame.frame_type == FrameType::DATA)
+            && let Some(Message { body: Some(body), .. }) = side.messages.get_mut(&frame.stream)
+        {
+            body.gap(len, cx.observer);
+        }
+        self.read(direction, &[], source, cx);
+    }
+
+    fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
+        for direction in Direction::BOTH {
+            let held = self.connection.held_back(direction) as u64;
+            if held > 0 {
+                let at = self.connection.pending_from(direction);
+                cx.report(direction, at, held, Unexplained::Unfinished, source);
+            }
+            self.connection.finish(direction);
+            self.read(direction, &[], source, cx);
+            if let Some((at, bytes)) = self.sides[direction].framing {
+                cx.report(direction, at, bytes, Unexplained::Http2Framing, source);
+            }
+        }
+        Spoken::Messages
+    }
+
+    fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {
+        let first = self.sides[direction].starts.first().map_or(u64::MAX, |(start, _)| *start);
+        if self.sides[direction].has_begun {
+            first.min(self.connection.pending_from(direction))
+        } else {
+            first
+        }
+    }
+}
+
+impl<O: Observer> Side<O> {
+    fn begin(&mut self, stream: u32, message: Message<O>) {
+        self.end(stream);
+        self.starts.insert((message.start(), stream));
+        self.messages.insert(stream, message);
+    }
+
+    /// Bytes of any message may be missing here, so no match may cross it.
+    fn lost(&mut self, observer: &mut O) {
+        for body in self.messages.values_mut().filter_map(|message| message.body.as_mut()) {
+            body.gap(0, observer);
+        }
+    }
+
+    fn end(&mut self, stream: u32) -> Option<Message<O>> {
+        let message = self.messages.remove(&stream)?;
+        self.starts.remove(&(message.start(), stream));
+        Some(message)
+    }
+}
+
+impl<O: Observer> Message<O> {
+    /// A message without head.
+    fn new(part: Range<u64>) -> Self {
+        let body_range = part.end..part.end;
+        Self {
+            parts: vec![part],
+            method: String::new(),
+            target: String::new(),
+            status: 0,
+            content_type: String::new(),
+            codings: Vec::new(),
+            body: None,
+            body_range,
+        }
+    }
+
+    fn of(head: &Head) -> Self {
+        let text = |name| String::from_utf8_lossy(head.value(name).unwrap_or_default()).into_owned();
+        Self {
+            method: text(":method"),
+            target: target(head).into_owned(),
+            status: head.status(),
+            content_type: text("content-type"),
+            codings: head.codings(),
+            ..Self::new(head.frames.clone())
+        }
+    }
+
+    fn start(&self) -> u64 {
+        self.parts.first().map_or(0, |part| part.start)
+    }
+
+    fn end(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.end)
+    }
+
+    fn kept(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.kept())
+    }
+
+    /// Adds a frame.
+    fn extend(&mut self, frame: Range<u64>) {
+        let is_full = self.parts.len() >= MAX_PARTS;
+        match self.parts.last_mut() {
+            Some(last) if last.end >= frame.start || is_full => last.end = last.end.max(frame.end),
+            _ => self.parts.push(frame),
+        }
+    }
+
+    fn push(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        bytes: &[u8],
+        frame: Option<Frame>,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        let is_first = self.body.is_none();
+        let body = self.body.get_or_insert_with(|| {
+            self.body_range = offset..offset;
+            let carriage = match frame {
+                Some(frame) if frame.flags.has(Flags::END_STREAM) && !frame.flags.has(Flags::PADDED) => {
+                    Carriage::AsIs(Some(u64::from(frame.len)))
+                }
+                _ => Carriage::InPieces(FRAMES),
+            };
+            let is_json = self.content_type.contains("json");
+            let body = Body::new(offset, STEP, carriage, &self.codings, is_json, &cx.tools.needs);
+            Box::new(body)
+        });
+        let new_piece = is_first || offset != self.body_range.end;
+        body.push(direction, offset, bytes, new_piece, source, cx);
+        self.body_range.end = offset + bytes.len() as u64;
+    }
+
+    fn finish(mut self, direction: Direction, is_whole: bool, source: &dyn Source, cx: &mut Context<'_, O>) {
+        // The last frame of a capture may be longer than what was captured of it.
+        let captured = self.body_range.end.max(self.parts.first().map_or(0, |part| part.end));
+        if let Some(last) = self.parts.last_mut().filter(|_| !is_whole) {
+            last.end = last.end.min(captured).max(last.start);
+        }
+        let end = self.end();
+        let body = self.body.take().unwrap_or_else(|| {
+            let is_json = self.content_type.contains("json");
+            let empty = Carriage::AsIs(Some(0));
+            Box::new(Body::new(self.body_range.start, STEP, empty, &[], is_json, &cx.tools.needs))
+        });
+        let body = body.finish(direction, self.body_range.end, is_whole, source, cx);
+        if let Some((why, bytes)) = &body.unread {
+            cx.report(direction, body.start, *bytes, why.clone(), source);
+        }
+        let one_frame = if body.len == 0 { self.start()..end } else { self.body_range.clone() };
+        cx.observer.observe(&Fact::Message(&MessageFact {
+            location: locate(&self.parts, direction, source),
+            last_frame: source.frame_before(direction, end),
+            method: &self.method,
+            target: &self.target,
+            status: self.status,
+            content_type: &self.content_type,
+            body_bytes: body.len,
+            body_sha256: body.sha256,
+            json: body.json.as_deref(),
+            is_complete: is_whole && body.unread.is_none(),
+            is_in_one_frame: source.is_in_one_frame(direction, one_frame),
+            is_encoded: body.is_encoded,
+            needs_secret: source.needs_secret(),
+            chain: body.chain,
+        }));
+    }
+}
+
+/// The frames of all parts of a message.
+fn locate(parts: &[Range<u64>], direction: Direction, source: &dyn Source) -> Location {
+    let mut parts = parts.iter().map(|part| source.locate(direction, part.clone()));
+    let mut location = parts.next().unwrap_or_else(|| source.locate(direction, 0..0));
+    for part in parts {
+        location.frames.extend(part.frames);
+        location.wire_len += part.wire_len;
+        location.ciphertext = match (location.ciphertext, part.ciphertext) {
+            (Some(all), Some(part)) => Some(all.start.min(part.start)..all.end.max(part.end)),
+            (all, part) => all.or(part),
+        };
+    }
+    location.frames.sort_unstable();
+    location.frames.dedup();
+    location.frames.truncate(MAX_FRAMES);
+    location
+}
+
+/// Reports that a message begins.
+fn start_message<O: Observer>(
+    direction: Direction,
+    start: u64,
+    head: Option<&Head>,
+    source: &dyn Source,
+    cx: &mut Context<'_, O>,
+) {
+    cx.observer.observe(&Fact::MessageStart(&MessageStart {
+        stream: cx.stream,
+        visible_in: source.visible_frame(direction, start),
+        minor_version: None,
+        start_line: &StartLine(head),
+        is_final_answer: head.is_some_and(|head| head.kind == MessageKind::Response),
+    }));
+}
+
+/// Searches a name or value that the layer below does not contain as it is: Huffman-coded, or divided by framing. What comes
+/// from a table was searched when it was inserted.
+fn search<O: Observer>(
+    head: &Head,
+    part: &Part,
+    direction: Direction,
+    source: &dyn Source,
+    cx: &mut Context<'_, O>,
+) {
+    let (range, is_contiguous) = head.locate(part);
+    let is_coded = part.origin == Origin::Huffman || part.origin == Origin::Literal && !is_contiguous;
+    if !is_coded || part.bytes().is_empty() {
+        return;
+    }
+    let bytes = Bytes {
+        bytes: part.bytes(),
+        sequence: Sequence::Decoded,
+        chain: source.chain().then(STEP).then(HPACK),
+        needs_secret: source.needs_secret(),
+    };
+    cx.observer.bytes(&mut O::Memory::default(), &bytes, &Whole { source, direction, range });
+}
+
+/// The target of a request (RFC 9113 §8.3.1): its path, or for CONNECT its authority.
+fn target(head: &Head) -> Cow<'_, str> {
+    let name = if head.value(":path").is_some() { ":path" } else { ":authority" };
+    let field = head.fields.iter().find(|field| field.name.bytes() == name.as_bytes());
+    let bytes = match field {
+        Some(field) if field.value.origin == Origin::DynamicTable => {
+            field.value.bytes().get(..MAX_TABLE_TARGET).unwrap_or(field.value.bytes())
+        }
+        Some(field) => field.value.bytes(),
+        None => &[],
+    };
+    String::from_utf8_lossy(bytes)
+}
+
+/// Returns method and target of a request, or the status of an answer.
+struct StartLine<'a>(Option<&'a Head>);
+
+impl fmt::Display for StartLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(head) = self.0 else { return f.write_str("a body without head") };
+        match (head.kind, head.status()) {
+            (MessageKind::Request | MessageKind::Pushed, _) => {
+                let method = head.value(":method").unwrap_or(b"?");
+                write!(f, "{} {}", String::from_utf8_lossy(method), target(head))
+            }
+            (MessageKind::Response | MessageKind::Interim, 0) => f.write_str("an unknown status"),
+            (MessageKind::Response | MessageKind::Interim, status) => write!(f, "{status}"),
+            (MessageKind::Trailers, _) => f.write_str("trailers without head"),
+            (MessageKind::Headless, _) => f.write_str("a message whose head is not read"),
+        }
+    }
+}
