@@ -125,7 +125,7 @@ impl Parser {
         let start = self.start.take().unwrap_or(self.position);
         let message = std::mem::take(&mut self.message);
         let has_data = std::mem::take(&mut self.has_data);
-        has_data.then(|| Message { range: start..self.position, is_complete, ..message })
+        has_data.then_some(Message { range: start..self.position, is_complete, ..message })
     }
 }
 
