@@ -7,8 +7,8 @@ mod tls_support;
 use dissect::flow::Direction;
 use dissect::keylog::KeyLog;
 use dissect::tls::{
-    AlertDescription, CipherSuite, Content, ContentType, Epoch, Event, Finished, Handshake, Message,
-    NamedGroup, NotDecrypted, ProtocolVersion, Reason, Session, Workspace,
+    AlertDescription, CipherSuite, Content, ContentType, Epoch, Event, Finished, Handshake, KeyExchange,
+    Message, NamedGroup, NotDecrypted, ProtocolVersion, Reason, Session, Workspace,
 };
 use peer::{Setup, converse};
 use proptest::prelude::*;
@@ -82,6 +82,29 @@ fn decrypts_every_suite_and_group() {
             assert_eq!(leaf.public_key_algorithm, "ECDSA secp256r1");
             assert_eq!(leaf.signature_algorithm, "ecdsa-with-SHA256");
         }
+    }
+}
+
+/// The certificate of the tests has an ECDSA key.
+#[test]
+fn decrypts_every_suite_of_rustls_before_tls_1_3() {
+    for suite in [
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ] {
+        let wire = converse(&Setup::new(suite, kx_group::X25519));
+        let seen = watch_with_keys(&wire);
+        seen.assert_sealed();
+        assert_eq!(seen.plain, [b"a question".to_vec(), b"an answer".to_vec()]);
+        assert_eq!(seen.finished, [Finished::Verified; 2]);
+        let [choice] = server_hellos(&seen)[..] else { panic!() };
+        assert_eq!(
+            (choice.version, choice.cipher_suite.0),
+            (ProtocolVersion::TLS_1_2, u16::from(suite.suite()))
+        );
+        assert_eq!(KeyExchange::of(choice), Some(KeyExchange::ForwardSecret));
+        assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
     }
 }
 

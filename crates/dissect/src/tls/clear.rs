@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::certificate::CertificateCache;
-use super::code::{Alert, ContentType, HandshakeType};
+use super::code::{Alert, ContentType, HandshakeType, ProtocolVersion};
 use super::counters::{NotDecrypted, Reason};
 use super::direction::Phase;
 use super::event::{Epoch, Handshake};
@@ -125,7 +125,7 @@ impl Session {
             _ => None,
         };
         if fits {
-            self.add_hello_to_transcript(deframed, &message);
+            self.add_to_transcript_in_the_clear(direction, deframed, &message);
             self.advance_by(direction, &message);
         }
         self.count_message(direction, deframed, reason);
@@ -175,8 +175,13 @@ impl Session {
         }
     }
 
-    /// Adds a hello to the transcript. A connection has one if the key log has its secrets.
-    fn add_hello_to_transcript(&mut self, deframed: &DeframedMessage<'_>, message: &Message) {
+    /// Adds a message to the transcript. A connection has one if the key log has its secrets.
+    fn add_to_transcript_in_the_clear(
+        &mut self,
+        direction: Direction,
+        deframed: &DeframedMessage<'_>,
+        message: &Message,
+    ) {
         match (message, &mut self.transcript) {
             (Message::ClientHello(hello), None) => {
                 let has_secrets = self.keys.as_ref().is_some_and(|keys| keys.client(&hello.random).is_some());
@@ -185,10 +190,16 @@ impl Session {
                 }
             }
             (Message::ClientHello(_), Some(transcript)) => transcript.client_hello(deframed),
+            (Message::ServerHello(hello), _)
+                if hello.version < ProtocolVersion::TLS_1_3 && !hello.is_hello_retry_request =>
+            {
+                self.begin_legacy(direction, deframed, hello);
+            }
             (Message::ServerHello(hello), Some(transcript)) => {
                 transcript.server_hello(deframed, hello.cipher_suite, hello.is_hello_retry_request);
             }
-            _ => {}
+            (Message::ServerHello(_), None) => {}
+            _ => self.add_legacy_message(direction, deframed),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use super::code::{CipherSuite, ContentType, HandshakeType, ProtocolVersion};
+use super::cipher_suite::CipherSuite;
+use super::code::{ContentType, HandshakeType, ProtocolVersion};
 use super::cursor::Malformed;
 use super::record::{HEADER_LEN, NotTls};
 use crate::keylog::Label;
@@ -207,8 +208,10 @@ pub enum NotDecrypted {
     NoClientHello,
     /// The capture lacks the ServerHello of the connection.
     NoServerHello,
-    /// A version before TLS 1.3, which is not decrypted.
+    /// A version that is not decrypted.
     Version(ProtocolVersion),
+    /// The records are compressed before they are encrypted (RFC 3749).
+    Compression,
     /// A cipher suite that is not decrypted.
     CipherSuite(CipherSuite),
     /// 0-RTT data that no early traffic secret decrypts.
@@ -231,6 +234,7 @@ impl fmt::Display for NotDecrypted {
                 f.write_str("the capture lacks the ServerHello, so the cipher suite is unknown")
             }
             Self::Version(version) => write!(f, "{version} decryption is not supported"),
+            Self::Compression => f.write_str("decryption of compressed records is not supported"),
             Self::CipherSuite(suite) => write!(f, "decryption of {suite} is not supported"),
             Self::EarlyData => f.write_str("0-RTT data that no early traffic secret decrypts"),
             Self::AfterFailures => f.write_str("too many records before it did not authenticate"),

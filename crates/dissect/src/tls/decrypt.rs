@@ -1,20 +1,20 @@
 //! From a traffic secret to record keys, and the decryption of one record (RFC 9846 §5.2, §5.3, §7.2, §7.3).
 
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::NONCE_LEN;
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
 use aws_lc_rs::{digest, hmac};
 
-use super::code::{CipherSuite, ContentType};
-use super::record::{HEADER_LEN, Header};
+use super::aead::{Aead, AeadKey};
+use super::cipher_suite::CipherSuite;
+use super::code::ContentType;
+use super::legacy;
+use super::record::Header;
 use crate::keylog::Secret;
 
 /// Number of consecutive records that may fail to authenticate before decryption stops. One damaged record leaves the
 /// sequence numbers intact, so the records behind it can be decrypted. With wrong keys all records fail, and trying a
 /// gigabyte of them wastes time.
 pub const MAX_FAILURES: u32 = 16;
-
-/// Length of the authentication tag of every supported suite.
-const TAG_LEN: usize = 16;
 
 /// Longest output of the supported hashes: SHA-384.
 const MAX_HASH: usize = 48;
@@ -23,16 +23,18 @@ const MAX_HASH: usize = 48;
 #[derive(Clone, Copy)]
 pub(super) struct Suite {
     id: CipherSuite,
-    aead: &'static aead::Algorithm,
+    aead: Aead,
     hash: hkdf::Algorithm,
 }
 
 impl Suite {
     pub(super) fn of(id: CipherSuite) -> Option<Self> {
         let (aead, hash) = match id {
-            CipherSuite::TLS_AES_128_GCM_SHA256 => (&aead::AES_128_GCM, hkdf::HKDF_SHA256),
-            CipherSuite::TLS_AES_256_GCM_SHA384 => (&aead::AES_256_GCM, hkdf::HKDF_SHA384),
-            CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => (&aead::CHACHA20_POLY1305, hkdf::HKDF_SHA256),
+            CipherSuite::TLS_AES_128_GCM_SHA256 => (Aead::Aes128Gcm, hkdf::HKDF_SHA256),
+            CipherSuite::TLS_AES_256_GCM_SHA384 => (Aead::Aes256Gcm, hkdf::HKDF_SHA384),
+            CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => (Aead::ChaCha20Poly1305, hkdf::HKDF_SHA256),
+            CipherSuite::TLS_AES_128_CCM_SHA256 => (Aead::Aes128Ccm, hkdf::HKDF_SHA256),
+            CipherSuite::TLS_AES_128_CCM_8_SHA256 => (Aead::Aes128Ccm8, hkdf::HKDF_SHA256),
             _ => return None,
         };
         Some(Self { id, aead, hash })
@@ -77,7 +79,7 @@ pub(super) fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mu
 
 /// A record key and its base nonce (RFC 9846 §7.3).
 struct RecordKey {
-    key: LessSafeKey,
+    key: AeadKey,
     iv: [u8; NONCE_LEN],
 }
 
@@ -92,22 +94,17 @@ impl RecordKey {
         expand_label(suite, secret, b"key", key)?;
         let mut iv = [0; NONCE_LEN];
         expand_label(suite, secret, b"iv", &mut iv)?;
-        Some(Self { key: LessSafeKey::new(UnboundKey::new(suite.aead, key).ok()?), iv })
+        Some(Self { key: AeadKey::new(suite.aead, key)?, iv })
     }
 
     /// Decrypts a fragment into `out` and returns the length of the inner plaintext. If the record does not
     /// authenticate, the content of `out` is undefined.
     fn decrypt(&self, sequence: u64, header: Header, fragment: &[u8], out: &mut [u8]) -> Option<usize> {
-        let (ciphertext, tag) = fragment.split_at_checked(fragment.len().checked_sub(TAG_LEN)?)?;
         let mut nonce = self.iv;
         for (byte, of_sequence) in nonce.iter_mut().rev().zip(sequence.to_be_bytes().into_iter().rev()) {
             *byte ^= of_sequence;
         }
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let aad: Aad<[u8; HEADER_LEN]> = Aad::from(header.to_bytes());
-        let out = out.get_mut(..ciphertext.len())?;
-        self.key.open_separate_gather(nonce, aad, ciphertext, tag, out).ok()?;
-        Some(ciphertext.len())
+        self.key.open(nonce, &header.to_bytes(), fragment, out)
     }
 }
 
@@ -130,10 +127,25 @@ pub(super) struct DecryptOutcome {
 
 /// The key that a record was tried with.
 pub(super) struct TriedKey {
-    suite: Suite,
+    cipher_suite: CipherSuite,
     secret: Secret,
     pub(super) sequence: u64,
     records_before: u64,
+    /// The other parameters of keys before TLS 1.3.
+    legacy: Option<Box<legacy::Tried>>,
+}
+
+impl TriedKey {
+    /// A key before TLS 1.3.
+    pub(super) fn legacy(secret: Secret, tried: legacy::Tried) -> Self {
+        Self {
+            cipher_suite: tried.cipher_suite(),
+            secret,
+            sequence: tried.sequence(),
+            records_before: tried.records_before,
+            legacy: Some(Box::new(tried)),
+        }
+    }
 }
 
 impl RecordDecrypter {
@@ -147,10 +159,11 @@ impl RecordDecrypter {
     /// the record counts (see [`RecordDecrypter::advance`]).
     pub(super) fn decrypt(&mut self, header: Header, fragment: &[u8], out: &mut [u8]) -> DecryptOutcome {
         let tried = TriedKey {
-            suite: self.suite,
+            cipher_suite: self.suite.id,
             secret: self.secret.clone(),
             sequence: self.sequence,
             records_before: self.records_tried,
+            legacy: None,
         };
         self.records_tried += 1;
         DecryptOutcome { inner: self.key.decrypt(self.sequence, header, fragment, out), tried }
@@ -200,12 +213,13 @@ impl RecordDecrypter {
 pub struct DecryptAttempt<'a> {
     /// Cipher suite of the keys.
     pub cipher_suite: CipherSuite,
-    /// Traffic secret of the keys, in their generation.
+    /// Traffic secret of the keys, in their generation; before TLS 1.3 the master secret.
     pub secret: Secret,
     /// Sequence number of the record under these keys.
     pub sequence: u64,
     /// How many records were tried with these keys before.
     pub records_before: u64,
+    legacy: Option<Box<legacy::Tried>>,
     header: Header,
     fragment: &'a [u8],
 }
@@ -213,19 +227,23 @@ pub struct DecryptAttempt<'a> {
 impl<'a> DecryptAttempt<'a> {
     pub(super) fn new(tried: TriedKey, header: Header, fragment: &'a [u8]) -> Self {
         Self {
-            cipher_suite: tried.suite.id,
+            cipher_suite: tried.cipher_suite,
             secret: tried.secret,
             sequence: tried.sequence,
             records_before: tried.records_before,
+            legacy: tried.legacy,
             header,
             fragment,
         }
     }
 
-    /// Whether the record authenticates with the keys of another traffic secret, and everything else the same. `None`
+    /// Whether the record authenticates with the keys of another secret, and everything else the same. `None`
     /// if that secret has the wrong length for the cipher suite. Costs as much as a real decryption.
     #[must_use]
     pub fn authenticates_under(&self, secret: &Secret) -> Option<bool> {
+        if let Some(legacy) = &self.legacy {
+            return legacy.authenticates_under(secret, self.header, self.fragment);
+        }
         let key = RecordKey::derive(Suite::of(self.cipher_suite)?, secret)?;
         let mut out = vec![0; self.fragment.len()];
         Some(key.decrypt(self.sequence, self.header, self.fragment, &mut out).is_some())

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::code::{Alert, ContentType};
+use super::code::{Alert, ContentType, ProtocolVersion};
 use super::counters::{NotDecrypted, Reason};
 use super::decrypt::DecryptAttempt;
 use super::handshake::Message;
@@ -32,6 +32,8 @@ pub struct Record<'a> {
     pub range: Range<u64>,
     /// The header, with the outer content type.
     pub header: Header,
+    /// Whether only holders of the keys can read its fragment.
+    pub is_protected: bool,
     /// The content of the fragment.
     pub content: Content<'a>,
     /// The last attempt to decrypt it, if there was one.
@@ -66,9 +68,9 @@ pub enum Content<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DecryptedRecord<'a> {
-    /// Inner content type.
+    /// Inner content type; before TLS 1.3 that of the header.
     pub content_type: ContentType,
-    /// Inner content without content type and padding. Valid until the next call.
+    /// Inner content without content type, MAC and padding. Valid until the next call.
     pub plaintext: &'a [u8],
     /// Offset of `plaintext` in the decrypted application data of this direction; for other content types the offset
     /// at which the application data continue.
@@ -79,6 +81,13 @@ pub struct DecryptedRecord<'a> {
     pub epoch: Epoch,
     /// Sequence number under these keys.
     pub sequence: u64,
+    /// Offset in the fragment of the byte that carries the first one of the plaintext. In front of it is what the sender needs
+    /// for each record: a nonce or an IV before TLS 1.3.
+    pub carried_from: usize,
+    /// Version of TLS.
+    pub version: ProtocolVersion,
+    /// Whether it was encrypted: a NULL cipher suite protects records by a MAC alone.
+    pub needs_secret: bool,
 }
 
 impl DecryptedRecord<'_> {
@@ -98,9 +107,9 @@ pub enum Epoch {
     Clear,
     /// 0-RTT keys.
     Early,
-    /// Handshake traffic keys.
+    /// Handshake traffic keys; before TLS 1.3 the keys of the connection, up to the Finished message.
     Handshake,
-    /// Application traffic keys, with the number of key updates before.
+    /// Application traffic keys, with the number of key updates before; before TLS 1.3 that of renegotiations.
     Application(u64),
 }
 

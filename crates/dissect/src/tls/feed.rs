@@ -1,5 +1,6 @@
 //! The events of one input: passes it record by record through the deframer and the session to the caller.
 
+use super::code::ContentType;
 use super::counters::Reason;
 use super::decrypt::DecryptAttempt;
 use super::direction::Framing;
@@ -110,7 +111,7 @@ impl Feed<'_> {
     /// Lends the bytes of a judged record to the caller.
     fn record(&mut self, judged: JudgedRecord) -> Record<'_> {
         let JudgedRecord { direction, index, framed: Framed { header, range, place }, judgement } = judged;
-        let Judgement { content, tried } = judgement;
+        let Judgement { content, tried, is_legacy } = judgement;
         let fragment = fragment(&place, self.current, &self.workspace.assembled);
         let content = match content {
             JudgedContent::Handshake => Content::Handshake(fragment),
@@ -127,10 +128,24 @@ impl Feed<'_> {
                 padding: decrypted.padding,
                 epoch: decrypted.epoch,
                 sequence: decrypted.sequence,
+                carried_from: decrypted.carried_from,
+                version: decrypted.version,
+                needs_secret: decrypted.needs_secret,
             }),
         };
+        let is_protected = match &content {
+            Content::Decrypted(decrypted) => decrypted.needs_secret,
+            Content::NotAuthentic => true,
+            Content::NotDecrypted(_) | Content::Damaged => {
+                is_legacy || header.content_type == ContentType::APPLICATION_DATA
+            }
+            Content::Handshake(_)
+            | Content::ChangeCipherSpec { .. }
+            | Content::Alert(_)
+            | Content::Unexpected(_) => false,
+        };
         let attempt = tried.map(|tried| DecryptAttempt::new(tried, header, fragment));
-        Record { direction, index, range, header, content, attempt }
+        Record { direction, index, range, header, is_protected, content, attempt }
     }
 
     fn advance(&mut self) -> Option<Advanced> {

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::certificate::{Certificate, CertificateCache};
-use super::code::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
+use super::cipher_suite::CipherSuite;
+use super::code::{ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::DeframedMessage;
 use super::hello_rules::{Irregularity, check_client_hello, check_server_hello};
@@ -146,6 +147,10 @@ pub struct ClientHello {
     pub alpn: Vec<String>,
     /// Groups from `supported_groups`.
     pub supported_groups: Vec<NamedGroup>,
+    /// Point formats from `ec_point_formats`, as numbers (RFC 8422 §5.1.2).
+    pub ec_point_formats: Vec<u8>,
+    /// The first protocol of ALPN, as sent; empty without one.
+    pub(super) first_protocol: Vec<u8>,
     /// Groups with a key share.
     pub key_share_groups: Vec<NamedGroup>,
     /// Signature schemes, as numbers.
@@ -174,6 +179,8 @@ pub struct ServerHello {
     pub version: ProtocolVersion,
     /// Negotiated cipher suite.
     pub cipher_suite: CipherSuite,
+    /// `compression_method`, or `legacy_compression_method` of TLS 1.3: 0 for none.
+    pub compression_method: u8,
     /// Group of the server's key share; in a HelloRetryRequest, the group that the server asks for.
     pub key_share_group: Option<NamedGroup>,
     /// Whether a pre-shared key was accepted: no certificate follows.
@@ -282,6 +289,8 @@ impl ClientHello {
             server_name: None,
             alpn: Vec::new(),
             supported_groups: Vec::new(),
+            ec_point_formats: Vec::new(),
+            first_protocol: Vec::new(),
             key_share_groups: Vec::new(),
             signature_schemes: Vec::new(),
             offers_psk: false,
@@ -317,6 +326,16 @@ impl ClientHello {
             }
             ExtensionType::ALPN => {
                 self.alpn = alpn_list(body)?;
+                let mut list = body.vec16("protocol_name_list")?;
+                if !list.is_empty() {
+                    self.first_protocol = list.vec8("protocol_name")?.rest().to_vec();
+                }
+                return Ok(());
+            }
+            ExtensionType::EC_POINT_FORMATS => {
+                // Nothing depends on it: a list that does not parse is left out.
+                self.ec_point_formats =
+                    body.vec8("ec_point_format_list").map(|list| list.rest().to_vec()).unwrap_or_default();
                 return Ok(());
             }
             ExtensionType::SUPPORTED_VERSIONS => {
@@ -356,13 +375,14 @@ impl ServerHello {
         let is_hello_retry_request = random == HELLO_RETRY_REQUEST_RANDOM;
         let session_id = session_id(&mut cursor)?;
         let cipher_suite = CipherSuite(cursor.u16("cipher_suite")?);
-        cursor.u8("legacy_compression_method")?;
+        let compression_method = cursor.u8("legacy_compression_method")?;
         let mut hello = Self {
             is_hello_retry_request,
             random,
             session_id,
             version: legacy_version,
             cipher_suite,
+            compression_method,
             key_share_group: None,
             accepts_psk: false,
             alpn: None,

@@ -40,7 +40,8 @@
 
 use std::fmt;
 
-use super::code::{CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, is_grease};
+use super::cipher_suite::CipherSuite;
+use super::code::{ExtensionType, NamedGroup, ProtocolVersion, is_grease};
 use super::cursor::{Cursor, Malformed, Parsed};
 
 /// Bytes of a digest in a PSK binder (RFC 9846 §4.2.11): SHA-256 to SHA-512.

@@ -3,17 +3,20 @@
 //! ```text
 //!   Chunk ──> record ──> handshake_deframer ──> handshake   ClientHello, ServerHello, certificates
 //!               │                ^
-//!               └─> decrypt ─────┘  (key log, TLS 1.3)      decrypted application data
+//!               └─> decrypt ─────┘  (key log)               decrypted application data
 //! ```
 //!
 //! [`Session`] is one connection. It accepts the bytes of both directions as the capture has them and yields records,
 //! handshake messages and anomalies as [`Event`]s. The [`RecordCounters`] of each direction count every byte as explained
-//! or unexplained. TLS 1.3 is decrypted with its AES-GCM and ChaCha20-Poly1305 suites, 0-RTT and key updates included.
-//! Of other versions, only the part in the clear is parsed; protected records are counted.
+//! or unexplained. TLS 1.3 is decrypted with all its suites, 0-RTT and key updates included, and TLS 1.0 to 1.2 with AEAD,
+//! CBC and NULL suites. Of suites with RC4, 3DES and other ciphers, only the part in the clear is parsed; protected records are
+//! counted.
 //!
 //! No signature or certificate is verified: the proof is that a record authenticates under its key.
 
+mod aead;
 mod certificate;
+mod cipher_suite;
 mod clear;
 mod code;
 mod counters;
@@ -22,10 +25,15 @@ mod decrypt;
 mod direction;
 mod event;
 mod feed;
+mod fingerprint;
 mod handshake;
 mod handshake_deframer;
 mod held;
 mod hello_rules;
+mod key_exchange;
+mod legacy;
+mod legacy_handshakes;
+mod legacy_records;
 mod negotiation;
 mod plaintext;
 mod protected;
@@ -35,9 +43,10 @@ mod transcript;
 mod workspace;
 
 pub use certificate::{CERTIFICATE_CACHE, Certificate, CertificateFields, MAX_SUBJECT_ALT_NAMES};
+pub use cipher_suite::CipherSuite;
 pub use clear::MAX_CHANGE_CIPHER_SPECS;
 pub use code::{
-    Alert, AlertDescription, AlertLevel, CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup,
+    Alert, AlertDescription, AlertLevel, ContentType, ExtensionType, HandshakeType, NamedGroup,
     ProtocolVersion, is_grease,
 };
 pub use counters::{NotDecrypted, Reason, RecordCounters, Unexplained};
@@ -52,6 +61,8 @@ pub use handshake::{
 pub use handshake_deframer::MAX_HANDSHAKE_MESSAGE;
 pub use held::MAX_HELD_BYTES;
 pub use hello_rules::{Irregularity, is_registered_protocol};
+pub use key_exchange::KeyExchange;
+pub use legacy::MAX_FLIGHT_BYTES;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
 pub use session::Session;

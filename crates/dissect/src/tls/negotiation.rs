@@ -13,7 +13,8 @@
 
 use aws_lc_rs::digest;
 
-use super::code::{CipherSuite, ProtocolVersion};
+use super::cipher_suite::CipherSuite;
+use super::code::ProtocolVersion;
 use super::decrypt::Suite;
 use super::handshake::{ClientHello, ServerHello};
 use crate::flow::Direction;

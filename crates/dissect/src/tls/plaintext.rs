@@ -19,7 +19,9 @@ struct Entry {
     plaintext: u64,
     stream: u64,
     plaintext_len: u32,
-    record_len: u32,
+    record_len: u16,
+    /// From the beginning of the record to the byte that carries the first one of the plaintext.
+    carried_from: u16,
 }
 
 /// The part of a plaintext range that one record carries.
@@ -27,7 +29,7 @@ struct Entry {
 pub struct Located {
     /// Offsets in the decrypted application data.
     pub plaintext: Range<u64>,
-    /// Stream offsets of exactly the bytes that carry it: all suites of TLS 1.3 encrypt byte for byte.
+    /// Stream offsets of exactly the bytes that carry it: all suites encrypt byte for byte, those with CBC block for block.
     pub ciphertext: Range<u64>,
     /// Stream offsets of the whole record, from header to tag.
     pub record: Range<u64>,
@@ -40,12 +42,13 @@ impl PlaintextMap {
             && decrypted.content_type == ContentType::APPLICATION_DATA
             && !decrypted.plaintext.is_empty()
         {
-            // A record is at most 18437 bytes long, so both lengths fit.
+            // A record is at most 18437 bytes long, so all lengths fit.
             self.records.push_back(Entry {
                 plaintext: decrypted.application_offset,
                 stream: record.range.start,
                 plaintext_len: decrypted.plaintext.len() as u32,
-                record_len: (record.range.end - record.range.start) as u32,
+                record_len: (record.range.end - record.range.start) as u16,
+                carried_from: (HEADER_LEN + decrypted.carried_from) as u16,
             });
         }
     }
@@ -58,7 +61,7 @@ impl PlaintextMap {
         self.records.range(first..).take_while(move |e| e.plaintext < end).map(move |e| {
             let from = start.max(e.plaintext);
             let to = end.min(e.plaintext + u64::from(e.plaintext_len));
-            let body = e.stream + HEADER_LEN as u64;
+            let body = e.stream + u64::from(e.carried_from);
             Located {
                 plaintext: from..to,
                 ciphertext: body + (from - e.plaintext)..body + (to - e.plaintext),

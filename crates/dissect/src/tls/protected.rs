@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::code::{CipherSuite, ContentType, ProtocolVersion};
-use super::counters::{NotDecrypted, Reason};
+use super::cipher_suite::CipherSuite;
+use super::code::{ContentType, ProtocolVersion};
+use super::counters::NotDecrypted;
 use super::decrypt::{RecordDecrypter, Suite, TriedKey, strip_padding};
 use super::direction::{KeyChange, Phase};
 use super::event::{Epoch, Handshake};
@@ -55,15 +56,9 @@ impl Session {
             self.not_decrypted(direction, fragment, range, NotDecrypted::EarlyData)
         } else {
             decrypter.failed();
-            let counters = &mut self.state_mut(direction).counters;
-            counters.failed += 1;
-            counters.unexplained_record(fragment.len() as u64, range.start, Reason::NotAuthentic);
-            self.anomaly(direction, range.clone(), Reason::NotAuthentic);
-            self.drop_unfinished_message(direction, range.end);
-            self.lose_transcript();
-            JudgedContent::NotAuthentic
+            self.not_authentic(direction, fragment.len(), range)
         };
-        Judgement { content, tried: Some(outcome.tried) }
+        Judgement { tried: Some(outcome.tried), ..Judgement::from(content) }
     }
 
     /// The secrets of this connection, and the cipher suite for them.
@@ -146,6 +141,8 @@ impl Session {
             CipherSuite::TLS_AES_128_GCM_SHA256,
             CipherSuite::TLS_AES_256_GCM_SHA384,
             CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
+            CipherSuite::TLS_AES_128_CCM_SHA256,
+            CipherSuite::TLS_AES_128_CCM_8_SHA256,
         ];
         let offered =
             suites.into_iter().filter(|suite| offer.early_suites.contains(suite)).filter_map(Suite::of);
@@ -179,9 +176,18 @@ impl Session {
             _ => {}
         }
         let sequence = tried.sequence;
-        let plaintext =
-            JudgedPlaintext { content_type, length, application_offset, padding, epoch, sequence };
-        Judgement { content: JudgedContent::Decrypted(plaintext), tried: Some(tried) }
+        let plaintext = JudgedPlaintext {
+            content_type,
+            length,
+            application_offset,
+            padding,
+            epoch,
+            sequence,
+            carried_from: 0,
+            version: ProtocolVersion::TLS_1_3,
+            needs_secret: true,
+        };
+        Judgement { tried: Some(tried), ..Judgement::from(JudgedContent::Decrypted(plaintext)) }
     }
 
     fn add_to_transcript(&mut self, direction: Direction, is_client: bool, deframed: &DeframedMessage<'_>) {

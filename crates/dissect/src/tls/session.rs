@@ -13,12 +13,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::code::{Alert, CipherSuite, ContentType, ProtocolVersion};
+use super::cipher_suite::CipherSuite;
+use super::code::{Alert, ContentType, ProtocolVersion};
 use super::counters::{NotDecrypted, Reason, RecordCounters};
 use super::decrypt::TriedKey;
 use super::direction::{DirectionState, Framing, Phase};
 use super::event::{Anomaly, Epoch, Handshake};
 use super::held::HeldRecord;
+use super::legacy_handshakes::LegacyHandshakes;
 use super::negotiation::Negotiation;
 use super::record::{AfterGap, Framed, HEADER_LEN, Header, Place};
 use super::transcript::{Finished, Transcript};
@@ -64,6 +66,8 @@ pub struct Session {
     pub(super) negotiation: Negotiation,
     /// `None` for a connection without secrets in the key log.
     pub(super) transcript: Option<Box<Transcript>>,
+    /// `None` until the ServerHello chooses a version before TLS 1.3.
+    pub(super) legacy: Option<Box<LegacyHandshakes>>,
     /// Events that are not delivered yet; `None` between two feeds.
     #[expect(
         clippy::box_collection,
@@ -86,6 +90,8 @@ pub(super) struct Judgement {
     pub(super) content: JudgedContent,
     /// The key that was tried on it.
     pub(super) tried: Option<TriedKey>,
+    /// Whether it comes behind change_cipher_spec in a version before TLS 1.3.
+    pub(super) is_legacy: bool,
 }
 
 pub(super) enum JudgedContent {
@@ -106,11 +112,15 @@ pub(super) struct JudgedPlaintext {
     pub(super) padding: usize,
     pub(super) epoch: Epoch,
     pub(super) sequence: u64,
+    /// Offset in the fragment of the byte that carries the first one of the plaintext.
+    pub(super) carried_from: usize,
+    pub(super) version: ProtocolVersion,
+    pub(super) needs_secret: bool,
 }
 
 impl From<JudgedContent> for Judgement {
     fn from(content: JudgedContent) -> Self {
-        Self { content, tried: None }
+        Self { content, tried: None, is_legacy: false }
     }
 }
 
@@ -345,8 +355,7 @@ impl Session {
         scratch: &mut Scratch,
     ) -> Judgement {
         let Framed { header, range, place } = framed;
-        let is_before_tls13 =
-            self.negotiation.choice().filter(|choice| choice.version < ProtocolVersion::TLS_1_3);
+        let is_before_tls13 = self.negotiation.is_before_tls13();
         let state = self.state_mut(direction);
         state.counters.record(header.content_type);
         // A direction that does not begin with a handshake was not captured from its start.
@@ -357,11 +366,8 @@ impl Session {
             return self.damaged(direction, *header, range, *seen).into();
         }
         // Up to TLS 1.2, everything behind change_cipher_spec is encrypted, whatever its outer type.
-        if state.saw_change_cipher_spec
-            && let Some(choice) = is_before_tls13
-        {
-            let why = NotDecrypted::Version(choice.version);
-            return self.not_decrypted(direction, fragment, range, why).into();
+        if state.saw_change_cipher_spec && is_before_tls13 {
+            return self.legacy_protected(direction, *header, range, fragment, scratch);
         }
         if header.content_type == ContentType::APPLICATION_DATA {
             return self.protected(direction, *header, range, fragment, scratch);
@@ -382,6 +388,8 @@ impl Session {
         if header.content_type == ContentType::APPLICATION_DATA {
             state.phase.skip_sequence_number();
         }
+        self.legacy_skip(direction);
+        let state = self.state_mut(direction);
         state.phase.begins_without_hello();
         self.drop_unfinished_message(direction, range.end);
         self.lose_transcript();

@@ -1,4 +1,4 @@
-//! The transcript of a TLS 1.3 handshake, and the check of both Finished messages (RFC 9846 §4.4.1, §4.4.4).
+//! The transcript of a handshake, and the check of both Finished messages (RFC 9846 §4.4.1, §4.4.4, RFC 5246 §7.4.9).
 //!
 //! ```text
 //!   Hello(hashes) ──HelloRetryRequest, ServerHello──> Hashing ──server's Finished──> Hashing ──client's Finished──> done
@@ -12,9 +12,11 @@
 use aws_lc_rs::digest::{self, Context};
 use aws_lc_rs::hmac;
 
-use super::code::{CipherSuite, HandshakeType};
+use super::cipher_suite::CipherSuite;
+use super::code::{HandshakeType, ProtocolVersion};
 use super::decrypt::{Suite, expand_label};
 use super::handshake_deframer::DeframedMessage;
+use super::legacy::{Flights, HelloHash};
 use crate::flow::{Direction, PerDirection};
 use crate::keylog::Secret;
 
@@ -43,6 +45,8 @@ pub enum Finished {
 pub(super) struct Transcript {
     state: State,
     finished: PerDirection<Finished>,
+    /// The result of the handshakes before a renegotiation.
+    earlier: PerDirection<Option<Finished>>,
 }
 
 enum State {
@@ -51,7 +55,10 @@ enum State {
     Hello {
         sha256: Context,
         sha384: Context,
+        older: Box<HelloHash>,
     },
+    /// TLS 1.2 and before.
+    Legacy(Box<Flights>),
     Hashing {
         context: Context,
         suite: Suite,
@@ -71,13 +78,18 @@ impl Transcript {
         let state = encoded(client_hello).map_or(State::Lost, |bytes| State::Hello {
             sha256: hashed(&bytes, &digest::SHA256),
             sha384: hashed(&bytes, &digest::SHA384),
+            older: Box::new(HelloHash::of(&bytes)),
         });
-        Self { state, finished: PerDirection::default() }
+        Self { state, finished: PerDirection::default(), earlier: PerDirection::default() }
     }
 
     /// The result for one direction.
     pub(super) fn finished(&self, direction: Direction) -> Finished {
-        self.finished[direction]
+        match (self.earlier[direction], self.finished[direction]) {
+            (None | Some(Finished::Verified), now) => now,
+            (Some(Finished::Differs), _) | (_, Finished::Differs) => Finished::Differs,
+            (Some(_), _) => Finished::NotVerifiable,
+        }
     }
 
     /// Notes that a message may be missing.
@@ -101,7 +113,7 @@ impl Transcript {
             self.state = State::Lost;
             return;
         };
-        if let State::Hello { sha256, sha384 } = &self.state {
+        if let State::Hello { sha256, sha384, .. } = &self.state {
             let mut context = if *suite.digest() == digest::SHA384 { sha384.clone() } else { sha256.clone() };
             if is_retry {
                 let hash = context.finish();
@@ -147,6 +159,59 @@ impl Transcript {
         }
         context.update(&bytes);
         if is_finished && is_client {
+            self.state = State::Lost;
+        }
+    }
+
+    /// Begins again with the ClientHello of another handshake on the same connection, before TLS 1.3. Each of them has to be
+    /// verified.
+    pub(super) fn renegotiate(&mut self, client_hello: &DeframedMessage<'_>) {
+        for direction in Direction::BOTH {
+            self.earlier[direction] = Some(self.finished(direction));
+        }
+        let earlier = std::mem::take(&mut self.earlier);
+        *self = Self { earlier, ..Self::new(client_hello) };
+    }
+
+    /// Adds a ServerHello of a version before TLS 1.3, whose master secret is `secret`.
+    pub(super) fn legacy_server_hello(
+        &mut self,
+        direction: Direction,
+        message: &DeframedMessage<'_>,
+        suite: (CipherSuite, ProtocolVersion),
+        secret: Option<&Secret>,
+    ) {
+        let flights = match (&self.state, secret) {
+            (State::Hello { sha256, sha384, older }, Some(secret)) => {
+                Flights::new(older, sha256, sha384, suite, secret.clone())
+            }
+            _ => None,
+        };
+        self.state = flights.map_or(State::Lost, |flights| State::Legacy(Box::new(flights)));
+        self.legacy(direction, false, message);
+    }
+
+    /// Adds any later message of a handshake before TLS 1.3.
+    pub(super) fn legacy(&mut self, direction: Direction, is_client: bool, message: &DeframedMessage<'_>) {
+        // It may come at any time, and is not part of the handshake (RFC 5246 §7.4.1.1).
+        if message.message_type == HandshakeType::HELLO_REQUEST {
+            return;
+        }
+        let is_finished = message.message_type == HandshakeType::FINISHED;
+        self.not_verifiable(direction, is_finished);
+        let State::Legacy(flights) = &mut self.state else { return };
+        if !encoded(message).is_some_and(|bytes| flights.add(is_client, message.message_type, &bytes)) {
+            self.state = State::Lost;
+            return;
+        }
+        for (of_client, side) in [(is_client, direction), (!is_client, direction.opposite())] {
+            match flights.is_right(of_client) {
+                Some(true) => self.finished[side] = Finished::Verified,
+                Some(false) => self.finished[side] = Finished::Differs,
+                None => {}
+            }
+        }
+        if flights.is_done() {
             self.state = State::Lost;
         }
     }

@@ -179,7 +179,7 @@ pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = 
             assert_eq!(part.plaintext.start, covered);
             assert_eq!(part.plaintext.end - covered, part.ciphertext.end - part.ciphertext.start);
             assert!(
-                part.record.start + 5 <= part.ciphertext.start && part.ciphertext.end + 17 <= part.record.end
+                part.record.start + 5 <= part.ciphertext.start && part.ciphertext.end + 8 <= part.record.end
             );
             covered = part.plaintext.end;
         }

@@ -56,7 +56,7 @@ impl Setup {
         let roots = Arc::new(roots);
 
         let client = ClientConfig::builder_with_provider(provider(&self.client_groups))
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(&[self.suite.version()])
             .unwrap()
             .with_root_certificates(Arc::clone(&roots));
         let mut client = if self.client_certificate {
@@ -70,7 +70,7 @@ impl Setup {
 
         let server_provider = provider(&self.server_groups);
         let server = ServerConfig::builder_with_provider(Arc::clone(&server_provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(&[self.suite.version()])
             .unwrap();
         let server = if self.client_certificate {
             let verifier =
