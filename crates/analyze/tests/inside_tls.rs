@@ -15,7 +15,7 @@ use analyze::input::discover::Input;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::pcap;
 use dissect::flow::Direction;
-use exposure_schema::Capture;
+use exposure_schema::{Capture, KeyExchange, Level};
 use peer::{Setup, TestConnection};
 use tls_support::Wire;
 
@@ -68,6 +68,33 @@ fn http_inside_of_tls_is_explained() {
     });
     assert_eq!(capture.completeness.unexplained_bytes, 0, "{:?}", capture.completeness.unexplained);
     assert_eq!(capture.http_total, 2);
+}
+
+/// TLS 1.2 is read like TLS 1.3, but no rule checks the fields of its handshake, so that a doubt is left.
+#[test]
+fn http_inside_of_tls_1_2_is_read_and_a_doubt() {
+    let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;
+    let setup = Setup::new(suite, rustls::crypto::aws_lc_rs::kx_group::X25519);
+    let mut connection = setup.configs().connect();
+    connection
+        .settle()
+        .client_sends(b"POST /tool HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+        .server_sends(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull");
+    let capture = analyze(&connection.close());
+    assert_eq!(capture.http_total, 2);
+    assert!(capture.http.iter().all(|message| message.layers == ["tls1.2", "http1"]));
+    assert!(capture.http.iter().all(|message| message.level == Level::Decrypted));
+    let doubts = &capture.completeness.unexplained;
+    let only = "TLS 1.2 is read, but the fields of its handshake are not checked one by one";
+    assert!(!doubts.is_empty() && doubts.iter().all(|doubt| doubt.reason == only), "{doubts:?}");
+    assert!(!capture.completeness.passed);
+    let tls = capture.tls.expect("TLS");
+    assert_eq!((tls.records.failed, tls.records.not_opened), (0, 0));
+    let visible = &tls.sessions[0].visible;
+    assert_eq!(visible.key_exchange, Some(KeyExchange::ForwardSecret));
+    assert!(visible.ja4.as_ref().is_some_and(|ja4| ja4.starts_with("t12d")), "{visible:?}");
+    assert_eq!(visible.certificates.len(), 1);
+    assert!(visible.certificates[0].not_after_unix > visible.certificates[0].not_before_unix);
 }
 
 /// A sender that knows the keystream can choose a plaintext whose ciphertext spells something.

@@ -51,8 +51,8 @@ pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
 pub use scope::{Outside, Scope, ScopeConnection, Unvouched};
 pub use strings::{FragmentEntry, FragmentSource, Level, Location, ReadableEntry, SearchedAs, StringEntry};
 pub use tls::{
-    CertificateEntry, HandshakeField, HandshakeText, HandshakeWord, Tls, TlsHidden, TlsRecords, TlsSession,
-    TlsVisible, WordKind,
+    CertificateEntry, HandshakeField, HandshakeText, HandshakeWord, KeyExchange, Tls, TlsHidden, TlsRecords,
+    TlsSession, TlsVisible, WordKind,
 };
 pub use traffic::{ByKind, Traffic};
 

@@ -113,6 +113,21 @@ pub struct TlsSession {
     pub hidden: TlsHidden,
 }
 
+/// How the keys of a TLS connection are agreed on, and so who can read its recording later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum KeyExchange {
+    /// With ML-KEM: neither the server's key nor a quantum computer opens the recording.
+    PostQuantum,
+    /// With Diffie-Hellman alone: a quantum computer will open the recording.
+    ForwardSecret,
+    /// The server's key or the shared key opens the recording, also later.
+    NotForwardSecret,
+    /// Neither side proves who it is: an attacker between the two reads everything at once.
+    Unauthenticated,
+}
+
 /// What an eavesdropper sees of a TLS connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -139,6 +154,18 @@ pub struct TlsVisible {
     /// Whether the group is a post-quantum hybrid.
     #[serde(deserialize_with = "crate::nullable")]
     pub post_quantum_hybrid: Option<bool>,
+    /// Who can read the recording later.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub key_exchange: Option<KeyExchange>,
+    /// JA3 of the ClientHello.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub ja3: Option<String>,
+    /// JA3S of the ServerHello.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub ja3s: Option<String>,
+    /// JA4 of the ClientHello.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub ja4: Option<String>,
     /// Certificates, where they are not encrypted.
     pub certificates: Vec<CertificateEntry>,
     /// Records that the client and the server sent.
@@ -168,6 +195,12 @@ pub struct CertificateEntry {
     pub issuer: String,
     /// Subject alternative names.
     pub subject_alt_names: Vec<String>,
+    /// Beginning of its validity, in seconds since 1970 UTC.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub not_before_unix: Option<i64>,
+    /// End of its validity, in seconds since 1970 UTC.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub not_after_unix: Option<i64>,
     /// SHA-256 of the certificate's DER encoding.
     pub sha256: String,
 }

@@ -45,7 +45,7 @@ const MAX_PLACES: usize = 1 << 14;
 const MAX_TEXT_CHARS: usize = 4096;
 
 /// Steps of decode chains that are protocols, not encodings.
-const PROTOCOLS: [&str; 4] = ["http1", "tls1.3", "tls-records", "websocket"];
+const PROTOCOLS: [&str; 7] = ["http1", "tls1.0", "tls1.1", "tls1.2", "tls1.3", "tls-records", "websocket"];
 
 /// A message, as a journal states it.
 #[derive(Clone, Copy, Debug)]

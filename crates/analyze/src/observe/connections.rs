@@ -7,8 +7,8 @@ use dissect::flow::{Endpoints, PerDirection};
 use dissect::tcp;
 use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
-    Certificate, ClientHello, Finished, Handshake, Message, NamedGroup, ProtocolVersion, RecordCounters,
-    is_grease,
+    Certificate, ClientHello, Finished, Handshake, KeyExchange, Message, NamedGroup, ProtocolVersion,
+    RecordCounters, is_grease,
 };
 
 use super::round_trips::RoundTrips;
@@ -160,6 +160,12 @@ pub(crate) struct TlsHandshake {
     pub named_group: Option<String>,
     /// Whether that group combines a classical and a post-quantum key exchange.
     pub post_quantum_hybrid: Option<bool>,
+    /// How the keys are agreed on; `None` until the ServerHello, or for an unknown suite.
+    pub key_exchange: Option<KeyExchange>,
+    /// Fingerprints of the first ClientHello and of the ServerHello.
+    pub ja3: Option<String>,
+    pub ja3s: Option<String>,
+    pub ja4: Option<String>,
     /// Application protocol that the server chooses; encrypted in TLS 1.3.
     pub alpn: Option<String>,
     /// Whether `alpn` is readable without keys.
@@ -345,11 +351,15 @@ impl TlsHandshake {
                 };
                 self.server_name.clone_from(&hello.server_name);
                 self.alpn_offered.clone_from(&hello.alpn);
+                self.ja3 = Some(hello.ja3());
+                self.ja4 = Some(hello.ja4());
             }
             Message::ServerHello(hello) if !hello.is_hello_retry_request => {
                 self.version = Some(hello.version.to_string());
                 self.cipher_suite = Some(hello.cipher_suite.to_string());
                 self.named_group = hello.key_share_group.map(|group| group.to_string());
+                self.key_exchange = KeyExchange::of(hello);
+                self.ja3s = Some(hello.ja3s());
                 self.post_quantum_hybrid = hello.key_share_group.map(NamedGroup::is_post_quantum_hybrid);
                 if let Some(alpn) = &hello.alpn {
                     self.alpn = Some(alpn.clone());

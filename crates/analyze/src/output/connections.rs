@@ -2,10 +2,10 @@
 
 use data_encoding::HEXLOWER;
 use dissect::flow::Endpoints;
-use dissect::tls::Certificate;
+use dissect::tls::{self, Certificate};
 use exposure_schema::{
-    CertificateEntry, ConnectionEntry, Ended, HandshakeField, HandshakeText, HandshakeWord, Tls, TlsHidden,
-    TlsRecords, TlsSession, TlsVisible, WordKind,
+    CertificateEntry, ConnectionEntry, Ended, HandshakeField, HandshakeText, HandshakeWord, KeyExchange, Tls,
+    TlsHidden, TlsRecords, TlsSession, TlsVisible, WordKind,
 };
 
 use crate::observe::connections::{Connections, Described, TlsConnection};
@@ -115,11 +115,25 @@ fn tls_session(connection: &TlsConnection) -> Option<TlsSession> {
             cipher_suite: facts.cipher_suite.clone(),
             named_group: facts.named_group.clone(),
             post_quantum_hybrid: facts.post_quantum_hybrid,
+            key_exchange: facts.key_exchange.and_then(key_exchange),
+            ja3: facts.ja3.clone(),
+            ja3s: facts.ja3s.clone(),
+            ja4: facts.ja4.clone(),
             certificates: shown,
             records: connection.records,
             stream_bytes: connection.stream_bytes,
         },
         hidden: TlsHidden { alpn: facts.alpn.clone().filter(|_| !facts.alpn_visible), certificates: hidden },
+    })
+}
+
+fn key_exchange(of: tls::KeyExchange) -> Option<KeyExchange> {
+    Some(match of {
+        tls::KeyExchange::PostQuantum => KeyExchange::PostQuantum,
+        tls::KeyExchange::ForwardSecret => KeyExchange::ForwardSecret,
+        tls::KeyExchange::NotForwardSecret => KeyExchange::NotForwardSecret,
+        tls::KeyExchange::Unauthenticated => KeyExchange::Unauthenticated,
+        _ => return None,
     })
 }
 
@@ -129,6 +143,8 @@ fn certificate_entry(certificate: &Certificate) -> CertificateEntry {
         subject: fields.map_or_else(String::new, |fields| fields.subject.clone()),
         issuer: fields.map_or_else(String::new, |fields| fields.issuer.clone()),
         subject_alt_names: fields.map_or_else(Vec::new, |fields| fields.subject_alt_names.clone()),
+        not_before_unix: fields.map(|fields| fields.not_before),
+        not_after_unix: fields.map(|fields| fields.not_after),
         sha256: HEXLOWER.encode(&certificate.sha256),
     }
 }

@@ -15,7 +15,7 @@ use dissect::http2::{self, hpack};
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
 use dissect::tcp::{self, Chunk, Disposition};
-use dissect::tls::{self, ContentType, Irregularity};
+use dissect::tls::{self, ContentType, Irregularity, ProtocolVersion};
 use dissect::websocket;
 
 use super::provenance::{DecodeChain, Location, Provenance};
@@ -353,6 +353,9 @@ pub(crate) enum Unexplained {
     InnerRecord(ContentType),
     /// A hello with something in it that no rule foresees.
     Hello(Irregularity),
+    /// A version before TLS 1.3 that was decrypted: no rule says which fields of its handshake, of its nonces and of its
+    /// padding an honest sender can choose.
+    OlderTls(ProtocolVersion),
 }
 
 impl Unexplained {
@@ -410,6 +413,9 @@ impl fmt::Display for Unexplained {
             Self::RepeatedAlert => f.write_str("more alerts in the clear than end a connection"),
             Self::InnerRecord(content_type) => {
                 write!(f, "a protected record that contains no valid {content_type}")
+            }
+            Self::OlderTls(version) => {
+                write!(f, "{version} is read, but the fields of its handshake are not checked one by one")
             }
             Self::Hello(irregularity) => write!(f, "a hello with {irregularity}"),
         }

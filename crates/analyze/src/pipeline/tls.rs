@@ -14,8 +14,8 @@ use dissect::flow::{Direction, PerDirection};
 use dissect::keylog::KeyLog;
 use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
-    Content, ContentType, Event, Handshake, Irregularity, Message, NotDecrypted, PlaintextMap, Reason,
-    Record, Session,
+    Content, ContentType, DecryptedRecord, Event, Handshake, Irregularity, Message, PlaintextMap,
+    ProtocolVersion, Reason, Record, Session,
 };
 
 use super::carve::carve;
@@ -26,8 +26,15 @@ use super::fact::{
 use super::protocol::{Context, Decryption, Handover, Reader, Tools};
 use super::provenance::{DecodeChain, LocateBy, Location, Provenance, Source};
 
-/// The name of decryption in decode chains. Only TLS 1.3 is decrypted.
-const STEP: &str = "tls1.3";
+/// The name of decryption in decode chains.
+fn step(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLS_1_0 => "tls1.0",
+        ProtocolVersion::TLS_1_1 => "tls1.1",
+        ProtocolVersion::TLS_1_2 => "tls1.2",
+        _ => "tls1.3",
+    }
+}
 
 /// The name of joining handshake messages across records, in decode chains.
 const JOINED: &str = "tls-records";
@@ -74,6 +81,9 @@ struct Side<O: Observer> {
 struct Plaintext<O: Observer> {
     memory: O::Memory,
     map: PlaintextMap,
+    version: ProtocolVersion,
+    /// Whether all of it was encrypted: a NULL cipher suite only protects it by a MAC.
+    needs_secret: bool,
 }
 
 /// The handshake messages that one direction sent in the clear, joined without record headers: a ClientHello may be cut
@@ -183,11 +193,17 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
         let Self { session, sides, within } = self;
         let sides = sides.unwrap_or_default();
         within.finish(&Decrypted { sides: &sides, source }, &mut cx.within_tls());
+        let older = session.negotiated().map(|(version, _)| version);
+        let older = older.filter(|version| *version < ProtocolVersion::TLS_1_3);
         let directions = PerDirection::from_fn(|direction| {
             let counters = session.counters(direction).clone();
             if let Some(first) = counters.first_unexplained {
                 let why = Unexplained::Tls(first.reason);
                 cx.report(direction, first.stream_offset, counters.unexplained_bytes, why, source);
+            }
+            if let Some(version) = older.filter(|_| counters.authenticated > 0) {
+                let bytes = counters.header_bytes + counters.handshake_bytes;
+                cx.report(direction, 0, bytes, Unexplained::OlderTls(version), source);
             }
             let Side { bytes, dead_from, .. } = &sides[direction];
             TlsDirection {
@@ -235,13 +251,11 @@ impl<O: Observer> Side<O> {
     }
 }
 
-impl<O: Observer> Default for Plaintext<O> {
-    fn default() -> Self {
-        Self { memory: O::Memory::default(), map: PlaintextMap::default() }
-    }
-}
-
 impl<O: Observer> Plaintext<O> {
+    fn new(version: ProtocolVersion) -> Self {
+        Self { memory: O::Memory::default(), map: PlaintextMap::default(), version, needs_secret: true }
+    }
+
     /// The lowest offset of the plaintext that its reader or the observer may still ask for.
     fn keep_from(&self, direction: Direction, within: &impl Reader<O>, observer: &O) -> u64 {
         observer.keep_from(&self.memory).min(within.keep_from(direction, observer))
@@ -264,22 +278,24 @@ fn take_record<O: Observer>(
     let direction = record.direction;
     let side = &mut sides[direction];
     side.record_end = side.record_end.max(record.range.end);
-    if matches!(record.content, Content::Decrypted(_)) {
+    let is_protected = record.is_protected;
+    // What a NULL cipher suite carries is searched as the bytes of the wire that it is.
+    if matches!(&record.content, Content::Decrypted(decrypted) if decrypted.needs_secret) {
         side.authenticated(&record.range);
     }
-    let is_protected = is_protected(record);
     side.bytes.add(record, is_protected);
     let frame = source.visible_frame(direction, record.range.start);
     cx.observer.observe(&Fact::TlsRecord(&RecordFact { stream: cx.stream, frame, is_protected, record }));
     match &record.content {
         Content::Decrypted(decrypted) if decrypted.content_type == ContentType::APPLICATION_DATA => {
-            side.plaintext.get_or_insert_default().map.push(record);
-            let (offset, bytes) = (decrypted.application_offset, decrypted.plaintext);
-            take_plaintext(direction, offset, bytes, sides, within, source, cx);
+            let plaintext = side.plaintext.get_or_insert_with(|| Box::new(Plaintext::new(decrypted.version)));
+            plaintext.map.push(record);
+            plaintext.needs_secret &= decrypted.needs_secret;
+            take_plaintext(direction, decrypted, sides, within, source, cx);
         }
         // Messages follow as events of their own.
         Content::Decrypted(decrypted) if decrypted.content_type == ContentType::HANDSHAKE => {}
-        Content::Decrypted(decrypted) if decrypted.alert().is_none() => {
+        Content::Decrypted(decrypted) if decrypted.alert().is_none() && !changes_keys(decrypted) => {
             let why = Unexplained::InnerRecord(decrypted.content_type);
             cx.report(direction, record.range.start, decrypted.plaintext.len() as u64, why, source);
         }
@@ -307,13 +323,13 @@ fn take_record<O: Observer>(
 
 fn take_plaintext<O: Observer>(
     direction: Direction,
-    offset: u64,
-    bytes: &[u8],
+    record: &DecryptedRecord<'_>,
     sides: &mut PerDirection<Side<O>>,
     within: &mut impl Reader<O>,
     source: &dyn Source,
     cx: &mut Context<'_, O>,
 ) {
+    let (offset, bytes, needs_secret) = (record.application_offset, record.plaintext, record.needs_secret);
     // Taken out for the call: the observer changes its memory while it asks this direction for locations.
     let Some(mut memory) = sides[direction].plaintext.as_mut().map(|plain| std::mem::take(&mut plain.memory))
     else {
@@ -321,7 +337,7 @@ fn take_plaintext<O: Observer>(
     };
     let decrypted = Decrypted { sides, source };
     let provenance = LocateBy(|range| decrypted.locate(direction, range));
-    let fact = Bytes { bytes, sequence: Sequence::Decrypted, chain: decrypted.chain(), needs_secret: true };
+    let fact = Bytes { bytes, sequence: Sequence::Decrypted, chain: decrypted.chain(), needs_secret };
     cx.observer.bytes(&mut memory, &fact, &provenance);
     within.push(direction, offset, bytes, &decrypted, cx);
     if let Some(plaintext) = &mut sides[direction].plaintext {
@@ -417,20 +433,11 @@ fn irregularity(message: &Message) -> Option<Irregularity> {
     }
 }
 
-/// Whether only holders of the keys can read the body of a record.
-fn is_protected(record: &Record<'_>) -> bool {
-    match &record.content {
-        Content::Decrypted(_) | Content::NotAuthentic => true,
-        // In TLS 1.2 this holds for every record after change_cipher_spec; in TLS 1.3 the outer type shows it.
-        Content::NotDecrypted(NotDecrypted::Version(_)) => true,
-        Content::NotDecrypted(_) | Content::Damaged => {
-            record.header.content_type == ContentType::APPLICATION_DATA
-        }
-        Content::Handshake(_)
-        | Content::ChangeCipherSpec { .. }
-        | Content::Alert(_)
-        | Content::Unexpected(_) => false,
-    }
+/// Whether a protected record is the change_cipher_spec of a renegotiation, before TLS 1.3 (RFC 5246 §7.1).
+fn changes_keys(record: &DecryptedRecord<'_>) -> bool {
+    record.version < ProtocolVersion::TLS_1_3
+        && record.content_type == ContentType::CHANGE_CIPHER_SPEC
+        && record.plaintext == [1]
 }
 
 impl RecordBytes {
@@ -485,10 +492,12 @@ impl<O: Observer> Source for Decrypted<'_, O> {
     }
 
     fn chain(&self) -> DecodeChain {
-        self.source.chain().then(STEP)
+        let plaintext = self.sides.values().find_map(|side| side.plaintext.as_ref());
+        let version = plaintext.map_or(ProtocolVersion::TLS_1_3, |plaintext| plaintext.version);
+        self.source.chain().then(step(version))
     }
 
     fn needs_secret(&self) -> bool {
-        true
+        self.sides.values().filter_map(|side| side.plaintext.as_ref()).all(|plaintext| plaintext.needs_secret)
     }
 }
