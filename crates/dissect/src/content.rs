@@ -62,7 +62,18 @@ impl Default for Decoder {
 
 impl Decoder {
     /// Undoes `codings` on `coded`, outermost first, and passes the text to `text` piece by piece.
-    pub fn decode(&mut self, codings: &[Coding], coded: &[u8], mut text: impl FnMut(&[u8])) -> Outcome {
+    pub fn decode(&mut self, codings: &[Coding], coded: &[u8], text: impl FnMut(&[u8])) -> Outcome {
+        self.decode_up_to(MAX_DECODED, codings, coded, text)
+    }
+
+    /// Likewise, with a limit of its own on the number of decoded bytes.
+    pub fn decode_up_to(
+        &mut self,
+        limit: u64,
+        codings: &[Coding],
+        coded: &[u8],
+        mut text: impl FnMut(&[u8]),
+    ) -> Outcome {
         if codings.contains(&Coding::Unknown) {
             return Outcome::Unsupported;
         }
@@ -73,7 +84,7 @@ impl Decoder {
         if coded.is_empty() {
             return Outcome::Complete;
         }
-        match self.read(codings, coded, &mut text) {
+        match self.read(limit, codings, coded, &mut text) {
             Ok(()) => Outcome::Complete,
             Err(Stopped::TooLarge) => Outcome::TooLarge,
             Err(Stopped::Malformed(why)) => Outcome::Malformed(why),
@@ -82,11 +93,12 @@ impl Decoder {
 
     fn read(
         &mut self,
+        limit: u64,
         codings: &[Coding],
         coded: &[u8],
         text: &mut impl FnMut(&[u8]),
     ) -> Result<(), Stopped> {
-        let limit = MAX_DECODED.min(FREE_DECODED + MAX_RATIO * coded.len() as u64);
+        let limit = limit.min(MAX_DECODED).min(FREE_DECODED + MAX_RATIO * coded.len() as u64);
         let Self { piece, inflaters } = self;
         inflaters.resize_with(inflaters.len().max(codings.len()), || flate2::Decompress::new(false));
         let mut inflaters = inflaters.iter_mut();

@@ -82,6 +82,19 @@ impl Parser {
         self.dispatch(false)
     }
 
+    /// Offset of the first byte of the current event, or of the next byte between events.
+    #[must_use]
+    pub fn pending_from(&self) -> u64 {
+        self.start.unwrap_or(self.position)
+    }
+
+    /// Number of bytes kept of the current event.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        let Message { event, data, id, .. } = &self.message;
+        self.line.len() + event.len() + data.len() + id.as_ref().map_or(0, Vec::len)
+    }
+
     fn extend(&mut self, bytes: &[u8]) {
         let room = MAX_EVENT.saturating_sub(self.line.len()).min(bytes.len());
         self.message.is_cut |= room < bytes.len();

@@ -105,8 +105,17 @@ impl Parser {
             State::Message { left, .. } if len <= u64::from(left) => {
                 State::Message { left: left - len as u32, is_damaged: true }
             }
-            _ => State::Opaque,
+            _ => {
+                self.held.clear();
+                State::Opaque
+            }
         };
+    }
+
+    /// An unknown number of bytes is missing: no message is found behind them.
+    pub fn lose(&mut self) {
+        self.held.clear();
+        self.state = State::Opaque;
     }
 
     /// Whether a message or its prefix is incomplete.

@@ -23,6 +23,7 @@
 //! | [`websocket::Parser`] | `step(input)` | one [`websocket::Step`] | `gap(len)` | – |
 //! | [`grpc::Parser`] | `step(input)`, of a body | one [`grpc::Step`] | `gap(len)` | – |
 //! | [`event_stream::Parser`], [`ndjson::Parser`] | `step(input)`, of a body | bytes consumed, and an event or a line | `gap(len)` | `finish()` |
+//! | [`message_deflate::Inflater`] | the payload of a message | pieces of text, then an [`content::Outcome`] | `Window::clear()` | – |
 //! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
 //! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
 //!
@@ -58,6 +59,8 @@ pub mod http2;
 pub mod ip;
 pub mod keylog;
 pub mod link;
+#[cfg(feature = "content")]
+pub mod message_deflate;
 pub mod ndjson;
 pub mod tcp;
 #[cfg(feature = "tls")]

@@ -63,6 +63,18 @@ impl Parser {
         self.end_line()
     }
 
+    /// Offset of the first byte of the current line.
+    #[must_use]
+    pub fn pending_from(&self) -> u64 {
+        self.line.range.start
+    }
+
+    /// Number of bytes kept of the current line.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.line.text.len()
+    }
+
     fn end_line(&mut self) -> Option<Line> {
         let mut line = std::mem::take(&mut self.line);
         line.range.end = self.position;

@@ -5,10 +5,11 @@
 //!   message frame, continuation frame, …, the last one with FIN; control frames may come in between (§5.4)
 //! ```
 //!
-//! [`Parser`] reads one direction. Input may be divided anywhere; payload is returned unmasked. Extensions are not
-//! supported: a frame with a reserved bit set ends the reading (§5.2).
+//! [`Parser`] reads one direction. Input may be divided anywhere; payload is returned unmasked. Of the extensions it knows
+//! permessage-deflate (RFC 7692), whose messages [`crate::message_deflate`] decompresses; a frame with another reserved bit set
+//! ends the reading (§5.2).
 
-use crate::flow::Direction;
+use crate::flow::{Direction, PerDirection};
 
 /// Longest payload of a control frame (RFC 6455 §5.5).
 pub const MAX_CONTROL: usize = 125;
@@ -113,6 +114,35 @@ pub enum Event<'a> {
     Opaque(&'a [u8], Desync),
 }
 
+/// The extensions that a server has accepted (RFC 6455 §9.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// permessage-deflate (RFC 7692): for each direction, whether its sender may refer to earlier messages; `None` if it was not
+    /// accepted.
+    pub deflate: Option<PerDirection<bool>>,
+}
+
+impl Extensions {
+    /// Those in the `Sec-WebSocket-Extensions` of a response. Of several, the first permessage-deflate counts.
+    #[must_use]
+    pub fn accepted(value: &[u8]) -> Self {
+        let mut extensions = value.split(|byte| *byte == b',').map(|extension| {
+            let mut parts = extension.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            (parts.next().unwrap_or_default(), parts)
+        });
+        let deflate = extensions.find(|(name, _)| name.eq_ignore_ascii_case(b"permessage-deflate"));
+        let deflate = deflate.map(|(_, parameters)| {
+            let mut keeps = PerDirection { client_to_server: true, server_to_client: true };
+            for parameter in parameters {
+                keeps.client_to_server &= !parameter.eq_ignore_ascii_case(b"client_no_context_takeover");
+                keeps.server_to_client &= !parameter.eq_ignore_ascii_case(b"server_no_context_takeover");
+            }
+            keeps
+        });
+        Self { deflate }
+    }
+}
+
 /// The header of a data frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataFrame {
@@ -122,6 +152,8 @@ pub struct DataFrame {
     pub is_final: bool,
     /// Whether its payload is masked.
     pub is_masked: bool,
+    /// Whether it begins a compressed message (RFC 7692 §6).
+    pub is_compressed: bool,
     /// Length of the payload in bytes.
     pub payload_len: u64,
 }
@@ -146,6 +178,8 @@ pub struct Parser {
     unmasked: Vec<u8>,
     in_message: bool,
     is_damaged: bool,
+    /// Whether messages may be compressed.
+    has_deflate: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +195,7 @@ struct Header {
     is_final: bool,
     opcode: Opcode,
     key: Option<[u8; 4]>,
+    is_compressed: bool,
     payload_len: u64,
     len: usize,
 }
@@ -176,7 +211,13 @@ impl Parser {
             unmasked: Vec::new(),
             in_message: false,
             is_damaged: false,
+            has_deflate: false,
         }
+    }
+
+    /// The server has accepted these extensions.
+    pub fn accept(&mut self, extensions: Extensions) {
+        self.has_deflate = extensions.deflate.is_some();
     }
 
     /// Reads one direction. Call again with the rest of the input until it returns [`Event::NeedMore`].
@@ -254,10 +295,11 @@ impl Parser {
                     return Step { consumed: consumed + step.consumed, event: step.event };
                 }
                 self.in_message = true;
-                let Header { is_final, opcode, payload_len, .. } = header;
+                let Header { is_final, opcode, is_compressed, payload_len, .. } = header;
                 let is_masked = header.key.is_some();
                 self.state = State::Payload { left: payload_len, key, at: 0, is_masked, is_final };
-                Step { consumed, event: Event::Frame(DataFrame { opcode, is_final, is_masked, payload_len }) }
+                let frame = DataFrame { opcode, is_final, is_masked, is_compressed, payload_len };
+                Step { consumed, event: Event::Frame(frame) }
             }
         }
     }
@@ -265,10 +307,14 @@ impl Parser {
     /// The header in `held`; `None` if it is incomplete.
     fn parse_header(&self) -> Result<Option<Header>, Desync> {
         let [first, second, rest @ ..] = self.held.as_slice() else { return Ok(None) };
-        if first & 0x70 != 0 {
+        let opcode = Opcode::from_bits(first & 0x0f).ok_or(Desync::Opcode);
+        // The first reserved bit is set in the first frame of a compressed message, and in no other (RFC 7692 §6).
+        let begins_message = matches!(opcode, Ok(Opcode::Text | Opcode::Binary));
+        let is_compressed = first & 0x40 != 0;
+        if first & 0x30 != 0 || is_compressed && !(self.has_deflate && begins_message) {
             return Err(Desync::Extension);
         }
-        let opcode = Opcode::from_bits(first & 0x0f).ok_or(Desync::Opcode)?;
+        let opcode = opcode?;
         let is_final = first & 0x80 != 0;
         let is_masked = second & 0x80 != 0;
         if is_masked != (self.direction == Direction::ClientToServer) {
@@ -303,7 +349,7 @@ impl Parser {
             key = Some(*bytes);
             len += 4;
         }
-        Ok(Some(Header { is_final, opcode, key, payload_len, len }))
+        Ok(Some(Header { is_final, opcode, key, is_compressed, payload_len, len }))
     }
 
     fn control<'a>(&'a mut self, input: &'a [u8], opcode: Opcode, len: usize, key: [u8; 4]) -> Step<'a> {
@@ -421,6 +467,38 @@ mod tests {
         assert!(refused(SERVER, b"\x01\x01a\x01\x01b").ends_with("out of order"));
         assert!(refused(SERVER, b"\x81\x7e\x00\x01a").ends_with("a malformed WebSocket length"));
         assert!(refused(SERVER, b"\x81\x7f\xff\0\0\0\0\0\0\0").ends_with("a malformed WebSocket length"));
+    }
+
+    #[test]
+    fn compressed_messages_need_the_extension_that_was_accepted() {
+        let both = PerDirection { client_to_server: true, server_to_client: true };
+        let deflate = |value: &str| Extensions::accepted(value.as_bytes()).deflate;
+        assert_eq!(deflate(""), None);
+        assert_eq!(deflate("x-webkit-deflate-frame"), None);
+        assert_eq!(deflate("permessage-deflate"), Some(both));
+        assert_eq!(deflate("foo, Permessage-Deflate ;client_max_window_bits=15"), Some(both));
+        assert_eq!(
+            deflate("permessage-deflate; server_no_context_takeover"),
+            Some(PerDirection { server_to_client: false, ..both })
+        );
+        assert_eq!(
+            deflate("permessage-deflate;client_no_context_takeover;server_no_context_takeover"),
+            Some(PerDirection::default())
+        );
+        let compressed = |bytes: &'static [u8]| {
+            let mut parser = Parser::new(SERVER);
+            parser.accept(Extensions { deflate: Some(both) });
+            match parser.step(bytes).event {
+                Event::Frame(frame) => frame.is_compressed,
+                Event::Opaque(_, Desync::Extension) => false,
+                event => panic!("{event:?}"),
+            }
+        };
+        assert!(compressed(b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"));
+        assert!(!compressed(b"\x81\x05Hello"));
+        assert!(!compressed(b"\xc9\x05Hello"), "a control frame");
+        assert!(!compressed(b"\xa1\x05Hello"), "another reserved bit");
+        assert_eq!(read(SERVER, &[b"\xc1\x01a"]), ["3 bytes: a WebSocket extension"]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
-use dissect::flow::Direction;
-use dissect::websocket::{Event, Parser, Step};
+use dissect::flow::{Direction, PerDirection};
+use dissect::websocket::{Event, Extensions, Parser, Step};
 
 use crate::piece_size;
 
-/// WebSocket frames of either direction: every division of the bytes gives the same frames, and the number of bytes
+/// WebSocket frames of either direction, with and without compression: every division of the bytes gives the same frames, and the number of bytes
 /// held back is bounded.
 pub fn websocket(data: &[u8]) {
+    let deflate = Extensions { deflate: Some(PerDirection::default()) };
     for direction in Direction::BOTH {
-        let whole = read(direction, data, data.len().max(1));
-        assert_eq!(read(direction, data, piece_size(data, 20)), whole);
+        for extensions in [Extensions::default(), deflate] {
+            let whole = read(direction, extensions, data, data.len().max(1));
+            assert_eq!(read(direction, extensions, data, piece_size(data, 20)), whole);
+        }
     }
 }
 
@@ -21,8 +24,9 @@ struct Outcome {
     is_opaque: bool,
 }
 
-fn read(direction: Direction, data: &[u8], size: usize) -> Outcome {
+fn read(direction: Direction, extensions: Extensions, data: &[u8], size: usize) -> Outcome {
     let mut parser = Parser::new(direction);
+    parser.accept(extensions);
     let mut outcome = Outcome::default();
     for piece in data.chunks(size) {
         let mut rest = piece;

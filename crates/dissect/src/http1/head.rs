@@ -38,6 +38,10 @@ pub struct Head {
     pub content_type: String,
     /// Protocol that `Upgrade` names (RFC 9110 §7.8), unparsed; empty if there is none.
     pub upgrade: String,
+    /// `HTTP2-Settings` of a request (RFC 7540 §3.2.1), unparsed; empty if there is none.
+    pub http2_settings: String,
+    /// `Sec-WebSocket-Extensions` (RFC 6455 §11.3.2), several fields joined by commas; empty if there is none.
+    pub websocket_extensions: String,
     /// How the body ends.
     pub framing: Framing,
     /// Codings to undo on the body, outermost first.
@@ -204,6 +208,13 @@ impl Head {
                 self.content_type.push_str(&String::from_utf8_lossy(value));
             } else if is("upgrade") {
                 self.upgrade.push_str(&String::from_utf8_lossy(value));
+            } else if is("http2-settings") {
+                self.http2_settings.push_str(&String::from_utf8_lossy(value));
+            } else if is("sec-websocket-extensions") {
+                if !self.websocket_extensions.is_empty() {
+                    self.websocket_extensions.push(',');
+                }
+                self.websocket_extensions.push_str(&String::from_utf8_lossy(value));
             } else if is("host") {
                 self.host.push_str(&String::from_utf8_lossy(value));
             }
@@ -225,6 +236,8 @@ impl Head {
         self.reason.clear();
         self.content_type.clear();
         self.upgrade.clear();
+        self.http2_settings.clear();
+        self.websocket_extensions.clear();
         self.framing = Framing::Empty;
         self.codings.clear();
         self.len = 0;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use data_encoding::BASE64URL_NOPAD;
+
 use super::detect::{SEARCH_WINDOW, detect_within};
 use super::frame::{Control, Frame, SettingId, settings};
 use super::message::{Head, Outcome};
@@ -170,9 +172,11 @@ impl Connection {
 
     /// The settings of one side, as in the payload of a SETTINGS frame (RFC 9113 §6.5.1).
     pub fn accept(&mut self, by: Direction, payload: &[u8]) {
-        let lengths =
-            settings(payload).filter(|(id, _)| *id == SettingId::MAX_FRAME_SIZE).map(|(_, value)| value);
-        let max_len = lengths.max().unwrap_or_default().clamp(DEFAULT_MAX_FRAME, LARGEST_MAX_FRAME);
+        self.accept_frames(by, max_frame(payload));
+    }
+
+    /// One side accepts frames whose payload has up to this length.
+    pub fn accept_frames(&mut self, by: Direction, max_len: u32) {
         self.sides[by.opposite()].parser.accept_frames(max_len);
     }
 
@@ -219,6 +223,20 @@ impl Connection {
         }
         self.sides[direction].parser.payload = payload;
     }
+}
+
+/// The longest frame that settings allow.
+fn max_frame(payload: &[u8]) -> u32 {
+    let lengths = settings(payload).filter(|(id, _)| *id == SettingId::MAX_FRAME_SIZE);
+    let longest = lengths.map(|(_, value)| value).max();
+    longest.unwrap_or_default().clamp(DEFAULT_MAX_FRAME, LARGEST_MAX_FRAME)
+}
+
+/// The longest frame that the `HTTP2-Settings` of a request to upgrade allows (RFC 7540 §3.2.1): settings in base64url. Those
+/// that are malformed allow the default.
+#[must_use]
+pub fn max_frame_of_upgrade(value: &[u8]) -> u32 {
+    max_frame(&BASE64URL_NOPAD.decode(value).unwrap_or_default())
 }
 
 /// What a step found. Bytes are named by their place.
@@ -957,6 +975,20 @@ mod tests {
             feed(&mut connection, SERVER, &[&[]], &mut seen);
             prop_assert_eq!(connection.open_messages(SERVER), 0);
         }
+    }
+
+    #[test]
+    fn settings_of_an_upgrade_are_read() {
+        // MAX_FRAME_SIZE 65536, and what curl sends.
+        assert_eq!(max_frame_of_upgrade(b"AAUAAQAA"), 65_536);
+        assert_eq!(max_frame_of_upgrade(b"AAMAAABkAAQAoAAAAAIAAAAA"), DEFAULT_MAX_FRAME);
+        assert_eq!(max_frame_of_upgrade(b"no settings!"), DEFAULT_MAX_FRAME);
+        let mut connection = Connection::new(PerDirection::default());
+        connection.accept_frames(CLIENT, 65_536);
+        let long = frame(FrameType::DATA, END_STREAM, 1, &[b'x'; 20_000]);
+        let mut seen = Seen::default();
+        feed(&mut connection, SERVER, &[&settings_frame(), &headers(0, 1, b"\x88"), &long], &mut seen);
+        assert_eq!(connection.open_messages(SERVER), 0, "read to its end");
     }
 
     #[test]

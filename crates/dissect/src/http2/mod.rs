@@ -18,7 +18,7 @@ mod message;
 mod parser;
 mod static_table;
 
-pub use connection::{Connection, Event, Step};
+pub use connection::{Connection, Event, Step, max_frame_of_upgrade};
 pub use detect::{PREFACE, detect, detect_within};
 pub use frame::{Control, ErrorCode, Flags, Frame, FrameType, SettingId, settings};
 pub use message::{Head, MessageKind, Outcome};
