@@ -97,6 +97,35 @@ fn http_inside_of_tls_1_2_is_read_and_a_doubt() {
     assert!(visible.certificates[0].not_after_unix > visible.certificates[0].not_before_unix);
 }
 
+/// HTTP/2 with an answer of server-sent events. What its frames can hide stays a doubt.
+#[test]
+fn http2_inside_of_tls_is_read() {
+    let frame = |frame_type, flags, stream, payload: &[u8]| {
+        [&[0, 0, payload.len() as u8, frame_type, flags, 0, 0, 0, stream][..], payload].concat()
+    };
+    let settings = frame(4, 0, 0, b"");
+    // POST http://b/x, and status 200 with a content type (RFC 7541 §6).
+    let request = frame(1, 5, 1, b"\x83\x86\x44\x02/x\x41\x01b");
+    let head = frame(1, 4, 1, b"\x88\x5f\x11text/event-stream");
+    let body = b"data: {\"a\":\"first\"}\n\ndata: {\"a\":\"second\"}\n\n";
+    let capture = connected(|connection| {
+        connection
+            .client_sends(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &request].concat())
+            .server_sends(&[&settings[..], &head, &frame(0, 0, 1, &body[..30])].concat())
+            .server_sends(&frame(0, 1, 1, &body[30..]));
+    });
+    let messages: Vec<_> = capture
+        .http
+        .iter()
+        .map(|message| (message.http2_stream, message.method.as_deref(), message.status, message.complete))
+        .collect();
+    assert_eq!(messages, [(Some(1), Some("POST"), None, true), (Some(1), None, Some(200), true)]);
+    let parts: Vec<_> = capture.parts.iter().map(|part| (part.bytes, part.level, part.complete)).collect();
+    assert_eq!(parts, [(13, Level::Decrypted, true), (14, Level::Decrypted, true)]);
+    assert!(capture.readable.is_empty(), "nothing of it can be read without the keys");
+    assert!(!capture.completeness.passed);
+}
+
 /// A sender that knows the keystream can choose a plaintext whose ciphertext spells something.
 #[test]
 fn bytes_inside_of_tls_that_no_parser_reads_are_a_doubt() {

@@ -148,3 +148,135 @@ fn a_frame_that_does_not_go_on_is_unexplained() {
         assert_eq!(unexplained[0].bytes, unread as u64, "{len} bytes");
     }
 }
+
+const DEFLATED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15\r\n\r\n";
+
+/// Marks the first frame of a compressed message (RFC 7692 §6).
+const COMPRESSED: u8 = 0x40;
+
+/// Compresses messages of one direction, with context from one to the next.
+fn deflate(messages: &[&str]) -> Vec<Vec<u8>> {
+    let mut state = flate2::Compress::new(flate2::Compression::best(), false);
+    let one = |message: &&str| {
+        let mut payload = Vec::with_capacity(2 * message.len() + 100);
+        let flush = flate2::FlushCompress::Sync;
+        state.compress_vec(message.as_bytes(), &mut payload, flush).expect("room");
+        payload.truncate(payload.len() - 4);
+        payload
+    };
+    messages.iter().map(one).collect()
+}
+
+fn frame_of(direction: Side, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    match direction {
+        Side::Server => [&[opcode, payload.len() as u8], payload].concat(),
+        Side::Client => {
+            let body = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
+            [opcode, 0x80 | payload.len() as u8].into_iter().chain(key).chain(body).collect()
+        }
+    }
+}
+
+#[test]
+fn compressed_messages_are_read_with_their_context() {
+    let client = deflate(&[REQUEST, REQUEST]);
+    let server = deflate(&[ANSWER, ANSWER]);
+    assert!(client[1].len() < client[0].len() / 2, "the second refers to the first");
+    let opcode = LAST | COMPRESSED | TEXT;
+    let (head, tail) = server[1].split_at(3);
+    let conversation = Conversation::open()
+        .sends(Side::Client, UPGRADE.as_bytes())
+        .sends(Side::Server, DEFLATED.as_bytes())
+        .sends(Side::Client, &frame_of(Side::Client, opcode, &client[0]))
+        .sends(Side::Server, &frame_of(Side::Server, opcode, &server[0]))
+        .sends(Side::Client, &frame_of(Side::Client, opcode, &client[1]))
+        .sends(Side::Server, &frame_of(Side::Server, COMPRESSED | TEXT, head))
+        .sends(Side::Server, &frame_of(Side::Server, LAST | CONTINUATION, tail));
+    let capture = analyze(&conversation);
+    assert_eq!(
+        levels(&capture),
+        [
+            (Level::Decoded, vec!["websocket", "mask", "permessage-deflate"]),
+            (Level::Decoded, vec!["websocket", "permessage-deflate"])
+        ]
+    );
+    let read: Vec<_> = capture.http.iter().map(|message| (message.body_bytes, message.complete)).collect();
+    let (request, answer) = ((REQUEST.len() as u64, true), (ANSWER.len() as u64, true));
+    assert_eq!(read[2..], [request, answer, request, answer]);
+    // How a message is compressed is the choice of its sender.
+    let payloads: usize = client.iter().chain(&server).map(Vec::len).sum();
+    assert_eq!(
+        capture.completeness.unexplained_bytes,
+        payloads as u64 + 2,
+        "and the header of a continuation"
+    );
+}
+
+#[test]
+fn a_compressed_message_without_its_context_is_unexplained() {
+    let server = deflate(&[ANSWER, ANSWER]);
+    let opcode = LAST | COMPRESSED | TEXT;
+    let conversation = Conversation::open()
+        .sends(Side::Client, UPGRADE.as_bytes())
+        .sends(Side::Server, DEFLATED.as_bytes())
+        .sends(Side::Server, &frame_of(Side::Server, opcode, &server[1]));
+    let capture = analyze(&conversation);
+    let reasons = &capture.completeness.unexplained;
+    assert!(reasons.iter().any(|entry| entry.reason.contains("does not decode")), "{reasons:?}");
+    assert_eq!(capture.completeness.messages_accounted, 0);
+}
+
+#[test]
+fn compression_that_was_not_accepted_is_not_read() {
+    let server = deflate(&[ANSWER]);
+    let frame = frame_of(Side::Server, LAST | COMPRESSED | TEXT, &server[0]);
+    let capture = analyze(&upgraded().sends(Side::Server, &frame));
+    assert_eq!(capture.completeness.unexplained_bytes, frame.len() as u64);
+}
+
+/// A frame of HTTP/2 on stream 1.
+fn http2_frame(frame_type: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, frame_type, flags, 0, 0, 0, 1], payload].concat()
+}
+
+/// RFC 8441 §5.1: a request that asks for WebSocket, its answer, and the frames of both.
+#[test]
+fn a_websocket_over_http2_is_read() {
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let ask = b"\x02\x07CONNECT\x00\x09:protocol\x09websocket\x87\x44\x02/s\x41\x01b";
+    let accept = b"\x88\x00\x18sec-websocket-extensions\x12permessage-deflate";
+    let server = deflate(&[ANSWER]);
+    let from_client = masked(LAST | TEXT, REQUEST);
+    let from_server = frame_of(Side::Server, LAST | COMPRESSED | TEXT, &server[0]);
+    let client =
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), settings.to_vec(), http2_frame(1, 4, ask)].concat();
+    for at in 1..from_client.len() {
+        let (head, tail) = from_client.split_at(at);
+        let conversation = Conversation::open()
+            .sends(Side::Client, &client)
+            .sends(Side::Server, &[settings.to_vec(), http2_frame(1, 4, accept)].concat())
+            .sends(Side::Client, &http2_frame(0, 0, head))
+            .sends(Side::Client, &http2_frame(0, 0, tail))
+            .sends(Side::Server, &http2_frame(0, 0, &from_server))
+            .sends(Side::Server, &http2_frame(0, 1, b""))
+            .sends(Side::Client, &http2_frame(0, 1, b""));
+        let capture = analyze(&conversation);
+        assert_eq!(
+            levels(&capture),
+            [
+                (Level::Decoded, vec!["http2", "websocket", "mask"]),
+                (Level::Decoded, vec!["http2", "websocket", "permessage-deflate"])
+            ],
+            "split at {at}"
+        );
+        let found = |bytes: &str| {
+            let messages = capture.http.iter().filter(|message| message.body_bytes == bytes.len() as u64);
+            messages.map(|message| (message.http2_stream, message.first_frame)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(REQUEST), [(Some(1), Some(6))]);
+        assert_eq!(found(ANSWER), [(Some(1), Some(8))]);
+        assert_eq!(capture.completeness.messages_accounted, 2);
+    }
+}

@@ -8,7 +8,7 @@ use crate::connections::{ConnectionEntry, PacketEntry};
 use crate::controls::Controls;
 use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
-use crate::http::HttpMessage;
+use crate::http::{HttpMessage, MessagePart};
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
 use crate::scope::Scope;
 use crate::strings::{FragmentEntry, Level, ReadableEntry, StringEntry};
@@ -96,6 +96,14 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub http: Vec<HttpMessage>,
     /// Number of HTTP messages.
     pub http_total: u64,
+    /// Parts of HTTP messages: server-sent events, lines of JSON, gRPC messages; the first 1,000.
+    ///
+    /// Documents written before parts were read lack this field.
+    #[serde(default)]
+    pub parts: Vec<MessagePart>,
+    /// Number of such parts.
+    #[serde(default)]
+    pub parts_total: u64,
     /// JSON strings that an eavesdropper can read, for a capture without journals; the first 500.
     pub readable: Vec<ReadableEntry>,
     /// Number of such JSON strings.

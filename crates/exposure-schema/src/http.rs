@@ -1,4 +1,4 @@
-//! HTTP messages.
+//! HTTP messages and their parts.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,11 @@ pub struct HttpMessage {
     /// TCP stream.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
+    /// Its HTTP/2 stream: a request and its answer have the same one. `null` in HTTP/1.
+    ///
+    /// Documents written before HTTP/2 was read lack this field.
+    #[serde(default)]
+    pub http2_stream: Option<u32>,
     /// Direction of the message.
     #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
@@ -50,4 +55,48 @@ pub struct HttpMessage {
     /// Id of the message; `null` if no journal names it.
     #[serde(deserialize_with = "crate::nullable")]
     pub message_id: Option<String>,
+}
+
+/// A part of a message's body, in the clear or decrypted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MessagePart {
+    /// TCP stream.
+    pub stream: u32,
+    /// HTTP/2 stream of its message.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub http2_stream: Option<u32>,
+    /// Direction of the message.
+    pub direction: Direction,
+    /// Kind of part.
+    pub kind: PartKind,
+    /// Type of a server-sent event, or `trailers` for those of gRPC-Web.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub name: Option<String>,
+    /// Frame of its first byte.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub first_frame: Option<u64>,
+    /// Frame of its last byte.
+    pub last_frame: u64,
+    /// Bytes of its content, after all codings are undone.
+    pub bytes: u64,
+    /// Whether it was captured completely.
+    pub complete: bool,
+    /// Level of its content.
+    pub level: Level,
+    /// Layers to undo in order to read it, outermost first.
+    pub layers: Vec<Name>,
+}
+
+/// The kind of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum PartKind {
+    /// A server-sent event.
+    Event,
+    /// A line of newline-delimited JSON.
+    Line,
+    /// A message of gRPC.
+    Grpc,
 }

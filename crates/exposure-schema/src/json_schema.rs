@@ -37,6 +37,7 @@ const TABLES: [(&str, &str); 39] = [
     ("field of `sessions[]`", "TlsSession"),
     ("field of a certificate", "CertificateEntry"),
     ("HTTP message", "HttpMessage"),
+    ("Message part", "MessagePart"),
     ("Readable string", "ReadableEntry"),
     ("Manifest", "ManifestEntry"),
     ("Journal line", "JournalEntry"),

@@ -39,7 +39,7 @@ pub use controls::{
 pub use document::{Conclusion, Exposure, Pair, Program};
 pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};
-pub use http::HttpMessage;
+pub use http::{HttpMessage, MessagePart, PartKind};
 pub use isolation::{
     AttemptEntry, BeaconControl, BoxEntry, Credential, ForeignFrame, Identity, InterfaceEntry, Isolation,
     IsolationControls, IsolationVerdict, KindControl, KindEntry, Limit, MeasuredEntry, Occurrence, PhaseName,

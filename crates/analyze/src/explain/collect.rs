@@ -227,6 +227,10 @@ impl Collect {
         if message.needs_secret {
             return self.decrypted_message(&range);
         }
+        // Frames of other streams can come in between, and their fields are not laid out.
+        if message.http2_stream.is_some() {
+            return;
+        }
         let known = range.start..range.end.min(self.kept_from + self.kept.len() as u64);
         let Some(bytes) = self.kept(&known) else {
             // The head is far before the place.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::pipeline::fact::MessageFact;
-use crate::pipeline::provenance::Location;
+use crate::pipeline::fact::{MessageFact, PartFact};
+use crate::pipeline::provenance::{DecodeChain, Location};
 
 /// Maximum number of readable strings listed; the others are counted.
 pub(crate) const MAX_READABLE: usize = 500;
@@ -14,8 +14,10 @@ pub(crate) struct CleartextString {
     /// The value; `None` if its name marks it as a secret and secrets are not to be shown.
     pub value: Option<String>,
     pub path: String,
-    /// Where the message with the string is.
+    /// Where the message, or the part of one, with the string is.
     pub location: Location,
+    /// The decode chain that leads to it.
+    pub chain: DecodeChain,
 }
 
 /// The strings found in JSON bodies.
@@ -40,23 +42,38 @@ impl Cleartext {
             && !message.needs_secret
             && let Ok(value) = serde_json::from_slice::<Value>(json)
         {
-            self.walk(&value, "$", false, &message.location);
+            self.walk(&value, "$", false, (&message.location, message.chain));
+        }
+    }
+
+    /// Adds the strings of a part of a message. Skips one that is not JSON.
+    pub(crate) fn take_part(&mut self, part: &PartFact<'_>) {
+        if let Some(json) = part.text
+            && !part.needs_secret
+            && let Ok(value) = serde_json::from_slice::<Value>(json)
+        {
+            if self.strings.len() < MAX_READABLE {
+                self.walk(&value, "$", false, (&(part.place)().location, part.chain));
+            } else {
+                // Counted only: where it is does not matter.
+                self.total += count(&value);
+            }
         }
     }
 
     /// As deep as `serde_json` reads: 128 levels.
-    fn walk(&mut self, value: &Value, path: &str, is_secret: bool, location: &Location) {
+    fn walk(&mut self, value: &Value, path: &str, is_secret: bool, place: (&Location, DecodeChain)) {
         match value {
             Value::Object(members) => {
                 for (name, value) in members {
                     let lower = name.to_lowercase();
                     let is_secret = is_secret || SECRET_NAMES.iter().any(|secret| lower.contains(secret));
-                    self.walk(value, &crate::needles::child(path, name), is_secret, location);
+                    self.walk(value, &crate::needles::child(path, name), is_secret, place);
                 }
             }
             Value::Array(elements) => {
                 for (index, value) in elements.iter().enumerate() {
-                    self.walk(value, &crate::needles::element(path, index), is_secret, location);
+                    self.walk(value, &crate::needles::element(path, index), is_secret, place);
                 }
             }
             Value::String(text) => {
@@ -66,11 +83,22 @@ impl Cleartext {
                     self.strings.push(CleartextString {
                         value,
                         path: path.to_owned(),
-                        location: location.clone(),
+                        location: place.0.clone(),
+                        chain: place.1,
                     });
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// Number of strings in a value.
+fn count(value: &Value) -> u64 {
+    match value {
+        Value::Object(members) => members.values().map(count).sum(),
+        Value::Array(elements) => elements.iter().map(count).sum(),
+        Value::String(_) => 1,
+        _ => 0,
     }
 }

@@ -20,6 +20,8 @@ pub(crate) const MAX_LISTED: usize = 1000;
 pub(crate) struct WireMessage {
     /// Where its head and body are.
     pub location: Location,
+    /// Its stream in HTTP/2.
+    pub http2_stream: Option<u32>,
     /// Frame of its last byte.
     pub last_frame: u64,
     /// Request method; empty in an answer.
@@ -165,6 +167,7 @@ impl From<&MessageFact<'_>> for WireMessage {
         };
         Self {
             location: fact.location.clone(),
+            http2_stream: fact.http2_stream,
             last_frame: fact.last_frame,
             method: fact.method.to_owned(),
             target: fact.target.to_owned(),

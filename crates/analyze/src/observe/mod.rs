@@ -18,6 +18,7 @@ pub(crate) mod offloads;
 pub(crate) mod opened_connections;
 pub(crate) mod packet_list;
 pub(crate) mod packet_rows;
+pub(crate) mod parts;
 pub(crate) mod round_trips;
 pub(crate) mod template;
 pub(crate) mod text_fields;
@@ -43,6 +44,7 @@ use self::messages::Messages;
 use self::offloads::Offloads;
 use self::opened_connections::OpenedConnections;
 use self::packet_list::PacketList;
+use self::parts::Parts;
 use self::template::Template;
 use self::text_fields::TextFields;
 use self::transcript::Transcripts;
@@ -70,6 +72,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub wrong_keys: WrongKeys,
     pub hits: Hits<'k>,
     pub messages: Messages<'k>,
+    /// Parts of messages.
+    pub parts: Parts,
     pub unexplained: UnexplainedBytes,
     /// What the network stack left to the network card; `None` if no manifest states it.
     pub offloads: Option<Offloads>,
@@ -115,6 +119,7 @@ impl<'k> CaptureObserver<'k> {
             wrong_keys: WrongKeys::default(),
             hits: Hits::new(known, search),
             messages: Messages::new(known),
+            parts: Parts::default(),
             unexplained: UnexplainedBytes::default(),
             offloads: None,
             beside_frames: None,
@@ -233,6 +238,12 @@ impl Observer for CaptureObserver<'_> {
                     self.hits.message_is_exposed();
                 }
                 self.settle_transcripts();
+            }
+            Fact::Part(part) => {
+                if let Some(cleartext) = &mut self.cleartext {
+                    cleartext.take_part(part);
+                }
+                self.parts.take(part);
             }
             Fact::ControlFrame(_) => {}
             Fact::TlsRecord(record) => {

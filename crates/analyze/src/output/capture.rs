@@ -1,8 +1,8 @@
 //! Writes the report on one capture into the result.
 
 use exposure_schema::{
-    Capture, Completeness, Controls, FragmentEntry, HttpMessage, Name, ReadableEntry, Scope, StringEntry,
-    Summary, Verdict,
+    Capture, Completeness, Controls, FragmentEntry, HttpMessage, MessagePart, Name, ReadableEntry, Scope,
+    StringEntry, Summary, Verdict,
 };
 
 use super::beside_frames;
@@ -15,6 +15,8 @@ use crate::input::discover::Input;
 use crate::observe::cleartext::CleartextString;
 use crate::observe::direction::direction;
 use crate::observe::messages::Listed;
+use crate::observe::parts::ListedPart;
+use crate::pipeline::parts::PartKind;
 use crate::verdict::doubt::Doubt;
 use crate::verdict::report::CaptureReport;
 
@@ -73,6 +75,8 @@ pub(crate) fn entry(
         tls: connections::tls(&report.observed.connections, report.observed.text_fields.as_ref()),
         http: report.observed.messages.listed.iter().map(|listed| http(&report, listed)).collect(),
         http_total: report.observed.messages.total,
+        parts: report.observed.parts.listed.iter().map(part).collect(),
+        parts_total: report.observed.parts.total,
         readable: cleartext.iter().flat_map(|cleartext| &cleartext.strings).map(readable).collect(),
         readable_total: cleartext.map_or(0, |cleartext| cleartext.total),
         manifest: manifest.map(claims::manifest),
@@ -94,6 +98,7 @@ fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
     let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     HttpMessage {
         stream: message.location.stream,
+        http2_stream: message.http2_stream,
         direction: message.location.direction.map(direction),
         first_frame: message.location.frames.first().copied(),
         last_frame: message.last_frame,
@@ -113,7 +118,37 @@ fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
 
 fn readable(string: &CleartextString) -> ReadableEntry {
     let value = string.value.as_ref().map(|value| value.chars().take(MAX_VALUE_CHARS).collect());
-    ReadableEntry { value, path: string.path.clone(), location: location(&string.location, &["http1"]) }
+    ReadableEntry {
+        value,
+        path: string.path.clone(),
+        location: location(&string.location, string.chain.as_slice()),
+    }
+}
+
+fn part(part: &ListedPart) -> MessagePart {
+    MessagePart {
+        stream: part.stream,
+        http2_stream: part.http2_stream,
+        direction: direction(part.direction),
+        kind: part.kind.into(),
+        name: Some(part.name.clone()).filter(|name| !name.is_empty()),
+        first_frame: part.first_frame,
+        last_frame: part.last_frame,
+        bytes: part.bytes,
+        complete: part.is_complete,
+        level: part.level,
+        layers: part.decode_chain.iter().copied().map(Name::from).collect(),
+    }
+}
+
+impl From<PartKind> for exposure_schema::PartKind {
+    fn from(kind: PartKind) -> Self {
+        match kind {
+            PartKind::Event => Self::Event,
+            PartKind::Line => Self::Line,
+            PartKind::Grpc => Self::Grpc,
+        }
+    }
 }
 
 fn stem(input: &Input) -> String {

@@ -6,17 +6,21 @@
 //!   masked, or otherwise transformed    Carriage::Transformed  searched as it comes
 //!   in a content coding                 any, with codings    kept until its end, decoded, searched
 //! ```
+//!
+//! Bodies that consist of parts ([`super::parts`]) also report each part as soon as it ends.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use aws_lc_rs::digest;
-use dissect::content::{Coding, Outcome};
+use dissect::content::{Coding, Decoder, Outcome};
 use dissect::flow::Direction;
+use dissect::message_deflate::Window;
 
-use super::fact::{Bytes, Observer, Sequence, Unexplained};
-use super::protocol::{BodyNeeds, Context};
-use super::provenance::{DecodeChain, Location, Provenance, Source, Whole};
+use super::fact::{At, Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained, UnexplainedFact};
+use super::parts::{Content, Found, MAX_TEXT, Splitter};
+use super::protocol::{BodyNeeds, Context, Tools};
+use super::provenance::{DecodeChain, Location, Provenance, Source, Whole, locate_all};
 
 /// Longest coded body that is kept until its end to be decoded. A longer one is unexplained.
 pub(crate) const MAX_CODED_BODY: usize = 16 << 20;
@@ -26,6 +30,12 @@ pub(crate) const MAX_JSON_BODY: usize = 1 << 20;
 
 /// Maximum number of pieces of a body that are remembered, to name the frames of a string across their borders.
 const MAX_PIECES: usize = 4096;
+
+/// Maximum number of pieces of the body whose frames are named for one part; beyond it, those between the first and the last.
+const MAX_PART_PIECES: usize = 256;
+
+/// The name of the compression of WebSocket messages (RFC 7692) in decode chains.
+const MESSAGE_DEFLATE: &str = "permessage-deflate";
 
 /// How a body is stored in the layer below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +69,9 @@ pub(crate) struct Body<O: Observer> {
     carriage: Carriage,
     pieces: Option<Box<Pieces<O>>>,
     coded: Option<Coded>,
+    parts: Option<Box<Splitter>>,
+    /// The HTTP/2 stream of its message.
+    http2_stream: Option<u32>,
 }
 
 /// A complete body.
@@ -79,9 +92,10 @@ pub(crate) struct FinishedBody {
     pub chain: DecodeChain,
 }
 
-/// A body in content codings: the coded bytes so far.
+/// A body in content codings, or a compressed WebSocket message: the coded bytes so far.
 struct Coded {
     codings: Vec<Coding>,
+    is_message_deflate: bool,
     bytes: Vec<u8>,
     is_too_long: bool,
 }
@@ -113,14 +127,10 @@ impl<O: Observer> Body<O> {
         protocol: &'static str,
         carriage: Carriage,
         codings: &[Coding],
-        is_json: bool,
+        content: Content,
         needs: &BodyNeeds,
     ) -> Self {
-        let coded = (!codings.is_empty()).then(|| Coded {
-            codings: codings.to_vec(),
-            bytes: Vec::new(),
-            is_too_long: false,
-        });
+        let coded = (!codings.is_empty()).then(|| Coded::new(codings));
         let (length, is_cut) = match carriage {
             Carriage::AsIs(length) => (length.filter(|_| coded.is_none()), false),
             Carriage::InPieces(_) | Carriage::Transformed(_) => (None, coded.is_none()),
@@ -130,11 +140,24 @@ impl<O: Observer> Body<O> {
             protocol,
             len: 0,
             digest: needs.hash(length).then(|| digest::Context::new(&digest::SHA256)),
-            json: (needs.json && is_json).then(Vec::new),
+            json: (needs.json && content == Content::Json).then(Vec::new),
             carriage,
             pieces: is_cut.then(|| Box::new(Pieces { memory: O::Memory::default(), known: VecDeque::new() })),
             coded,
+            parts: Splitter::new(content, needs.json).map(Box::new),
+            http2_stream: None,
         }
+    }
+
+    /// The body of a message on this HTTP/2 stream.
+    pub(crate) fn of_http2_stream(self, stream: u32) -> Self {
+        Self { http2_stream: Some(stream), ..self }
+    }
+
+    /// The payload of a compressed WebSocket message (RFC 7692): [`Self::finish_message`] decompresses it.
+    pub(crate) fn compressed(self) -> Self {
+        let coded = Coded { is_message_deflate: true, ..Coded::new(&[]) };
+        Self { coded: Some(coded), pieces: None, ..self }
     }
 
     /// Adds the next bytes, of which the first is at `input` in the input of the protocol. `new_piece`: framing
@@ -155,7 +178,8 @@ impl<O: Observer> Body<O> {
         self.take_text(bytes);
         if let (Some(pieces), Some(step)) = (&mut self.pieces, self.carriage.step()) {
             let piece = Piece { body: self.len, input, len: bytes.len() as u64 };
-            pieces.push(piece, new_piece, cx.observer);
+            let keep = self.parts.as_ref().map_or(u64::MAX, |parts| parts.pending_from());
+            pieces.push(piece, new_piece, keep, cx.observer);
             let chain = source.chain().then(self.protocol).then(step);
             let needs_secret = source.needs_secret();
             let is_transformed = matches!(self.carriage, Carriage::Transformed(_));
@@ -166,17 +190,24 @@ impl<O: Observer> Body<O> {
             cx.observer.bytes(memory, &bytes, &provenance);
         }
         self.len += bytes.len() as u64;
+        if let Some(mut parts) = self.parts.take() {
+            let mut report = self.part_report(direction, source, cx);
+            parts.push(bytes, &mut |found, budget| report.part(found, budget));
+            self.parts = Some(parts);
+        }
     }
 
-    /// Number of bytes kept until the end of the body.
+    /// Number of bytes kept until the end of the body, or of its current part.
     pub(crate) fn kept(&self) -> usize {
         let coded = self.coded.as_ref().map_or(0, |coded| coded.bytes.len());
-        coded + self.json.as_ref().map_or(0, Vec::len)
+        let part = self.parts.as_ref().map_or(0, |parts| parts.kept());
+        coded + part + self.json.as_ref().map_or(0, Vec::len)
     }
 
-    /// Keeps nothing any longer: a body in a content coding is not decoded, and JSON is not read.
+    /// Keeps nothing any longer: a body in a content coding is not decoded, and neither JSON nor parts are read.
     pub(crate) fn keep_nothing(&mut self) {
         self.json = None;
+        self.parts = None;
         if let Some(coded) = &mut self.coded {
             coded.is_too_long = true;
             coded.bytes = Vec::new();
@@ -187,6 +218,9 @@ impl<O: Observer> Body<O> {
     pub(crate) fn gap(&mut self, len: u64, observer: &mut O) {
         self.digest = None;
         self.len += len;
+        if let Some(parts) = &mut self.parts {
+            parts.gap(len);
+        }
         if let Some(pieces) = &mut self.pieces {
             observer.gap(&mut pieces.memory, len);
         }
@@ -197,23 +231,39 @@ impl<O: Observer> Body<O> {
 
     /// Ends the body at `end` of the input. `is_whole`: no byte of it is missing.
     pub(crate) fn finish(
-        mut self,
+        self,
         direction: Direction,
         end: u64,
         is_whole: bool,
         source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) -> FinishedBody {
-        let mut chain = source.chain().then(self.protocol);
-        if let Some(step) = self.carriage.step() {
-            chain = chain.then(step);
-        }
+        self.finish_message(&mut Window::default(), direction, end, is_whole, source, cx)
+    }
+
+    /// Ends a body that may be a compressed WebSocket message, in a direction with this window.
+    pub(crate) fn finish_message(
+        mut self,
+        window: &mut Window,
+        direction: Direction,
+        end: u64,
+        is_whole: bool,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) -> FinishedBody {
+        let mut chain = self.chain(source);
         let is_encoded = self.coded.is_some() || self.carriage.step().is_some();
         let mut unread = None;
         if let Some(coded) = self.coded.take() {
-            chain = coded.codings.iter().fold(chain, |chain, coding| chain.then(coding.name()));
-            let outcome = self.decode(&coded, direction, end, chain, source, cx);
+            chain = coded.chain(chain);
+            let outcome = self.decode(&coded, window, direction, end, chain, source, cx);
             unread = coded.why_unread(outcome, is_whole).map(|why| (why, coded.bytes.len() as u64));
+            if unread.is_some() {
+                window.clear();
+            }
+        } else if let Some(mut parts) = self.parts.take() {
+            let mut report = self.part_report(direction, source, cx);
+            parts.finish(&mut |found, budget| report.part(found, budget));
         }
         let sha256 = self.digest.filter(|_| is_whole && unread.is_none()).map(|digest| {
             let mut bytes = [0; 32];
@@ -224,10 +274,44 @@ impl<O: Observer> Body<O> {
         FinishedBody { len, sha256, json, start, is_encoded, unread, chain }
     }
 
+    /// The decode chain that leads to its bytes, before content codings.
+    fn chain(&self, source: &dyn Source) -> DecodeChain {
+        let chain = source.chain().then(self.protocol);
+        self.carriage.step().map_or(chain, |step| chain.then(step))
+    }
+
+    /// Reports parts of a body that is in no content coding.
+    fn part_report<'c>(
+        &'c self,
+        direction: Direction,
+        source: &'c dyn Source,
+        cx: &'c mut Context<'_, O>,
+    ) -> PartReport<'c, O> {
+        let input = match &self.pieces {
+            Some(pieces) => Input::Pieces(&pieces.known),
+            None => Input::From(self.start),
+        };
+        let Tools { part_decoder, needs, .. } = &mut *cx.tools;
+        PartReport {
+            observer: cx.observer,
+            decoder: part_decoder,
+            needs_text: needs.json,
+            stream: cx.stream,
+            http2_stream: self.http2_stream,
+            chain: self.chain(source),
+            is_transformed: matches!(self.carriage, Carriage::Transformed(_)),
+            input,
+            source,
+            direction,
+        }
+    }
+
     /// Undoes the content codings. Bytes that were decoded before an error are readable too.
+    #[expect(clippy::too_many_arguments, reason = "where it is, and the tools to read it")]
     fn decode(
         &mut self,
         coded: &Coded,
+        window: &mut Window,
         direction: Direction,
         end: u64,
         chain: DecodeChain,
@@ -237,13 +321,38 @@ impl<O: Observer> Body<O> {
         let whole = Whole { source, direction, range: self.start..end };
         let needs_secret = source.needs_secret();
         let mut memory = O::Memory::default();
-        let (observer, tools) = (&mut *cx.observer, &mut *cx.tools);
-        tools.decoder.decode(&coded.codings, &coded.bytes, |text| {
+        let Tools { decoder, inflater, part_decoder, needs, .. } = &mut *cx.tools;
+        let mut parts = self.parts.take();
+        let mut report = PartReport {
+            observer: cx.observer,
+            decoder: part_decoder,
+            needs_text: needs.json,
+            stream: cx.stream,
+            http2_stream: self.http2_stream,
+            chain,
+            is_transformed: true,
+            input: Input::Whole(self.start..end),
+            source,
+            direction,
+        };
+        let text = |text: &[u8]| {
             let bytes = Bytes { bytes: text, sequence: Sequence::Decoded, chain, needs_secret };
-            observer.bytes(&mut memory, &bytes, &whole);
+            report.observer.bytes(&mut memory, &bytes, &whole);
             self.take_text(text);
             self.len += text.len() as u64;
-        })
+            if let Some(parts) = &mut parts {
+                parts.push(text, &mut |found, budget| report.part(found, budget));
+            }
+        };
+        let outcome = match coded.is_message_deflate {
+            true if coded.is_too_long => Outcome::TooLarge,
+            true => inflater.message(window, &coded.bytes, text),
+            false => decoder.decode(&coded.codings, &coded.bytes, text),
+        };
+        if let Some(mut parts) = parts {
+            parts.finish(&mut |found, budget| report.part(found, budget));
+        }
+        outcome
     }
 
     fn take_text(&mut self, text: &[u8]) {
@@ -259,6 +368,17 @@ impl<O: Observer> Body<O> {
 }
 
 impl Coded {
+    fn new(codings: &[Coding]) -> Self {
+        let codings = codings.to_vec();
+        Self { codings, is_message_deflate: false, bytes: Vec::new(), is_too_long: false }
+    }
+
+    /// The decode chain with its own steps.
+    fn chain(&self, chain: DecodeChain) -> DecodeChain {
+        let chain = self.codings.iter().fold(chain, |chain, coding| chain.then(coding.name()));
+        if self.is_message_deflate { chain.then(MESSAGE_DEFLATE) } else { chain }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         if self.bytes.len() + bytes.len() > MAX_CODED_BODY {
             self.is_too_long = true;
@@ -280,18 +400,142 @@ impl Coded {
 }
 
 impl<O: Observer> Pieces<O> {
-    fn push(&mut self, piece: Piece, new_piece: bool, observer: &O) {
+    /// Adds a piece. Pieces before `keep` of the body may be forgotten.
+    fn push(&mut self, piece: Piece, new_piece: bool, keep: u64, observer: &O) {
         // Bytes that continue the previous piece in the input belong to the same piece.
         match self.known.back_mut() {
             Some(last) if !new_piece && last.input + last.len == piece.input => last.len += piece.len,
             _ => self.known.push_back(piece),
         }
-        let keep = observer.keep_from(&self.memory);
+        let keep = keep.min(observer.keep_from(&self.memory));
         while self.known.len() > MAX_PIECES
             || self.known.len() > 1 && self.known.front().is_some_and(|first| first.body + first.len <= keep)
         {
             self.known.pop_front();
         }
+    }
+}
+
+/// Reports the parts of one body.
+struct PartReport<'a, O: Observer> {
+    observer: &'a mut O,
+    decoder: &'a mut Decoder,
+    /// Whether an observer needs the text of parts.
+    needs_text: bool,
+    stream: u32,
+    http2_stream: Option<u32>,
+    /// The decode chain that leads to the body.
+    chain: DecodeChain,
+    is_transformed: bool,
+    input: Input<'a>,
+    source: &'a dyn Source,
+    direction: Direction,
+}
+
+/// Where a body is in the input of its protocol.
+#[derive(Clone)]
+enum Input<'a> {
+    /// Contiguous, from this offset on.
+    From(u64),
+    Pieces(&'a VecDeque<Piece>),
+    /// Somewhere in this range: it was decoded.
+    Whole(Range<u64>),
+}
+
+impl Input<'_> {
+    /// The ranges of the input that carry a range of the body.
+    fn ranges(&self, body: &Range<u64>) -> Vec<Range<u64>> {
+        match self {
+            Self::From(start) => vec![start + body.start..start + body.end],
+            Self::Whole(range) => vec![range.clone()],
+            Self::Pieces(known) => {
+                let first = known.partition_point(|piece| piece.body + piece.len <= body.start);
+                let pieces = known.range(first..).take_while(|piece| piece.body < body.end);
+                let mut ranges: Vec<_> = pieces
+                    .map(|piece| {
+                        let from = piece.input + body.start.saturating_sub(piece.body);
+                        let to = piece.input + piece.len.min(body.end.saturating_sub(piece.body));
+                        from..to.max(from)
+                    })
+                    .collect();
+                if ranges.len() > MAX_PART_PIECES
+                    && let (Some(first), Some(last)) = (ranges.first(), ranges.last())
+                {
+                    ranges = vec![first.start..last.end];
+                }
+                ranges
+            }
+        }
+    }
+}
+
+impl<O: Observer> PartReport<'_, O> {
+    /// Reports a part. `budget`: the bytes that compressed messages may still give.
+    fn part(&mut self, found: &Found<'_>, budget: &mut u64) {
+        let (source, direction) = (self.source, self.direction);
+        let needs_secret = source.needs_secret();
+        let mut chain = self.chain.then(found.kind.step());
+        let ranges = self.input.ranges(&found.range);
+        let mut decoded = Vec::new();
+        let mut part = (found.content, found.len, found.is_complete);
+        if let Some(coding) = found.coding {
+            chain = chain.then(coding.name());
+            let (first, last) = (ranges.first(), ranges.last());
+            let range = first.map_or(0, |first| first.start)..last.map_or(0, |last| last.end);
+            let whole = Whole { source, direction, range: range.clone() };
+            let mut memory = O::Memory::default();
+            let (observer, needs_text) = (&mut *self.observer, self.needs_text);
+            let mut len = 0;
+            let outcome = self.decoder.decode_up_to(*budget, &[coding], found.content, |text| {
+                let bytes = Bytes { bytes: text, sequence: Sequence::Decoded, chain, needs_secret };
+                observer.bytes(&mut memory, &bytes, &whole);
+                len += text.len() as u64;
+                if needs_text && decoded.len() + text.len() <= MAX_TEXT {
+                    decoded.extend_from_slice(text);
+                }
+            });
+            *budget = budget.saturating_sub(len);
+            let why = match outcome {
+                _ if found.content.len() as u64 != found.len && found.is_complete => {
+                    Some(Unexplained::CodedBodyTooLong)
+                }
+                _ if !found.is_complete => Some(Unexplained::CodedBodyGap),
+                Outcome::Complete => None,
+                Outcome::Malformed(why) => Some(Unexplained::CodedBodyMalformed(why)),
+                Outcome::TooLarge => Some(Unexplained::CodedBodyTooLarge),
+                Outcome::Unsupported => Some(Unexplained::UnknownCoding),
+            };
+            part = (&decoded, len, why.is_none());
+            if let Some(why) = why {
+                let offset = source.stream_offset(direction, range.start);
+                let at = At::Stream { stream: self.stream, direction, offset };
+                self.observer.observe(&Fact::Unexplained(&UnexplainedFact { at, bytes: found.len, why }));
+            }
+        }
+        let (text, bytes, is_complete) = part;
+        let is_encoded = self.is_transformed || found.coding.is_some() || ranges.len() > 1;
+        let place = || {
+            let all = ranges.first().map_or(0, |first| first.start)..ranges.last().map_or(0, |last| last.end);
+            PartPlace {
+                location: locate_all(&ranges, direction, source),
+                last_frame: source.frame_before(direction, all.end),
+                is_in_one_frame: source.is_in_one_frame(direction, all),
+            }
+        };
+        self.observer.observe(&Fact::Part(&PartFact {
+            stream: self.stream,
+            direction,
+            http2_stream: self.http2_stream,
+            kind: found.kind,
+            name: found.name,
+            bytes,
+            text: self.needs_text.then_some(text),
+            is_complete,
+            is_encoded,
+            needs_secret,
+            chain,
+            place: &place,
+        }));
     }
 }
 

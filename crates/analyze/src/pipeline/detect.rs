@@ -2,6 +2,7 @@
 
 use dissect::detection::Detection;
 use dissect::flow::{Direction, PerDirection};
+use dissect::websocket::Extensions;
 use dissect::{http1, http2, tls};
 
 /// Longest prefix that is needed for a decision at the beginning of a connection: the longest method and one byte of the
@@ -19,23 +20,29 @@ pub(crate) enum Protocol {
     Http1,
     /// HTTP/2, from its first bytes on (RFC 9113 §3.4).
     Http2,
+    /// HTTP/2 behind a switch from HTTP/1.1 (RFC 7540 §3.2), whose client accepts frames of this length.
+    Http2Upgraded(u32),
     /// HTTP/2, from an unknown place on.
     Http2Within,
     /// TLS.
     Tls,
     /// WebSocket, after its opening handshake (RFC 6455 §4). Its first bytes do not identify it.
-    WebSocket,
+    WebSocket(Extensions),
     /// A protocol that is not decoded here.
     Unknown,
 }
 
 impl Protocol {
-    /// The protocol that an `Upgrade` header names (RFC 9110 §7.8), if it is decoded here.
-    pub(crate) fn from_upgrade(name: &str) -> Option<Self> {
+    /// The protocol that the `Upgrade` of a 101 names (RFC 9110 §7.8), if it is decoded here. `extensions`: the
+    /// `Sec-WebSocket-Extensions` of the same response; `settings`: the `HTTP2-Settings` of its request.
+    pub(crate) fn from_upgrade(name: &str, extensions: &str, settings: &str) -> Option<Self> {
         match name {
-            name if name.eq_ignore_ascii_case("websocket") => Some(Self::WebSocket),
-            // RFC 7540 §3.2. The settings of the request are repeated behind the preface.
-            name if name.eq_ignore_ascii_case("h2c") => Some(Self::Http2),
+            name if name.eq_ignore_ascii_case("websocket") => {
+                Some(Self::WebSocket(Extensions::accepted(extensions.as_bytes())))
+            }
+            name if name.eq_ignore_ascii_case("h2c") => {
+                Some(Self::Http2Upgraded(http2::max_frame_of_upgrade(settings.as_bytes())))
+            }
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ use dissect::tcp::{self, Chunk, Disposition};
 use dissect::tls::{self, ContentType, Irregularity, ProtocolVersion};
 use dissect::websocket;
 
+use super::parts::PartKind;
 use super::provenance::{DecodeChain, Location, Provenance};
 
 /// An observer: receives facts.
@@ -89,6 +90,8 @@ pub(crate) enum Fact<'a> {
     MessageStart(&'a MessageStart<'a>),
     /// A message of an application protocol is complete.
     Message(&'a MessageFact<'a>),
+    /// A part of a message's body is complete. It comes before the message.
+    Part(&'a PartFact<'a>),
     /// A control frame of WebSocket.
     ControlFrame(&'a ControlFrame),
     /// A TLS record.
@@ -187,6 +190,8 @@ pub(crate) struct MessageStart<'a> {
 pub(crate) struct MessageFact<'a> {
     /// Position of head and body.
     pub location: Location,
+    /// Its stream in HTTP/2 (RFC 9113 §5.1.1): a request and its answer have the same one.
+    pub http2_stream: Option<u32>,
     /// Frame of its last byte.
     pub last_frame: u64,
     /// Request method; empty in an answer.
@@ -213,6 +218,42 @@ pub(crate) struct MessageFact<'a> {
     pub needs_secret: bool,
     /// The decode chain that leads to it.
     pub chain: DecodeChain,
+}
+
+/// A part of a body: a server-sent event, a line of JSON, a message of gRPC.
+pub(crate) struct PartFact<'a> {
+    /// Number of its connection.
+    pub stream: u32,
+    pub direction: Direction,
+    /// The HTTP/2 stream of its message.
+    pub http2_stream: Option<u32>,
+    pub kind: PartKind,
+    /// The type of an event, `trailers` for those of gRPC-Web; empty for others.
+    pub name: &'a [u8],
+    /// Length of its content in bytes, after all codings are undone.
+    pub bytes: u64,
+    /// Its content, if [`super::protocol::BodyNeeds`] asks for JSON: the data of an event, a line, a message.
+    pub text: Option<&'a [u8]>,
+    /// Whether it was captured and read completely.
+    pub is_complete: bool,
+    /// Whether the layer below contains it in another form than its own bytes, or in several pieces.
+    pub is_encoded: bool,
+    /// Whether reading it needs a secret.
+    pub needs_secret: bool,
+    /// The decode chain that leads to it.
+    pub chain: DecodeChain,
+    /// Finds its place: many parts are counted only.
+    pub place: &'a dyn Fn() -> PartPlace,
+}
+
+/// The place of a part.
+pub(crate) struct PartPlace {
+    /// Its bytes with their framing; those of the whole body if that is in a content coding.
+    pub location: Location,
+    /// Frame of its last byte.
+    pub last_frame: u64,
+    /// Whether one frame carries all of it.
+    pub is_in_one_frame: bool,
 }
 
 /// A control frame of WebSocket (RFC 6455 §5.5).
@@ -331,8 +372,12 @@ pub(crate) enum Unexplained {
     UnseenFields,
     /// Frames of HTTP/2 that were read: no rule says which of their fields an honest sender can choose.
     Http2Framing,
+    /// More connections inside of HTTP/2 streams than are read at a time.
+    TooManyTunnels,
     /// A stream that is not valid WebSocket.
     NotWebSocket(websocket::Desync),
+    /// Compressed messages of WebSocket that were read: their sender chooses how they are compressed.
+    CompressedWebSocket,
     /// The beginning of a message's head or of a frame, of which no more came.
     Unfinished,
     /// A body in a content coding that is longer than is kept.
@@ -402,7 +447,11 @@ impl fmt::Display for Unexplained {
             Self::Http2Framing => {
                 f.write_str("HTTP/2 is read, but the fields of its frames are not checked one by one")
             }
+            Self::TooManyTunnels => f.write_str("more connections inside of HTTP/2 than are read at a time"),
             Self::NotWebSocket(why) => write!(f, "not read as WebSocket: {why}"),
+            Self::CompressedWebSocket => {
+                f.write_str("a compressed WebSocket message is read, but not how its sender compresses it")
+            }
             Self::Unfinished => f.write_str("the beginning of a message that does not go on"),
             Self::CodedBodyTooLong => f.write_str("a coded body longer than is kept"),
             Self::CodedBodyGap => f.write_str("a coded body with a gap in it"),

@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dissect::capture::Record;
-use dissect::content::Decoder;
 use dissect::flow::{Arrival, Direction, FlowId, FlowSegment, FlowTable};
 use dissect::fragment::Reassembler;
 use dissect::frame::{self, Frame, Network, Transport};
@@ -19,7 +18,7 @@ use dissect::link::LinkType;
 use dissect::tcp::{Disposition, Segment};
 use dissect::tls::Workspace;
 
-use super::carve::{CarveBudget, carve};
+use super::carve::carve;
 use super::connection::{Connection, Shared};
 use super::fact::{At, Fact, FrameBytes, Observer, SegmentFact, Unexplained, UnexplainedFact};
 use super::protocol::{BodyNeeds, Decryption, Tools};
@@ -76,7 +75,7 @@ impl<O: Observer> Pipeline<O> {
     pub(crate) fn new(observer: O, needs: BodyNeeds, keys: Option<Arc<KeyLog>>) -> Self {
         Self {
             observer,
-            tools: Tools { decoder: Decoder::default(), carve_budget: CarveBudget::default(), needs },
+            tools: Tools { needs, ..Tools::default() },
             keys,
             workspace: Workspace::new(),
             fragments: Reassembler::default(),

@@ -8,6 +8,7 @@ use dissect::http1::{Connection, Desync, Event, Framing, Head};
 use super::body::{Body, Carriage};
 use super::detect::Protocol;
 use super::fact::{Fact, MessageFact, MessageStart, Observer, Spoken, Unexplained};
+use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
 
@@ -53,7 +54,10 @@ impl<O: Observer> Http1<O> {
     /// The protocol that the server switched to with 101 (RFC 9110 §7.8), if it is decoded here.
     fn upgraded_to(&self) -> Option<Protocol> {
         let head = self.connection.head(Direction::ServerToClient);
-        Protocol::from_upgrade(&head.upgrade).filter(|_| head.status == 101)
+        let request = self.connection.head(Direction::ClientToServer);
+        let protocol =
+            Protocol::from_upgrade(&head.upgrade, &head.websocket_extensions, &request.http2_settings);
+        protocol.filter(|_| head.status == 101)
     }
 
     fn head(&mut self, direction: Direction, source: &dyn Source, cx: &mut Context<'_, O>) {
@@ -72,8 +76,8 @@ impl<O: Observer> Http1<O> {
             Framing::Empty => Carriage::AsIs(Some(0)),
             Framing::UntilClose => Carriage::AsIs(None),
         };
-        let is_json = head.content_type.contains("json");
-        let body = Body::new(reading.next, STEP, carriage, &head.codings, is_json, &cx.tools.needs);
+        let content = Content::of(&head.content_type);
+        let body = Body::new(reading.next, STEP, carriage, &head.codings, content, &cx.tools.needs);
         reading.body = Some(Box::new(body));
     }
 
@@ -90,6 +94,7 @@ impl<O: Observer> Http1<O> {
         let head = self.connection.head(direction);
         cx.observer.observe(&Fact::Message(&MessageFact {
             location: source.locate(direction, start..end),
+            http2_stream: None,
             last_frame: source.frame_before(direction, end),
             method: &head.method,
             target: &head.target,

@@ -9,14 +9,14 @@ use dissect::coding::Coding;
 use dissect::flow::{Direction, PerDirection};
 use dissect::http2::hpack::{Origin, Part};
 use dissect::http2::{Connection, Event, Flags, Frame, FrameType, Head, MessageKind, Outcome};
+use dissect::websocket::Extensions;
 
 use super::body::{Body, Carriage};
 use super::fact::{Bytes, Fact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained};
+use super::http2_tunnel::{HTTP2, MAX_TUNNELS, Tunnel};
+use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
-use super::provenance::{Location, MAX_FRAMES, Source, Whole};
-
-/// The name in decode chains.
-const STEP: &str = "http2";
+use super::provenance::{Source, Whole, locate_all};
 
 /// The name of joining a body from several DATA frames (RFC 9113 §6.1) in decode chains.
 const FRAMES: &str = "frames";
@@ -40,6 +40,8 @@ const MAX_TABLE_TARGET: usize = 1024;
 pub(crate) struct Http2<O: Observer> {
     connection: Connection,
     sides: PerDirection<Side<O>>,
+    /// The WebSocket connections on open streams.
+    tunnels: BTreeMap<u32, Tunnel<O>>,
     /// Bytes kept of all open messages.
     kept: usize,
 }
@@ -66,12 +68,14 @@ impl<O: Observer> Default for Side<O> {
 /// A message that has begun and not ended.
 #[derive(Debug)]
 struct Message<O: Observer> {
+    stream: u32,
     /// Its frames, in contiguous parts.
     parts: Vec<Range<u64>>,
     method: String,
     target: String,
     status: u16,
     content_type: String,
+    content: Content,
     codings: Vec<Coding>,
     body: Option<Box<Body<O>>>,
     /// Offsets of the first byte of the body, and of the byte behind its last one.
@@ -83,7 +87,15 @@ impl<O: Observer> Http2<O> {
     pub(crate) fn new(is_joined: bool) -> Self {
         let start = PerDirection::default();
         let connection = if is_joined { Connection::joined(start) } else { Connection::new(start) };
-        Self { connection, sides: PerDirection::from_fn(|_| Side::default()), kept: 0 }
+        let sides = PerDirection::from_fn(|_| Side::default());
+        Self { connection, sides, tunnels: BTreeMap::new(), kept: 0 }
+    }
+
+    /// Starts behind a switch from HTTP/1.1, in which the client has said that it accepts frames of this length.
+    pub(crate) fn upgraded(max_frame: u32) -> Self {
+        let mut http2 = Self::new(false);
+        http2.connection.accept_frames(Direction::ClientToServer, max_frame);
+        http2
     }
 
     fn read(&mut self, direction: Direction, bytes: &[u8], source: &dyn Source, cx: &mut Context<'_, O>) {
@@ -111,7 +123,7 @@ impl<O: Observer> Http2<O> {
                 Event::Head => self.head(direction, source, cx),
                 Event::Headless { stream } => {
                     let start = side.frame.map_or(offset, |frame| frame.at);
-                    side.begin(stream, Message::new(start..offset));
+                    side.begin(Message::new(stream, start..offset));
                     start_message(direction, start, None, source, cx);
                 }
                 Event::Data { stream, bytes } => {
@@ -127,11 +139,17 @@ impl<O: Observer> Http2<O> {
                             body.keep_nothing();
                         }
                     }
+                    if let Some(tunnel) = self.tunnels.get_mut(&stream) {
+                        tunnel.push(direction, offset, bytes, source, cx);
+                    }
                 }
                 Event::End { stream, outcome } => {
                     if let Some(message) = side.end(stream) {
                         self.kept = self.kept.saturating_sub(message.kept());
                         message.finish(direction, outcome == Outcome::Complete, source, cx);
+                    }
+                    if self.tunnels.get_mut(&stream).is_some_and(|tunnel| tunnel.end(direction)) {
+                        self.end_tunnel(stream, source, cx);
                     }
                 }
                 Event::Ignored(bytes, what) => {
@@ -140,6 +158,7 @@ impl<O: Observer> Http2<O> {
                 Event::Opaque(bytes, why) => {
                     if side.frame.take().is_some() {
                         side.lost(cx.observer);
+                        lose(&mut self.tunnels, direction, source, cx);
                     }
                     cx.unexplained(direction, offset, bytes, Unexplained::NotHttp2(why), source);
                 }
@@ -155,7 +174,7 @@ impl<O: Observer> Http2<O> {
             Some(message) if head.kind == MessageKind::Trailers => message.extend(range.clone()),
             _ => {
                 start_message(direction, range.start, Some(head), source, cx);
-                side.begin(head.stream, Message::of(head));
+                side.begin(Message::of(head));
             }
         }
         let mut unread = |why| cx.report(direction, range.start, range.end - range.start, why, source);
@@ -168,10 +187,74 @@ impl<O: Observer> Http2<O> {
         if head.has_unknown() {
             unread(Unexplained::UnseenFields);
         }
+        let change = TunnelChange::of(head);
         for field in &head.fields {
             for part in [&field.name, &field.value] {
                 search(head, part, direction, source, cx);
             }
+        }
+        let stream = head.stream;
+        match change {
+            None => {}
+            Some(TunnelChange::Asks) if self.tunnels.len() >= MAX_TUNNELS => {
+                cx.report(
+                    direction,
+                    range.start,
+                    range.end - range.start,
+                    Unexplained::TooManyTunnels,
+                    source,
+                );
+            }
+            Some(TunnelChange::Asks) => {
+                self.end_tunnel(stream, source, cx);
+                self.tunnels.insert(stream, Tunnel::new(stream));
+            }
+            Some(TunnelChange::Accepts(extensions)) => {
+                if let Some(tunnel) = self.tunnels.get_mut(&stream) {
+                    tunnel.accept(extensions);
+                }
+            }
+            Some(TunnelChange::Refuses) => self.end_tunnel(stream, source, cx),
+        }
+    }
+
+    fn end_tunnel(&mut self, stream: u32, source: &dyn Source, cx: &mut Context<'_, O>) {
+        if let Some(tunnel) = self.tunnels.remove(&stream) {
+            tunnel.finish(source, cx);
+        }
+    }
+}
+
+/// Bytes of any stream may be missing here.
+fn lose<O: Observer>(
+    tunnels: &mut BTreeMap<u32, Tunnel<O>>,
+    direction: Direction,
+    source: &dyn Source,
+    cx: &mut Context<'_, O>,
+) {
+    tunnels.values_mut().for_each(|tunnel| tunnel.gap(direction, 0, source, cx));
+}
+
+/// What a head changes about the WebSocket connection on its stream (RFC 8441 §4).
+enum TunnelChange {
+    Asks,
+    Accepts(Extensions),
+    Refuses,
+}
+
+impl TunnelChange {
+    fn of(head: &Head) -> Option<Self> {
+        match head.kind {
+            MessageKind::Request => {
+                let is = |name, value: &[u8]| head.value(name).is_some_and(|found| found == value);
+                (is(":method", b"CONNECT") && is(":protocol", b"websocket")).then_some(Self::Asks)
+            }
+            MessageKind::Response if matches!(head.status(), 200..300) => {
+                let values: Vec<_> = head.values("sec-websocket-extensions").collect();
+                Some(Self::Accepts(Extensions::accepted(&values.join(&b','))))
+            }
+            MessageKind::Response => Some(Self::Refuses),
+            _ => None,
         }
     }
 }
@@ -207,10 +290,14 @@ impl<O: Observer> Reader<O> for Http2<O> {
         self.connection.gap(direction, len);
         if self.connection.is_searching(direction) {
             side.lost(cx.observer);
+            lose(&mut self.tunnels, direction, source, cx);
         } else if let Some(frame) = side.frame.filter(|frame| frame.frame_type == FrameType::DATA)
             && let Some(Message { body: Some(body), .. }) = side.messages.get_mut(&frame.stream)
         {
             body.gap(len, cx.observer);
+            if let Some(tunnel) = self.tunnels.get_mut(&frame.stream) {
+                tunnel.gap(direction, len, source, cx);
+            }
         }
         self.read(direction, &[], source, cx);
     }
@@ -228,6 +315,9 @@ impl<O: Observer> Reader<O> for Http2<O> {
                 cx.report(direction, at, bytes, Unexplained::Http2Framing, source);
             }
         }
+        while let Some(stream) = self.tunnels.keys().next().copied() {
+            self.end_tunnel(stream, source, cx);
+        }
         Spoken::Messages
     }
 
@@ -242,10 +332,10 @@ impl<O: Observer> Reader<O> for Http2<O> {
 }
 
 impl<O: Observer> Side<O> {
-    fn begin(&mut self, stream: u32, message: Message<O>) {
-        self.end(stream);
-        self.starts.insert((message.start(), stream));
-        self.messages.insert(stream, message);
+    fn begin(&mut self, message: Message<O>) {
+        self.end(message.stream);
+        self.starts.insert((message.start(), message.stream));
+        self.messages.insert(message.stream, message);
     }
 
     /// Bytes of any message may be missing here, so no match may cross it.
@@ -264,14 +354,16 @@ impl<O: Observer> Side<O> {
 
 impl<O: Observer> Message<O> {
     /// A message without head.
-    fn new(part: Range<u64>) -> Self {
+    fn new(stream: u32, part: Range<u64>) -> Self {
         let body_range = part.end..part.end;
         Self {
+            stream,
             parts: vec![part],
             method: String::new(),
             target: String::new(),
             status: 0,
             content_type: String::new(),
+            content: Content::Other,
             codings: Vec::new(),
             body: None,
             body_range,
@@ -280,13 +372,15 @@ impl<O: Observer> Message<O> {
 
     fn of(head: &Head) -> Self {
         let text = |name| String::from_utf8_lossy(head.value(name).unwrap_or_default()).into_owned();
+        let content_type = text("content-type");
         Self {
             method: text(":method"),
             target: target(head).into_owned(),
             status: head.status(),
-            content_type: text("content-type"),
+            content: Content::of(&content_type).with_encoding(head.value("grpc-encoding")),
+            content_type,
             codings: head.codings(),
-            ..Self::new(head.frames.clone())
+            ..Self::new(head.stream, head.frames.clone())
         }
     }
 
@@ -329,9 +423,8 @@ impl<O: Observer> Message<O> {
                 }
                 _ => Carriage::InPieces(FRAMES),
             };
-            let is_json = self.content_type.contains("json");
-            let body = Body::new(offset, STEP, carriage, &self.codings, is_json, &cx.tools.needs);
-            Box::new(body)
+            let body = Body::new(offset, HTTP2, carriage, &self.codings, self.content, &cx.tools.needs);
+            Box::new(body.of_http2_stream(self.stream))
         });
         let new_piece = is_first || offset != self.body_range.end;
         body.push(direction, offset, bytes, new_piece, source, cx);
@@ -346,9 +439,8 @@ impl<O: Observer> Message<O> {
         }
         let end = self.end();
         let body = self.body.take().unwrap_or_else(|| {
-            let is_json = self.content_type.contains("json");
             let empty = Carriage::AsIs(Some(0));
-            Box::new(Body::new(self.body_range.start, STEP, empty, &[], is_json, &cx.tools.needs))
+            Box::new(Body::new(self.body_range.start, HTTP2, empty, &[], self.content, &cx.tools.needs))
         });
         let body = body.finish(direction, self.body_range.end, is_whole, source, cx);
         if let Some((why, bytes)) = &body.unread {
@@ -356,7 +448,8 @@ impl<O: Observer> Message<O> {
         }
         let one_frame = if body.len == 0 { self.start()..end } else { self.body_range.clone() };
         cx.observer.observe(&Fact::Message(&MessageFact {
-            location: locate(&self.parts, direction, source),
+            location: locate_all(&self.parts, direction, source),
+            http2_stream: Some(self.stream),
             last_frame: source.frame_before(direction, end),
             method: &self.method,
             target: &self.target,
@@ -372,24 +465,6 @@ impl<O: Observer> Message<O> {
             chain: body.chain,
         }));
     }
-}
-
-/// The frames of all parts of a message.
-fn locate(parts: &[Range<u64>], direction: Direction, source: &dyn Source) -> Location {
-    let mut parts = parts.iter().map(|part| source.locate(direction, part.clone()));
-    let mut location = parts.next().unwrap_or_else(|| source.locate(direction, 0..0));
-    for part in parts {
-        location.frames.extend(part.frames);
-        location.wire_len += part.wire_len;
-        location.ciphertext = match (location.ciphertext, part.ciphertext) {
-            (Some(all), Some(part)) => Some(all.start.min(part.start)..all.end.max(part.end)),
-            (all, part) => all.or(part),
-        };
-    }
-    location.frames.sort_unstable();
-    location.frames.dedup();
-    location.frames.truncate(MAX_FRAMES);
-    location
 }
 
 /// Reports that a message begins.
@@ -426,7 +501,7 @@ fn search<O: Observer>(
     let bytes = Bytes {
         bytes: part.bytes(),
         sequence: Sequence::Decoded,
-        chain: source.chain().then(STEP).then(HPACK),
+        chain: source.chain().then(HTTP2).then(HPACK),
         needs_secret: source.needs_secret(),
     };
     cx.observer.bytes(&mut O::Memory::default(), &bytes, &Whole { source, direction, range });

@@ -19,6 +19,8 @@ mod fragments;
 pub(crate) mod frames;
 pub(crate) mod http1;
 pub(crate) mod http2;
+mod http2_tunnel;
+pub(crate) mod parts;
 pub(crate) mod protocol;
 pub(crate) mod provenance;
 pub(crate) mod stack;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dissect::content::Decoder;
 use dissect::flow::{Direction, PerDirection};
 use dissect::keylog::KeyLog;
+use dissect::message_deflate::Inflater;
 use dissect::tls::Workspace;
 
 use super::carve::{CarveBudget, Carver};
@@ -71,10 +72,16 @@ impl BodyNeeds {
 }
 
 /// State that the readers of all connections share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tools {
     /// Undoes content codings.
     pub decoder: Decoder,
+    /// Undoes those of parts of bodies.
+    pub part_decoder: Decoder,
+    /// Decompresses WebSocket messages.
+    pub inflater: Inflater,
+    /// Bytes that the windows of all WebSocket connections keep.
+    pub window_bytes: usize,
     /// The work that carving has done so far.
     pub carve_budget: CarveBudget,
     pub needs: BodyNeeds,
@@ -114,6 +121,11 @@ impl<O: Observer> Context<'_, O> {
             carvers: None,
             decryption: None,
         }
+    }
+
+    /// The context for a protocol inside a stream of another one, whose offsets are not those of the connection.
+    pub(crate) fn within_stream(&mut self) -> Context<'_, O> {
+        self.within_tls()
     }
 
     /// Reports bytes of a layer's input that no parser explains, and keeps those of the wire for carving.

@@ -121,6 +121,28 @@ pub(crate) trait Source {
     fn chain(&self) -> DecodeChain;
     /// Whether reading the input needs a secret.
     fn needs_secret(&self) -> bool;
+    /// The HTTP/2 stream that carries the input, if one does (RFC 8441).
+    fn http2_stream(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// The location of several ranges of an input together.
+pub(crate) fn locate_all(ranges: &[Range<u64>], direction: Direction, source: &dyn Source) -> Location {
+    let mut parts = ranges.iter().map(|range| source.locate(direction, range.clone()));
+    let mut location = parts.next().unwrap_or_else(|| source.locate(direction, 0..0));
+    for part in parts {
+        location.frames.extend(part.frames);
+        location.wire_len += part.wire_len;
+        location.ciphertext = match (location.ciphertext, part.ciphertext) {
+            (Some(all), Some(part)) => Some(all.start.min(part.start)..all.end.max(part.end)),
+            (all, part) => all.or(part),
+        };
+    }
+    location.frames.sort_unstable();
+    location.frames.dedup();
+    location.frames.truncate(MAX_FRAMES);
+    location
 }
 
 /// One location for a whole sequence: the output that a decoder produced from one range of its input.

@@ -39,8 +39,9 @@ impl<O: Observer> Layer<O> {
         match (protocol, &cx.decryption) {
             (Protocol::Http1, _) => Self::Http1(Box::new(Http1::new(cx.is_midstream))),
             (Protocol::Http2, _) => Self::Http2(Box::new(Http2::new(false))),
+            (Protocol::Http2Upgraded(max_frame), _) => Self::Http2(Box::new(Http2::upgraded(max_frame))),
             (Protocol::Http2Within, _) => Self::Http2(Box::new(Http2::new(true))),
-            (Protocol::WebSocket, _) => Self::WebSocket(Box::new(WebSocket::new())),
+            (Protocol::WebSocket(extensions), _) => Self::WebSocket(Box::new(WebSocket::new(extensions))),
             (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
             // A TLS session inside a TLS session is not decrypted.
             (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque,

@@ -1,0 +1,199 @@
+//! WebSocket over a stream of HTTP/2 (RFC 8441): maps its bytes back through DATA frames.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use dissect::flow::{Direction, PerDirection};
+use dissect::websocket::{Desync, Extensions};
+
+use super::fact::{Observer, Unexplained};
+use super::protocol::{Context, Reader};
+use super::provenance::{DecodeChain, Location, Source, locate_all};
+use super::websocket::WebSocket;
+
+/// Maximum number of tunnels that are read at a time in one connection. Browsers open one for each tab; each costs a parser.
+pub(crate) const MAX_TUNNELS: usize = 64;
+
+/// Maximum number of pieces that are remembered of one direction of a tunnel, to name the frames of a message.
+pub(crate) const MAX_PIECES: usize = 4096;
+
+/// The name of HTTP/2 in decode chains.
+pub(crate) const HTTP2: &str = "http2";
+
+/// A WebSocket connection on one stream.
+#[derive(Debug)]
+pub(crate) struct Tunnel<O: Observer> {
+    stream: u32,
+    reader: WebSocket<O>,
+    ways: PerDirection<Way>,
+}
+
+/// The bytes of one direction of a tunnel.
+#[derive(Debug, Default)]
+struct Way {
+    /// Number of bytes so far.
+    len: u64,
+    known: VecDeque<Piece>,
+    /// Whether an unknown number of bytes is missing, so that nothing behind them is read.
+    is_lost: bool,
+    has_ended: bool,
+}
+
+/// A contiguous part of the tunnel, with its offset in the input of HTTP/2.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    at: u64,
+    input: u64,
+    len: u64,
+}
+
+impl<O: Observer> Tunnel<O> {
+    /// A tunnel that a request on this stream asks for.
+    pub(crate) fn new(stream: u32) -> Self {
+        let reader = WebSocket::new(Extensions::default());
+        Self { stream, reader, ways: PerDirection::default() }
+    }
+
+    /// The server has accepted the request, and these extensions.
+    pub(crate) fn accept(&mut self, extensions: Extensions) {
+        self.reader.accept(extensions);
+    }
+
+    /// Reads the next bytes of a direction, which are at offset `input` of HTTP/2.
+    pub(crate) fn push(
+        &mut self,
+        direction: Direction,
+        input: u64,
+        bytes: &[u8],
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        let way = &mut self.ways[direction];
+        let (at, len) = (way.len, bytes.len() as u64);
+        way.push(Piece { at, input, len });
+        if way.is_lost {
+            cx.report(direction, input, len, Unexplained::NotWebSocket(Desync::Gap), source);
+            return;
+        }
+        let source = TunnelSource { stream: self.stream, ways: &self.ways, source };
+        self.reader.push(direction, at, bytes, &source, &mut cx.within_stream());
+        let keep = self.reader.keep_from(direction, cx.observer);
+        self.ways[direction].forget_before(keep);
+    }
+
+    /// `len` bytes of a direction are missing; 0 if their number is unknown.
+    pub(crate) fn gap(
+        &mut self,
+        direction: Direction,
+        len: u64,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        let at = self.ways[direction].len;
+        self.ways[direction].len += len;
+        self.ways[direction].is_lost |= len == 0;
+        let source = TunnelSource { stream: self.stream, ways: &self.ways, source };
+        if len > 0 {
+            self.reader.gap(direction, at, len, &source, &mut cx.within_stream());
+        }
+    }
+
+    /// A direction has ended. Returns whether both have.
+    pub(crate) fn end(&mut self, direction: Direction) -> bool {
+        self.ways[direction].has_ended = true;
+        self.ways.values().all(|way| way.has_ended)
+    }
+
+    /// Ends both directions.
+    pub(crate) fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) {
+        let Self { stream, reader, ways } = self;
+        let source = TunnelSource { stream, ways: &ways, source };
+        reader.finish(&source, &mut cx.within_stream());
+    }
+}
+
+impl Way {
+    fn push(&mut self, piece: Piece) {
+        self.len += piece.len;
+        match self.known.back_mut() {
+            Some(last) if last.at + last.len == piece.at && last.input + last.len == piece.input => {
+                last.len += piece.len;
+            }
+            _ => self.known.push_back(piece),
+        }
+        if self.known.len() > MAX_PIECES {
+            self.known.pop_front();
+        }
+    }
+
+    fn forget_before(&mut self, keep: u64) {
+        // The last piece stays: offsets at the end are looked up in it.
+        while self.known.len() > 1 && self.known.front().is_some_and(|first| first.at + first.len <= keep) {
+            self.known.pop_front();
+        }
+    }
+
+    /// The ranges of the input of HTTP/2 that carry a range of the tunnel.
+    fn ranges(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let first = self.known.partition_point(|piece| piece.at + piece.len <= range.start);
+        let pieces = self.known.range(first..).take_while(|piece| piece.at < range.end);
+        let ranges = pieces.map(|piece| {
+            let from = piece.input + range.start.saturating_sub(piece.at);
+            let to = piece.input + piece.len.min(range.end.saturating_sub(piece.at));
+            from..to.max(from)
+        });
+        ranges.collect()
+    }
+
+    /// The offset in the input of HTTP/2 of a byte of the tunnel, or of the one behind its last.
+    fn input(&self, at: u64) -> u64 {
+        let number = self.known.partition_point(|piece| piece.at + piece.len <= at);
+        let piece = self.known.get(number).or_else(|| self.known.back());
+        piece.map_or(0, |piece| piece.input + at.saturating_sub(piece.at).min(piece.len))
+    }
+}
+
+/// Where the bytes of a tunnel come from.
+struct TunnelSource<'a> {
+    stream: u32,
+    ways: &'a PerDirection<Way>,
+    source: &'a dyn Source,
+}
+
+impl Source for TunnelSource<'_> {
+    fn locate(&self, direction: Direction, range: Range<u64>) -> Location {
+        locate_all(&self.ways[direction].ranges(&range), direction, self.source)
+    }
+
+    fn stream_offset(&self, direction: Direction, offset: u64) -> u64 {
+        self.source.stream_offset(direction, self.ways[direction].input(offset))
+    }
+
+    fn visible_frame(&self, direction: Direction, offset: u64) -> Option<u64> {
+        self.source.visible_frame(direction, self.ways[direction].input(offset))
+    }
+
+    fn frame_before(&self, direction: Direction, end: u64) -> u64 {
+        let last = self.ways[direction].input(end.saturating_sub(1));
+        self.source.frame_before(direction, last + 1)
+    }
+
+    fn is_in_one_frame(&self, direction: Direction, range: Range<u64>) -> bool {
+        match self.ways[direction].ranges(&range).as_slice() {
+            [one] => self.source.is_in_one_frame(direction, one.clone()),
+            _ => false,
+        }
+    }
+
+    fn chain(&self) -> DecodeChain {
+        self.source.chain().then(HTTP2)
+    }
+
+    fn needs_secret(&self) -> bool {
+        self.source.needs_secret()
+    }
+
+    fn http2_stream(&self) -> Option<u32> {
+        Some(self.stream)
+    }
+}
