@@ -196,7 +196,7 @@ fn grpc_answer(messages: &[(bool, &[u8])]) -> Vec<u8> {
         body.extend((message.len() as u32).to_be_bytes());
         body.extend_from_slice(message);
     }
-    let cut = 5 + messages[0].1.len() + 2;
+    let cut = (5 + messages[0].1.len() + 2).min(body.len() - 1);
     let head = answer_block(&[("content-type", "application/grpc+json"), ("grpc-encoding", "gzip")]);
     let trailers = b"\x00\x0bgrpc-status\x010";
     [
