@@ -48,6 +48,8 @@ pub struct Head {
     pub codings: Vec<Coding>,
     /// Length of start line and header section in bytes.
     pub len: usize,
+    /// Start line and header section as they were sent.
+    pub bytes: Vec<u8>,
 }
 
 /// The property of a request that decides how its response is read.
@@ -146,6 +148,15 @@ pub(super) fn framing(message: MessageKind, fields: LengthFields) -> Result<Fram
 }
 
 impl Head {
+    /// Names and values of all header fields (RFC 9112 §5) as they were sent, without white space around the values.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.bytes.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            let (name, value) = line.split_at_checked(colon)?;
+            Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
+        })
+    }
+
     /// Replaces the head by the one in `bytes`, which end with the empty line.
     pub(super) fn read(
         &mut self,
@@ -155,6 +166,7 @@ impl Head {
     ) -> Result<MessageKind, Desync> {
         self.clear();
         self.len = bytes.len();
+        self.bytes.extend_from_slice(bytes);
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let (message, fields) = match direction {
             Direction::ClientToServer => {
@@ -241,6 +253,7 @@ impl Head {
         self.framing = Framing::Empty;
         self.codings.clear();
         self.len = 0;
+        self.bytes.clear();
     }
 }
 
@@ -362,6 +375,19 @@ mod tests {
             (REQUEST, false),
         ] {
             assert_eq!(message.switches_protocol(), expected, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_all_fields() {
+        let text = b"GET / HTTP/1.1\r\nHost: a:1\nX-Empty:\r\nCookie:  a=b \r\nCookie: c=d\r\n\r\n";
+        let mut head = Head::default();
+        for _ in 0..2 {
+            head.read(Direction::ClientToServer, text, RequestKind::Other).expect("a head");
+            let seen: Vec<_> = head.fields().collect();
+            let expected: [(&[u8], &[u8]); 4] =
+                [(b"Host", b"a:1"), (b"X-Empty", b""), (b"Cookie", b"a=b"), (b"Cookie", b"c=d")];
+            assert_eq!(seen, expected);
         }
     }
 
