@@ -14,6 +14,7 @@ mod needles;
 mod observe;
 pub mod output;
 mod pipeline;
+mod readable;
 mod tcp_options;
 pub mod timeline;
 mod trailer;

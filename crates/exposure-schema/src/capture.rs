@@ -10,6 +10,7 @@ use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::{HttpMessage, MessagePart};
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
+use crate::readable::Readable;
 use crate::scope::Scope;
 use crate::strings::{FragmentEntry, Level, ReadableEntry, StringEntry};
 use crate::tls::Tls;
@@ -108,6 +109,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub readable: Vec<ReadableEntry>,
     /// Number of such JSON strings.
     pub readable_total: u64,
+    /// Credentials, personal data and messages of agents that can be read, for a capture without journals; otherwise `null`.
+    ///
+    /// Documents written before they were read lack this field.
+    #[serde(default)]
+    pub contents: Option<Readable>,
     /// What the manifest states about the capture; `null` without a manifest.
     #[serde(deserialize_with = "crate::nullable")]
     pub manifest: Option<ManifestEntry>,

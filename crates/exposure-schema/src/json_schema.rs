@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 39] = [
+const TABLES: [(&str, &str); 42] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -39,6 +39,9 @@ const TABLES: [(&str, &str); 39] = [
     ("HTTP message", "HttpMessage"),
     ("Message part", "MessagePart"),
     ("Readable string", "ReadableEntry"),
+    ("Contents", "Readable"),
+    ("field of `credentials[]` and `personal[]`", "FindingEntry"),
+    ("field of `agents[]`", "AgentEntry"),
     ("Manifest", "ManifestEntry"),
     ("Journal line", "JournalEntry"),
     ("Connection", "ConnectionEntry"),

@@ -16,6 +16,7 @@ mod http;
 mod isolation;
 mod journal_and_manifest;
 mod json;
+mod readable;
 mod sample;
 mod scope;
 mod strings;
@@ -47,6 +48,7 @@ pub use isolation::{
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};
+pub use readable::{AgentEntry, AgentTextEntry, DetailEntry, FindingEntry, Readable};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
 pub use scope::{Outside, Scope, ScopeConnection, Unvouched};
 pub use strings::{FragmentEntry, FragmentSource, Level, Location, ReadableEntry, SearchedAs, StringEntry};

@@ -21,6 +21,7 @@ use crate::needles::KnownStrings;
 use crate::observe::beside_frames::BesideFrames;
 use crate::observe::cleartext::Cleartext;
 use crate::observe::ledger::Ledger;
+use crate::observe::readable::Readable;
 use crate::observe::template::Template;
 use crate::observe::text_fields::TextFields;
 use crate::observe::transcript::Transcripts;
@@ -68,6 +69,7 @@ pub fn analyze(input: &Input, options: Options, progress: Progress<'_>) -> Resul
     let has_strings = own.is_some() || !input.journals.is_empty();
     observer.cleartext =
         (!has_strings).then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
+    observer.readable = (!has_strings).then(|| Readable::new(options.show_secrets));
     observer.ledger = own.map(|_| Ledger::default());
     observer.text_fields = Some(text_fields);
     observer.beside_frames = Some(BesideFrames::new(&known, &search));

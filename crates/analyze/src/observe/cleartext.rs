@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::pipeline::fact::{MessageFact, PartFact};
 use crate::pipeline::provenance::{DecodeChain, Location};
+use crate::readable;
 
 /// Maximum number of readable strings listed; the others are counted.
 pub(crate) const MAX_READABLE: usize = 500;
@@ -40,6 +41,7 @@ impl Cleartext {
     pub(crate) fn take(&mut self, message: &MessageFact<'_>) {
         if let Some(json) = message.json
             && !message.needs_secret
+            && (message.content_type.is_empty() || message.content_type.to_ascii_lowercase().contains("json"))
             && let Ok(value) = serde_json::from_slice::<Value>(json)
         {
             self.walk(&value, "$", false, (&message.location, message.chain));
@@ -79,7 +81,10 @@ impl Cleartext {
             Value::String(text) => {
                 self.total += 1;
                 if self.strings.len() < MAX_READABLE {
-                    let value = (self.show_secrets || !is_secret).then(|| text.clone());
+                    let shown = || {
+                        if self.show_secrets { text.clone() } else { readable::redacted(text).into_owned() }
+                    };
+                    let value = (self.show_secrets || !is_secret).then(shown);
                     self.strings.push(CleartextString {
                         value,
                         path: path.to_owned(),

@@ -19,6 +19,7 @@ pub(crate) mod opened_connections;
 pub(crate) mod packet_list;
 pub(crate) mod packet_rows;
 pub(crate) mod parts;
+pub(crate) mod readable;
 pub(crate) mod round_trips;
 pub(crate) mod template;
 pub(crate) mod text_fields;
@@ -45,6 +46,7 @@ use self::offloads::Offloads;
 use self::opened_connections::OpenedConnections;
 use self::packet_list::PacketList;
 use self::parts::Parts;
+use self::readable::Readable;
 use self::template::Template;
 use self::text_fields::TextFields;
 use self::transcript::Transcripts;
@@ -85,6 +87,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub bounds: BTreeSet<Bound>,
     /// Readable JSON strings, in a capture without journals.
     pub cleartext: Option<Cleartext>,
+    /// Credentials, personal data and messages of agents, in a capture without journals.
+    pub readable: Option<Readable>,
     /// The beginnings of all connections up to the end of the first exchange; `None` where no first exchange is known.
     pub first_exchange: Option<FirstExchange>,
     /// The connections one by one; `None` where the verdict is about the whole capture.
@@ -126,6 +130,7 @@ impl<'k> CaptureObserver<'k> {
             text_fields: None,
             bounds: BTreeSet::new(),
             cleartext: None,
+            readable: None,
             first_exchange: None,
             ledger: None,
             template: None,
@@ -147,7 +152,7 @@ impl<'k> CaptureObserver<'k> {
     pub(crate) fn needs(&self, known: &KnownStrings) -> BodyNeeds {
         BodyNeeds {
             hash_lengths: known.messages.iter().map(|message| message.body_len).collect(),
-            json: self.cleartext.is_some(),
+            json: self.cleartext.is_some() || self.readable.is_some(),
         }
     }
 
@@ -230,7 +235,15 @@ impl Observer for CaptureObserver<'_> {
                 self.connections.message_start(start);
                 self.messages.start(start);
             }
+            Fact::Head(head) => {
+                if let Some(readable) = &mut self.readable {
+                    readable.head(head);
+                }
+            }
             Fact::Message(message) => {
+                if let Some(readable) = &mut self.readable {
+                    readable.message(message);
+                }
                 if let Some(cleartext) = &mut self.cleartext {
                     cleartext.take(message);
                 }

@@ -9,7 +9,7 @@ use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
 use super::strings::MAX_VALUE_CHARS;
-use super::{connections, transcript};
+use super::{connections, readable, transcript};
 use crate::input::compression;
 use crate::input::discover::Input;
 use crate::observe::cleartext::CleartextString;
@@ -77,8 +77,9 @@ pub(crate) fn entry(
         http_total: report.observed.messages.total,
         parts: report.observed.parts.listed.iter().map(part).collect(),
         parts_total: report.observed.parts.total,
-        readable: cleartext.iter().flat_map(|cleartext| &cleartext.strings).map(readable).collect(),
+        readable: cleartext.iter().flat_map(|cleartext| &cleartext.strings).map(readable_string).collect(),
         readable_total: cleartext.map_or(0, |cleartext| cleartext.total),
+        contents: report.observed.readable.as_ref().map(readable::entry),
         manifest: manifest.map(claims::manifest),
         journal: claims.journal,
         journal_total: claims.total,
@@ -116,7 +117,7 @@ fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
     }
 }
 
-fn readable(string: &CleartextString) -> ReadableEntry {
+fn readable_string(string: &CleartextString) -> ReadableEntry {
     let value = string.value.as_ref().map(|value| value.chars().take(MAX_VALUE_CHARS).collect());
     ReadableEntry {
         value,

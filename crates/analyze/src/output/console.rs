@@ -1,5 +1,6 @@
 //! Writes the result for a person at a terminal.
 
+mod contents;
 mod isolation;
 mod scope;
 
@@ -434,6 +435,7 @@ fn without_journal(out: &mut String, capture: &Capture) -> std::fmt::Result {
         writeln!(out, "  frame {frame}: {value}  {FAINT}{}{FAINT:#}", safe(&string.path))?;
     }
     rest(out, capture.readable_total, "strings")?;
+    contents::write(out, capture)?;
     tls(out, capture)?;
     for reason in &capture.reasons {
         writeln!(out, "  {FAINT}{}{FAINT:#}", safe(reason))?;

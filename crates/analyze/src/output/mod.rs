@@ -10,6 +10,7 @@ pub mod exposure;
 pub(crate) mod fragments;
 pub(crate) mod isolation;
 pub(crate) mod location;
+mod readable;
 pub(crate) mod scope;
 pub(crate) mod strings;
 pub(crate) mod transcript;

@@ -140,7 +140,7 @@ impl<O: Observer> Body<O> {
             protocol,
             len: 0,
             digest: needs.hash(length).then(|| digest::Context::new(&digest::SHA256)),
-            json: (needs.json && content == Content::Json).then(Vec::new),
+            json: (needs.json && content.is_text()).then(Vec::new),
             carriage,
             pieces: is_cut.then(|| Box::new(Pieces { memory: O::Memory::default(), known: VecDeque::new() })),
             coded,
@@ -220,6 +220,10 @@ impl<O: Observer> Body<O> {
         self.len += len;
         if let Some(parts) = &mut self.parts {
             parts.gap(len);
+        }
+        // What is before a gap and what is behind it must not be read as one text.
+        if let Some(json) = self.json.as_mut().filter(|json| json.len() < MAX_JSON_BODY) {
+            json.push(0);
         }
         if let Some(pieces) = &mut self.pieces {
             observer.gap(&mut pieces.memory, len);
@@ -360,7 +364,7 @@ impl<O: Observer> Body<O> {
             digest.update(text);
         }
         if let Some(json) = &mut self.json
-            && json.len() + text.len() <= MAX_JSON_BODY
+            && let Some(text) = text.get(..text.len().min(MAX_JSON_BODY.saturating_sub(json.len())))
         {
             json.extend_from_slice(text);
         }

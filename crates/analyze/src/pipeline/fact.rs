@@ -88,6 +88,8 @@ pub(crate) enum Fact<'a> {
     Segment(&'a SegmentFact<'a>),
     /// A message of an application protocol begins.
     MessageStart(&'a MessageStart<'a>),
+    /// The head of a message, or its trailers, if [`super::protocol::BodyNeeds`] asks for it.
+    Head(&'a HeadFact<'a>),
     /// A message of an application protocol is complete.
     Message(&'a MessageFact<'a>),
     /// A part of a message's body is complete. It comes before the message.
@@ -186,6 +188,24 @@ pub(crate) struct MessageStart<'a> {
     pub is_final_answer: bool,
 }
 
+/// The head of a message of HTTP.
+pub(crate) struct HeadFact<'a> {
+    /// Its position.
+    pub location: Location,
+    /// Request target; empty in an answer and in trailers.
+    pub target: &'a str,
+    /// Names and values of its fields, as far as they are known.
+    pub fields: &'a [(&'a [u8], &'a [u8])],
+    /// Whether one frame carries it.
+    pub is_in_one_frame: bool,
+    /// Whether the layer below contains it in another form than its own bytes.
+    pub is_encoded: bool,
+    /// Whether reading it needs a secret.
+    pub needs_secret: bool,
+    /// The decode chain that leads to it.
+    pub chain: DecodeChain,
+}
+
 /// A message of an application protocol.
 pub(crate) struct MessageFact<'a> {
     /// Position of head and body.
@@ -206,7 +226,7 @@ pub(crate) struct MessageFact<'a> {
     pub body_bytes: u64,
     /// SHA-256 of the body, if no byte is missing and [`super::protocol::BodyNeeds`] asks for it.
     pub body_sha256: Option<[u8; 32]>,
-    /// Text of a JSON body, if [`super::protocol::BodyNeeds`] asks for it.
+    /// The body if it can be text, if [`super::protocol::BodyNeeds`] asks for it. A zero byte is where a part is missing.
     pub json: Option<&'a [u8]>,
     /// Whether head and body were captured completely.
     pub is_complete: bool,

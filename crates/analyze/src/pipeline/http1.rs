@@ -7,7 +7,7 @@ use dissect::http1::{Connection, Desync, Event, Framing, Head};
 
 use super::body::{Body, Carriage};
 use super::detect::Protocol;
-use super::fact::{Fact, MessageFact, MessageStart, Observer, Spoken, Unexplained};
+use super::fact::{Fact, HeadFact, MessageFact, MessageStart, Observer, Spoken, Unexplained};
 use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
@@ -76,6 +76,19 @@ impl<O: Observer> Http1<O> {
             Framing::Empty => Carriage::AsIs(Some(0)),
             Framing::UntilClose => Carriage::AsIs(None),
         };
+        if cx.tools.needs.json {
+            let fields: Vec<_> = head.fields().collect();
+            let range = reading.message_start..reading.next;
+            cx.observer.observe(&Fact::Head(&HeadFact {
+                location: source.locate(direction, range.clone()),
+                target: &head.target,
+                fields: &fields,
+                is_in_one_frame: source.is_in_one_frame(direction, range),
+                is_encoded: false,
+                needs_secret: source.needs_secret(),
+                chain: source.chain().then(STEP),
+            }));
+        }
         let content = Content::of(&head.content_type);
         let body = Body::new(reading.next, STEP, carriage, &head.codings, content, &cx.tools.needs);
         reading.body = Some(Box::new(body));

@@ -12,7 +12,9 @@ use dissect::http2::{Connection, Event, Flags, Frame, FrameType, Head, MessageKi
 use dissect::websocket::Extensions;
 
 use super::body::{Body, Carriage};
-use super::fact::{Bytes, Fact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained};
+use super::fact::{
+    Bytes, Fact, HeadFact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained,
+};
 use super::http2_tunnel::{HTTP2, MAX_TUNNELS, Tunnel};
 use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
@@ -192,6 +194,9 @@ impl<O: Observer> Http2<O> {
             for part in [&field.name, &field.value] {
                 search(head, part, direction, source, cx);
             }
+        }
+        if cx.tools.needs.json {
+            report_head(head, direction, source, cx);
         }
         let stream = head.stream;
         match change {
@@ -465,6 +470,28 @@ impl<O: Observer> Message<O> {
             chain: body.chain,
         }));
     }
+}
+
+/// Reports the known fields of a header block. Long values that the block only refers to are left out: the block that has them
+/// whole comes before.
+fn report_head<O: Observer>(head: &Head, direction: Direction, source: &dyn Source, cx: &mut Context<'_, O>) {
+    let is_short =
+        |part: &Part| part.origin != Origin::DynamicTable || part.bytes().len() <= MAX_TABLE_TARGET;
+    let known = head.fields.iter().filter(|field| is_short(&field.name) && is_short(&field.value));
+    let fields: Vec<_> = known.map(|field| (field.name.bytes(), field.value.bytes())).collect();
+    let target = match head.kind {
+        MessageKind::Request | MessageKind::Pushed => target(head),
+        _ => Cow::Borrowed(""),
+    };
+    cx.observer.observe(&Fact::Head(&HeadFact {
+        location: source.locate(direction, head.frames.clone()),
+        target: &target,
+        fields: &fields,
+        is_in_one_frame: source.is_in_one_frame(direction, head.frames.clone()),
+        is_encoded: true,
+        needs_secret: source.needs_secret(),
+        chain: source.chain().then(HTTP2).then(HPACK),
+    }));
 }
 
 /// Reports that a message begins.

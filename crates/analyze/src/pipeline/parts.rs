@@ -26,6 +26,8 @@ pub(crate) enum Content {
     Lines,
     /// gRPC messages, and the coding of those that are compressed; `None` if the head does not name it.
     Grpc(Option<Coding>),
+    /// Anything else that can be text.
+    Text,
     /// Anything else.
     Other,
 }
@@ -48,7 +50,21 @@ impl Content {
             return Self::Lines;
         }
         let is_json = essence.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"));
-        if is_json { Self::Json } else { Self::Other }
+        // A body without a type may be text.
+        let is_text = essence.is_empty()
+            || TEXT_TYPES.iter().any(|known| {
+                essence.as_bytes().windows(known.len()).any(|word| word.eq_ignore_ascii_case(known.as_bytes()))
+            });
+        match (is_json, is_text) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Text,
+            (false, false) => Self::Other,
+        }
+    }
+
+    /// Whether a body with this content is kept as text, if an observer needs it.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Json | Self::Events | Self::Lines | Self::Text)
     }
 
     /// With the coding that `grpc-encoding` names, if it is gRPC.
@@ -59,6 +75,10 @@ impl Content {
         }
     }
 }
+
+/// Parts of the types of bodies that can be text.
+const TEXT_TYPES: [&str; 7] =
+    ["text/", "x-www-form-urlencoded", "multipart/form-data", "xml", "javascript", "yaml", "graphql"];
 
 /// Types of JSON texts in lines: none is registered.
 const LINES: [&str; 8] = [
@@ -134,7 +154,7 @@ impl Splitter {
             Content::Events => Parser::Events(event_stream::Parser::default()),
             Content::Lines => Parser::Lines(ndjson::Parser::default()),
             Content::Grpc(coding) => Parser::Grpc(Grpc::new(coding, needs_text)),
-            Content::Json | Content::Other => return None,
+            Content::Json | Content::Text | Content::Other => return None,
         };
         Some(Self { parser, budget: FREE_DECODED })
     }
@@ -344,7 +364,7 @@ mod tests {
             ("application/grpc+proto", Content::Grpc(None)),
             ("application/grpc-web+json", Content::Grpc(None)),
             ("application/grpc-web-text", Content::Other),
-            ("text/html", Content::Other),
+            ("text/html", Content::Text),
             ("", Content::Other),
         ] {
             assert_eq!(Content::of(content_type), content, "{content_type}");

@@ -57,7 +57,7 @@ pub(crate) struct Handover {
 pub(crate) struct BodyNeeds {
     /// Lengths in bytes of the bodies whose hash is needed. Other bodies are not hashed.
     pub hash_lengths: HashSet<u64>,
-    /// Whether the text of JSON bodies is needed.
+    /// Whether heads, and the text of bodies that are JSON or can be other text, are needed.
     pub json: bool,
 }
 
