@@ -22,6 +22,8 @@ mod json;
 mod names;
 mod personal;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::borrow::Cow;
