@@ -1,9 +1,10 @@
 //! Decodes captured bytes: files, frames, connections, and the protocols in them.
 //!
 //! ```text
-//!   file ──> capture ──> frame ──> flow ──> tcp ──┬──> http1, http2 ──> content
-//!              (link, encapsulation, ip,          └──> tls ──> plaintext, back to http1 and http2
-//!               fragment)
+//!   file ──> capture ──> frame ──┬──> flow ──> tcp ──┬──> http1, http2 ──> content
+//!              (link, encapsulation, │                  ├──> dns
+//!               ip, fragment)        │                  └──> tls ──> plaintext, back to http1, http2 and dns
+//!                                    └──> dns, quic
 //! ```
 //!
 //! # The contract of a stage
@@ -25,6 +26,9 @@
 //! | [`event_stream::Parser`], [`ndjson::Parser`] | `step(input)`, of a body | bytes consumed, and an event or a line | `gap(len)` | `finish()` |
 //! | [`message_deflate::Inflater`] | the payload of a message | pieces of text, then an [`content::Outcome`] | `Window::clear()` | – |
 //! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
+//! | [`dns::Message::parse`] | a datagram, or a message of a stream | a [`dns::Message`] with a stop | at its end | – |
+//! | [`dns::Parser`] | `step(input)` | one [`dns::Step`] | `gap(len)` | – |
+//! | [`quic::Connection`] | `push(direction, datagram, …)` | calls back with each [`quic::Event`] | whole datagrams | – |
 //! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
 //!
 //! - **`step`** belongs to stages that read the caller's buffer. It returns the content at the front of the input and
@@ -47,6 +51,7 @@ pub mod coding;
 pub mod content;
 pub mod decode_stop;
 pub mod detection;
+pub mod dns;
 pub mod encapsulation;
 pub mod event_stream;
 pub mod fields;
@@ -62,6 +67,8 @@ pub mod link;
 #[cfg(feature = "content")]
 pub mod message_deflate;
 pub mod ndjson;
+#[cfg(feature = "tls")]
+pub mod quic;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;

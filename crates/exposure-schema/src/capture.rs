@@ -6,10 +6,12 @@ use crate::beside_frames::BesideFrames;
 use crate::completeness::Completeness;
 use crate::connections::{ConnectionEntry, PacketEntry};
 use crate::controls::Controls;
+use crate::dns::Dns;
 use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::{HttpMessage, MessagePart};
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
+use crate::quic::Quic;
 use crate::readable::Readable;
 use crate::scope::Scope;
 use crate::strings::{FragmentEntry, Level, ReadableEntry, StringEntry};
@@ -93,6 +95,16 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// TLS connections; `null` if the capture has none.
     #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,
+    /// DNS messages; `null` if the capture has none.
+    ///
+    /// Documents written before DNS was read lack this field.
+    #[serde(default)]
+    pub dns: Option<Dns>,
+    /// QUIC sessions; `null` if the capture has none.
+    ///
+    /// Documents written before QUIC was read lack this field.
+    #[serde(default)]
+    pub quic: Option<Quic>,
     /// HTTP messages, in the clear or decrypted; the first 1,000.
     pub http: Vec<HttpMessage>,
     /// Number of HTTP messages.

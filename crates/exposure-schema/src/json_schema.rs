@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 42] = [
+const TABLES: [(&str, &str); 47] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -36,6 +36,11 @@ const TABLES: [(&str, &str); 42] = [
     ("field of `words_in_handshake[]`", "HandshakeWord"),
     ("field of `sessions[]`", "TlsSession"),
     ("field of a certificate", "CertificateEntry"),
+    ("DNS", "Dns"),
+    ("field of `lookups[]`", "DnsLookup"),
+    ("field of `answers[]`", "DnsAnswer"),
+    ("QUIC", "Quic"),
+    ("field of a QUIC session", "QuicSession"),
     ("HTTP message", "HttpMessage"),
     ("Message part", "MessagePart"),
     ("Readable string", "ReadableEntry"),

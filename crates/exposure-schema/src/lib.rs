@@ -9,6 +9,7 @@ mod capture;
 mod completeness;
 mod connections;
 mod controls;
+mod dns;
 mod document;
 mod doubts;
 mod exhibit;
@@ -16,6 +17,7 @@ mod http;
 mod isolation;
 mod journal_and_manifest;
 mod json;
+mod quic;
 mod readable;
 mod sample;
 mod scope;
@@ -37,6 +39,7 @@ pub use connections::{ConnectionEntry, Direction, Ended, PacketEntry};
 pub use controls::{
     Controls, CoverageControl, DecoyControl, PlantedControl, PositiveControl, WrongKeyControl,
 };
+pub use dns::{Dns, DnsAnswer, DnsLookup};
 pub use document::{Conclusion, Exposure, Pair, Program};
 pub use doubts::{DoubtEntry, DoubtScope};
 pub use exhibit::{Exhibit, ExhibitFrame, Turn};
@@ -48,6 +51,7 @@ pub use isolation::{
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};
+pub use quic::{Quic, QuicSession};
 pub use readable::{AgentEntry, AgentTextEntry, DetailEntry, FindingEntry, Readable};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
 pub use scope::{Outside, Scope, ScopeConnection, Unvouched};

@@ -47,6 +47,7 @@ fn main() -> io::Result<()> {
     fragments(&corpus.join("fragments"))?;
     frames(&corpus.join("frame"))?;
     http1(&corpus.join("http1"))?;
+    dns(&corpus.join("dns"))?;
     http2(&corpus.join("http2"))?;
     key_logs(&corpus.join("keylog"), &wire)?;
     tcp(&corpus.join("tcp"))?;
@@ -331,6 +332,45 @@ fn tunnelled(http: &Frames) -> io::Result<Vec<u8>> {
 }
 
 /// A frame of HTTP/2 (RFC 9113 §4.1).
+/// A record of DNS with the class IN.
+fn dns_record(name: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u16).to_be_bytes();
+    [name, &kind.to_be_bytes(), &[0, 1, 0, 0, 0, 60], &length, data].concat()
+}
+
+fn dns(directory: &Path) -> io::Result<()> {
+    let question = b"\x03www\x07example\x03com\0\0\x01\0\x01";
+    let options = [0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 8, 0, 10, 0, 4, 1, 2, 3, 4];
+    let query = [&[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1][..], question, &options].concat();
+    let (www, example) = (&b"\xc0\x0c"[..], &b"\xc0\x10"[..]);
+    let records = [
+        dns_record(www, 5, b"\x01a\xc0\x10"),
+        dns_record(b"\x01a\xc0\x10", 1, &[192, 0, 2, 1]),
+        dns_record(www, 28, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        dns_record(example, 15, b"\0\x0a\x04mail\xc0\x10"),
+        dns_record(example, 16, b"\x05v=one\x03two"),
+        dns_record(example, 33, b"\0\x01\0\x02\x01\xbb\xc0\x0c"),
+        dns_record(www, 65, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x04\0\x04\xc0\0\x02\x07"),
+        dns_record(example, 12, www),
+        dns_record(example, 2, b"\x02ns\xc0\x10"),
+        dns_record(example, 6, b"\xc0\x0c\xc0\x10\0\0\0\x07\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x01"),
+    ]
+    .concat();
+    let answer =
+        [&[0x12, 0x34, 0x81, 0x80, 0, 1, 0, 9, 0, 1, 0, 1][..], question, &records, &options].concat();
+    let announced = dns_record(b"\x07printer\x05local\0", 0x8001, &[10, 0, 0, 1]);
+    let mdns = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &announced].concat();
+    let chain: Vec<u8> = (0..100_u16).flat_map(|n| (0xc000 | (12 + 2 * n)).to_be_bytes()).collect();
+    let pointers =
+        [&[0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0][..], &chain, b"\0\x01\0\x01\xc0\xff"].concat();
+    let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes()[..], message].concat();
+    fs::write(directory.join("query.bin"), &query)?;
+    fs::write(directory.join("answer.bin"), &answer)?;
+    fs::write(directory.join("mdns.bin"), mdns)?;
+    fs::write(directory.join("pointers.bin"), pointers)?;
+    fs::write(directory.join("stream.bin"), [framed(&query), framed(&answer)].concat())
+}
+
 fn http2_frame(frame_type: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let [a, b] = (payload.len() as u16).to_be_bytes();
     [&[0, a, b, frame_type, flags, 0, 0, 0, stream][..], payload].concat()

@@ -8,6 +8,7 @@
 mod capture;
 mod certificate;
 mod content;
+mod dns;
 mod exchange;
 mod fields;
 mod fragments;
@@ -16,6 +17,7 @@ mod http1;
 mod http2;
 mod keylog;
 mod pipeline;
+mod quic;
 mod tcp;
 mod tls;
 mod websocket;
@@ -23,6 +25,7 @@ mod websocket;
 pub use capture::capture;
 pub use certificate::certificate;
 pub use content::content;
+pub use dns::dns;
 pub use exchange::exchange;
 pub use fields::fields;
 pub use fragments::fragments;
@@ -31,6 +34,7 @@ pub use http1::http1;
 pub use http2::http2;
 pub use keylog::keylog;
 pub use pipeline::pipeline;
+pub use quic::quic;
 pub use tcp::{flow, tcp};
 pub use tls::{tls_handshake, tls_records, tls_session};
 pub use websocket::websocket;
@@ -47,11 +51,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },
     Target { name: "content", corpus: "content", run: content },
+    Target { name: "dns", corpus: "dns", run: dns },
     Target { name: "exchange", corpus: "capture", run: exchange },
     Target { name: "fields", corpus: "frame", run: fields },
     Target { name: "flow", corpus: "capture", run: flow },
@@ -61,6 +66,7 @@ pub const TARGETS: [Target; 18] = [
     Target { name: "http2", corpus: "http2", run: http2 },
     Target { name: "keylog", corpus: "keylog", run: keylog },
     Target { name: "pipeline", corpus: "capture", run: pipeline },
+    Target { name: "quic", corpus: "quic", run: quic },
     Target { name: "tcp", corpus: "tcp", run: tcp },
     Target { name: "tls_handshake", corpus: "tls", run: tls_handshake },
     Target { name: "tls_records", corpus: "tls", run: tls_records },

@@ -67,6 +67,9 @@ impl FrameCounts {
             Unexplained::Icmp
             | Unexplained::Icmpv6
             | Unexplained::Udp
+            | Unexplained::Dns
+            | Unexplained::QuicInitial
+            | Unexplained::QuicProtected
             | Unexplained::IpProtocol(_)
             | Unexplained::EtherType(_) => self.other += 1,
             _ => {}

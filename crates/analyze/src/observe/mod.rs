@@ -8,6 +8,7 @@ pub(crate) mod byte_counts;
 pub(crate) mod cleartext;
 pub(crate) mod connections;
 pub(crate) mod direction;
+pub(crate) mod dns;
 pub(crate) mod frame_counts;
 pub(crate) mod frame_ownership;
 pub(crate) mod frame_times;
@@ -19,6 +20,7 @@ pub(crate) mod opened_connections;
 pub(crate) mod packet_list;
 pub(crate) mod packet_rows;
 pub(crate) mod parts;
+pub(crate) mod quic;
 pub(crate) mod readable;
 pub(crate) mod round_trips;
 pub(crate) mod template;
@@ -36,6 +38,7 @@ use self::beside_frames::BesideFrames;
 use self::byte_counts::ByteCounts;
 use self::cleartext::Cleartext;
 use self::connections::Connections;
+use self::dns::DnsTable;
 use self::frame_counts::FrameCounts;
 use self::frame_ownership::FrameOwnership;
 use self::frame_times::FrameTimes;
@@ -46,6 +49,7 @@ use self::offloads::Offloads;
 use self::opened_connections::OpenedConnections;
 use self::packet_list::PacketList;
 use self::parts::Parts;
+use self::quic::QuicTable;
 use self::readable::Readable;
 use self::template::Template;
 use self::text_fields::TextFields;
@@ -70,6 +74,10 @@ pub(crate) struct CaptureObserver<'k> {
     /// Bytes by kind.
     pub byte_counts: ByteCounts,
     pub connections: Connections,
+    /// The names that were asked for.
+    pub dns: DnsTable,
+    /// QUIC sessions.
+    pub quic: QuicTable,
     /// The wrong-key control.
     pub wrong_keys: WrongKeys,
     pub hits: Hits<'k>,
@@ -120,6 +128,8 @@ impl<'k> CaptureObserver<'k> {
             packets: PacketList::default(),
             byte_counts: ByteCounts::default(),
             connections: Connections::default(),
+            dns: DnsTable::default(),
+            quic: QuicTable::default(),
             wrong_keys: WrongKeys::default(),
             hits: Hits::new(known, search),
             messages: Messages::new(known),
@@ -189,6 +199,7 @@ impl Observer for CaptureObserver<'_> {
                 self.frames.take(record, frame);
                 self.times.push(record.captured_at);
                 self.packets.push(record, frame);
+                self.dns.frame(record.frame, frame);
                 if let Some(offloads) = &mut self.offloads {
                     offloads.take(record, frame);
                 }
@@ -223,6 +234,7 @@ impl Observer for CaptureObserver<'_> {
                 self.byte_counts.segment(segment);
                 self.packets.segment(segment);
                 self.connections.segment(segment);
+                self.dns.segment(segment);
                 if let Some(fields) = &mut self.text_fields {
                     fields.segment(segment);
                 }
@@ -276,6 +288,17 @@ impl Observer for CaptureObserver<'_> {
                 if let Some(connections) = &mut self.opened_connections {
                     connections.handshake(handshake);
                 }
+            }
+            Fact::Dns(message) => {
+                self.packets.dns(message);
+                self.dns.take(message);
+            }
+            Fact::Quic(fact, event) => {
+                self.packets.quic(fact, *event);
+                let dns = &self.dns;
+                self.quic.take(fact, *event, |client, server| {
+                    dns.name_of(client.ip(), server.ip()).map(str::to_owned)
+                });
             }
             Fact::Unexplained(fact) if self.is_of_beacon(fact) => {}
             Fact::Unexplained(fact) => {

@@ -4,12 +4,14 @@ use dissect::capture::Record;
 use dissect::flow::Endpoint;
 use dissect::frame::{Frame, Network, Transport};
 use dissect::ip::Ip;
+use dissect::quic::Event;
 use dissect::tls::{Content, ContentType, Message};
 
 use exposure_schema::{Name, PacketEntry};
 
 use super::direction::direction;
-use crate::pipeline::fact::{HandshakeFact, MessageStart, RecordFact, SegmentFact};
+use super::{dns, quic};
+use crate::pipeline::fact::{DnsFact, HandshakeFact, MessageStart, QuicFact, RecordFact, SegmentFact};
 use crate::pipeline::frames::{payload_on_wire, wire_len};
 
 /// Maximum number of frames listed: enough for a hundred tool calls in plaintext, and more than a person scrolls
@@ -63,6 +65,20 @@ impl PacketList {
     pub(crate) fn handshake(&mut self, fact: &HandshakeFact<'_>) {
         if !fact.handshake.was_encrypted {
             self.begins(fact.frame, || message_name(&fact.handshake.message));
+        }
+    }
+
+    /// Notes a DNS message.
+    pub(crate) fn dns(&mut self, fact: &DnsFact<'_>) {
+        if !fact.needs_secret {
+            self.begins(Some(fact.frame), || Some(dns::summary(fact.protocol, fact.message)));
+        }
+    }
+
+    /// Notes what is in a datagram of QUIC.
+    pub(crate) fn quic(&mut self, fact: &QuicFact<'_>, event: Option<&Event<'_>>) {
+        if let Some(event) = event {
+            self.begins(Some(fact.frame), || quic::name(event));
         }
     }
 

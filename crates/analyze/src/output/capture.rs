@@ -9,7 +9,7 @@ use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
 use super::strings::MAX_VALUE_CHARS;
-use super::{connections, readable, transcript};
+use super::{connections, datagrams, readable, transcript};
 use crate::input::compression;
 use crate::input::discover::Input;
 use crate::observe::cleartext::CleartextString;
@@ -73,6 +73,8 @@ pub(crate) fn entry(
         summary,
         fragments,
         tls: connections::tls(&report.observed.connections, report.observed.text_fields.as_ref()),
+        dns: datagrams::dns(&report.observed.dns, &report.observed.connections),
+        quic: datagrams::quic(&report.observed.quic),
         http: report.observed.messages.listed.iter().map(|listed| http(&report, listed)).collect(),
         http_total: report.observed.messages.total,
         parts: report.observed.parts.listed.iter().map(part).collect(),

@@ -1,6 +1,7 @@
 //! Writes the result for a person at a terminal.
 
 mod contents;
+mod datagrams;
 mod isolation;
 mod scope;
 
@@ -56,6 +57,7 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
             }
             writeln!(out)?;
         }
+        datagrams::write(out, &judged)?;
         for capture in &judged {
             beside_frames(out, capture)?;
         }
@@ -436,6 +438,7 @@ fn without_journal(out: &mut String, capture: &Capture) -> std::fmt::Result {
     }
     rest(out, capture.readable_total, "strings")?;
     contents::write(out, capture)?;
+    datagrams::of_capture(out, capture)?;
     tls(out, capture)?;
     for reason in &capture.reasons {
         writeln!(out, "  {FAINT}{}{FAINT:#}", safe(reason))?;

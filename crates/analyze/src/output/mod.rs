@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod claims;
 pub(crate) mod connections;
 pub mod console;
+pub(crate) mod datagrams;
 pub(crate) mod excerpt;
 pub mod exposure;
 pub(crate) mod fragments;

@@ -3,7 +3,7 @@
 use dissect::detection::Detection;
 use dissect::flow::{Direction, PerDirection};
 use dissect::websocket::Extensions;
-use dissect::{http1, http2, tls};
+use dissect::{dns, http1, http2, tls};
 
 /// Longest prefix that is needed for a decision at the beginning of a connection: the longest method and one byte of the
 /// target, or HTTP/2's preface.
@@ -26,6 +26,8 @@ pub(crate) enum Protocol {
     Http2Within,
     /// TLS.
     Tls,
+    /// DNS messages with their lengths (RFC 7766).
+    Dns,
     /// WebSocket, after its opening handshake (RFC 6455 §4). Its first bytes do not identify it.
     WebSocket(Extensions),
     /// A protocol that is not decoded here.
@@ -84,10 +86,14 @@ impl Detector {
             Detection::Match if client_is_other => Detection::NoMatch,
             detected => detected,
         };
+        let dns = dns::detect(&held.bytes);
         match (http1::detect(direction, &held.bytes), tls::detect(&held.bytes), http2) {
             (Detection::Match, _, _) => Some(Protocol::Http1),
             (_, Detection::Match, _) => Some(Protocol::Tls),
             (_, _, Detection::Match) => Some(Protocol::Http2),
+            _ if dns == Detection::Match => Some(Protocol::Dns),
+            // A message is recognised once it is whole, at most `dns::MAX_DETECTED` bytes.
+            _ if dns == Detection::NeedMore => None,
             (Detection::NeedMore, _, _) | (_, Detection::NeedMore, _) | (_, _, Detection::NeedMore)
                 if held.bytes.len() < MAX_PREFIX =>
             {

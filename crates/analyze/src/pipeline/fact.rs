@@ -4,16 +4,19 @@
 //! borrow their data: an observer copies what it keeps.
 
 use std::fmt::{self, Debug};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use dissect::capture::Record;
 use dissect::decode_stop::DecodeStop;
+use dissect::dns;
 use dissect::flow::{Direction, Endpoints, PerDirection};
-use dissect::frame::Frame;
+use dissect::frame::{Frame, UdpDatagram};
 use dissect::http1::Desync;
 use dissect::http2::{self, hpack};
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
+use dissect::quic;
 use dissect::tcp::{self, Chunk, Disposition};
 use dissect::tls::{self, ContentType, Irregularity, ProtocolVersion};
 use dissect::websocket;
@@ -100,6 +103,10 @@ pub(crate) enum Fact<'a> {
     TlsRecord(&'a RecordFact<'a>),
     /// A TLS handshake message.
     TlsHandshake(&'a HandshakeFact<'a>),
+    /// A DNS message.
+    Dns(&'a DnsFact<'a>),
+    /// A datagram of QUIC, and then what is in it, with the same datagram.
+    Quic(&'a QuicFact<'a>, Option<&'a quic::Event<'a>>),
     /// Bytes that no parser explains.
     Unexplained(&'a UnexplainedFact),
     /// A bound of the pipeline was reached: something may have been missed.
@@ -307,6 +314,38 @@ pub(crate) struct HandshakeFact<'a> {
     pub handshake: &'a tls::Handshake,
 }
 
+/// A DNS message.
+#[derive(Clone, Copy)]
+pub(crate) struct DnsFact<'a> {
+    /// `dns`, `mdns` or `llmnr`.
+    pub protocol: &'static str,
+    /// The TCP connection that carries it, and its direction there; `None` in a datagram.
+    pub stream: Option<(u32, Direction)>,
+    /// Source and destination of the datagram that carries it; `None` in a TCP connection.
+    pub ends: Option<[SocketAddr; 2]>,
+    /// The frame of its last byte; 0 if that is no longer known.
+    pub frame: u64,
+    /// Whether reading it needs a secret: DNS over TLS.
+    pub needs_secret: bool,
+    pub message: &'a dns::Message,
+    /// The message on the wire.
+    pub bytes: &'a [u8],
+}
+
+/// A datagram of QUIC.
+pub(crate) struct QuicFact<'a> {
+    /// Number of the session, from 0 in the order of their first datagrams.
+    pub session: u32,
+    /// Address and port of the end that sends the ClientHello.
+    pub client: SocketAddr,
+    /// Address and port of the other end.
+    pub server: SocketAddr,
+    pub direction: Direction,
+    /// The frame; of fragments, the last one.
+    pub frame: u64,
+    pub datagram: &'a UdpDatagram<'a>,
+}
+
 /// Position of unexplained bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
@@ -346,6 +385,14 @@ pub(crate) enum Unexplained {
     Icmpv6,
     /// UDP, which is searched but not decoded.
     Udp,
+    /// A datagram with a DNS message: no rule says which of its fields an honest sender can choose.
+    Dns,
+    /// DNS messages in a TCP connection.
+    DnsStream,
+    /// A datagram of QUIC whose packets are all readable without a secret.
+    QuicInitial,
+    /// A datagram of QUIC with a packet that stays closed.
+    QuicProtected,
     /// Another IP protocol, which is searched but not decoded.
     IpProtocol(Protocol),
     /// Another EtherType, which is searched but not decoded.
@@ -439,6 +486,12 @@ impl fmt::Display for Unexplained {
             Self::Icmp => f.write_str("ICMP is searched, but not read"),
             Self::Icmpv6 => f.write_str("ICMPv6 is searched, but not read"),
             Self::Udp => f.write_str("UDP is searched, but not read"),
+            Self::Dns => f.write_str("DNS is read, but its fields are not checked one by one"),
+            Self::DnsStream => f.write_str("DNS over TCP is read, but its fields are not checked one by one"),
+            Self::QuicInitial => f.write_str(
+                "QUIC packets that hide nothing are read, but their fields are not checked one by one",
+            ),
+            Self::QuicProtected => f.write_str("QUIC packets under keys that are not known"),
             Self::IpProtocol(protocol) => write!(f, "IP protocol {protocol} is searched, but not read"),
             Self::EtherType(ether_type) => write!(f, "EtherType {ether_type} is searched, but not read"),
             Self::Arp => f.write_str("an ARP packet that contains more than addresses"),
@@ -496,6 +549,8 @@ impl fmt::Display for Unexplained {
 pub(crate) enum Bound {
     /// [`super::tls::MAX_CLEAR_RECORDS`]
     HandshakeRecords,
+    /// [`super::datagram::MAX_SESSIONS`]
+    QuicSessions,
     /// [`super::carve::MAX_ATTEMPTS`] or [`super::carve::MAX_CARVED_DECODED`]
     CarveAttempts,
 }
@@ -504,6 +559,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::HandshakeRecords => "more handshake records in the clear than are remembered",
+            Self::QuicSessions => "more QUIC sessions at a time than are remembered",
             Self::CarveAttempts => {
                 "more magic numbers of compression formats in unexplained bytes than are tried"
             }
@@ -551,7 +607,7 @@ pub(crate) enum Spoken {
     Messages,
     /// TLS.
     Tls(Box<PerDirection<TlsDirection>>),
-    /// A protocol that is not decoded here.
+    /// A protocol that is not decoded here, or not messages of agents: DNS.
     Unknown,
 }
 

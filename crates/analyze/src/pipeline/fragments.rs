@@ -8,7 +8,7 @@ use std::ops::Range;
 use dissect::capture::Record;
 use dissect::flow::{Arrival, FlowSegment, Tunnel};
 use dissect::fragment::{Abandoned, Abandonment, Datagram, Packet, Part, Pushed};
-use dissect::frame::{self, Frame};
+use dissect::frame::{self, Frame, Transport};
 use dissect::ip::Ip;
 use dissect::tcp::{Flags, Segment};
 
@@ -72,6 +72,15 @@ impl<O: Observer> Pipeline<O> {
             None => {
                 datagram.frames.iter().for_each(|frame| self.whole_frame(&frame.record()));
                 self.search_packet(datagram, packet);
+                if let (Some(ip), Transport::Udp(udp)) = (frame.ip(), &frame.transport)
+                    && let Some(last) = datagram.frames.last()
+                {
+                    let (start, provenance) = (u64::from(udp.payload_offset), Parts { datagram, packet });
+                    // Why its bytes are unexplained is reported with the fragments.
+                    self.udp(&last.record(), ip, udp, &|range| {
+                        provenance.locate(start + range.start as u64..start + range.end as u64)
+                    });
+                }
             }
         }
     }

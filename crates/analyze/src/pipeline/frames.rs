@@ -20,6 +20,7 @@ use dissect::tls::Workspace;
 
 use super::carve::carve;
 use super::connection::{Connection, Shared};
+use super::datagram::QuicSessions;
 use super::fact::{At, Fact, FrameBytes, Observer, SegmentFact, Unexplained, UnexplainedFact};
 use super::protocol::{BodyNeeds, Decryption, Tools};
 use super::provenance::Location;
@@ -49,6 +50,7 @@ pub(crate) struct Pipeline<O: Observer> {
     workspace: Workspace,
     pub(super) fragments: Reassembler,
     pub(super) flows: FlowTable,
+    pub(super) quic: QuicSessions,
     /// By number of the flow; `None` for those that are over.
     connections: Vec<Option<Box<Connection<O>>>>,
     lingering: VecDeque<FlowId>,
@@ -80,6 +82,7 @@ impl<O: Observer> Pipeline<O> {
             workspace: Workspace::new(),
             fragments: Reassembler::default(),
             flows: FlowTable::default(),
+            quic: QuicSessions::default(),
             connections: Vec::new(),
             lingering: VecDeque::new(),
             pending: 0,
@@ -266,6 +269,12 @@ impl<O: Observer> Pipeline<O> {
             },
             (Transport::Icmp, _) => Unexplained::Icmp,
             (Transport::Icmpv6, _) => Unexplained::Icmpv6,
+            (Transport::Udp(udp), Network::Ip(ip)) => {
+                let start = udp.payload_offset as usize;
+                self.udp(record, ip, udp, &|range| {
+                    Location::in_frame(record, start + range.start..start + range.end, None)
+                })
+            }
             (Transport::Udp(_), _) => Unexplained::Udp,
             (Transport::Other(protocol), _) => Unexplained::IpProtocol(*protocol),
             (Transport::Absent, Network::Other(ether_type)) => Unexplained::EtherType(*ether_type),

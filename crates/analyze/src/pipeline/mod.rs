@@ -1,8 +1,9 @@
 //! Turns frames into facts: reassembly, the protocols of each stream, decryption, decoding.
 //!
 //! ```text
-//!   frames ──> Connection ──> Stack ──> Http1, Http2, WebSocket
-//!                  │            │         │
+//!   frames ──> Connection ──> Stack ──> Http1, Http2, WebSocket, Dns
+//!     │            │            │         │
+//!     └> datagram (DNS, QUIC)   │         │
 //!                  │            └> Tls ──> Stack (of the plaintext)
 //!                  v            v         v
 //!               facts, bytes of each layer and where they come from ──> Observer
@@ -13,7 +14,9 @@
 pub(crate) mod body;
 pub(crate) mod carve;
 pub(crate) mod connection;
+pub(crate) mod datagram;
 pub(crate) mod detect;
+pub(crate) mod dns;
 pub(crate) mod fact;
 mod fragments;
 pub(crate) mod frames;

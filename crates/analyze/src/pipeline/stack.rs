@@ -8,6 +8,7 @@ use std::ops::Range;
 use dissect::flow::Direction;
 
 use super::detect::{Detector, Protocol};
+use super::dns::Dns;
 use super::fact::{Observer, Spoken, Unexplained};
 use super::http1::Http1;
 use super::http2::Http2;
@@ -29,6 +30,7 @@ enum Layer<O: Observer> {
     Http1(Box<Http1<O>>),
     Http2(Box<Http2<O>>),
     WebSocket(Box<WebSocket<O>>),
+    Dns(Box<Dns>),
     Tls(Box<Tls<O, Stack<O>>>),
     /// A protocol that is not decoded here.
     Opaque,
@@ -41,6 +43,7 @@ impl<O: Observer> Layer<O> {
             (Protocol::Http2, _) => Self::Http2(Box::new(Http2::new(false))),
             (Protocol::Http2Upgraded(max_frame), _) => Self::Http2(Box::new(Http2::upgraded(max_frame))),
             (Protocol::Http2Within, _) => Self::Http2(Box::new(Http2::new(true))),
+            (Protocol::Dns, _) => Self::Dns(Box::default()),
             (Protocol::WebSocket(extensions), _) => Self::WebSocket(Box::new(WebSocket::new(extensions))),
             (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
             // A TLS session inside a TLS session is not decrypted.
@@ -99,6 +102,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http1(http) => http.push(direction, offset, bytes, source, cx),
             Layer::Http2(http) => http.push(direction, offset, bytes, source, cx),
             Layer::WebSocket(websocket) => websocket.push(direction, offset, bytes, source, cx),
+            Layer::Dns(dns) => dns.push(direction, offset, bytes, source, cx),
             Layer::Tls(tls) => tls.push(direction, offset, bytes, source, cx),
             Layer::Opaque => {
                 cx.unexplained(direction, offset, bytes, Unexplained::UnknownProtocol, source);
@@ -133,6 +137,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::WebSocket(websocket) => websocket.gap(direction, offset, len, source, cx),
             Layer::Http1(http) => http.gap(direction, offset, len, source, cx),
             Layer::Http2(http) => http.gap(direction, offset, len, source, cx),
+            Layer::Dns(dns) => dns.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
             Layer::Detecting(_) | Layer::Opaque => {}
         }
@@ -149,6 +154,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http1(http) => http.finish(source, cx),
             Layer::Http2(http) => http.finish(source, cx),
             Layer::WebSocket(websocket) => websocket.finish(source, cx),
+            Layer::Dns(dns) => dns.finish(source, cx),
             Layer::Tls(tls) => tls.finish(source, cx),
             Layer::Detecting(detector) => {
                 for (direction, held) in detector.map(|detector| detector.into_held()).into_iter().flatten() {
@@ -165,6 +171,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http1(http) => http.keep_from(direction, observer),
             Layer::Http2(http) => http.keep_from(direction, observer),
             Layer::WebSocket(websocket) => websocket.keep_from(direction, observer),
+            Layer::Dns(dns) => dns.keep_from(direction, observer),
             Layer::Tls(tls) => tls.keep_from(direction, observer),
             Layer::Detecting(detector) => {
                 detector.as_ref().and_then(|detector| detector.keep_from(direction)).unwrap_or(u64::MAX)

@@ -272,6 +272,7 @@ impl Doubt {
             Self::Unexplained { .. } => ("bytes.unexplained", Stream, Concern::Capture),
             Self::Bound(Bound::HandshakeRecords) => ("bound.handshake-records", Stream, Concern::Capture),
             Self::Bound(Bound::CarveAttempts) => ("bound.carve-attempts", Stream, Concern::Capture),
+            Self::Bound(Bound::QuicSessions) => ("bound.quic-sessions", Capture, Concern::Capture),
             Self::Overflow(Overflow::LongStrings) => ("bound.long-strings", Stream, Concern::Capture),
             Self::Overflow(Overflow::Matches) => ("bound.matches", Stream, Concern::Capture),
             Self::PartsNotSearched(_) => ("bound.parts", Capture, Concern::Search),
