@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use dissect::dns::{Data, Message, Record, Section};
+use dissect::dns::{Data, Message, Record, RecordType, Section};
 use dissect::flow::Direction;
 use dissect::frame::Frame;
 
@@ -11,6 +11,9 @@ use crate::pipeline::fact::{DnsFact, SegmentFact};
 
 /// Maximum number of lookups that are described one by one; the others are counted.
 pub(crate) const MAX_LOOKUPS: usize = 256;
+
+/// Maximum number of questions that are taken from one message; all ordinary messages but some of multicast DNS have one.
+pub(crate) const MAX_QUESTIONS: usize = 32;
 
 /// Maximum number of records listed of one answer; the others are counted.
 pub(crate) const MAX_ANSWERS: usize = 16;
@@ -52,7 +55,7 @@ struct Resolved {
 pub(crate) struct Lookup {
     id: u16,
     pub name: String,
-    pub record_type: String,
+    pub kind: RecordType,
     pub protocol: &'static str,
     pub stream: Option<u32>,
     /// Who asks and who is asked; `None` in a TCP connection.
@@ -87,6 +90,7 @@ impl DnsTable {
             .questions
             .iter()
             .map(|question| (question.name.text.as_str(), question.kind))
+            .take(MAX_QUESTIONS)
             .chain(announced.map(|record| (record.name.text.as_str(), record.kind)));
         let ends = match (fact.ends, is_answer) {
             (Some([source, destination]), true) if !is_multicast => Some([destination, source]),
@@ -94,25 +98,34 @@ impl DnsTable {
         };
         let mut first = None;
         for (name, kind) in subjects {
-            let record_type = kind.to_string();
-            let is_open = |lookup: &&mut Lookup| {
-                lookup.id == message.header.id
+            let stream = fact.stream.map(|(stream, _)| stream);
+            // The answer to a query for all hosts comes from another address, or goes to all hosts, too.
+            let is_same = |known: Option<[SocketAddr; 2]>| match fact.protocol {
+                "mdns" => true,
+                "llmnr" => known.map(|[client, _]| client) == ends.map(|[client, _]| client),
+                _ => known == ends,
+            };
+            let is_open = |lookup: &Lookup| {
+                (lookup.id, lookup.kind, lookup.stream) == (message.header.id, kind, stream)
                     && lookup.name == name
-                    && lookup.record_type == record_type
-                    && lookup.stream == fact.stream.map(|(stream, _)| stream)
-                    && (lookup.ends == ends || is_multicast)
+                    && is_same(lookup.ends)
                     && (lookup.answer_frame.is_none() || !is_answer)
             };
-            let known = self.lookups.iter_mut().rev().find(is_open).is_some();
-            if !known {
-                self.total += 1;
-                if self.lookups.len() < MAX_LOOKUPS {
+            let has_room = self.lookups.len() < MAX_LOOKUPS;
+            let index = match self.lookups.iter().rposition(is_open) {
+                Some(known) => known,
+                None => {
+                    // Behind the last one that is described, an answer cannot be matched with its query: queries count.
+                    self.total += u64::from(has_room || !is_answer || message.questions.is_empty());
+                    if !has_room {
+                        continue;
+                    }
                     self.lookups.push(Lookup {
                         id: message.header.id,
                         name: name.to_owned(),
-                        record_type: record_type.clone(),
+                        kind,
                         protocol: fact.protocol,
-                        stream: fact.stream.map(|(stream, _)| stream),
+                        stream,
                         ends,
                         query_frame: None,
                         answer_frame: None,
@@ -122,12 +135,8 @@ impl DnsTable {
                         connections: Vec::new(),
                         needs_key: fact.needs_secret,
                     });
+                    self.lookups.len() - 1
                 }
-            }
-            let Some(index) = self.lookups.iter().rposition(|lookup| {
-                lookup.id == message.header.id && lookup.name == name && lookup.record_type == record_type
-            }) else {
-                continue;
             };
             first.get_or_insert(index);
             if let Some(lookup) = self.lookups.get_mut(index) {

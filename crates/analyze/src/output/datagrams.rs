@@ -28,7 +28,7 @@ fn lookup(found: &Lookup, connections: &Connections) -> DnsLookup {
     });
     DnsLookup {
         name: found.name.clone(),
-        record_type: found.record_type.clone(),
+        record_type: found.kind.to_string(),
         protocol: found.protocol.to_owned(),
         stream: found.stream,
         client,

@@ -135,12 +135,15 @@ pub(super) fn report<O: Observer>(
 
 /// The protocol of a datagram between these ports, and the message, if it is DNS.
 pub(super) fn of_datagram(ports: [u16; 2], payload: &[u8]) -> Option<(&'static str, Message)> {
-    let message = Message::parse(payload).ok()?;
     let [from_source, from_destination] = ports.map(dns::service_of_port);
     let protocol = from_destination.or(from_source);
-    if ports.contains(&NETBIOS) {
+    let is_named = ports.into_iter().any(|port| dns::service_of_port(port).is_some());
+    // Elsewhere only a message with one question counts, so that other protocols cost no more than this.
+    let has_one_question = matches!(payload.get(4..6), Some([0, 1]));
+    if ports.contains(&NETBIOS) || !is_named && !has_one_question {
         return None;
     }
+    let message = Message::parse(payload).ok()?;
     let is_whole = dns::is_plausible(&message, payload);
     let is_known = match protocol {
         // A port names the protocol, so that a part of a message is enough.
