@@ -358,8 +358,9 @@ fn dns(directory: &Path) -> io::Result<()> {
     .concat();
     let answer =
         [&[0x12, 0x34, 0x81, 0x80, 0, 1, 0, 9, 0, 1, 0, 1][..], question, &records, &options].concat();
-    let announced = dns_record(b"\x07printer\x05local\0", 0x8001, &[10, 0, 0, 1]);
-    let mdns = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &announced].concat();
+    // The class has the flag of a record that replaces others.
+    let announced = b"\x07printer\x05local\0\0\x01\x80\x01\0\0\0\x78\0\x04\x0a\0\0\x01";
+    let mdns = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], announced].concat();
     let chain: Vec<u8> = (0..100_u16).flat_map(|n| (0xc000 | (12 + 2 * n)).to_be_bytes()).collect();
     let pointers =
         [&[0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0][..], &chain, b"\0\x01\0\x01\xc0\xff"].concat();
