@@ -7,6 +7,7 @@ pub mod capture;
 pub mod damage;
 pub mod demo;
 pub mod lab;
+pub mod oracle;
 pub mod programs;
 pub mod segment;
 pub mod tls;

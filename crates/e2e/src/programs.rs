@@ -68,7 +68,8 @@ pub fn folder() -> &'static Path {
     FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("a test has an executable");
         let deps = test.parent().expect("in a folder");
-        let profile = if deps.ends_with("deps") { deps.parent() } else { Some(deps) };
+        let is_below = deps.ends_with("deps") || deps.ends_with("examples");
+        let profile = if is_below { deps.parent() } else { Some(deps) };
         profile.expect("below the target folder").to_owned()
     })
 }

@@ -1,0 +1,441 @@
+//! Facts of a capture as tshark and as the analyzer read it, in the same words, and how many of them agree.
+//!
+//! tshark's come from its PDML, the whole dissection of each frame; the analyzer's from its JSON. A fact is a field and a value
+//! that begins with the TCP stream's number, so that equal facts of two connections do not stand in for each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::damage::{analyze, sha256};
+
+/// The fields that are compared, in the order of reports.
+pub const FIELDS: [&str; 12] = [
+    "http1.request",
+    "http1.response",
+    "http1.body",
+    "http2.request",
+    "http2.response",
+    "http2.body",
+    "websocket.message",
+    "tls.server_name",
+    "tls.version",
+    "tls.suite",
+    "tls.certificate",
+    "dns.name",
+];
+
+/// Facts by field, each with the number of times that it occurs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Facts(BTreeMap<&'static str, BTreeMap<String, u64>>);
+
+impl Facts {
+    fn add(&mut self, field: &'static str, value: String) {
+        debug_assert!(FIELDS.contains(&field));
+        *self.0.entry(field).or_default().entry(value).or_default() += 1;
+    }
+
+    /// As [`Facts::add`], for what a connection states once however often it is shown.
+    fn add_once(&mut self, field: &'static str, value: String) {
+        self.0.entry(field).or_default().insert(value, 1);
+    }
+
+    fn of(&self, field: &str) -> impl Iterator<Item = (&String, u64)> {
+        self.0.get(field).into_iter().flatten().map(|(value, times)| (value, *times))
+    }
+
+    fn times(&self, field: &str, value: &str) -> u64 {
+        self.0.get(field).and_then(|values| values.get(value)).copied().unwrap_or_default()
+    }
+
+    /// Facts of a field that `other` lacks, for messages.
+    #[must_use]
+    pub fn without(&self, other: &Self, field: &str) -> Vec<String> {
+        self.of(field)
+            .filter(|(value, times)| *times > other.times(field, value))
+            .map(|(value, times)| format!("{value} ({} of {times})", other.times(field, value)))
+            .collect()
+    }
+}
+
+/// How many facts of one field agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Facts of tshark.
+    pub expected: u64,
+    /// Those of them that the analyzer states, too.
+    pub found: u64,
+    /// Facts that the analyzer alone states.
+    pub extra: u64,
+}
+
+impl Count {
+    /// Whether both state the same.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.expected == self.found && self.extra == 0
+    }
+}
+
+/// Compares one field.
+#[must_use]
+pub fn compare(tshark: &Facts, analyzer: &Facts, field: &str) -> Count {
+    let expected = tshark.of(field).map(|(_, times)| times).sum();
+    let stated: u64 = analyzer.of(field).map(|(_, times)| times).sum();
+    let found = tshark.of(field).map(|(value, times)| times.min(analyzer.times(field, value))).sum();
+    Count { expected, found, extra: stated - found }
+}
+
+/// The captures of a folder, in order of their names.
+///
+/// # Panics
+/// If the folder cannot be read.
+#[must_use]
+pub fn captures(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|kind| kind == "pcap" || kind == "pcapng"));
+    paths.sort();
+    paths
+}
+
+/// Whether this machine has tshark.
+#[must_use]
+pub fn has_tshark() -> bool {
+    Command::new("tshark").arg("--version").output().is_ok()
+}
+
+/// What the analyzer states about a capture.
+///
+/// # Panics
+/// If `analyze` does not answer with its JSON.
+#[must_use]
+pub fn by_analyzer(capture: &Path) -> Facts {
+    let judged = analyze(&[capture]);
+    let captures = judged.document["captures"].as_array().expect("an array of captures");
+    captures.first().map(|capture| stated(capture)).unwrap_or_default()
+}
+
+fn stated(capture: &Value) -> Facts {
+    let mut facts = Facts::default();
+    for message in entries(&capture["http"]) {
+        stated_message(&mut facts, message);
+    }
+    for session in entries(&capture["tls"]["sessions"]) {
+        let (stream, visible) = (&session["stream"], &session["visible"]);
+        for (field, name) in
+            [("tls.server_name", "server_name"), ("tls.version", "version"), ("tls.suite", "cipher_suite")]
+        {
+            if let Some(text) = visible[name].as_str() {
+                facts.add_once(field, format!("{stream} {text}"));
+            }
+        }
+        for part in [visible, &session["hidden"]] {
+            for certificate in entries(&part["certificates"]) {
+                facts.add("tls.certificate", format!("{stream} {}", text(&certificate["sha256"])));
+            }
+        }
+    }
+    for question in entries(&capture["dns"]["lookups"]) {
+        facts.add("dns.name", text(&question["name"]).to_owned());
+    }
+    facts
+}
+
+fn stated_message(facts: &mut Facts, message: &Value) {
+    let stream = &message["stream"];
+    let has = |name: &str| entries(&message["layers"]).iter().any(|layer| layer == name);
+    let bytes = message["body_bytes"].as_u64().unwrap_or_default();
+    let (request, response, body) = match has("http2") {
+        true => ("http2.request", "http2.response", "http2.body"),
+        false => ("http1.request", "http1.response", "http1.body"),
+    };
+    if let Some(method) = message["method"].as_str() {
+        facts.add(request, format!("{stream} {method} {}", text(&message["target"])));
+    } else if let Some(status) = message["status"].as_u64() {
+        facts.add(response, format!("{stream} {status}"));
+    } else if has("websocket") {
+        return facts.add("websocket.message", format!("{stream} {bytes}"));
+    } else {
+        // A part of a body, such as one event, that is listed by itself.
+        return;
+    }
+    if bytes > 0 {
+        facts.add(body, format!("{stream} {bytes}"));
+    }
+}
+
+fn entries(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// What tshark reads in a capture, with the secrets that the file contains.
+///
+/// # Panics
+/// If tshark cannot be started, or fails.
+#[must_use]
+pub fn by_tshark(capture: &Path) -> Facts {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = Command::new("tshark")
+        // On these ports HTTP/2 begins without TLS and without an upgrade, which tshark recognises on no port but HTTP's.
+        .args(["-n", "-d", "tcp.port==81,http2", "-d", "tcp.port==50051,http2", "-T", "pdml", "-r"])
+        .arg(capture)
+        // Without the user's configuration.
+        .env("HOME", home.path())
+        .output()
+        .expect("tshark starts");
+    assert!(output.status.success(), "{}: {}", capture.display(), String::from_utf8_lossy(&output.stderr));
+    let pdml = String::from_utf8_lossy(&output.stdout);
+    let mut reading = Reading::default();
+    pdml.lines().filter_map(Element::read).for_each(|element| reading.element(&element));
+    reading.end()
+}
+
+/// One field or protocol of the PDML.
+struct Element<'a> {
+    name: &'a str,
+    show: String,
+    showname: String,
+    value: &'a str,
+    size: u64,
+}
+
+impl<'a> Element<'a> {
+    /// An element is on a line of its own. `None` for a line that is something else.
+    fn read(line: &'a str) -> Option<Self> {
+        let line = line.trim_start();
+        (line.starts_with("<field ") || line.starts_with("<proto ") || line.starts_with("<packet>")).then(
+            || Self {
+                name: if line.starts_with("<packet>") { "packet" } else { attribute(line, "name") },
+                show: unescaped(attribute(line, "show")),
+                showname: unescaped(attribute(line, "showname")),
+                value: attribute(line, "value"),
+                size: attribute(line, "size").parse().unwrap_or_default(),
+            },
+        )
+    }
+
+    fn number(&self) -> u64 {
+        self.show.parse().unwrap_or_default()
+    }
+}
+
+fn attribute<'a>(line: &'a str, name: &str) -> &'a str {
+    let start = format!(" {name}=\"");
+    let value = line.find(&start).map(|at| &line[at + start.len()..]);
+    value.and_then(|value| value.find('"').map(|end| &value[..end])).unwrap_or_default()
+}
+
+fn unescaped(text: &str) -> String {
+    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    plain.replace("&#x27;", "'").replace("&apos;", "'").replace("&amp;", "&")
+}
+
+/// The type of a DATA frame (RFC 9113 §6.1).
+const H2_DATA: u64 = 0;
+
+/// The opcode of a binary message; those of text and of a continuation are lower (RFC 6455 §11.8).
+const WEBSOCKET_BINARY: u64 = 2;
+
+/// The type of a ServerHello (RFC 8446 §4).
+const SERVER_HELLO: u64 = 2;
+
+/// The connection's side that a frame comes from.
+type Sender = (u64, u64);
+
+/// Reads the elements in order, and keeps what the frames before have begun.
+#[derive(Default)]
+struct Reading {
+    facts: Facts,
+    stream: u64,
+    port: u64,
+    /// Method of the request whose head is being read.
+    method: Option<String>,
+    /// Of the HTTP/2 frame that is being read: length, type, stream.
+    h2_length: u64,
+    h2_type: u64,
+    h2_stream: u64,
+    h2_method: Option<String>,
+    h2_authority: Option<String>,
+    h2_path: Option<String>,
+    /// Body bytes by sender and HTTP/2 stream: as they were sent, and decoded.
+    h2_bodies: BTreeMap<(Sender, u64), (u64, Option<u64>)>,
+    websocket_opcode: u64,
+    websocket_is_final: bool,
+    /// Bytes of the frame of data that is being read.
+    websocket_bytes: Option<u64>,
+    /// Bytes of a message that is not finished.
+    websocket_open: HashMap<Sender, u64>,
+    handshake: u64,
+    hello_version: Option<String>,
+    dns_is_answer: bool,
+}
+
+impl Reading {
+    fn element(&mut self, element: &Element<'_>) {
+        let stream = self.stream;
+        match element.name {
+            "packet" => {
+                self.finish_websocket();
+                self.finish_head();
+            }
+            "tcp.stream" => self.stream = element.number(),
+            "tcp.srcport" => self.port = element.number(),
+            "http" | "http2" | "http2.stream" => self.finish_head(),
+            "http.request.method" => self.method = Some(element.show.clone()),
+            "http.request.uri" => {
+                if let Some(method) = self.method.take() {
+                    self.facts.add("http1.request", format!("{stream} {method} {}", element.show));
+                }
+            }
+            "http.response.code" => self.facts.add("http1.response", format!("{stream} {}", element.show)),
+            "http.file_data" if element.size > 0 => {
+                self.facts.add("http1.body", format!("{stream} {}", element.size));
+            }
+            "http2.length" => self.h2_length = element.number(),
+            "http2.type" => self.h2_type = element.number(),
+            "http2.streamid" => {
+                self.h2_stream = element.number();
+                if self.h2_type == H2_DATA {
+                    self.h2_body().0 += self.h2_length;
+                }
+            }
+            // The length of the padding is itself one byte of the frame; tshark makes the field up where there is none.
+            "http2.pad_length" if self.h2_type == H2_DATA && element.size > 0 => {
+                let body = self.h2_body();
+                body.0 = body.0.saturating_sub(1 + element.number());
+            }
+            "http2.headers.method" => self.h2_method = Some(element.show.clone()),
+            "http2.headers.authority" => self.h2_authority = Some(element.show.clone()),
+            "http2.headers.path" => self.h2_path = Some(element.show.clone()),
+            "http2.headers.status" => self.facts.add("http2.response", format!("{stream} {}", element.show)),
+            name => match name.split('.').next() {
+                Some("websocket") => self.websocket(element),
+                Some("tls") => self.tls(element),
+                Some("dns") => self.dns(element),
+                _ => self.decoded(element),
+            },
+        }
+    }
+
+    fn h2_body(&mut self) -> &mut (u64, Option<u64>) {
+        self.h2_bodies.entry(((self.stream, self.port), self.h2_stream)).or_default()
+    }
+
+    /// tshark shows the length of a body of HTTP/2 whose coding it has undone in words only.
+    fn decoded(&mut self, element: &Element<'_>) {
+        let words = [element.show.as_str(), element.showname.as_str()];
+        let is_body = words.iter().find(|words| words.starts_with("Content-encoded entity body"));
+        let length = is_body.and_then(|words| words.split("-> ").nth(1)?.split(' ').next()?.parse().ok());
+        if length.is_some() && self.h2_bodies.contains_key(&((self.stream, self.port), self.h2_stream)) {
+            self.h2_body().1 = length;
+        }
+    }
+
+    /// The fields of an HTTP/2 head come in the sender's order.
+    fn finish_head(&mut self) {
+        let path = self.h2_path.take().or(self.h2_authority.take());
+        self.h2_authority = None;
+        if let Some(method) = self.h2_method.take() {
+            let line = format!("{} {method} {}", self.stream, path.unwrap_or_default());
+            self.facts.add("http2.request", line);
+        }
+    }
+
+    fn websocket(&mut self, element: &Element<'_>) {
+        match element.name {
+            "websocket.fin" => {
+                self.finish_websocket();
+                self.websocket_is_final = element.number() == 1 || element.show == "True";
+            }
+            "websocket.opcode" => self.websocket_opcode = element.number(),
+            "websocket.payload_length"
+            | "websocket.payload_length_ext_16"
+            | "websocket.payload_length_ext_64" => {
+                self.websocket_bytes = (self.websocket_opcode <= WEBSOCKET_BINARY).then(|| element.number());
+            }
+            // What is shown behind it is inflated.
+            "websocket.payload.text" | "websocket.payload.binary" if self.websocket_bytes.is_some() => {
+                self.websocket_bytes = Some(element.size);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish_websocket(&mut self) {
+        let Some(bytes) = self.websocket_bytes.take() else { return };
+        let open = self.websocket_open.entry((self.stream, self.port)).or_default();
+        *open += bytes;
+        if self.websocket_is_final {
+            let message = std::mem::take(open);
+            self.facts.add("websocket.message", format!("{} {message}", self.stream));
+        }
+    }
+
+    fn tls(&mut self, element: &Element<'_>) {
+        let stream = self.stream;
+        match element.name {
+            "tls.handshake.type" => {
+                self.finish_hello();
+                self.handshake = element.number();
+            }
+            "tls.handshake.extensions_server_name" => {
+                self.facts.add_once("tls.server_name", format!("{stream} {}", element.show));
+            }
+            "tls.handshake.version" if self.handshake == SERVER_HELLO => {
+                self.hello_version = Some(named(&element.showname));
+            }
+            "tls.handshake.extensions.supported_version" if self.handshake == SERVER_HELLO => {
+                self.hello_version = Some(named(&element.showname));
+            }
+            "tls.handshake.ciphersuite" if self.handshake == SERVER_HELLO => {
+                self.facts.add_once("tls.suite", format!("{stream} {}", named(&element.showname)));
+            }
+            "tls.handshake.certificate" => {
+                let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(element.value.as_bytes());
+                let hash = sha256(&bytes.expect("hexadecimal digits"));
+                self.facts.add("tls.certificate", format!("{stream} {hash}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn finish_hello(&mut self) {
+        if let Some(version) = self.hello_version.take() {
+            self.facts.add_once("tls.version", format!("{} {version}", self.stream));
+        }
+    }
+
+    fn dns(&mut self, element: &Element<'_>) {
+        match element.name {
+            "dns.flags.response" => self.dns_is_answer = element.show == "1" || element.show == "True",
+            "dns.qry.name" if !self.dns_is_answer => self.facts.add("dns.name", element.show.clone()),
+            _ => {}
+        }
+    }
+
+    fn end(mut self) -> Facts {
+        self.finish_websocket();
+        self.finish_head();
+        self.finish_hello();
+        for (((stream, _), _), (sent, decoded)) in std::mem::take(&mut self.h2_bodies) {
+            let bytes = decoded.unwrap_or(sent);
+            if bytes > 0 {
+                self.facts.add("http2.body", format!("{stream} {bytes}"));
+            }
+        }
+        self.facts
+    }
+}
+
+/// The name in a text such as `Cipher Suite: TLS_AES_128_GCM_SHA256 (0x1301)`.
+fn named(showname: &str) -> String {
+    let name = showname.split_once(": ").map_or(showname, |(_, name)| name);
+    name.split(" (0x").next().unwrap_or(name).to_owned()
+}
