@@ -138,6 +138,9 @@ fn reads_http_behind_every_link_and_in_every_tunnel() {
         let frames: Vec<Vec<u8>> = packets().iter().map(|packet| wrapped(packet)).collect();
         let capture = analyzed(link_type, &frames);
         assert_read(&capture, name);
+        let around = &capture.connections[0].encapsulations;
+        let is_link = ["PPP", "Cisco HDLC", "radiotap", "NFLOG", "PPI"].contains(&name);
+        assert_eq!(around.iter().map(|layer| layer.kind.as_str()).next_back(), (!is_link).then_some(name));
         assert!(has_reason(&capture, "headers of a tunnel or of a link"), "{name}: {:?}", reasons(&capture));
         let location = &string(&capture).locations[0];
         assert_eq!(location.frames, [4], "{name}");
@@ -146,6 +149,66 @@ fn reads_http_behind_every_link_and_in_every_tunnel() {
         let expected = 24 + before + 16 + at.expect("the string");
         assert_eq!(location.file_offset, expected as u64, "{name}");
     }
+}
+
+/// A bridge or a mirror port may show each direction with a VLAN of its own.
+#[test]
+fn vlans_are_stated_and_do_not_part_a_connection() {
+    let frames: Vec<Vec<u8>> = packets()
+        .iter()
+        .map(|packet| {
+            let mut frame = ethernet(packet);
+            let vlan = if packet[15] == 1 { 100 } else { 200 };
+            frame.splice(12..12, [0x81, 0x00, 0, vlan]);
+            frame
+        })
+        .collect();
+    let capture = analyzed(link_type::ETHERNET, &frames);
+    assert_read(&capture, "VLAN");
+    assert_eq!(capture.connections[0].vlan, [100]);
+    assert_eq!(capture.connections[0].encapsulations, []);
+}
+
+/// A reader of the result sees which of two equal pairs of addresses is in which tunnel.
+#[test]
+fn the_tunnel_of_a_connection_is_stated() {
+    let tunnels: Vec<Vec<u8>> = [1, 2]
+        .iter()
+        .flat_map(|network| {
+            packets()
+                .into_iter()
+                .map(|packet| over_udp(port::VXLAN, &wrap::vxlan(*network, &ethernet(&packet))))
+        })
+        .collect();
+    let capture = analyzed(link_type::ETHERNET, &tunnels);
+    let stated: Vec<_> = capture
+        .connections
+        .iter()
+        .flat_map(|connection| &connection.encapsulations)
+        .map(|layer| (layer.kind.as_str(), layer.id, layer.source.is_some(), layer.destination.is_some()))
+        .collect();
+    assert_eq!(stated, [("VXLAN", 1, true, true), ("VXLAN", 2, true, true)]);
+}
+
+/// Blocks that carry no frame are counted in the result, with the bytes that are searched beside the frames.
+#[test]
+fn skipped_blocks_are_counted() {
+    let file = |is_skipped: bool| {
+        let mut writer = pcapng::Writer::new(Vec::new(), Endian::Little).expect("a vector");
+        writer.interface(link_type::RAW, 0, &[]).expect("a vector");
+        if is_skipped {
+            writer.name([10, 0, 0, 1], "a.example").expect("a vector");
+            // A type for local use.
+            writer.block(0x8000_0001, &[1; 4]).expect("a vector");
+        }
+        for packet in packets() {
+            writer.simple(packet.len() as u32, &packet).expect("a vector");
+        }
+        writer.into_inner()
+    };
+    assert_eq!(bench().analyze_file(&file(false)).skipped_blocks, None);
+    let skipped = bench().analyze_file(&file(true)).skipped_blocks.expect("two blocks");
+    assert_eq!((skipped.name_resolution, skipped.unknown, skipped.custom), (1, 1, 0));
 }
 
 #[test]

@@ -92,6 +92,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Documents written before it was searched lack this field.
     #[serde(default)]
     pub beside_frames: Option<BesideFrames>,
+    /// Blocks of a pcapng file that carry no frame; `null` in a file that has none, or of another format.
+    ///
+    /// Documents written before they were counted lack this field.
+    #[serde(default)]
+    pub skipped_blocks: Option<SkippedBlocks>,
     /// TLS connections; `null` if the capture has none.
     #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,
@@ -150,6 +155,22 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// The first exchange byte by byte; `null` where none was decoded, or the file cannot be read twice.
     #[serde(deserialize_with = "crate::nullable")]
     pub exhibit: Option<Exhibit>,
+}
+
+/// Numbers of the blocks of a pcapng file that carry no frame, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SkippedBlocks {
+    /// Names of addresses.
+    pub name_resolution: u64,
+    /// Statistics of an interface.
+    pub statistics: u64,
+    /// Secrets of other protocols than TLS.
+    pub other_secrets: u64,
+    /// Custom blocks.
+    pub custom: u64,
+    /// Blocks of unknown types.
+    pub unknown: u64,
 }
 
 /// The analyzer's verdict on a capture.

@@ -34,6 +34,32 @@ pub struct ConnectionEntry {
     pub round_trips_before_first_answer: Option<u32>,
     /// How the connection ended.
     pub ended: Ended,
+    /// What was around the packets of its first frame, outermost first: tunnels, MPLS, PPPoE.
+    ///
+    /// Documents written before tunnels were read lack this field.
+    #[serde(default)]
+    pub encapsulations: Vec<EncapsulationEntry>,
+    /// The VLAN numbers of its first frame, outermost first.
+    ///
+    /// Documents written before tunnels were read lack this field.
+    #[serde(default)]
+    pub vlan: Vec<u16>,
+}
+
+/// A header that carries packets inside of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EncapsulationEntry {
+    /// Its kind, such as `VXLAN`.
+    pub kind: String,
+    /// Its identifier, by its kind: network, session, key, endpoint, last label; 0 if it has none.
+    pub id: u32,
+    /// The sender of the packet that is the tunnel; `null` for MPLS and PPPoE.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub source: Option<String>,
+    /// Its receiver.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub destination: Option<String>,
 }
 
 /// How a connection ended.

@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 47] = [
+const TABLES: [(&str, &str); 50] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -50,6 +50,8 @@ const TABLES: [(&str, &str); 47] = [
     ("Manifest", "ManifestEntry"),
     ("Journal line", "JournalEntry"),
     ("Connection", "ConnectionEntry"),
+    ("field of `encapsulations[]`", "EncapsulationEntry"),
+    ("field of `skipped_blocks`", "SkippedBlocks"),
     ("Packet", "PacketEntry"),
     ("Traffic", "Traffic"),
     ("Exhibit", "Exhibit"),

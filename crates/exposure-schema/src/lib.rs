@@ -33,9 +33,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 
 pub use beside_frames::{BesideFrames, BesideFramesEntry};
-pub use capture::{Capture, Expected, Summary, Verdict};
+pub use capture::{Capture, Expected, SkippedBlocks, Summary, Verdict};
 pub use completeness::{Completeness, TroubledStream, UnexplainedEntry};
-pub use connections::{ConnectionEntry, Direction, Ended, PacketEntry};
+pub use connections::{ConnectionEntry, Direction, EncapsulationEntry, Ended, PacketEntry};
 pub use controls::{
     Controls, CoverageControl, DecoyControl, PlantedControl, PositiveControl, WrongKeyControl,
 };

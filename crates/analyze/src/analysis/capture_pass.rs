@@ -31,7 +31,7 @@ pub(crate) fn run<'k>(
     let file = input.capture.as_deref().or(input.spool.as_deref());
     let mut pipeline = Pipeline::new(observer, needs, with_secrets(keys, file.and_then(capture::secrets)));
     let read = capture::read(file, &mut pipeline, progress)?;
-    let Finished { mut observer, has_keys, dropped, snaplen } = pipeline.finish();
+    let Finished { mut observer, has_keys, dropped, snaplen, skipped_blocks } = pipeline.finish();
     observer.connections.sort();
     observer.leave_out_known_from_handshake();
     Ok(CaptureReport {
@@ -46,6 +46,7 @@ pub(crate) fn run<'k>(
         file: read.file,
         compression: read.compression,
         snaplen,
+        skipped_blocks,
         input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
     })
 }

@@ -13,7 +13,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
-use dissect::capture::{Decoder, Record, Step};
+use dissect::capture::{Decoder, Record, SkippedBlocks, Step};
 use dissect::keylog::KeyLog;
 
 use super::compression;
@@ -65,6 +65,9 @@ pub(crate) trait Sink {
 
     /// The most bytes that the capture's headers allow for a frame, `None` without a limit; called once, at its end.
     fn snaplen(&mut self, snaplen: Option<u32>);
+
+    /// The numbers of blocks without a frame (pcapng); called once, at its end.
+    fn skipped_blocks(&mut self, _blocks: SkippedBlocks) {}
 }
 
 /// How reading ended, if not at the end of the last record.
@@ -288,6 +291,7 @@ fn read_frames(
     let ended = read_into(&mut decoder, input, sink, each_buffer);
     sink.dropped(decoder.dropped());
     sink.snaplen(decoder.snaplen());
+    sink.skipped_blocks(decoder.skipped_blocks());
     ended.map_err(|error| (error, decoder.position() > 0))
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dissect::encapsulation::Encapsulation;
 use dissect::flow::{Endpoints, PerDirection};
+use dissect::frame::Frame;
+use dissect::link::VlanTags;
 use dissect::tcp;
 use dissect::tls::record::HEADER_LEN;
 use dissect::tls::{
@@ -56,6 +59,8 @@ pub(crate) struct Connections {
     pub troubled: Vec<Troubled>,
     /// The first [`MAX_DESCRIBED`] TLS connections.
     pub tls_connections: Vec<TlsConnection>,
+    /// Of the frame that is being read.
+    around: Option<Box<Around>>,
 }
 
 /// One connection.
@@ -79,6 +84,16 @@ pub(crate) struct Described {
     pub end: Option<ConnectionEnd>,
     /// Round trips for which the client waits.
     pub round_trips: RoundTrips,
+    /// What was around the packets of the first frame; `None` if nothing was.
+    pub around: Option<Box<Around>>,
+}
+
+/// What a frame has around its packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// Tunnels, MPLS, PPPoE, outermost first.
+    pub encapsulations: Vec<Encapsulation>,
+    pub vlan: VlanTags,
 }
 
 /// A connection with something missing or doubtful.
@@ -177,16 +192,31 @@ pub(crate) struct TlsHandshake {
 }
 
 impl Connections {
+    /// Notes what is around the packet of a frame. The facts of its segment come behind it.
+    #[inline]
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>) {
+        let is_plain = frame.vlan.is_empty() && frame.encapsulations.is_empty();
+        self.around = match is_plain || self.described.len() >= MAX_DESCRIBED {
+            true => None,
+            false => {
+                let encapsulations = frame.encapsulations.iter().collect();
+                Some(Box::new(Around { encapsulations, vlan: frame.vlan }))
+            }
+        };
+    }
+
     /// Adds a segment. The facts of its content come before it.
     #[inline]
     pub(crate) fn segment(&mut self, segment: &SegmentFact<'_>) {
         if segment.disposition.is_none() {
             return; // the connection is closed and summed up already
         }
+        let around = self.around.take();
         if let Some(described) = self.described(segment.stream) {
             let moment = (segment.frame, segment.captured_at);
             if described.frames == 0 {
                 described.first = moment;
+                described.around = around;
             }
             described.last = moment;
             described.frames += 1;
@@ -325,6 +355,7 @@ impl Described {
             payload: PerDirection::default(),
             end: None,
             round_trips: RoundTrips::default(),
+            around: None,
         }
     }
 }

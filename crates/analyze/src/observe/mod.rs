@@ -200,6 +200,7 @@ impl Observer for CaptureObserver<'_> {
                 self.times.push(record.captured_at);
                 self.packets.push(record, frame);
                 self.dns.frame(record.frame, frame);
+                self.connections.frame(frame);
                 if let Some(offloads) = &mut self.offloads {
                     offloads.take(record, frame);
                 }

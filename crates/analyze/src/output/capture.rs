@@ -1,7 +1,8 @@
 //! Writes the report on one capture into the result.
 
+use dissect::capture;
 use exposure_schema::{
-    Capture, Completeness, Controls, FragmentEntry, HttpMessage, MessagePart, Name, ReadableEntry, Scope,
+    Capture, Completeness, Controls, FragmentEntry, HttpMessage, MessagePart, Name, ReadableEntry, Scope, SkippedBlocks,
     StringEntry, Summary, Verdict,
 };
 
@@ -73,6 +74,7 @@ pub(crate) fn entry(
         summary,
         fragments,
         tls: connections::tls(&report.observed.connections, report.observed.text_fields.as_ref()),
+        skipped_blocks: skipped_blocks(report.skipped_blocks),
         dns: datagrams::dns(&report.observed.dns, &report.observed.connections),
         quic: datagrams::quic(&report.observed.quic),
         http: report.observed.messages.listed.iter().map(|listed| http(&report, listed)).collect(),
@@ -94,6 +96,12 @@ pub(crate) fn entry(
         exhibit,
         sha256: report.file.sha256,
     }
+}
+
+fn skipped_blocks(blocks: capture::SkippedBlocks) -> Option<SkippedBlocks> {
+    let capture::SkippedBlocks { name_resolution, statistics, other_secrets, custom, unknown } = blocks;
+    let any = blocks != capture::SkippedBlocks::default();
+    any.then_some(SkippedBlocks { name_resolution, statistics, other_secrets, custom, unknown })
 }
 
 fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {

@@ -1,10 +1,12 @@
 //! Writes TCP and TLS connections into the result.
 
 use data_encoding::HEXLOWER;
+use dissect::encapsulation::Encapsulation;
 use dissect::flow::Endpoints;
+use dissect::ip::Address;
 use dissect::tls::{self, Certificate};
 use exposure_schema::{
-    CertificateEntry, ConnectionEntry, Ended, HandshakeField, HandshakeText, HandshakeWord, KeyExchange, Tls,
+    CertificateEntry, ConnectionEntry, EncapsulationEntry, Ended, HandshakeField, HandshakeText, HandshakeWord, KeyExchange, Tls,
     TlsHidden, TlsRecords, TlsSession, TlsVisible, WordKind,
 };
 
@@ -41,7 +43,25 @@ fn connection(connection: &Described) -> Option<ConnectionEntry> {
             Some(ConnectionEnd::Rst) => Ended::Rst,
             None => Ended::Open,
         },
+        encapsulations: connection
+            .around
+            .iter()
+            .flat_map(|around| &around.encapsulations)
+            .map(encapsulation)
+            .collect(),
+        vlan: connection.around.iter().flat_map(|around| around.vlan.numbers()).copied().collect(),
     })
+}
+
+fn encapsulation(layer: &Encapsulation) -> EncapsulationEntry {
+    let (source, destination) = layer.ends.unzip();
+    let text = |address: Option<Address>| address.map(|address| address.to_ip().to_string());
+    EncapsulationEntry {
+        kind: layer.kind.to_string(),
+        id: layer.id,
+        source: text(source),
+        destination: text(destination),
+    }
 }
 
 /// The TLS part of the result; `None` if the capture contains no TLS.

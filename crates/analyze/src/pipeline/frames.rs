@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use dissect::capture::Record;
+use dissect::capture::{Record, SkippedBlocks};
 use dissect::flow::{Arrival, Direction, FlowId, FlowSegment, FlowTable};
 use dissect::fragment::Reassembler;
 use dissect::frame::{self, Frame, Network, Transport};
@@ -57,6 +57,7 @@ pub(crate) struct Pipeline<O: Observer> {
     pending: usize,
     dropped: u64,
     snaplen: Option<u32>,
+    skipped_blocks: SkippedBlocks,
 }
 
 /// The result of a pipeline.
@@ -70,6 +71,8 @@ pub(crate) struct Finished<O> {
     pub dropped: u64,
     /// The most bytes that the capture's headers allow for a frame; `None` without a limit.
     pub snaplen: Option<u32>,
+    /// Blocks of the capture that carry no frame.
+    pub skipped_blocks: SkippedBlocks,
 }
 
 impl<O: Observer> Pipeline<O> {
@@ -88,6 +91,7 @@ impl<O: Observer> Pipeline<O> {
             pending: 0,
             dropped: 0,
             snaplen: None,
+            skipped_blocks: SkippedBlocks::default(),
         }
     }
 
@@ -107,6 +111,7 @@ impl<O: Observer> Pipeline<O> {
             has_keys: self.keys.is_some(),
             dropped: self.dropped,
             snaplen: self.snaplen,
+            skipped_blocks: self.skipped_blocks,
         }
     }
 
@@ -388,6 +393,10 @@ impl<O: Observer> Sink for Pipeline<O> {
 
     fn snaplen(&mut self, snaplen: Option<u32>) {
         self.snaplen = snaplen;
+    }
+
+    fn skipped_blocks(&mut self, blocks: SkippedBlocks) {
+        self.skipped_blocks = blocks;
     }
 
     fn secrets(&mut self, key_log: &[u8]) {

@@ -1,5 +1,7 @@
 //! Everything that is known about a capture before it is judged.
 
+use dissect::capture::SkippedBlocks;
+
 use super::doubt::Doubt;
 use crate::input::capture::Digest;
 use crate::input::manifest::Manifest;
@@ -25,6 +27,8 @@ pub(crate) struct CaptureReport<'k> {
     pub bytes: u64,
     /// The most bytes that the file's headers allow for a frame; `None` without a limit.
     pub snaplen: Option<u32>,
+    /// Blocks of the capture that carry no frame.
+    pub skipped_blocks: SkippedBlocks,
     /// SHA-256 of these bytes, in hexadecimal digits.
     pub sha256: String,
     /// Hash and size of the file.
