@@ -17,6 +17,13 @@ pub fn http1(data: &[u8]) {
     read(requests, responses, size, 3);
 }
 
+/// What is read: the messages, and the bytes that are none.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Read {
+    messages: Vec<Message>,
+    opaque: Vec<u8>,
+}
+
 /// A message: its head, its body, whether it is complete.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Message {
@@ -26,51 +33,48 @@ struct Message {
 }
 
 /// Reads both streams in pieces of at most `size` bytes, and leaves out one of every `gap_every` pieces.
-fn read(requests: &[u8], responses: &[u8], size: usize, gap_every: usize) -> Vec<Message> {
+fn read(requests: &[u8], responses: &[u8], size: usize, gap_every: usize) -> Read {
     let mut connection = Connection::default();
-    let mut messages = Vec::new();
+    let Read { mut messages, mut opaque } = Read::default();
     for (direction, stream) in [(Direction::ClientToServer, requests), (Direction::ServerToClient, responses)]
     {
         let mut open: Option<Message> = None;
-        let mut has_gap = false;
         for (number, piece) in (1..).zip(stream.chunks(size)) {
             if gap_every > 0 && number % gap_every == 0 {
                 connection.gap(direction, piece.len() as u64);
-                has_gap = true;
+                push(&mut connection, direction, &[], &mut open, &mut messages, &mut opaque);
                 continue;
             }
-            push(&mut connection, direction, piece, has_gap, &mut open, &mut messages);
+            push(&mut connection, direction, piece, &mut open, &mut messages, &mut opaque);
         }
         if let Some(Event::End { complete }) = connection.finish(direction) {
             end(&mut open, complete, &mut messages);
         }
         messages.extend(open);
     }
-    messages
+    Read { messages, opaque }
 }
 
 fn push(
     connection: &mut Connection,
     direction: Direction,
     mut rest: &[u8],
-    has_gap: bool,
     open: &mut Option<Message>,
     messages: &mut Vec<Message>,
+    opaque: &mut Vec<u8>,
 ) {
-    // Each step but the last consumes a byte or ends a message.
-    for _ in 0..2 * rest.len() + 2 {
+    // Each step but the last takes bytes of the input or of those held back, or ends a message.
+    for _ in 0..3 * (rest.len() + connection.held_back(direction)) + 8 {
         let step = connection.step(direction, rest);
         rest = &rest[step.consumed..];
-        assert!(connection.held_back(direction) <= MAX_HEAD);
+        assert!(step.held_back <= MAX_HEAD);
         match step.event {
             Event::NeedMore => {
                 assert!(rest.is_empty());
                 return;
             }
             Event::Head => {
-                // A gap may contain the end of a message; the next message then begins without that event.
-                assert!(open.is_none() || has_gap, "a message follows the end of the one before");
-                messages.extend(open.take());
+                assert!(open.is_none(), "a message follows the end of the one before");
                 let head = format!("{:?}", connection.head(direction));
                 *open = Some(Message { head, ..Message::default() });
             }
@@ -81,7 +85,8 @@ fn push(
             Event::End { complete } => end(open, complete, messages),
             Event::Opaque(bytes, _) => {
                 assert!(!bytes.is_empty());
-                messages.extend(open.take());
+                assert!(open.is_none(), "lost framing ends a message");
+                opaque.extend_from_slice(bytes);
             }
         }
     }

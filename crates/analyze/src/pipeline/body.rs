@@ -17,6 +17,7 @@ use dissect::content::{Coding, Decoder, Outcome};
 use dissect::flow::Direction;
 use dissect::message_deflate::Window;
 
+use super::cut_json;
 use super::fact::{At, Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained, UnexplainedFact};
 use super::parts::{Content, Found, MAX_TEXT, Splitter};
 use super::protocol::{BodyNeeds, Context, Tools};
@@ -66,6 +67,9 @@ pub(crate) struct Body<O: Observer> {
     len: u64,
     digest: Option<digest::Context>,
     json: Option<Vec<u8>>,
+    /// Whether bytes are missing behind those in `json`.
+    json_is_cut: bool,
+    is_json: bool,
     carriage: Carriage,
     pieces: Option<Box<Pieces<O>>>,
     coded: Option<Coded>,
@@ -80,7 +84,7 @@ pub(crate) struct FinishedBody {
     pub len: u64,
     /// Its SHA-256, if an observer needs it and no byte is missing.
     pub sha256: Option<[u8; 32]>,
-    /// Its text, if an observer needs it.
+    /// Its text, if an observer needs it; of a body that is cut, JSON with the values before the cut.
     pub json: Option<Vec<u8>>,
     /// Offset of its first byte in the input of its protocol.
     pub start: u64,
@@ -141,6 +145,8 @@ impl<O: Observer> Body<O> {
             len: 0,
             digest: needs.hash(length).then(|| digest::Context::new(&digest::SHA256)),
             json: (needs.json && content.is_text()).then(Vec::new),
+            json_is_cut: false,
+            is_json: content == Content::Json,
             carriage,
             pieces: is_cut.then(|| Box::new(Pieces { memory: O::Memory::default(), known: VecDeque::new() })),
             coded,
@@ -217,12 +223,14 @@ impl<O: Observer> Body<O> {
     /// Notes that `len` bytes of the body are missing.
     pub(crate) fn gap(&mut self, len: u64, observer: &mut O) {
         self.digest = None;
+        // Behind missing bytes, a string could be continued that is another one.
+        self.json_is_cut |= self.is_json;
         self.len += len;
         if let Some(parts) = &mut self.parts {
             parts.gap(len);
         }
         // What is before a gap and what is behind it must not be read as one text.
-        if let Some(json) = self.json.as_mut().filter(|json| json.len() < MAX_JSON_BODY) {
+        if let Some(json) = self.json.as_mut().filter(|json| !self.is_json && json.len() < MAX_JSON_BODY) {
             json.push(0);
         }
         if let Some(pieces) = &mut self.pieces {
@@ -274,7 +282,11 @@ impl<O: Observer> Body<O> {
             bytes.copy_from_slice(digest.finish().as_ref());
             bytes
         });
-        let Self { len, json, start, .. } = self;
+        let is_cut = self.json_is_cut || !is_whole || unread.is_some();
+        let Self { len, mut json, is_json, start, .. } = self;
+        if let Some(json) = json.as_mut().filter(|_| is_cut && is_json) {
+            cut_json::close(json);
+        }
         FinishedBody { len, sha256, json, start, is_encoded, unread, chain }
     }
 
@@ -364,9 +376,11 @@ impl<O: Observer> Body<O> {
             digest.update(text);
         }
         if let Some(json) = &mut self.json
-            && let Some(text) = text.get(..text.len().min(MAX_JSON_BODY.saturating_sub(json.len())))
+            && !self.json_is_cut
         {
-            json.extend_from_slice(text);
+            let room = MAX_JSON_BODY.saturating_sub(json.len());
+            json.extend_from_slice(text.get(..room.min(text.len())).unwrap_or_default());
+            self.json_is_cut = room < text.len();
         }
     }
 }

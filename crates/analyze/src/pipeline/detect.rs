@@ -30,6 +30,8 @@ pub(crate) enum Protocol {
     Dns,
     /// WebSocket, after its opening handshake (RFC 6455 §4). Its first bytes do not identify it.
     WebSocket(Extensions),
+    /// Any protocol: what runs inside of a tunnel through a proxy. Its first bytes show which one.
+    Tunnelled,
     /// A protocol that is not decoded here.
     Unknown,
 }

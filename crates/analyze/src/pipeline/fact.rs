@@ -12,7 +12,7 @@ use dissect::decode_stop::DecodeStop;
 use dissect::dns;
 use dissect::flow::{Direction, Endpoints, PerDirection};
 use dissect::frame::{Frame, UdpDatagram};
-use dissect::http1::Desync;
+use dissect::http1::{Desync, Deviation};
 use dissect::http2::{self, hpack};
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
@@ -427,6 +427,12 @@ pub(crate) enum Unexplained {
     UnknownProtocol,
     /// A stream that is not valid HTTP/1.
     NotHttp(Desync),
+    /// A header section of HTTP/1 that deviates from RFC 9112, so that its receiver may read it in another way.
+    LenientHttp(Deviation),
+    /// A tunnel through a proxy (CONNECT): the messages before it were in the clear.
+    Tunnelled,
+    /// An answer of HTTP/1 to a request that was not captured: that it has no body follows from what is behind it.
+    UnseenRequest,
     /// A stream that is not valid HTTP/2.
     NotHttp2(http2::Desync),
     /// Bytes of HTTP/2 that its receiver ignores, or that are not read.
@@ -512,6 +518,11 @@ impl fmt::Display for Unexplained {
             Self::LateData => f.write_str("data after the connection had ended"),
             Self::UnknownProtocol => f.write_str("an unknown protocol"),
             Self::NotHttp(why) => write!(f, "not read as HTTP: {why}"),
+            Self::LenientHttp(what) => write!(f, "HTTP read leniently: {what}"),
+            Self::Tunnelled => f.write_str("a tunnel through a proxy, which begins in the clear"),
+            Self::UnseenRequest => {
+                f.write_str("an HTTP answer without body to a request that was not captured")
+            }
             Self::NotHttp2(why) => write!(f, "not read as HTTP/2: {why}"),
             Self::IgnoredByHttp2(what) => write!(f, "{what}"),
             Self::HeaderBlock(why) => write!(f, "not read as HTTP/2: {why}"),

@@ -23,6 +23,10 @@ const CHUNKED: &str = "chunked";
 pub(crate) struct Http1<O: Observer> {
     connection: Connection,
     reading: PerDirection<Reading<O>>,
+    /// The protocol that follows in both directions.
+    switched_to: Option<Protocol>,
+    /// No message was found yet, and no first bytes show that there is one.
+    is_guess: bool,
 }
 
 #[derive(Debug)]
@@ -48,19 +52,33 @@ impl<O: Observer> Http1<O> {
         if midstream {
             Direction::BOTH.into_iter().for_each(|direction| connection.gap(direction, 1));
         }
-        Self { connection, reading: PerDirection::from_fn(|_| Reading::default()) }
+        Self {
+            connection,
+            reading: PerDirection::from_fn(|_| Reading::default()),
+            switched_to: None,
+            is_guess: false,
+        }
     }
 
-    /// The protocol that the server switched to with 101 (RFC 9110 §7.8), if it is decoded here.
-    fn upgraded_to(&self) -> Option<Protocol> {
+    /// Starts at an unknown place of a connection of an unknown protocol: it is HTTP/1 once a message is found.
+    pub(crate) fn guess() -> Self {
+        Self { is_guess: true, ..Self::new(true) }
+    }
+
+    /// The protocol that a response switches to, if it is decoded here: with 101 the one that it names (RFC 9110 §7.8), with
+    /// 2xx to CONNECT any (§9.3.6).
+    fn switches_to(&self) -> Option<Protocol> {
         let head = self.connection.head(Direction::ServerToClient);
         let request = self.connection.head(Direction::ClientToServer);
-        let protocol =
-            Protocol::from_upgrade(&head.upgrade, &head.websocket_extensions, &request.http2_settings);
-        protocol.filter(|_| head.status == 101)
+        match head.status {
+            101 => Protocol::from_upgrade(&head.upgrade, &head.websocket_extensions, &request.http2_settings),
+            _ if self.connection.has_switched() => Some(Protocol::Tunnelled),
+            _ => None,
+        }
     }
 
     fn head(&mut self, direction: Direction, source: &dyn Source, cx: &mut Context<'_, O>) {
+        self.is_guess = false;
         let head = self.connection.head(direction);
         let reading = &mut self.reading[direction];
         cx.observer.observe(&Fact::MessageStart(&MessageStart {
@@ -94,17 +112,76 @@ impl<O: Observer> Http1<O> {
         reading.body = Some(Box::new(body));
     }
 
+    fn read(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) -> Option<Handover> {
+        let mut rest = bytes;
+        let begin = self.reading[direction].next;
+        loop {
+            let step = self.connection.step(direction, rest);
+            rest = rest.get(step.consumed..).unwrap_or_default();
+            let reading = &mut self.reading[direction];
+            reading.next += step.consumed as u64;
+            match step.event {
+                Event::NeedMore => {
+                    // Between messages no offset has to be remembered; inside a header section its start does.
+                    if reading.body.is_none() {
+                        reading.message_start =
+                            reading.next.saturating_sub(self.connection.held_back(direction) as u64);
+                    }
+                    return None;
+                }
+                Event::Head => self.head(direction, source, cx),
+                Event::Body { bytes, new_chunk } => {
+                    if let Some(body) = &mut reading.body {
+                        let at = reading.next.saturating_sub(step.held_back as u64 + bytes.len() as u64);
+                        body.push(direction, at, bytes, new_chunk, source, cx);
+                    }
+                }
+                Event::End { complete } => self.end(direction, complete, source, cx),
+                Event::Opaque(bytes, why) => {
+                    reading.message_start = reading.next.saturating_sub(step.held_back as u64);
+                    let at = reading.message_start.saturating_sub(bytes.len() as u64);
+                    // Bytes from before the switch are none of the other protocol's.
+                    if why == Desync::Switched
+                        && at >= begin
+                        && let Some(protocol) = self.switched_to
+                    {
+                        return Some(Handover { protocol, offset: at });
+                    }
+                    let why =
+                        if self.is_guess { Unexplained::UnknownProtocol } else { Unexplained::NotHttp(why) };
+                    cx.unexplained(direction, at, bytes, why, source);
+                }
+            }
+        }
+    }
+
     fn end(&mut self, direction: Direction, is_whole: bool, source: &dyn Source, cx: &mut Context<'_, O>) {
         let reading = &mut self.reading[direction];
-        let (start, end) = (reading.message_start, reading.next);
+        let (start, end) =
+            (reading.message_start, reading.next.saturating_sub(self.connection.held_back(direction) as u64));
         reading.message_start = end;
         let Some(body) = reading.body.take() else { return };
+        if direction == Direction::ServerToClient && self.connection.has_switched() {
+            self.switched_to = self.switches_to();
+        }
         let body = body.finish(direction, end, is_whole, source, cx);
         let body_is_empty = !body.is_encoded && body.len == 0;
         if let Some((why, bytes)) = &body.unread {
             cx.report(direction, body.start, *bytes, why.clone(), source);
         }
         let head = self.connection.head(direction);
+        for deviation in head.lenience.iter() {
+            cx.report(direction, start, head.len as u64, Unexplained::LenientHttp(deviation), source);
+        }
+        if head.answers_head {
+            cx.report(direction, start, head.len as u64, Unexplained::UnseenRequest, source);
+        }
         cx.observer.observe(&Fact::Message(&MessageFact {
             location: source.locate(direction, start..end),
             http2_stream: None,
@@ -135,59 +212,27 @@ impl<O: Observer> Reader<O> for Http1<O> {
         source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) -> Option<Handover> {
-        let mut rest = bytes;
         self.reading[direction].next = offset;
-        loop {
-            let before = self.reading[direction].next;
-            let step = self.connection.step(direction, rest);
-            rest = rest.get(step.consumed..).unwrap_or_default();
-            let reading = &mut self.reading[direction];
-            reading.next += step.consumed as u64;
-            match step.event {
-                Event::NeedMore => {
-                    // Between messages no offset has to be remembered; inside a header section its start does.
-                    if reading.body.is_none() && self.connection.held_back(direction) == 0 {
-                        reading.message_start = reading.next;
-                    }
-                    return None;
-                }
-                Event::Head => self.head(direction, source, cx),
-                Event::Body { bytes, new_chunk } => {
-                    let at = before + step.consumed as u64 - bytes.len() as u64;
-                    if let Some(body) = &mut reading.body {
-                        body.push(direction, at, bytes, new_chunk, source, cx);
-                    }
-                }
-                Event::End { complete } => self.end(direction, complete, source, cx),
-                Event::Opaque(bytes, why) => {
-                    reading.body = None;
-                    reading.message_start = reading.next;
-                    let at = reading.next - bytes.len() as u64;
-                    if let (Desync::Switched, Some(protocol)) = (why, self.upgraded_to()) {
-                        return Some(Handover { protocol, offset: at });
-                    }
-                    cx.unexplained(direction, at, bytes, Unexplained::NotHttp(why), source);
-                    if rest.is_empty() {
-                        return None;
-                    }
-                }
-            }
-        }
+        self.read(direction, bytes, source, cx)
     }
 
     fn gap(
         &mut self,
         direction: Direction,
-        _offset: u64,
+        offset: u64,
         len: u64,
-        _source: &dyn Source,
+        source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) {
+        self.reading[direction].next = offset;
         self.connection.gap(direction, len);
+        // What the gap ended, it ended before its first byte.
+        self.read(direction, &[], source, cx);
         let reading = &mut self.reading[direction];
         reading.next += len;
-        if let Some(body) = &mut reading.body {
-            body.gap(len, cx.observer);
+        match &mut reading.body {
+            Some(body) => body.gap(len, cx.observer),
+            None => reading.message_start = reading.next,
         }
     }
 
@@ -196,13 +241,17 @@ impl<O: Observer> Reader<O> for Http1<O> {
             let held = self.connection.held_back(direction) as u64;
             if held > 0 {
                 let at = self.reading[direction].next - held;
-                cx.report(direction, at, held, Unexplained::Unfinished, source);
+                let why = match self.is_guess {
+                    true => Unexplained::UnknownProtocol,
+                    false => Unexplained::Unfinished,
+                };
+                cx.report(direction, at, held, why, source);
             }
             if let Some(Event::End { complete }) = self.connection.finish(direction) {
                 self.end(direction, complete, source, cx);
             }
         }
-        Spoken::Messages
+        if self.is_guess { Spoken::Unknown } else { Spoken::Messages }
     }
 
     fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {

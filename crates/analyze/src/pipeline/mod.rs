@@ -14,6 +14,7 @@
 pub(crate) mod body;
 pub(crate) mod carve;
 pub(crate) mod connection;
+mod cut_json;
 pub(crate) mod datagram;
 pub(crate) mod detect;
 pub(crate) mod dns;

@@ -21,6 +21,8 @@ use super::websocket::WebSocket;
 #[derive(Debug)]
 pub(crate) struct Stack<O: Observer> {
     layer: Layer<O>,
+    /// Whether the first bytes may be from within the connection.
+    is_joined: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl<O: Observer> Layer<O> {
             (Protocol::Dns, _) => Self::Dns(Box::default()),
             (Protocol::WebSocket(extensions), _) => Self::WebSocket(Box::new(WebSocket::new(extensions))),
             (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
+            (Protocol::Tunnelled, _) => Self::Detecting(None),
             // A TLS session inside a TLS session is not decrypted.
             (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque,
         }
@@ -54,7 +57,7 @@ impl<O: Observer> Layer<O> {
 
 impl<O: Observer> Stack<O> {
     pub(crate) fn new() -> Self {
-        Self { layer: Layer::Detecting(None) }
+        Self { layer: Layer::Detecting(None), is_joined: false }
     }
 
     /// Continues with a protocol that reads all bytes so far.
@@ -65,7 +68,10 @@ impl<O: Observer> Stack<O> {
         source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) {
-        self.layer = Layer::new(protocol, cx);
+        self.layer = match protocol {
+            Protocol::Unknown if self.is_joined => Layer::Http1(Box::new(Http1::guess())),
+            protocol => Layer::new(protocol, cx),
+        };
         for (direction, held) in detector.into_held() {
             if !held.bytes.is_empty() {
                 self.push(direction, held.offset, &held.bytes, source, cx);
@@ -98,6 +104,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
         source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) -> Option<Handover> {
+        self.is_joined |= cx.is_midstream;
         let handover = match &mut self.layer {
             Layer::Http1(http) => http.push(direction, offset, bytes, source, cx),
             Layer::Http2(http) => http.push(direction, offset, bytes, source, cx),
@@ -110,7 +117,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             }
             Layer::Detecting(detector) => {
                 let detector = detector.get_or_insert_default();
-                if let Some(protocol) = detector.push(direction, offset, bytes, cx.is_midstream) {
+                if let Some(protocol) = detector.push(direction, offset, bytes, self.is_joined) {
                     let detector = std::mem::take(&mut **detector);
                     self.become_protocol(protocol, detector, source, cx);
                 }
@@ -119,6 +126,11 @@ impl<O: Observer> Reader<O> for Stack<O> {
         };
         if let Some(Handover { protocol, offset: from }) = handover {
             self.layer = Layer::new(protocol, cx);
+            // From here on, the connection counts as one of the protocol inside of the tunnel.
+            if protocol == Protocol::Tunnelled {
+                cx.report(direction, 0, from.max(1), Unexplained::Tunnelled, source);
+                self.is_joined = false;
+            }
             let rest = bytes.get((from - offset) as usize..).unwrap_or_default();
             self.push(direction, from, rest, source, cx);
         }
@@ -139,13 +151,16 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http2(http) => http.gap(direction, offset, len, source, cx),
             Layer::Dns(dns) => dns.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
-            Layer::Detecting(_) | Layer::Opaque => {}
+            // A gap between the bytes held is behind them in their order: they are read as if they were joined.
+            Layer::Detecting(_) => self.is_joined = true,
+            Layer::Opaque => {}
         }
     }
 
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         if let Layer::Detecting(Some(detector)) = &mut self.layer
-            && let Some(protocol) = detector.at_end(cx.is_midstream)
+            && let Some(protocol) =
+                detector.at_end(self.is_joined).or(self.is_joined.then_some(Protocol::Unknown))
         {
             let detector = std::mem::take(&mut **detector);
             self.become_protocol(protocol, detector, source, cx);

@@ -6,7 +6,7 @@ use crate::flow::Direction;
 const RESPONSE_START: &[u8] = b"HTTP/1.";
 
 /// The longest registered method (UPDATEREDIRECTREF) has 17 letters (IANA HTTP method registry).
-const MAX_METHOD: usize = 17;
+pub(super) const MAX_METHOD: usize = 17;
 
 /// Whether `prefix` begins a request or a response.
 pub fn detect(direction: Direction, prefix: &[u8]) -> Detection {

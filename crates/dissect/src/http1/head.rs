@@ -1,5 +1,6 @@
 //! Start line and header section, and the length of the body that follows from them.
 
+use super::lenient::{self, Lenience};
 use super::{Desync, MAX_HEADERS};
 use crate::coding::Coding;
 use crate::flow::Direction;
@@ -50,6 +51,11 @@ pub struct Head {
     pub len: usize,
     /// Start line and header section as they were sent.
     pub bytes: Vec<u8>,
+    /// Whether the response counts as one to a HEAD request that was not seen, because another response is where its body
+    /// would be. Known at its end.
+    pub answers_head: bool,
+    /// Where the header section deviates from RFC 9112, and is read all the same.
+    pub lenience: Lenience,
 }
 
 /// The property of a request that decides how its response is read.
@@ -58,6 +64,8 @@ pub(super) enum RequestKind {
     Head,
     Connect,
     Other,
+    /// The request was not seen, or messages are missing, so that it may be any.
+    Unknown,
 }
 
 impl RequestKind {
@@ -168,39 +176,70 @@ impl Head {
         self.len = bytes.len();
         self.bytes.extend_from_slice(bytes);
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let (message, lengths) = match self.read_strictly(direction, bytes, request, &mut fields) {
+            Some(read) => read,
+            None => self.read_leniently(direction, bytes, request)?,
+        };
+        self.framing = framing(message, lengths)?;
+        Ok(message)
+    }
+
+    /// Reads a header section that keeps to RFC 9112.
+    fn read_strictly<'b>(
+        &mut self,
+        direction: Direction,
+        bytes: &'b [u8],
+        request: RequestKind,
+        fields: &mut [httparse::Header<'b>],
+    ) -> Option<(MessageKind, LengthFields)> {
         let (message, fields) = match direction {
             Direction::ClientToServer => {
-                let mut parsed = httparse::Request::new(&mut fields);
-                let Ok(httparse::Status::Complete(_)) = parsed.parse(bytes) else {
-                    return Err(Desync::BadHead);
-                };
+                let mut parsed = httparse::Request::new(fields);
+                let Ok(httparse::Status::Complete(_)) = parsed.parse(bytes) else { return None };
                 self.method.push_str(parsed.method.unwrap_or_default());
                 self.minor_version = parsed.version.unwrap_or_default();
                 self.target.push_str(parsed.path.unwrap_or_default());
                 (MessageKind::Request, parsed.headers)
             }
             Direction::ServerToClient => {
-                let mut parsed = httparse::Response::new(&mut fields);
-                let Ok(httparse::Status::Complete(_)) = parsed.parse(bytes) else {
-                    return Err(Desync::BadHead);
-                };
+                let mut parsed = httparse::Response::new(fields);
+                let Ok(httparse::Status::Complete(_)) = parsed.parse(bytes) else { return None };
                 self.minor_version = parsed.version.unwrap_or_default();
                 self.status = parsed.code.unwrap_or_default();
                 self.reason.push_str(parsed.reason.unwrap_or_default());
                 (MessageKind::Response { status: self.status, request }, parsed.headers)
             }
         };
-        let lengths = self.read_fields(fields);
-        self.framing = framing(message, lengths)?;
-        Ok(message)
+        Some((message, self.read_fields(fields.iter().map(|field| (field.name.as_bytes(), field.value)))))
     }
 
-    fn read_fields(&mut self, fields: &[httparse::Header<'_>]) -> LengthFields {
+    /// Reads a header section as servers and clients that are lenient do.
+    fn read_leniently(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        request: RequestKind,
+    ) -> Result<(MessageKind, LengthFields), Desync> {
+        let (start, fields, lenience) = lenient::read(direction, bytes).ok_or(Desync::BadHead)?;
+        self.lenience = lenience;
+        self.minor_version = start.minor_version;
+        self.method.push_str(&String::from_utf8_lossy(start.method));
+        self.target.push_str(&String::from_utf8_lossy(start.target));
+        self.status = start.status;
+        self.reason.push_str(std::str::from_utf8(start.reason).unwrap_or_default());
+        let message = match direction {
+            Direction::ClientToServer => MessageKind::Request,
+            Direction::ServerToClient => MessageKind::Response { status: self.status, request },
+        };
+        Ok((message, self.read_fields(fields.iter().map(|(name, value)| (*name, value.as_ref())))))
+    }
+
+    fn read_fields<'b>(&mut self, fields: impl Iterator<Item = (&'b [u8], &'b [u8])>) -> LengthFields {
         let mut lengths = LengthFields::default();
         let mut content_codings = Vec::new();
-        for field in fields {
-            let value = field.value.trim_ascii();
-            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        for (field_name, value) in fields {
+            let value = value.trim_ascii();
+            let is = |name: &str| field_name.eq_ignore_ascii_case(name.as_bytes());
             if is("content-length") {
                 lengths.content_length = lengths.content_length.and(value);
             } else if is("transfer-encoding") {
@@ -254,6 +293,8 @@ impl Head {
         self.codings.clear();
         self.len = 0;
         self.bytes.clear();
+        self.answers_head = false;
+        self.lenience = Lenience::default();
     }
 }
 
@@ -429,7 +470,8 @@ mod tests {
             let mut parsed = httparse::Response::new(&mut parsed_fields);
             parsed.parse(text.as_bytes()).expect("a header section");
             let mut head = Head::default();
-            let lengths = head.read_fields(parsed.headers);
+            let read = parsed.headers.iter().map(|field| (field.name.as_bytes(), field.value));
+            let lengths = head.read_fields(read);
             assert_eq!((lengths.transfer_encoding, head.codings), (expected, codings), "{fields:?}");
         }
     }

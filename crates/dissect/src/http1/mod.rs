@@ -10,10 +10,13 @@ mod body;
 mod connection;
 mod detect;
 mod head;
+mod lenient;
+mod search;
 
 pub use connection::{Connection, Event, Step};
 pub use detect::detect;
 pub use head::{Framing, Head};
+pub use lenient::{Deviation, Lenience};
 
 /// Longest start line and header section. Common servers accept 8 to 64 KiB; a longer one is not read as HTTP.
 pub const MAX_HEAD: usize = 64 << 10;
