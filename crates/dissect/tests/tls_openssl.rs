@@ -185,7 +185,7 @@ proptest! {
         let (direction, bytes) = &mut wire.sent[piece];
         let direction = *direction;
         let byte = byte.index(bytes.len());
-        bytes[byte] ^= 1 << bit;
+        bytes[byte] ^= 1_u8 << bit;
         let seen = watch_with_keys(&wire);
         let whole = watch_with_keys(&recording.wire);
         prop_assert!(whole.plain[at(direction)].starts_with(&seen.plain[at(direction)]) || whole.plain[at(direction)].ends_with(&seen.plain[at(direction)]));

@@ -2,8 +2,8 @@
 
 use dissect::capture;
 use exposure_schema::{
-    Capture, Completeness, Controls, FragmentEntry, HttpMessage, MessagePart, Name, ReadableEntry, Scope, SkippedBlocks,
-    StringEntry, Summary, Verdict,
+    Capture, Completeness, Controls, FragmentEntry, HttpMessage, MessagePart, Name, ReadableEntry, Scope,
+    SkippedBlocks, StringEntry, Summary, Verdict,
 };
 
 use super::beside_frames;

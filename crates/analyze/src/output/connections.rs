@@ -6,8 +6,8 @@ use dissect::flow::Endpoints;
 use dissect::ip::Address;
 use dissect::tls::{self, Certificate};
 use exposure_schema::{
-    CertificateEntry, ConnectionEntry, EncapsulationEntry, Ended, HandshakeField, HandshakeText, HandshakeWord, KeyExchange, Tls,
-    TlsHidden, TlsRecords, TlsSession, TlsVisible, WordKind,
+    CertificateEntry, ConnectionEntry, EncapsulationEntry, Ended, HandshakeField, HandshakeText,
+    HandshakeWord, KeyExchange, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible, WordKind,
 };
 
 use crate::observe::connections::{Connections, Described, TlsConnection};

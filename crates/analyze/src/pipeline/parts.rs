@@ -53,7 +53,10 @@ impl Content {
         // A body without a type may be text.
         let is_text = essence.is_empty()
             || TEXT_TYPES.iter().any(|known| {
-                essence.as_bytes().windows(known.len()).any(|word| word.eq_ignore_ascii_case(known.as_bytes()))
+                essence
+                    .as_bytes()
+                    .windows(known.len())
+                    .any(|word| word.eq_ignore_ascii_case(known.as_bytes()))
             });
         match (is_json, is_text) {
             (true, _) => Self::Json,

@@ -170,8 +170,8 @@ fn rpc(json: &Json, root: &Path<'_>) -> Option<AgentMessage> {
         let is =
             |known: &&str| if known.ends_with('/') { method.starts_with(*known) } else { method == *known };
         let protocol = match () {
-            () if A2A_METHODS.iter().any(|known| is(&known)) => Protocol::A2a,
-            () if MCP_METHODS.iter().any(|known| is(&known)) => Protocol::Mcp,
+            () if A2A_METHODS.iter().any(&is) => Protocol::A2a,
+            () if MCP_METHODS.iter().any(is) => Protocol::Mcp,
             () => Protocol::JsonRpc,
         };
         let what = if id.is_some() { "request" } else { "notification" };

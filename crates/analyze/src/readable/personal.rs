@@ -181,8 +181,8 @@ fn numbers(text: &str, names_card: bool, found: &mut Vec<Personal>) {
     {
         let start = at + start;
         let before = start.checked_sub(1).and_then(|index| bytes.get(index));
-        let is_free = !matches!(before, Some(b'_' | b'.' | b'-' | b'/' | b'+'))
-            && !before.is_some_and(|byte| !byte.is_ascii());
+        let is_free =
+            !matches!(before, Some(b'_' | b'.' | b'-' | b'/' | b'+')) && before.is_none_or(u8::is_ascii);
         let number = if is_free { iban(text, start).or_else(|| card(text, start, names_card)) } else { None };
         match number {
             Some(number) => {
@@ -256,7 +256,7 @@ fn iban(text: &str, start: usize) -> Option<Personal> {
         });
     let is_varied = letters.iter().skip(4).any(|byte| *byte != b'0');
     let details = vec![Detail::new("country", country)];
-    (remainder == 1 && is_varied && ends(text, end)).then(|| Personal {
+    (remainder == 1 && is_varied && ends(text, end)).then_some(Personal {
         kind: Kind::Iban,
         range: start..end,
         details,

@@ -132,10 +132,10 @@ impl Data {
             let bytes = message.get(value.clone()).unwrap_or_default();
             match *key {
                 IPV4_HINT => {
-                    addresses.extend(bytes.as_chunks::<4>().0.iter().map(|octets| IpAddr::from(*octets)))
+                    addresses.extend(bytes.as_chunks::<4>().0.iter().map(|octets| IpAddr::from(*octets)));
                 }
                 IPV6_HINT => {
-                    addresses.extend(bytes.as_chunks::<16>().0.iter().map(|octets| IpAddr::from(*octets)))
+                    addresses.extend(bytes.as_chunks::<16>().0.iter().map(|octets| IpAddr::from(*octets)));
                 }
                 _ => {}
             }
