@@ -368,7 +368,7 @@ mod tests {
             ("application/grpc-web+json", Content::Grpc(None)),
             ("application/grpc-web-text", Content::Other),
             ("text/html", Content::Text),
-            ("", Content::Other),
+            ("", Content::Text),
         ] {
             assert_eq!(Content::of(content_type), content, "{content_type}");
         }

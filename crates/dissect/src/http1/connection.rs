@@ -245,7 +245,10 @@ impl Parser {
 
     /// `request` is the request that a response would answer.
     fn step<'a>(&mut self, input: &'a [u8], request: RequestKind) -> (usize, Out<'a>) {
-        if let Some(why) = self.unreported.take() {
+        // What a message loses comes behind its end.
+        if !matches!(self.state, State::Over(_))
+            && let Some(why) = self.unreported.take()
+        {
             return (0, Out::KeptOpaque(why));
         }
         let mut consumed = 0;
