@@ -115,7 +115,7 @@ pub fn has_tshark() -> bool {
 pub fn by_analyzer(capture: &Path) -> Facts {
     let judged = analyze(&[capture]);
     let captures = judged.document["captures"].as_array().expect("an array of captures");
-    captures.first().map(|capture| stated(capture)).unwrap_or_default()
+    captures.first().map(stated).unwrap_or_default()
 }
 
 fn stated(capture: &Value) -> Facts {

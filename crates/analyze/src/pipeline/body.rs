@@ -10,6 +10,7 @@
 //! Bodies that consist of parts ([`super::parts`]) also report each part as soon as it ends.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::ops::Range;
 
 use aws_lc_rs::digest;
@@ -464,7 +465,7 @@ impl Input<'_> {
     /// The ranges of the input that carry a range of the body.
     fn ranges(&self, body: &Range<u64>) -> Vec<Range<u64>> {
         match self {
-            Self::From(start) => vec![start + body.start..start + body.end],
+            Self::From(start) => iter::once(start + body.start..start + body.end).collect(),
             Self::Whole(range) => vec![range.clone()],
             Self::Pieces(known) => {
                 let first = known.partition_point(|piece| piece.body + piece.len <= body.start);
@@ -479,7 +480,9 @@ impl Input<'_> {
                 if ranges.len() > MAX_PART_PIECES
                     && let (Some(first), Some(last)) = (ranges.first(), ranges.last())
                 {
-                    ranges = vec![first.start..last.end];
+                    let all = first.start..last.end;
+                    ranges.clear();
+                    ranges.push(all);
                 }
                 ranges
             }

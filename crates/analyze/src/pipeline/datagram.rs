@@ -13,7 +13,6 @@ use dissect::quic::{self, Event, Outcome};
 
 use super::dns;
 use super::fact::{Bound, Bytes, DnsFact, Fact, Observer, QuicFact, Sequence, Unexplained};
-use super::frames::Pipeline;
 use super::provenance::{DecodeChain, LocateBy, Location};
 
 /// Maximum number of QUIC sessions whose keys and unfinished hellos are kept: some 3 KiB each, 48 KiB at most. Of the oldest
@@ -107,91 +106,85 @@ impl QuicSessions {
     }
 }
 
-impl<O: Observer> Pipeline<O> {
-    /// Reads a datagram, and returns why its bytes are unexplained. `locate` gives the place of a range of its payload.
-    pub(super) fn udp(
-        &mut self,
-        record: &Record<'_>,
-        ip: &Ip,
-        udp: &UdpDatagram<'_>,
-        locate: &dyn Fn(&Range<usize>) -> Location,
-    ) -> Unexplained {
-        let ends = [(ip.src, udp.src_port), (ip.dst, udp.dst_port)]
-            .map(|(address, port)| SocketAddr::new(address.to_ip(), port));
-        let is_cut = (udp.payload.len() as u64) < u64::from(udp.wire_payload_len);
-        if let Some((protocol, message)) = dns::of_datagram(ends.map(|end| end.port()), udp.payload) {
-            let fact = DnsFact {
-                protocol,
-                stream: None,
-                ends: Some(ends),
-                frame: record.frame,
-                needs_secret: false,
-                message: &message,
-                bytes: udp.payload,
-            };
-            dns::report(&mut self.observer, &fact, DecodeChain::default(), locate);
-            return Unexplained::Dns;
-        }
-        self.quic(record, ends, udp, is_cut, locate).unwrap_or(Unexplained::Udp)
-    }
-
-    fn quic(
-        &mut self,
-        record: &Record<'_>,
-        ends: [SocketAddr; 2],
-        udp: &UdpDatagram<'_>,
-        is_cut: bool,
-        locate: &dyn Fn(&Range<usize>) -> Location,
-    ) -> Option<Unexplained> {
-        let (session, is_over_bound) = self.quic.of(ends, udp, is_cut)?;
-        if is_over_bound {
-            self.observer.observe(&Fact::BoundHit(Bound::QuicSessions));
-        }
-        let Session { number, client, connection, hello } = session;
-        let [source, destination] = ends;
-        let (direction, server) = match source == *client {
-            true => (Direction::ClientToServer, destination),
-            false => (Direction::ServerToClient, source),
-        };
-        let (observer, hello) = (&mut self.observer, &mut hello[direction]);
-        let mut is_protected = false;
-        let search = |observer: &mut O, bytes: &[u8], chain: DecodeChain, location: &Location| {
-            let bytes = Bytes { bytes, sequence: Sequence::Decoded, chain, needs_secret: false };
-            observer.bytes(&mut O::Memory::default(), &bytes, &LocateBy(|_| location.clone()));
-        };
-        let chain = DecodeChain::default().then(STEP).then(INITIAL);
-        let fact = QuicFact {
-            session: *number,
-            client: *client,
-            server,
-            direction,
+/// Reads a datagram, and returns why its bytes are unexplained. `locate` gives the place of a range of its payload.
+pub(super) fn read<O: Observer>(
+    observer: &mut O,
+    sessions: &mut QuicSessions,
+    record: &Record<'_>,
+    ip: &Ip,
+    udp: &UdpDatagram<'_>,
+    locate: &dyn Fn(&Range<usize>) -> Location,
+) -> Unexplained {
+    let ends = [(ip.src, udp.src_port), (ip.dst, udp.dst_port)]
+        .map(|(address, port)| SocketAddr::new(address.to_ip(), port));
+    let is_cut = (udp.payload.len() as u64) < u64::from(udp.wire_payload_len);
+    if let Some((protocol, message)) = dns::of_datagram(ends.map(|end| end.port()), udp.payload) {
+        let fact = DnsFact {
+            protocol,
+            stream: None,
+            ends: Some(ends),
             frame: record.frame,
-            datagram: udp,
+            needs_secret: false,
+            message: &message,
+            bytes: udp.payload,
         };
-        observer.observe(&Fact::Quic(&fact, None));
-        connection.push(direction, udp.payload, is_cut, |event| {
-            match &event {
-                Event::Packet { packet, outcome: Outcome::Opened { payload, .. } } => {
-                    let location = locate(&packet.range);
-                    search(observer, payload, chain, &location);
-                    if hello.len() < MAX_HELLO_FRAMES {
-                        hello.push(location);
-                    }
-                }
-                Event::Packet { outcome: Outcome::Clear, .. } => {}
-                Event::ClientHello { body, .. } | Event::ServerHello { body, .. } => {
-                    // One packet holds the whole message, or all of them are its place.
-                    if hello.len() > 1 {
-                        search(observer, body, chain.then(CRYPTO), &joined(hello));
-                    }
-                    hello.clear();
-                }
-                _ => is_protected = true,
-            }
-            observer.observe(&Fact::Quic(&fact, Some(&event)));
-        });
-        Some(if is_protected { Unexplained::QuicProtected } else { Unexplained::QuicInitial })
+        dns::report(observer, &fact, DecodeChain::default(), locate);
+        return Unexplained::Dns;
     }
+    quic(observer, sessions, record, ends, udp, is_cut, locate).unwrap_or(Unexplained::Udp)
+}
+
+fn quic<O: Observer>(
+    observer: &mut O,
+    sessions: &mut QuicSessions,
+    record: &Record<'_>,
+    ends: [SocketAddr; 2],
+    udp: &UdpDatagram<'_>,
+    is_cut: bool,
+    locate: &dyn Fn(&Range<usize>) -> Location,
+) -> Option<Unexplained> {
+    let (session, is_over_bound) = sessions.of(ends, udp, is_cut)?;
+    if is_over_bound {
+        observer.observe(&Fact::BoundHit(Bound::QuicSessions));
+    }
+    let Session { number, client, connection, hello } = session;
+    let [source, destination] = ends;
+    let (direction, server) = match source == *client {
+        true => (Direction::ClientToServer, destination),
+        false => (Direction::ServerToClient, source),
+    };
+    let hello = &mut hello[direction];
+    let mut is_protected = false;
+    let search = |observer: &mut O, bytes: &[u8], chain: DecodeChain, location: &Location| {
+        let bytes = Bytes { bytes, sequence: Sequence::Decoded, chain, needs_secret: false };
+        observer.bytes(&mut O::Memory::default(), &bytes, &LocateBy(|_| location.clone()));
+    };
+    let chain = DecodeChain::default().then(STEP).then(INITIAL);
+    let fact =
+        QuicFact { session: *number, client: *client, server, direction, frame: record.frame, datagram: udp };
+    observer.observe(&Fact::Quic(&fact, None));
+    connection.push(direction, udp.payload, is_cut, |event| {
+        match &event {
+            Event::Packet { packet, outcome: Outcome::Opened { payload, .. } } => {
+                let location = locate(&packet.range);
+                search(observer, payload, chain, &location);
+                if hello.len() < MAX_HELLO_FRAMES {
+                    hello.push(location);
+                }
+            }
+            Event::Packet { outcome: Outcome::Clear, .. } => {}
+            Event::ClientHello { body, .. } | Event::ServerHello { body, .. } => {
+                // One packet holds the whole message, or all of them are its place.
+                if hello.len() > 1 {
+                    search(observer, body, chain.then(CRYPTO), &joined(hello));
+                }
+                hello.clear();
+            }
+            _ => is_protected = true,
+        }
+        observer.observe(&Fact::Quic(&fact, Some(&event)));
+    });
+    Some(if is_protected { Unexplained::QuicProtected } else { Unexplained::QuicInitial })
 }
 
 /// One place for several packets.

@@ -13,6 +13,7 @@ use dissect::ip::Ip;
 use dissect::tcp::{Flags, Segment};
 
 use super::carve::carve;
+use super::datagram;
 use super::fact::{Bytes, Observer, Sequence, Unexplained};
 use super::frames::Pipeline;
 use super::protocol::Tools;
@@ -77,7 +78,7 @@ impl<O: Observer> Pipeline<O> {
                 {
                     let (start, provenance) = (u64::from(udp.payload_offset), Parts { datagram, packet });
                     // Why its bytes are unexplained is reported with the fragments.
-                    self.udp(&last.record(), ip, udp, &|range| {
+                    datagram::read(&mut self.observer, &mut self.quic, &last.record(), ip, udp, &|range| {
                         provenance.locate(start + range.start as u64..start + range.end as u64)
                     });
                 }

@@ -20,7 +20,7 @@ use dissect::tls::Workspace;
 
 use super::carve::carve;
 use super::connection::{Connection, Shared};
-use super::datagram::QuicSessions;
+use super::datagram::{self, QuicSessions};
 use super::fact::{At, Fact, FrameBytes, Observer, SegmentFact, Unexplained, UnexplainedFact};
 use super::protocol::{BodyNeeds, Decryption, Tools};
 use super::provenance::Location;
@@ -276,7 +276,7 @@ impl<O: Observer> Pipeline<O> {
             (Transport::Icmpv6, _) => Unexplained::Icmpv6,
             (Transport::Udp(udp), Network::Ip(ip)) => {
                 let start = udp.payload_offset as usize;
-                self.udp(record, ip, udp, &|range| {
+                datagram::read(&mut self.observer, &mut self.quic, record, ip, udp, &|range| {
                     Location::in_frame(record, start + range.start..start + range.end, None)
                 })
             }

@@ -2,7 +2,8 @@
 
 use super::json::Json;
 use super::names::{can_be_secret, names_secret};
-use super::scan::{Path, redacted};
+use super::path::Path;
+use super::tokens::redacted;
 
 /// Maximum number of messages of agents read of one body.
 pub(super) const MAX_OF_BODY: usize = 256;

@@ -20,6 +20,7 @@ mod codings;
 mod deltas;
 mod json;
 mod names;
+mod path;
 mod personal;
 mod scan;
 #[cfg(test)]
@@ -29,7 +30,8 @@ mod tokens;
 use std::borrow::Cow;
 
 pub(crate) use agents::{AgentMessage, Context};
-pub(crate) use scan::{Findings, Head, Reader, redacted};
+pub(crate) use scan::{Findings, Head, Reader};
+pub(crate) use tokens::redacted;
 
 /// Depth of codings inside of codings that is read: JSON in a string, in which base64 is, of gzip, of JSON.
 pub(crate) const MAX_NESTING: usize = 4;

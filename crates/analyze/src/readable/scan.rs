@@ -1,7 +1,6 @@
 //! Walks over a message and reads every text in it.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use dissect::{event_stream, ndjson};
 
@@ -11,6 +10,7 @@ use super::codings::Codings;
 use super::deltas;
 use super::json::Json;
 use super::names::{Names, can_be_secret, names_card, names_secret};
+use super::path::Path;
 use super::personal::personal;
 use super::tokens::{self, tokens};
 use super::{Detail, Found, Kind, MAX_FOUND, MAX_NESTING, Place};
@@ -54,94 +54,6 @@ pub(crate) struct Findings {
     /// Messages of agents.
     pub(crate) agents: Vec<AgentMessage>,
 }
-
-/// Where a text is: a chain of steps from the message to it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Path<'p> {
-    parent: Option<&'p Path<'p>>,
-    step: Step<'p>,
-    /// Number of codings on the way.
-    depth: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step<'p> {
-    /// A name, or `$`.
-    Root(&'p str),
-    /// A JSON document of a series: what it is of, and its number from 0.
-    Of(&'static str, usize),
-    Member(&'p str),
-    Element(usize),
-    /// What codings lead to.
-    Inside(&'p [&'static str]),
-    /// A JSON document in a text.
-    Document,
-}
-
-impl<'p> Path<'p> {
-    pub(super) fn root(name: &'p str) -> Self {
-        Self { parent: None, step: Step::Root(name), depth: 0 }
-    }
-
-    pub(super) fn of(series: &'static str, index: usize) -> Self {
-        Self { parent: None, step: Step::Of(series, index), depth: 0 }
-    }
-
-    pub(super) fn member(&'p self, name: &'p str) -> Self {
-        Self { parent: Some(self), step: Step::Member(name), depth: self.depth }
-    }
-
-    pub(super) fn element(&'p self, index: usize) -> Self {
-        Self { parent: Some(self), step: Step::Element(index), depth: self.depth }
-    }
-
-    fn inside(&'p self, steps: &'p [&'static str]) -> Self {
-        Self { parent: Some(self), step: Step::Inside(steps), depth: self.depth + 1 }
-    }
-
-    fn document(&'p self) -> Self {
-        Self { parent: Some(self), step: Step::Document, depth: self.depth + 1 }
-    }
-
-    fn chain(&self) -> Vec<Step<'p>> {
-        let mut chain = vec![self.step];
-        let mut at = self.parent;
-        while let Some(path) = at {
-            chain.push(path.step);
-            at = path.parent;
-        }
-        chain.reverse();
-        chain
-    }
-
-    /// The path as text: JSONPaths (RFC 9535), with ` > ` where one leads into a document in a text.
-    pub(super) fn text(&self) -> String {
-        self.chain().into_iter().fold(String::new(), |path, step| match step {
-            Step::Root(name) => name.chars().take(MAX_ROOT).collect(),
-            Step::Of(series, index) => format!("{series}[{index}] > $"),
-            Step::Member(name) => crate::needles::child(&path, name),
-            Step::Element(index) => crate::needles::element(&path, index),
-            Step::Inside(_) => path,
-            Step::Document => format!("{path} > $"),
-        })
-    }
-
-    /// The codings on the way, outermost first.
-    fn steps(&self) -> Vec<&'static str> {
-        let mut steps = Vec::new();
-        for step in self.chain() {
-            match step {
-                Step::Inside(codings) => steps.extend_from_slice(codings),
-                Step::Document => steps.push("json"),
-                _ => {}
-            }
-        }
-        steps
-    }
-}
-
-/// Longest name of a header field or parameter in a path, in characters.
-const MAX_ROOT: usize = 128;
 
 /// A text and the name of its field.
 #[derive(Clone, Copy)]
@@ -479,27 +391,4 @@ fn partly(kind: Kind, value: &str) -> String {
         (Kind::Iban, _) => format!("{}…{}", value.get(..4).unwrap_or_default(), last_four()),
         _ => format!("…{}", last_four()),
     }
-}
-
-/// A text without the keys, tokens, private keys and passwords that its form gives away.
-pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
-    let mut secrets: Vec<(Range<usize>, usize)> =
-        tokens(text).into_iter().map(|token| (token.range, token.shown)).collect();
-    if secrets.is_empty() {
-        return text.into();
-    }
-    secrets.sort_unstable_by_key(|(range, _)| range.start);
-    let mut out = String::new();
-    let mut from = 0;
-    for (range, shown) in secrets {
-        if range.start < from {
-            from = from.max(range.end);
-            continue;
-        }
-        out.push_str(text.get(from..range.start + shown).unwrap_or_default());
-        out.push('…');
-        from = range.end;
-    }
-    out.push_str(text.get(from..).unwrap_or_default());
-    out.into()
 }

@@ -1,11 +1,12 @@
 //! One message (RFC 1035 §4.1).
 
-use std::fmt;
 use std::ops::Range;
 
 use super::code::{Class, Opcode, RecordType, ResponseCode};
+use super::malformed::Malformed;
 use super::name::Name;
-use super::record::{Data, Record};
+use super::reader::Reader;
+use super::record::{Data, Record, Section};
 
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 12;
@@ -17,23 +18,6 @@ pub const MAX_RECORDS: usize = 4096;
 /// The first bit of the class: in a question of multicast DNS, that the answer may be unicast (RFC 6762 §5.4); in a record,
 /// that it replaces others (RFC 6762 §10.2).
 const CLASS_FLAG: u16 = 0x8000;
-
-/// A part of a message that does not parse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed {
-    /// What is wrong or missing.
-    pub what: &'static str,
-    /// Where, in bytes from the start of the message.
-    pub offset: usize,
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}", self.what, self.offset)
-    }
-}
-
-impl std::error::Error for Malformed {}
 
 /// The header of a message (RFC 1035 §4.1.1). It is [`HEADER_LEN`] bytes: id at 0, flags at 2, and the four counts from 4 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +53,6 @@ impl Header {
             counts: [[q1, q2], [an1, an2], [ns1, ns2], [ar1, ar2]].map(u16::from_be_bytes),
         }
     }
-}
-
-/// A section of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Section {
-    /// What was asked for.
-    Answer,
-    /// Who is responsible.
-    Authority,
-    /// What may help.
-    Additional,
 }
 
 /// A question (RFC 1035 §4.1.2).
@@ -247,72 +220,6 @@ pub fn begins_plausibly(message: &Message) -> bool {
         (None, None) => false,
     };
     first && message.header.opcode.is_known()
-}
-
-/// Reads a message, or a part of it, from front to back. Names may refer to everything before them.
-#[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
-    /// The message up to the end of the part.
-    bytes: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position }
-    }
-
-    /// A reader of a range that was read.
-    fn part(&self, range: &Range<usize>) -> Reader<'a> {
-        Reader { bytes: self.bytes.get(..range.end).unwrap_or_default(), position: range.start }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.position >= self.bytes.len()
-    }
-
-    pub(super) fn wrong(&self, what: &'static str) -> Malformed {
-        Malformed { what, offset: self.position }
-    }
-
-    pub(super) fn bytes(&mut self, len: usize, what: &'static str) -> Result<Range<usize>, Malformed> {
-        let end = self.position.saturating_add(len);
-        if end > self.bytes.len() {
-            return Err(self.wrong(what));
-        }
-        let range = self.position..end;
-        self.position = end;
-        Ok(range)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
-        let wrong = self.wrong(what);
-        let range = self.bytes(N, what)?;
-        self.bytes.get(range).and_then(|bytes| bytes.try_into().ok()).ok_or(wrong)
-    }
-
-    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, Malformed> {
-        self.array::<1>(what).map(|[byte]| byte)
-    }
-
-    pub(super) fn u16(&mut self, what: &'static str) -> Result<u16, Malformed> {
-        self.array(what).map(u16::from_be_bytes)
-    }
-
-    pub(super) fn u32(&mut self, what: &'static str) -> Result<u32, Malformed> {
-        self.array(what).map(u32::from_be_bytes)
-    }
-
-    pub(super) fn name(&mut self) -> Result<Name, Malformed> {
-        let name = Name::read(self.bytes, self.position)?;
-        self.position = name.range.end;
-        Ok(name)
-    }
-
-    /// Fails if bytes are left.
-    pub(super) fn end(&self, what: &'static str) -> Result<(), Malformed> {
-        if self.is_empty() { Ok(()) } else { Err(self.wrong(what)) }
-    }
 }
 
 #[cfg(test)]

@@ -13,16 +13,18 @@
 //! [`Name`].
 
 mod code;
+mod malformed;
 mod message;
 mod name;
+mod reader;
 mod record;
 mod stream;
 
 pub use code::{Class, Opcode, RecordType, ResponseCode};
+pub use malformed::Malformed;
 pub use message::{
-    HEADER_LEN, Header, MAX_RECORDS, Malformed, Message, Question, Section, begins_plausibly, is_plausible,
-    service_of_port,
+    HEADER_LEN, Header, MAX_RECORDS, Message, Question, begins_plausibly, is_plausible, service_of_port,
 };
 pub use name::{MAX_NAME, MAX_POINTERS, Name};
-pub use record::{Data, MAX_PARAMETERS, Parameter, Record};
+pub use record::{Data, MAX_PARAMETERS, Parameter, Record, Section};
 pub use stream::{Event, MAX_DETECTED, Parser, Step, detect};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::message::Malformed;
+use super::malformed::Malformed;
 
 /// Longest name on the wire, its lengths and the root included (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;

@@ -4,8 +4,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::code::{Class, RecordType};
-use super::message::{Malformed, Reader, Section};
+use super::malformed::Malformed;
 use super::name::Name;
+use super::reader::Reader;
+
+/// A section of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// What was asked for.
+    Answer,
+    /// Who is responsible.
+    Authority,
+    /// What may help.
+    Additional,
+}
 
 /// Maximum number of strings of a TXT record, parameters of a SVCB record and options of EDNS that are kept of one record;
 /// real ones have some ten. Further ones are left out.

@@ -351,7 +351,7 @@ impl Cursor<'_> {
         let bytes = self.block.get(range.clone()).ok_or(Error::Truncated)?;
         self.at = end;
         let (octets, origin) = if is_coded {
-            (huffman::decode(bytes)?, Origin::Huffman)
+            (huffman::decode(bytes).ok_or(Error::Huffman)?, Origin::Huffman)
         } else {
             (bytes.to_vec(), Origin::Literal)
         };

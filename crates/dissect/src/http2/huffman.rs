@@ -3,8 +3,6 @@
 //! The code is canonical: codes of one length ascend with their symbols, and the first code of a length follows from the
 //! last one of the length before. So the lengths alone determine it.
 
-use super::hpack::Error;
-
 /// Length of each symbol's code in bits; the last symbol is EOS (RFC 7541 appendix B).
 const LENGTHS: [u8; SYMBOLS] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28,
@@ -71,25 +69,21 @@ const fn code() -> Code {
     code
 }
 
-/// Decodes a whole string: at most eight fifths of its length.
-///
-/// # Errors
-///
-/// [`Error::Huffman`] if it contains EOS, or if its padding is longer than seven bits or not the beginning of EOS
-/// (RFC 7541 §5.2).
-pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, Error> {
+/// Decodes a whole string: at most eight fifths of its length. `None` if it contains EOS, or if its padding is longer than seven
+/// bits or not the beginning of EOS (RFC 7541 §5.2).
+pub(super) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::with_capacity(coded.len() + coded.len() / 2);
     let (mut code, mut length) = (0u32, 0usize);
     for byte in coded {
         for shift in (0..8).rev() {
             code = code << 1 | u32::from(byte >> shift & 1);
             length += 1;
-            let of_length = CODE.lengths.get(length).ok_or(Error::Huffman)?;
+            let of_length = CODE.lengths.get(length)?;
             if let Some(at) = code.checked_sub(of_length.first).filter(|at| *at < of_length.count) {
                 let symbol = CODE.symbols.get(of_length.symbols_from + at as usize);
                 match symbol.copied().map(u8::try_from) {
                     Some(Ok(symbol)) => text.push(symbol),
-                    _ => return Err(Error::Huffman), // EOS
+                    _ => return None, // EOS
                 }
                 (code, length) = (0, 0);
             }
@@ -97,9 +91,9 @@ pub(super) fn decode(coded: &[u8]) -> Result<Vec<u8>, Error> {
     }
     let padding = (1u32 << length.min(8)) - 1;
     if length > 7 || code != padding {
-        return Err(Error::Huffman);
+        return None;
     }
-    Ok(text)
+    Some(text)
 }
 
 const _: () = assert!(EOS as usize == SYMBOLS - 1);
@@ -154,21 +148,21 @@ pub(super) mod tests {
     #[test]
     fn rejects_eos_and_wrong_padding() {
         assert_eq!(decode(&[0x1f]), Ok(b"a".to_vec()), "00011 and three ones");
-        assert_eq!(decode(&[0x18]), Err(Error::Huffman), "padding of zeros");
-        assert_eq!(decode(&[0x1f, 0xff]), Err(Error::Huffman), "more than seven bits of padding");
-        assert_eq!(decode(&[0xff; 4]), Err(Error::Huffman), "EOS");
+        assert_eq!(decode(&[0x18]), None, "padding of zeros");
+        assert_eq!(decode(&[0x1f, 0xff]), None, "more than seven bits of padding");
+        assert_eq!(decode(&[0xff; 4]), None, "EOS");
         assert_eq!(decode(&[]), Ok(Vec::new()));
     }
 
     proptest! {
         #[test]
         fn decodes_what_it_encodes(text in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(decode(&encode(&text)), Ok(text));
+            prop_assert_eq!(decode(&encode(&text)), Some(text));
         }
 
         #[test]
         fn output_is_bounded(coded in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(text) = decode(&coded) {
+            if let Some(text) = decode(&coded) {
                 prop_assert!(text.len() * 5 <= coded.len() * 8);
             }
         }
