@@ -56,6 +56,8 @@ impl Protocol {
 #[derive(Debug, Default)]
 pub(crate) struct Detector {
     held: PerDirection<Held>,
+    /// Whether the first bytes may be from within the connection, or bytes are missing between those held.
+    is_joined: bool,
 }
 
 /// The first bytes of one direction.
@@ -77,6 +79,7 @@ impl Detector {
         bytes: &[u8],
         is_midstream: bool,
     ) -> Option<Protocol> {
+        self.is_joined |= is_midstream;
         let client_is_other = self.held[Direction::ClientToServer].matches_nothing;
         let held = &mut self.held[direction];
         if held.bytes.is_empty() {
@@ -102,7 +105,7 @@ impl Detector {
                 None
             }
             _ => {
-                let within = match is_midstream {
+                let within = match self.is_joined {
                     true => http2::detect_within(direction, &held.bytes, false),
                     false => Detection::NoMatch,
                 };
@@ -117,13 +120,22 @@ impl Detector {
         }
     }
 
+    /// Bytes are missing. Those behind them are held next to those before them.
+    pub(crate) fn gap(&mut self) {
+        self.is_joined = true;
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
     /// The protocol of a stream that ended, if its few bytes show it.
-    pub(crate) fn at_end(&self, is_midstream: bool) -> Option<Protocol> {
+    pub(crate) fn at_end(&self) -> Option<Protocol> {
         let is_within = |direction| {
             let bytes = &self.held[direction].bytes;
             http2::detect_within(direction, bytes, true) == Detection::Match
         };
-        (is_midstream && Direction::BOTH.into_iter().any(is_within)).then_some(Protocol::Http2Within)
+        (self.is_joined && Direction::BOTH.into_iter().any(is_within)).then_some(Protocol::Http2Within)
     }
 
     /// The bytes held of each direction.

@@ -21,8 +21,6 @@ use super::websocket::WebSocket;
 #[derive(Debug)]
 pub(crate) struct Stack<O: Observer> {
     layer: Layer<O>,
-    /// Whether the first bytes may be from within the connection.
-    is_joined: bool,
 }
 
 #[derive(Debug)]
@@ -57,7 +55,7 @@ impl<O: Observer> Layer<O> {
 
 impl<O: Observer> Stack<O> {
     pub(crate) fn new() -> Self {
-        Self { layer: Layer::Detecting(None), is_joined: false }
+        Self { layer: Layer::Detecting(None) }
     }
 
     /// Continues with a protocol that reads all bytes so far.
@@ -69,7 +67,7 @@ impl<O: Observer> Stack<O> {
         cx: &mut Context<'_, O>,
     ) {
         self.layer = match protocol {
-            Protocol::Unknown if self.is_joined => Layer::Http1(Box::new(Http1::guess())),
+            Protocol::Unknown if detector.is_joined() => Layer::Http1(Box::new(Http1::guess())),
             protocol => Layer::new(protocol, cx),
         };
         for (direction, held) in detector.into_held() {
@@ -104,7 +102,6 @@ impl<O: Observer> Reader<O> for Stack<O> {
         source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) -> Option<Handover> {
-        self.is_joined |= cx.is_midstream;
         let handover = match &mut self.layer {
             Layer::Http1(http) => http.push(direction, offset, bytes, source, cx),
             Layer::Http2(http) => http.push(direction, offset, bytes, source, cx),
@@ -117,7 +114,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             }
             Layer::Detecting(detector) => {
                 let detector = detector.get_or_insert_default();
-                if let Some(protocol) = detector.push(direction, offset, bytes, self.is_joined) {
+                if let Some(protocol) = detector.push(direction, offset, bytes, cx.is_midstream) {
                     let detector = std::mem::take(&mut **detector);
                     self.become_protocol(protocol, detector, source, cx);
                 }
@@ -129,7 +126,6 @@ impl<O: Observer> Reader<O> for Stack<O> {
             // From here on, the connection counts as one of the protocol inside of the tunnel.
             if protocol == Protocol::Tunnelled {
                 cx.report(direction, 0, from.max(1), Unexplained::Tunnelled, source);
-                self.is_joined = false;
             }
             let rest = bytes.get((from - offset) as usize..).unwrap_or_default();
             self.push(direction, from, rest, source, cx);
@@ -151,16 +147,14 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http2(http) => http.gap(direction, offset, len, source, cx),
             Layer::Dns(dns) => dns.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
-            // A gap between the bytes held is behind them in their order: they are read as if they were joined.
-            Layer::Detecting(_) => self.is_joined = true,
+            Layer::Detecting(detector) => detector.get_or_insert_default().gap(),
             Layer::Opaque => {}
         }
     }
 
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         if let Layer::Detecting(Some(detector)) = &mut self.layer
-            && let Some(protocol) =
-                detector.at_end(self.is_joined).or(self.is_joined.then_some(Protocol::Unknown))
+            && let Some(protocol) = detector.at_end().or(detector.is_joined().then_some(Protocol::Unknown))
         {
             let detector = std::mem::take(&mut **detector);
             self.become_protocol(protocol, detector, source, cx);

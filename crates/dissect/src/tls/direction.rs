@@ -31,12 +31,11 @@
 //! from the phase, the framing is either alive or dead. A direction with dead framing yields no further records, and
 //! all its bytes are unexplained. It keeps its phase, because earlier records may still wait for the peer's hello.
 
-use super::counters::{BegunCounters, NotDecrypted, Reason};
+use super::counters::{BegunCounters, Reason};
 use super::decrypt::RecordDecrypter;
 use super::event::Epoch;
 use super::handshake_deframer::HandshakeDeframer;
 use super::held::HeldRecords;
-use super::legacy;
 use super::record::RecordDeframer;
 
 /// The state of one direction of a session.
@@ -53,8 +52,6 @@ pub(super) struct DirectionState {
     pub(super) held: Option<Box<HeldRecords>>,
     /// Whether it was seen. Up to TLS 1.2, every record after it is encrypted.
     pub(super) saw_change_cipher_spec: bool,
-    /// The keys before TLS 1.3, once a record needed them, or why there are none.
-    pub(super) legacy: Option<Box<Result<legacy::Decrypter, NotDecrypted>>>,
     pub(super) counters: BegunCounters,
 }
 

@@ -75,7 +75,7 @@ impl Session {
 
     /// Ends both directions: records stop waiting, and unfinished ones become unexplained.
     pub fn finish<'f>(&'f mut self, workspace: &'f mut Workspace) -> Feed<'f> {
-        self.no_more_waiting = true;
+        self.negotiation.no_more_waiting = true;
         Feed::last(self, workspace)
     }
 }

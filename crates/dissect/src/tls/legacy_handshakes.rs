@@ -5,7 +5,8 @@ use super::cipher_suite::CipherSuite;
 use super::code::{ExtensionType, ProtocolVersion};
 use super::counters::NotDecrypted;
 use super::handshake::{ClientHello, ServerHello};
-use super::legacy::Parameters;
+use super::legacy::{Decrypter, Parameters};
+use crate::flow::PerDirection;
 
 /// The handshakes of one connection.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub(super) struct LegacyHandshakes {
     again_random: Option<[u8; 32]>,
     /// The answer to it.
     again: Option<Agreement>,
+    /// The keys of each direction, once a record needed them, or why there are none.
+    pub(super) decrypters: PerDirection<Option<Result<Decrypter, NotDecrypted>>>,
 }
 
 /// The values of a ServerHello.

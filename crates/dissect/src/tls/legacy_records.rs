@@ -62,22 +62,16 @@ impl Session {
 
     /// The decrypter of a direction; derives the keys of the first handshake if needed.
     fn legacy_decrypter(&mut self, direction: Direction) -> Result<&mut Decrypter, NotDecrypted> {
-        if self.state_mut(direction).legacy.is_none() {
-            let parameters = self.first_parameters();
-            self.derive_legacy(direction, parameters);
-        }
-        match self.state_mut(direction).legacy.as_deref_mut() {
-            Some(Ok(decrypter)) => Ok(decrypter),
-            Some(Err(why)) => Err(*why),
-            None => Err(NotDecrypted::NoServerHello),
-        }
-    }
-
-    fn first_parameters(&self) -> Result<Parameters, NotDecrypted> {
         let offer = self.negotiation.offer().ok_or(NotDecrypted::NoClientHello)?;
         // Without a key log nothing more is kept of the ServerHello.
         let handshakes = self.legacy.as_ref().ok_or(NotDecrypted::NoKeyLog)?;
-        handshakes.first(offer.random)
+        if handshakes.decrypters[direction].is_none() {
+            self.derive_legacy(direction, handshakes.first(offer.random));
+        }
+        match self.legacy.as_mut().and_then(|handshakes| handshakes.decrypters[direction].as_mut()) {
+            Some(decrypter) => decrypter.as_mut().map_err(|why| *why),
+            None => Err(NotDecrypted::NoServerHello),
+        }
     }
 
     fn derive_legacy(&mut self, direction: Direction, parameters: Result<Parameters, NotDecrypted>) {
@@ -86,7 +80,9 @@ impl Session {
             let secret = self.master_secret(&parameters.client_random)?;
             Decrypter::new(parameters, secret, is_client)
         });
-        self.state_mut(direction).legacy = Some(Box::new(decrypter));
+        if let Some(handshakes) = &mut self.legacy {
+            handshakes.decrypters[direction] = Some(decrypter);
+        }
     }
 
     fn master_secret(&self, client_random: &[u8; 32]) -> Result<&Secret, NotDecrypted> {

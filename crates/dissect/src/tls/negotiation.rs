@@ -26,6 +26,8 @@ pub(super) struct Negotiation {
     client: Option<Direction>,
     offered: ClientSide,
     chosen: ServerSide,
+    /// Whether records no longer wait for a hello.
+    pub(super) no_more_waiting: bool,
 }
 
 #[derive(Debug, Default)]

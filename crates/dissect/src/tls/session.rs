@@ -74,8 +74,6 @@ pub struct Session {
         reason = "most sessions are idle, and then this takes 8 bytes instead of 32"
     )]
     queue: Option<Box<VecDeque<Queued>>>,
-    /// Whether records no longer wait for a hello.
-    pub(super) no_more_waiting: bool,
 }
 
 /// An event that borrows nothing.
@@ -297,7 +295,7 @@ impl Session {
             Some(Phase::AwaitingSecondHello) => self.negotiation.is_client(direction),
             Some(_) => false,
         };
-        !self.no_more_waiting && self.is_after_hello(direction) && peer_may_still
+        !self.negotiation.no_more_waiting && self.is_after_hello(direction) && peer_may_still
     }
 
     /// Whether the next record of `direction` has to wait.
@@ -323,7 +321,7 @@ impl Session {
         let held = self.state_mut(direction).held.get_or_insert_default();
         held.push(framed, fragment);
         if held.is_over_bound() {
-            self.no_more_waiting = true;
+            self.negotiation.no_more_waiting = true;
         }
     }
 
