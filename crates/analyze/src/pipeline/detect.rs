@@ -63,13 +63,24 @@ pub(crate) struct Detector {
 /// The first bytes of one direction.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    /// Stream offset of the first of them.
+    /// Stream offset of the first of them, or of the first one to come.
     pub offset: u64,
     pub bytes: Vec<u8>,
     matches_nothing: bool,
 }
 
 impl Detector {
+    /// Begins behind another protocol, at these stream offsets.
+    pub(crate) fn behind(begins: PerDirection<u64>) -> Self {
+        let held = PerDirection::from_fn(|direction| Held { offset: begins[direction], ..Held::default() });
+        Self { held, is_joined: false }
+    }
+
+    /// The stream offsets at which the protocol begins; 0 where bytes before those held are missing.
+    pub(crate) fn begins(&self) -> PerDirection<u64> {
+        PerDirection::from_fn(|direction| if self.is_joined { 0 } else { self.held[direction].offset })
+    }
+
     /// Adds the next bytes of a direction, and returns the protocol once it is known. [`Detector::into_held`] returns
     /// all bytes so far, including those of this call. `is_midstream`: they may be from within the connection.
     pub(crate) fn push(

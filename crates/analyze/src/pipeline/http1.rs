@@ -151,7 +151,11 @@ impl<O: Observer> Http1<O> {
                         && at >= begin
                         && let Some(protocol) = self.switched_to
                     {
-                        return Some(Handover { protocol, offset: at });
+                        let begins = PerDirection::from_fn(|of| match of == direction {
+                            true => at,
+                            false => self.reading[of].next,
+                        });
+                        return Some(Handover { protocol, begins });
                     }
                     let why =
                         if self.is_guess { Unexplained::UnknownProtocol } else { Unexplained::NotHttp(why) };

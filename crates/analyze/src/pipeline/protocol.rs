@@ -48,8 +48,9 @@ pub(crate) trait Reader<O: Observer> {
 pub(crate) struct Handover {
     /// The protocol.
     pub protocol: Protocol,
-    /// Offset, in the bytes that were pushed, of the first byte that belongs to the new protocol.
-    pub offset: u64,
+    /// The offsets of the first bytes of each direction that belong to the new protocol. That of the bytes pushed is among
+    /// them.
+    pub begins: PerDirection<u64>,
 }
 
 /// The properties of bodies that observers need beside their bytes.

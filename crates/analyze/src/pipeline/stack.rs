@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use dissect::flow::Direction;
+use dissect::flow::{Direction, PerDirection};
 
 use super::detect::{Detector, Protocol};
 use super::dns::Dns;
@@ -37,7 +37,8 @@ enum Layer<O: Observer> {
 }
 
 impl<O: Observer> Layer<O> {
-    fn new(protocol: Protocol, cx: &Context<'_, O>) -> Self {
+    /// `begins`: the stream offsets at which the protocol begins.
+    fn new(protocol: Protocol, begins: PerDirection<u64>, cx: &Context<'_, O>) -> Self {
         match (protocol, &cx.decryption) {
             (Protocol::Http1, _) => Self::Http1(Box::new(Http1::new(cx.is_midstream))),
             (Protocol::Http2, _) => Self::Http2(Box::new(Http2::new(false))),
@@ -45,8 +46,10 @@ impl<O: Observer> Layer<O> {
             (Protocol::Http2Within, _) => Self::Http2(Box::new(Http2::new(true))),
             (Protocol::Dns, _) => Self::Dns(Box::default()),
             (Protocol::WebSocket(extensions), _) => Self::WebSocket(Box::new(WebSocket::new(extensions))),
-            (Protocol::Tls, Some(decryption)) => Self::Tls(Box::new(Tls::new(decryption.keys, Stack::new()))),
-            (Protocol::Tunnelled, _) => Self::Detecting(None),
+            (Protocol::Tls, Some(decryption)) => {
+                Self::Tls(Box::new(Tls::new(decryption.keys, begins, Stack::new())))
+            }
+            (Protocol::Tunnelled, _) => Self::Detecting(Some(Box::new(Detector::behind(begins)))),
             // A TLS session inside a TLS session is not decrypted.
             (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque,
         }
@@ -68,7 +71,7 @@ impl<O: Observer> Stack<O> {
     ) {
         self.layer = match protocol {
             Protocol::Unknown if detector.is_joined() => Layer::Http1(Box::new(Http1::guess())),
-            protocol => Layer::new(protocol, cx),
+            protocol => Layer::new(protocol, detector.begins(), cx),
         };
         for (direction, held) in detector.into_held() {
             if !held.bytes.is_empty() {
@@ -121,8 +124,9 @@ impl<O: Observer> Reader<O> for Stack<O> {
                 None
             }
         };
-        if let Some(Handover { protocol, offset: from }) = handover {
-            self.layer = Layer::new(protocol, cx);
+        if let Some(Handover { protocol, begins }) = handover {
+            let from = begins[direction];
+            self.layer = Layer::new(protocol, begins, cx);
             // From here on, the connection counts as one of the protocol inside of the tunnel.
             if protocol == Protocol::Tunnelled {
                 cx.report(direction, 0, from.max(1), Unexplained::Tunnelled, source);

@@ -97,8 +97,13 @@ struct ClearHandshake<O: Observer> {
 }
 
 impl<O: Observer, R: Reader<O>> Tls<O, R> {
-    pub(crate) fn new(keys: Option<&Arc<KeyLog>>, within: R) -> Self {
-        Self { session: Session::new(keys.map(Arc::clone)), sides: None, within }
+    /// `begins`: the stream offsets of the first records.
+    pub(crate) fn new(keys: Option<&Arc<KeyLog>>, begins: PerDirection<u64>, within: R) -> Self {
+        let mut session = Session::new(keys.map(Arc::clone));
+        for direction in Direction::BOTH.into_iter().filter(|direction| begins[*direction] > 0) {
+            session.begin_at(direction, begins[direction]);
+        }
+        Self { session, sides: None, within }
     }
 
     /// See [`super::stack::Stack::is_protected`].

@@ -32,6 +32,8 @@ pub struct RecordCounters {
     pub first_unexplained: Option<Unexplained>,
     /// Bytes that are missing from the capture.
     pub gap_bytes: u64,
+    /// Bytes of the stream before the first one of TLS, which are not counted here: those of a proxy's protocol.
+    pub preceding_bytes: u64,
     /// All records.
     pub records: u64,
     /// Records with the outer content type `application_data`: in TLS 1.3 all protected ones.
@@ -58,6 +60,7 @@ impl RecordCounters {
             unexplained_bytes: 0,
             first_unexplained: None,
             gap_bytes: 0,
+            preceding_bytes: 0,
             records: 0,
             application_data_records: 0,
             authenticated: 0,
@@ -127,7 +130,7 @@ impl BegunCounters {
 
     /// Stream offset behind the last byte.
     pub(super) fn end(&self) -> u64 {
-        self.bytes + self.gap_bytes
+        self.preceding_bytes + self.bytes + self.gap_bytes
     }
 }
 

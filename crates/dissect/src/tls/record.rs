@@ -194,6 +194,12 @@ struct DamagedRecord {
 }
 
 impl RecordDeframer {
+    /// The first record begins at this stream offset.
+    pub(super) fn begin_at(&mut self, stream_offset: u64) {
+        self.next_offset = stream_offset;
+        self.record_offset = stream_offset;
+    }
+
     /// Stream offset of the next byte that the deframer wants.
     #[must_use]
     pub fn next_offset(&self) -> u64 {

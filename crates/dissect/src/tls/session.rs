@@ -129,6 +129,16 @@ impl Session {
         Self { keys, ..Self::default() }
     }
 
+    /// States that the first record of `direction` begins at this stream offset, behind what another protocol used. To be
+    /// called before the first bytes of the direction.
+    pub fn begin_at(&mut self, direction: Direction, stream_offset: u64) {
+        let state = self.state_mut(direction);
+        if let Framing::Records(deframer) = &mut state.framing {
+            deframer.begin_at(stream_offset);
+            state.counters.preceding_bytes = stream_offset;
+        }
+    }
+
     /// The counters of `direction`.
     #[must_use]
     pub fn counters(&self, direction: Direction) -> &RecordCounters {
