@@ -133,7 +133,8 @@ fn stated(capture: &Value) -> Facts {
             }
         }
         for part in [visible, &session["hidden"]] {
-            for certificate in entries(&part["certificates"]) {
+            let sides = ["certificates", "client_certificates"].map(|side| entries(&part[side]));
+            for certificate in sides.into_iter().flatten() {
                 facts.add("tls.certificate", format!("{stream} {}", text(&certificate["sha256"])));
             }
         }

@@ -44,7 +44,7 @@ pub struct HttpMessage {
     /// `Content-Type`.
     #[serde(deserialize_with = "crate::nullable")]
     pub content_type: Option<String>,
-    /// Bytes of the body after all codings are undone.
+    /// Bytes of the body after all codings are undone. Those that the capture lacks are counted where their number is known.
     pub body_bytes: u64,
     /// Whether the whole message was captured.
     pub complete: bool,

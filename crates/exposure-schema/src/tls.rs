@@ -166,8 +166,10 @@ pub struct TlsVisible {
     /// JA4 of the ClientHello.
     #[serde(deserialize_with = "crate::nullable")]
     pub ja4: Option<String>,
-    /// Certificates, where they are not encrypted.
+    /// Certificates of the server, where they are not encrypted.
     pub certificates: Vec<CertificateEntry>,
+    /// Certificates of the client, where they are not encrypted.
+    pub client_certificates: Vec<CertificateEntry>,
     /// Records that the client and the server sent.
     pub records: [u64; 2],
     /// Bytes that the client and the server sent.
@@ -181,8 +183,10 @@ pub struct TlsHidden {
     /// Application protocol.
     #[serde(deserialize_with = "crate::nullable")]
     pub alpn: Option<String>,
-    /// Certificates.
+    /// Certificates of the server.
     pub certificates: Vec<CertificateEntry>,
+    /// Certificates of the client.
+    pub client_certificates: Vec<CertificateEntry>,
 }
 
 /// A certificate.

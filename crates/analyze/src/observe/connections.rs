@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dissect::encapsulation::Encapsulation;
-use dissect::flow::{Endpoints, PerDirection};
+use dissect::flow::{Direction, Endpoints, PerDirection};
 use dissect::frame::Frame;
 use dissect::link::VlanTags;
 use dissect::tcp;
@@ -158,6 +158,15 @@ pub(crate) struct TlsConnection {
     pub stream_bytes: [u64; 2],
 }
 
+/// The certificates of one side.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates {
+    /// Leaf first.
+    pub chain: Vec<Arc<Certificate>>,
+    /// Whether they are readable without keys, as up to TLS 1.2.
+    pub are_visible: bool,
+}
+
 /// The parameters that the handshake of a connection shows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsHandshake {
@@ -185,10 +194,11 @@ pub(crate) struct TlsHandshake {
     pub alpn: Option<String>,
     /// Whether `alpn` is readable without keys.
     pub alpn_visible: bool,
-    /// Certificates of the server, leaf first.
-    pub certificates: Vec<Arc<Certificate>>,
-    /// Whether the certificates are readable without keys, as up to TLS 1.2.
-    pub certificates_visible: bool,
+    /// Certificates of the server, and of a client that the server asked for them.
+    pub certificates: Certificates,
+    pub client_certificates: Certificates,
+    /// The direction of the ClientHello.
+    client: Option<Direction>,
 }
 
 impl Connections {
@@ -380,6 +390,7 @@ impl TlsHandshake {
                 } else {
                     hello.supported_versions.iter().map(ToString::to_string).collect()
                 };
+                self.client = Some(handshake.direction);
                 self.server_name.clone_from(&hello.server_name);
                 self.alpn_offered.clone_from(&hello.alpn);
                 self.ja3 = Some(hello.ja3());
@@ -398,9 +409,13 @@ impl TlsHandshake {
                 }
             }
             Message::EncryptedExtensions(extensions) => self.alpn.clone_from(&extensions.alpn),
-            Message::Certificate(chain) if self.certificates.is_empty() => {
-                self.certificates.clone_from(&chain.certificates);
-                self.certificates_visible = !handshake.was_encrypted;
+            Message::Certificate(chain) => {
+                let is_client = handshake.direction == self.client.unwrap_or(Direction::ClientToServer);
+                let side = if is_client { &mut self.client_certificates } else { &mut self.certificates };
+                if side.chain.is_empty() {
+                    side.chain.clone_from(&chain.certificates);
+                    side.are_visible = !handshake.was_encrypted;
+                }
             }
             _ => {}
         }

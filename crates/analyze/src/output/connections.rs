@@ -10,7 +10,7 @@ use exposure_schema::{
     HandshakeWord, KeyExchange, Tls, TlsHidden, TlsRecords, TlsSession, TlsVisible, WordKind,
 };
 
-use crate::observe::connections::{Connections, Described, TlsConnection};
+use crate::observe::connections::{Certificates, Connections, Described, TlsConnection};
 use crate::observe::text_fields::{Field, Found, TextFields, Word};
 use crate::pipeline::fact::ConnectionEnd;
 
@@ -118,10 +118,10 @@ fn field(field: Field) -> HandshakeField {
 fn tls_session(connection: &TlsConnection) -> Option<TlsSession> {
     let Endpoints { client, server } = connection.ends?;
     let facts = &connection.handshake;
-    let certificates: Vec<_> =
-        facts.certificates.iter().map(|certificate| certificate_entry(certificate)).collect();
-    let (shown, hidden) =
-        if facts.certificates_visible { (certificates, Vec::new()) } else { (Vec::new(), certificates) };
+    let certificates = |of: &Certificates, are_visible| -> Vec<_> {
+        let chain = of.chain.iter().filter(|_| of.are_visible == are_visible);
+        chain.map(|certificate| certificate_entry(certificate)).collect()
+    };
     Some(TlsSession {
         stream: connection.stream,
         client: client.to_string(),
@@ -139,11 +139,16 @@ fn tls_session(connection: &TlsConnection) -> Option<TlsSession> {
             ja3: facts.ja3.clone(),
             ja3s: facts.ja3s.clone(),
             ja4: facts.ja4.clone(),
-            certificates: shown,
+            certificates: certificates(&facts.certificates, true),
+            client_certificates: certificates(&facts.client_certificates, true),
             records: connection.records,
             stream_bytes: connection.stream_bytes,
         },
-        hidden: TlsHidden { alpn: facts.alpn.clone().filter(|_| !facts.alpn_visible), certificates: hidden },
+        hidden: TlsHidden {
+            alpn: facts.alpn.clone().filter(|_| !facts.alpn_visible),
+            certificates: certificates(&facts.certificates, false),
+            client_certificates: certificates(&facts.client_certificates, false),
+        },
     })
 }
 
