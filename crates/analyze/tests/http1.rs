@@ -169,3 +169,18 @@ fn what_runs_in_a_tunnel_is_read() {
     );
     assert_eq!(reasons(&capture), ["a tunnel through a proxy, which begins in the clear"]);
 }
+
+/// A server of HTTP/2 sends its settings before it knows what the client speaks (RFC 9113 §3.4).
+#[test]
+fn a_request_to_a_server_of_http2_is_read() {
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
+    let capture = analyze(
+        &Conversation::open()
+            .sends(Side::Server, &settings)
+            .sends(Side::Client, request(1).as_bytes())
+            .closes(Side::Client)
+            .closes(Side::Server)
+            .made(),
+    );
+    assert_eq!(messages(&capture), [("/1".to_owned(), 0, true)]);
+}

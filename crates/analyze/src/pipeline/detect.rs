@@ -91,7 +91,8 @@ impl Detector {
         is_midstream: bool,
     ) -> Option<Protocol> {
         self.is_joined |= is_midstream;
-        let client_is_other = self.held[Direction::ClientToServer].matches_nothing;
+        let client = &self.held[Direction::ClientToServer];
+        let (client_is_other, client_is_silent) = (client.matches_nothing, client.bytes.is_empty());
         let held = &mut self.held[direction];
         if held.bytes.is_empty() {
             held.offset = offset;
@@ -106,6 +107,10 @@ impl Detector {
         match (http1::detect(direction, &held.bytes), tls::detect(&held.bytes), http2) {
             (Detection::Match, _, _) => Some(Protocol::Http1),
             (_, Detection::Match, _) => Some(Protocol::Tls),
+            // A server may begin before it knows what the client speaks.
+            (_, _, Detection::Match) if direction == Direction::ServerToClient && client_is_silent => {
+                (held.bytes.len() > MAX_HELD).then_some(Protocol::Http2)
+            }
             (_, _, Detection::Match) => Some(Protocol::Http2),
             _ if dns == Detection::Match => Some(Protocol::Dns),
             // A message is recognised once it is whole, at most `dns::MAX_DETECTED` bytes.
@@ -146,6 +151,10 @@ impl Detector {
             let bytes = &self.held[direction].bytes;
             http2::detect_within(direction, bytes, true) == Detection::Match
         };
+        let server = &self.held[Direction::ServerToClient].bytes;
+        if http2::detect(Direction::ServerToClient, server) == Detection::Match {
+            return Some(Protocol::Http2);
+        }
         (self.is_joined && Direction::BOTH.into_iter().any(is_within)).then_some(Protocol::Http2Within)
     }
 

@@ -73,7 +73,11 @@ impl<O: Observer> Stack<O> {
             Protocol::Unknown if detector.is_joined() => Layer::Http1(Box::new(Http1::guess())),
             protocol => Layer::new(protocol, detector.begins(), cx),
         };
-        for (direction, held) in detector.into_held() {
+        // Bytes of a server of HTTP/2 are held until the client speaks. They came before.
+        let server_is_first = matches!(protocol, Protocol::Http2);
+        let mut held: Vec<_> = detector.into_held().into_iter().collect();
+        held.sort_by_key(|(direction, _)| (*direction == Direction::ServerToClient) != server_is_first);
+        for (direction, held) in held {
             if !held.bytes.is_empty() {
                 self.push(direction, held.offset, &held.bytes, source, cx);
             }
