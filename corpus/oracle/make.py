@@ -835,6 +835,200 @@ def curl_forwarded_by_socat(run):
     run.curl("http://127.0.0.1:8080/data.json")
 
 
+# Services that change to TLS, and SOCKS
+
+def starttls(run, kind, port, *arguments, text):
+    """openssl speaks the protocol of the service up to TLS, and then sends the text."""
+    run.run("openssl", "s_client", "-starttls", kind, "-connect", f"127.0.0.1:{port}", "-CAfile", "ca.pem", "-quiet",
+            "-servername", "tools.example", "-keylogfile", str(run.keys), *arguments, text=text, check=False)
+
+
+def dovecot(run):
+    chain, key, _ = run.certificates()
+    os.chmod(run.folder, 0o755)
+    base = run.folder / "dovecot"
+    conf = run.file("dovecot.conf", f"""
+        base_dir = {base}
+        state_dir = {base}/state
+        log_path = {run.folder}/dovecot.log
+        protocols = imap pop3
+        listen = 127.0.0.1
+        ssl = yes
+        ssl_cert = <{chain}
+        ssl_key = <{key}
+        mail_location = maildir:{run.folder}/mail/%u
+        first_valid_uid = 0
+        passdb {{
+          driver = static
+          args = password=pencil
+        }}
+        userdb {{
+          driver = static
+          args = uid=nobody gid=nogroup home={run.folder}/mail/%u
+        }}
+    """)
+    (run.folder / "mail").mkdir(mode=0o777)
+    os.chmod(run.folder / "mail", 0o777)
+    run.start("dovecot", "-F", "-c", conf, port=143)
+    run.capture()
+
+
+@recipe
+def starttls_imap_dovecot(run):
+    dovecot(run)
+    starttls(run, "imap", 143, "-crlf", text="a LOGIN agent pencil\nb LIST \"\" *\nc LOGOUT\n")
+
+
+@recipe
+def starttls_pop3_dovecot(run):
+    dovecot(run)
+    starttls(run, "pop3", 110, "-crlf", text="USER agent\nPASS pencil\nSTAT\nQUIT\n")
+
+
+@recipe
+def starttls_smtp_exim(run):
+    chain, key, _ = run.certificates()
+    spool = run.folder / "spool"
+    spool.mkdir()
+    conf = run.file("exim.conf", f"""
+        primary_hostname = tools.example
+        exim_user = root
+        exim_group = root
+        spool_directory = {spool}
+        log_file_path = {run.folder}/exim-%slog
+        tls_advertise_hosts = *
+        tls_certificate = {chain}
+        tls_privatekey = {key}
+        acl_smtp_rcpt = accept_all
+        host_lookup =
+        rfc1413_query_timeout = 0s
+        begin acl
+        accept_all:
+          accept
+        begin routers
+        drop:
+          driver = redirect
+          data = :blackhole:
+        begin transports
+    """)
+    run.start("exim4", "-bdf", "-oX", "127.0.0.1.25", "-oP", str(run.folder / "exim.pid"), "-C", conf, port=25)
+    run.capture()
+    starttls(run, "smtp", 25, "-crlf", text="EHLO agent\nMAIL FROM:<agent@tools.example>\nQUIT\n")
+
+
+@recipe
+def starttls_postgresql(run):
+    run.certificates()
+    data = run.folder / "data"
+    data.mkdir()
+    os.chmod(run.folder, 0o755)
+    for name in ("chain.pem", "leaf.key"):
+        shutil.copy(run.folder / name, data / name)
+    version = sorted(pathlib.Path("/usr/lib/postgresql").iterdir())[-1] / "bin"
+    cluster = data / "cluster"
+    run.run("chown", "-R", "postgres", str(data))
+    as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    run.run(*as_postgres, version / "initdb", "-D", str(cluster), "-A", "trust")
+    os.chmod(data / "leaf.key", 0o600)
+    run.start(*as_postgres, version / "postgres", "-D", str(cluster), "-k", str(data), "-c", "ssl=on", "-c",
+              f"ssl_cert_file={data}/chain.pem", "-c", f"ssl_key_file={data}/leaf.key", "-c",
+              "listen_addresses=127.0.0.1", port=5432)
+    run.capture()
+    starttls(run, "postgres", 5432, "-no_ign_eof", text="")
+
+
+@recipe
+def starttls_mysql_mariadb(run):
+    chain, key, authority = run.certificates()
+    data = run.folder / "data"
+    run.run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db")
+    run.start("mariadbd", "--no-defaults", f"--datadir={data}", "--user=root", f"--socket={run.folder}/my.sock",
+              f"--ssl-cert={chain}", f"--ssl-key={key}", f"--ssl-ca={authority}", "--bind-address=127.0.0.1", port=3306)
+    run.capture()
+    starttls(run, "mysql", 3306, "-no_ign_eof", text="")
+
+
+@recipe
+def starttls_ldap_slapd(run):
+    chain, key, authority = run.certificates()
+    (run.folder / "db").mkdir()
+    conf = run.file("slapd.conf", f"""
+        include /etc/ldap/schema/core.schema
+        pidfile {run.folder}/slapd.pid
+        modulepath /usr/lib/ldap
+        moduleload back_mdb
+        TLSCertificateFile {chain}
+        TLSCertificateKeyFile {key}
+        TLSCACertificateFile {authority}
+        database mdb
+        directory {run.folder}/db
+        suffix "dc=example"
+    """)
+    run.start("slapd", "-d", "0", "-h", "ldap://127.0.0.1:389", "-f", conf, port=389)
+    run.capture()
+    starttls(run, "ldap", 389, "-no_ign_eof", text="")
+
+
+@recipe
+def starttls_xmpp_prosody(run):
+    chain, key, _ = run.certificates()
+    conf = run.file("prosody.lua", f"""
+        run_as_root = true
+        pidfile = "{run.folder}/prosody.pid"
+        data_path = "{run.folder}"
+        log = {{ error = "{run.folder}/prosody.log" }}
+        modules_enabled = {{ "tls"; "saslauth"; "roster" }}
+        c2s_require_encryption = true
+        c2s_interfaces = {{ "127.0.0.1" }}
+        ssl = {{ certificate = "{chain}"; key = "{key}" }}
+        VirtualHost "tools.example"
+    """)
+    run.start("prosody", "--config", conf, "-F", port=5222)
+    run.capture()
+    starttls(run, "xmpp", 5222, "-xmpphost", "tools.example", text="</stream:stream>")
+
+
+@recipe
+def socks5_microsocks(run):
+    nginx(run)
+    run.start("microsocks", "-i", "127.0.0.1", "-p", "1080", port=1080)
+    run.capture()
+    run.curl("--socks5", "127.0.0.1:1080", "http://tools.example/data.json")
+    run.curl("--socks5-hostname", "127.0.0.1:1080", "--http1.1", "https://localhost/data.json")
+
+
+@recipe
+def socks5_password_microsocks(run):
+    nginx(run)
+    run.start("microsocks", "-i", "127.0.0.1", "-p", "1080", "-u", "agent", "-P", "pencil", port=1080)
+    run.capture()
+    run.curl("--proxy", "socks5h://agent:pencil@127.0.0.1:1080", "http://127.0.0.1/data.json")
+
+
+@recipe
+def socks4_ssh(run):
+    nginx(run)
+    run.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(run.folder / "host"))
+    run.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(run.folder / "user"))
+    os.makedirs("/run/sshd", exist_ok=True)
+    conf = run.file("sshd.conf", f"""
+        Port 2222
+        ListenAddress 127.0.0.1
+        HostKey {run.folder}/host
+        AuthorizedKeysFile {run.folder}/user.pub
+        PidFile {run.folder}/sshd.pid
+        StrictModes no
+        UsePAM no
+        PermitRootLogin yes
+    """)
+    run.start("/usr/sbin/sshd", "-D", "-e", "-f", conf, port=2222)
+    run.start("ssh", "-N", "-D", "127.0.0.1:1080", "-p", "2222", "-i", str(run.folder / "user"), "-o",
+              "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "root@127.0.0.1", port=1080)
+    run.capture()
+    run.curl("--socks4", "127.0.0.1:1080", "http://127.0.0.1/data.json")
+    run.curl("--socks4a", "127.0.0.1:1080", "--http1.1", "https://localhost/data.json")
+
+
 # Agents
 
 @recipe

@@ -184,3 +184,50 @@ fn a_request_to_a_server_of_http2_is_read() {
     );
     assert_eq!(messages(&capture), [("/1".to_owned(), 0, true)]);
 }
+
+/// The frames of a request inside of a tunnel are its own, not those of the proxy's protocol before it.
+#[test]
+fn what_runs_inside_of_socks_is_read() {
+    let body = answer(BODY);
+    let conversation = || {
+        Conversation::open()
+            .sends(Side::Client, &[5, 1, 0])
+            .sends(Side::Server, &[5, 0])
+            .sends(Side::Client, b"\x05\x01\x00\x03\x04host\x00\x50")
+    };
+    let accepted = conversation().sends(Side::Server, b"\x05\x00\x00\x01\0\0\0\0\0\0");
+    let before = accepted.made().len();
+    let made = accepted
+        .sends(Side::Client, request(1).as_bytes())
+        .sends(Side::Server, body.as_bytes())
+        .closes(Side::Client)
+        .closes(Side::Server)
+        .made();
+    let capture = analyze(&made);
+    assert_eq!(count(&capture, "/1") + count(&capture, "200"), 2, "{:?}", messages(&capture));
+    let first = capture.http[0].first_frame;
+    assert!(first.is_some_and(|frame| frame > before as u64), "{first:?} is behind {before}");
+    assert!(reasons(&capture).iter().any(|why| why.contains("SOCKS 5")));
+
+    let refused = conversation().sends(Side::Server, b"\x05\x05\x00\x01\0\0\0\0\0\0");
+    let made = refused.sends(Side::Client, request(1).as_bytes()).closes(Side::Client).made();
+    assert_eq!(analyze(&made).http.len(), 0, "a proxy that refuses carries nothing");
+}
+
+/// Commands that an attacker adds behind STARTTLS must not count as protected.
+#[test]
+fn commands_before_the_acceptance_of_tls_are_no_tls() {
+    let hello = [0x16, 3, 1, 0, 4, 1, 0, 0, 0];
+    let made = |injected: &[u8]| {
+        Conversation::open()
+            .sends(Side::Server, b"220 mail\r\n")
+            .sends(Side::Client, &[b"STARTTLS\r\n", injected].concat())
+            .sends(Side::Server, b"220 ready\r\n")
+            .sends(Side::Client, &hello)
+            .closes(Side::Client)
+            .closes(Side::Server)
+            .made()
+    };
+    let sessions = |injected| analyze(&made(injected)).tls.map_or(0, |tls| tls.sessions.len());
+    assert_eq!((sessions(b""), sessions(b"QUIT\r\n")), (1, 0));
+}

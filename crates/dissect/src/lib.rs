@@ -67,6 +67,7 @@ pub mod link;
 #[cfg(feature = "content")]
 pub mod message_deflate;
 pub mod ndjson;
+pub mod preamble;
 #[cfg(feature = "tls")]
 pub mod quic;
 pub mod tcp;

@@ -48,6 +48,7 @@ fn main() -> io::Result<()> {
     frames(&corpus.join("frame"))?;
     http1(&corpus.join("http1"))?;
     dns(&corpus.join("dns"))?;
+    preambles(&corpus.join("preamble"))?;
     http2(&corpus.join("http2"))?;
     key_logs(&corpus.join("keylog"), &wire)?;
     tcp(&corpus.join("tcp"))?;
@@ -557,4 +558,88 @@ fn websocket(directory: &Path) -> io::Result<()> {
     let long = [&[0x82, 126, 1, 0][..], &[7; 256]].concat();
     let server = [plain(0x8a, b"ping"), plain(0x02, &[1, 2, 3]), plain(0x80, &[]), long, plain(0x88, &[])];
     write(directory, "frames-of-the-server.bin", &server.concat())
+}
+
+/// Whether the server sends it, and its bytes.
+type Piece<'a> = (bool, &'a [u8]);
+
+/// The pieces of a talk: before each a byte whose highest bit is set for the server, and whose others are its length.
+fn talk(pieces: &[Piece<'_>]) -> Vec<u8> {
+    let piece = |(is_server, bytes): &Piece<'_>| {
+        let length = u8::try_from(bytes.len()).expect("a short piece");
+        assert!(length < 0x80, "a short piece");
+        [&[u8::from(*is_server) << 7 | length], *bytes].concat()
+    };
+    pieces.iter().flat_map(piece).collect()
+}
+
+fn preambles(directory: &Path) -> io::Result<()> {
+    const CLIENT: bool = false;
+    const SERVER: bool = true;
+    fs::create_dir_all(directory)?;
+    let mysql = [b"\x10\0\0\0\x0a8.0.1\0".as_slice(), &[7; 9]].concat();
+    let mysql_request = [b"\x20\0\0\x01\x05\xae\xff\x19".as_slice(), &[0; 28]].concat();
+    let talks: [(&str, &[Piece<'_>]); 10] = [
+        (
+            "smtp",
+            &[
+                (SERVER, b"220 mail.test ESMTP\r\n"),
+                (CLIENT, b"EHLO a\r\n"),
+                (SERVER, b"250-mail.test\r\n250 STARTTLS\r\n"),
+                (CLIENT, b"STARTTLS\r\n"),
+                (SERVER, b"220 ready\r\n"),
+            ],
+        ),
+        (
+            "injected",
+            &[(SERVER, b"220 a\r\n"), (CLIENT, b"STARTTLS\r\nMAIL FROM:<a>\r\n"), (SERVER, b"220 ready\r\n")],
+        ),
+        ("imap", &[(SERVER, b"* OK ready\r\n"), (CLIENT, b"a1 STARTTLS\r\n"), (SERVER, b"a1 OK begin\r\n")]),
+        ("pop3", &[(SERVER, b"+OK hi\r\n"), (CLIENT, b"STLS\r\n"), (SERVER, b"+OK begin\r\n")]),
+        (
+            "xmpp",
+            &[
+                (CLIENT, b"<?xml version='1.0'?><stream:stream to='x'>"),
+                (SERVER, b"<stream:stream>"),
+                (CLIENT, b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+                (SERVER, b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+            ],
+        ),
+        (
+            "ldap",
+            &[
+                (CLIENT, b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"),
+                (SERVER, b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"),
+            ],
+        ),
+        (
+            "postgresql",
+            &[
+                (CLIENT, b"\0\0\0\x08\x04\xd2\x16\x30"),
+                (SERVER, b"N"),
+                (CLIENT, b"\0\0\0\x08\x04\xd2\x16\x2f"),
+                (SERVER, b"S"),
+            ],
+        ),
+        ("mysql", &[(SERVER, &mysql), (CLIENT, &mysql_request)]),
+        (
+            "socks4",
+            &[(CLIENT, b"\x04\x01\x00\x50\0\0\0\x01me\0host.test\0"), (SERVER, b"\0\x5a\0\0\0\0\0\0")],
+        ),
+        (
+            "socks5",
+            &[
+                (CLIENT, b"\x05\x02\x00\x02"),
+                (SERVER, b"\x05\x02"),
+                (CLIENT, b"\x01\x02me\x02pw"),
+                (SERVER, b"\x01\x00"),
+                (CLIENT, b"\x05\x01\x00\x03\x04host\x01\xbb"),
+                (SERVER, b"\x05\x00\x00\x01\0\0\0\0\0\0"),
+            ],
+        ),
+    ];
+    for (name, pieces) in talks {
+        fs::write(directory.join(name).with_extension("bin"), talk(pieces))?;
+    }
+    Ok(())
 }

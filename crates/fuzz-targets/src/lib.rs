@@ -17,6 +17,7 @@ mod http1;
 mod http2;
 mod keylog;
 mod pipeline;
+mod preamble;
 mod quic;
 mod tcp;
 mod tls;
@@ -34,6 +35,7 @@ pub use http1::http1;
 pub use http2::http2;
 pub use keylog::keylog;
 pub use pipeline::pipeline;
+pub use preamble::preamble;
 pub use quic::quic;
 pub use tcp::{flow, tcp};
 pub use tls::{tls_handshake, tls_records, tls_session};
@@ -51,7 +53,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },
@@ -66,6 +68,7 @@ pub const TARGETS: [Target; 20] = [
     Target { name: "http2", corpus: "http2", run: http2 },
     Target { name: "keylog", corpus: "keylog", run: keylog },
     Target { name: "pipeline", corpus: "capture", run: pipeline },
+    Target { name: "preamble", corpus: "preamble", run: preamble },
     Target { name: "quic", corpus: "quic", run: quic },
     Target { name: "tcp", corpus: "tcp", run: tcp },
     Target { name: "tls_handshake", corpus: "tls", run: tls_handshake },

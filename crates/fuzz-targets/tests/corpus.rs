@@ -132,6 +132,7 @@ targets!(
     http2,
     keylog,
     pipeline,
+    preamble,
     quic,
     tcp,
     tls_handshake,

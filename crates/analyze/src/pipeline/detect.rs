@@ -3,7 +3,7 @@
 use dissect::detection::Detection;
 use dissect::flow::{Direction, PerDirection};
 use dissect::websocket::Extensions;
-use dissect::{dns, http1, http2, tls};
+use dissect::{dns, http1, http2, preamble, tls};
 
 /// Longest prefix that is needed for a decision at the beginning of a connection: the longest method and one byte of the
 /// target, or HTTP/2's preface.
@@ -30,6 +30,8 @@ pub(crate) enum Protocol {
     Dns,
     /// WebSocket, after its opening handshake (RFC 6455 §4). Its first bytes do not identify it.
     WebSocket(Extensions),
+    /// A protocol that may hand over to another one.
+    Preamble(preamble::Kind),
     /// Any protocol: what runs inside of a tunnel through a proxy. Its first bytes show which one.
     Tunnelled,
     /// A protocol that is not decoded here.
@@ -113,6 +115,11 @@ impl Detector {
             }
             (_, _, Detection::Match) => Some(Protocol::Http2),
             _ if dns == Detection::Match => Some(Protocol::Dns),
+            _ if !self.is_joined
+                && let Some(kind) = preamble::detect(direction, &held.bytes) =>
+            {
+                Some(Protocol::Preamble(kind))
+            }
             // A message is recognised once it is whole, at most `dns::MAX_DETECTED` bytes.
             _ if dns == Detection::NeedMore => None,
             (Detection::NeedMore, _, _) | (_, Detection::NeedMore, _) | (_, _, Detection::NeedMore)

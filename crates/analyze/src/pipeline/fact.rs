@@ -16,6 +16,7 @@ use dissect::http1::{Desync, Deviation};
 use dissect::http2::{self, hpack};
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
+use dissect::preamble;
 use dissect::quic;
 use dissect::tcp::{self, Chunk, Disposition};
 use dissect::tls::{self, ContentType, Irregularity, ProtocolVersion};
@@ -431,6 +432,8 @@ pub(crate) enum Unexplained {
     LenientHttp(Deviation),
     /// A tunnel through a proxy (CONNECT): the messages before it were in the clear.
     Tunnelled,
+    /// A stream of a protocol of which only the way to another one inside of it is read.
+    Preamble(preamble::Kind),
     /// An answer of HTTP/1 to a request that was not captured: that it has no body follows from what is behind it.
     UnseenRequest,
     /// A stream that is not valid HTTP/2.
@@ -520,6 +523,9 @@ impl fmt::Display for Unexplained {
             Self::NotHttp(why) => write!(f, "not read as HTTP: {why}"),
             Self::LenientHttp(what) => write!(f, "HTTP read leniently: {what}"),
             Self::Tunnelled => f.write_str("a tunnel through a proxy, which begins in the clear"),
+            Self::Preamble(kind) => {
+                write!(f, "{kind}, of which only the way to TLS or into a tunnel is read")
+            }
             Self::UnseenRequest => {
                 f.write_str("an HTTP answer without body to a request that was not captured")
             }

@@ -155,6 +155,10 @@ impl<O: Observer> Http1<O> {
                             true => at,
                             false => self.reading[of].next,
                         });
+                        // From here on, the connection counts as one of the protocol inside of the tunnel.
+                        if protocol == Protocol::Tunnelled {
+                            cx.report(direction, 0, at.max(1), Unexplained::Tunnelled, source);
+                        }
                         return Some(Handover { protocol, begins });
                     }
                     let why =
@@ -216,7 +220,12 @@ impl<O: Observer> Reader<O> for Http1<O> {
         source: &dyn Source,
         cx: &mut Context<'_, O>,
     ) -> Option<Handover> {
-        self.reading[direction].next = offset;
+        let reading = &mut self.reading[direction];
+        reading.next = offset;
+        // The first message begins where the stream does, which may be behind another protocol.
+        if reading.body.is_none() && self.connection.held_back(direction) == 0 {
+            reading.message_start = offset;
+        }
         self.read(direction, bytes, source, cx)
     }
 

@@ -25,6 +25,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 mod http2_tunnel;
 pub(crate) mod parts;
+mod preamble;
 pub(crate) mod protocol;
 pub(crate) mod provenance;
 pub(crate) mod stack;

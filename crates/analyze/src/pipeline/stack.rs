@@ -12,6 +12,7 @@ use super::dns::Dns;
 use super::fact::{Observer, Spoken, Unexplained};
 use super::http1::Http1;
 use super::http2::Http2;
+use super::preamble::Preamble;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
 use super::tls::Tls;
@@ -31,6 +32,7 @@ enum Layer<O: Observer> {
     Http2(Box<Http2<O>>),
     WebSocket(Box<WebSocket<O>>),
     Dns(Box<Dns>),
+    Preamble(Box<Preamble>),
     Tls(Box<Tls<O, Stack<O>>>),
     /// A protocol that is not decoded here.
     Opaque,
@@ -45,6 +47,7 @@ impl<O: Observer> Layer<O> {
             (Protocol::Http2Upgraded(max_frame), _) => Self::Http2(Box::new(Http2::upgraded(max_frame))),
             (Protocol::Http2Within, _) => Self::Http2(Box::new(Http2::new(true))),
             (Protocol::Dns, _) => Self::Dns(Box::default()),
+            (Protocol::Preamble(kind), _) => Self::Preamble(Box::new(Preamble::new(kind, begins))),
             (Protocol::WebSocket(extensions), _) => Self::WebSocket(Box::new(WebSocket::new(extensions))),
             (Protocol::Tls, Some(decryption)) => {
                 Self::Tls(Box::new(Tls::new(decryption.keys, begins, Stack::new())))
@@ -114,6 +117,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http2(http) => http.push(direction, offset, bytes, source, cx),
             Layer::WebSocket(websocket) => websocket.push(direction, offset, bytes, source, cx),
             Layer::Dns(dns) => dns.push(direction, offset, bytes, source, cx),
+            Layer::Preamble(preamble) => preamble.push(direction, offset, bytes, source, cx),
             Layer::Tls(tls) => tls.push(direction, offset, bytes, source, cx),
             Layer::Opaque => {
                 cx.unexplained(direction, offset, bytes, Unexplained::UnknownProtocol, source);
@@ -131,10 +135,6 @@ impl<O: Observer> Reader<O> for Stack<O> {
         if let Some(Handover { protocol, begins }) = handover {
             let from = begins[direction];
             self.layer = Layer::new(protocol, begins, cx);
-            // From here on, the connection counts as one of the protocol inside of the tunnel.
-            if protocol == Protocol::Tunnelled {
-                cx.report(direction, 0, from.max(1), Unexplained::Tunnelled, source);
-            }
             let rest = bytes.get((from - offset) as usize..).unwrap_or_default();
             self.push(direction, from, rest, source, cx);
         }
@@ -154,6 +154,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http1(http) => http.gap(direction, offset, len, source, cx),
             Layer::Http2(http) => http.gap(direction, offset, len, source, cx),
             Layer::Dns(dns) => dns.gap(direction, offset, len, source, cx),
+            Layer::Preamble(preamble) => preamble.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
             Layer::Detecting(detector) => detector.get_or_insert_default().gap(),
             Layer::Opaque => {}
@@ -172,6 +173,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http2(http) => http.finish(source, cx),
             Layer::WebSocket(websocket) => websocket.finish(source, cx),
             Layer::Dns(dns) => dns.finish(source, cx),
+            Layer::Preamble(preamble) => preamble.finish(source, cx),
             Layer::Tls(tls) => tls.finish(source, cx),
             Layer::Detecting(detector) => {
                 for (direction, held) in detector.map(|detector| detector.into_held()).into_iter().flatten() {
@@ -189,6 +191,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Http2(http) => http.keep_from(direction, observer),
             Layer::WebSocket(websocket) => websocket.keep_from(direction, observer),
             Layer::Dns(dns) => dns.keep_from(direction, observer),
+            Layer::Preamble(preamble) => preamble.keep_from(direction, observer),
             Layer::Tls(tls) => tls.keep_from(direction, observer),
             Layer::Detecting(detector) => {
                 detector.as_ref().and_then(|detector| detector.keep_from(direction)).unwrap_or(u64::MAX)
