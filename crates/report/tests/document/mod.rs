@@ -135,9 +135,9 @@ fn tls() -> Value {
                 "server_name": "agent-b", "versions_offered": ["TLS 1.3"], "alpn_offered": ["http/1.1"], "alpn": null,
                 "version": "TLS 1.3", "cipher_suite": "TLS_AES_256_GCM_SHA384", "named_group": "X25519MLKEM768",
                 "post_quantum_hybrid": true, "key_exchange": "post_quantum",
-                "ja3": null, "ja3s": null, "ja4": null, "certificates": [], "records": [4, 5], "stream_bytes": [100, 200],
+                "ja3": null, "ja3s": null, "ja4": null, "certificates": [], "client_certificates": [], "records": [4, 5], "stream_bytes": [100, 200],
             },
-            "hidden": { "alpn": "http/1.1", "certificates": [] },
+            "hidden": { "alpn": "http/1.1", "certificates": [], "client_certificates": [] },
         }],
     })
 }
