@@ -9,12 +9,18 @@ use super::certificate::{Certificate, CertificateCache};
 use super::cipher_suite::CipherSuite;
 use super::code::{ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
 use super::cursor::{Cursor, Malformed, Parsed};
-use super::handshake_deframer::DeframedMessage;
+use super::handshake_deframer::{DeframedMessage, MAX_HANDSHAKE_MESSAGE};
 use super::hello_rules::{Irregularity, check_client_hello, check_server_hello};
+#[cfg(feature = "content")]
+use crate::content::{Coding, Decoder, Outcome};
 
 /// Maximum number of certificates that are read in one message; real chains have two to four. Further ones are only
 /// counted.
 pub const MAX_CERTIFICATES: usize = 16;
+
+/// Longest Certificate message that is taken from a compressed one: as long as the longest message that is read.
+#[cfg(feature = "content")]
+const MAX_UNCOMPRESSED: usize = MAX_HANDSHAKE_MESSAGE;
 
 /// Longest session id (RFC 9846 §4.1.2).
 const MAX_SESSION_ID: usize = 32;
@@ -90,6 +96,10 @@ impl Message {
             HandshakeType::CERTIFICATE => {
                 parse_chain(body, is_tls13, |der| certificates.read(der)).map(Self::Certificate)
             }
+            #[cfg(feature = "content")]
+            HandshakeType::COMPRESSED_CERTIFICATE if is_tls13 => {
+                parse_compressed_chain(body, |der| certificates.read(der)).map(Self::Certificate)
+            }
             HandshakeType::ENCRYPTED_EXTENSIONS => {
                 EncryptedExtensions::parse(body).map(Self::EncryptedExtensions)
             }
@@ -113,6 +123,7 @@ impl Message {
             Self::ClientHello(_) => HandshakeType::CLIENT_HELLO,
             Self::ServerHello(_) => HandshakeType::SERVER_HELLO,
             Self::EncryptedExtensions(_) => HandshakeType::ENCRYPTED_EXTENSIONS,
+            Self::Certificate(chain) if chain.is_compressed => HandshakeType::COMPRESSED_CERTIFICATE,
             Self::Certificate(_) => HandshakeType::CERTIFICATE,
             Self::NewSessionTicket(_) => HandshakeType::NEW_SESSION_TICKET,
             Self::KeyUpdate { .. } => HandshakeType::KEY_UPDATE,
@@ -213,6 +224,8 @@ pub struct CertificateChain {
     pub certificates: Vec<Arc<Certificate>>,
     /// Number of certificates in the message.
     pub total: usize,
+    /// Whether the message was compressed (RFC 8879).
+    pub is_compressed: bool,
 }
 
 /// NewSessionTicket of TLS 1.3 (RFC 9846 §4.6.1), without the ticket itself.
@@ -496,6 +509,37 @@ fn parse_chain(
     Ok(chain)
 }
 
+/// Parses the body of a CompressedCertificate message (RFC 8879 §4), whose bytes must be those of a Certificate message of TLS 1.3 in
+/// the length that it announces.
+#[cfg(feature = "content")]
+fn parse_compressed_chain(
+    body: &[u8],
+    read: impl FnMut(&[u8]) -> Arc<Certificate>,
+) -> Parsed<CertificateChain> {
+    let mut cursor = Cursor::new(body);
+    let coding = match cursor.u16("algorithm")? {
+        1 => Coding::Deflate,
+        2 => Coding::Brotli,
+        3 => Coding::Zstd,
+        _ => Coding::Unknown,
+    };
+    let length = cursor.u24("uncompressed_length")?;
+    let compressed = cursor.vec24("compressed_certificate_message")?;
+    cursor.end("bytes after compressed_certificate_message")?;
+    let malformed = Malformed { field: "compressed_certificate_message", offset: 8, needed: 0, available: 0 };
+    if length > MAX_UNCOMPRESSED {
+        return Err(malformed);
+    }
+    let mut chain = Vec::new();
+    let outcome = Decoder::default().decode_up_to(length as u64, &[coding], compressed.rest(), |piece| {
+        chain.extend_from_slice(piece);
+    });
+    if outcome != Outcome::Complete || chain.len() != length {
+        return Err(malformed);
+    }
+    Ok(CertificateChain { is_compressed: true, ..parse_chain(&chain, true, read)? })
+}
+
 /// Parses the body of a KeyUpdate: one byte, 0 or 1 (RFC 9846 §4.6.3).
 fn parse_key_update(body: &[u8]) -> Parsed<bool> {
     let mut cursor = Cursor::new(body);
@@ -521,6 +565,45 @@ mod tests {
         body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
         body.extend(extensions);
         body
+    }
+
+    /// RFC 8879 §4, §7: zlib is algorithm 1.
+    #[cfg(feature = "content")]
+    #[test]
+    fn compressed_certificates_are_read_like_others() {
+        use std::io::Write as _;
+
+        let read = |body: &[u8]| parse_compressed_chain(body, |der| Arc::new(Certificate::parse(der)));
+        let vec24 = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat();
+        let entry = |der: &[u8]| [vec24(der), vec![0, 0]].concat();
+        let chain = [vec![0], vec24(&[entry(&[1; 300]), entry(&[2; 300])].concat())].concat();
+        let compressed = |bytes: &[u8]| {
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let body = |algorithm: u16, length: usize, bytes: &[u8]| {
+            [&algorithm.to_be_bytes(), &(length as u32).to_be_bytes()[1..], &vec24(bytes)].concat()
+        };
+        let whole = compressed(&chain);
+        let found = read(&body(1, chain.len(), &whole)).unwrap();
+        assert_eq!(
+            found.certificates,
+            parse_chain(&chain, true, |der| Arc::new(Certificate::parse(der))).unwrap().certificates
+        );
+        assert!(found.is_compressed && found.total == 2);
+        for wrong in [
+            body(1, chain.len() - 1, &whole),
+            body(1, chain.len() + 1, &whole),
+            body(1, chain.len(), &whole[..whole.len() - 5]),
+            body(2, chain.len(), &whole),
+            body(9, chain.len(), &whole),
+            body(1, chain.len(), &compressed(&[&chain[..], b"x"].concat())),
+            body(1, 1 << 20, &compressed(&vec![0; 1 << 20])),
+            [&body(1, chain.len(), &whole)[..], b"x"].concat(),
+        ] {
+            assert!(read(&wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
