@@ -1,0 +1,48 @@
+//! What a capture without journal shows of a conversation of the MCP's own client and server (corpus/oracle).
+
+use std::path::{Path, PathBuf};
+
+use e2e::damage::{analyze, analyze_with};
+use serde_json::Value;
+
+fn capture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/oracle/captures/mcp-streamable-http.pcapng")
+}
+
+fn entries(value: &Value) -> &[Value] {
+    value.as_array().expect("an array")
+}
+
+#[test]
+fn a_conversation_of_mcp_is_read_to_the_field() {
+    let judged = analyze(&[&capture()]);
+    let capture = &judged.document["captures"][0];
+    let leaf = |path: &str| {
+        let found = entries(&capture["readable"]).iter().find(|leaf| leaf["path"] == path);
+        let found = found.unwrap_or_else(|| panic!("{path} is listed"));
+        (found["value"].as_str(), found["location"]["frames"][0].as_u64())
+    };
+    assert_eq!(leaf("$.params.arguments.city"), (Some("Seoul"), Some(20)));
+    assert_eq!(leaf("$.params.arguments.api_key"), (None, Some(20)), "secrets are not written");
+    assert_eq!(leaf("$.result.content[0].text"), (Some("Seoul has nine million inhabitants"), Some(24)));
+
+    let credentials = entries(&capture["contents"]["credentials"]);
+    assert_eq!(credentials.len(), 1, "{credentials:?}");
+    assert_eq!(credentials[0]["path"], "$.params.arguments.api_key");
+    assert_eq!((&credentials[0]["value"], &credentials[0]["bytes"]), (&Value::Null, &Value::from(11)));
+
+    let agents = entries(&capture["contents"]["agents"]);
+    let methods: Vec<_> = agents.iter().filter_map(|message| message["method"].as_str()).collect();
+    assert_eq!(methods, ["server/discover", "tools/list", "tools/call"]);
+    let call = agents.iter().find(|message| message["method"] == "tools/call").expect("a call");
+    assert_eq!(call["tools"], serde_json::json!(["lookup"]));
+}
+
+#[test]
+fn its_secret_is_written_only_when_asked_for() {
+    let texts = [&[][..], &["--show-secrets"][..]].map(|flags| {
+        let output = analyze_with(&[&capture()], &[&["--format", "json", "--no-output"], flags].concat());
+        String::from_utf8(output.stdout).expect("text")
+    });
+    assert_eq!(texts.map(|text| text.contains("sk-corpus-4")), [false, true]);
+}
