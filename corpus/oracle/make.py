@@ -66,7 +66,10 @@ class Run:
 
     def make_certificates(self, kind):
         """Makes keys and certificates in the run's folder."""
-        key = {"rsa": ["rsa:2048"], "ec": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]}[kind]
+        if kind == "dsa":
+            self.run("openssl", "dsaparam", "-out", "parameters", "2048")
+        key = {"rsa": ["rsa:2048"], "ec": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
+               "dsa": ["dsa:parameters"]}[kind]
         for name in ("ca", "leaf"):
             subject = {"ca": "/O=Corpus/CN=Corpus authority", "leaf": "/O=Corpus/CN=tools.example"}[name]
             request = ["openssl", "req", "-newkey", *key, "-nodes", "-keyout", f"{name}.key", "-subj", subject]
@@ -401,10 +404,12 @@ def curl_expect_continue_apache(run):
 def s_server(run, *options, kind="rsa", client=(), requests=("/data.json",), ca=True):
     chain, key, authority = run.certificates(kind) if ca else (None, None, None)
     identity = ["-cert", "leaf.pem", "-cert_chain", "ca.pem", "-key", key] if ca else ["-nocert"]
-    run.start("openssl", "s_server", "-accept", "443", "-WWW", *identity, "-keylogfile", str(run.keys), *options,
+    run.start("openssl", "s_server", "-accept", "443", "-HTTP", *identity, "-keylogfile", str(run.keys), *options,
               port=443, **{"stdin": subprocess.PIPE})
-    for name in ("data.json", "text.txt"):
-        shutil.copy(run.folder / "www" / name, run.folder / name)
+    for name, kind in (("data.json", "application/json"), ("text.txt", "text/plain")):
+        body = (run.folder / "www" / name).read_bytes()
+        head = f"HTTP/1.0 200 ok\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        (run.folder / name).write_bytes(head.encode() + body)
     run.capture()
     for path in requests:
         run.run("openssl", "s_client", "-connect", "127.0.0.1:443", "-servername", "tools.example", "-ign_eof",
@@ -438,6 +443,29 @@ def suite(name, options, kind):
 
 for _name, (_options, _kind) in SUITES.items():
     suite(_name, _options, _kind)
+
+
+def other_suites():
+    """Every other suite of TLS 1.2 that this OpenSSL offers, with the kind of certificate that it needs."""
+    kinds = {"Au=RSA": "rsa", "Au=ECDSA": "ec", "Au=DSS": "dsa", "Au=None": None}
+    listed = subprocess.run(["openssl", "ciphers", "-s", "-tls1_2", "-v", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"],
+                            capture_output=True, text=True, check=True).stdout
+    known = {options[2].split(":")[0] for options, _ in SUITES.values() if options[0] == "-tls1_2"}
+    for line in listed.splitlines():
+        name, _, _, authentication = line.split()[:4]
+        if name not in known:
+            yield name, kinds[authentication]
+
+
+def every_suite(name, kind):
+    def run_it(run):
+        options = ["-tls1_2", "-cipher", f"{name}:@SECLEVEL=0"]
+        s_server(run, *options, kind=kind, client=options, ca=kind is not None)
+    RECIPES[f"openssl-tls12-{name.lower()}"] = run_it
+
+
+for _name, _kind in other_suites():
+    every_suite(_name, _kind)
 
 
 @recipe
