@@ -330,7 +330,7 @@ mod tests {
         tokens(text).into_iter().map(|token| (token.kind, text[token.range].to_owned())).collect()
     }
 
-    /// A key of the form, which belongs to nobody: letters in their order, so that no scanner takes this file for a leak.
+    /// An invented key of the form: letters in their order, so that no scanner takes this file for a leak.
     fn key(prefix: &str, len: usize) -> String {
         let letters = "0aA1bB2cC3dD4eE5fF6gG7hH8iI9jJkKlLmMnNoOpPqQrRsStTuUvVwWxXyYzZ";
         format!("{prefix}{}", letters.chars().cycle().take(len).collect::<String>())

@@ -4,7 +4,7 @@
 //!   UDP datagram ──> packet ──> keys ──> frame ──> crypto_stream ──> ClientHello, ServerHello
 //! ```
 //!
-//! Initial packets are encrypted under keys that follow from a connection ID in their own header, so everybody can read
+//! Initial packets are encrypted under keys that follow from a connection ID in their own header, so any observer reads
 //! them: they hide nothing. [`Connection`] opens those of both directions and puts the hellos together, which CRYPTO frames
 //! may carry in any order. All other packets need secrets of the endpoints, and stay closed; Retry and version negotiation
 //! are in the clear.

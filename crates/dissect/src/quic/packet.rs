@@ -65,7 +65,7 @@ impl fmt::Display for Version {
 /// Kind of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Initial: the hellos, under keys that everybody can derive.
+    /// Initial: the hellos, under keys that any observer can derive.
     Initial,
     /// 0-RTT: early data of the client.
     ZeroRtt,
