@@ -1,7 +1,7 @@
 //! Facts of a capture as tshark and as the analyzer read it, in the same words, and how many of them agree.
 //!
 //! tshark's come from its PDML, the whole dissection of each frame; the analyzer's from its JSON. A fact is a field and a value
-//! that begins with the TCP stream's number, so that equal facts of two connections do not stand in for each other.
+//! that begins with the addresses of the connection, so that equal facts of two connections do not count for each other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::damage::{analyze, sha256};
+use crate::damage::{Judged, analyze, analyze_with, sha256};
 
 /// The fields that are compared, in the order of reports.
 pub const FIELDS: [&str; 12] = [
@@ -101,37 +101,56 @@ pub fn captures(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// The key log beside a capture.
+fn key_log(capture: &Path) -> Option<PathBuf> {
+    let path = capture.with_extension("keys");
+    path.exists().then_some(path)
+}
+
 /// Whether this machine has tshark.
 #[must_use]
 pub fn has_tshark() -> bool {
     Command::new("tshark").arg("--version").output().is_ok()
 }
 
-/// What the analyzer states about a capture.
+/// What the analyzer states about a capture, with the key log beside it (`NAME.keys`).
 ///
 /// # Panics
 /// If `analyze` does not answer with its JSON.
 #[must_use]
 pub fn by_analyzer(capture: &Path) -> Facts {
-    let judged = analyze(&[capture]);
+    let judged = match key_log(capture) {
+        Some(keys) => {
+            let keys = keys.to_str().expect("the path of a key log is text");
+            Judged::of(&analyze_with(&[capture], &["--format", "json", "--no-output", "--keys", keys]))
+        }
+        None => analyze(&[capture]),
+    };
     let captures = judged.document["captures"].as_array().expect("an array of captures");
     captures.first().map(stated).unwrap_or_default()
 }
 
+/// A field and the analyzer's name of it.
+const SERVER_NAME: (&str, &str) = ("tls.server_name", "server_name");
+const SUITE: (&str, &str) = ("tls.suite", "cipher_suite");
+
 fn stated(capture: &Value) -> Facts {
     let mut facts = Facts::default();
+    let connections = entries(&capture["connections"]);
+    let flows: HashMap<_, _> =
+        connections.iter().map(|connection| (connection["stream"].as_u64(), flow_of(connection))).collect();
     for message in entries(&capture["http"]) {
-        stated_message(&mut facts, message);
+        let stream = &message["stream"];
+        let flow = flows.get(&stream.as_u64()).cloned().unwrap_or_else(|| format!("stream {stream}"));
+        stated_message(&mut facts, &flow, message);
+    }
+    for session in entries(&capture["quic"]["sessions"]) {
+        // Its `version` is QUIC's; the handshake inside is always TLS 1.3 (RFC 9001 §4.2).
+        stated_session(&mut facts, &flow_of(session), session, &[SERVER_NAME, SUITE]);
     }
     for session in entries(&capture["tls"]["sessions"]) {
-        let (stream, visible) = (&session["stream"], &session["visible"]);
-        for (field, name) in
-            [("tls.server_name", "server_name"), ("tls.version", "version"), ("tls.suite", "cipher_suite")]
-        {
-            if let Some(text) = visible[name].as_str() {
-                facts.add_once(field, format!("{stream} {text}"));
-            }
-        }
+        let (stream, visible) = (flow_of(session), &session["visible"]);
+        stated_session(&mut facts, &stream, visible, &[SERVER_NAME, SUITE, ("tls.version", "version")]);
         for part in [visible, &session["hidden"]] {
             let sides = ["certificates", "client_certificates"].map(|side| entries(&part[side]));
             for certificate in sides.into_iter().flatten() {
@@ -145,8 +164,31 @@ fn stated(capture: &Value) -> Facts {
     facts
 }
 
-fn stated_message(facts: &mut Facts, message: &Value) {
-    let stream = &message["stream"];
+/// What a session of TLS, in TCP or in QUIC, shows without keys.
+fn stated_session(
+    facts: &mut Facts,
+    flow: &str,
+    visible: &Value,
+    names: &[(&'static str, &'static str)],
+) {
+    for (field, name) in names {
+        if let Some(text) = visible[name].as_str() {
+            facts.add_once(field, format!("{flow} {text}"));
+        }
+    }
+}
+
+/// The two ends of a connection, in the order of their texts: the two programs need not agree on which of them is the client.
+fn flow_of(connection: &Value) -> String {
+    flow(text(&connection["client"]).to_owned(), text(&connection["server"]).to_owned())
+}
+
+fn flow(one: String, other: String) -> String {
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    format!("{first} {second}")
+}
+
+fn stated_message(facts: &mut Facts, stream: &str, message: &Value) {
     let has = |name: &str| entries(&message["layers"]).iter().any(|layer| layer == name);
     let bytes = message["body_bytes"].as_u64().unwrap_or_default();
     let (request, response, body) = match has("http2") {
@@ -176,17 +218,19 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// What tshark reads in a capture, with the secrets that the file contains.
+/// What tshark reads in a capture, with the secrets that the file contains and those beside it (`NAME.keys`).
 ///
 /// # Panics
 /// If tshark cannot be started, or fails.
 #[must_use]
 pub fn by_tshark(capture: &Path) -> Facts {
     let home = tempfile::tempdir().expect("a folder");
+    let keys = key_log(capture).map(|path| format!("tls.keylog_file:{}", path.display()));
     let output = Command::new("tshark")
         // On these ports HTTP/2 begins without TLS and without an upgrade, which tshark recognises on no port but HTTP's.
         .args(["-n", "-d", "tcp.port==81,http2", "-d", "tcp.port==50051,http2", "-T", "pdml", "-r"])
         .arg(capture)
+        .args(keys.iter().flat_map(|keys| ["-o", keys]))
         // Without the user's configuration.
         .env("HOME", home.path())
         .output()
@@ -248,14 +292,16 @@ const WEBSOCKET_BINARY: u64 = 2;
 const SERVER_HELLO: u64 = 2;
 
 /// The connection's side that a frame comes from.
-type Sender = (u64, u64);
+type Sender = (String, String);
 
 /// Reads the elements in order, and keeps what the frames before have begun.
 #[derive(Default)]
 struct Reading {
     facts: Facts,
-    stream: u64,
-    port: u64,
+    /// Of the innermost packet: the addresses, the ports, whether it is a datagram.
+    addresses: [String; 2],
+    ports: [String; 2],
+    is_datagram: bool,
     /// Method of the request whose head is being read.
     method: Option<String>,
     /// Of the HTTP/2 frame that is being read: length, type, stream.
@@ -280,14 +326,25 @@ struct Reading {
 
 impl Reading {
     fn element(&mut self, element: &Element<'_>) {
-        let stream = self.stream;
+        let stream = self.flow();
         match element.name {
             "packet" => {
                 self.finish_websocket();
                 self.finish_head();
+                self.finish_hello();
+                self.is_datagram = false;
             }
-            "tcp.stream" => self.stream = element.number(),
-            "tcp.srcport" => self.port = element.number(),
+            "ip.src" => self.addresses[0] = element.show.clone(),
+            "ip.dst" => self.addresses[1] = element.show.clone(),
+            "ipv6.src" => self.addresses[0] = format!("[{}]", element.show),
+            "ipv6.dst" => self.addresses[1] = format!("[{}]", element.show),
+            "tcp.srcport" | "udp.srcport" => {
+                self.ports[0] = element.show.clone();
+                self.is_datagram = element.name.starts_with("udp");
+            }
+            "tcp.dstport" | "udp.dstport" => self.ports[1] = element.show.clone(),
+            // The messages of SSDP have HTTP's form, in datagrams.
+            name if self.is_datagram && name.starts_with("http.") => {}
             "http" | "http2" | "http2.stream" => self.finish_head(),
             "http.request.method" => self.method = Some(element.show.clone()),
             "http.request.uri" => {
@@ -325,8 +382,17 @@ impl Reading {
         }
     }
 
+    fn flow(&self) -> String {
+        let [from, to] = [0, 1].map(|end| format!("{}:{}", self.addresses[end], self.ports[end]));
+        flow(from, to)
+    }
+
+    fn sender(&self) -> Sender {
+        (self.flow(), format!("{}:{}", self.addresses[0], self.ports[0]))
+    }
+
     fn h2_body(&mut self) -> &mut (u64, Option<u64>) {
-        self.h2_bodies.entry(((self.stream, self.port), self.h2_stream)).or_default()
+        self.h2_bodies.entry((self.sender(), self.h2_stream)).or_default()
     }
 
     /// tshark shows the length of a body of HTTP/2 whose coding it has undone in words only.
@@ -334,7 +400,7 @@ impl Reading {
         let words = [element.show.as_str(), element.showname.as_str()];
         let is_body = words.iter().find(|words| words.starts_with("Content-encoded entity body"));
         let length = is_body.and_then(|words| words.split("-> ").nth(1)?.split(' ').next()?.parse().ok());
-        if length.is_some() && self.h2_bodies.contains_key(&((self.stream, self.port), self.h2_stream)) {
+        if length.is_some() && self.h2_bodies.contains_key(&(self.sender(), self.h2_stream)) {
             self.h2_body().1 = length;
         }
     }
@@ -344,7 +410,7 @@ impl Reading {
         let path = self.h2_path.take().or(self.h2_authority.take());
         self.h2_authority = None;
         if let Some(method) = self.h2_method.take() {
-            let line = format!("{} {method} {}", self.stream, path.unwrap_or_default());
+            let line = format!("{} {method} {}", self.flow(), path.unwrap_or_default());
             self.facts.add("http2.request", line);
         }
     }
@@ -371,16 +437,16 @@ impl Reading {
 
     fn finish_websocket(&mut self) {
         let Some(bytes) = self.websocket_bytes.take() else { return };
-        let open = self.websocket_open.entry((self.stream, self.port)).or_default();
+        let open = self.websocket_open.entry(self.sender()).or_default();
         *open += bytes;
         if self.websocket_is_final {
             let message = std::mem::take(open);
-            self.facts.add("websocket.message", format!("{} {message}", self.stream));
+            self.facts.add("websocket.message", format!("{} {message}", self.flow()));
         }
     }
 
     fn tls(&mut self, element: &Element<'_>) {
-        let stream = self.stream;
+        let stream = self.flow();
         match element.name {
             "tls.handshake.type" => {
                 self.finish_hello();
@@ -389,6 +455,7 @@ impl Reading {
             "tls.handshake.extensions_server_name" => {
                 self.facts.add_once("tls.server_name", format!("{stream} {}", element.show));
             }
+            "tls.handshake.version" | "tls.handshake.extensions.supported_version" if self.is_datagram => {}
             "tls.handshake.version" if self.handshake == SERVER_HELLO => {
                 self.hello_version = Some(named(&element.showname));
             }
@@ -409,7 +476,7 @@ impl Reading {
 
     fn finish_hello(&mut self) {
         if let Some(version) = self.hello_version.take() {
-            self.facts.add_once("tls.version", format!("{} {version}", self.stream));
+            self.facts.add_once("tls.version", format!("{} {version}", self.flow()));
         }
     }
 

@@ -10,7 +10,7 @@ use dissect::frame::Frame;
 use crate::pipeline::fact::{DnsFact, SegmentFact};
 
 /// Maximum number of lookups that are described one by one; the others are counted.
-pub(crate) const MAX_LOOKUPS: usize = 256;
+pub(crate) const MAX_LOOKUPS: usize = 4096;
 
 /// Maximum number of questions that are taken from one message; all ordinary messages but some of multicast DNS have one.
 pub(crate) const MAX_QUESTIONS: usize = 32;

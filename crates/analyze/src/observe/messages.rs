@@ -13,7 +13,7 @@ use crate::pipeline::provenance::Location;
 use exposure_schema::{Direction, Level};
 
 /// Maximum number of messages listed one by one; the others are counted.
-pub(crate) const MAX_LISTED: usize = 1000;
+pub(crate) const MAX_LISTED: usize = 10_000;
 
 /// A message as the capture shows it.
 #[derive(Clone, Debug)]
