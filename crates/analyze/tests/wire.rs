@@ -46,9 +46,9 @@ fn assert_adds_up(capture: &Capture) {
     let ByKind { headers, clear, tls_clear, ciphertext, other } = capture.traffic.by_kind;
     assert_eq!(headers + clear + tls_clear + ciphertext + other, capture.traffic.wire_bytes);
     assert_eq!(capture.packets.len() as u64, capture.frames.min(200));
-    assert_eq!(capture.connections.len() as u64, capture.connections_total.min(256));
+    assert_eq!(capture.connections.len() as u64, capture.connections_total.min(2048));
     let of_connections: u64 = capture.connections.iter().map(|connection| connection.wire_bytes).sum();
-    if capture.connections_total <= 256 {
+    if capture.connections_total <= 2048 {
         assert_eq!(of_connections, capture.traffic.wire_bytes - other);
     }
     let payload: u64 = capture.connections.iter().flat_map(|connection| connection.payload_bytes).sum();
@@ -333,7 +333,7 @@ fn cuts_long_directions_and_omits_incomplete_exchanges() {
 #[test]
 fn lists_end_at_their_bounds() {
     let mut made = Vec::new();
-    for host in 0..300_u16 {
+    for host in 0..2_100_u16 {
         let mut one = Conversation::open().sends(Side::Client, b"?").made();
         let [high, low] = (1024 + host).to_be_bytes();
         for (at, made) in one.iter_mut().enumerate() {
@@ -343,8 +343,8 @@ fn lists_end_at_their_bounds() {
         made.extend(one);
     }
     let capture = Bench::new().analyze(&made);
-    assert_eq!((capture.connections.len(), capture.connections_total), (256, 300));
-    assert_eq!((capture.packets.len(), capture.frames), (200, 1200));
+    assert_eq!((capture.connections.len(), capture.connections_total), (2048, 2100));
+    assert_eq!((capture.packets.len(), capture.frames), (200, 8400));
     assert!(capture.connections.iter().zip(0..).all(|(connection, index)| connection.stream == index));
     let tiny = record(23, b"").repeat(200);
     let capture = Bench::new().analyze(&Conversation::open().sends(Side::Client, &tiny).made());

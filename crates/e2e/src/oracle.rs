@@ -9,10 +9,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::damage::{Judged, analyze, analyze_with, sha256};
+use crate::damage::{Judged, analyze_with, sha256};
 
 /// The fields that are compared, in the order of reports.
-pub const FIELDS: [&str; 12] = [
+pub const FIELDS: [&str; 14] = [
     "http1.request",
     "http1.response",
     "http1.body",
@@ -25,6 +25,8 @@ pub const FIELDS: [&str; 12] = [
     "tls.suite",
     "tls.certificate",
     "dns.name",
+    "json.string",
+    "credential",
 ];
 
 /// Facts by field, each with the number of times that it occurs.
@@ -122,9 +124,9 @@ pub fn by_analyzer(capture: &Path) -> Facts {
     let judged = match key_log(capture) {
         Some(keys) => {
             let keys = keys.to_str().expect("the path of a key log is text");
-            Judged::of(&analyze_with(&[capture], &["--format", "json", "--no-output", "--keys", keys]))
+            Judged::of(&analyze_with(&[capture], &["--format", "json", "--no-output", "--show-secrets", "--keys", keys]))
         }
-        None => analyze(&[capture]),
+        None => Judged::of(&analyze_with(&[capture], &["--format", "json", "--no-output", "--show-secrets"])),
     };
     let captures = judged.document["captures"].as_array().expect("an array of captures");
     captures.first().map(stated).unwrap_or_default()
@@ -158,8 +160,35 @@ fn stated(capture: &Value) -> Facts {
             }
         }
     }
+    for list in ["readable", "opened"] {
+        for string in entries(&capture[list]) {
+            let (stream, place) = (&string["location"]["stream"], text(&string["path"]));
+            let is_json = place.starts_with('$') || place.contains(" > $");
+            // Neither a value with a secret in it is shown, nor one whose name names one.
+            if let Some(value) = string["value"].as_str().filter(|_| is_json) {
+                let flow = flows.get(&stream.as_u64()).cloned().unwrap_or_default();
+                facts.add("json.string", format!("{flow} {}", comparable(value)));
+            }
+        }
+    }
+    for found in entries(&capture["contents"]["credentials"]) {
+        let (kind, stream) = (text(&found["kind"]), &found["location"]["stream"]);
+        let flow = flows.get(&stream.as_u64()).cloned().unwrap_or_default();
+        let value = text(&found["value"]);
+        match kind {
+            "basic" => facts.add_once("credential", format!("{flow} basic {value}")),
+            "digest" | "bearer" | "ntlm" => facts.add_once("credential", format!("{flow} {kind}")),
+            "cookie" | "set_cookie" | "set-cookie" => {
+                let name = text(&found["path"]).split_once(['.', '[']).map_or("", |(_, name)| name);
+                let name = name.trim_end_matches(']').trim_matches('"');
+                facts.add_once("credential", format!("{flow} cookie {name}"));
+            }
+            _ => {}
+        }
+    }
     for question in entries(&capture["dns"]["lookups"]) {
-        facts.add("dns.name", text(&question["name"]).to_owned());
+        // A repeated question is one lookup.
+        facts.add_once("dns.name", text(&question["name"]).to_owned());
     }
     facts
 }
@@ -373,12 +402,42 @@ impl Reading {
             "http2.headers.authority" => self.h2_authority = Some(element.show.clone()),
             "http2.headers.path" => self.h2_path = Some(element.show.clone()),
             "http2.headers.status" => self.facts.add("http2.response", format!("{stream} {}", element.show)),
+            "json.value.string" => {
+                self.facts.add("json.string", format!("{stream} {}", comparable(&element.show)));
+            }
+            "http.authbasic" => {
+                self.facts.add_once("credential", format!("{stream} basic {}", element.show));
+            }
+            "http.authorization" => {
+                let scheme = element.show.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+                if ["digest", "bearer", "ntlm"].contains(&scheme.as_str()) {
+                    self.facts.add_once("credential", format!("{stream} {scheme}"));
+                }
+            }
+            "http.cookie" | "http2.headers.cookie" => {
+                for pair in element.show.split(';').filter_map(|pair| pair.trim().split_once('=')) {
+                    self.cookie(pair);
+                }
+            }
+            "http.set_cookie" | "http2.headers.set_cookie" => {
+                let pair = element.show.split(';').next().unwrap_or_default();
+                if let Some(pair) = pair.trim().split_once('=') {
+                    self.cookie(pair);
+                }
+            }
             name => match name.split('.').next() {
                 Some("websocket") => self.websocket(element),
                 Some("tls") => self.tls(element),
                 Some("dns") => self.dns(element),
                 _ => self.decoded(element),
             },
+        }
+    }
+
+    /// A cookie without a value is no credential.
+    fn cookie(&mut self, (name, value): (&str, &str)) {
+        if !value.is_empty() {
+            self.facts.add_once("credential", format!("{} cookie {name}", self.flow()));
         }
     }
 
@@ -483,7 +542,7 @@ impl Reading {
     fn dns(&mut self, element: &Element<'_>) {
         match element.name {
             "dns.flags.response" => self.dns_is_answer = element.show == "1" || element.show == "True",
-            "dns.qry.name" if !self.dns_is_answer => self.facts.add("dns.name", element.show.clone()),
+            "dns.qry.name" if !self.dns_is_answer => self.facts.add_once("dns.name", element.show.clone()),
             _ => {}
         }
     }
@@ -506,4 +565,9 @@ impl Reading {
 fn named(showname: &str) -> String {
     let name = showname.split_once(": ").map_or(showname, |(_, name)| name);
     name.split(" (0x").next().unwrap_or(name).to_owned()
+}
+
+/// The beginning of a string of JSON without what the two programs print differently: escapes, and controls.
+fn comparable(value: &str) -> String {
+    value.chars().filter(|letter| letter.is_alphanumeric()).take(60).collect()
 }

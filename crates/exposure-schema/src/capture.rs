@@ -110,11 +110,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Documents written before QUIC was read lack this field.
     #[serde(default)]
     pub quic: Option<Quic>,
-    /// HTTP messages, in the clear or decrypted; the first 1,000.
+    /// HTTP messages, in the clear or decrypted; the first 10,000.
     pub http: Vec<HttpMessage>,
     /// Number of HTTP messages.
     pub http_total: u64,
-    /// Parts of HTTP messages: server-sent events, lines of JSON, gRPC messages; the first 1,000.
+    /// Parts of HTTP messages: server-sent events, lines of JSON, gRPC messages; the first 10,000.
     ///
     /// Documents written before parts were read lack this field.
     #[serde(default)]
@@ -122,10 +122,19 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Number of such parts.
     #[serde(default)]
     pub parts_total: u64,
-    /// JSON strings that an eavesdropper can read, for a capture without journals; the first 500.
+    /// Strings of bodies, JSON's and those of forms, that an eavesdropper can read, for a capture without journals; the first
+    /// 5,000.
     pub readable: Vec<ReadableEntry>,
-    /// Number of such JSON strings.
+    /// Number of such strings.
     pub readable_total: u64,
+    /// As `readable`, for the strings that only the holder of the keys can read; the first 5,000.
+    ///
+    /// Documents written before they were listed lack this field.
+    #[serde(default)]
+    pub opened: Vec<ReadableEntry>,
+    /// Number of such strings.
+    #[serde(default)]
+    pub opened_total: u64,
     /// Credentials, personal data and messages of agents that can be read, for a capture without journals; otherwise `null`.
     ///
     /// Documents written before they were read lack this field.
@@ -144,7 +153,7 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Documents written before pairs were named lack this field.
     #[serde(default)]
     pub messages_sha256: Option<String>,
-    /// TCP connections: the first 256.
+    /// TCP connections: the first 2,048.
     pub connections: Vec<ConnectionEntry>,
     /// Number of TCP connections.
     pub connections_total: u64,

@@ -31,7 +31,7 @@ pub struct Completeness {
     pub streams: u64,
     /// Number of these that are whole: handshake seen, no gap, no conflict, nothing cut.
     pub streams_whole: u64,
-    /// The first 256 streams that are not whole, and why.
+    /// The first 2,048 streams that are not whole, and why.
     pub streams_troubled: Vec<TroubledStream>,
     /// Gaps in streams.
     pub gaps: u64,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Dns {
     /// Messages: queries, answers, announcements.
     pub messages: u64,
-    /// Questions with their answers, and announcements without a question: the first 256.
+    /// Questions with their answers, and announcements without a question: the first 4,096.
     pub lookups: Vec<DnsLookup>,
     /// Number of these.
     pub lookups_total: u64,

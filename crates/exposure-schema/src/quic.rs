@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Quic {
-    /// The first 256 sessions.
+    /// The first 2,048 sessions.
     pub sessions: Vec<QuicSession>,
     /// Number of sessions.
     pub sessions_total: u64,

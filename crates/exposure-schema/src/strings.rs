@@ -162,14 +162,15 @@ pub struct Location {
     pub excerpt: Option<String>,
 }
 
-/// A JSON string that an eavesdropper can read.
+/// A string of a body: of JSON, or a field of a form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReadableEntry {
     /// The value; `null` where its key names a secret and secrets were not requested.
     #[serde(deserialize_with = "crate::nullable")]
     pub value: Option<String>,
-    /// JSONPath of the string in the body.
+    /// Position of the string in the body: a JSONPath, or the name of the field of a form, and ` > $` where one leads into a
+    /// document in it.
     pub path: String,
     /// Location of the message.
     pub location: Location,

@@ -10,7 +10,7 @@ pub struct Tls {
     pub connections: u64,
     /// Records of both directions of all connections.
     pub records: TlsRecords,
-    /// The first 256 connections.
+    /// The first 2,048 connections.
     pub sessions: Vec<TlsSession>,
     /// What the handshakes say as text in the clear: the first 64 different texts.
     #[serde(default)]

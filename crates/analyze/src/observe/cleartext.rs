@@ -1,15 +1,19 @@
-//! The JSON strings that are readable without a secret, in a capture without journals.
-
-use serde_json::Value;
+//! The strings of bodies, JSON's and those of forms, in a capture without journals.
 
 use crate::pipeline::fact::{MessageFact, PartFact};
 use crate::pipeline::provenance::{DecodeChain, Location};
-use crate::readable;
+use crate::readable::{self, BodyString};
 
-/// Maximum number of readable strings listed; the others are counted.
-pub(crate) const MAX_READABLE: usize = 500;
+/// Maximum number of strings listed, of those readable without a secret and of those readable with one; the others are counted.
+pub(crate) const MAX_READABLE: usize = 5_000;
 
-/// A JSON string that an eavesdropper can read.
+/// Longest value that is kept, in characters. A whole document in a string is shown by its beginning.
+const MAX_VALUE: usize = 2_048;
+
+/// Maximum number of bytes of the values and paths in a list, so that long ones are fewer.
+const MAX_BYTES: usize = 4 << 20;
+
+/// A string of a body.
 #[derive(Clone, Debug)]
 pub(crate) struct CleartextString {
     /// The value; `None` if its name marks it as a secret and secrets are not to be shown.
@@ -21,89 +25,73 @@ pub(crate) struct CleartextString {
     pub chain: DecodeChain,
 }
 
-/// The strings found in JSON bodies.
+/// A list of strings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Strings {
+    /// The first [`MAX_READABLE`].
+    pub listed: Vec<CleartextString>,
+    /// Number of all.
+    pub total: u64,
+    /// Bytes of the listed values and paths.
+    kept: usize,
+}
+
+/// The strings found in bodies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cleartext {
-    /// The first [`MAX_READABLE`] strings.
-    pub strings: Vec<CleartextString>,
-    /// Number of all strings.
-    pub total: u64,
+    /// Those that an eavesdropper can read.
+    pub readable: Strings,
+    /// Those that the holder of the keys can read.
+    pub opened: Strings,
     /// Whether values whose name marks them as secrets are shown.
     pub show_secrets: bool,
 }
 
-/// Parts of names that mark a value as a secret.
-const SECRET_NAMES: [&str; 9] =
-    ["password", "passwd", "secret", "token", "apikey", "api_key", "authorization", "credential", "cookie"];
-
 impl Cleartext {
-    /// Adds the strings of a message. Skips a body that is not JSON.
+    /// Adds the strings of a message.
     pub(crate) fn take(&mut self, message: &MessageFact<'_>) {
-        if let Some(json) = message.json
-            && !message.needs_secret
-            && (message.content_type.is_empty() || message.content_type.to_ascii_lowercase().contains("json"))
-            && let Ok(value) = serde_json::from_slice::<Value>(json)
-        {
-            self.walk(&value, "$", false, (&message.location, message.chain));
-        }
+        let Some(body) = message.json else { return };
+        let show_secrets = self.show_secrets;
+        let strings = self.of(message.needs_secret);
+        readable::strings(message.content_type, body, &mut |string| {
+            strings.add(string, show_secrets, || (message.location.clone(), message.chain));
+        });
     }
 
     /// Adds the strings of a part of a message. Skips one that is not JSON.
     pub(crate) fn take_part(&mut self, part: &PartFact<'_>) {
-        if let Some(json) = part.text
-            && !part.needs_secret
-            && let Ok(value) = serde_json::from_slice::<Value>(json)
-        {
-            if self.strings.len() < MAX_READABLE {
-                self.walk(&value, "$", false, (&(part.place)().location, part.chain));
-            } else {
-                // Counted only: where it is does not matter.
-                self.total += count(&value);
-            }
-        }
+        let Some(text) = part.text else { return };
+        let show_secrets = self.show_secrets;
+        let strings = self.of(part.needs_secret);
+        readable::document(text, &mut |string| {
+            strings.add(string, show_secrets, || ((part.place)().location, part.chain));
+        });
     }
 
-    /// As deep as `serde_json` reads: 128 levels.
-    fn walk(&mut self, value: &Value, path: &str, is_secret: bool, place: (&Location, DecodeChain)) {
-        match value {
-            Value::Object(members) => {
-                for (name, value) in members {
-                    let lower = name.to_lowercase();
-                    let is_secret = is_secret || SECRET_NAMES.iter().any(|secret| lower.contains(secret));
-                    self.walk(value, &crate::needles::child(path, name), is_secret, place);
-                }
-            }
-            Value::Array(elements) => {
-                for (index, value) in elements.iter().enumerate() {
-                    self.walk(value, &crate::needles::element(path, index), is_secret, place);
-                }
-            }
-            Value::String(text) => {
-                self.total += 1;
-                if self.strings.len() < MAX_READABLE {
-                    let shown = || {
-                        if self.show_secrets { text.clone() } else { readable::redacted(text).into_owned() }
-                    };
-                    let value = (self.show_secrets || !is_secret).then(shown);
-                    self.strings.push(CleartextString {
-                        value,
-                        path: path.to_owned(),
-                        location: place.0.clone(),
-                        chain: place.1,
-                    });
-                }
-            }
-            _ => {}
-        }
+    fn of(&mut self, needs_secret: bool) -> &mut Strings {
+        if needs_secret { &mut self.opened } else { &mut self.readable }
     }
 }
 
-/// Number of strings in a value.
-fn count(value: &Value) -> u64 {
-    match value {
-        Value::Object(members) => members.values().map(count).sum(),
-        Value::Array(elements) => elements.iter().map(count).sum(),
-        Value::String(_) => 1,
-        _ => 0,
+impl Strings {
+    fn add(
+        &mut self,
+        string: BodyString<'_>,
+        show_secrets: bool,
+        place: impl FnOnce() -> (Location, DecodeChain),
+    ) {
+        self.total += 1;
+        if self.listed.len() >= MAX_READABLE || self.kept >= MAX_BYTES {
+            // Counted only: where it is does not matter.
+            return;
+        }
+        let shown = || match show_secrets {
+            true => string.value.chars().take(MAX_VALUE).collect(),
+            false => readable::redacted(string.value).chars().take(MAX_VALUE).collect::<String>(),
+        };
+        let (value, path) = ((show_secrets || !string.is_secret).then(shown), string.path());
+        self.kept += value.as_ref().map_or(0, String::len) + path.len();
+        let (location, chain) = place();
+        self.listed.push(CleartextString { value, path, location, chain });
     }
 }

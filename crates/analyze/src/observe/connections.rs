@@ -22,7 +22,7 @@ use crate::pipeline::fact::{
 
 /// Maximum number of connections described one by one, in each list: of all, of those with trouble, and of those with
 /// TLS. The sums cover all connections.
-pub(crate) const MAX_DESCRIBED: usize = 256;
+pub(crate) const MAX_DESCRIBED: usize = 2_048;
 
 /// All connections of a capture.
 #[derive(Debug, Default)]

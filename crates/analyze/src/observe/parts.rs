@@ -9,7 +9,7 @@ use crate::pipeline::fact::PartFact;
 use crate::pipeline::parts::PartKind;
 
 /// Maximum number of parts listed one by one; the others are counted.
-pub(crate) const MAX_LISTED: usize = 1000;
+pub(crate) const MAX_LISTED: usize = 10_000;
 
 /// Longest name of a part that is listed, in bytes.
 const MAX_NAME: usize = 256;

@@ -9,7 +9,7 @@ use dissect::tls::NamedGroup;
 use crate::pipeline::fact::QuicFact;
 
 /// Maximum number of sessions that are described one by one; the others are counted.
-pub(crate) const MAX_SESSIONS: usize = 256;
+pub(crate) const MAX_SESSIONS: usize = 2_048;
 
 /// Maximum number of versions listed of a version negotiation packet.
 const MAX_VERSIONS: usize = 16;

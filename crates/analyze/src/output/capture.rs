@@ -9,11 +9,10 @@ use exposure_schema::{
 use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
-use super::strings::MAX_VALUE_CHARS;
 use super::{connections, datagrams, readable, transcript};
 use crate::input::compression;
 use crate::input::discover::Input;
-use crate::observe::cleartext::CleartextString;
+use crate::observe::cleartext::{Cleartext, CleartextString, Strings};
 use crate::observe::direction::direction;
 use crate::observe::messages::Listed;
 use crate::observe::parts::ListedPart;
@@ -51,6 +50,9 @@ pub(crate) fn entry(
     let Judgement { verdict, doubts, completeness, controls, summary, fragments, scope } = judgement;
     let exhibit = transcript::exhibit(&report);
     let cleartext = report.observed.cleartext.as_ref();
+    let body_strings = |of: fn(&Cleartext) -> &Strings| {
+        cleartext.iter().flat_map(|cleartext| &of(cleartext).listed).map(readable_string).collect()
+    };
     Capture {
         name: manifest.map_or_else(|| stem(input), |manifest| manifest.name.clone()),
         file: input.capture.as_ref().map_or_else(|| "-".to_owned(), |path| path.display().to_string()),
@@ -81,8 +83,10 @@ pub(crate) fn entry(
         http_total: report.observed.messages.total,
         parts: report.observed.parts.listed.iter().map(part).collect(),
         parts_total: report.observed.parts.total,
-        readable: cleartext.iter().flat_map(|cleartext| &cleartext.strings).map(readable_string).collect(),
-        readable_total: cleartext.map_or(0, |cleartext| cleartext.total),
+        readable: body_strings(|cleartext| &cleartext.readable),
+        readable_total: cleartext.map_or(0, |cleartext| cleartext.readable.total),
+        opened: body_strings(|cleartext| &cleartext.opened),
+        opened_total: cleartext.map_or(0, |cleartext| cleartext.opened.total),
         contents: report.observed.readable.as_ref().map(readable::entry),
         manifest: manifest.map(claims::manifest),
         journal: claims.journal,
@@ -128,9 +132,8 @@ fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
 }
 
 fn readable_string(string: &CleartextString) -> ReadableEntry {
-    let value = string.value.as_ref().map(|value| value.chars().take(MAX_VALUE_CHARS).collect());
     ReadableEntry {
-        value,
+        value: string.value.clone(),
         path: string.path.clone(),
         location: location(&string.location, string.chain.as_slice()),
     }

@@ -403,12 +403,16 @@ fn without_journal(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let completeness = &capture.completeness;
     writeln!(
         out,
-        "  {} frames, {} TCP streams with data ({} whole), {} HTTP messages, {} readable JSON strings",
+        "  {} frames, {} TCP streams with data ({} whole), {} HTTP messages, {} readable strings{}",
         capture.frames,
         completeness.streams,
         completeness.streams_whole,
         capture.http_total,
         capture.readable_total,
+        match capture.opened_total {
+            0 => String::new(),
+            opened => format!(", {opened} more with the keys"),
+        },
     )?;
     for message in capture.http.iter().take(MAX_ROWS) {
         let what = match (&message.method, &message.target, message.status) {

@@ -18,11 +18,13 @@ mod agents;
 mod authorization;
 mod codings;
 mod deltas;
+mod form;
 mod json;
 mod names;
 mod path;
 mod personal;
 mod scan;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -31,6 +33,7 @@ use std::borrow::Cow;
 
 pub(crate) use agents::{AgentMessage, Context};
 pub(crate) use scan::{Findings, Head, Reader};
+pub(crate) use strings::{BodyString, document, strings};
 pub(crate) use tokens::redacted;
 
 /// Depth of codings inside of codings that is read: JSON in a string, in which base64 is, of gzip, of JSON.

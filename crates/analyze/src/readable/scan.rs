@@ -1,13 +1,12 @@
 //! Walks over a message and reads every text in it.
 
-use std::borrow::Cow;
-
 use dissect::{event_stream, ndjson};
 
 use super::agents::{self, AgentMessage, Context};
 use super::authorization::{authorization, cookies, set_cookie};
 use super::codings::Codings;
 use super::deltas;
+use super::form::{self, Field};
 use super::json::Json;
 use super::names::{Names, can_be_secret, names_card, names_secret};
 use super::path::Path;
@@ -17,9 +16,6 @@ use super::{Detail, Found, Kind, MAX_FOUND, MAX_NESTING, Place};
 
 /// Maximum number of events or lines of one body that are read. A long answer of a language model has some thousand.
 pub(crate) const MAX_SERIES: usize = 65_536;
-
-/// Maximum number of fields of a form, and of parameters of a target, that are read.
-const MAX_PAIRS: usize = 1024;
 
 /// Bytes of nested texts that are read of one message. A message of the longest body has as many at each depth.
 const MAX_NESTED_BYTES: usize = 4 << 20;
@@ -84,11 +80,11 @@ impl Reader {
             self.series(head, "event", &events(body), &mut agents);
         } else if kind.contains("ndjson") || kind.contains("jsonl") || kind.contains("json-seq") {
             self.series(head, "line", &lines(body), &mut agents);
-        } else if kind.contains("x-www-form-urlencoded") {
-            self.pairs(Place::Form, &String::from_utf8_lossy(body));
         } else if let Some(json) = Json::read_container(body) {
             self.json(Place::Json, &json, &Path::root("$"), "", false);
             agents = agents::read(head, &json);
+        } else if let Some(fields) = form::fields(head.content_type, body) {
+            self.form(&fields);
         } else if is_text(body) {
             let text = String::from_utf8_lossy(body);
             self.text(Place::Text, Text { text: &text, name: "", is_plain: true }, &Path::root("body"));
@@ -147,18 +143,23 @@ impl Reader {
     fn target(&mut self, target: &str) {
         if let Some((_, query)) = target.split_once('?') {
             let query = query.split('#').next().unwrap_or_default();
-            self.pairs(Place::Target, query);
+            for (name, value) in form::pairs(query).map(form::pair_of) {
+                let text = Text { text: &value, name: &name, is_plain: false };
+                self.text(Place::Target, text, &Path::root(&name));
+            }
         }
         // A path can contain a key, and an absolute target user information.
         let path = target.split('?').next().unwrap_or_default();
         self.text(Place::Target, Text { text: path, name: "", is_plain: true }, &Path::root("path"));
     }
 
-    fn pairs(&mut self, place: Place, text: &str) {
-        for pair in text.split('&').take(MAX_PAIRS).filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-            let (name, value) = (form_decoded(name), form_decoded(value));
-            self.text(place, Text { text: &value, name: &name, is_plain: false }, &Path::root(&name));
+    fn form(&mut self, fields: &[Field<'_>]) {
+        for Field { name, value, is_file } in fields {
+            // A file has a name, and its contents are no secret by that name.
+            if !is_file || is_text(value) {
+                let text = String::from_utf8_lossy(value);
+                self.text(Place::Form, Text { text: &text, name, is_plain: *is_file }, &Path::root(name));
+            }
         }
     }
 
@@ -342,35 +343,6 @@ fn could_be_coded(text: &str) -> bool {
     text.starts_with(['{', '['])
         || text.starts_with("data:")
         || !text.bytes().take(16).any(|byte| byte.is_ascii_whitespace())
-}
-
-/// Undoes the coding of form fields: `+` and percent-encoding.
-fn form_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['+', '%']) {
-        return text.into();
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let mut ahead = bytes.clone();
-                let digits = ahead.next().zip(ahead.next()).and_then(|(high, low)| {
-                    Some(char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?)
-                });
-                match digits.and_then(|digits| u8::try_from(digits).ok()) {
-                    Some(decoded) => {
-                        out.push(decoded);
-                        bytes = ahead;
-                    }
-                    None => out.push(byte),
-                }
-            }
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned().into()
 }
 
 /// The beginning of a secret that is no secret, and an ellipsis.
