@@ -1082,6 +1082,33 @@ def mcp_streamable_http(run):
     """)
 
 
+@recipe
+def mcp_event_stream(run):
+    # The SDK's first major version answers with server-sent events. It needs an interpreter of its own (README.md).
+    run.start(run.python, run.file("server.py", """
+        from mcp.server.fastmcp import FastMCP
+        server = FastMCP("corpus", host="127.0.0.1", port=8000)
+        @server.tool()
+        def lookup(city: str, api_key: str) -> str:
+            "Looks a city up"
+            return f"{city} has nine million inhabitants"
+        server.run(transport="streamable-http")
+    """), port=8000)
+    run.capture()
+    python_client(run, """
+        import asyncio
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamablehttp_client
+        async def main():
+            async with streamablehttp_client("http://127.0.0.1:8000/mcp") as (read, write, _):
+                async with ClientSession(read, write) as session:
+                    await session.initialize()
+                    await session.list_tools()
+                    await session.call_tool("lookup", {"city": "Seoul", "api_key": "sk-corpus-4"})
+        asyncio.run(main())
+    """)
+
+
 GRPC = """
     import sys, grpc
     from concurrent import futures

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{iter, panic, thread};
 
 use serde_json::Value;
 
@@ -109,6 +111,34 @@ fn key_log(capture: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
+/// A capture's name, and its facts as tshark states them and as the analyzer does; `None` of a program that does not read it.
+pub type Read = (String, Option<Facts>, Option<Facts>);
+
+/// Reads captures with both programs, in the order of their names. tshark takes a second for each, so all CPUs share the captures.
+///
+/// # Panics
+/// If a capture has no name.
+#[must_use]
+pub fn read_by_both(captures: &[PathBuf]) -> Vec<Read> {
+    let next = AtomicUsize::new(0);
+    let read_one = |capture: &PathBuf| {
+        let name = capture.file_stem().expect("a name").to_string_lossy().into_owned();
+        let tshark = panic::catch_unwind(|| by_tshark(capture)).ok();
+        (name, tshark, panic::catch_unwind(|| by_analyzer(capture)).ok())
+    };
+    let read = || {
+        let captures = iter::from_fn(|| captures.get(next.fetch_add(1, Ordering::Relaxed)));
+        captures.map(read_one).collect::<Vec<Read>>()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut all: Vec<Read> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
+        readers.into_iter().flat_map(|reader| reader.join().expect("a reader does not panic")).collect()
+    });
+    all.sort_by(|(left, ..), (right, ..)| left.cmp(right));
+    all
+}
+
 /// Whether this machine has tshark.
 #[must_use]
 pub fn has_tshark() -> bool {
@@ -124,7 +154,10 @@ pub fn by_analyzer(capture: &Path) -> Facts {
     let judged = match key_log(capture) {
         Some(keys) => {
             let keys = keys.to_str().expect("the path of a key log is text");
-            Judged::of(&analyze_with(&[capture], &["--format", "json", "--no-output", "--show-secrets", "--keys", keys]))
+            Judged::of(&analyze_with(
+                &[capture],
+                &["--format", "json", "--no-output", "--show-secrets", "--keys", keys],
+            ))
         }
         None => Judged::of(&analyze_with(&[capture], &["--format", "json", "--no-output", "--show-secrets"])),
     };
@@ -172,16 +205,18 @@ fn stated(capture: &Value) -> Facts {
         }
     }
     for found in entries(&capture["contents"]["credentials"]) {
-        let (kind, stream) = (text(&found["kind"]), &found["location"]["stream"]);
-        let flow = flows.get(&stream.as_u64()).cloned().unwrap_or_default();
         let value = text(&found["value"]);
-        match kind {
-            "basic" => facts.add_once("credential", format!("{flow} basic {value}")),
-            "digest" | "bearer" | "ntlm" => facts.add_once("credential", format!("{flow} {kind}")),
-            "cookie" | "set_cookie" | "set-cookie" => {
+        match text(&found["kind"]) {
+            "basic" => {
+                let user = entries(&found["details"]).iter().find(|detail| detail["name"] == "user");
+                let user = user.map_or("", |user| text(&user["value"]));
+                facts.add_once("credential", format!("basic {user}:{value}"));
+            }
+            kind @ ("digest" | "bearer" | "ntlm") => facts.add_once("credential", kind.to_owned()),
+            "cookie" | "set_cookie" => {
                 let name = text(&found["path"]).split_once(['.', '[']).map_or("", |(_, name)| name);
                 let name = name.trim_end_matches(']').trim_matches('"');
-                facts.add_once("credential", format!("{flow} cookie {name}"));
+                facts.add_once("credential", format!("cookie {name}"));
             }
             _ => {}
         }
@@ -194,12 +229,7 @@ fn stated(capture: &Value) -> Facts {
 }
 
 /// What a session of TLS, in TCP or in QUIC, shows without keys.
-fn stated_session(
-    facts: &mut Facts,
-    flow: &str,
-    visible: &Value,
-    names: &[(&'static str, &'static str)],
-) {
+fn stated_session(facts: &mut Facts, flow: &str, visible: &Value, names: &[(&'static str, &'static str)]) {
     for (field, name) in names {
         if let Some(text) = visible[name].as_str() {
             facts.add_once(field, format!("{flow} {text}"));
@@ -402,16 +432,16 @@ impl Reading {
             "http2.headers.authority" => self.h2_authority = Some(element.show.clone()),
             "http2.headers.path" => self.h2_path = Some(element.show.clone()),
             "http2.headers.status" => self.facts.add("http2.response", format!("{stream} {}", element.show)),
-            "json.value.string" => {
+            "json.value.string" if !self.is_datagram => {
                 self.facts.add("json.string", format!("{stream} {}", comparable(&element.show)));
             }
             "http.authbasic" => {
-                self.facts.add_once("credential", format!("{stream} basic {}", element.show));
+                self.facts.add_once("credential", format!("basic {}", element.show));
             }
             "http.authorization" => {
                 let scheme = element.show.split(' ').next().unwrap_or_default().to_ascii_lowercase();
                 if ["digest", "bearer", "ntlm"].contains(&scheme.as_str()) {
-                    self.facts.add_once("credential", format!("{stream} {scheme}"));
+                    self.facts.add_once("credential", scheme);
                 }
             }
             "http.cookie" | "http2.headers.cookie" => {
@@ -437,7 +467,7 @@ impl Reading {
     /// A cookie without a value is no credential.
     fn cookie(&mut self, (name, value): (&str, &str)) {
         if !value.is_empty() {
-            self.facts.add_once("credential", format!("{} cookie {name}", self.flow()));
+            self.facts.add_once("credential", format!("cookie {name}"));
         }
     }
 

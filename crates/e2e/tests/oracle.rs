@@ -6,12 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use e2e::oracle::{Count, FIELDS, Facts, by_analyzer, by_tshark, captures, compare, has_tshark};
+use e2e::oracle::{Count, FIELDS, captures, compare, has_tshark, read_by_both};
 use e2e::skip;
 
 /// The columns of the table.
@@ -54,27 +51,6 @@ fn write(rows: &Rows) {
     std::fs::write(folder().join("differences.tsv"), text).expect("the table can be written");
 }
 
-/// The facts of each capture by its name, as tshark states them, and as the analyzer does. tshark takes a second for each, so
-/// all CPUs share the captures.
-fn read_by_both(captures: &[PathBuf]) -> Vec<(String, Facts, Facts)> {
-    let next = AtomicUsize::new(0);
-    let read = || {
-        let indices = iter::from_fn(|| captures.get(next.fetch_add(1, Ordering::Relaxed)));
-        let facts = indices.map(|capture| {
-            let name = capture.file_stem().expect("a name").to_string_lossy().into_owned();
-            (name, by_tshark(capture), by_analyzer(capture))
-        });
-        facts.collect::<Vec<_>>()
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut all: Vec<_> = thread::scope(|scope| {
-        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
-        readers.into_iter().flat_map(|reader| reader.join().expect("a reader does not panic")).collect()
-    });
-    all.sort_by(|(left, ..), (right, ..)| left.cmp(right));
-    all
-}
-
 #[test]
 fn the_analyzer_states_what_tshark_states() {
     if !has_tshark() {
@@ -85,6 +61,8 @@ fn the_analyzer_states_what_tshark_states() {
     let mut differences = Rows::new();
     let mut wrong = String::new();
     for (name, tshark, analyzer) in read_by_both(&captures(&folder().join("captures"))) {
+        let [tshark, analyzer] =
+            [tshark, analyzer].map(|facts| facts.expect("both programs read the capture"));
         for field in FIELDS {
             let count = compare(&tshark, &analyzer, field);
             *expected.entry(field).or_default() += count.expected;

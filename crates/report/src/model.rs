@@ -31,7 +31,9 @@ pub(crate) fn cut_lists(exposure: &mut Exposure) {
     for capture in &mut exposure.captures {
         capture.reasons.truncate(ENTRIES_KEPT);
         capture.http.truncate(ENTRIES_KEPT);
+        capture.parts.truncate(ENTRIES_KEPT);
         capture.readable.truncate(ENTRIES_KEPT);
+        capture.opened.truncate(ENTRIES_KEPT);
         capture.journal.truncate(ENTRIES_KEPT);
         capture.connections.truncate(ENTRIES_KEPT);
         capture.packets.truncate(ENTRIES_KEPT);

@@ -134,8 +134,7 @@ fn part_of(part: &[u8]) -> Option<Field<'_>> {
         let (field, value) = line.split_at(colon);
         if field.eq_ignore_ascii_case(b"content-disposition") {
             name = parameter(value, b"name").map(String::from_utf8_lossy).unwrap_or_default();
-            is_file =
-                parameter(value, b"filename").is_some() || parameter(value, b"filename*").is_some();
+            is_file = parameter(value, b"filename").is_some() || parameter(value, b"filename*").is_some();
         }
     }
     None
@@ -201,10 +200,16 @@ mod tests {
         let body = b"preamble\r\n--AaB03x\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nalice\r\n\
             --AaB03x \r\nContent-Type: text/plain\r\ncontent-disposition: form-data; filename=\"a;b.txt\"; name=\"a file\"\r\n\r\n\
             one\r\ntwo\r\n--AaB03x\r\nContent-Disposition: form-data; name=bare\r\n\r\n\r\n--AaB03x--\r\nepilogue";
-        for content_type in ["multipart/form-data; boundary=AaB03x", "Multipart/Form-Data;charset=x; Boundary=\"AaB03x\""] {
+        for content_type in
+            ["multipart/form-data; boundary=AaB03x", "Multipart/Form-Data;charset=x; Boundary=\"AaB03x\""]
+        {
             assert_eq!(
                 read(content_type, body),
-                [field("user", "alice", false), field("a file", "one\r\ntwo", true), field("bare", "", false)]
+                [
+                    field("user", "alice", false),
+                    field("a file", "one\r\ntwo", true),
+                    field("bare", "", false)
+                ]
             );
         }
     }

@@ -227,11 +227,17 @@ sentence_texts! {
         line![captured(name), ", TCP stream ", u64::from(stream), ": time since the first packet, frame, contents"],
         line![captured(name), ", TCP 스트림 ", u64::from(stream), ": 첫 패킷부터의 시간, 프레임 번호, 내용"];
     readable_text(total: u64):
-        line!["A capture without a journal gets no verdict, because the messages that were sent are unknown. An eavesdropper can read these JSON strings in it, ", total, " in all:"],
-        line!["저널이 없는 캡처에서는 어떤 메시지를 보냈는지 알 수 없으므로 판정을 내리지 않는다. 네트워크를 엿보는 누구나 읽을 수 있는 JSON 문자열은 모두 ", total, "개이며, 다음과 같다."];
+        line!["A capture without a journal gets no verdict, because the messages that were sent are unknown. An eavesdropper can read these strings of JSON and of forms in it, ", total, " in all:"],
+        line!["저널이 없는 캡처에서는 어떤 메시지를 보냈는지 알 수 없으므로 판정을 내리지 않는다. 네트워크를 엿보는 누구나 읽을 수 있는 JSON 문자열과 폼 필드 값은 모두 ", total, "개이며, 다음과 같다."];
     readable_table(shown: u64, total: u64):
         line!["Readable strings, ", shown, " of ", total],
         line!["읽을 수 있는 문자열 ", total, "개 중 ", shown, "개"];
+    opened_text(total: u64):
+        line!["The holder of the keys can read these strings besides, ", total, " in all:"],
+        line!["키를 가진 사람은 다음 문자열도 읽을 수 있으며, 모두 ", total, "개이다."];
+    opened_table(shown: u64, total: u64):
+        line!["Strings that the keys open, ", shown, " of ", total],
+        line!["키로 열 수 있는 문자열 ", total, "개 중 ", shown, "개"];
     withheld(): line!["(withheld: a secret, by its name)"], line!["(이름으로 보아 비밀이므로 가림)"];
 
     // 6.3

@@ -7,6 +7,7 @@ use crate::document::exhibit::{self, is_encrypted};
 use crate::document::line::{Line, captured, line, strong};
 use crate::document::{Block, Column, Section, Table, format};
 use crate::figure::{self, Figure};
+use crate::i18n::Lang;
 use crate::model::Capture;
 use crate::visible;
 
@@ -15,6 +16,13 @@ const MARKS_LISTED: usize = 20;
 
 /// Readable strings that are listed for a capture without journals.
 const READABLE_LISTED: usize = 60;
+
+/// Strings of bodies, and how many there are of them.
+#[derive(Clone, Copy)]
+struct Listed<'a> {
+    entries: &'a [ReadableEntry],
+    total: u64,
+}
 
 impl Builder<'_> {
     pub(super) fn on_the_wire(&self) -> Section {
@@ -49,7 +57,13 @@ impl Builder<'_> {
         for (index, capture) in self.numbered() {
             if !capture.readable.is_empty() {
                 blocks.push(Block::Paragraph(lang.readable_text(capture.readable_total)));
-                blocks.push(Block::Table(self.readable(index, capture)));
+                let listed = Listed { entries: &capture.readable, total: capture.readable_total };
+                blocks.push(Block::Table(self.body_strings(index, listed, Lang::readable_table)));
+            }
+            if !capture.opened.is_empty() {
+                blocks.push(Block::Paragraph(lang.opened_text(capture.opened_total)));
+                let listed = Listed { entries: &capture.opened, total: capture.opened_total };
+                blocks.push(Block::Table(self.body_strings(index, listed, Lang::opened_table)));
             }
         }
         let ladders: Vec<Figure> = self
@@ -138,8 +152,13 @@ impl Builder<'_> {
         Table { caption: lang.levels_table(), columns, rows, note: None }
     }
 
-    fn readable(&self, index: usize, capture: &Capture) -> Table {
-        let lang = self.lang;
+    fn body_strings(
+        &self,
+        index: usize,
+        listed: Listed<'_>,
+        caption: impl FnOnce(Lang, u64, u64) -> Line,
+    ) -> Table {
+        let (lang, name) = (self.lang, &self.captures[index].name);
         let row = |readable: &ReadableEntry| {
             vec![
                 match &readable.value {
@@ -151,9 +170,9 @@ impl Builder<'_> {
                 line![readable.location.file_offset],
             ]
         };
-        let listed = capture.readable.len().min(READABLE_LISTED);
-        let caption =
-            line![captured(&capture.name), ". ", lang.readable_table(listed as u64, capture.readable_total)];
+        let Listed { entries, total } = listed;
+        let shown = entries.len().min(READABLE_LISTED);
+        let caption = line![captured(name), ". ", caption(lang, shown as u64, total)];
         Table {
             caption,
             columns: vec![
@@ -162,7 +181,7 @@ impl Builder<'_> {
                 self.number_column(lang.frame_column()),
                 self.number_column(lang.file_offset()),
             ],
-            rows: capture.readable[..listed].iter().map(row).collect(),
+            rows: entries[..shown].iter().map(row).collect(),
             note: None,
         }
     }
