@@ -18,10 +18,11 @@ use dissect::content::{Coding, Decoder, Outcome};
 use dissect::flow::Direction;
 use dissect::message_deflate::Window;
 
+use super::budget::Share;
 use super::cut_json;
 use super::fact::{At, Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained, UnexplainedFact};
 use super::parts::{Content, Found, MAX_TEXT, Splitter};
-use super::protocol::{BodyNeeds, Context, Tools};
+use super::protocol::{Context, Tools};
 use super::provenance::{DecodeChain, Location, Provenance, Source, Whole, locate_all};
 
 /// Longest coded body that is kept until its end to be decoded. A longer one is unexplained.
@@ -29,6 +30,10 @@ pub(crate) const MAX_CODED_BODY: usize = 16 << 20;
 
 /// Longest body that is kept to be read as JSON.
 pub(crate) const MAX_JSON_BODY: usize = 1 << 20;
+
+/// Bytes that all unfinished bodies of a capture keep together: eight of the longest coded ones. The body that exceeds it is not
+/// decoded, and its JSON and parts are not read.
+pub(crate) const MAX_KEPT_TOTAL: usize = 128 << 20;
 
 /// Maximum number of pieces of a body that are remembered, to name the frames of a string across their borders.
 const MAX_PIECES: usize = 4096;
@@ -77,6 +82,8 @@ pub(crate) struct Body<O: Observer> {
     parts: Option<Box<Splitter>>,
     /// The HTTP/2 stream of its message.
     http2_stream: Option<u32>,
+    /// What it keeps of what all bodies keep.
+    share: Share,
 }
 
 /// A complete body.
@@ -133,8 +140,9 @@ impl<O: Observer> Body<O> {
         carriage: Carriage,
         codings: &[Coding],
         content: Content,
-        needs: &BodyNeeds,
+        tools: &Tools,
     ) -> Self {
+        let needs = &tools.needs;
         let coded = (!codings.is_empty()).then(|| Coded::new(codings));
         let (length, is_cut) = match carriage {
             Carriage::AsIs(length) => (length.filter(|_| coded.is_none()), false),
@@ -153,6 +161,7 @@ impl<O: Observer> Body<O> {
             coded,
             parts: Splitter::new(content, needs.json).map(Box::new),
             http2_stream: None,
+            share: tools.body_bytes.share(0),
         }
     }
 
@@ -170,6 +179,23 @@ impl<O: Observer> Body<O> {
     /// Adds the next bytes, of which the first is at `input` in the input of the protocol. `new_piece`: framing
     /// separates them from the bytes before.
     pub(crate) fn push(
+        &mut self,
+        direction: Direction,
+        input: u64,
+        bytes: &[u8],
+        new_piece: bool,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        self.take(direction, input, bytes, new_piece, source, cx);
+        self.share.set(self.kept());
+        if self.share.total() > MAX_KEPT_TOTAL {
+            self.keep_nothing();
+            self.share.set(self.kept());
+        }
+    }
+
+    fn take(
         &mut self,
         direction: Direction,
         input: u64,
@@ -214,7 +240,7 @@ impl<O: Observer> Body<O> {
     /// Keeps nothing any longer: a body in a content coding is not decoded, and neither JSON nor parts are read.
     pub(crate) fn keep_nothing(&mut self) {
         self.json = None;
-        self.parts = None;
+        self.parts.take_if(|parts| !parts.keep_nothing());
         if let Some(coded) = &mut self.coded {
             coded.is_too_long = true;
             coded.bytes = Vec::new();
@@ -230,8 +256,10 @@ impl<O: Observer> Body<O> {
         if let Some(parts) = &mut self.parts {
             parts.gap(len);
         }
-        // What is before a gap and what is behind it must not be read as one text.
-        if let Some(json) = self.json.as_mut().filter(|json| !self.is_json && json.len() < MAX_JSON_BODY) {
+        // What is before a gap and what is behind it must not be read as one text. One zero suffices for many gaps.
+        if let Some(json) = self.json.as_mut().filter(|json| !self.is_json && json.len() < MAX_JSON_BODY)
+            && json.last() != Some(&0)
+        {
             json.push(0);
         }
         if let Some(pieces) = &mut self.pieces {
