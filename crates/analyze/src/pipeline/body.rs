@@ -18,7 +18,7 @@ use dissect::content::{Coding, Decoder, Outcome};
 use dissect::flow::Direction;
 use dissect::message_deflate::Window;
 
-use super::budget::Share;
+use super::budget::{FreeDecoded, Share};
 use super::cut_json;
 use super::fact::{At, Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained, UnexplainedFact};
 use super::parts::{Content, Found, MAX_TEXT, Splitter};
@@ -336,10 +336,11 @@ impl<O: Observer> Body<O> {
             Some(pieces) => Input::Pieces(&pieces.known),
             None => Input::From(self.start),
         };
-        let Tools { part_decoder, needs, .. } = &mut *cx.tools;
+        let Tools { part_decoder, needs, free_decoded, .. } = &mut *cx.tools;
         PartReport {
             observer: cx.observer,
             decoder: part_decoder,
+            free_decoded,
             needs_text: needs.json,
             stream: cx.stream,
             http2_stream: self.http2_stream,
@@ -366,11 +367,13 @@ impl<O: Observer> Body<O> {
         let whole = Whole { source, direction, range: self.start..end };
         let needs_secret = source.needs_secret();
         let mut memory = O::Memory::default();
-        let Tools { decoder, inflater, part_decoder, needs, .. } = &mut *cx.tools;
+        let Tools { decoder, inflater, part_decoder, needs, free_decoded, .. } = &mut *cx.tools;
+        let (limit, before) = (free_decoded.limit(coded.bytes.len()), self.len);
         let mut parts = self.parts.take();
         let mut report = PartReport {
             observer: cx.observer,
             decoder: part_decoder,
+            free_decoded,
             needs_text: needs.json,
             stream: cx.stream,
             http2_stream: self.http2_stream,
@@ -391,9 +394,10 @@ impl<O: Observer> Body<O> {
         };
         let outcome = match coded.is_message_deflate {
             true if coded.is_too_long => Outcome::TooLarge,
-            true => inflater.message(window, &coded.bytes, text),
-            false => decoder.decode(&coded.codings, &coded.bytes, text),
+            true => inflater.message_up_to(limit, window, &coded.bytes, text),
+            false => decoder.decode_up_to(limit, &coded.codings, &coded.bytes, text),
         };
+        report.free_decoded.take(coded.bytes.len(), self.len - before);
         if let Some(mut parts) = parts {
             parts.finish(&mut |found, budget| report.part(found, budget));
         }
@@ -467,6 +471,7 @@ impl<O: Observer> Pieces<O> {
 struct PartReport<'a, O: Observer> {
     observer: &'a mut O,
     decoder: &'a mut Decoder,
+    free_decoded: &'a mut FreeDecoded,
     /// Whether an observer needs the text of parts.
     needs_text: bool,
     stream: u32,
@@ -535,7 +540,8 @@ impl<O: Observer> PartReport<'_, O> {
             let mut memory = O::Memory::default();
             let (observer, needs_text) = (&mut *self.observer, self.needs_text);
             let mut len = 0;
-            let outcome = self.decoder.decode_up_to(*budget, &[coding], found.content, |text| {
+            let limit = self.free_decoded.limit(found.content.len()).min(*budget);
+            let outcome = self.decoder.decode_up_to(limit, &[coding], found.content, |text| {
                 let bytes = Bytes { bytes: text, sequence: Sequence::Decoded, chain, needs_secret };
                 observer.bytes(&mut memory, &bytes, &whole);
                 len += text.len() as u64;
@@ -544,6 +550,7 @@ impl<O: Observer> PartReport<'_, O> {
                 }
             });
             *budget = budget.saturating_sub(len);
+            self.free_decoded.take(found.content.len(), len);
             let why = match outcome {
                 _ if found.content.len() as u64 != found.len && found.is_complete => {
                     Some(Unexplained::CodedBodyTooLong)

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dissect::content::{FREE_DECODED, MAX_RATIO};
+
 /// A sum over all its [`Share`]s.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Budget(Arc<AtomicUsize>);
@@ -51,9 +53,47 @@ impl Drop for Share {
     }
 }
 
+/// Bytes that all coded bodies of a capture may become beyond [`MAX_RATIO`]: as many as 128 bodies have free. A capture of
+/// short bombs ends there; ordinary bodies take nothing of it.
+pub(crate) const MAX_FREE_DECODED: u64 = 8 << 20;
+
+/// What is left of [`MAX_FREE_DECODED`].
+#[derive(Debug)]
+pub(crate) struct FreeDecoded(u64);
+
+impl Default for FreeDecoded {
+    fn default() -> Self {
+        Self(MAX_FREE_DECODED)
+    }
+}
+
+impl FreeDecoded {
+    /// How many bytes a coded body of this length may become.
+    pub(crate) fn limit(&self, coded: usize) -> u64 {
+        (MAX_RATIO * coded as u64).saturating_add(self.0.min(FREE_DECODED))
+    }
+
+    /// A coded body of this length has become so many bytes.
+    pub(crate) fn take(&mut self, coded: usize, decoded: u64) {
+        self.0 = self.0.saturating_sub(decoded.saturating_sub(MAX_RATIO * coded as u64));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_bombs_end_and_ordinary_bodies_do_not() {
+        let mut free = FreeDecoded::default();
+        let mut decoded = 0;
+        for _ in 0..10_000 {
+            decoded += free.limit(100);
+            free.take(100, free.limit(100));
+        }
+        assert_eq!(decoded, MAX_FREE_DECODED + 10_000 * 100 * MAX_RATIO);
+        assert_eq!(free.limit(1000), 1000 * MAX_RATIO);
+    }
 
     #[test]
     fn a_share_is_given_back() {
