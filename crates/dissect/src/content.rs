@@ -110,7 +110,10 @@ impl Decoder {
         let mut reader = layer(*innermost, below, inflaters.next())?;
         let mut total = 0;
         loop {
-            match reader.read(piece) {
+            // Not more than one byte beyond the limit: a short body costs no whole piece.
+            let room = usize::try_from(limit.saturating_sub(total).saturating_add(1)).unwrap_or(usize::MAX);
+            let room = room.min(piece.len());
+            match reader.read(piece.get_mut(..room).unwrap_or_default()) {
                 Ok(0) => return Ok(()),
                 Ok(len) => {
                     total += len as u64;

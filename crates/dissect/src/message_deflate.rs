@@ -71,16 +71,33 @@ impl Inflater {
     /// Behind an error, the window is empty.
     ///
     /// The text is bounded as that of a body in a content coding: [`MAX_DECODED`] and [`MAX_RATIO`].
-    pub fn message(&mut self, window: &mut Window, payload: &[u8], mut text: impl FnMut(&[u8])) -> Outcome {
-        let outcome = self.inflate(window, payload, &mut text);
+    pub fn message(&mut self, window: &mut Window, payload: &[u8], text: impl FnMut(&[u8])) -> Outcome {
+        self.message_up_to(MAX_DECODED, window, payload, text)
+    }
+
+    /// The same with at most `limit` bytes of text, or one more.
+    pub fn message_up_to(
+        &mut self,
+        limit: u64,
+        window: &mut Window,
+        payload: &[u8],
+        mut text: impl FnMut(&[u8]),
+    ) -> Outcome {
+        let outcome = self.inflate(limit, window, payload, &mut text);
         if outcome != Outcome::Complete {
             window.clear();
         }
         outcome
     }
 
-    fn inflate(&mut self, window: &mut Window, payload: &[u8], text: &mut impl FnMut(&[u8])) -> Outcome {
-        let limit = MAX_DECODED.min(FREE_DECODED + MAX_RATIO * payload.len() as u64);
+    fn inflate(
+        &mut self,
+        limit: u64,
+        window: &mut Window,
+        payload: &[u8],
+        text: &mut impl FnMut(&[u8]),
+    ) -> Outcome {
+        let limit = limit.min(MAX_DECODED).min(FREE_DECODED + MAX_RATIO * payload.len() as u64);
         let (mut total, mut final_blocks) = (0, 0);
         if let Err(outcome) = self.begin(window) {
             return outcome;
@@ -89,7 +106,11 @@ impl Inflater {
             let mut rest = input;
             loop {
                 let before = (self.state.total_in(), self.state.total_out());
-                let status = match self.state.decompress(rest, &mut self.piece, FlushDecompress::Sync) {
+                let room =
+                    usize::try_from(limit.saturating_sub(total).saturating_add(1)).unwrap_or(usize::MAX);
+                let room = room.min(self.piece.len());
+                let piece = self.piece.get_mut(..room).unwrap_or_default();
+                let status = match self.state.decompress(rest, piece, FlushDecompress::Sync) {
                     Ok(status) => status,
                     Err(error) => return Outcome::Malformed(error.to_string()),
                 };
@@ -117,7 +138,7 @@ impl Inflater {
                     }
                     return Outcome::Malformed("deflate data that makes no progress".to_owned());
                 }
-                if rest.is_empty() && written < self.piece.len() {
+                if rest.is_empty() && written < room {
                     break;
                 }
             }

@@ -37,10 +37,24 @@ pub(crate) struct DnsTable {
     pub lookups: Vec<Lookup>,
     /// Number of lookups.
     pub total: u64,
+    /// The last lookup with each subject: its index.
+    last: HashMap<Subject, usize>,
     /// The lookup of each address, by the client that asked for it; `None` if every host may have heard the answer.
     addresses: HashMap<(Option<IpAddr>, IpAddr), Resolved>,
     /// Frame, client and server of the last SYN.
     last_syn: Option<(u64, IpAddr, IpAddr)>,
+}
+
+/// What a question and its answer have in common.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Subject {
+    id: u16,
+    kind: RecordType,
+    protocol: &'static str,
+    stream: Option<u32>,
+    name: String,
+    /// The client and the server, as far as they are known.
+    ends: [Option<SocketAddr>; 2],
 }
 
 #[derive(Debug)]
@@ -53,7 +67,6 @@ struct Resolved {
 /// A question and its answer.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    id: u16,
     pub name: String,
     pub kind: RecordType,
     pub protocol: &'static str,
@@ -99,20 +112,25 @@ impl DnsTable {
         let mut first = None;
         for (name, kind) in subjects {
             let stream = fact.stream.map(|(stream, _)| stream);
-            // The answer to a query for all hosts comes from another address, or goes to all hosts, too.
-            let is_same = |known: Option<[SocketAddr; 2]>| match fact.protocol {
-                "mdns" => true,
-                "llmnr" => known.map(|[client, _]| client) == ends.map(|[client, _]| client),
-                _ => known == ends,
+            let [client, server] = ends.map_or([None, None], |ends| ends.map(Some));
+            let subject = Subject {
+                id: message.header.id,
+                kind,
+                protocol: fact.protocol,
+                stream,
+                name: name.to_owned(),
+                // The answer to a query for all hosts comes from another address, or goes to all hosts, too.
+                ends: match fact.protocol {
+                    "mdns" => [None, None],
+                    "llmnr" => [client, None],
+                    _ => [client, server],
+                },
             };
-            let is_open = |lookup: &Lookup| {
-                (lookup.id, lookup.kind, lookup.stream) == (message.header.id, kind, stream)
-                    && lookup.name == name
-                    && is_same(lookup.ends)
-                    && (lookup.answer_frame.is_none() || !is_answer)
+            let is_open = |index: &usize| {
+                !is_answer || self.lookups.get(*index).is_some_and(|lookup| lookup.answer_frame.is_none())
             };
             let has_room = self.lookups.len() < MAX_LOOKUPS;
-            let index = match self.lookups.iter().rposition(is_open) {
+            let index = match self.last.get(&subject).copied().filter(is_open) {
                 Some(known) => known,
                 None => {
                     // Behind the last one that is described, an answer cannot be matched with its query: queries count.
@@ -120,8 +138,8 @@ impl DnsTable {
                     if !has_room {
                         continue;
                     }
+                    self.last.insert(subject, self.lookups.len());
                     self.lookups.push(Lookup {
-                        id: message.header.id,
                         name: name.to_owned(),
                         kind,
                         protocol: fact.protocol,

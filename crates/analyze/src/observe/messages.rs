@@ -15,6 +15,12 @@ use exposure_schema::{Direction, Level};
 /// Maximum number of messages listed one by one; the others are counted.
 pub(crate) const MAX_LISTED: usize = 10_000;
 
+/// Longest target that is listed, in bytes: servers are asked to support 8,000 (RFC 9112 §3). A longer one ends in `…`.
+pub(crate) const MAX_TARGET: usize = 8 << 10;
+
+/// Longest method and content type that is listed, in bytes. Real ones have some dozen.
+pub(crate) const MAX_SHORT: usize = 256;
+
 /// A message as the capture shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct WireMessage {
@@ -169,14 +175,35 @@ impl From<&MessageFact<'_>> for WireMessage {
             location: fact.location.clone(),
             http2_stream: fact.http2_stream,
             last_frame: fact.last_frame,
-            method: fact.method.to_owned(),
-            target: fact.target.to_owned(),
+            method: listed(fact.method, MAX_SHORT),
+            target: listed(fact.target, MAX_TARGET),
             status: fact.status,
-            content_type: fact.content_type.to_owned(),
+            content_type: listed(fact.content_type, MAX_SHORT),
             body_bytes: fact.body_bytes,
             is_complete: fact.is_complete,
             level,
             decode_chain: fact.chain.as_slice().into(),
         }
+    }
+}
+
+/// A text as it is listed: with at most so many bytes, and `…` behind them if there are more.
+fn listed(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", text.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(listed("/a", 2), "/a");
+        assert_eq!(listed("/abc", 2), "/a…");
+        assert_eq!(listed("/ä/", 2), "/…");
     }
 }

@@ -1,8 +1,8 @@
 //! Credentials, personal data and messages of agents, in a capture without journals.
 
 use std::collections::HashMap;
-use std::collections::hash_map::{DefaultHasher, Entry};
-use std::hash::{Hash, Hasher};
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
 
 use exposure_schema::Level;
 
@@ -55,6 +55,8 @@ pub(crate) struct List {
     pub(crate) total: u64,
     /// Index in the list by the hash of kind, place and value; `None` if it is not listed.
     known: HashMap<u64, Option<usize>>,
+    /// With keys of its own, so that no capture can be made whose findings have the same hash.
+    hashes: RandomState,
 }
 
 /// Everything that was found.
@@ -108,10 +110,9 @@ impl Readable {
 impl List {
     fn add(&mut self, found: Found, place: &impl Fn() -> Place) {
         self.total += 1;
-        let mut hasher = DefaultHasher::new();
-        (found.kind, found.place, &found.path, &found.value).hash(&mut hasher);
+        let hash = self.hashes.hash_one((found.kind, found.place, &found.path, &found.value));
         let is_full = self.known.len() >= MAX_KNOWN;
-        match self.known.entry(hasher.finish()) {
+        match self.known.entry(hash) {
             Entry::Occupied(known) => {
                 if let Some(finding) = known.get().and_then(|index| self.listed.get_mut(index)) {
                     finding.times += 1;

@@ -18,10 +18,11 @@ use dissect::content::{Coding, Decoder, Outcome};
 use dissect::flow::Direction;
 use dissect::message_deflate::Window;
 
+use super::budget::{FreeDecoded, Share};
 use super::cut_json;
 use super::fact::{At, Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained, UnexplainedFact};
 use super::parts::{Content, Found, MAX_TEXT, Splitter};
-use super::protocol::{BodyNeeds, Context, Tools};
+use super::protocol::{Context, Tools};
 use super::provenance::{DecodeChain, Location, Provenance, Source, Whole, locate_all};
 
 /// Longest coded body that is kept until its end to be decoded. A longer one is unexplained.
@@ -29,6 +30,10 @@ pub(crate) const MAX_CODED_BODY: usize = 16 << 20;
 
 /// Longest body that is kept to be read as JSON.
 pub(crate) const MAX_JSON_BODY: usize = 1 << 20;
+
+/// Bytes that all unfinished bodies of a capture keep together: eight of the longest coded ones. The body that exceeds it is not
+/// decoded, and its JSON and parts are not read.
+pub(crate) const MAX_KEPT_TOTAL: usize = 128 << 20;
 
 /// Maximum number of pieces of a body that are remembered, to name the frames of a string across their borders.
 const MAX_PIECES: usize = 4096;
@@ -77,6 +82,8 @@ pub(crate) struct Body<O: Observer> {
     parts: Option<Box<Splitter>>,
     /// The HTTP/2 stream of its message.
     http2_stream: Option<u32>,
+    /// What it keeps of what all bodies keep.
+    share: Share,
 }
 
 /// A complete body.
@@ -133,8 +140,9 @@ impl<O: Observer> Body<O> {
         carriage: Carriage,
         codings: &[Coding],
         content: Content,
-        needs: &BodyNeeds,
+        tools: &Tools,
     ) -> Self {
+        let needs = &tools.needs;
         let coded = (!codings.is_empty()).then(|| Coded::new(codings));
         let (length, is_cut) = match carriage {
             Carriage::AsIs(length) => (length.filter(|_| coded.is_none()), false),
@@ -153,6 +161,7 @@ impl<O: Observer> Body<O> {
             coded,
             parts: Splitter::new(content, needs.json).map(Box::new),
             http2_stream: None,
+            share: tools.body_bytes.share(0),
         }
     }
 
@@ -170,6 +179,23 @@ impl<O: Observer> Body<O> {
     /// Adds the next bytes, of which the first is at `input` in the input of the protocol. `new_piece`: framing
     /// separates them from the bytes before.
     pub(crate) fn push(
+        &mut self,
+        direction: Direction,
+        input: u64,
+        bytes: &[u8],
+        new_piece: bool,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        self.take(direction, input, bytes, new_piece, source, cx);
+        self.share.set(self.kept());
+        if self.share.total() > MAX_KEPT_TOTAL {
+            self.keep_nothing();
+            self.share.set(self.kept());
+        }
+    }
+
+    fn take(
         &mut self,
         direction: Direction,
         input: u64,
@@ -214,7 +240,7 @@ impl<O: Observer> Body<O> {
     /// Keeps nothing any longer: a body in a content coding is not decoded, and neither JSON nor parts are read.
     pub(crate) fn keep_nothing(&mut self) {
         self.json = None;
-        self.parts = None;
+        self.parts.take_if(|parts| !parts.keep_nothing());
         if let Some(coded) = &mut self.coded {
             coded.is_too_long = true;
             coded.bytes = Vec::new();
@@ -230,8 +256,10 @@ impl<O: Observer> Body<O> {
         if let Some(parts) = &mut self.parts {
             parts.gap(len);
         }
-        // What is before a gap and what is behind it must not be read as one text.
-        if let Some(json) = self.json.as_mut().filter(|json| !self.is_json && json.len() < MAX_JSON_BODY) {
+        // What is before a gap and what is behind it must not be read as one text. One zero suffices for many gaps.
+        if let Some(json) = self.json.as_mut().filter(|json| !self.is_json && json.len() < MAX_JSON_BODY)
+            && json.last() != Some(&0)
+        {
             json.push(0);
         }
         if let Some(pieces) = &mut self.pieces {
@@ -308,10 +336,11 @@ impl<O: Observer> Body<O> {
             Some(pieces) => Input::Pieces(&pieces.known),
             None => Input::From(self.start),
         };
-        let Tools { part_decoder, needs, .. } = &mut *cx.tools;
+        let Tools { part_decoder, needs, free_decoded, .. } = &mut *cx.tools;
         PartReport {
             observer: cx.observer,
             decoder: part_decoder,
+            free_decoded,
             needs_text: needs.json,
             stream: cx.stream,
             http2_stream: self.http2_stream,
@@ -338,11 +367,13 @@ impl<O: Observer> Body<O> {
         let whole = Whole { source, direction, range: self.start..end };
         let needs_secret = source.needs_secret();
         let mut memory = O::Memory::default();
-        let Tools { decoder, inflater, part_decoder, needs, .. } = &mut *cx.tools;
+        let Tools { decoder, inflater, part_decoder, needs, free_decoded, .. } = &mut *cx.tools;
+        let (limit, before) = (free_decoded.limit(coded.bytes.len()), self.len);
         let mut parts = self.parts.take();
         let mut report = PartReport {
             observer: cx.observer,
             decoder: part_decoder,
+            free_decoded,
             needs_text: needs.json,
             stream: cx.stream,
             http2_stream: self.http2_stream,
@@ -363,9 +394,10 @@ impl<O: Observer> Body<O> {
         };
         let outcome = match coded.is_message_deflate {
             true if coded.is_too_long => Outcome::TooLarge,
-            true => inflater.message(window, &coded.bytes, text),
-            false => decoder.decode(&coded.codings, &coded.bytes, text),
+            true => inflater.message_up_to(limit, window, &coded.bytes, text),
+            false => decoder.decode_up_to(limit, &coded.codings, &coded.bytes, text),
         };
+        report.free_decoded.take(coded.bytes.len(), self.len - before);
         if let Some(mut parts) = parts {
             parts.finish(&mut |found, budget| report.part(found, budget));
         }
@@ -439,6 +471,7 @@ impl<O: Observer> Pieces<O> {
 struct PartReport<'a, O: Observer> {
     observer: &'a mut O,
     decoder: &'a mut Decoder,
+    free_decoded: &'a mut FreeDecoded,
     /// Whether an observer needs the text of parts.
     needs_text: bool,
     stream: u32,
@@ -507,7 +540,8 @@ impl<O: Observer> PartReport<'_, O> {
             let mut memory = O::Memory::default();
             let (observer, needs_text) = (&mut *self.observer, self.needs_text);
             let mut len = 0;
-            let outcome = self.decoder.decode_up_to(*budget, &[coding], found.content, |text| {
+            let limit = self.free_decoded.limit(found.content.len()).min(*budget);
+            let outcome = self.decoder.decode_up_to(limit, &[coding], found.content, |text| {
                 let bytes = Bytes { bytes: text, sequence: Sequence::Decoded, chain, needs_secret };
                 observer.bytes(&mut memory, &bytes, &whole);
                 len += text.len() as u64;
@@ -516,6 +550,7 @@ impl<O: Observer> PartReport<'_, O> {
                 }
             });
             *budget = budget.saturating_sub(len);
+            self.free_decoded.take(found.content.len(), len);
             let why = match outcome {
                 _ if found.content.len() as u64 != found.len && found.is_complete => {
                     Some(Unexplained::CodedBodyTooLong)

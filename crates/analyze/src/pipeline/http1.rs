@@ -108,7 +108,7 @@ impl<O: Observer> Http1<O> {
             }));
         }
         let content = Content::of(&head.content_type);
-        let body = Body::new(reading.next, STEP, carriage, &head.codings, content, &cx.tools.needs);
+        let body = Body::new(reading.next, STEP, carriage, &head.codings, content, cx.tools);
         reading.body = Some(Box::new(body));
     }
 

@@ -12,6 +12,7 @@ use dissect::http2::{Connection, Event, Flags, Frame, FrameType, Head, MessageKi
 use dissect::websocket::Extensions;
 
 use super::body::{Body, Carriage};
+use super::budget::Share;
 use super::fact::{
     Bytes, Fact, HeadFact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained,
 };
@@ -34,8 +35,22 @@ const MAX_PARTS: usize = 256;
 /// that is read on its own takes half.
 pub(crate) const MAX_KEPT: usize = 32 << 20;
 
-/// Longest start line from a table. A reference to a table takes a byte; the first request with that target has it whole.
+/// Open messages of all connections together, each of a kilobyte with its body: a frame of 12 bytes opens one. Beyond it, a
+/// message that begins ends the oldest one of its connection.
+pub(crate) const MAX_OPEN_TOTAL: usize = 32_768;
+
+/// WebSocket connections of all connections together, each of 3 KiB.
+pub(crate) const MAX_TUNNELS_TOTAL: usize = 4096;
+
+/// Longest target from a table. A reference to a table takes a byte; the first request with that target has it whole.
 const MAX_TABLE_TARGET: usize = 1024;
+
+/// Longest method and content type of a message. Real ones have some dozen bytes; a thousand messages can be open, and each can
+/// have them from a table.
+const MAX_SHORT_VALUE: usize = 256;
+
+/// Longest `Sec-WebSocket-Extensions` of a header block, all its values together. Real ones have some hundred bytes.
+const MAX_EXTENSIONS: usize = 1024;
 
 /// Both directions of one HTTP/2 connection.
 #[derive(Debug)]
@@ -82,6 +97,8 @@ struct Message<O: Observer> {
     body: Option<Box<Body<O>>>,
     /// Offsets of the first byte of the body, and of the byte behind its last one.
     body_range: Range<u64>,
+    /// Its part of the open messages of all connections.
+    _share: Share,
 }
 
 impl<O: Observer> Http2<O> {
@@ -122,11 +139,16 @@ impl<O: Observer> Http2<O> {
                     }
                 }
                 Event::Control(..) => {}
-                Event::Head => self.head(direction, source, cx),
+                Event::Head => {
+                    self.head(direction, source, cx);
+                    let stream = self.connection.head(direction).stream;
+                    self.end_oldest(direction, stream, cx);
+                }
                 Event::Headless { stream } => {
                     let start = side.frame.map_or(offset, |frame| frame.at);
-                    side.begin(Message::new(stream, start..offset));
+                    side.begin(Message::new(stream, start..offset, cx));
                     start_message(direction, start, None, source, cx);
+                    self.end_oldest(direction, stream, cx);
                 }
                 Event::Data { stream, bytes } => {
                     let frame = side.frame;
@@ -159,12 +181,19 @@ impl<O: Observer> Http2<O> {
                 }
                 Event::Opaque(bytes, why) => {
                     if side.frame.take().is_some() {
-                        side.lost(cx.observer);
+                        self.kept += side.lost(cx.observer);
                         lose(&mut self.tunnels, direction, source, cx);
                     }
                     cx.unexplained(direction, offset, bytes, Unexplained::NotHttp2(why), source);
                 }
             }
+        }
+    }
+
+    /// Ends the oldest message but that on `stream`, if too many are open in all connections.
+    fn end_oldest(&mut self, direction: Direction, stream: u32, cx: &Context<'_, O>) {
+        if cx.tools.http2_messages.total() > MAX_OPEN_TOTAL {
+            self.connection.end_oldest(direction, stream);
         }
     }
 
@@ -176,7 +205,7 @@ impl<O: Observer> Http2<O> {
             Some(message) if head.kind == MessageKind::Trailers => message.extend(range.clone()),
             _ => {
                 start_message(direction, range.start, Some(head), source, cx);
-                side.begin(Message::of(head));
+                side.begin(Message::of(head, cx));
             }
         }
         let mut unread = |why| cx.report(direction, range.start, range.end - range.start, why, source);
@@ -189,7 +218,7 @@ impl<O: Observer> Http2<O> {
         if head.has_unknown() {
             unread(Unexplained::UnseenFields);
         }
-        let change = TunnelChange::of(head);
+        let change = TunnelChange::of(head, &self.tunnels);
         for field in &head.fields {
             for part in [&field.name, &field.value] {
                 search(head, part, direction, source, cx);
@@ -201,7 +230,10 @@ impl<O: Observer> Http2<O> {
         let stream = head.stream;
         match change {
             None => {}
-            Some(TunnelChange::Asks) if self.tunnels.len() >= MAX_TUNNELS => {
+            Some(TunnelChange::Asks)
+                if self.tunnels.len() >= MAX_TUNNELS
+                    || cx.tools.http2_tunnels.total() >= MAX_TUNNELS_TOTAL =>
+            {
                 cx.report(
                     direction,
                     range.start,
@@ -212,7 +244,7 @@ impl<O: Observer> Http2<O> {
             }
             Some(TunnelChange::Asks) => {
                 self.end_tunnel(stream, source, cx);
-                self.tunnels.insert(stream, Tunnel::new(stream));
+                self.tunnels.insert(stream, Tunnel::new(stream, cx.tools.http2_tunnels.share(1)));
             }
             Some(TunnelChange::Accepts(extensions)) => {
                 if let Some(tunnel) = self.tunnels.get_mut(&stream) {
@@ -248,20 +280,35 @@ enum TunnelChange {
 }
 
 impl TunnelChange {
-    fn of(head: &Head) -> Option<Self> {
+    fn of<O: Observer>(head: &Head, tunnels: &BTreeMap<u32, Tunnel<O>>) -> Option<Self> {
         match head.kind {
             MessageKind::Request => {
                 let is = |name, value: &[u8]| head.value(name).is_some_and(|found| found == value);
                 (is(":method", b"CONNECT") && is(":protocol", b"websocket")).then_some(Self::Asks)
             }
+            MessageKind::Response if !tunnels.contains_key(&head.stream) => None,
             MessageKind::Response if matches!(head.status(), 200..300) => {
-                let values: Vec<_> = head.values("sec-websocket-extensions").collect();
-                Some(Self::Accepts(Extensions::accepted(&values.join(&b','))))
+                Some(Self::Accepts(extensions(head)))
             }
             MessageKind::Response => Some(Self::Refuses),
             _ => None,
         }
     }
+}
+
+/// The extensions that a response accepts; none if there are more of them than real servers send.
+fn extensions(head: &Head) -> Extensions {
+    let values = || head.values("sec-websocket-extensions");
+    if values().map(<[u8]>::len).sum::<usize>() > MAX_EXTENSIONS {
+        return Extensions::default();
+    }
+    Extensions::accepted(&values().collect::<Vec<_>>().join(&b','))
+}
+
+/// The beginning of the value of a field, as text.
+fn short_value<'h>(head: &'h Head, name: &str) -> Option<Cow<'h, str>> {
+    let value = head.value(name)?;
+    Some(String::from_utf8_lossy(value.get(..MAX_SHORT_VALUE).unwrap_or(value)))
 }
 
 impl<O: Observer> Reader<O> for Http2<O> {
@@ -294,12 +341,14 @@ impl<O: Observer> Reader<O> for Http2<O> {
         }
         self.connection.gap(direction, len);
         if self.connection.is_searching(direction) {
-            side.lost(cx.observer);
+            self.kept += side.lost(cx.observer);
             lose(&mut self.tunnels, direction, source, cx);
         } else if let Some(frame) = side.frame.filter(|frame| frame.frame_type == FrameType::DATA)
             && let Some(Message { body: Some(body), .. }) = side.messages.get_mut(&frame.stream)
         {
+            let before = body.kept();
             body.gap(len, cx.observer);
+            self.kept += body.kept().saturating_sub(before);
             if let Some(tunnel) = self.tunnels.get_mut(&frame.stream) {
                 tunnel.gap(direction, len, source, cx);
             }
@@ -343,11 +392,15 @@ impl<O: Observer> Side<O> {
         self.messages.insert(message.stream, message);
     }
 
-    /// Bytes of any message may be missing here, so no match may cross it.
-    fn lost(&mut self, observer: &mut O) {
+    /// Bytes of any message may be missing here, so no match may cross it. The number of bytes that are kept because of it.
+    fn lost(&mut self, observer: &mut O) -> usize {
+        let mut kept = 0;
         for body in self.messages.values_mut().filter_map(|message| message.body.as_mut()) {
+            let before = body.kept();
             body.gap(0, observer);
+            kept += body.kept().saturating_sub(before);
         }
+        kept
     }
 
     fn end(&mut self, stream: u32) -> Option<Message<O>> {
@@ -359,7 +412,7 @@ impl<O: Observer> Side<O> {
 
 impl<O: Observer> Message<O> {
     /// A message without head.
-    fn new(stream: u32, part: Range<u64>) -> Self {
+    fn new(stream: u32, part: Range<u64>, cx: &Context<'_, O>) -> Self {
         let body_range = part.end..part.end;
         Self {
             stream,
@@ -372,11 +425,12 @@ impl<O: Observer> Message<O> {
             codings: Vec::new(),
             body: None,
             body_range,
+            _share: cx.tools.http2_messages.share(1),
         }
     }
 
-    fn of(head: &Head) -> Self {
-        let text = |name| String::from_utf8_lossy(head.value(name).unwrap_or_default()).into_owned();
+    fn of(head: &Head, cx: &Context<'_, O>) -> Self {
+        let text = |name| short_value(head, name).unwrap_or_default().into_owned();
         let content_type = text("content-type");
         Self {
             method: text(":method"),
@@ -385,7 +439,7 @@ impl<O: Observer> Message<O> {
             content: Content::of(&content_type).with_encoding(head.value("grpc-encoding")),
             content_type,
             codings: head.codings(),
-            ..Self::new(head.stream, head.frames.clone())
+            ..Self::new(head.stream, head.frames.clone(), cx)
         }
     }
 
@@ -428,7 +482,7 @@ impl<O: Observer> Message<O> {
                 }
                 _ => Carriage::InPieces(FRAMES),
             };
-            let body = Body::new(offset, HTTP2, carriage, &self.codings, self.content, &cx.tools.needs);
+            let body = Body::new(offset, HTTP2, carriage, &self.codings, self.content, cx.tools);
             Box::new(body.of_http2_stream(self.stream))
         });
         let new_piece = is_first || offset != self.body_range.end;
@@ -445,7 +499,7 @@ impl<O: Observer> Message<O> {
         let end = self.end();
         let body = self.body.take().unwrap_or_else(|| {
             let empty = Carriage::AsIs(Some(0));
-            Box::new(Body::new(self.body_range.start, HTTP2, empty, &[], self.content, &cx.tools.needs))
+            Box::new(Body::new(self.body_range.start, HTTP2, empty, &[], self.content, cx.tools))
         });
         let body = body.finish(direction, self.body_range.end, is_whole, source, cx);
         if let Some((why, bytes)) = &body.unread {
@@ -556,8 +610,8 @@ impl fmt::Display for StartLine<'_> {
         let Some(head) = self.0 else { return f.write_str("a body without head") };
         match (head.kind, head.status()) {
             (MessageKind::Request | MessageKind::Pushed, _) => {
-                let method = head.value(":method").unwrap_or(b"?");
-                write!(f, "{} {}", String::from_utf8_lossy(method), target(head))
+                let method = short_value(head, ":method");
+                write!(f, "{} {}", method.as_deref().unwrap_or("?"), target(head))
             }
             (MessageKind::Response | MessageKind::Interim, 0) => f.write_str("an unknown status"),
             (MessageKind::Response | MessageKind::Interim, status) => write!(f, "{status}"),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use dissect::flow::{Direction, PerDirection};
 use dissect::websocket::{Desync, Extensions};
 
+use super::budget::Share;
 use super::fact::{Observer, Unexplained};
 use super::protocol::{Context, Reader};
 use super::provenance::{DecodeChain, Location, Source, locate_all};
@@ -26,6 +27,8 @@ pub(crate) struct Tunnel<O: Observer> {
     stream: u32,
     reader: WebSocket<O>,
     ways: PerDirection<Way>,
+    /// Its part of those of all connections.
+    _share: Share,
 }
 
 /// The bytes of one direction of a tunnel.
@@ -49,9 +52,9 @@ struct Piece {
 
 impl<O: Observer> Tunnel<O> {
     /// A tunnel that a request on this stream asks for.
-    pub(crate) fn new(stream: u32) -> Self {
+    pub(crate) fn new(stream: u32, share: Share) -> Self {
         let reader = WebSocket::new(Extensions::default());
-        Self { stream, reader, ways: PerDirection::default() }
+        Self { stream, reader, ways: PerDirection::default(), _share: share }
     }
 
     /// The server has accepted the request, and these extensions.
@@ -106,7 +109,7 @@ impl<O: Observer> Tunnel<O> {
 
     /// Ends both directions.
     pub(crate) fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) {
-        let Self { stream, reader, ways } = self;
+        let Self { stream, reader, ways, _share } = self;
         let source = TunnelSource { stream, ways: &ways, source };
         reader.finish(&source, &mut cx.within_stream());
     }

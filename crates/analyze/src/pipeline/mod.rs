@@ -12,6 +12,7 @@
 //! Knows nothing about verdicts, documents and journals. A consumer of its facts implements [`fact::Observer`].
 
 pub(crate) mod body;
+mod budget;
 pub(crate) mod carve;
 pub(crate) mod connection;
 mod cut_json;

@@ -236,6 +236,19 @@ impl Splitter {
         }
     }
 
+    /// Keeps no content from here on. Returns whether the parts have to be read all the same: a compressed message that is not
+    /// kept is not decompressed, which is reported.
+    pub(crate) fn keep_nothing(&mut self) -> bool {
+        match &mut self.parser {
+            Parser::Events(_) | Parser::Lines(_) => false,
+            Parser::Grpc(messages) => {
+                messages.keeps_content = false;
+                messages.content = Vec::new();
+                true
+            }
+        }
+    }
+
     /// Number of bytes kept of the part that has not ended.
     pub(crate) fn kept(&self) -> usize {
         match &self.parser {
@@ -281,6 +294,8 @@ struct Grpc {
     parser: grpc::Parser,
     coding: Option<Coding>,
     needs_text: bool,
+    /// Whether content is kept that is needed.
+    keeps_content: bool,
     /// Offset of the next byte.
     position: u64,
     current: Option<grpc::Prefix>,
@@ -290,7 +305,15 @@ struct Grpc {
 impl Grpc {
     fn new(coding: Option<Coding>, needs_text: bool) -> Self {
         let parser = grpc::Parser::default();
-        Self { parser, coding, needs_text, position: 0, current: None, content: Vec::new() }
+        Self {
+            parser,
+            coding,
+            needs_text,
+            keeps_content: true,
+            position: 0,
+            current: None,
+            content: Vec::new(),
+        }
     }
 
     fn push(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(&Found<'_>)) {
@@ -304,6 +327,7 @@ impl Grpc {
                 grpc::Event::Bytes(bytes) => {
                     let Some(prefix) = &self.current else { continue };
                     let most = match prefix.is_compressed {
+                        _ if !self.keeps_content => 0,
                         true => MAX_COMPRESSED,
                         false if self.needs_text => MAX_TEXT,
                         false => 0,
@@ -330,6 +354,8 @@ impl Grpc {
             let named = self.coding.filter(|coding| *coding != Coding::Identity);
             named.or_else(|| Coding::from_magic(&content)).unwrap_or(Coding::Unknown)
         });
+        let is_kept = content.len() as u64 == u64::from(prefix.len);
+        let is_needed = coding.is_some() || self.needs_text && !self.keeps_content;
         each(&Found {
             kind: PartKind::Grpc,
             range: prefix.at..self.position.min(prefix.at + PREFIX + u64::from(prefix.len)),
@@ -337,7 +363,7 @@ impl Grpc {
             content: &content,
             len: u64::from(prefix.len),
             coding,
-            is_complete: is_complete && (coding.is_none() || content.len() as u64 == u64::from(prefix.len)),
+            is_complete: is_complete && (is_kept || !is_needed),
         });
         // The next message is probably as long.
         self.content = content;
@@ -406,6 +432,21 @@ mod tests {
                 assert_eq!(split(content, &[head, tail]), whole, "{content:?} split at {at}");
             }
         }
+    }
+
+    /// Of a body that is not kept, what is compressed is not complete: it is reported as unexplained.
+    #[test]
+    fn compressed_messages_that_are_not_kept_are_not_complete() {
+        let mut splitter = Splitter::new(Content::Grpc(None), false).expect("content with parts");
+        let mut seen = Vec::new();
+        let mut each = |found: &Found<'_>, _: &mut u64| {
+            seen.push((found.coding.is_some(), found.content.len(), found.is_complete));
+        };
+        splitter.push(b"\x01\0\0\0\x03abc\x01\0\0\0\x03ab", &mut each);
+        assert!(splitter.keep_nothing());
+        assert_eq!(splitter.kept(), 0);
+        splitter.push(b"c\x01\0\0\0\x03abc\0\0\0\0\x03abc", &mut each);
+        assert_eq!(seen, [(true, 3, true), (true, 0, false), (true, 0, false), (false, 0, true)]);
     }
 
     #[test]

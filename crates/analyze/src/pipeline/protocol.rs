@@ -9,6 +9,7 @@ use dissect::keylog::KeyLog;
 use dissect::message_deflate::Inflater;
 use dissect::tls::Workspace;
 
+use super::budget::{Budget, FreeDecoded};
 use super::carve::{CarveBudget, Carver};
 use super::detect::Protocol;
 use super::fact::{At, Fact, Observer, Spoken, Unexplained, UnexplainedFact};
@@ -83,6 +84,14 @@ pub(crate) struct Tools {
     pub inflater: Inflater,
     /// Bytes that the windows of all WebSocket connections keep.
     pub window_bytes: usize,
+    /// What decoding may still give beyond what the lengths of coded bodies allow.
+    pub free_decoded: FreeDecoded,
+    /// Bytes that all unfinished bodies keep.
+    pub body_bytes: Budget,
+    /// Open messages of all HTTP/2 connections.
+    pub http2_messages: Budget,
+    /// WebSocket connections within all HTTP/2 connections.
+    pub http2_tunnels: Budget,
     /// The work that carving has done so far.
     pub carve_budget: CarveBudget,
     pub needs: BodyNeeds,

@@ -260,7 +260,7 @@ fn begin<O: Observer>(
         _ => Carriage::InPieces(FRAGMENTS),
     };
     let content = if frame.opcode == Opcode::Text { Content::Json } else { Content::Other };
-    let mut body = Body::new(payload, STEP, carriage, &[], content, &cx.tools.needs);
+    let mut body = Body::new(payload, STEP, carriage, &[], content, cx.tools);
     if frame.is_compressed {
         body = body.compressed();
     }

@@ -136,8 +136,14 @@ fn rest_of_request(bytes: &[u8]) -> Detection {
 }
 
 fn find_response(bytes: &[u8]) -> Found {
+    // Where the line ends that was read last. Other lines that begin before it end there too, so each byte is read once.
+    let mut line_end = 0;
     for start in memchr::memmem::find_iter(bytes, VERSION) {
-        match status_line(bytes.get(start..).unwrap_or_default()) {
+        let rest = bytes.get(start..).unwrap_or_default();
+        if line_end <= start {
+            line_end = start + rest.iter().take_while(|byte| **byte >= b' ' || **byte == b'\t').count();
+        }
+        match status_line(rest, line_end - start) {
             Detection::Match => return Found::Start(start),
             Detection::NeedMore => return Found::Undecided(start),
             Detection::NoMatch => {}
@@ -149,22 +155,20 @@ fn find_response(bytes: &[u8]) -> Found {
     Found::Undecided(bytes.len() - unfinished.unwrap_or(0))
 }
 
-/// Whether `bytes` begin with a whole status line and a plausible next line.
-fn status_line(bytes: &[u8]) -> Detection {
+/// Whether `bytes` begin with a whole status line and a plausible next line. `len`: the number of bytes before the first control
+/// character, which no reason phrase contains: it is text of any character set (RFC 9112 §4).
+fn status_line(bytes: &[u8], len: usize) -> Detection {
     let beginning = status_beginning(bytes);
     if beginning != Detection::Match {
         return beginning;
     }
-    let line = bytes.get(..bytes.len().min(MAX_START_LINE)).unwrap_or_default();
-    // A reason phrase is text of any character set (RFC 9112 §4).
-    match line.iter().position(|byte| *byte < b' ' && *byte != b'\t') {
-        None if bytes.len() > MAX_START_LINE => Detection::NoMatch,
-        None => Detection::NeedMore,
-        Some(end) => match bytes.get(end..).unwrap_or_default() {
-            [] | [b'\r'] => Detection::NeedMore,
-            [b'\n', next @ ..] | [b'\r', b'\n', next @ ..] => next_line(next),
-            _ => Detection::NoMatch,
-        },
+    if len >= MAX_START_LINE {
+        return if bytes.len() > MAX_START_LINE { Detection::NoMatch } else { Detection::NeedMore };
+    }
+    match bytes.get(len..).unwrap_or_default() {
+        [] | [b'\r'] => Detection::NeedMore,
+        [b'\n', next @ ..] | [b'\r', b'\n', next @ ..] => next_line(next),
+        _ => Detection::NoMatch,
     }
 }
 

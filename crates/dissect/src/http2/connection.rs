@@ -204,6 +204,12 @@ impl Connection {
         self.sides[direction].parser.open_messages()
     }
 
+    /// Ends the oldest open message of a direction as unfinished, if there is one on another stream than this one: for a
+    /// reader of many connections that bounds their messages together. The next step reports it.
+    pub fn end_oldest(&mut self, direction: Direction, stream: u32) {
+        self.sides[direction].parser.end_oldest(stream);
+    }
+
     /// The lowest offset of a direction whose bytes are not reported yet.
     #[must_use]
     pub fn pending_from(&self, direction: Direction) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::MAX_CODING_NAMES;
 use super::hpack::{self, Field, Part};
 use crate::coding::Coding;
 
@@ -95,9 +96,12 @@ impl Head {
         digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
     }
 
-    /// Codings to undo on the body, outermost first.
+    /// Codings to undo on the body, outermost first. More than [`MAX_CODING_NAMES`] bytes of them are one unknown coding.
     #[must_use]
     pub fn codings(&self) -> Vec<Coding> {
+        if self.values("content-encoding").map(<[u8]>::len).sum::<usize>() > MAX_CODING_NAMES {
+            return vec![Coding::Unknown];
+        }
         let names = self.values("content-encoding").flat_map(|value| value.split(|byte| *byte == b','));
         let names = names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
         let mut codings: Vec<Coding> = names.map(Coding::from_token).collect();

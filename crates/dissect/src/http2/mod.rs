@@ -49,6 +49,10 @@ pub const MAX_FRAGMENTS: usize = 64;
 /// Maximum number of fields returned of one header block. Common servers stop at 100, but cookies come in a field each.
 pub const MAX_FIELDS: usize = 512;
 
+/// Longest `Content-Encoding` of one header block, all its values together. The names of four codings take 40 bytes, but one byte
+/// that refers to a table can stand for [`MAX_TABLE`] of them.
+pub const MAX_CODING_NAMES: usize = 256;
+
 /// Maximum number of messages of one direction that have begun and not ended. Servers allow some hundred streams at a
 /// time.
 pub const MAX_OPEN: usize = 1024;

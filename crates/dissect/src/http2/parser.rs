@@ -412,9 +412,14 @@ impl Parser {
 
     fn open(&mut self, stream: u32, open: Open) {
         self.open.insert(stream, open);
-        if self.open.len() > MAX_OPEN
-            && let Some(oldest) = self.open.keys().find(|known| **known != stream).copied()
-        {
+        if self.open.len() > MAX_OPEN {
+            self.end_oldest(stream);
+        }
+    }
+
+    /// Ends the oldest message but that on `stream`.
+    pub(super) fn end_oldest(&mut self, stream: u32) {
+        if let Some(oldest) = self.open.keys().find(|known| **known != stream).copied() {
             self.end(oldest, Outcome::Unfinished);
         }
     }
