@@ -11,6 +11,7 @@ use super::code::{ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::{DeframedMessage, MAX_HANDSHAKE_MESSAGE};
 use super::hello_rules::{Irregularity, check_client_hello, check_server_hello};
+use super::resumption::ResumptionId;
 #[cfg(feature = "content")]
 use crate::content::{Coding, Decoder, Outcome};
 
@@ -162,6 +163,8 @@ pub struct ClientHello {
     pub ec_point_formats: Vec<u8>,
     /// The first protocol of ALPN, as sent; empty without one.
     pub(super) first_protocol: Vec<u8>,
+    /// The ticket of `session_ticket` (RFC 5077 §3.2), if there is one.
+    pub(super) ticket: Option<Box<ResumptionId>>,
     /// Groups with a key share.
     pub key_share_groups: Vec<NamedGroup>,
     /// Signature schemes, as numbers.
@@ -240,6 +243,13 @@ pub struct NewSessionTicket {
     pub max_early_data: Option<u32>,
 }
 
+/// The ticket in the body of a NewSessionTicket before TLS 1.3 (RFC 5077 §3.3): a lifetime, and the ticket.
+pub(super) fn issued_ticket(body: &[u8]) -> Option<ResumptionId> {
+    let mut cursor = Cursor::new(body);
+    cursor.array::<4>("ticket_lifetime_hint").ok()?;
+    ResumptionId::of(cursor.vec16("ticket").ok()?.rest())
+}
+
 /// Captured bytes as text that is safe to display.
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
@@ -304,6 +314,7 @@ impl ClientHello {
             supported_groups: Vec::new(),
             ec_point_formats: Vec::new(),
             first_protocol: Vec::new(),
+            ticket: None,
             key_share_groups: Vec::new(),
             signature_schemes: Vec::new(),
             offers_psk: false,
@@ -363,6 +374,10 @@ impl ClientHello {
             }
             ExtensionType::PRE_SHARED_KEY => {
                 self.offers_psk = true;
+                return Ok(());
+            }
+            ExtensionType::SESSION_TICKET => {
+                self.ticket = ResumptionId::of(body.rest()).map(Box::new);
                 return Ok(());
             }
             ExtensionType::EARLY_DATA => self.offers_early_data = true,

@@ -36,7 +36,7 @@ impl KeyExchange {
     }
 
     /// Before TLS 1.3 the suite says it, in the part of its name before `_WITH_`.
-    fn of_suite(suite: CipherSuite) -> Option<Self> {
+    pub(super) fn of_suite(suite: CipherSuite) -> Option<Self> {
         let (exchange, _) = suite.name()?.strip_prefix("TLS_")?.split_once("_WITH_")?;
         let mut words = exchange.split('_');
         Some(match words.next()? {

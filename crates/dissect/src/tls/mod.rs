@@ -32,12 +32,15 @@ mod held;
 mod hello_rules;
 mod key_exchange;
 mod legacy;
+mod legacy_exchange;
 mod legacy_handshakes;
 mod legacy_records;
 mod negotiation;
 mod plaintext;
 mod protected;
 pub mod record;
+mod resumption;
+mod server_key;
 mod session;
 mod transcript;
 mod workspace;
@@ -65,6 +68,10 @@ pub use key_exchange::KeyExchange;
 pub use legacy::MAX_FLIGHT_BYTES;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
+pub use resumption::MAX_RESUMABLE;
+pub use server_key::{
+    KeyUse, MAX_KEY_CERTIFICATES, MAX_SERVER_KEYS, SERVER_KEY_BITS, ServerKey, ServerKeyError, ServerKeys,
+};
 pub use session::Session;
 pub use transcript::Finished;
 pub use workspace::{MAX_SPARE_BUFFERS, Workspace};

@@ -208,7 +208,7 @@ impl Session {
         length: usize,
         scratch: &mut Scratch,
     ) {
-        let Scratch { plaintext, certificates } = scratch;
+        let Scratch { plaintext, certificates, .. } = scratch;
         let mut deframer = self.state_mut(direction).handshake_deframer.take().unwrap_or_default();
         let mut change = None;
         let is_client = self.negotiation.is_client(direction);

@@ -173,17 +173,19 @@ impl Transcript {
         *self = Self { earlier, ..Self::new(client_hello) };
     }
 
-    /// Adds a ServerHello of a version before TLS 1.3, whose master secret is `secret`.
+    /// Adds a ServerHello of a version before TLS 1.3, whose master secret is `secret`, or may become known later
+    /// (`may_be_opened`).
     pub(super) fn legacy_server_hello(
         &mut self,
         direction: Direction,
         message: &DeframedMessage<'_>,
         suite: (CipherSuite, ProtocolVersion),
         secret: Option<&Secret>,
+        may_be_opened: bool,
     ) {
-        let flights = match (&self.state, secret) {
-            (State::Hello { sha256, sha384, older }, Some(secret)) => {
-                Flights::new(older, sha256, sha384, suite, secret.clone())
+        let flights = match &self.state {
+            State::Hello { sha256, sha384, older } if secret.is_some() || may_be_opened => {
+                Flights::new(older, sha256, sha384, suite, secret.cloned())
             }
             _ => None,
         };
@@ -213,6 +215,21 @@ impl Transcript {
         }
         if flights.is_done() {
             self.state = State::Lost;
+        }
+    }
+
+    /// States the master secret of a handshake before TLS 1.3, which was not known at its ServerHello.
+    pub(super) fn set_secret(&mut self, secret: &Secret) {
+        if let State::Legacy(flights) = &mut self.state {
+            flights.set_secret(secret);
+        }
+    }
+
+    /// See [`Flights::session_hash`].
+    pub(super) fn session_hash(&self) -> Option<Vec<u8>> {
+        match &self.state {
+            State::Legacy(flights) => flights.session_hash(),
+            _ => None,
         }
     }
 
