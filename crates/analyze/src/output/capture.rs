@@ -10,7 +10,7 @@ use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
 use super::strings::MAX_VALUE_CHARS;
-use super::{connections, datagrams, readable, transcript};
+use super::{connections, datagrams, readable, server_keys, transcript};
 use crate::input::compression;
 use crate::input::discover::Input;
 use crate::observe::cleartext::CleartextString;
@@ -73,6 +73,7 @@ pub(crate) fn entry(
         strings,
         summary,
         fragments,
+        server_keys: report.server_keys.iter().map(server_keys::entry).collect(),
         tls: connections::tls(&report.observed.connections, report.observed.text_fields.as_ref()),
         skipped_blocks: skipped_blocks(report.skipped_blocks),
         dns: datagrams::dns(&report.observed.dns, &report.observed.connections),

@@ -32,7 +32,7 @@ pub(super) struct LegacyHandshakes {
 /// One handshake before TLS 1.3, as far as its master secret depends on it.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
-    /// The ticket that a renegotiation's ClientHello offers; that of the first one is kept with the other values of the hello.
+    /// The ticket that a renegotiation's ClientHello offers; that of the first one is kept with the other values of it.
     pub(super) offered_ticket: Option<ResumptionId>,
     /// That of the ServerHello.
     pub(super) session_id: Option<ResumptionId>,

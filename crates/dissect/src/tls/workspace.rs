@@ -42,6 +42,12 @@ impl Workspace {
         self.scratch.server_keys = keys;
     }
 
+    /// Ends the use of the RSA keys of servers, and returns them.
+    #[must_use]
+    pub fn take_server_keys(&mut self) -> ServerKeys {
+        std::mem::take(&mut self.scratch.server_keys)
+    }
+
     /// The RSA keys of servers, with their use so far.
     #[must_use]
     pub fn server_keys(&self) -> &ServerKeys {
