@@ -26,7 +26,9 @@ impl<'a> RsaPrivateKey<'a> {
     }
 
     fn of(whole: &'a [u8]) -> Parsed<Self> {
-        let mut key = Der::new(whole).sequence("RSAPrivateKey")?;
+        let mut outside = Der::new(whole);
+        let mut key = outside.sequence("RSAPrivateKey")?;
+        outside.end("RSAPrivateKey")?;
         key.value(tag::INTEGER, "version")?;
         let modulus = key.value(tag::INTEGER, "modulus")?.content;
         let public_exponent = key.value(tag::INTEGER, "publicExponent")?.content;
@@ -52,7 +54,9 @@ impl<'a> RsaPrivateKey<'a> {
 
 /// The RSAPrivateKey in a key of either form.
 fn bare(der: &[u8]) -> Parsed<&[u8]> {
-    let mut key = Der::new(der).sequence("private key")?;
+    let mut outside = Der::new(der);
+    let mut key = outside.sequence("private key")?;
+    outside.end("private key")?;
     key.value(tag::INTEGER, "version")?;
     // In an RSAPrivateKey the modulus follows.
     let Some(identifier) = key.optional(tag::SEQUENCE, "privateKeyAlgorithm")? else { return Ok(der) };
