@@ -198,7 +198,8 @@ impl Session {
                 self.begin_legacy(direction, deframed, hello, scratch);
             }
             (Message::ServerHello(hello), Some(transcript)) => {
-                transcript.server_hello(deframed, hello.cipher_suite, hello.is_hello_retry_request);
+                let suite = (hello.cipher_suite, hello.version);
+                transcript.server_hello(deframed, suite, hello.is_hello_retry_request);
             }
             (Message::ServerHello(_), None) => {}
             _ => {

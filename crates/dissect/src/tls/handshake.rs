@@ -26,6 +26,9 @@ const MAX_UNCOMPRESSED: usize = MAX_HANDSHAKE_MESSAGE;
 /// Longest session id (RFC 9846 §4.1.2).
 const MAX_SESSION_ID: usize = 32;
 
+/// The first draft of TLS 1.3 whose ServerHello looks like that of TLS 1.2.
+const FIRST_DRAFT_WITH_SESSION_ID: u8 = 22;
+
 /// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 9846 §4.1.3).
 const HELLO_RETRY_REQUEST_RANDOM: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
@@ -401,9 +404,11 @@ impl ServerHello {
         let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
         let random = cursor.array("random")?;
         let is_hello_retry_request = random == HELLO_RETRY_REQUEST_RANDOM;
-        let session_id = session_id(&mut cursor)?;
+        // Before draft 22, a ServerHello of TLS 1.3 named its version here, and had neither session id nor compression.
+        let is_old_draft = legacy_version.draft().is_some_and(|draft| draft < FIRST_DRAFT_WITH_SESSION_ID);
+        let session_id = if is_old_draft { Vec::new() } else { session_id(&mut cursor)? };
         let cipher_suite = CipherSuite(cursor.u16("cipher_suite")?);
-        let compression_method = cursor.u8("legacy_compression_method")?;
+        let compression_method = if is_old_draft { 0 } else { cursor.u8("legacy_compression_method")? };
         let mut hello = Self {
             is_hello_retry_request,
             random,
@@ -420,7 +425,11 @@ impl ServerHello {
         if !cursor.is_empty() {
             hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
         }
-        hello.irregularity = check_server_hello(body, is_hello_retry_request, hello.version);
+        hello.irregularity = match hello.version.draft() {
+            // No rule covers drafts.
+            Some(_) => Some(Irregularity::Version(hello.version)),
+            None => check_server_hello(body, is_hello_retry_request, hello.version),
+        };
         Ok(hello)
     }
 
@@ -571,6 +580,24 @@ fn parse_key_update(body: &[u8]) -> Parsed<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_the_server_hellos_of_drafts_and_calls_them_irregular() {
+        let extensions = [&[0, 43, 0, 2][..], &ProtocolVersion::DRAFT_23.0.to_be_bytes()].concat();
+        let late = [&[3, 3][..], &[7; 32], &[0, 0x13, 0x01, 0], &[0, 6], &extensions].concat();
+        let early = [&ProtocolVersion::DRAFT_20.0.to_be_bytes()[..], &[7; 32], &[0x13, 0x01, 0, 0]].concat();
+        for (body, version, draft) in
+            [(late, ProtocolVersion::DRAFT_23, 23), (early, ProtocolVersion::DRAFT_20, 20)]
+        {
+            let hello = ServerHello::parse(&body).unwrap();
+            assert_eq!((hello.version, hello.version.draft()), (version, Some(draft)));
+            assert_eq!(hello.cipher_suite, CipherSuite::TLS_AES_128_GCM_SHA256);
+            assert_eq!(hello.irregularity, Some(Irregularity::Version(version)));
+            assert!(hello.version.is_tls13() && hello.version.to_string().starts_with("TLS 1.3 (draft "));
+        }
+        assert_eq!(ProtocolVersion::TLS_1_2.draft(), None);
+        assert_eq!(ProtocolVersion(0x7fff).draft(), None);
+    }
 
     /// A ClientHello body with the given extension block.
     fn client_hello(extensions: &[u8]) -> Vec<u8> {

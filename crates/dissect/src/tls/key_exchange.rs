@@ -1,7 +1,6 @@
 //! What a recording of a connection is worth to an attacker who gets hold of other keys later.
 
 use super::cipher_suite::CipherSuite;
-use super::code::ProtocolVersion;
 use super::handshake::ServerHello;
 
 /// How the keys of a connection are agreed on, and so who can read its recording later.
@@ -24,7 +23,7 @@ impl KeyExchange {
     /// By a ServerHello that is no HelloRetryRequest; `None` for a suite without a registered name.
     #[must_use]
     pub fn of(hello: &ServerHello) -> Option<Self> {
-        if hello.version != ProtocolVersion::TLS_1_3 {
+        if !hello.version.is_tls13() {
             return Self::of_suite(hello.cipher_suite);
         }
         Some(match hello.key_share_group {

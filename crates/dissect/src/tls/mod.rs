@@ -8,7 +8,8 @@
 //!
 //! [`Session`] is one connection. It accepts the bytes of both directions as the capture has them and yields records,
 //! handshake messages and anomalies as [`Event`]s. The [`RecordCounters`] of each direction count every byte as explained
-//! or unexplained. TLS 1.3 is decrypted with all its suites, 0-RTT and key updates included, and TLS 1.0 to 1.2 with AEAD,
+//! or unexplained. TLS 1.3 (and its drafts from the 18th on) is decrypted with all its suites, 0-RTT and key
+//! updates included, and TLS 1.0 to 1.2 with AEAD,
 //! CBC and NULL suites. Of suites with RC4, 3DES and other ciphers, only the part in the clear is parsed; protected records are
 //! counted.
 //!

@@ -121,7 +121,7 @@ impl Negotiation {
     }
 
     pub(super) fn is_tls13(&self) -> bool {
-        self.choice().is_some_and(|choice| choice.version == ProtocolVersion::TLS_1_3)
+        self.choice().is_some_and(|choice| choice.version.is_tls13())
     }
 
     fn was_retried(&self) -> bool {

@@ -63,6 +63,8 @@ enum State {
         context: Context,
         suite: Suite,
         is_server_finished: bool,
+        /// Whether the server accepts 0-RTT data, and EndOfEarlyData was not seen: without the early secret it is not.
+        awaits_end_of_early_data: bool,
     },
     Lost,
 }
@@ -108,8 +110,14 @@ impl Transcript {
     }
 
     /// Adds a HelloRetryRequest or the ServerHello.
-    pub(super) fn server_hello(&mut self, message: &DeframedMessage<'_>, suite: CipherSuite, is_retry: bool) {
-        let (Some(bytes), Some(suite)) = (encoded(message), Suite::of(suite)) else {
+    pub(super) fn server_hello(
+        &mut self,
+        message: &DeframedMessage<'_>,
+        (suite, version): (CipherSuite, ProtocolVersion),
+        is_retry: bool,
+    ) {
+        let suite = Suite::of(suite).and_then(|suite| suite.in_version(version));
+        let (Some(bytes), Some(suite)) = (encoded(message), suite) else {
             self.state = State::Lost;
             return;
         };
@@ -121,10 +129,12 @@ impl Transcript {
                 context.update(&[MESSAGE_HASH, 0, 0, hash.as_ref().len() as u8]);
                 context.update(hash.as_ref());
             }
-            self.state = State::Hashing { context, suite, is_server_finished: false };
+            let awaits_end_of_early_data = false;
+            self.state =
+                State::Hashing { context, suite, is_server_finished: false, awaits_end_of_early_data };
         }
         match &mut self.state {
-            State::Hashing { context, suite: chosen, is_server_finished: false } if *chosen == suite => {
+            State::Hashing { context, suite: chosen, is_server_finished: false, .. } if *chosen == suite => {
                 context.update(&bytes);
             }
             _ => self.state = State::Lost,
@@ -140,7 +150,8 @@ impl Transcript {
         secret: Option<&Secret>,
     ) {
         let is_finished = message.message_type == HandshakeType::FINISHED;
-        let State::Hashing { context, suite, is_server_finished } = &mut self.state else {
+        let State::Hashing { context, suite, is_server_finished, awaits_end_of_early_data } = &mut self.state
+        else {
             return self.not_verifiable(direction, is_finished);
         };
         // All messages of the server come before those of the client.
@@ -148,7 +159,12 @@ impl Transcript {
             self.state = State::Lost;
             return self.not_verifiable(direction, is_finished);
         };
+        if message.message_type == HandshakeType::END_OF_EARLY_DATA {
+            *awaits_end_of_early_data = false;
+        }
         if is_finished {
+            let is_whole = !(is_client && *awaits_end_of_early_data);
+            let secret = secret.filter(|_| is_whole);
             let expected = secret.and_then(|secret| verify_data(*suite, secret, context.clone()));
             self.finished[direction] = match (expected, message.body) {
                 (Some(expected), Some(body)) if expected.as_ref() == body => Finished::Verified,
@@ -160,6 +176,13 @@ impl Transcript {
         context.update(&bytes);
         if is_finished && is_client {
             self.state = State::Lost;
+        }
+    }
+
+    /// Notes that the server accepts 0-RTT data, so that the client ends them with a message.
+    pub(super) fn expect_end_of_early_data(&mut self) {
+        if let State::Hashing { awaits_end_of_early_data, is_server_finished: false, .. } = &mut self.state {
+            *awaits_end_of_early_data = true;
         }
     }
 
