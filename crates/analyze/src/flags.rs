@@ -56,6 +56,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
 
+    /// RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture
+    /// without a manifest
+    #[arg(long = "server-key", value_name = "FILE")]
+    pub server_keys: Vec<PathBuf>,
+
     /// The connections that the verdict is about: ADDRESS:PORT, *:PORT or all
     #[arg(long, value_name = "SCOPE", requires = "known")]
     pub scope: Vec<Scope>,
@@ -129,6 +134,7 @@ impl Flags {
             ("--json", !self.json.is_empty()),
             ("--journal", !self.journals.is_empty()),
             ("--keys", self.keys.is_some()),
+            ("--server-key", !self.server_keys.is_empty()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
     }

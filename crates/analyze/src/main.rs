@@ -179,6 +179,7 @@ fn input(flags: &Flags, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) ->
         input.key_log = Some(keys.clone());
         input.key_log_is_given = true;
     }
+    input.server_keys.extend(flags.server_keys.iter().cloned());
     Ok(input)
 }
 

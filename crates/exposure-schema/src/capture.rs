@@ -14,6 +14,7 @@ use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
 use crate::quic::Quic;
 use crate::readable::Readable;
 use crate::scope::Scope;
+use crate::server_keys::ServerKeyEntry;
 use crate::strings::{FragmentEntry, Level, ReadableEntry, StringEntry};
 use crate::tls::Tls;
 use crate::traffic::Traffic;
@@ -97,6 +98,11 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     /// Documents written before they were counted lack this field.
     #[serde(default)]
     pub skipped_blocks: Option<SkippedBlocks>,
+    /// The RSA private keys of servers that were given, and what they opened.
+    ///
+    /// Documents written before server keys were used lack this field.
+    #[serde(default)]
+    pub server_keys: Vec<ServerKeyEntry>,
     /// TLS connections; `null` if the capture has none.
     #[serde(deserialize_with = "crate::nullable")]
     pub tls: Option<Tls>,

@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 50] = [
+const TABLES: [(&str, &str); 51] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -31,6 +31,7 @@ const TABLES: [(&str, &str); 50] = [
     ("field of `found[]`", "BesideFramesEntry"),
     ("Location", "Location"),
     ("Summary", "Summary"),
+    ("field of `server_keys[]`", "ServerKeyEntry"),
     ("TLS", "Tls"),
     ("field of `known_from_handshake[]`", "HandshakeText"),
     ("field of `words_in_handshake[]`", "HandshakeWord"),

@@ -21,6 +21,7 @@ mod quic;
 mod readable;
 mod sample;
 mod scope;
+mod server_keys;
 mod strings;
 mod tls;
 mod traffic;
@@ -55,6 +56,7 @@ pub use quic::{Quic, QuicSession};
 pub use readable::{AgentEntry, AgentTextEntry, DetailEntry, FindingEntry, Readable};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
 pub use scope::{Outside, Scope, ScopeConnection, Unvouched};
+pub use server_keys::ServerKeyEntry;
 pub use strings::{FragmentEntry, FragmentSource, Level, Location, ReadableEntry, SearchedAs, StringEntry};
 pub use tls::{
     CertificateEntry, HandshakeField, HandshakeText, HandshakeWord, KeyExchange, Tls, TlsHidden, TlsRecords,

@@ -19,6 +19,7 @@ mod keylog;
 mod pipeline;
 mod preamble;
 mod quic;
+mod server_key;
 mod tcp;
 mod tls;
 mod websocket;
@@ -37,6 +38,7 @@ pub use keylog::keylog;
 pub use pipeline::pipeline;
 pub use preamble::preamble;
 pub use quic::quic;
+pub use server_key::server_key;
 pub use tcp::{flow, tcp};
 pub use tls::{tls_handshake, tls_records, tls_session};
 pub use websocket::websocket;
@@ -53,7 +55,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },
@@ -70,6 +72,7 @@ pub const TARGETS: [Target; 21] = [
     Target { name: "pipeline", corpus: "capture", run: pipeline },
     Target { name: "preamble", corpus: "preamble", run: preamble },
     Target { name: "quic", corpus: "quic", run: quic },
+    Target { name: "server_key", corpus: "server_key", run: server_key },
     Target { name: "tcp", corpus: "tcp", run: tcp },
     Target { name: "tls_handshake", corpus: "tls", run: tls_handshake },
     Target { name: "tls_records", corpus: "tls", run: tls_records },

@@ -5,7 +5,7 @@ use dissect::keylog::KeyLog;
 use dissect::tls::record::{RecordDeframer, Step};
 use dissect::tls::{
     ClientHello, Content, ContentType, EncryptedExtensions, Event, Feed, NewSessionTicket, ServerHello,
-    Session, Workspace,
+    ServerKey, ServerKeys, Session, Workspace,
 };
 
 use crate::piece_size;
@@ -75,12 +75,25 @@ pub fn tls_handshake(data: &[u8]) {
     read!(ClientHello, ServerHello, EncryptedExtensions, NewSessionTicket);
 }
 
-/// A whole session: every byte of both directions is counted once, and the plaintext offsets have no gaps.
+/// The key that `corpus/tls/session-*-server-key.bin` needs.
+const SERVER_KEY: &[u8] = include_bytes!("../../../corpus/server_key/pkcs1-1024.der");
+
+/// A whole session: every byte of both directions is counted once, and the plaintext offsets have no gaps. With a server key, the
+/// session is fed twice, so that it may resume itself.
 pub fn tls_session(data: &[u8]) {
+    session(data, &mut Workspace::new());
+    let mut workspace = Workspace::new();
+    let mut keys = ServerKeys::default();
+    assert!(keys.add(ServerKey::from_der(SERVER_KEY).expect("the corpus has a key")));
+    workspace.use_server_keys(keys);
+    session(data, &mut workspace);
+    session(data, &mut workspace);
+}
+
+fn session(data: &[u8], workspace: &mut Workspace) {
     let text: Vec<u8> =
         pieces(data).filter(|(kind, _)| *kind == 2).flat_map(|(_, piece)| piece).copied().collect();
     let mut session = Session::new(Some(Arc::new(KeyLog::parse(&text))));
-    let mut workspace = Workspace::new();
     let mut offsets = PerDirection::<u64>::default();
     let mut plain = PerDirection::<u64>::default();
     for (kind, piece) in pieces(data) {
@@ -90,16 +103,16 @@ pub fn tls_session(data: &[u8]) {
         match kind {
             0 | 1 => {
                 offsets[direction] += len;
-                drain(session.feed(&mut workspace, direction, at, piece), &mut plain);
+                drain(session.feed(workspace, direction, at, piece), &mut plain);
             }
             3 | 4 => {
                 offsets[direction] += len;
-                drain(session.gap(&mut workspace, direction, at, len), &mut plain);
+                drain(session.gap(workspace, direction, at, len), &mut plain);
             }
             _ => {}
         }
     }
-    drain(session.finish(&mut workspace), &mut plain);
+    drain(session.finish(workspace), &mut plain);
     for direction in Direction::BOTH {
         let counters = session.counters(direction);
         assert!(counters.adds_up(), "{counters:#?}");

@@ -134,6 +134,7 @@ targets!(
     pipeline,
     preamble,
     quic,
+    server_key,
     tcp,
     tls_handshake,
     tls_records,

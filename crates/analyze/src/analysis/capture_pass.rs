@@ -1,5 +1,6 @@
 //! One pass over one capture, for whichever experiment.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -7,12 +8,13 @@ use dissect::keylog::KeyLog;
 
 use crate::input::capture::{self, Progress};
 use crate::input::discover::Input;
+use crate::input::server_key;
 use crate::needles::KnownStrings;
 use crate::observe::CaptureObserver;
 use crate::observe::offloads::Offloads;
 use crate::pipeline::frames::{Finished, Pipeline};
 use crate::verdict::doubt::Doubt;
-use crate::verdict::report::CaptureReport;
+use crate::verdict::report::{CaptureReport, UsedKey};
 
 /// Reads the capture of an input once: its frames go through the pipeline to the observers, its bytes into the hash.
 ///
@@ -30,8 +32,11 @@ pub(crate) fn run<'k>(
     let needs = observer.needs(known);
     let file = input.capture.as_deref().or(input.spool.as_deref());
     let mut pipeline = Pipeline::new(observer, needs, with_secrets(keys, file.and_then(capture::secrets)));
+    let given = server_key::read(input.server_keys.iter().map(PathBuf::as_path))?;
+    pipeline.use_server_keys(given.keys);
     let read = capture::read(file, &mut pipeline, progress)?;
-    let Finished { mut observer, has_keys, dropped, snaplen, skipped_blocks } = pipeline.finish();
+    let Finished { mut observer, has_keys, server_keys, dropped, snaplen, skipped_blocks } =
+        pipeline.finish();
     observer.connections.sort();
     observer.leave_out_known_from_handshake();
     Ok(CaptureReport {
@@ -47,6 +52,14 @@ pub(crate) fn run<'k>(
         compression: read.compression,
         snaplen,
         skipped_blocks,
+        server_keys: (server_keys.iter().zip(given.files))
+            .map(|((key, used), file)| UsedKey {
+                file: file.to_owned(),
+                bits: key.bits(),
+                public_key_sha256: *key.public_key_sha256(),
+                used: used.clone(),
+            })
+            .collect(),
         input_doubts: read.end.map(Doubt::CaptureEnd).into_iter().collect(),
     })
 }

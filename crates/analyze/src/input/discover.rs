@@ -35,6 +35,8 @@ pub struct Input {
     pub own: Option<Arc<OwnTraffic>>,
     /// Whether the key log was named by a flag.
     pub key_log_is_given: bool,
+    /// PEM files with RSA private keys of servers.
+    pub server_keys: Vec<PathBuf>,
     /// Companions that cannot be used.
     pub problems: Vec<CompanionProblem>,
 }
@@ -87,6 +89,7 @@ impl Input {
             key_log: None,
             own: None,
             key_log_is_given: false,
+            server_keys: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -118,6 +121,7 @@ impl Input {
             key_log,
             own: None,
             key_log_is_given: false,
+            server_keys: Vec::new(),
             problems,
         }
     }

@@ -8,4 +8,5 @@ pub(crate) mod journal;
 pub mod key_log;
 pub(crate) mod manifest;
 pub mod scope;
+pub(crate) mod server_key;
 pub mod strings;

@@ -9,7 +9,7 @@ use exposure_schema::{
 use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
-use super::{connections, datagrams, readable, transcript};
+use super::{connections, datagrams, readable, server_keys, transcript};
 use crate::input::compression;
 use crate::input::discover::Input;
 use crate::observe::cleartext::{Cleartext, CleartextString, Strings};
@@ -75,6 +75,7 @@ pub(crate) fn entry(
         strings,
         summary,
         fragments,
+        server_keys: report.server_keys.iter().map(server_keys::entry).collect(),
         tls: connections::tls(&report.observed.connections, report.observed.text_fields.as_ref()),
         skipped_blocks: skipped_blocks(report.skipped_blocks),
         dns: datagrams::dns(&report.observed.dns, &report.observed.connections),

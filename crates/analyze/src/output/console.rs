@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
 use exposure_schema::{
     Capture, Conclusion, Exposure, FragmentEntry, FragmentSource, HandshakeField, Level, Location, Pair,
-    SearchedAs, StringEntry, Tls, TlsSession, Verdict, WordKind,
+    SearchedAs, ServerKeyEntry, StringEntry, Tls, TlsSession, Verdict, WordKind,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -228,6 +228,7 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     if seen.len() > MAX_SESSIONS {
         writeln!(out, "    … and {} other kinds of connection", seen.len() - MAX_SESSIONS)?;
     }
+    server_keys(out, capture)?;
     handshake_texts(out, tls)?;
     let bytes =
         |side: usize| tls.sessions.iter().map(|session| session.visible.stream_bytes[side]).sum::<u64>();
@@ -238,6 +239,19 @@ fn tls(out: &mut String, capture: &Capture) -> std::fmt::Result {
         bytes(0),
         bytes(1)
     )
+}
+
+/// Shows what the RSA keys of servers opened, or why they opened nothing.
+fn server_keys(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    for key in capture.server_keys.iter().take(MAX_SESSIONS) {
+        let (file, ServerKeyEntry { bits, opened, handshakes, .. }) = (safe(&key.file), key);
+        let said = match &key.reason {
+            None => format!("opened {opened} of {handshakes} handshakes with its certificate"),
+            Some(reason) => format!("opened nothing: {reason}"),
+        };
+        writeln!(out, "    server key {file} ({bits} bits) {said}")?;
+    }
+    Ok(())
 }
 
 /// Shows what is in the capture file, but was not on the wire.

@@ -13,5 +13,6 @@ pub(crate) mod isolation;
 pub(crate) mod location;
 mod readable;
 pub(crate) mod scope;
+mod server_keys;
 pub(crate) mod strings;
 pub(crate) mod transcript;

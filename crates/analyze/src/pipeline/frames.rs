@@ -16,7 +16,7 @@ use dissect::ip::{Fragment, Ip};
 use dissect::keylog::KeyLog;
 use dissect::link::LinkType;
 use dissect::tcp::{Disposition, Segment};
-use dissect::tls::Workspace;
+use dissect::tls::{ServerKeys, Workspace};
 
 use super::carve::carve;
 use super::connection::{Connection, Shared};
@@ -65,8 +65,10 @@ pub(crate) struct Pipeline<O: Observer> {
 pub(crate) struct Finished<O> {
     /// The observer, which received the facts.
     pub observer: O,
-    /// Whether there was a key log, beside the capture or in it.
+    /// Whether there was a key log, beside the capture or in it, or a server key opened a handshake.
     pub has_keys: bool,
+    /// The RSA keys of servers, with their use.
+    pub server_keys: ServerKeys,
     /// Frames that the capture itself counts as dropped.
     pub dropped: u64,
     /// The most bytes that the capture's headers allow for a frame; `None` without a limit.
@@ -95,6 +97,11 @@ impl<O: Observer> Pipeline<O> {
         }
     }
 
+    /// Opens connections with the RSA keys of servers, too. To be called before the first frame.
+    pub(crate) fn use_server_keys(&mut self, keys: ServerKeys) {
+        self.workspace.use_server_keys(keys);
+    }
+
     /// The observer, which has the facts of all frames so far.
     pub(crate) fn observer_mut(&mut self) -> &mut O {
         &mut self.observer
@@ -106,9 +113,11 @@ impl<O: Observer> Pipeline<O> {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             self.close(*connection);
         }
+        let server_keys = self.workspace.take_server_keys();
         Finished {
             observer: self.observer,
-            has_keys: self.keys.is_some(),
+            has_keys: self.keys.is_some() || server_keys.iter().any(|(_, used)| used.opened > 0),
+            server_keys,
             dropped: self.dropped,
             snaplen: self.snaplen,
             skipped_blocks: self.skipped_blocks,

@@ -199,7 +199,8 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
         let sides = sides.unwrap_or_default();
         within.finish(&Decrypted { sides: &sides, source }, &mut cx.within_tls());
         let older = session.negotiated().map(|(version, _)| version);
-        let older = older.filter(|version| *version < ProtocolVersion::TLS_1_3);
+        // Nor do the rules cover drafts of TLS 1.3.
+        let older = older.filter(|version| *version != ProtocolVersion::TLS_1_3);
         let directions = PerDirection::from_fn(|direction| {
             let counters = session.counters(direction).clone();
             if let Some(first) = counters.first_unexplained {

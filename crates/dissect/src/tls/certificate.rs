@@ -6,12 +6,16 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 #[cfg(feature = "x509")]
+pub(super) use self::rsa_key::RsaPrivateKey;
+#[cfg(feature = "x509")]
 use self::x509::fields;
 
 #[cfg(feature = "x509")]
 mod der;
 #[cfg(feature = "x509")]
 mod name;
+#[cfg(feature = "x509")]
+mod rsa_key;
 #[cfg(feature = "x509")]
 mod time;
 #[cfg(feature = "x509")]
@@ -57,6 +61,8 @@ pub struct CertificateFields {
     pub not_after: i64,
     /// Algorithm of the public key, e.g. `ECDSA secp256r1`, or its OID.
     pub public_key_algorithm: String,
+    /// SHA-256 of subjectPublicKey, without the count of its unused bits: in the manner of RFC 7093 §2, in full length.
+    pub public_key_sha256: [u8; 32],
     /// Algorithm of the signature, e.g. `ecdsa-with-SHA256`, or its OID.
     pub signature_algorithm: String,
 }
@@ -96,7 +102,7 @@ fn fields(_der: &[u8]) -> Result<CertificateFields, String> {
     Err("built without the feature x509".to_owned())
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out

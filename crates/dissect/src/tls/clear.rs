@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::certificate::CertificateCache;
 use super::code::{Alert, ContentType, HandshakeType, ProtocolVersion};
 use super::counters::{NotDecrypted, Reason};
 use super::direction::Phase;
@@ -10,8 +9,10 @@ use super::event::{Epoch, Handshake};
 use super::handshake::Message;
 use super::handshake_deframer::DeframedMessage;
 use super::hello_rules::Irregularity;
+use super::resumption::ResumptionId;
 use super::session::{JudgedContent, Queued, Session};
 use super::transcript::Transcript;
+use super::workspace::Scratch;
 use crate::flow::Direction;
 
 /// Maximum number of `change_cipher_spec` records in one direction. TLS 1.3 and 1.2 use one (RFC 9846 §D.4, RFC 5246
@@ -27,7 +28,7 @@ impl Session {
         content_type: ContentType,
         range: &Range<u64>,
         fragment: &[u8],
-        certificates: &mut CertificateCache,
+        scratch: &mut Scratch,
     ) -> JudgedContent {
         let length = fragment.len() as u64;
         let counters = &mut self.state_mut(direction).counters;
@@ -38,7 +39,7 @@ impl Session {
                 self.unexplained(direction, length, range.clone(), reason);
                 JudgedContent::Unexpected
             }
-            ContentType::HANDSHAKE => self.clear_handshake(direction, range, fragment, certificates),
+            ContentType::HANDSHAKE => self.clear_handshake(direction, range, fragment, scratch),
             ContentType::ALERT => {
                 let alert = Alert::parse(fragment);
                 match alert {
@@ -79,7 +80,7 @@ impl Session {
         direction: Direction,
         range: &Range<u64>,
         fragment: &[u8],
-        certificates: &mut CertificateCache,
+        scratch: &mut Scratch,
     ) -> JudgedContent {
         let is_client = self.negotiation.is_client(direction);
         let state = self.state_mut(direction);
@@ -93,22 +94,17 @@ impl Session {
         // A record and an unfinished message together are far shorter than the type allows.
         state.unfinished_bytes = state.unfinished_bytes.saturating_add(fragment.len() as u32);
         let mut deframer = state.handshake_deframer.take().unwrap_or_default();
-        deframer.push(fragment, range, |deframed| self.clear_message(direction, &deframed, certificates));
+        deframer.push(fragment, range, |deframed| self.clear_message(direction, &deframed, scratch));
         self.state_mut(direction).handshake_deframer = Some(deframer);
         JudgedContent::Handshake
     }
 
     /// Processes a handshake message in the clear, if it is allowed there.
-    fn clear_message(
-        &mut self,
-        direction: Direction,
-        deframed: &DeframedMessage<'_>,
-        certificates: &mut CertificateCache,
-    ) {
+    fn clear_message(&mut self, direction: Direction, deframed: &DeframedMessage<'_>, scratch: &mut Scratch) {
         let kind = deframed.message_type;
         let is_expected = self.expects(direction, kind);
         let mut message = if is_expected {
-            Message::read(deframed, false, certificates)
+            Message::read(deframed, false, &mut scratch.certificates)
         } else {
             Message::Other { message_type: kind, length: deframed.length }
         };
@@ -125,7 +121,7 @@ impl Session {
             _ => None,
         };
         if fits {
-            self.add_to_transcript_in_the_clear(direction, deframed, &message);
+            self.add_to_transcript_in_the_clear(direction, deframed, &message, scratch);
             self.advance_by(direction, &message);
         }
         self.count_message(direction, deframed, reason);
@@ -181,11 +177,17 @@ impl Session {
         direction: Direction,
         deframed: &DeframedMessage<'_>,
         message: &Message,
+        scratch: &mut Scratch,
     ) {
         match (message, &mut self.transcript) {
             (Message::ClientHello(hello), None) => {
                 let has_secrets = self.keys.as_ref().is_some_and(|keys| keys.client(&hello.random).is_some());
-                if has_secrets {
+                // A server key, or the session that it resumes, may still open the connection.
+                let may_be_opened = !scratch.server_keys.is_empty()
+                    || hello.ticket.as_ref().is_some_and(|id| scratch.resumption.secret(**id).is_some())
+                    || ResumptionId::of(&hello.session_id)
+                        .is_some_and(|id| scratch.resumption.secret(id).is_some());
+                if has_secrets || may_be_opened {
                     self.transcript = Some(Box::new(Transcript::new(deframed)));
                 }
             }
@@ -193,13 +195,19 @@ impl Session {
             (Message::ServerHello(hello), _)
                 if hello.version < ProtocolVersion::TLS_1_3 && !hello.is_hello_retry_request =>
             {
-                self.begin_legacy(direction, deframed, hello);
+                self.begin_legacy(direction, deframed, hello, scratch);
             }
             (Message::ServerHello(hello), Some(transcript)) => {
-                transcript.server_hello(deframed, hello.cipher_suite, hello.is_hello_retry_request);
+                let suite = (hello.cipher_suite, hello.version);
+                transcript.server_hello(deframed, suite, hello.is_hello_retry_request);
             }
             (Message::ServerHello(_), None) => {}
-            _ => self.add_legacy_message(direction, deframed),
+            _ => {
+                self.add_legacy_message(direction, deframed);
+                if self.negotiation.is_before_tls13() {
+                    self.exchange_message(false, direction, deframed, message, &mut scratch.server_keys);
+                }
+            }
         }
     }
 

@@ -80,6 +80,38 @@ codes! {
         TLS_1_1 = 0x0302, "TLS 1.1";
         TLS_1_2 = 0x0303, "TLS 1.2";
         TLS_1_3 = 0x0304, "TLS 1.3";
+        DRAFT_14 = 0x7f0e, "TLS 1.3 (draft 14)";
+        DRAFT_15 = 0x7f0f, "TLS 1.3 (draft 15)";
+        DRAFT_16 = 0x7f10, "TLS 1.3 (draft 16)";
+        DRAFT_17 = 0x7f11, "TLS 1.3 (draft 17)";
+        DRAFT_18 = 0x7f12, "TLS 1.3 (draft 18)";
+        DRAFT_19 = 0x7f13, "TLS 1.3 (draft 19)";
+        DRAFT_20 = 0x7f14, "TLS 1.3 (draft 20)";
+        DRAFT_21 = 0x7f15, "TLS 1.3 (draft 21)";
+        DRAFT_22 = 0x7f16, "TLS 1.3 (draft 22)";
+        DRAFT_23 = 0x7f17, "TLS 1.3 (draft 23)";
+        DRAFT_24 = 0x7f18, "TLS 1.3 (draft 24)";
+        DRAFT_25 = 0x7f19, "TLS 1.3 (draft 25)";
+        DRAFT_26 = 0x7f1a, "TLS 1.3 (draft 26)";
+        DRAFT_27 = 0x7f1b, "TLS 1.3 (draft 27)";
+        DRAFT_28 = 0x7f1c, "TLS 1.3 (draft 28)";
+        FACEBOOK_23 = 0xfb17, "TLS 1.3 (Facebook draft 23)";
+        FACEBOOK_26 = 0xfb1a, "TLS 1.3 (Facebook draft 26)";
+    }
+}
+
+impl ProtocolVersion {
+    /// The number of the draft of TLS 1.3 that it names, which differ in ways of their own.
+    #[must_use]
+    pub fn draft(self) -> Option<u8> {
+        let [kind, number] = self.0.to_be_bytes();
+        (self.name().is_some() && matches!(kind, 0x7f | 0xfb)).then_some(number)
+    }
+
+    /// Whether it is TLS 1.3 or a draft of it.
+    #[must_use]
+    pub fn is_tls13(self) -> bool {
+        self == Self::TLS_1_3 || self.draft().is_some()
     }
 }
 

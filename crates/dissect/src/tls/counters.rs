@@ -217,6 +217,18 @@ pub enum NotDecrypted {
     Compression,
     /// A cipher suite that is not decrypted.
     CipherSuite(CipherSuite),
+    /// There are server keys, and the key exchange has forward secrecy.
+    ForwardSecret,
+    /// There are server keys, and the key exchange of this suite is neither RSA nor forward secret.
+    KeyExchange(CipherSuite),
+    /// There are server keys, but none belongs to the certificate of the connection.
+    NoServerKey,
+    /// The server key that belongs to the certificate does not decrypt the premaster secret.
+    PremasterSecret,
+    /// The master secret depends on the whole handshake (RFC 7627), of which a part is missing.
+    SessionHash,
+    /// It resumes a session whose master secret is not known.
+    Resumed,
     /// 0-RTT data that no early traffic secret decrypts.
     EarlyData,
     /// [`MAX_FAILURES`](super::MAX_FAILURES) records in a row did not authenticate.
@@ -239,6 +251,18 @@ impl fmt::Display for NotDecrypted {
             Self::Version(version) => write!(f, "{version} decryption is not supported"),
             Self::Compression => f.write_str("decryption of compressed records is not supported"),
             Self::CipherSuite(suite) => write!(f, "decryption of {suite} is not supported"),
+            Self::ForwardSecret => {
+                f.write_str("its key exchange has forward secrecy, so that a server's key does not open it")
+            }
+            Self::KeyExchange(suite) => {
+                write!(f, "a server's RSA key does not open the key exchange of {suite}")
+            }
+            Self::NoServerKey => f.write_str("no server key belongs to its certificate"),
+            Self::PremasterSecret => f.write_str("the server key does not decrypt its premaster secret"),
+            Self::SessionHash => {
+                f.write_str("a part of its handshake is missing, on which its master secret depends")
+            }
+            Self::Resumed => f.write_str("it resumes a session that was not opened"),
             Self::EarlyData => f.write_str("0-RTT data that no early traffic secret decrypts"),
             Self::AfterFailures => f.write_str("too many records before it did not authenticate"),
         }

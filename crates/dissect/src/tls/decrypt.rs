@@ -6,7 +6,7 @@ use aws_lc_rs::{digest, hmac};
 
 use super::aead::{Aead, AeadKey};
 use super::cipher_suite::CipherSuite;
-use super::code::ContentType;
+use super::code::{ContentType, ProtocolVersion};
 use super::legacy;
 use super::record::Header;
 use crate::keylog::Secret;
@@ -25,6 +25,36 @@ pub(super) struct Suite {
     id: CipherSuite,
     aead: Aead,
     hash: hkdf::Algorithm,
+    form: Form,
+}
+
+/// What drafts of TLS 1.3 do in another way.
+#[derive(Clone, Copy)]
+struct Form {
+    /// In front of every label: another one up to draft 19.
+    prefix: &'static [u8],
+    /// The label of the next generation of keys.
+    next: &'static [u8],
+    /// Whether the header of a record is authenticated: since draft 25.
+    authenticates_header: bool,
+}
+
+impl Form {
+    const FINAL: Self = Self { prefix: b"tls13 ", next: b"traffic upd", authenticates_header: true };
+
+    /// `None` for a draft that is not supported: before the 18th, keys are derived otherwise.
+    fn of(version: ProtocolVersion) -> Option<Self> {
+        Some(match version.draft() {
+            None | Some(25..) => Self::FINAL,
+            Some(20..25) => Self { authenticates_header: false, ..Self::FINAL },
+            Some(18..20) => Self {
+                prefix: b"TLS 1.3, ",
+                next: b"application traffic secret",
+                authenticates_header: false,
+            },
+            Some(..18) => return None,
+        })
+    }
 }
 
 impl Suite {
@@ -37,7 +67,12 @@ impl Suite {
             CipherSuite::TLS_AES_128_CCM_8_SHA256 => (Aead::Aes128Ccm8, hkdf::HKDF_SHA256),
             _ => return None,
         };
-        Some(Self { id, aead, hash })
+        Some(Self { id, aead, hash, form: Form::FINAL })
+    }
+
+    /// The same suite in TLS 1.3 or a draft of it. `None` for a draft that is not supported.
+    pub(super) fn in_version(self, version: ProtocolVersion) -> Option<Self> {
+        Some(Self { form: Form::of(version)?, ..self })
     }
 
     /// The hash of the handshake.
@@ -48,6 +83,12 @@ impl Suite {
     /// HMAC with the hash of the handshake.
     pub(super) fn hmac(self) -> hmac::Algorithm {
         if self.hash == hkdf::HKDF_SHA384 { hmac::HMAC_SHA384 } else { hmac::HMAC_SHA256 }
+    }
+}
+
+impl std::fmt::Debug for Suite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.id.fmt(f)
     }
 }
 
@@ -68,12 +109,11 @@ impl KeyType for Length {
 
 /// `HKDF-Expand-Label(secret, label, "", out.len())` (RFC 9846 §7.1).
 pub(super) fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mut [u8]) -> Option<()> {
-    const PREFIX: &[u8] = b"tls13 ";
     let length = u16::try_from(out.len()).ok()?.to_be_bytes();
-    let label_length = [u8::try_from(PREFIX.len() + label.len()).ok()?];
+    let label_length = [u8::try_from(suite.form.prefix.len() + label.len()).ok()?];
     // `new_less_safe` panics above 1024 bytes; a `Secret` has at most 48.
     let prk = Prk::new_less_safe(suite.hash, secret.as_bytes());
-    let info: [&[u8]; 5] = [&length, &label_length, PREFIX, label, &[0]];
+    let info: [&[u8]; 5] = [&length, &label_length, suite.form.prefix, label, &[0]];
     prk.expand(&info, Length(out.len())).and_then(|okm| okm.fill(out)).ok()
 }
 
@@ -81,6 +121,7 @@ pub(super) fn expand_label(suite: Suite, secret: &Secret, label: &[u8], out: &mu
 struct RecordKey {
     key: AeadKey,
     iv: [u8; NONCE_LEN],
+    authenticates_header: bool,
 }
 
 impl RecordKey {
@@ -94,7 +135,8 @@ impl RecordKey {
         expand_label(suite, secret, b"key", key)?;
         let mut iv = [0; NONCE_LEN];
         expand_label(suite, secret, b"iv", &mut iv)?;
-        Some(Self { key: AeadKey::new(suite.aead, key)?, iv })
+        let authenticates_header = suite.form.authenticates_header;
+        Some(Self { key: AeadKey::new(suite.aead, key)?, iv, authenticates_header })
     }
 
     /// Decrypts a fragment into `out` and returns the length of the inner plaintext. If the record does not
@@ -104,7 +146,9 @@ impl RecordKey {
         for (byte, of_sequence) in nonce.iter_mut().rev().zip(sequence.to_be_bytes().into_iter().rev()) {
             *byte ^= of_sequence;
         }
-        self.key.open(nonce, &header.to_bytes(), fragment, out)
+        let header = header.to_bytes();
+        let additional = if self.authenticates_header { &header[..] } else { &[] };
+        self.key.open(nonce, additional, fragment, out)
     }
 }
 
@@ -131,6 +175,8 @@ pub(super) struct TriedKey {
     secret: Secret,
     pub(super) sequence: u64,
     records_before: u64,
+    /// The suite in the version of the connection; `None` before TLS 1.3.
+    suite: Option<Suite>,
     /// The other parameters of keys before TLS 1.3.
     legacy: Option<Box<legacy::Tried>>,
 }
@@ -143,6 +189,7 @@ impl TriedKey {
             secret,
             sequence: tried.sequence(),
             records_before: tried.records_before,
+            suite: None,
             legacy: Some(Box::new(tried)),
         }
     }
@@ -163,6 +210,7 @@ impl RecordDecrypter {
             secret: self.secret.clone(),
             sequence: self.sequence,
             records_before: self.records_tried,
+            suite: Some(self.suite),
             legacy: None,
         };
         self.records_tried += 1;
@@ -202,7 +250,7 @@ impl RecordDecrypter {
     fn next_generation(&self) -> Option<Self> {
         let mut next = [0; MAX_HASH];
         let next = next.get_mut(..self.suite.hash.len())?;
-        expand_label(self.suite, &self.secret, b"traffic upd", next)?;
+        expand_label(self.suite, &self.secret, self.suite.form.next, next)?;
         Self::new(self.suite, &Secret::new(next)?)
     }
 }
@@ -219,6 +267,7 @@ pub struct DecryptAttempt<'a> {
     pub sequence: u64,
     /// How many records were tried with these keys before.
     pub records_before: u64,
+    suite: Option<Suite>,
     legacy: Option<Box<legacy::Tried>>,
     header: Header,
     fragment: &'a [u8],
@@ -231,6 +280,7 @@ impl<'a> DecryptAttempt<'a> {
             secret: tried.secret,
             sequence: tried.sequence,
             records_before: tried.records_before,
+            suite: tried.suite,
             legacy: tried.legacy,
             header,
             fragment,
@@ -244,7 +294,7 @@ impl<'a> DecryptAttempt<'a> {
         if let Some(legacy) = &self.legacy {
             return legacy.authenticates_under(secret, self.header, self.fragment);
         }
-        let key = RecordKey::derive(Suite::of(self.cipher_suite)?, secret)?;
+        let key = RecordKey::derive(self.suite?, secret)?;
         let mut out = vec![0; self.fragment.len()];
         Some(key.decrypt(self.sequence, self.header, self.fragment, &mut out).is_some())
     }
@@ -280,6 +330,60 @@ mod tests {
         expand_label(suite, &secret, b"iv", &mut iv).unwrap();
         assert_eq!(key[..], bytes("3fce516009c21727d0f2e4e86ee403bc"));
         assert_eq!(iv[..], bytes("5d313eb2671276ee13000b30"));
+    }
+
+    /// A record of `content` under these rules, of the first sequence number.
+    fn sealed(secret: &Secret, prefix: &str, with_header: bool, content: &[u8]) -> (Header, Vec<u8>) {
+        use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+        let expand = |label: &str, out: &mut [u8]| {
+            let label = format!("{prefix}{label}");
+            let info = [&[0, out.len() as u8, label.len() as u8][..], label.as_bytes(), &[0]];
+            let prk = Prk::new_less_safe(hkdf::HKDF_SHA256, secret.as_bytes());
+            prk.expand(&info, Length(out.len())).unwrap().fill(out).unwrap();
+        };
+        let (mut key, mut iv) = ([0; 16], [0; 12]);
+        expand("key", &mut key);
+        expand("iv", &mut iv);
+        let length = (content.len() + 16) as u16;
+        let header =
+            Header { content_type: ContentType::APPLICATION_DATA, version: ProtocolVersion::TLS_1_2, length };
+        let mut record = content.to_vec();
+        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).unwrap());
+        let header_bytes = header.to_bytes();
+        let aad: &[u8] = if with_header { &header_bytes } else { &[] };
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(iv), Aad::from(aad), &mut record).unwrap();
+        (header, record)
+    }
+
+    #[test]
+    fn opens_drafts_as_they_protect_records() {
+        let suite = Suite::of(CipherSuite::TLS_AES_128_GCM_SHA256).unwrap();
+        let secret = Secret::new(&[7; 32]).unwrap();
+        for (version, prefix, with_header) in [
+            (ProtocolVersion::TLS_1_3, "tls13 ", true),
+            (ProtocolVersion::DRAFT_28, "tls13 ", true),
+            (ProtocolVersion::FACEBOOK_26, "tls13 ", true),
+            (ProtocolVersion::DRAFT_25, "tls13 ", true),
+            (ProtocolVersion::DRAFT_24, "tls13 ", false),
+            (ProtocolVersion::FACEBOOK_23, "tls13 ", false),
+            (ProtocolVersion::DRAFT_20, "tls13 ", false),
+            (ProtocolVersion::DRAFT_19, "TLS 1.3, ", false),
+            (ProtocolVersion::DRAFT_18, "TLS 1.3, ", false),
+        ] {
+            let suite = suite.in_version(version).unwrap();
+            for (prefix_used, header_used) in [("tls13 ", true), ("tls13 ", false), ("TLS 1.3, ", false)] {
+                let (header, record) = sealed(&secret, prefix_used, header_used, b"text\x17");
+                let mut out = [0; 64];
+                let mut decrypter = RecordDecrypter::new(suite, &secret).unwrap();
+                let opened = decrypter.decrypt(header, &record, &mut out);
+                let is_right = (prefix_used, header_used) == (prefix, with_header);
+                assert_eq!(opened.inner, is_right.then_some(5), "{version}");
+                // The control with other keys follows the same rules.
+                let attempt = DecryptAttempt::new(opened.tried, header, &record);
+                assert_eq!(attempt.authenticates_under(&secret), Some(is_right), "{version}");
+            }
+        }
+        assert!(suite.in_version(ProtocolVersion::DRAFT_17).is_none());
     }
 
     #[test]

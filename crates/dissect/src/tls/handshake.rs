@@ -11,6 +11,7 @@ use super::code::{ExtensionType, HandshakeType, NamedGroup, ProtocolVersion};
 use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::{DeframedMessage, MAX_HANDSHAKE_MESSAGE};
 use super::hello_rules::{Irregularity, check_client_hello, check_server_hello};
+use super::resumption::ResumptionId;
 #[cfg(feature = "content")]
 use crate::content::{Coding, Decoder, Outcome};
 
@@ -24,6 +25,9 @@ const MAX_UNCOMPRESSED: usize = MAX_HANDSHAKE_MESSAGE;
 
 /// Longest session id (RFC 9846 §4.1.2).
 const MAX_SESSION_ID: usize = 32;
+
+/// The first draft of TLS 1.3 whose ServerHello looks like that of TLS 1.2.
+const FIRST_DRAFT_WITH_SESSION_ID: u8 = 22;
 
 /// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 9846 §4.1.3).
 const HELLO_RETRY_REQUEST_RANDOM: [u8; 32] = [
@@ -162,6 +166,8 @@ pub struct ClientHello {
     pub ec_point_formats: Vec<u8>,
     /// The first protocol of ALPN, as sent; empty without one.
     pub(super) first_protocol: Vec<u8>,
+    /// The ticket of `session_ticket` (RFC 5077 §3.2), if there is one.
+    pub(super) ticket: Option<Box<ResumptionId>>,
     /// Groups with a key share.
     pub key_share_groups: Vec<NamedGroup>,
     /// Signature schemes, as numbers.
@@ -240,6 +246,13 @@ pub struct NewSessionTicket {
     pub max_early_data: Option<u32>,
 }
 
+/// The ticket in the body of a NewSessionTicket before TLS 1.3 (RFC 5077 §3.3): a lifetime, and the ticket.
+pub(super) fn issued_ticket(body: &[u8]) -> Option<ResumptionId> {
+    let mut cursor = Cursor::new(body);
+    cursor.array::<4>("ticket_lifetime_hint").ok()?;
+    ResumptionId::of(cursor.vec16("ticket").ok()?.rest())
+}
+
 /// Captured bytes as text that is safe to display.
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
@@ -304,6 +317,7 @@ impl ClientHello {
             supported_groups: Vec::new(),
             ec_point_formats: Vec::new(),
             first_protocol: Vec::new(),
+            ticket: None,
             key_share_groups: Vec::new(),
             signature_schemes: Vec::new(),
             offers_psk: false,
@@ -365,6 +379,10 @@ impl ClientHello {
                 self.offers_psk = true;
                 return Ok(());
             }
+            ExtensionType::SESSION_TICKET => {
+                self.ticket = ResumptionId::of(body.rest()).map(Box::new);
+                return Ok(());
+            }
             ExtensionType::EARLY_DATA => self.offers_early_data = true,
             ExtensionType::ENCRYPTED_CLIENT_HELLO => {
                 self.offers_encrypted_client_hello = true;
@@ -386,9 +404,11 @@ impl ServerHello {
         let legacy_version = ProtocolVersion(cursor.u16("legacy_version")?);
         let random = cursor.array("random")?;
         let is_hello_retry_request = random == HELLO_RETRY_REQUEST_RANDOM;
-        let session_id = session_id(&mut cursor)?;
+        // Before draft 22, a ServerHello of TLS 1.3 named its version here, and had neither session id nor compression.
+        let is_old_draft = legacy_version.draft().is_some_and(|draft| draft < FIRST_DRAFT_WITH_SESSION_ID);
+        let session_id = if is_old_draft { Vec::new() } else { session_id(&mut cursor)? };
         let cipher_suite = CipherSuite(cursor.u16("cipher_suite")?);
-        let compression_method = cursor.u8("legacy_compression_method")?;
+        let compression_method = if is_old_draft { 0 } else { cursor.u8("legacy_compression_method")? };
         let mut hello = Self {
             is_hello_retry_request,
             random,
@@ -405,7 +425,11 @@ impl ServerHello {
         if !cursor.is_empty() {
             hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
         }
-        hello.irregularity = check_server_hello(body, is_hello_retry_request, hello.version);
+        hello.irregularity = match hello.version.draft() {
+            // No rule covers drafts.
+            Some(_) => Some(Irregularity::Version(hello.version)),
+            None => check_server_hello(body, is_hello_retry_request, hello.version),
+        };
         Ok(hello)
     }
 
@@ -556,6 +580,24 @@ fn parse_key_update(body: &[u8]) -> Parsed<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_the_server_hellos_of_drafts_and_calls_them_irregular() {
+        let extensions = [&[0, 43, 0, 2][..], &ProtocolVersion::DRAFT_23.0.to_be_bytes()].concat();
+        let late = [&[3, 3][..], &[7; 32], &[0, 0x13, 0x01, 0], &[0, 6], &extensions].concat();
+        let early = [&ProtocolVersion::DRAFT_20.0.to_be_bytes()[..], &[7; 32], &[0x13, 0x01, 0, 0]].concat();
+        for (body, version, draft) in
+            [(late, ProtocolVersion::DRAFT_23, 23), (early, ProtocolVersion::DRAFT_20, 20)]
+        {
+            let hello = ServerHello::parse(&body).unwrap();
+            assert_eq!((hello.version, hello.version.draft()), (version, Some(draft)));
+            assert_eq!(hello.cipher_suite, CipherSuite::TLS_AES_128_GCM_SHA256);
+            assert_eq!(hello.irregularity, Some(Irregularity::Version(version)));
+            assert!(hello.version.is_tls13() && hello.version.to_string().starts_with("TLS 1.3 (draft "));
+        }
+        assert_eq!(ProtocolVersion::TLS_1_2.draft(), None);
+        assert_eq!(ProtocolVersion(0x7fff).draft(), None);
+    }
 
     /// A ClientHello body with the given extension block.
     fn client_hello(extensions: &[u8]) -> Vec<u8> {

@@ -332,7 +332,9 @@ fn has_defined_contents(within: Within, kind: ExtensionType, mut contents: Curso
         E::PRE_SHARED_KEY => bytes.len() == 2,
         E::SUPPORTED_VERSIONS if is_client => {
             let versions = contents.vec8("versions")?.all_u16("versions", |v| v)?;
-            versions.iter().all(|version| is_grease(*version) || ProtocolVersion(*version).name().is_some())
+            // No rule covers drafts.
+            let is_known = |version: ProtocolVersion| version.name().is_some() && version.draft().is_none();
+            versions.iter().all(|version| is_grease(*version) || is_known(ProtocolVersion(*version)))
                 && are_distinct(&versions)
                 && contents.is_empty()
         }
@@ -701,6 +703,7 @@ mod tests {
             (E::RECORD_SIZE_LIMIT, &[0x40, 1], &[0x40, 2]),
             (E::EARLY_DATA, &[], &[65]),
             (E::SUPPORTED_VERSIONS, &[4, 0x3a, 0x3a, 3, 4], &[4, 0x41, 0x42, 3, 4]),
+            (E::SUPPORTED_VERSIONS, &[4, 3, 4, 3, 3], &[4, 0x7f, 0x1c, 3, 4]),
             (E::COOKIE, &[0, 1, 65], &[0, 1, 65, 66]),
             (E::PSK_KEY_EXCHANGE_MODES, &[2, 0x0b, 1], &[2, 0x41, 1]),
             (E::POST_HANDSHAKE_AUTH, &[], &[65]),

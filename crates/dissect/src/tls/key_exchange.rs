@@ -1,7 +1,6 @@
 //! What a recording of a connection is worth to an attacker who gets hold of other keys later.
 
 use super::cipher_suite::CipherSuite;
-use super::code::ProtocolVersion;
 use super::handshake::ServerHello;
 
 /// How the keys of a connection are agreed on, and so who can read its recording later.
@@ -24,7 +23,7 @@ impl KeyExchange {
     /// By a ServerHello that is no HelloRetryRequest; `None` for a suite without a registered name.
     #[must_use]
     pub fn of(hello: &ServerHello) -> Option<Self> {
-        if hello.version != ProtocolVersion::TLS_1_3 {
+        if !hello.version.is_tls13() {
             return Self::of_suite(hello.cipher_suite);
         }
         Some(match hello.key_share_group {
@@ -36,7 +35,7 @@ impl KeyExchange {
     }
 
     /// Before TLS 1.3 the suite says it, in the part of its name before `_WITH_`.
-    fn of_suite(suite: CipherSuite) -> Option<Self> {
+    pub(super) fn of_suite(suite: CipherSuite) -> Option<Self> {
         let (exchange, _) = suite.name()?.strip_prefix("TLS_")?.split_once("_WITH_")?;
         let mut words = exchange.split('_');
         Some(match words.next()? {

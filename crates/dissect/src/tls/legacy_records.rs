@@ -5,6 +5,8 @@
 //!                             ^                                           │ ClientHello, ServerHello,
 //!                             └──────── keys of the renegotiation <───────┘ change_cipher_spec, all encrypted
 //! ```
+//!
+//! Where the master secrets come from is in `legacy_exchange`.
 
 use std::ops::Range;
 
@@ -18,10 +20,11 @@ use super::handshake_deframer::DeframedMessage;
 use super::legacy::{Decrypter, Opened, Parameters};
 use super::legacy_handshakes::LegacyHandshakes;
 use super::record::{Header, MAX_CIPHERTEXT};
+use super::resumption::Resumption;
+use super::server_key::ServerKeys;
 use super::session::{JudgedContent, JudgedPlaintext, Judgement, Queued, Session};
 use super::workspace::Scratch;
 use crate::flow::Direction;
-use crate::keylog::{Label, Secret};
 
 impl Session {
     /// Judges a record behind change_cipher_spec.
@@ -33,11 +36,11 @@ impl Session {
         fragment: &[u8],
         scratch: &mut Scratch,
     ) -> Judgement {
-        let out = &mut scratch.plaintext;
+        let Scratch { plaintext: out, resumption, .. } = scratch;
         if out.len() < MAX_CIPHERTEXT {
             out.resize(MAX_CIPHERTEXT, 0);
         }
-        let tried = match self.legacy_decrypter(direction) {
+        let tried = match self.legacy_decrypter(direction, resumption) {
             Ok(decrypter) if decrypter.failures_in_a_row() >= MAX_FAILURES => {
                 Err(NotDecrypted::AfterFailures)
             }
@@ -61,12 +64,17 @@ impl Session {
     }
 
     /// The decrypter of a direction; derives the keys of the first handshake if needed.
-    fn legacy_decrypter(&mut self, direction: Direction) -> Result<&mut Decrypter, NotDecrypted> {
+    fn legacy_decrypter(
+        &mut self,
+        direction: Direction,
+        resumption: &Resumption,
+    ) -> Result<&mut Decrypter, NotDecrypted> {
         let offer = self.negotiation.offer().ok_or(NotDecrypted::NoClientHello)?;
         // Without a key log nothing more is kept of the ServerHello.
         let handshakes = self.legacy.as_ref().ok_or(NotDecrypted::NoKeyLog)?;
         if handshakes.decrypters[direction].is_none() {
-            self.derive_legacy(direction, handshakes.first(offer.random));
+            let parameters = handshakes.first(offer.random);
+            self.derive_legacy(direction, false, parameters, resumption);
         }
         match self.legacy.as_mut().and_then(|handshakes| handshakes.decrypters[direction].as_mut()) {
             Some(decrypter) => decrypter.as_mut().map_err(|why| *why),
@@ -74,28 +82,32 @@ impl Session {
         }
     }
 
-    fn derive_legacy(&mut self, direction: Direction, parameters: Result<Parameters, NotDecrypted>) {
+    fn derive_legacy(
+        &mut self,
+        direction: Direction,
+        is_again: bool,
+        parameters: Result<Parameters, NotDecrypted>,
+        resumption: &Resumption,
+    ) {
         let is_client = self.negotiation.is_client(direction);
         let decrypter = parameters.and_then(|parameters| {
-            let secret = self.master_secret(&parameters.client_random)?;
-            Decrypter::new(parameters, secret, is_client)
+            let secret = self.master_secret(is_again, &parameters.client_random, resumption);
+            let secret = secret.inspect_err(|_| self.lose_transcript())?;
+            if let Some(transcript) = &mut self.transcript {
+                transcript.set_secret(&secret);
+            }
+            Decrypter::new(parameters, &secret, is_client)
         });
         if let Some(handshakes) = &mut self.legacy {
             handshakes.decrypters[direction] = Some(decrypter);
         }
     }
 
-    fn master_secret(&self, client_random: &[u8; 32]) -> Result<&Secret, NotDecrypted> {
-        let keys = self.keys.as_ref().ok_or(NotDecrypted::NoKeyLog)?;
-        let secrets = keys.client(client_random).ok_or(NotDecrypted::ClientRandomNotInKeyLog)?;
-        secrets.secret(Label::ClientRandom).ok_or(NotDecrypted::SecretMissing(Label::ClientRandom))
-    }
-
     /// Skips a protected record of which a part is missing.
-    pub(super) fn legacy_skip(&mut self, direction: Direction) {
+    pub(super) fn legacy_skip(&mut self, direction: Direction, resumption: &Resumption) {
         if self.negotiation.is_before_tls13()
             && self.state_mut(direction).saw_change_cipher_spec
-            && let Ok(decrypter) = self.legacy_decrypter(direction)
+            && let Ok(decrypter) = self.legacy_decrypter(direction, resumption)
         {
             decrypter.skip();
         }
@@ -134,7 +146,7 @@ impl Session {
             ContentType::CHANGE_CIPHER_SPEC => {
                 let parameters =
                     self.legacy.as_ref().ok_or(NotDecrypted::NoServerHello).and_then(|all| all.again());
-                self.derive_legacy(direction, parameters);
+                self.derive_legacy(direction, true, parameters, &scratch.resumption);
                 self.state_mut(direction).phase.change_keys(KeyChange::Renegotiated);
             }
             _ => {}
@@ -160,11 +172,11 @@ impl Session {
         length: usize,
         scratch: &mut Scratch,
     ) {
-        let Scratch { plaintext, certificates } = scratch;
+        let Scratch { plaintext, certificates, server_keys, resumption } = scratch;
         let mut deframer = self.state_mut(direction).handshake_deframer.take().unwrap_or_default();
         deframer.push(plaintext.get(..length).unwrap_or_default(), range, |deframed| {
             let message = Message::read(&deframed, false, certificates);
-            self.legacy_message(direction, &deframed, &message);
+            self.legacy_message(direction, &deframed, &message, server_keys, resumption);
             self.queue(Queued::Handshake(Handshake {
                 direction,
                 range: deframed.range,
@@ -175,7 +187,14 @@ impl Session {
         self.state_mut(direction).handshake_deframer = Some(deframer);
     }
 
-    fn legacy_message(&mut self, direction: Direction, deframed: &DeframedMessage<'_>, message: &Message) {
+    fn legacy_message(
+        &mut self,
+        direction: Direction,
+        deframed: &DeframedMessage<'_>,
+        message: &Message,
+        server_keys: &mut ServerKeys,
+        resumption: &mut Resumption,
+    ) {
         match message {
             Message::ClientHello(hello) => {
                 if let Some(handshakes) = &mut self.legacy {
@@ -190,11 +209,16 @@ impl Session {
                     handshakes.server_hello_again(hello);
                 }
                 let random = self.legacy.as_ref().and_then(|handshakes| handshakes.again_random().copied());
-                self.add_legacy_server_hello(direction, deframed, hello, random);
+                let may_be_opened = !server_keys.is_empty() || !resumption.is_empty();
+                self.add_legacy_server_hello(direction, deframed, hello, random, may_be_opened);
             }
-            _ => self.add_legacy_message(direction, deframed),
+            _ => {
+                self.add_legacy_message(direction, deframed);
+                self.exchange_message(true, direction, deframed, message, server_keys);
+            }
         }
         if deframed.message_type == HandshakeType::FINISHED {
+            self.remember_session(direction, resumption);
             self.state_mut(direction).phase.change_keys(KeyChange::Finished);
         }
     }
@@ -205,12 +229,15 @@ impl Session {
         direction: Direction,
         deframed: &DeframedMessage<'_>,
         hello: &ServerHello,
+        Scratch { server_keys, resumption, .. }: &Scratch,
     ) {
-        if self.keys.is_some() {
-            self.legacy = Some(Box::new(LegacyHandshakes::begin(hello)));
+        let has_server_keys = !server_keys.is_empty();
+        if self.keys.is_some() || has_server_keys {
+            self.legacy = Some(Box::new(LegacyHandshakes::begin(hello, has_server_keys)));
         }
         let random = self.negotiation.offer().map(|offer| offer.random);
-        self.add_legacy_server_hello(direction, deframed, hello, random);
+        let may_be_opened = has_server_keys || !resumption.is_empty();
+        self.add_legacy_server_hello(direction, deframed, hello, random, may_be_opened);
     }
 
     fn add_legacy_server_hello(
@@ -219,10 +246,12 @@ impl Session {
         deframed: &DeframedMessage<'_>,
         hello: &ServerHello,
         random: Option<[u8; 32]>,
+        may_be_opened: bool,
     ) {
         let Some(mut transcript) = self.transcript.take() else { return };
-        let secret = random.and_then(|random| self.master_secret(&random).ok());
-        transcript.legacy_server_hello(direction, deframed, (hello.cipher_suite, hello.version), secret);
+        let secret = random.and_then(|random| self.logged_secret(&random).ok());
+        let suite = (hello.cipher_suite, hello.version);
+        transcript.legacy_server_hello(direction, deframed, suite, secret, may_be_opened);
         self.transcript = Some(transcript);
     }
 

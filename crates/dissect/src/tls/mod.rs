@@ -8,7 +8,8 @@
 //!
 //! [`Session`] is one connection. It accepts the bytes of both directions as the capture has them and yields records,
 //! handshake messages and anomalies as [`Event`]s. The [`RecordCounters`] of each direction count every byte as explained
-//! or unexplained. TLS 1.3 is decrypted with all its suites, 0-RTT and key updates included, and TLS 1.0 to 1.2 with AEAD,
+//! or unexplained. TLS 1.3 (and its drafts from the 18th on) is decrypted with all its suites, 0-RTT and key
+//! updates included, and TLS 1.0 to 1.2 with AEAD,
 //! CBC and NULL suites. Of suites with RC4, 3DES and other ciphers, only the part in the clear is parsed; protected records are
 //! counted.
 //!
@@ -32,12 +33,15 @@ mod held;
 mod hello_rules;
 mod key_exchange;
 mod legacy;
+mod legacy_exchange;
 mod legacy_handshakes;
 mod legacy_records;
 mod negotiation;
 mod plaintext;
 mod protected;
 pub mod record;
+mod resumption;
+mod server_key;
 mod session;
 mod transcript;
 mod workspace;
@@ -65,6 +69,10 @@ pub use key_exchange::KeyExchange;
 pub use legacy::MAX_FLIGHT_BYTES;
 pub use plaintext::{Located, PlaintextMap};
 pub use record::{NotTls, detect};
+pub use resumption::MAX_RESUMABLE;
+pub use server_key::{
+    KeyUse, MAX_KEY_CERTIFICATES, MAX_SERVER_KEYS, SERVER_KEY_BITS, ServerKey, ServerKeyError, ServerKeys,
+};
 pub use session::Session;
 pub use transcript::Finished;
 pub use workspace::{MAX_SPARE_BUFFERS, Workspace};

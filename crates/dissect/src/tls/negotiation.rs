@@ -17,6 +17,7 @@ use super::cipher_suite::CipherSuite;
 use super::code::ProtocolVersion;
 use super::decrypt::Suite;
 use super::handshake::{ClientHello, ServerHello};
+use super::resumption::ResumptionId;
 use crate::flow::Direction;
 
 /// The hellos so far.
@@ -60,6 +61,8 @@ pub(super) struct Offer {
     /// Digest of the session id, which the ServerHello of TLS 1.3 and a second ClientHello must repeat: a connection that
     /// never completes keeps no copy.
     session_id: SessionIdDigest,
+    /// The ticket of a session that the client wants to resume.
+    pub(super) ticket: Option<ResumptionId>,
     /// Suites of 0-RTT data that can be decrypted; empty without an offer of 0-RTT data.
     pub(super) early_suites: Box<[CipherSuite]>,
 }
@@ -118,7 +121,7 @@ impl Negotiation {
     }
 
     pub(super) fn is_tls13(&self) -> bool {
-        self.choice().is_some_and(|choice| choice.version == ProtocolVersion::TLS_1_3)
+        self.choice().is_some_and(|choice| choice.version.is_tls13())
     }
 
     fn was_retried(&self) -> bool {
@@ -188,7 +191,8 @@ impl Negotiation {
                 let is_early = |suite: &CipherSuite| hello.offers_early_data && Suite::of(*suite).is_some();
                 let early_suites = hello.cipher_suites.iter().copied().filter(is_early).collect();
                 let session_id = SessionIdDigest::of(&hello.session_id);
-                ClientSide::Offered(Box::new(Offer { random: hello.random, session_id, early_suites }))
+                let (random, ticket) = (hello.random, hello.ticket.as_deref().copied());
+                ClientSide::Offered(Box::new(Offer { random, session_id, ticket, early_suites }))
             }
             ClientSide::Offered(offer) | ClientSide::OfferedAgain(offer) => ClientSide::OfferedAgain(offer),
         };

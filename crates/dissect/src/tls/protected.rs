@@ -65,12 +65,13 @@ impl Session {
     fn secrets(&self) -> Result<(&ClientSecrets, Suite), NotDecrypted> {
         let offer = self.negotiation.offer().ok_or(NotDecrypted::NoClientHello)?;
         let choice = self.negotiation.choice().ok_or(NotDecrypted::NoServerHello)?;
-        if choice.version != ProtocolVersion::TLS_1_3 {
+        if !choice.version.is_tls13() {
             return Err(NotDecrypted::Version(choice.version));
         }
         let keys = self.keys.as_ref().ok_or(NotDecrypted::NoKeyLog)?;
         let secrets = keys.client(&offer.random).ok_or(NotDecrypted::ClientRandomNotInKeyLog)?;
         let suite = Suite::of(choice.suite).ok_or(NotDecrypted::CipherSuite(choice.suite))?;
+        let suite = suite.in_version(choice.version).ok_or(NotDecrypted::Version(choice.version))?;
         Ok((secrets, suite))
     }
 
@@ -208,7 +209,7 @@ impl Session {
         length: usize,
         scratch: &mut Scratch,
     ) {
-        let Scratch { plaintext, certificates } = scratch;
+        let Scratch { plaintext, certificates, .. } = scratch;
         let mut deframer = self.state_mut(direction).handshake_deframer.take().unwrap_or_default();
         let mut change = None;
         let is_client = self.negotiation.is_client(direction);
@@ -216,6 +217,12 @@ impl Session {
             let message = Message::read(&deframed, true, certificates);
             if matches!(epoch, Epoch::Early | Epoch::Handshake) {
                 self.add_to_transcript(direction, is_client, &deframed);
+            }
+            if let (Message::EncryptedExtensions(extensions), Some(transcript)) =
+                (&message, &mut self.transcript)
+                && extensions.accepts_early_data
+            {
+                transcript.expect_end_of_early_data();
             }
             change = match (&message, epoch) {
                 (Message::EndOfEarlyData, Epoch::Early) => Some(KeyChange::EndOfEarlyData),

@@ -23,6 +23,7 @@ use super::held::HeldRecord;
 use super::legacy_handshakes::LegacyHandshakes;
 use super::negotiation::Negotiation;
 use super::record::{AfterGap, Framed, HEADER_LEN, Header, Place};
+use super::resumption::Resumption;
 use super::transcript::{Finished, Transcript};
 use super::workspace::Scratch;
 use crate::flow::{Direction, PerDirection};
@@ -176,7 +177,7 @@ impl Session {
         self.transcript.as_ref().map_or(Finished::NotSeen, |transcript| transcript.finished(direction))
     }
 
-    fn state(&self, direction: Direction) -> Option<&DirectionState> {
+    pub(super) fn state(&self, direction: Direction) -> Option<&DirectionState> {
         self.directions[direction].as_deref()
     }
 
@@ -241,6 +242,8 @@ impl Session {
         let at = state.end();
         state.counters.gap_bytes += length;
         state.counters.unexplained(0, at, Reason::Gap);
+        self.expect_no_key_exchange();
+        let state = self.state_mut(direction);
         if let Framing::Records(deframer) = &mut state.framing
             && deframer.gap(length) == AfterGap::Lost
         {
@@ -276,6 +279,7 @@ impl Session {
         let taken = state.kill(reason).map_or(0, |(_, seen)| seen);
         state.counters.unexplained(taken, stream_offset, reason);
         let end = state.end();
+        self.expect_no_key_exchange();
         self.drop_unfinished_message(direction, stream_offset);
         self.anomaly(direction, stream_offset..end, reason);
     }
@@ -310,6 +314,9 @@ impl Session {
 
     /// Whether the next record of `direction` has to wait.
     pub(super) fn must_hold(&self, direction: Direction, content_type: ContentType) -> bool {
+        if self.awaits_key_exchange(direction) {
+            return true;
+        }
         let Some(own) = self.state(direction).filter(|_| self.awaits_peer(direction)) else { return false };
         if own.held.is_some() {
             return true;
@@ -338,7 +345,9 @@ impl Session {
     /// Returns a held record that no longer has to wait.
     pub(super) fn release(&mut self) -> Option<(Direction, HeldRecord)> {
         for direction in Direction::BOTH {
-            if self.state(direction).is_some_and(|state| state.held.is_some()) && !self.awaits_peer(direction)
+            if self.state(direction).is_some_and(|state| state.held.is_some())
+                && !self.awaits_peer(direction)
+                && !self.awaits_key_exchange(direction)
             {
                 let state = self.state_mut(direction);
                 let held = state.held.as_mut()?;
@@ -371,7 +380,7 @@ impl Session {
             state.phase.begins_without_hello();
         }
         if let Place::Damaged { seen } = place {
-            return self.damaged(direction, *header, range, *seen).into();
+            return self.damaged(direction, *header, range, *seen, &scratch.resumption).into();
         }
         // Up to TLS 1.2, everything behind change_cipher_spec is encrypted, whatever its outer type.
         if state.saw_change_cipher_spec && is_before_tls13 {
@@ -380,7 +389,7 @@ impl Session {
         if header.content_type == ContentType::APPLICATION_DATA {
             return self.protected(direction, *header, range, fragment, scratch);
         }
-        self.in_the_clear(direction, header.content_type, range, fragment, &mut scratch.certificates).into()
+        self.in_the_clear(direction, header.content_type, range, fragment, scratch).into()
     }
 
     /// Handles a record with missing bytes, and skips its sequence number.
@@ -390,13 +399,14 @@ impl Session {
         header: Header,
         range: &Range<u64>,
         seen: u64,
+        resumption: &Resumption,
     ) -> JudgedContent {
         let state = self.state_mut(direction);
         state.counters.unexplained(seen.saturating_sub(HEADER_LEN as u64), range.start, Reason::Gap);
         if header.content_type == ContentType::APPLICATION_DATA {
             state.phase.skip_sequence_number();
         }
-        self.legacy_skip(direction);
+        self.legacy_skip(direction, resumption);
         let state = self.state_mut(direction);
         state.phase.begins_without_hello();
         self.drop_unfinished_message(direction, range.end);

@@ -63,6 +63,8 @@ enum State {
         context: Context,
         suite: Suite,
         is_server_finished: bool,
+        /// Whether the server accepts 0-RTT data, and EndOfEarlyData was not seen: without the early secret it is not.
+        awaits_end_of_early_data: bool,
     },
     Lost,
 }
@@ -108,8 +110,14 @@ impl Transcript {
     }
 
     /// Adds a HelloRetryRequest or the ServerHello.
-    pub(super) fn server_hello(&mut self, message: &DeframedMessage<'_>, suite: CipherSuite, is_retry: bool) {
-        let (Some(bytes), Some(suite)) = (encoded(message), Suite::of(suite)) else {
+    pub(super) fn server_hello(
+        &mut self,
+        message: &DeframedMessage<'_>,
+        (suite, version): (CipherSuite, ProtocolVersion),
+        is_retry: bool,
+    ) {
+        let suite = Suite::of(suite).and_then(|suite| suite.in_version(version));
+        let (Some(bytes), Some(suite)) = (encoded(message), suite) else {
             self.state = State::Lost;
             return;
         };
@@ -121,10 +129,12 @@ impl Transcript {
                 context.update(&[MESSAGE_HASH, 0, 0, hash.as_ref().len() as u8]);
                 context.update(hash.as_ref());
             }
-            self.state = State::Hashing { context, suite, is_server_finished: false };
+            let awaits_end_of_early_data = false;
+            self.state =
+                State::Hashing { context, suite, is_server_finished: false, awaits_end_of_early_data };
         }
         match &mut self.state {
-            State::Hashing { context, suite: chosen, is_server_finished: false } if *chosen == suite => {
+            State::Hashing { context, suite: chosen, is_server_finished: false, .. } if *chosen == suite => {
                 context.update(&bytes);
             }
             _ => self.state = State::Lost,
@@ -140,7 +150,8 @@ impl Transcript {
         secret: Option<&Secret>,
     ) {
         let is_finished = message.message_type == HandshakeType::FINISHED;
-        let State::Hashing { context, suite, is_server_finished } = &mut self.state else {
+        let State::Hashing { context, suite, is_server_finished, awaits_end_of_early_data } = &mut self.state
+        else {
             return self.not_verifiable(direction, is_finished);
         };
         // All messages of the server come before those of the client.
@@ -148,7 +159,12 @@ impl Transcript {
             self.state = State::Lost;
             return self.not_verifiable(direction, is_finished);
         };
+        if message.message_type == HandshakeType::END_OF_EARLY_DATA {
+            *awaits_end_of_early_data = false;
+        }
         if is_finished {
+            let is_whole = !(is_client && *awaits_end_of_early_data);
+            let secret = secret.filter(|_| is_whole);
             let expected = secret.and_then(|secret| verify_data(*suite, secret, context.clone()));
             self.finished[direction] = match (expected, message.body) {
                 (Some(expected), Some(body)) if expected.as_ref() == body => Finished::Verified,
@@ -163,6 +179,13 @@ impl Transcript {
         }
     }
 
+    /// Notes that the server accepts 0-RTT data, so that the client ends them with a message.
+    pub(super) fn expect_end_of_early_data(&mut self) {
+        if let State::Hashing { awaits_end_of_early_data, is_server_finished: false, .. } = &mut self.state {
+            *awaits_end_of_early_data = true;
+        }
+    }
+
     /// Begins again with the ClientHello of another handshake on the same connection, before TLS 1.3. Each of them has to be
     /// verified.
     pub(super) fn renegotiate(&mut self, client_hello: &DeframedMessage<'_>) {
@@ -173,17 +196,19 @@ impl Transcript {
         *self = Self { earlier, ..Self::new(client_hello) };
     }
 
-    /// Adds a ServerHello of a version before TLS 1.3, whose master secret is `secret`.
+    /// Adds a ServerHello of a version before TLS 1.3, whose master secret is `secret`, or may become known later
+    /// (`may_be_opened`).
     pub(super) fn legacy_server_hello(
         &mut self,
         direction: Direction,
         message: &DeframedMessage<'_>,
         suite: (CipherSuite, ProtocolVersion),
         secret: Option<&Secret>,
+        may_be_opened: bool,
     ) {
-        let flights = match (&self.state, secret) {
-            (State::Hello { sha256, sha384, older }, Some(secret)) => {
-                Flights::new(older, sha256, sha384, suite, secret.clone())
+        let flights = match &self.state {
+            State::Hello { sha256, sha384, older } if secret.is_some() || may_be_opened => {
+                Flights::new(older, sha256, sha384, suite, secret.cloned())
             }
             _ => None,
         };
@@ -213,6 +238,21 @@ impl Transcript {
         }
         if flights.is_done() {
             self.state = State::Lost;
+        }
+    }
+
+    /// States the master secret of a handshake before TLS 1.3, which was not known at its ServerHello.
+    pub(super) fn set_secret(&mut self, secret: &Secret) {
+        if let State::Legacy(flights) = &mut self.state {
+            flights.set_secret(secret);
+        }
+    }
+
+    /// See [`Flights::session_hash`].
+    pub(super) fn session_hash(&self) -> Option<Vec<u8>> {
+        match &self.state {
+            State::Legacy(flights) => flights.session_hash(),
+            _ => None,
         }
     }
 

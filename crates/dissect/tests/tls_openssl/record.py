@@ -90,8 +90,8 @@ def wait_for(output, text):
     return False
 
 
-def connect(name, server, client, commands=(), connections=1, sessions=None):
-    """Records `connections` connections; returns the last one as lines of text, or None."""
+def connect(name, server, client, commands=(), connections=1, sessions=None, keep_all=False):
+    """Records `connections` connections; returns the last one, or all of them, as lines of text, or None."""
     port = free_port()
     serving = subprocess.Popen(
         ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", str(connections), "-rev", *server],
@@ -99,7 +99,7 @@ def connect(name, server, client, commands=(), connections=1, sessions=None):
     end = time.time() + SECONDS
     while not listening(port) and time.time() < end and serving.poll() is None:
         time.sleep(0.02)
-    result = None
+    result = []
     try:
         for number in range(connections):
             proxy = Proxy(port)
@@ -131,12 +131,14 @@ def connect(name, server, client, commands=(), connections=1, sessions=None):
             with open("keys") as keys:
                 secrets = [line.strip() for line in keys if not line.startswith("#")]
             with proxy.lock:
-                result = [f"name {name}", *[f"key {line}" for line in secrets],
-                          *[f"{direction} {data.hex()}" for direction, data in proxy.sent]]
+                number_of = f", {number + 1}" if keep_all else ""
+                lines = [f"name {name}{number_of}", *[f"key {line}" for line in secrets],
+                         *[f"{direction} {data.hex()}" for direction, data in proxy.sent]]
+            result = [*result, *lines] if keep_all else lines
     finally:
         serving.kill()
         serving.wait()
-    return result
+    return result or None
 
 
 def suites():

@@ -126,14 +126,26 @@ pub(crate) fn watch(session: Session, sent: &[(Direction, Vec<u8>)]) -> Seen {
     watch_steps(session, sent.iter().map(|(direction, bytes)| Step::Bytes(*direction, bytes)))
 }
 
+/// As [`watch`], with what the sessions before have left in the workspace.
+pub(crate) fn watch_in(workspace: &mut Workspace, session: Session, sent: &[(Direction, Vec<u8>)]) -> Seen {
+    watch_steps_in(workspace, session, sent.iter().map(|(direction, bytes)| Step::Bytes(*direction, bytes)))
+}
+
 /// One input of a session.
 pub(crate) enum Step<'a> {
     Bytes(Direction, &'a [u8]),
     Gap(Direction, u64),
 }
 
-pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = Step<'a>>) -> Seen {
-    let mut workspace = Workspace::new();
+pub(crate) fn watch_steps<'a>(session: Session, steps: impl Iterator<Item = Step<'a>>) -> Seen {
+    watch_steps_in(&mut Workspace::new(), session, steps)
+}
+
+fn watch_steps_in<'a>(
+    workspace: &mut Workspace,
+    mut session: Session,
+    steps: impl Iterator<Item = Step<'a>>,
+) -> Seen {
     let mut seen = Seen::default();
     let mut offsets = [0_u64; 2];
     let mut maps = [PlaintextMap::default(), PlaintextMap::default()];
@@ -144,20 +156,20 @@ pub(crate) fn watch_steps<'a>(mut session: Session, steps: impl Iterator<Item = 
                 let offset = offsets[at(direction)];
                 offsets[at(direction)] += bytes.len() as u64;
                 streams[at(direction)].extend_from_slice(bytes);
-                session.feed(&mut workspace, direction, offset, bytes)
+                session.feed(workspace, direction, offset, bytes)
             }
             Step::Gap(direction, length) => {
                 let offset = offsets[at(direction)];
                 offsets[at(direction)] += length;
                 streams[at(direction)].extend(vec![0xee; usize::try_from(length).unwrap()]);
-                session.gap(&mut workspace, direction, offset, length)
+                session.gap(workspace, direction, offset, length)
             }
         };
         while let Some(event) = feed.next_event() {
             note(&mut seen, &mut maps, event);
         }
     }
-    let mut feed = session.finish(&mut workspace);
+    let mut feed = session.finish(workspace);
     while let Some(event) = feed.next_event() {
         note(&mut seen, &mut maps, event);
     }

@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use super::der::{Der, Parsed, tag};
 use super::name::{distinguished, general};
 use super::time::time;
-use super::{CertificateFields, MAX_SUBJECT_ALT_NAMES};
+use super::{CertificateFields, MAX_SUBJECT_ALT_NAMES, sha256};
 
 /// id-ce-subjectAltName (RFC 5280 §4.2.1.6): 2.5.29.17.
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
@@ -42,7 +42,7 @@ fn certificate(outside: &mut Der<'_>) -> Parsed<CertificateFields> {
     let (not_before, not_after) = (time(&mut validity, "notBefore")?, time(&mut validity, "notAfter")?);
     validity.end("validity")?;
     let subject = signed.sequence("subject")?;
-    let public_key_algorithm = public_key(&mut signed)?;
+    let (public_key_algorithm, public_key_sha256) = public_key(&mut signed)?;
     for (number, field) in [(1, "issuerUniqueID"), (2, "subjectUniqueID")] {
         signed.optional(tag::context(number), field)?;
     }
@@ -57,19 +57,20 @@ fn certificate(outside: &mut Der<'_>) -> Parsed<CertificateFields> {
         not_before,
         not_after,
         public_key_algorithm,
+        public_key_sha256,
         signature_algorithm: algorithm(&signature_algorithm),
     })
 }
 
-/// SubjectPublicKeyInfo as the name of its algorithm, with the size of an RSA key or the curve.
-fn public_key(signed: &mut Der<'_>) -> Parsed<String> {
+/// SubjectPublicKeyInfo as the name of its algorithm, with the size of an RSA key or the curve, and the SHA-256 of the key.
+fn public_key(signed: &mut Der<'_>) -> Parsed<(String, [u8; 32])> {
     let mut info = signed.sequence("subjectPublicKeyInfo")?;
     let mut identifier = info.sequence("algorithm")?;
     let id = identifier.object_identifier("algorithm")?;
     let bits = info.value(tag::BIT_STRING, "subjectPublicKey")?.whole_octets("subjectPublicKey")?;
     info.end("subjectPublicKeyInfo")?;
     // Of an odd key, the algorithm is still of interest.
-    Ok(match id.as_str() {
+    let name = match id.as_str() {
         RSA => match rsa_bits(bits.open()) {
             Ok(bits) => format!("RSA {bits} bits"),
             Err(_) => algorithm(&id),
@@ -79,7 +80,8 @@ fn public_key(signed: &mut Der<'_>) -> Parsed<String> {
             Err(_) => algorithm(&id),
         },
         _ => algorithm(&id),
-    })
+    };
+    Ok((name, sha256(bits.content)))
 }
 
 /// The size of an RSAPublicKey (RFC 8017 §A.1.1): bits of its modulus, a positive number.

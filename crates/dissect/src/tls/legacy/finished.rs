@@ -75,11 +75,14 @@ impl Messages {
 pub(in crate::tls) struct Flights {
     hello: Messages,
     prf: Prf,
-    secret: Secret,
+    /// The master secret, once it is known.
+    secret: Option<Secret>,
     client: Flight,
     server: Flight,
     /// Where the first flight of the server ends, if ServerHelloDone has come: a full handshake.
     first_flight: Option<usize>,
+    /// Where ClientKeyExchange ends in the messages of the client.
+    key_exchange_end: Option<usize>,
 }
 
 /// The messages of one side.
@@ -106,7 +109,7 @@ impl Flights {
         sha256: &Context,
         sha384: &Context,
         suite: (CipherSuite, ProtocolVersion),
-        secret: Secret,
+        secret: Option<Secret>,
     ) -> Option<Self> {
         let prf = Suite::of(suite.0, suite.1).ok()?.prf;
         let hello = match prf {
@@ -115,7 +118,7 @@ impl Flights {
             Prf::Tls12(_) => Messages::Tls12(sha256.clone()),
         };
         let (client, server) = (Flight::default(), Flight::default());
-        Some(Self { hello, prf, secret, client, server, first_flight: None })
+        Some(Self { hello, prf, secret, client, server, first_flight: None, key_exchange_end: None })
     }
 
     /// Adds a message as it was sent. Returns whether it is kept: too many bytes are not.
@@ -129,11 +132,27 @@ impl Flights {
             flight.finished_at.get_or_insert(flight.messages.len());
         }
         flight.messages.extend_from_slice(message);
+        if kind == HandshakeType::CLIENT_KEY_EXCHANGE && is_client {
+            self.key_exchange_end.get_or_insert(self.client.messages.len());
+        }
         if kind == HandshakeType::SERVER_HELLO_DONE && self.server.finished_at.is_none() {
             self.first_flight.get_or_insert(self.server.messages.len());
         }
         self.check();
         true
+    }
+
+    /// States the master secret, which was not known before.
+    pub(in crate::tls) fn set_secret(&mut self, secret: &Secret) {
+        self.secret.get_or_insert_with(|| secret.clone());
+    }
+
+    /// The hash of all messages up to ClientKeyExchange (RFC 7627 §3); `None` until they are all there.
+    pub(in crate::tls) fn session_hash(&self) -> Option<Vec<u8>> {
+        let mut messages = self.hello.clone();
+        messages.update(self.server.messages.get(..self.first_flight?)?);
+        messages.update(self.client.messages.get(..self.key_exchange_end?)?);
+        Some(messages.finish())
     }
 
     /// Whether the Finished message of a side is right; `None` until that is known.
@@ -184,7 +203,8 @@ impl Flights {
         let mut messages = self.hello.clone();
         before.iter().for_each(|part| messages.update(part));
         let mut expected = [0; VERIFY_DATA];
-        self.prf.derive(self.secret.as_bytes(), label, &[&messages.finish()], &mut expected)?;
+        let secret = self.secret.as_ref()?;
+        self.prf.derive(secret.as_bytes(), label, &[&messages.finish()], &mut expected)?;
         Some(finished.get(MESSAGE_HEADER..)? == expected)
     }
 }

@@ -5,14 +5,16 @@
 //!                          └─prf──> verify_data of both Finished messages
 //! ```
 //!
-//! The key log has the master secret itself, so that neither the key exchange nor extended_master_secret (RFC 7627), nor
-//! resumption by session id or ticket, makes a difference here.
+//! A key log has the master secret itself, so that neither the key exchange nor extended_master_secret (RFC 7627) makes a
+//! difference. With the RSA key of a server it is derived from the premaster secret; a resumed session has that of the first.
 
 mod finished;
+mod master_secret;
 mod prf;
 mod protection;
 mod suite;
 
 pub use finished::MAX_FLIGHT_BYTES;
 pub(super) use finished::{Flights, HelloHash};
+pub(super) use master_secret::{Seed, master_secret};
 pub(super) use protection::{Decrypter, Opened, Parameters, Tried};
