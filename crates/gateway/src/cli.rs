@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_core::tls::TlsVersions;
 use anyhow::{Context, Result, bail, ensure};
+use experiment::Executables;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use experiment::RunId;
 use sandbox::{Backend, Command as Program, Limits as BoxLimits};
@@ -394,10 +395,11 @@ impl Runner {
     /// # Errors
     /// When the program does not exist.
     pub fn program(&self) -> Result<Program> {
-        let program = match &self.runner {
-            Some(program) => program.clone(),
+        let (program, mut arguments) = match &self.runner {
+            Some(program) => (program.clone(), Vec::new()),
             None => own_runner()?,
         };
+        arguments.extend_from_slice(&self.runner_arg);
         ensure!(program.starts_with('/'), "--runner {program} is not an absolute path");
         if self.image.is_none() {
             let there = std::fs::metadata(&program).with_context(|| format!("no runner at {program}"))?;
@@ -405,7 +407,7 @@ impl Runner {
         }
         Ok(Program {
             program,
-            arguments: self.runner_arg.clone(),
+            arguments,
             environment: self.runner_env.clone(),
             image: self.image.clone(),
         })
@@ -479,18 +481,20 @@ impl QueueFlags {
     }
 }
 
-fn own_runner() -> Result<String> {
-    let this = std::env::current_exe().context("the path of this program is unknown")?;
-    let runner = this.with_file_name(OWN_RUNNER);
+/// The project's own runner: the path of its executable, and the arguments in front of others.
+fn own_runner() -> Result<(String, Vec<String>)> {
+    let executables = Executables::of_this().context("the path of this program is unknown")?;
+    let runner = executables.file(OWN_RUNNER);
+    let arguments = executables.arguments(OWN_RUNNER).into_iter().filter_map(|word| word.into_string().ok());
     ensure!(
         runner.is_file(),
         "{} does not exist: build it (cargo build --bin {OWN_RUNNER}), or name another program with --runner",
         runner.display()
     );
-    runner
-        .into_os_string()
-        .into_string()
-        .map_err(|path| anyhow::anyhow!("the path of the runner is not UTF-8: {}", path.to_string_lossy()))
+    let path = runner.into_os_string().into_string();
+    let path = path
+        .map_err(|path| anyhow::anyhow!("the path of the runner is not UTF-8: {}", path.to_string_lossy()))?;
+    Ok((path, arguments.collect()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -12,7 +12,7 @@ use experiment::{Experiment, RunId, Variant, variant::UnknownName};
 /// Exit status: 0 success, 1 the run failed, 2 usage error.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version)]
-pub(crate) struct Cli {
+pub struct Cli {
     /// Show the output of the programs while they run.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -95,8 +95,9 @@ pub(crate) struct DemoArgs {
     pub(crate) captures: PathBuf,
 }
 
+/// What to look at.
 #[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
+pub struct DoctorArgs {
     /// Folder of the certificates.
     #[arg(long, value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
