@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use agent_core::tls::TlsVersions;
 use anyhow::{Context, Result, bail, ensure};
-use experiment::Executables;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use experiment::Executables;
 use experiment::RunId;
 use sandbox::{Backend, Command as Program, Limits as BoxLimits};
 use serve::flags::seconds;
@@ -405,12 +405,7 @@ impl Runner {
             let there = std::fs::metadata(&program).with_context(|| format!("no runner at {program}"))?;
             ensure!(there.is_file(), "the runner {program} is not a file");
         }
-        Ok(Program {
-            program,
-            arguments,
-            environment: self.runner_env.clone(),
-            image: self.image.clone(),
-        })
+        Ok(Program { program, arguments, environment: self.runner_env.clone(), image: self.image.clone() })
     }
 
     /// The form of the conversation on the program's stdin.

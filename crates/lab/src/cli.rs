@@ -29,7 +29,6 @@ pub struct Cli {
 pub(crate) enum Command {
     /// Run experiments in the order given, and publish their captures, journals and manifests.
     Run(RunArgs),
-    /// Check which backends work on this machine, and print a remedy for each that does not.
     Doctor(DoctorArgs),
     /// Run the variants many times, and print the latency of cold and warm requests as measured in the captures.
     Cost(CostArgs),
@@ -95,7 +94,7 @@ pub(crate) struct DemoArgs {
     pub(crate) captures: PathBuf,
 }
 
-/// What to look at.
+/// Check which backends work on this machine, and print a remedy for each that does not.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Folder of the certificates.

@@ -3,10 +3,15 @@
 //! The programs stay separate libraries, and the lab starts them as separate processes: this program again, with another name.
 #![forbid(unsafe_code)]
 
+mod pages;
+
 use std::env;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// What can an eavesdropper read of what two agents send each other?
 ///
@@ -26,34 +31,33 @@ First steps:
 
 In a checkout, `make lab` does all three, and `make help` lists the rest.";
 
-/// The programs, in the order in which an experiment uses them.
+/// The programs, in the order in which an experiment uses them. Each has the description of its own command line.
 #[derive(Debug, Subcommand)]
 enum Program {
-    /// Run the experiment on this machine
     Lab(lab::Cli),
-    /// Check what works on this machine, with a remedy for each thing that does not
     Doctor(lab::DoctorArgs),
-    /// Prove which strings of the agents can be read in captures
     Analyze(Box<analyze::Cli>),
-    /// Turn the analyzer's result into a report: Markdown, HTML, PDF
     Report(report::Cli),
-    /// Record packets from an interface, or as a TCP relay
     #[command(visible_alias = "capturer")]
     Capture(capturer::Cli),
-    /// Make the certificate authority and the certificates of the lab
     #[command(visible_alias = "certgen")]
     Certs(certgen::Cli),
-    /// Serve the page: a conversation beside its packets
     Live(live::Cli),
-    /// Serve POST /api/conversation: each request in a sandbox of its own
     Gateway(Box<gateway::cli::Cli>),
-    /// The client of the experiment: post tool calls, and check every answer
     AgentA(agent_a::Cli),
-    /// The server of the experiment: answer tool calls over HTTP or HTTPS
     AgentB(agent_b::Cli),
-    /// The positive control of the isolation experiment; `lab` starts it
     #[command(hide = true)]
     IsolationControl(isolation_control::Cli),
+    /// Print what completes the commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual pages.
+    Man {
+        /// Folder for the pages, which must exist.
+        folder: PathBuf,
+    },
 }
 
 /// The program in a sandbox. It has a command line of its own, which does without the parser.
@@ -69,12 +73,15 @@ fn main() -> ExitCode {
     }
     match Cli::parse().program {
         Some(program) => run(program),
-        None => match Cli::command().print_help() {
-            Ok(()) => ExitCode::SUCCESS,
-            // The reader may have closed the pipe early.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        None => written(Cli::command().print_help()),
+    }
+}
+
+/// The reader may have closed the pipe early.
+fn written(result: io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
     }
 }
 
@@ -91,5 +98,15 @@ fn run(program: Program) -> ExitCode {
         Program::AgentA(cli) => agent_a::main(&cli),
         Program::AgentB(cli) => agent_b::main(cli),
         Program::IsolationControl(cli) => isolation_control::main(&cli),
+        Program::Completions { shell } => {
+            written(io::stdout().write_all(&pages::completions(Cli::command(), shell)))
+        }
+        Program::Man { folder } => match pages::write_manual(Cli::command(), &folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("plainsight: cannot write the manual pages to {}: {error}", folder.display());
+                ExitCode::from(2)
+            }
+        },
     }
 }
