@@ -42,9 +42,11 @@ OBSERVED = {
 }
 # The page is a client of the observed, and shows what the observer finds. Inside it the two meet as the text of a journal.
 PAGE = {"live"}
+# One executable that contains the programs of both sides, and has only their command lines.
+ALL_IN_ONE = {"plainsight"}
 # Crates of tests and measurements run the programs and import neither side's code; `craft` is what they write captures
 # with, and the observer's tests may use it too.
-OUTSIDE = {"bench", "craft", "e2e", "plainsight", "test-support"}
+OUTSIDE = {"bench", "craft", "e2e", "test-support"}
 # No code of ours: any crate may depend on these.
 ANYWHERE = {"workspace-hack", "workspace-hack-net"}
 
@@ -53,10 +55,11 @@ MAY_DEPEND_ON = {
     "observer": (OBSERVER, {"craft", "test-support"}),
     "observed": (OBSERVED | {"craft"}, {"test-support"}),
     "page": (OBSERVER | OBSERVED, {"craft", "test-support"}),
+    "all in one": (OBSERVER | OBSERVED | PAGE, {"test-support"}),
     "outside": (OUTSIDE | {"experiment"}, set()),
     "anywhere": (ANYWHERE, set()),
 }
-GROUPS = {"observer": OBSERVER, "observed": OBSERVED, "page": PAGE, "outside": OUTSIDE, "anywhere": ANYWHERE}
+GROUPS = {"observer": OBSERVER, "observed": OBSERVED, "page": PAGE, "all in one": ALL_IN_ONE, "outside": OUTSIDE, "anywhere": ANYWHERE}
 
 # Files below the first name nothing of the modules and crates behind it.
 LAYERS = [

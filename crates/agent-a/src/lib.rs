@@ -5,6 +5,7 @@
 //! before its first byte is sent. The crate knows nothing about captures.
 #![forbid(unsafe_code)]
 
+mod cli;
 pub mod endpoint;
 pub mod observe;
 pub mod recorded_body;
@@ -12,3 +13,5 @@ pub mod run;
 pub mod script;
 pub mod session;
 pub mod verify;
+
+pub use cli::{Cli, main};

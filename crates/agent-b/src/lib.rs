@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod cli;
 pub mod routes;
+
+pub use cli::{Cli, main};
 
 /// Maximum number of connections at one time. A run has a handful. Each costs a file descriptor, of which a process
 /// commonly has 1024, and up to one body. A further connection displaces one that waits for its client, or is closed.

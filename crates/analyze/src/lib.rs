@@ -14,9 +14,12 @@ mod needles;
 mod observe;
 pub mod output;
 mod pipeline;
+mod program;
 mod readable;
 mod tcp_options;
 pub mod timeline;
 mod trailer;
 pub mod verdict;
 pub mod walk;
+
+pub use program::{Flags as Cli, main};

@@ -14,7 +14,7 @@ use experiment::{Backend, Experiment, RunId};
 /// the manifest. Until then both files have `.partial` in their names and can be read. A flag overrides its variable.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// Log more to stderr; twice for everything.

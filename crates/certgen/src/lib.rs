@@ -4,6 +4,7 @@
 //! according to the verifier that agent-a and agent-b use (rustls' own), and renews the others.
 #![forbid(unsafe_code)]
 
+mod cli;
 mod files;
 mod issue;
 mod valid;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use rustls::pki_types::ServerName;
 use time::{Duration, OffsetDateTime};
 
+pub use cli::{Cli, main};
 pub use issue::Authority;
 use valid::Leaf;
 

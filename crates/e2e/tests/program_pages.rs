@@ -11,8 +11,15 @@ use std::process::Command;
 
 use e2e::programs::program;
 
-/// `plainsight` prints a list, and ignores its command line.
-const WITHOUT_FLAGS: [&str; 1] = ["plainsight"];
+/// The program that contains the others. Its page describes only what the others lack.
+const ALL_IN_ONE: &str = "plainsight";
+
+/// Its commands that no other program has.
+const OWN_COMMANDS: [&str; 2] = ["plainsight completions", "plainsight man"];
+
+/// Its commands that have another name than the program.
+const OTHER_NAMES: [(&str, &str); 3] =
+    [("capture", "capturer"), ("certs", "certgen"), ("doctor", "lab doctor")];
 
 /// Flags of every program, which `docs/programs/README.md` describes once.
 const COMMON_FLAGS: [&str; 2] = ["-h, --help", "-V, --version"];
@@ -33,14 +40,12 @@ type Flags = BTreeMap<String, Flag>;
 fn pages_agree_with_help() {
     let mut checked = 0;
     for (name, page) in pages() {
-        if WITHOUT_FLAGS.contains(&name.as_str()) {
-            assert!(commands_on(&page).is_empty(), "{name}.md documents flags, but the program has none");
-            continue;
-        }
         let commands = commands_on(&page);
+        let mut of_program = commands_of(&name);
+        of_program.retain(|command| name != ALL_IN_ONE || OWN_COMMANDS.contains(&command.as_str()));
         assert_eq!(
             commands.keys().cloned().collect::<BTreeSet<_>>(),
-            commands_of(&name),
+            of_program,
             "{name}.md and `{name} --help` name different commands"
         );
         for (command, documented) in commands {
@@ -67,6 +72,40 @@ fn every_program_has_a_page() {
     for name in &programs {
         assert!(index.contains(&format!("[`{name}`]({name}.md)")), "docs/programs/README.md lacks {name}");
     }
+}
+
+#[test]
+fn one_program_contains_the_others() {
+    let mut contained = BTreeSet::new();
+    for command in commands_of(ALL_IN_ONE) {
+        if OWN_COMMANDS.contains(&command.as_str()) {
+            continue;
+        }
+        let name = command.split(' ').nth(1).expect("a command");
+        let program =
+            OTHER_NAMES.iter().find(|(other, _)| *other == name).map_or(name, |(_, program)| program);
+        contained.insert(program.to_owned());
+        if program.contains(' ') {
+            // A command of a program has that program's flags besides.
+            let (own, all) = (flags_in(&help_of(&command)), flags_in(&help_of(program)));
+            assert!(own.iter().all(|(flag, described)| all.get(flag) == Some(described)), "{command}");
+            continue;
+        }
+        let usage = |help: &str| help.replace(&format!("plainsight {name}"), program);
+        assert_eq!(usage(&help_of(&command)), help_of(program), "{command}");
+        for inner in commands_of(program).iter().filter_map(|inner| inner.split_once(' ')) {
+            let inside = help_of(&format!("{command} {}", inner.1));
+            assert_eq!(usage(&inside), help_of(&format!("{} {}", inner.0, inner.1)), "{command} {}", inner.1);
+        }
+    }
+    // Not listed: who runs an experiment has no use for them.
+    for name in ["runner", "isolation-control"] {
+        assert_eq!(flags_in(&help_of(&format!("plainsight {name}"))), flags_in(&help_of(name)), "{name}");
+        contained.insert(name.to_owned());
+    }
+    let wanted = pages().into_keys().filter(|name| ![ALL_IN_ONE, "bench"].contains(&name.as_str()));
+    let wanted: BTreeSet<String> = wanted.chain(["lab doctor".to_owned()]).collect();
+    assert_eq!(contained, wanted);
 }
 
 #[test]
@@ -207,7 +246,7 @@ fn flags_in(help: &str) -> Flags {
         let text = line.trim_start();
         let indent = line.len() - text.len();
         if indent == 0 && !text.is_empty() {
-            in_list = text.ends_with(':') && text != "Commands:";
+            in_list = text.ends_with(':') && !["Commands:", "First steps:"].contains(&text);
         } else if in_list && (1..=6).contains(&indent) {
             let (flag, description) = text.split_once("  ").unwrap_or((text, ""));
             entries.push((normal(flag.trim()), description.trim().to_owned()));

@@ -2,6 +2,7 @@
 //!
 //! - [`clock`]: times as the records have them.
 //! - [`demo`]: what `lab demo` started, for the page.
+//! - [`executables`]: where the programs are.
 //! - [`exit_status`]: of the programs that end with an error.
 //! - [`experiment`]: the experiments by name. A comparison is one row of the table in [`variant`].
 //! - [`variant`]: the ways to run the two agents against each other.
@@ -17,6 +18,7 @@
 
 pub mod clock;
 pub mod demo;
+pub mod executables;
 pub mod exit_status;
 pub mod experiment;
 pub mod files;
@@ -27,6 +29,7 @@ pub mod random;
 pub mod variant;
 
 pub use clock::unix_ns;
+pub use executables::Executables;
 pub use experiment::Experiment;
 pub use files::RunFiles;
 pub use manifest::{Backend, CaptureRecord, Manifest, Vantage, VariantRecord};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_core::tls::TlsVersions;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use experiment::Executables;
 use experiment::RunId;
 use sandbox::{Backend, Command as Program, Limits as BoxLimits};
 use serve::flags::seconds;
@@ -394,21 +395,17 @@ impl Runner {
     /// # Errors
     /// When the program does not exist.
     pub fn program(&self) -> Result<Program> {
-        let program = match &self.runner {
-            Some(program) => program.clone(),
+        let (program, mut arguments) = match &self.runner {
+            Some(program) => (program.clone(), Vec::new()),
             None => own_runner()?,
         };
+        arguments.extend_from_slice(&self.runner_arg);
         ensure!(program.starts_with('/'), "--runner {program} is not an absolute path");
         if self.image.is_none() {
             let there = std::fs::metadata(&program).with_context(|| format!("no runner at {program}"))?;
             ensure!(there.is_file(), "the runner {program} is not a file");
         }
-        Ok(Program {
-            program,
-            arguments: self.runner_arg.clone(),
-            environment: self.runner_env.clone(),
-            image: self.image.clone(),
-        })
+        Ok(Program { program, arguments, environment: self.runner_env.clone(), image: self.image.clone() })
     }
 
     /// The form of the conversation on the program's stdin.
@@ -479,18 +476,20 @@ impl QueueFlags {
     }
 }
 
-fn own_runner() -> Result<String> {
-    let this = std::env::current_exe().context("the path of this program is unknown")?;
-    let runner = this.with_file_name(OWN_RUNNER);
+/// The project's own runner: the path of its executable, and the arguments in front of others.
+fn own_runner() -> Result<(String, Vec<String>)> {
+    let executables = Executables::of_this().context("the path of this program is unknown")?;
+    let runner = executables.file(OWN_RUNNER);
+    let arguments = executables.arguments(OWN_RUNNER).into_iter().filter_map(|word| word.into_string().ok());
     ensure!(
         runner.is_file(),
         "{} does not exist: build it (cargo build --bin {OWN_RUNNER}), or name another program with --runner",
         runner.display()
     );
-    runner
-        .into_os_string()
-        .into_string()
-        .map_err(|path| anyhow::anyhow!("the path of the runner is not UTF-8: {}", path.to_string_lossy()))
+    let path = runner.into_os_string().into_string();
+    let path = path
+        .map_err(|path| anyhow::anyhow!("the path of the runner is not UTF-8: {}", path.to_string_lossy()))?;
+    Ok((path, arguments.collect()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

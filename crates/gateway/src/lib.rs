@@ -27,6 +27,7 @@ pub mod logging;
 pub mod metrics;
 pub mod openapi;
 pub mod pieces;
+mod program;
 pub mod prompt;
 pub mod queue;
 pub mod rate;
@@ -39,3 +40,5 @@ pub mod stream;
 pub mod tokens;
 pub mod user;
 pub mod workspace;
+
+pub use program::main;

@@ -95,7 +95,7 @@ fn enter(_backend: Backend) -> anyhow::Result<()> {
 pub(crate) fn probe_netns(programs: &Programs) -> anyhow::Result<NetnsProbe> {
     use crate::netns::probe::{Probe, run};
 
-    Ok(match run(programs.lab())? {
+    Ok(match run(&programs.lab())? {
         Probe::Works { user_namespace, built_in_us, .. } => {
             let how = if user_namespace { "in a user namespace" } else { "as root" };
             let detail = format!("{how}, veth pair up in {} ms", built_in_us.div_ceil(1000));
@@ -103,7 +103,7 @@ pub(crate) fn probe_netns(programs: &Programs) -> anyhow::Result<NetnsProbe> {
         }
         Probe::Refused { step, errno, error } => NetnsProbe::Refused {
             error: format!("{step}: {error}"),
-            explanation: crate::machine::explain(&Machine::read(), step, errno, programs.lab()),
+            explanation: crate::machine::explain(&Machine::read(), step, errno, &programs.lab_path()),
         },
     })
 }

@@ -12,7 +12,7 @@ use experiment::{Experiment, RunId, Variant, variant::UnknownName};
 /// Exit status: 0 success, 1 the run failed, 2 usage error.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version)]
-pub(crate) struct Cli {
+pub struct Cli {
     /// Show the output of the programs while they run.
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -29,7 +29,6 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run experiments in the order given, and publish their captures, journals and manifests.
     Run(RunArgs),
-    /// Check which backends work on this machine, and print a remedy for each that does not.
     Doctor(DoctorArgs),
     /// Run the variants many times, and print the latency of cold and warm requests as measured in the captures.
     Cost(CostArgs),
@@ -95,8 +94,9 @@ pub(crate) struct DemoArgs {
     pub(crate) captures: PathBuf,
 }
 
+/// Check which backends work on this machine, and print a remedy for each that does not.
 #[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
+pub struct DoctorArgs {
     /// Folder of the certificates.
     #[arg(long, value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,

@@ -41,7 +41,7 @@ const LOST_FIRST_NS: u64 = 900_000_000;
 pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
     let variants: Vec<&'static Variant> =
         if args.variants.is_empty() { VARIANTS.iter().collect() } else { args.variants.clone() };
-    let programs = Programs::beside_this()?;
+    let programs = Programs::of_this()?;
     let experiments: Vec<_> = variants.iter().copied().map(Experiment::from).collect();
     programs.require(&needed(&experiments))?;
     let backend = backend::choose(args.setup.backend, &programs, reporter)?;

@@ -16,7 +16,7 @@ const CERTIFICATES: [&str; 3] = ["ca.pem", "server.pem", "server.key"];
 
 /// Runs `lab doctor`. Fails only if a check cannot run: the relay needs no privilege, so some backend always works.
 pub(crate) fn main(args: &DoctorArgs) -> anyhow::Result<()> {
-    let programs = Programs::beside_this()?;
+    let programs = Programs::of_this()?;
     let mut rows = Vec::new();
     rows.push(netns_row(probe_netns(&programs)?));
     rows.push(Row::fine("backend relay", relay_detail()?));

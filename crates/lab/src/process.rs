@@ -54,6 +54,14 @@ const FOREIGN_VARIABLES: &[&str] = &[
     "TLS_VERSIONS",
 ];
 
+/// A command by its words, the executable first.
+fn command_of(words: &[OsString]) -> Command {
+    let (executable, arguments) = words.split_first().expect("an executable has a path");
+    let mut command = Command::new(executable);
+    command.args(arguments);
+    command
+}
+
 /// A program to start, with its arguments and network namespace.
 pub(crate) struct Call {
     program: Program,
@@ -102,17 +110,17 @@ impl Call {
     /// On Linux the command runs through `lab __enter`, which enters the namespace and asks the kernel to kill the program
     /// when the lab dies. Both must happen between fork and exec, and `pre_exec` needs `unsafe`.
     fn command(&self, programs: &Programs) -> Command {
-        let program = programs.path(self.program);
+        let program = programs.words(self.program);
         let mut command = if cfg!(target_os = "linux") {
-            let mut command = Command::new(programs.lab());
+            let mut command = command_of(&programs.lab());
             command.arg("__enter").arg("--parent").arg(std::process::id().to_string());
             if let Some(netns) = &self.netns {
                 command.arg("--netns").arg(netns);
             }
-            command.arg("--").arg(program);
+            command.arg("--").args(program);
             command
         } else {
-            Command::new(program)
+            command_of(&program)
         };
         command.args(&self.arguments);
         for name in FOREIGN_VARIABLES {

@@ -1,11 +1,13 @@
-//! The executables of the other programs: in the folder of the lab's own executable, and nowhere else.
-//!
-//! A search path could find an older build of a program, and the run would prove something about that build.
+//! The executables of the other programs.
 
-use std::env::consts::EXE_SUFFIX;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use experiment::Executables;
+
+/// The lab's own name.
+const LAB: &str = "lab";
 
 /// The programs that the lab starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,29 +55,40 @@ impl std::fmt::Display for Program {
     }
 }
 
-/// The folder that holds the executables.
+/// The executables that the lab starts.
 #[derive(Debug, Clone)]
-pub(crate) struct Programs {
-    folder: PathBuf,
-    lab: PathBuf,
-}
+pub(crate) struct Programs(Executables);
 
 impl Programs {
-    /// The folder of this executable.
-    pub(crate) fn beside_this() -> anyhow::Result<Self> {
-        let lab = std::env::current_exe().context("cannot find the lab's own executable")?;
-        let folder = lab.parent().context("the lab's own executable is in no folder")?.to_owned();
-        Ok(Self { folder, lab })
+    /// Those that belong to this executable.
+    pub(crate) fn of_this() -> anyhow::Result<Self> {
+        Executables::of_this().map(Self).context("cannot find the lab's own executable")
     }
 
-    /// The path of a program, which may not exist.
+    /// The executable of a program, which may not exist.
     pub(crate) fn path(&self, program: Program) -> PathBuf {
-        self.folder.join(format!("{program}{EXE_SUFFIX}"))
+        self.0.file(program.name())
+    }
+
+    /// The words that start a program: its executable, and what precedes its own arguments.
+    pub(crate) fn words(&self, program: Program) -> Vec<OsString> {
+        self.words_of(program.name())
+    }
+
+    /// The words that start the lab itself.
+    pub(crate) fn lab(&self) -> Vec<OsString> {
+        self.words_of(LAB)
     }
 
     /// The lab's own executable.
-    pub(crate) fn lab(&self) -> &Path {
-        &self.lab
+    pub(crate) fn lab_path(&self) -> PathBuf {
+        self.0.file(LAB)
+    }
+
+    fn words_of(&self, name: &str) -> Vec<OsString> {
+        let mut words = vec![self.0.file(name).into_os_string()];
+        words.extend(self.0.arguments(name));
+        words
     }
 
     /// The programs that are not built.
@@ -89,7 +102,7 @@ impl Programs {
         if !missing.is_empty() {
             bail!(
                 "programs not built in {}: {}; run `{}`",
-                self.folder.display(),
+                self.0.folder().display(),
                 names(&missing),
                 build_command(&missing)
             );
@@ -122,7 +135,7 @@ mod tests {
     #[test]
     fn names_missing_programs_and_the_command_that_builds_them() {
         let folder = tempfile::tempdir().unwrap();
-        let programs = Programs { folder: folder.path().to_owned(), lab: folder.path().join("lab") };
+        let programs = Programs(Executables::beside(folder.path().join(LAB)));
         std::fs::write(programs.path(Program::AgentA), b"").unwrap();
         programs.require(&[Program::AgentA]).unwrap();
         let error = programs.require(&[Program::AgentA, Program::AgentB, Program::Capturer]).unwrap_err();

@@ -16,7 +16,7 @@ use crate::staging::Captures;
 
 /// Runs `lab run`.
 pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
-    let programs = Programs::beside_this()?;
+    let programs = Programs::of_this()?;
     programs.require(&needed(&args.experiments))?;
     let backend = backend::choose(args.setup.backend, &programs, reporter)?;
     // After the user namespace is entered, which may fail: nothing before this line changes the file system.

@@ -13,7 +13,7 @@ use clap::{ArgAction, Parser};
 /// Exit status: 0 after SIGTERM or SIGINT, 1 the page cannot be served, 2 usage error.
 #[derive(Debug, Parser)]
 #[command(name = "live", version)]
-pub(crate) struct Cli {
+pub struct Cli {
     /// Address of the page. On another address than loopback, a browser needs the token in the printed URL.
     #[arg(long, value_name = "IP:PORT", default_value = experiment::demo::PAGE, env = "LISTEN")]
     pub(crate) listen: SocketAddr,

@@ -1,73 +1,112 @@
-//! `cargo run` without a name: prints the programs of the workspace and starts none of them.
+//! Every program of the project in one: `plainsight NAME …` is the program NAME.
+//!
+//! The programs stay separate libraries, and the lab starts them as separate processes: this program again, with another name.
+#![forbid(unsafe_code)]
 
-use std::io::{self, Write};
+mod pages;
+
+use std::env;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-const HEAD: &str = "\
-plainsight: what can an eavesdropper read of what two agents send each other?
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-    make lab                              records HTTP and HTTPS, analyzes both, writes the report
-    make demo                             serves the page on port 3000: type a message, see its packets
-    cargo run -p analyze -- captures/     analyzes the captures in a folder
-    cargo run -p NAME -- --help           the flags of one program
-    make help                             everything else
+/// What can an eavesdropper read of what two agents send each other?
+///
+/// Records agents over HTTP and HTTPS, proves string by string what is readable in the packets, and writes the report.
+#[derive(Debug, Parser)]
+#[command(name = "plainsight", version, max_term_width = 100, after_help = FIRST_STEPS)]
+struct Cli {
+    #[command(subcommand)]
+    program: Option<Program>,
+}
 
-Programs:
-";
+const FIRST_STEPS: &str = "\
+First steps:
+  plainsight lab run http https     record both variants
+  plainsight analyze captures/      prove what is readable in them
+  plainsight report                 write the report
 
-/// Name and purpose, in the order in which an experiment uses them.
-const PROGRAMS: [(&str, &str); 13] = [
-    ("lab", "runs the experiment on this machine: starts the programs below, in order"),
-    ("certgen", "makes the certificate authority and the certificates of the lab"),
-    ("capturer", "records packets from an interface, or as a TCP relay"),
-    ("agent-b", "the server: answers tool calls over HTTP or HTTPS"),
-    ("agent-a", "the client: sends tool calls and checks every answer"),
-    ("analyze", "searches captures for what the agents sent, and gives the verdict"),
-    ("report", "turns the analyzer's result into a document: Markdown, HTML, PDF"),
-    ("live", "serves the page: a conversation beside its packets; opens captures"),
-    ("gateway", "serves POST /api/conversation: each request in a sandbox of its own"),
-    ("runner", "answers one prompt inside a sandbox, and attempts to escape when asked to"),
-    ("isolation-control", "runs escape attempts in sandboxes that have a network"),
-    ("bench", "measures the analyzer on generated captures"),
-    ("plainsight", "prints this list"),
-];
+In a checkout, `make lab` does all three, and `make help` lists the rest.";
+
+/// The programs, in the order in which an experiment uses them. Each has the description of its own command line.
+#[derive(Debug, Subcommand)]
+enum Program {
+    Lab(lab::Cli),
+    Doctor(lab::DoctorArgs),
+    Analyze(Box<analyze::Cli>),
+    Report(report::Cli),
+    #[command(visible_alias = "capturer")]
+    Capture(capturer::Cli),
+    #[command(visible_alias = "certgen")]
+    Certs(certgen::Cli),
+    Live(live::Cli),
+    Gateway(Box<gateway::cli::Cli>),
+    AgentA(agent_a::Cli),
+    AgentB(agent_b::Cli),
+    #[command(hide = true)]
+    IsolationControl(isolation_control::Cli),
+    /// Print what completes the commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual pages.
+    Man {
+        /// Folder for the pages, which must exist.
+        folder: PathBuf,
+    },
+}
+
+/// The program in a sandbox. It has a command line of its own, which does without the parser.
+const RUNNER: &str = "runner";
 
 fn main() -> ExitCode {
-    let mut text = HEAD.to_owned();
-    for (name, purpose) in PROGRAMS {
-        text += &format!("    {name:<19}{purpose}\n");
+    // Before threads exist: this program is also the helper that makes a sandbox.
+    sandbox::enter_if_asked();
+    experiment::executables::this_contains_all();
+    let mut arguments = env::args_os().skip(1);
+    if arguments.next().is_some_and(|name| name == RUNNER) {
+        return runner::main(arguments);
     }
-    // The reader may have closed the pipe early.
-    match io::stdout().write_all(text.as_bytes()) {
+    match Cli::parse().program {
+        Some(program) => run(program),
+        None => written(Cli::command().print_help()),
+    }
+}
+
+/// The reader may have closed the pipe early.
+fn written(result: io::Result<()>) -> ExitCode {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use super::PROGRAMS;
-
-    #[test]
-    fn lists_every_crate_that_is_a_program() {
-        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let built: BTreeSet<_> = crates
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .filter(|entry| entry.path().join("src/main.rs").exists())
-            .map(|entry| entry.file_name().into_string().unwrap())
-            .collect();
-        assert_eq!(PROGRAMS.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>(), built);
-    }
-
-    #[test]
-    fn lists_each_program_on_a_line_of_at_most_100_columns() {
-        for (name, purpose) in PROGRAMS {
-            assert!(name.len() < 19 && 23 + purpose.len() <= 100, "{name}");
+fn run(program: Program) -> ExitCode {
+    match program {
+        Program::Lab(cli) => lab::main(cli),
+        Program::Doctor(args) => lab::doctor(&args),
+        Program::Analyze(cli) => analyze::main(*cli),
+        Program::Report(cli) => report::main(cli),
+        Program::Capture(cli) => capturer::main(&cli),
+        Program::Certs(cli) => certgen::main(cli),
+        Program::Live(cli) => live::main(&cli),
+        Program::Gateway(cli) => gateway::main(*cli),
+        Program::AgentA(cli) => agent_a::main(&cli),
+        Program::AgentB(cli) => agent_b::main(cli),
+        Program::IsolationControl(cli) => isolation_control::main(&cli),
+        Program::Completions { shell } => {
+            written(io::stdout().write_all(&pages::completions(Cli::command(), shell)))
         }
+        Program::Man { folder } => match pages::write_manual(Cli::command(), &folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("plainsight: cannot write the manual pages to {}: {error}", folder.display());
+                ExitCode::from(2)
+            }
+        },
     }
 }

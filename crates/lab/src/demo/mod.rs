@@ -60,7 +60,7 @@ const QUIET_MS: &str = "0";
 
 /// Runs `lab demo`.
 pub(crate) fn main(args: &DemoArgs, reporter: &Reporter) -> anyhow::Result<()> {
-    let programs = Programs::beside_this()?;
+    let programs = Programs::of_this()?;
     programs.require(&PROGRAMS)?;
     // Before the namespaces, in the network of the caller's browser.
     let listener = demo::listen(args.listen)?;

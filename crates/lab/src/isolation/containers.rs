@@ -100,7 +100,7 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
         }
         IsolationStep::Control => {
             let notes: Notes = read(&folder.join(NOTES))?;
-            let programs = Programs::beside_this()?;
+            let programs = Programs::of_this()?;
             let network = Network::Docker(&args.network);
             let path = folder.join(format!("{STEM}control.boxes.jsonl"));
             let mut journal =
@@ -109,7 +109,7 @@ async fn step(args: &IsolationArgs) -> anyhow::Result<()> {
         }
         IsolationStep::Unboxed => {
             let notes: Notes = read(&folder.join(NOTES))?;
-            let programs = Programs::beside_this()?;
+            let programs = Programs::of_this()?;
             // This step runs as root: a file that it wrote would not belong to the caller.
             for record in control::unboxed(&programs, &args.run_id, None, &notes.users).await? {
                 let line = serde_json::to_string(&record).context("cannot encode the record")?;
@@ -161,7 +161,7 @@ async fn make_plan(args: &IsolationArgs) -> anyhow::Result<()> {
         replay: Some(ReplayRecord { user: victim.id.clone(), client: intruder }),
         protections: protections::plan(args.server.ip(), victim, intruder, &users_interface)?,
     };
-    Credentials::of(folder).make(&Programs::beside_this()?, &plan.protections).await?;
+    Credentials::of(folder).make(&Programs::of_this()?, &plan.protections).await?;
     write_file(&folder.join(USERS_INTERFACE), users_interface.as_bytes())?;
     let started_at_unix_ns = unix_ns(SystemTime::now());
     plan::write(folder, &args.run_id, &plan)?;

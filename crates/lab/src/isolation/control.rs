@@ -48,12 +48,11 @@ pub(super) async fn with_network(
     journal: &mut BoxJournal,
 ) -> anyhow::Result<()> {
     let (flag, value) = network.flag();
-    let runner = programs.path(Program::Runner);
     let call = Call::new(Program::IsolationControl)
         .flag(flag, value)
         .word("--allow-weak-memory-limit")
-        .flag("--run-id", run_id.as_str())
-        .word(runner);
+        .flag("--run-id", run_id.as_str());
+    let call = programs.words(Program::Runner).into_iter().fold(call, Call::word);
     let request =
         |user: &User| json!({ "user": user.record.id, "prompt": prompt(user.attempts_with_network()) });
     let requests: String = users.iter().map(|user| format!("{}\n", request(user))).collect();

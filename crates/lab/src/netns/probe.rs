@@ -3,9 +3,9 @@
 //! It runs in a process of its own because a process cannot leave a user namespace. It ends with a TCP connection over the
 //! pair, because some systems allow the first steps and refuse a later one.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,12 +66,14 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 /// Runs the probe as a child process of the executable `lab`.
-pub(crate) fn run(lab: &Path) -> anyhow::Result<Probe> {
-    let output = Command::new(lab)
+pub(crate) fn run(lab: &[OsString]) -> anyhow::Result<Probe> {
+    let (executable, arguments) = lab.split_first().context("the lab has no executable")?;
+    let output = Command::new(executable)
+        .args(arguments)
         .arg("__probe")
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("cannot start {} to probe for namespaces", lab.display()))?;
+        .with_context(|| format!("cannot start {} to probe for namespaces", executable.display()))?;
     serde_json::from_slice(&output.stdout).with_context(|| {
         let stderr = String::from_utf8_lossy(&output.stderr);
         format!("the probe for namespaces ended with {}: {}", output.status, stderr.trim())

@@ -6,11 +6,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use analyze::follow::{Completed, Messages, console};
+use crate::follow::{Completed, Messages, console};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
-use crate::flags::{Flags, Format};
+use super::flags::{Flags, Format};
 
 /// Time between two looks at the file.
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use analyze::input::scope::Scope;
+use crate::input::scope::Scope;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use crate::result_file::RUN_FOLDER;
+use super::result_file::RUN_FOLDER;
 
 /// Find out which of the agents' strings can be read in a capture, and prove it: exposed, sealed or inconclusive.
 ///
@@ -17,44 +17,44 @@ use crate::result_file::RUN_FOLDER;
 /// docs/own-traffic.md.
 ///
 /// Exit status: 0 every verdict is the expected one, 1 one is not, 2 wrong usage or unusable input, 3 inconclusive.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(group = ArgGroup::new("known").multiple(true))]
-pub(crate) struct Flags {
+pub struct Flags {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 
     /// Captures, isolation.json of isolation runs, directories that are walked for both, or - for standard input
     #[arg(default_value = RUN_FOLDER)]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    pub(crate) format: Format,
 
     /// File for the result as JSON; without it, analysis/exposure.json if all paths are in the folder captures
     #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// Write no file
     #[arg(long, conflicts_with = "output")]
-    pub no_output: bool,
+    pub(crate) no_output: bool,
 
     /// Strings to search for, one a line, in a capture without a manifest; - for standard input
     #[arg(long, value_name = "FILE", group = "known")]
-    pub strings: Vec<PathBuf>,
+    pub(crate) strings: Vec<PathBuf>,
 
     /// JSON documents whose strings to search for, in a capture without a manifest; - for standard input
     #[arg(long, value_name = "FILE", group = "known")]
-    pub json: Vec<PathBuf>,
+    pub(crate) json: Vec<PathBuf>,
 
     /// A journal of what was sent, for a capture without a manifest
     #[arg(long = "journal", value_name = "FILE", group = "known")]
-    pub journals: Vec<PathBuf>,
+    pub(crate) journals: Vec<PathBuf>,
 
     /// A key log (SSLKEYLOGFILE format), for a capture without a manifest
     #[arg(long, value_name = "FILE")]
-    pub keys: Option<PathBuf>,
+    pub(crate) keys: Option<PathBuf>,
 
     /// RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture
     /// without a manifest
@@ -63,57 +63,57 @@ pub(crate) struct Flags {
 
     /// The connections that the verdict is about: ADDRESS:PORT, *:PORT or all
     #[arg(long, value_name = "SCOPE", requires = "known")]
-    pub scope: Vec<Scope>,
+    pub(crate) scope: Vec<Scope>,
 
     /// Show values whose name marks them as secrets, in captures without journals
     #[arg(long)]
-    pub show_secrets: bool,
+    pub(crate) show_secrets: bool,
 
     /// Follow one capture that another program is writing, or standard input: print a line for each message as it
     /// completes, and the result when the capture is over
     #[arg(long)]
-    pub follow: bool,
+    pub(crate) follow: bool,
 
     /// With --follow, a capture is over that did not grow for this many seconds
     #[arg(long, value_name = "SECONDS", requires = "follow")]
-    pub follow_for: Option<u64>,
+    pub(crate) follow_for: Option<u64>,
 
     /// Print no progress on stderr
     #[arg(short, long)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// What to do instead of giving verdicts.
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Explain every byte of a frame
     Explain(Explain),
 }
 
 /// Flags of `analyze explain`.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// The capture
-    pub capture: PathBuf,
+    pub(crate) capture: PathBuf,
 
     /// Number of the frame, from 1, as Wireshark counts
-    pub frame: u64,
+    pub(crate) frame: u64,
 
     /// A key log (SSLKEYLOGFILE format); by default the one that belongs to the capture
     #[arg(long, value_name = "FILE")]
-    pub keys: Option<PathBuf>,
+    pub(crate) keys: Option<PathBuf>,
 
     /// Language of the explanations
     #[arg(long, value_enum, default_value_t = Language::En)]
-    pub language: Language,
+    pub(crate) language: Language,
 
     /// What to print: text, or the document plainsight.explain/1
     #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
 /// A language of the explanations.
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Language {
     /// English
     En,
@@ -140,7 +140,7 @@ impl Flags {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Format {
     /// Text for people
     Text,

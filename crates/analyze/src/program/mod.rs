@@ -1,0 +1,219 @@
+//! The command line: searches captures for the strings that the agents sent, and gives verdicts.
+
+mod flags;
+mod following;
+mod result_file;
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::analysis::{self, Options, isolation};
+use crate::explain::{self, sentences};
+use crate::input::capture::whole;
+use crate::input::discover::{self, Input, OwnTraffic};
+use crate::input::key_log::Keys;
+use crate::input::strings::GivenStrings;
+use crate::output::{console, exposure};
+use crate::verdict::conclusion;
+use anyhow::{Context, Result, bail};
+use exposure_schema::Exposure;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tempfile::NamedTempFile;
+
+pub use self::flags::Flags;
+use self::flags::{Command, Explain, Format, Language};
+use self::following::Followed;
+
+/// Does what the command line asks for.
+#[must_use]
+pub fn main(mut flags: Flags) -> ExitCode {
+    if let Some(Command::Explain(explain)) = &flags.command {
+        return explain_frame(explain);
+    }
+    let own = own_traffic(&flags);
+    let mut spool = None;
+    if flags.follow {
+        match follow(&flags, &own) {
+            Ok(Followed::File(path)) => flags.paths = vec![path],
+            Ok(Followed::StandardInput(file)) => spool = Some(file),
+            Err(error) => {
+                report_error(&format!("{error:#}"));
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let exposure = analyze_all(&flags, own, spool.as_ref().map(NamedTempFile::path));
+    exposure.errors.iter().for_each(|error| report_error(error));
+    let mut failures = 0;
+    for outcome in [print(flags.format, &exposure), write_result(&flags, &exposure)] {
+        if let Err(error) = outcome {
+            report_error(&format!("{error:#}"));
+            failures += 1;
+        }
+    }
+    let errors = exposure.errors.len() + failures;
+    ExitCode::from(conclusion::exit_status(&exposure.captures, &exposure.isolation, errors))
+}
+
+/// Follows a capture until it is over, unless what was sent cannot be read.
+fn follow(flags: &Flags, own: &Result<Option<Arc<OwnTraffic>>>) -> Result<Followed> {
+    match own {
+        Err(error) => bail!("{error:#}"),
+        Ok(_) => following::follow(flags),
+    }
+}
+
+/// Prints the explanation of a frame.
+fn explain_frame(flags: &Explain) -> ExitCode {
+    let Explain { capture, frame, keys, language, format } = flags;
+    let language = match language {
+        Language::En => sentences::Language::English,
+        Language::Ko => sentences::Language::Korean,
+    };
+    let keys = keys.as_deref().map_or(Keys::Beside, Keys::File);
+    let explained = explain::frame(capture, *frame, keys, &mut whole);
+    let written = explained.and_then(|explained| match format {
+        Format::Text => write_out(explain::console::text(&explained, language).as_bytes()),
+        Format::Json => {
+            let document = serde_json::to_vec_pretty(&explain::document::Document::from(&explained))?;
+            printed(io::stdout().write_all(&[&document[..], b"\n"].concat()))
+        }
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report_error(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Reports an error in one line on stderr. After stderr was closed there is nowhere left to report to.
+fn report_error(error: &str) {
+    let _ = writeln!(io::stderr(), "analyze: {}", console::safe(error));
+}
+
+fn write_result(flags: &Flags, exposure: &Exposure) -> Result<()> {
+    let nothing = exposure.captures.is_empty() && exposure.isolation.is_empty();
+    if flags.no_output || nothing {
+        return Ok(());
+    }
+    let is_run = flags.about_own_traffic().is_none();
+    let path = flags.output.clone().or_else(|| result_file::of_run(&flags.paths).filter(|_| is_run));
+    path.map_or(Ok(()), |path| result_file::write(&path, exposure))
+}
+
+fn analyze_all(flags: &Flags, own: Result<Option<Arc<OwnTraffic>>>, spool: Option<&Path>) -> Exposure {
+    let mut captures = Vec::new();
+    let mut found = discover::find(&flags.paths);
+    let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
+    let own = own.unwrap_or_else(|error| {
+        errors.push(format!("{error:#}"));
+        found.captures.clear();
+        None
+    });
+    for path in found.captures {
+        let input = match input(flags, own.as_ref(), path) {
+            Ok(input) => Input { spool: spool.map(Path::to_owned), ..input },
+            Err(error) => {
+                errors.push(format!("{error:#}"));
+                continue;
+            }
+        };
+        let progress = progress(flags, &input);
+        let options = Options { show_secrets: flags.show_secrets };
+        let proved = analysis::analyze(&input, options, &mut |bytes| {
+            progress.set_position(bytes);
+            ControlFlow::Continue(())
+        });
+        progress.finish_and_clear();
+        match proved {
+            Ok(capture) => captures.push(capture),
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    let mut isolation = Vec::new();
+    for file in found.experiments {
+        match isolation::analyze(&file) {
+            Ok(run) => isolation.push(run),
+            Err(error) => errors.push(format!("{error:#}")),
+        }
+    }
+    Exposure { errors, ..exposure::of(captures, isolation) }
+}
+
+/// What the flags state about traffic that no manifest describes; `None` if they do not name what was sent.
+fn own_traffic(flags: &Flags) -> Result<Option<Arc<OwnTraffic>>> {
+    let from_stdin = |paths: &[PathBuf]| paths.iter().filter(|path| *path == Path::new("-")).count();
+    let is_capture = usize::from(from_stdin(&flags.paths) > 0);
+    if from_stdin(&flags.strings) + from_stdin(&flags.json) + is_capture > 1 {
+        bail!("standard input can be read only once: it is given more than once as -");
+    }
+    let mut strings = GivenStrings::default();
+    for path in &flags.strings {
+        strings.add_lines(path)?;
+    }
+    for path in &flags.json {
+        strings.add_json(path)?;
+    }
+    Ok(flags.name_what_was_sent().then(|| Arc::new(OwnTraffic { strings, scope: flags.scope.clone() })))
+}
+
+/// A capture with its companions, those that flags name included.
+fn input(flags: &Flags, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) -> Result<Input> {
+    let mut input = path.map_or_else(Input::standard_input, |path| Input::file(&path));
+    let given = flags.about_own_traffic();
+    if let (Some(_), Some(flag)) = (&input.manifest, given) {
+        bail!(
+            "{}: {flag} cannot be used, because a manifest beside the capture names its journals and keys; \
+             analyze a copy of the capture in another folder",
+            input.display()
+        );
+    }
+    input.journals.extend(flags.journals.iter().cloned());
+    input.own = own.cloned();
+    if let Some(keys) = &flags.keys {
+        input.key_log = Some(keys.clone());
+        input.key_log_is_given = true;
+    }
+    input.server_keys.extend(flags.server_keys.iter().cloned());
+    Ok(input)
+}
+
+/// A progress bar for large files, on a terminal only.
+fn progress(flags: &Flags, input: &Input) -> ProgressBar {
+    let length =
+        input.capture.as_ref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len());
+    if flags.quiet || length < 64 << 20 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+    let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {bytes_per_sec}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(input.display());
+    bar
+}
+
+fn print(format: Format, exposure: &Exposure) -> Result<()> {
+    match format {
+        Format::Text => write_out(console::text(exposure).as_bytes()),
+        Format::Json => printed(exposure.write(&mut io::stdout().lock())),
+    }
+}
+
+/// Writes text with terminal styles to stdout.
+fn write_out(text: &[u8]) -> Result<()> {
+    printed(anstream::stdout().write_all(text))
+}
+
+/// The reader of stdout may have closed the pipe early.
+fn printed(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
+}
