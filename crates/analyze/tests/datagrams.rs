@@ -192,6 +192,34 @@ fn the_hellos_of_quic_are_read() {
     }
 }
 
+/// The key log at the beginning of a file of the corpus, and the datagrams behind it.
+fn quic_with_keys(file: &[u8]) -> (&[u8], Vec<Made>) {
+    let (&[2, high, low], rest) = file.split_first_chunk().expect("a header") else { panic!("no key log") };
+    let (keys, rest) = rest.split_at(usize::from(u16::from_be_bytes([high, low])));
+    (keys, quic(rest))
+}
+
+#[test]
+fn a_key_log_shows_the_certificates_of_quic() {
+    let (keys, made) = quic_with_keys(include_bytes!("../../../corpus/quic/with-keys-key-update.bin"));
+    let body = r#"{"host":"quic0.example"}"#;
+    let journal = [Line { agent: "agent-a", event: "sent", at: 1, body }];
+    let without = Bench::new(&journal).analyze(&made);
+    let with = Bench::new(&journal).with_keys(keys).analyze(&made);
+    let session = |capture: &Capture| capture.quic.as_ref().expect("QUIC").sessions[0].clone();
+    let (hidden, shown) = (session(&without), session(&with));
+    assert_eq!(hidden.decrypted_packets, 0);
+    assert!(hidden.hidden.alpn.is_none() && hidden.hidden.certificates.is_empty());
+    assert_eq!((shown.decrypted_packets, shown.closed_packets), (hidden.closed_packets, 0));
+    assert_eq!(shown.hidden.alpn.as_deref(), Some("h3"));
+    let [certificate] = &shown.hidden.certificates[..] else { panic!("{:?}", shown.hidden) };
+    assert_eq!(certificate.subject_alt_names, ["quic0.example"]);
+    assert_eq!(hidden.ja4, shown.ja4);
+    assert!(hidden.ja4.is_some_and(|ja4| ja4.starts_with("q13d")));
+    // The verdict depends on the same doubts, opened or not.
+    assert_eq!(reasons(&without), reasons(&with));
+}
+
 #[test]
 fn retry_and_version_negotiation_are_named() {
     let capture = analyze(&quic(include_bytes!("../../../corpus/quic/retry.bin")));

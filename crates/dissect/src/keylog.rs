@@ -253,12 +253,16 @@ impl KeyLog {
         if line.len() > MAX_LINE_BYTES {
             return Err(LineError::TooLong);
         }
+        // The continuation of a line that was copied from a shell's script.
+        let line = line.strip_suffix(b"\\").unwrap_or(line);
         let mut fields = line.split(|byte| *byte == b' ');
         let (Some(label), Some(random), Some(secret), None) =
             (fields.next(), fields.next(), fields.next(), fields.next())
         else {
             return Err(LineError::Fields);
         };
+        // Programs once wrote the secrets of QUIC under names of their own (draft-ietf-quic-tls-13 and its time).
+        let label = label.strip_prefix(b"QUIC_").unwrap_or(label);
         let Some(label) = Label::ALL.into_iter().find(|known| known.as_str().as_bytes() == label) else {
             // Unknown labels are not an error (RFC 9850 §2).
             self.unknown_labels += 1;
@@ -415,6 +419,17 @@ mod tests {
         );
         let kept = log.client(&RANDOM).unwrap().secret(Label::ClientTrafficSecret0).unwrap();
         assert_eq!(kept.as_bytes(), [1; 32]);
+    }
+
+    #[test]
+    fn reads_the_labels_of_quic_and_a_continuation() {
+        let (random, secret) = ("ab".repeat(32), "5a".repeat(32));
+        let mut text = line("QUIC_CLIENT_HANDSHAKE_TRAFFIC_SECRET", &random, &secret);
+        text += &line("QUIC_SERVER_TRAFFIC_SECRET_0", &random, &format!("{secret}\\"));
+        let log = KeyLog::parse(text.as_bytes());
+        assert!(log.problems().is_empty(), "{:?}", log.problems());
+        let labels: Vec<_> = log.client(&RANDOM).unwrap().labels().collect();
+        assert_eq!(labels, [Label::ClientHandshakeTrafficSecret, Label::ServerTrafficSecret0]);
     }
 
     #[test]

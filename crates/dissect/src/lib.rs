@@ -28,7 +28,7 @@
 //! | [`tls::Session`] | `feed(…)` | `next_event()` until `None` | `gap(…)` | `finish(…)` |
 //! | [`dns::Message::parse`] | a datagram, or a message of a stream | a [`dns::Message`] with a stop | at its end | – |
 //! | [`dns::Parser`] | `step(input)` | one [`dns::Step`] | `gap(len)` | – |
-//! | [`quic::Connection`] | `push(direction, datagram, …)` | calls back with each [`quic::Event`] | whole datagrams | – |
+//! | [`quic::Connection`] | `push(datagram, key_log, …)` | calls back with each [`quic::Event`] | whole datagrams | – |
 //! | [`content::Decoder`] | a whole body | pieces of text, then an [`content::Outcome`] | – | – |
 //!
 //! - **`step`** belongs to stages that read the caller's buffer. It returns the content at the front of the input and

@@ -181,16 +181,15 @@ fn stated(capture: &Value) -> Facts {
     }
     for session in entries(&capture["quic"]["sessions"]) {
         // Its `version` is QUIC's; the handshake inside is always TLS 1.3 (RFC 9001 §4.2).
-        stated_session(&mut facts, &flow_of(session), session, &[SERVER_NAME, SUITE]);
+        let flow = flow_of(session);
+        stated_session(&mut facts, &flow, session, &[SERVER_NAME, SUITE]);
+        stated_certificates(&mut facts, &flow, &session["hidden"]);
     }
     for session in entries(&capture["tls"]["sessions"]) {
         let (stream, visible) = (flow_of(session), &session["visible"]);
         stated_session(&mut facts, &stream, visible, &[SERVER_NAME, SUITE, ("tls.version", "version")]);
         for part in [visible, &session["hidden"]] {
-            let sides = ["certificates", "client_certificates"].map(|side| entries(&part[side]));
-            for certificate in sides.into_iter().flatten() {
-                facts.add("tls.certificate", format!("{stream} {}", text(&certificate["sha256"])));
-            }
+            stated_certificates(&mut facts, &stream, part);
         }
     }
     for list in ["readable", "opened"] {
@@ -226,6 +225,13 @@ fn stated(capture: &Value) -> Facts {
         facts.add_once("dns.name", text(&question["name"]).to_owned());
     }
     facts
+}
+
+fn stated_certificates(facts: &mut Facts, flow: &str, part: &Value) {
+    let sides = ["certificates", "client_certificates"].map(|side| entries(&part[side]));
+    for certificate in sides.into_iter().flatten() {
+        facts.add("tls.certificate", format!("{flow} {}", text(&certificate["sha256"])));
+    }
 }
 
 /// What a session of TLS, in TCP or in QUIC, shows without keys.

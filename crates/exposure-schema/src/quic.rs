@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tls::TlsHidden;
+
 /// The QUIC sessions of a capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -14,7 +16,7 @@ pub struct Quic {
     pub datagrams: u64,
 }
 
-/// One QUIC session. Everything in it is readable without a secret.
+/// One QUIC session. Everything in it but `hidden` is readable without a secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct QuicSession {
@@ -39,6 +41,11 @@ pub struct QuicSession {
     pub retry: bool,
     /// Initial packets that were opened, and that were not.
     pub initial_packets: [u64; 2],
+    /// Packets that the key log opens.
+    ///
+    /// Documents written before QUIC was decrypted lack this field.
+    #[serde(default)]
+    pub decrypted_packets: u64,
     /// Packets under other keys, which stay closed.
     pub closed_packets: u64,
     /// Server name that the client asked for.
@@ -60,4 +67,14 @@ pub struct QuicSession {
     /// Whether the group is a post-quantum hybrid.
     #[serde(deserialize_with = "crate::nullable")]
     pub post_quantum_hybrid: Option<bool>,
+    /// JA4 of the ClientHello.
+    ///
+    /// Documents written before QUIC was decrypted lack this field.
+    #[serde(default)]
+    pub ja4: Option<String>,
+    /// What only the key log shows.
+    ///
+    /// Documents written before QUIC was decrypted lack this field.
+    #[serde(default)]
+    pub hidden: TlsHidden,
 }

@@ -176,8 +176,8 @@ pub struct TlsVisible {
     pub stream_bytes: [u64; 2],
 }
 
-/// What only the key log shows of a TLS connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What only the key log shows of a TLS connection or of a QUIC session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TlsHidden {
     /// Application protocol.

@@ -1,16 +1,26 @@
 use dissect::flow::Direction;
-use dissect::quic::{Connection, Event, Frames, Outcome, begins_connection, is_plausible, packets};
+use dissect::keylog::KeyLog;
+use dissect::quic::{
+    Connection, Datagram, Event, Frames, Kind, Outcome, Version, begins_connection, is_plausible, packets,
+};
 
-/// Datagrams of one QUIC connection: for each a byte of direction, its length in two bytes, and its payload. Packets follow each other
-/// within their datagram, and reading the datagrams again finds the same. The bytes are also read as one datagram and as frames.
+/// What is in the input: a byte that names its kind (0 a datagram of the client, 1 one of the server, 2 text of a key log), its
+/// length in two bytes, and so many bytes.
+type Piece<'a> = (u8, &'a [u8]);
+
+/// The datagrams of one QUIC connection, and its key log. Packets follow each other within their datagram, and reading the datagrams
+/// again finds the same. The bytes are also read as one datagram and as frames.
 pub fn quic(data: &[u8]) {
     in_order(data);
     let _ = (begins_connection(data), is_plausible(data, true), Frames::new(data).count());
-    let datagrams = datagrams(data);
-    for (_, datagram) in &datagrams {
+    for version in [Version::V1, Version(0x5430_3531)] {
+        let _ = Frames::of(Kind::OneRtt, version, data).count();
+    }
+    let pieces = pieces(data);
+    for (_, datagram) in &pieces {
         in_order(datagram);
     }
-    assert_eq!(read(&datagrams), read(&datagrams));
+    assert_eq!(read(&pieces), read(&pieces));
 }
 
 fn in_order(datagram: &[u8]) {
@@ -25,24 +35,34 @@ fn in_order(datagram: &[u8]) {
     }
 }
 
-fn datagrams(mut rest: &[u8]) -> Vec<(Direction, &[u8])> {
-    let mut datagrams = Vec::new();
-    while let Some((&[direction, high, low], after)) = rest.split_first_chunk() {
+fn pieces(mut rest: &[u8]) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    while let Some((&[kind, high, low], after)) = rest.split_first_chunk() {
         let len = usize::from(u16::from_be_bytes([high, low])).min(after.len());
         let (payload, behind) = after.split_at(len);
-        datagrams.push((Direction::BOTH[usize::from(direction & 1)], payload));
+        pieces.push((kind % 3, payload));
         rest = behind;
     }
-    datagrams
+    pieces
 }
 
 /// The events as text.
-fn read(datagrams: &[(Direction, &[u8])]) -> Vec<String> {
+fn read(pieces: &[Piece<'_>]) -> Vec<String> {
+    let mut keys = KeyLog::default();
     let mut connection = Connection::default();
     let mut events = Vec::new();
-    for (direction, datagram) in datagrams {
-        connection.push(*direction, datagram, false, |event| {
-            if let Event::Packet { packet, outcome: Outcome::Opened { payload, .. } } = &event {
+    for (kind, payload) in pieces {
+        let Some(direction) = Direction::BOTH.get(usize::from(*kind)) else {
+            keys.extend(payload);
+            continue;
+        };
+        let datagram = Datagram { direction: *direction, payload, is_truncated: false };
+        connection.push(&datagram, Some(&keys), |event| {
+            if let Event::Packet {
+                packet,
+                outcome: Outcome::Opened { payload, .. } | Outcome::Decrypted { payload, .. },
+            } = &event
+            {
                 assert!(payload.len() < packet.range.len());
             }
             events.push(format!("{event:?}"));

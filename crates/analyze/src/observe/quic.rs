@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
-use dissect::flow::PerDirection;
+use std::sync::Arc;
+
+use dissect::flow::{Direction, PerDirection};
 use dissect::quic::{Event, Kind, Outcome, supported_versions};
-use dissect::tls::NamedGroup;
+use dissect::tls::{Certificate, Message, NamedGroup};
 
 use crate::pipeline::fact::QuicFact;
 
@@ -39,6 +41,8 @@ pub(crate) struct QuicSession {
     pub has_retry: bool,
     /// Initial packets that were opened, and that were not.
     pub initial: [u64; 2],
+    /// Packets that the key log opens.
+    pub decrypted: u64,
     pub closed: u64,
     pub server_name: Option<String>,
     /// The name by which the client looked up the server.
@@ -47,6 +51,12 @@ pub(crate) struct QuicSession {
     pub tls_versions_offered: Vec<String>,
     pub cipher_suite: Option<String>,
     pub named_group: Option<NamedGroup>,
+    /// Fingerprint of the ClientHello.
+    pub ja4: Option<String>,
+    /// Application protocol that the server chose: only the key log shows it.
+    pub alpn: Option<String>,
+    /// The certificates that each direction sent: only the key log shows them.
+    pub certificates: PerDirection<Vec<Arc<Certificate>>>,
 }
 
 impl QuicTable {
@@ -71,6 +81,7 @@ impl QuicTable {
                 versions_negotiated: Vec::new(),
                 has_retry: false,
                 initial: [0; 2],
+                decrypted: 0,
                 closed: 0,
                 server_name: None,
                 looked_up: looked_up(fact.client, fact.server),
@@ -78,6 +89,9 @@ impl QuicTable {
                 tls_versions_offered: Vec::new(),
                 cipher_suite: None,
                 named_group: None,
+                ja4: None,
+                alpn: None,
+                certificates: PerDirection::default(),
             });
         }
         self.datagrams += u64::from(event.is_none());
@@ -88,13 +102,13 @@ impl QuicTable {
                 session.datagrams[fact.direction] += 1;
                 session.payload[fact.direction] += u64::from(fact.datagram.wire_payload_len);
             }
-            Some(event) => session.event(event, fact.datagram.payload),
+            Some(event) => session.event(event, fact.direction, fact.datagram.payload),
         }
     }
 }
 
 impl QuicSession {
-    fn event(&mut self, event: &Event<'_>, datagram: &[u8]) {
+    fn event(&mut self, event: &Event<'_>, direction: Direction, datagram: &[u8]) {
         match event {
             Event::Packet { packet, outcome } => {
                 if packet.kind == Kind::VersionNegotiation {
@@ -109,20 +123,30 @@ impl QuicSession {
                 match outcome {
                     Outcome::Opened { .. } => self.initial[0] += 1,
                     Outcome::NotOpened => self.initial[1] += 1,
+                    Outcome::Decrypted { .. } => self.decrypted += 1,
                     Outcome::Closed => self.closed += 1,
                     _ => {}
                 }
             }
-            // The body of the hello is what a fingerprint (JA4) is made from.
             Event::ClientHello { hello: Ok(hello), .. } => {
                 self.server_name.clone_from(&hello.server_name);
                 self.alpn_offered.clone_from(&hello.alpn);
                 self.tls_versions_offered =
                     hello.supported_versions.iter().map(ToString::to_string).collect();
+                self.ja4 = Some(hello.ja4_of_quic());
             }
             Event::ServerHello { hello: Ok(hello), .. } if !hello.is_hello_retry_request => {
                 self.cipher_suite = Some(hello.cipher_suite.to_string());
                 self.named_group = hello.key_share_group;
+            }
+            Event::Handshake { message: Message::EncryptedExtensions(extensions), .. } => {
+                self.alpn.clone_from(&extensions.alpn);
+            }
+            Event::Handshake { message: Message::Certificate(chain), .. } => {
+                let side = &mut self.certificates[direction];
+                if side.is_empty() {
+                    side.clone_from(&chain.certificates);
+                }
             }
             _ => {}
         }

@@ -162,7 +162,7 @@ fn key_exchange(of: tls::KeyExchange) -> Option<KeyExchange> {
     })
 }
 
-fn certificate_entry(certificate: &Certificate) -> CertificateEntry {
+pub(super) fn certificate_entry(certificate: &Certificate) -> CertificateEntry {
     let fields = certificate.fields.as_ref().ok();
     CertificateEntry {
         subject: fields.map_or_else(String::new, |fields| fields.subject.clone()),

@@ -1,11 +1,14 @@
 //! Writes DNS and QUIC into the result.
 
-use dissect::tls::NamedGroup;
-use exposure_schema::{Dns, DnsAnswer, DnsLookup, Quic, QuicSession};
+use std::sync::Arc;
+
+use dissect::tls::{Certificate, NamedGroup};
+use exposure_schema::{CertificateEntry, Dns, DnsAnswer, DnsLookup, Quic, QuicSession, TlsHidden};
 
 use crate::observe::connections::Connections;
 use crate::observe::dns::{DnsTable, Lookup};
 use crate::observe::quic::{self, QuicTable};
+use crate::output::connections::certificate_entry;
 
 /// The DNS part of the result; `None` if the capture contains no DNS.
 pub(crate) fn dns(table: &DnsTable, connections: &Connections) -> Option<Dns> {
@@ -52,6 +55,10 @@ pub(crate) fn quic(table: &QuicTable) -> Option<Quic> {
     })
 }
 
+fn certificates(chain: &[Arc<Certificate>]) -> Vec<CertificateEntry> {
+    chain.iter().map(|certificate| certificate_entry(certificate)).collect()
+}
+
 fn session(found: &quic::QuicSession) -> QuicSession {
     QuicSession {
         client: found.client.to_string(),
@@ -64,6 +71,7 @@ fn session(found: &quic::QuicSession) -> QuicSession {
         versions_negotiated: found.versions_negotiated.clone(),
         retry: found.has_retry,
         initial_packets: found.initial,
+        decrypted_packets: found.decrypted,
         closed_packets: found.closed,
         server_name: found.server_name.clone(),
         looked_up: found.looked_up.clone(),
@@ -72,5 +80,11 @@ fn session(found: &quic::QuicSession) -> QuicSession {
         cipher_suite: found.cipher_suite.clone(),
         named_group: found.named_group.map(|group| group.to_string()),
         post_quantum_hybrid: found.named_group.map(NamedGroup::is_post_quantum_hybrid),
+        ja4: found.ja4.clone(),
+        hidden: TlsHidden {
+            alpn: found.alpn.clone(),
+            certificates: certificates(&found.certificates.server_to_client),
+            client_certificates: certificates(&found.certificates.client_to_server),
+        },
     }
 }

@@ -9,7 +9,8 @@ use dissect::capture::Record;
 use dissect::flow::{Direction, PerDirection};
 use dissect::frame::UdpDatagram;
 use dissect::ip::Ip;
-use dissect::quic::{self, Event, Outcome};
+use dissect::keylog::KeyLog;
+use dissect::quic::{self, Datagram, Event, Outcome};
 
 use super::dns;
 use super::fact::{Bound, Bytes, DnsFact, Fact, Observer, QuicFact, Sequence, Unexplained};
@@ -41,6 +42,14 @@ pub(super) struct QuicSessions {
     count: u32,
 }
 
+/// What QUIC is read with.
+pub(super) struct Quic<'s> {
+    /// The sessions so far.
+    pub sessions: &'s mut QuicSessions,
+    /// The secrets that are known so far.
+    pub keys: Option<&'s KeyLog>,
+}
+
 #[derive(Debug)]
 struct Session {
     number: u32,
@@ -62,11 +71,7 @@ impl QuicSessions {
         let may_begin = udp.wire_payload_len >= MIN_INITIAL_DATAGRAM;
         let is_known = match self.open.get(&key) {
             // The ports are in use again.
-            Some(session) => {
-                let ports_again =
-                    may_begin && session.connection.is_answered() && quic::begins_connection(udp.payload);
-                !ports_again
-            }
+            Some(session) => !may_begin || !session.connection.is_ended_by(udp.payload),
             None => false,
         };
         let mut is_over_bound = false;
@@ -109,7 +114,7 @@ impl QuicSessions {
 /// Reads a datagram, and returns why its bytes are unexplained. `locate` gives the place of a range of its payload.
 pub(super) fn read<O: Observer>(
     observer: &mut O,
-    sessions: &mut QuicSessions,
+    quic: Quic<'_>,
     record: &Record<'_>,
     ip: &Ip,
     udp: &UdpDatagram<'_>,
@@ -131,18 +136,19 @@ pub(super) fn read<O: Observer>(
         dns::report(observer, &fact, DecodeChain::default(), locate);
         return Unexplained::Dns;
     }
-    quic(observer, sessions, record, ends, udp, is_cut, locate).unwrap_or(Unexplained::Udp)
+    read_quic(observer, quic, record, ends, udp, is_cut, locate).unwrap_or(Unexplained::Udp)
 }
 
-fn quic<O: Observer>(
+fn read_quic<O: Observer>(
     observer: &mut O,
-    sessions: &mut QuicSessions,
+    quic: Quic<'_>,
     record: &Record<'_>,
     ends: [SocketAddr; 2],
     udp: &UdpDatagram<'_>,
     is_cut: bool,
     locate: &dyn Fn(&Range<usize>) -> Location,
 ) -> Option<Unexplained> {
+    let Quic { sessions, keys } = quic;
     let (session, is_over_bound) = sessions.of(ends, udp, is_cut)?;
     if is_over_bound {
         observer.observe(&Fact::BoundHit(Bound::QuicSessions));
@@ -160,10 +166,12 @@ fn quic<O: Observer>(
         observer.bytes(&mut O::Memory::default(), &bytes, &LocateBy(|_| location.clone()));
     };
     let chain = DecodeChain::default().then(STEP).then(INITIAL);
+    let mut latest = Location::in_frame(record, 0..0, None);
     let fact =
         QuicFact { session: *number, client: *client, server, direction, frame: record.frame, datagram: udp };
     observer.observe(&Fact::Quic(&fact, None));
-    connection.push(direction, udp.payload, is_cut, |event| {
+    let datagram = Datagram { direction, payload: udp.payload, is_truncated: is_cut };
+    connection.push(&datagram, keys, |event| {
         match &event {
             Event::Packet { packet, outcome: Outcome::Opened { payload, .. } } => {
                 let location = locate(&packet.range);
@@ -173,6 +181,17 @@ fn quic<O: Observer>(
                 }
             }
             Event::Packet { outcome: Outcome::Clear, .. } => {}
+            Event::Packet { packet, outcome: Outcome::Decrypted { payload, .. } } => {
+                is_protected = true;
+                latest = locate(&packet.range);
+                let chain = DecodeChain::default().then(STEP);
+                search_secret(observer, payload, chain, &latest);
+            }
+            // The messages of one packet were searched with it; those of several come joined.
+            Event::Handshake { body, .. } => {
+                let chain = DecodeChain::default().then(STEP).then(CRYPTO);
+                search_secret(observer, body, chain, &latest);
+            }
             Event::ClientHello { body, .. } | Event::ServerHello { body, .. } => {
                 // One packet holds the whole message, or all of them are its place.
                 if hello.len() > 1 {
@@ -185,6 +204,12 @@ fn quic<O: Observer>(
         observer.observe(&Fact::Quic(&fact, Some(&event)));
     });
     Some(if is_protected { Unexplained::QuicProtected } else { Unexplained::QuicInitial })
+}
+
+/// Searches what only the key log shows of a packet.
+fn search_secret<O: Observer>(observer: &mut O, bytes: &[u8], chain: DecodeChain, location: &Location) {
+    let bytes = Bytes { bytes, sequence: Sequence::Decoded, chain, needs_secret: true };
+    observer.bytes(&mut O::Memory::default(), &bytes, &LocateBy(|_| location.clone()));
 }
 
 /// One place for several packets.

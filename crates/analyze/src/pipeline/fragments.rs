@@ -13,7 +13,7 @@ use dissect::ip::Ip;
 use dissect::tcp::{Flags, Segment};
 
 use super::carve::carve;
-use super::datagram;
+use super::datagram::{self, Quic};
 use super::fact::{Bytes, Observer, Sequence, Unexplained};
 use super::frames::Pipeline;
 use super::protocol::Tools;
@@ -78,7 +78,8 @@ impl<O: Observer> Pipeline<O> {
                 {
                     let (start, provenance) = (u64::from(udp.payload_offset), Parts { datagram, packet });
                     // Why its bytes are unexplained is reported with the fragments.
-                    datagram::read(&mut self.observer, &mut self.quic, &last.record(), ip, udp, &|range| {
+                    let quic = Quic { sessions: &mut self.quic, keys: self.keys.as_deref() };
+                    datagram::read(&mut self.observer, quic, &last.record(), ip, udp, &|range| {
                         provenance.locate(start + range.start as u64..start + range.end as u64)
                     });
                 }

@@ -20,7 +20,7 @@ use dissect::tls::{ServerKeys, Workspace};
 
 use super::carve::carve;
 use super::connection::{Connection, Shared};
-use super::datagram::{self, QuicSessions};
+use super::datagram::{self, Quic, QuicSessions};
 use super::fact::{At, Fact, FrameBytes, Observer, SegmentFact, Unexplained, UnexplainedFact};
 use super::protocol::{BodyNeeds, Decryption, Tools};
 use super::provenance::Location;
@@ -46,7 +46,7 @@ const TCP_HEADER: usize = 20;
 pub(crate) struct Pipeline<O: Observer> {
     pub(super) observer: O,
     tools: Tools,
-    keys: Option<Arc<KeyLog>>,
+    pub(super) keys: Option<Arc<KeyLog>>,
     workspace: Workspace,
     pub(super) fragments: Reassembler,
     pub(super) flows: FlowTable,
@@ -285,7 +285,8 @@ impl<O: Observer> Pipeline<O> {
             (Transport::Icmpv6, _) => Unexplained::Icmpv6,
             (Transport::Udp(udp), Network::Ip(ip)) => {
                 let start = udp.payload_offset as usize;
-                datagram::read(&mut self.observer, &mut self.quic, record, ip, udp, &|range| {
+                let quic = Quic { sessions: &mut self.quic, keys: self.keys.as_deref() };
+                datagram::read(&mut self.observer, quic, record, ip, udp, &|range| {
                     Location::in_frame(record, start + range.start..start + range.end, None)
                 })
             }

@@ -110,11 +110,18 @@ impl Bench {
         self.analyze_file(&file)
     }
 
+    /// Puts a key log beside the captures.
+    pub(crate) fn with_keys(self, key_log: &[u8]) -> Self {
+        std::fs::write(self.directory.path().join("a.keys"), key_log).expect("the key log");
+        self
+    }
+
     /// Analyzes a file.
     pub(crate) fn analyze_file(&self, file: &[u8]) -> Capture {
         std::fs::write(self.path(), file).expect("the capture");
         let mut input = Input::file(&self.path());
         input.journals = vec![self.directory.path().join("a.jsonl")];
+        input.key_log = Some(self.directory.path().join("a.keys")).filter(|path| path.exists());
         analysis::analyze(&input, Options::default(), &mut |_| ControlFlow::Continue(())).expect("a capture")
     }
 }

@@ -2,20 +2,29 @@
 
 use std::ops::Range;
 
-use super::crypto_stream::CryptoStream;
+use super::crypto_stream::{CryptoStream, MAX_CRYPTO, MAX_HANDSHAKE_CRYPTO};
 use super::frame::{Frame, Frames};
-use super::keys::{CLIENT, Opened, PacketKeys};
-use super::packet::{Kind, Malformed, Packet, Version, packets};
+use super::keys::{OneRttKeys, Opened, PacketKeys, Suite};
+use super::packet::{FIXED, Kind, Malformed, Packet, packets};
+use super::version::Version;
 use crate::flow::{Direction, PerDirection};
-use crate::tls::{ClientHello, Malformed as MalformedHello, ServerHello};
+use crate::keylog::{ClientSecrets, KeyLog, Label};
+use crate::tls::{ClientHello, HandshakeType, Malformed as MalformedHello, Message, ServerHello};
 
 /// Maximum number of pairs of Initial keys of one connection: a client chooses another connection ID after a Retry, and another
 /// version after a negotiation (RFC 9000 §7.2, RFC 9368). Later ones replace the last.
 pub const MAX_KEYS: usize = 4;
 
-/// Types of handshake messages (RFC 9846 §4).
-const CLIENT_HELLO: u8 = 1;
-const SERVER_HELLO: u8 = 2;
+/// The payload of a UDP datagram, as far as it was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Who sent it.
+    pub direction: Direction,
+    /// The captured bytes.
+    pub payload: &'a [u8],
+    /// Whether the capture lacks its end.
+    pub is_truncated: bool,
+}
 
 /// What became of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +32,15 @@ const SERVER_HELLO: u8 = 2;
 pub enum Outcome<'a> {
     /// An Initial packet that authenticates.
     Opened {
+        /// Packet number.
+        number: u64,
+        /// Its frames.
+        payload: &'a [u8],
+        /// Why the frames are not read to their end, if they are not.
+        stop: Option<Malformed>,
+    },
+    /// A packet that authenticates under a secret of the key log.
+    Decrypted {
         /// Packet number.
         number: u64,
         /// Its frames.
@@ -65,6 +83,13 @@ pub enum Event<'a> {
         /// Its fields.
         hello: Result<ServerHello, MalformedHello>,
     },
+    /// A handshake message that only the key log shows, which is complete with the packet before.
+    Handshake {
+        /// The body of the message.
+        body: &'a [u8],
+        /// Its fields.
+        message: Message,
+    },
 }
 
 /// The keys of Initial packets.
@@ -78,17 +103,37 @@ struct InitialKeys {
 }
 
 impl InitialKeys {
-    fn new(version: Version, id: &[u8]) -> Option<Self> {
-        let keys = PacketKeys::initial(version, id)?;
-        Some(Self { version, id: id.to_vec(), keys, largest: PerDirection::default() })
+    /// The keys that open this packet, and the packet; `None` if there are none.
+    fn opening(
+        direction: Direction,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        id: &[u8],
+    ) -> Option<(Self, Opened)> {
+        packet.version.salts().iter().find_map(|salt| {
+            let keys = PacketKeys::initial(packet.version, salt, id)?;
+            let mut keys =
+                Self { version: packet.version, id: id.to_vec(), keys, largest: PerDirection::default() };
+            let opened = keys.open(direction, packet, datagram)?;
+            Some((keys, opened))
+        })
     }
 
     fn open(&mut self, direction: Direction, packet: &Packet<'_>, datagram: &[u8]) -> Option<Opened> {
-        let largest = self.largest[direction];
-        let opened = self.keys[direction].open(packet, datagram, largest)?;
-        self.largest[direction] = Some(largest.map_or(opened.number, |largest| largest.max(opened.number)));
+        let largest = &mut self.largest[direction];
+        let opened = self.keys[direction].open(packet, datagram, *largest)?;
+        *largest = (*largest).max(Some(opened.number));
         Some(opened)
     }
+}
+
+/// What the key log opens of one direction.
+#[derive(Debug, Default)]
+struct Secrets {
+    handshake: Option<PacketKeys>,
+    one_rtt: Option<OneRttKeys>,
+    largest_handshake: Option<u64>,
+    largest_one_rtt: Option<u64>,
 }
 
 /// One connection. It receives the payloads of UDP datagrams between two endpoints in the order of the capture.
@@ -96,18 +141,27 @@ impl InitialKeys {
 pub struct Connection {
     keys: Vec<InitialKeys>,
     crypto: PerDirection<CryptoStream>,
+    client_random: Option<[u8; 32]>,
     is_answered: bool,
+    /// What the ServerHello chose, if it is read.
+    chosen: Option<(Version, Suite)>,
+    /// `None` without secrets.
+    secrets: Option<Box<PerDirection<Secrets>>>,
+    /// The handshake messages in Handshake and in 1-RTT packets.
+    hidden: Option<Box<PerDirection<[CryptoStream; 2]>>>,
+    /// Length of the connection IDs that each direction sends to: short headers do not state it.
+    id_len: PerDirection<Option<usize>>,
 }
 
 impl Connection {
-    /// Reads a datagram, and calls `each` for what is in it. `is_truncated`: whether the capture lacks its end.
+    /// Reads a datagram, and calls `each` for what is in it. `key_log`: the secrets that are known so far.
     pub fn push(
         &mut self,
-        direction: Direction,
-        datagram: &[u8],
-        is_truncated: bool,
+        datagram: &Datagram<'_>,
+        key_log: Option<&KeyLog>,
         mut each: impl FnMut(Event<'_>),
     ) {
+        let Datagram { direction, payload: datagram, is_truncated } = *datagram;
         let mut first_id = None;
         let mut end = 0;
         for packet in packets(datagram, is_truncated) {
@@ -123,24 +177,37 @@ impl Connection {
             let is_first = first_id.is_none();
             let is_for_first = *first_id.get_or_insert(packet.destination_id) == packet.destination_id;
             match packet.kind {
-                Kind::Initial if packet.version.is_read() && is_for_first => {
+                Kind::Initial if is_for_first => {
                     self.initial(direction, &packet, datagram, is_first, &mut each);
                 }
-                Kind::Initial if packet.version.is_read() => {
-                    each(Event::Packet { packet: &packet, outcome: Outcome::NotOpened });
-                }
+                Kind::Initial => each(Event::Packet { packet: &packet, outcome: Outcome::NotOpened }),
                 Kind::Retry | Kind::VersionNegotiation => {
                     each(Event::Packet { packet: &packet, outcome: Outcome::Clear });
+                }
+                Kind::Handshake | Kind::OneRtt => {
+                    if self.secrets.is_none() {
+                        self.find_secrets(key_log);
+                    }
+                    self.protected(direction, &packet, datagram, &mut each);
                 }
                 _ => each(Event::Packet { packet: &packet, outcome: Outcome::Closed }),
             }
         }
     }
 
-    /// Whether the server's hello was seen. Another connection of the same endpoints may follow.
+    /// Whether a datagram begins another connection for certain, between the same endpoints. A client may repeat its first
+    /// packets, under the same connection ID, when it has the answer.
     #[must_use]
-    pub fn is_answered(&self) -> bool {
-        self.is_answered
+    pub fn is_ended_by(&self, datagram: &[u8]) -> bool {
+        let Some(Ok(packet)) = packets(datagram, false).next() else { return false };
+        let is_known = self.keys.iter().any(|keys| keys.id == packet.destination_id);
+        self.is_answered && !is_known && begins_connection(datagram)
+    }
+
+    /// Whether the key log has secrets of the connection that fit its cipher suite.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        self.secrets.is_some()
     }
 
     /// Whether CRYPTO frames contradict each other, or exceed a bound, so that a hello may not be what its receiver read.
@@ -166,31 +233,88 @@ impl Connection {
         let Some(opened) = self.open(direction, packet, datagram, may_derive) else {
             return each(Event::Packet { packet, outcome: Outcome::NotOpened });
         };
-        let mut stop = None;
-        for frame in Frames::new(&opened.payload) {
-            match frame {
-                Ok(Frame::Crypto { offset, data }) => {
-                    let data = opened.payload.get(data).unwrap_or_default();
-                    self.crypto[direction].push(offset, data);
-                }
-                Ok(Frame::Other { .. }) => stop = Some(Malformed { field: "frame type", offset: 0 }),
-                Ok(_) => {}
-                Err(malformed) => stop = Some(malformed),
-            }
-        }
+        self.learn_id(direction, packet);
+        let stop = take_crypto(
+            packet.kind,
+            packet.version,
+            &opened.payload,
+            &mut self.crypto[direction],
+            MAX_CRYPTO,
+        );
         let outcome = Outcome::Opened { number: opened.number, payload: &opened.payload, stop };
         each(Event::Packet { packet, outcome });
-        while let Some((kind, body)) = self.crypto[direction].take_message() {
-            match (kind, direction == CLIENT) {
-                (CLIENT_HELLO, true) => {
-                    each(Event::ClientHello { body: &body, hello: ClientHello::parse(&body) });
+        while let Some((kind, body)) = self.crypto[direction].take_message(MAX_CRYPTO) {
+            match (HandshakeType(kind), direction) {
+                (HandshakeType::CLIENT_HELLO, Direction::ClientToServer) => {
+                    let hello = ClientHello::parse(&body);
+                    self.client_random = hello.as_ref().ok().map(|hello| hello.random);
+                    each(Event::ClientHello { body: &body, hello });
                 }
-                (SERVER_HELLO, false) => {
-                    self.is_answered = true;
-                    each(Event::ServerHello { body: &body, hello: ServerHello::parse(&body) });
+                (HandshakeType::SERVER_HELLO, Direction::ServerToClient) => {
+                    let hello = ServerHello::parse(&body);
+                    if let Ok(hello) = hello.as_ref().map_err(drop)
+                        && !hello.is_hello_retry_request
+                    {
+                        self.is_answered = true;
+                        self.secrets = None;
+                        self.chosen = Suite::of(hello.cipher_suite).map(|suite| (packet.version, suite));
+                    }
+                    each(Event::ServerHello { body: &body, hello });
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The receiver of a direction chose the connection ID that it is the source of.
+    fn learn_id(&mut self, direction: Direction, packet: &Packet<'_>) {
+        self.id_len[direction.opposite()] = Some(packet.source_id.len());
+    }
+
+    /// Looks up the secrets. A capture may have them behind the packets that they open.
+    fn find_secrets(&mut self, key_log: Option<&KeyLog>) {
+        let random = self.client_random.as_ref();
+        let secrets = random.and_then(|random| key_log?.client(random));
+        let (Some(secrets), Some((version, suite))) = (secrets, self.chosen) else { return };
+        let of = |labels: [Label; 2]| Secrets::of(version, suite, secrets, labels);
+        let found = PerDirection {
+            client_to_server: of([Label::ClientHandshakeTrafficSecret, Label::ClientTrafficSecret0]),
+            server_to_client: of([Label::ServerHandshakeTrafficSecret, Label::ServerTrafficSecret0]),
+        };
+        if found.values().any(|side| side.handshake.is_some() || side.one_rtt.is_some()) {
+            self.secrets = Some(Box::new(found));
+            self.hidden = None;
+        }
+    }
+
+    /// A packet that only the key log opens.
+    fn protected(
+        &mut self,
+        direction: Direction,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        each: &mut impl FnMut(Event<'_>),
+    ) {
+        let id_len = self.id_len[direction];
+        let secrets = self.secrets.as_mut().map(|secrets| &mut secrets[direction]);
+        let opened = secrets.and_then(|secrets| secrets.open(packet, datagram, id_len));
+        let Some(opened) = opened else {
+            return each(Event::Packet { packet, outcome: Outcome::Closed });
+        };
+        let is_handshake = packet.kind == Kind::Handshake;
+        if is_handshake {
+            self.learn_id(direction, packet);
+        }
+        let hidden = &mut self.hidden.get_or_insert_default()[direction];
+        let [handshake, one_rtt] = hidden;
+        let crypto = if is_handshake { handshake } else { one_rtt };
+        let version = self.chosen.map_or(packet.version, |(version, _)| version);
+        let stop = take_crypto(packet.kind, version, &opened.payload, crypto, MAX_HANDSHAKE_CRYPTO);
+        let outcome = Outcome::Decrypted { number: opened.number, payload: &opened.payload, stop };
+        each(Event::Packet { packet, outcome });
+        while let Some((kind, body)) = crypto.take_message(MAX_HANDSHAKE_CRYPTO) {
+            let message = Message::of_quic(HandshakeType(kind), &body);
+            each(Event::Handshake { body: &body, message });
         }
     }
 
@@ -210,7 +334,7 @@ impl Connection {
         if !may_derive {
             return None;
         }
-        if direction == CLIENT {
+        if direction == Direction::ClientToServer {
             return self.derive(direction, packet, datagram, packet.destination_id);
         }
         // A server may answer in another version than the client's, under keys from the same connection ID (RFC 9369 §4.1).
@@ -225,11 +349,10 @@ impl Connection {
         datagram: &[u8],
         id: &[u8],
     ) -> Option<Opened> {
-        let mut keys = InitialKeys::new(packet.version, id)?;
-        let opened = keys.open(direction, packet, datagram)?;
+        let (keys, opened) = InitialKeys::opening(direction, packet, datagram, id)?;
         // After a Retry or a version negotiation the client begins its handshake again.
-        if direction == CLIENT && !self.is_answered {
-            self.crypto[CLIENT] = CryptoStream::default();
+        if direction == Direction::ClientToServer && !self.is_answered {
+            self.crypto[direction] = CryptoStream::default();
         }
         self.keys.truncate(MAX_KEYS - 1);
         self.keys.push(keys);
@@ -237,13 +360,58 @@ impl Connection {
     }
 }
 
+impl Secrets {
+    fn of(version: Version, suite: Suite, secrets: &ClientSecrets, [handshake, one_rtt]: [Label; 2]) -> Self {
+        let handshake = secrets.secret(handshake);
+        let one_rtt = secrets.secret(one_rtt);
+        Self {
+            handshake: handshake.and_then(|secret| PacketKeys::of_secret(version, suite, secret)),
+            one_rtt: one_rtt.and_then(|secret| OneRttKeys::of_secret(version, suite, secret)),
+            ..Self::default()
+        }
+    }
+
+    fn open(&mut self, packet: &Packet<'_>, datagram: &[u8], id_len: Option<usize>) -> Option<Opened> {
+        if packet.kind == Kind::Handshake {
+            let opened = self.handshake.as_ref()?.open(packet, datagram, self.largest_handshake)?;
+            self.largest_handshake = self.largest_handshake.max(Some(opened.number));
+            return Some(opened);
+        }
+        let number_at = packet.protected_at.checked_add(id_len?)?;
+        let opened = self.one_rtt.as_mut()?.open(packet, datagram, number_at, self.largest_one_rtt)?;
+        self.largest_one_rtt = self.largest_one_rtt.max(Some(opened.number));
+        Some(opened)
+    }
+}
+
+/// Adds the CRYPTO frames of a payload to a stream, and returns why the frames are not read to their end.
+fn take_crypto(
+    kind: Kind,
+    version: Version,
+    payload: &[u8],
+    crypto: &mut CryptoStream,
+    max: usize,
+) -> Option<Malformed> {
+    let mut stop = None;
+    for frame in Frames::of(kind, version, payload) {
+        match frame {
+            Ok(Frame::Crypto { offset, data }) => {
+                crypto.push(offset, payload.get(data).unwrap_or_default(), max);
+            }
+            Ok(Frame::Other { .. }) => stop = Some(Malformed { field: "frame type", offset: 0 }),
+            Ok(_) => {}
+            Err(malformed) => stop = Some(malformed),
+        }
+    }
+    stop
+}
+
 /// Whether a datagram begins a connection for certain: its first packet opens under keys from its own connection ID.
 #[must_use]
 pub fn begins_connection(datagram: &[u8]) -> bool {
     let Some(Ok(packet)) = packets(datagram, false).next() else { return false };
     packet.kind == Kind::Initial
-        && InitialKeys::new(packet.version, packet.destination_id)
-            .is_some_and(|mut keys| keys.open(CLIENT, &packet, datagram).is_some())
+        && InitialKeys::opening(Direction::ClientToServer, &packet, datagram, packet.destination_id).is_some()
 }
 
 /// Whether a datagram between unknown endpoints looks like a part of a connection: a long header with a version of known layout,
@@ -254,7 +422,11 @@ pub fn is_plausible(datagram: &[u8], is_truncated: bool) -> bool {
     for packet in packets(datagram, is_truncated) {
         let is_known = match packet {
             Ok(packet) if is_first => {
-                matches!(packet.kind, Kind::Initial | Kind::ZeroRtt | Kind::Handshake | Kind::Retry)
+                let is_long =
+                    matches!(packet.kind, Kind::Initial | Kind::ZeroRtt | Kind::Handshake | Kind::Retry);
+                // 65,536 numbers are reserved: too many to be a sign. The fixed bit is 1 at the beginning (RFC 9287 §3).
+                let has_fixed_bit = datagram.first().is_some_and(|first| first & FIXED != 0);
+                is_long && has_fixed_bit && !packet.version.is_reserved()
             }
             // Some implementations fill a datagram with zeros behind its packets.
             Err(_) | Ok(_) if is_first => false,
@@ -270,6 +442,8 @@ pub fn is_plausible(datagram: &[u8], is_truncated: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::quic::supported_versions;
 
@@ -288,10 +462,12 @@ mod tests {
         let mut connection = Connection::default();
         let mut found = Vec::new();
         for (direction, datagram) in datagrams {
-            connection.push(*direction, datagram, false, |event| {
+            let payload = *datagram;
+            let datagram = Datagram { direction: *direction, payload, is_truncated: false };
+            connection.push(&datagram, None, |event| {
                 found.push(match event {
                     Event::Packet { packet, outcome } => {
-                        let versions: Vec<_> = supported_versions(packet, datagram).collect();
+                        let versions: Vec<_> = supported_versions(packet, payload).collect();
                         let outcome = match outcome {
                             Outcome::Opened { stop: None, .. } => "opened".to_owned(),
                             Outcome::Clear if versions.contains(&Version::V2) => "version 2".to_owned(),
@@ -301,7 +477,7 @@ mod tests {
                     }
                     // The zeros that fill the datagram.
                     Event::Rest(range, _)
-                        if datagram[range.start..range.end].iter().all(|byte| *byte == 0) =>
+                        if payload[range.start..range.end].iter().all(|byte| *byte == 0) =>
                     {
                         return;
                     }
@@ -311,6 +487,7 @@ mod tests {
                         format!("{} {}", hello.server_name.unwrap(), hello.alpn.join(","))
                     }
                     Event::ServerHello { hello, .. } => hello.unwrap().cipher_suite.to_string(),
+                    Event::Handshake { message, .. } => format!("{message:?}"),
                 });
             });
         }
@@ -357,6 +534,91 @@ mod tests {
         assert_eq!(found[2], "Version Negotiation version 2");
         assert_eq!(found[3..5], hello, "{found:?}");
         assert!(found.contains(&"TLS_AES_256_GCM_SHA384".to_owned()), "{found:?}");
+    }
+
+    const WITH_KEYS: [&[u8]; 3] = [
+        include_bytes!("../../../../corpus/quic/with-keys-aes128.bin"),
+        include_bytes!("../../../../corpus/quic/with-keys-key-update.bin"),
+        include_bytes!("../../../../corpus/quic/with-keys-chacha20.bin"),
+    ];
+
+    /// The key log at the beginning of a file, and the datagrams behind it.
+    fn with_keys(file: &[u8]) -> (KeyLog, Vec<(Direction, &[u8])>) {
+        let (&[kind, high, low], rest) = file.split_first_chunk().unwrap();
+        assert_eq!(kind, 2);
+        let (text, rest) = rest.split_at(usize::from(u16::from_be_bytes([high, low])));
+        (KeyLog::parse(text), datagrams(rest))
+    }
+
+    /// Handshake messages, and numbers of packets by what became of them.
+    fn opened(connection: &mut Connection, all: &[(Direction, &[u8])], keys: Option<&KeyLog>) -> [usize; 3] {
+        let [mut messages, mut decrypted, mut closed] = [0; 3];
+        for (direction, payload) in all {
+            let datagram = Datagram { direction: *direction, payload, is_truncated: false };
+            connection.push(&datagram, keys, |event| match event {
+                Event::Packet { outcome: Outcome::Decrypted { stop, .. }, .. } => {
+                    assert_eq!(stop, None);
+                    decrypted += 1;
+                }
+                Event::Packet { outcome: Outcome::Closed, .. } => closed += 1,
+                Event::Handshake { message: Message::EncryptedExtensions(extensions), .. } => {
+                    assert_eq!(
+                        (extensions.alpn.as_deref(), direction),
+                        (Some("h3"), &Direction::ServerToClient)
+                    );
+                    messages += 1;
+                }
+                Event::Handshake { message: Message::Certificate(chain), .. } => {
+                    assert_eq!(chain.certificates.len(), 1);
+                    messages += 1;
+                }
+                Event::Handshake { message: Message::Finished, .. } => messages += 1,
+                _ => {}
+            });
+        }
+        [messages, decrypted, closed]
+    }
+
+    #[test]
+    fn a_key_log_opens_all_packets() {
+        for file in WITH_KEYS {
+            let (keys, datagrams) = with_keys(file);
+            let [messages, decrypted, closed] = opened(&mut Connection::default(), &datagrams, Some(&keys));
+            assert_eq!((messages, closed), (4, 0));
+            let none = opened(&mut Connection::default(), &datagrams, None);
+            assert_eq!(none, [0, 0, decrypted]);
+            let other = KeyLog::parse(b"# of another connection");
+            assert_eq!(opened(&mut Connection::default(), &datagrams, Some(&other)), none);
+            // The secrets come late: what was closed by then stays closed.
+            let mut connection = Connection::default();
+            let [_, _, before] = opened(&mut connection, &datagrams[..8], None);
+            let [_, after, closed] = opened(&mut connection, &datagrams[8..], Some(&keys));
+            assert_eq!((before + after, closed), (decrypted, 0));
+        }
+    }
+
+    #[test]
+    fn follows_key_updates() {
+        let updates = WITH_KEYS.map(|file| {
+            let (keys, datagrams) = with_keys(file);
+            let mut connection = Connection::default();
+            opened(&mut connection, &datagrams, Some(&keys));
+            let secrets = connection.secrets.unwrap();
+            PerDirection::as_ref(&secrets).map(|side| side.one_rtt.as_ref().unwrap().updates).into_array()
+        });
+        assert_eq!(updates, [[0, 0], [1, 1], [0, 0]]);
+    }
+
+    proptest! {
+        /// A datagram that comes later, as far as it is behind the hellos, is opened all the same.
+        #[test]
+        fn order_behind_the_hellos_changes_nothing(file in 0_usize..3, from in 3_usize..20, by in 1_usize..4) {
+            let (keys, mut datagrams) = with_keys(WITH_KEYS[file]);
+            let whole = opened(&mut Connection::default(), &datagrams, Some(&keys));
+            let datagram = datagrams.remove(from);
+            datagrams.insert(from + by, datagram);
+            prop_assert_eq!(opened(&mut Connection::default(), &datagrams, Some(&keys)), whole);
+        }
     }
 
     /// A datagram of the client that is captured twice, in either order with the next, changes nothing.

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// two kilobytes; RFC 9000 §7.5 asks endpoints for 4,096 bytes.
 pub const MAX_CRYPTO: usize = 16 << 10;
 
+/// The same of the messages that only the key log shows: the longest message that is read in TLS, with what follows it.
+pub const MAX_HANDSHAKE_CRYPTO: usize = 80 << 10;
+
 /// Maximum number of separate pieces that wait for bytes before them. Chrome shuffles a ClientHello in some ten pieces.
 pub const MAX_PIECES: usize = 64;
 
@@ -33,8 +36,8 @@ impl CryptoStream {
         !self.pieces.is_empty()
     }
 
-    /// Adds the bytes of a frame. Where bytes came before, the first ones stay.
-    pub(super) fn push(&mut self, offset: u64, data: &[u8]) {
+    /// Adds the bytes of a frame. Where bytes came before, the first ones stay. `max`: how many bytes may be kept.
+    pub(super) fn push(&mut self, offset: u64, data: &[u8], max: usize) {
         let before = usize::try_from(self.base.saturating_sub(offset)).unwrap_or(usize::MAX);
         let data = data.get(before..).unwrap_or_default();
         if data.is_empty() {
@@ -42,7 +45,7 @@ impl CryptoStream {
         }
         let start = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
         let end = start.saturating_add(data.len());
-        if end > MAX_CRYPTO {
+        if end > max {
             self.is_over_bound = true;
             return;
         }
@@ -70,14 +73,14 @@ impl CryptoStream {
     }
 
     /// Takes the next message, if all of it came: its type and its body.
-    pub(super) fn take_message(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub(super) fn take_message(&mut self, max: usize) -> Option<(u8, Vec<u8>)> {
         let ready = self.pieces.first().filter(|piece| piece.start == 0)?.end;
         let (&[message_type, a, b, c], _) = self.bytes.split_first_chunk::<MESSAGE_HEADER>()?;
         if ready < MESSAGE_HEADER {
             return None;
         }
         let end = MESSAGE_HEADER + (usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c));
-        if end > MAX_CRYPTO {
+        if end > max {
             // Its end can never come.
             *self = Self { base: u64::MAX, is_over_bound: true, ..Self::default() };
             return None;
@@ -116,19 +119,19 @@ mod tests {
     use super::*;
 
     fn messages(stream: &mut CryptoStream) -> Vec<(u8, Vec<u8>)> {
-        std::iter::from_fn(|| stream.take_message()).collect()
+        std::iter::from_fn(|| stream.take_message(MAX_CRYPTO)).collect()
     }
 
     #[test]
     fn puts_pieces_together_in_any_order() {
         let bytes = b"\x01\0\0\x05hello\x02\0\0\0\x0b\0\0\x02";
         let mut stream = CryptoStream::default();
-        stream.push(6, &bytes[6..11]);
-        stream.push(0, &bytes[..2]);
+        stream.push(6, &bytes[6..11], MAX_CRYPTO);
+        stream.push(0, &bytes[..2], MAX_CRYPTO);
         assert!(messages(&mut stream).is_empty());
-        stream.push(1, &bytes[1..8]);
+        stream.push(1, &bytes[1..8], MAX_CRYPTO);
         assert_eq!(messages(&mut stream), [(1, b"hello".to_vec())]);
-        stream.push(0, bytes);
+        stream.push(0, bytes, MAX_CRYPTO);
         assert_eq!(messages(&mut stream), [(2, vec![])]);
         assert!(stream.is_unfinished() && !stream.is_contradicted && !stream.is_over_bound);
     }
@@ -136,8 +139,8 @@ mod tests {
     #[test]
     fn the_first_bytes_stay() {
         let mut stream = CryptoStream::default();
-        stream.push(5, b"b");
-        stream.push(0, b"\x01\0\0\x03axc");
+        stream.push(5, b"b", MAX_CRYPTO);
+        stream.push(0, b"\x01\0\0\x03axc", MAX_CRYPTO);
         assert!(stream.is_contradicted);
         assert_eq!(messages(&mut stream), [(1, b"abc".to_vec())]);
     }
@@ -145,17 +148,17 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let mut stream = CryptoStream::default();
-        stream.push(u64::MAX, b"a");
-        stream.push(MAX_CRYPTO as u64, b"a");
+        stream.push(u64::MAX, b"a", MAX_CRYPTO);
+        stream.push(MAX_CRYPTO as u64, b"a", MAX_CRYPTO);
         assert!(stream.is_over_bound && stream.bytes.is_empty());
         for at in 0..1000 {
-            stream.push(4 + at * 2, b"a");
+            stream.push(4 + at * 2, b"a", MAX_CRYPTO);
         }
         assert_eq!(stream.pieces.len(), MAX_PIECES);
         let mut stream = CryptoStream::default();
-        stream.push(0, b"\x01\xff\xff\xff");
-        assert_eq!(stream.take_message(), None);
-        stream.push(4, b"abc");
+        stream.push(0, b"\x01\xff\xff\xff", MAX_CRYPTO);
+        assert_eq!(stream.take_message(MAX_CRYPTO), None);
+        stream.push(4, b"abc", MAX_CRYPTO);
         assert!(stream.is_over_bound && stream.bytes.is_empty());
     }
 
@@ -180,7 +183,7 @@ mod tests {
             let mut stream = CryptoStream::default();
             let mut found = Vec::new();
             for piece in pieces {
-                stream.push(piece.start as u64, &bytes[piece]);
+                stream.push(piece.start as u64, &bytes[piece], MAX_CRYPTO);
                 found.extend(messages(&mut stream).into_iter().map(|(_, body)| body));
             }
             prop_assert_eq!(found, bodies);

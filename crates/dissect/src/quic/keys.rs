@@ -1,23 +1,14 @@
-//! Packet protection (RFC 9001 §5): Initial secrets, keys, header protection, and the decryption of one packet.
+//! Packet protection (RFC 9001 §5): secrets, keys, header protection, and the decryption of one packet.
 
-use aws_lc_rs::aead::quic::{AES_128, HeaderProtectionKey};
+use aws_lc_rs::aead::quic::{self, HeaderProtectionKey};
 use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{self, HKDF_SHA256, KeyType, Prk, Salt};
+use aws_lc_rs::hkdf::{self, HKDF_SHA256, HKDF_SHA384, KeyType, Prk, Salt};
 
-use super::packet::{Packet, Version};
-use crate::flow::{Direction, PerDirection};
-
-/// Salt of the Initial secrets of version 1 (RFC 9001 §5.2).
-const SALT_V1: [u8; 20] = [
-    0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc,
-    0xbb, 0x7f, 0x0a,
-];
-
-/// Salt of the Initial secrets of version 2 (RFC 9369 §3.3.1).
-const SALT_V2: [u8; 20] = [
-    0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9,
-    0xbd, 0x2e, 0xd9,
-];
+use super::packet::{Kind, Packet};
+use super::version::{self, Labels, Version};
+use crate::flow::PerDirection;
+use crate::keylog::Secret;
+use crate::tls::CipherSuite;
 
 /// Distance from the packet number to the sample of header protection (RFC 9001 §5.4.2).
 const SAMPLE_AT: usize = 4;
@@ -25,25 +16,49 @@ const SAMPLE_AT: usize = 4;
 /// Length of the sample.
 const SAMPLE_LEN: usize = 16;
 
-/// Length of the authentication tag.
+/// Length of the authentication tag of all suites.
 const TAG_LEN: usize = 16;
 
-/// What a version needs for its keys.
-struct Labels {
-    salt: [u8; 20],
-    key: &'static [u8],
-    iv: &'static [u8],
-    header: &'static [u8],
+/// Length of the longest key, and that of the longest secret.
+const MAX_KEY: usize = 32;
+const MAX_SECRET: usize = 48;
+
+/// The bits of the first byte that are protected, in a long and in a short header (RFC 9001 §5.4.1).
+const PROTECTED_LONG: u8 = 0x0f;
+const PROTECTED_SHORT: u8 = 0x1f;
+
+/// The key phase in the first byte of a short header (RFC 9000 §17.3.1).
+const KEY_PHASE: u8 = 0x04;
+
+/// The algorithms of a cipher suite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suite {
+    aead: &'static aead::Algorithm,
+    header: &'static quic::Algorithm,
+    hash: hkdf::Algorithm,
 }
 
-/// RFC 9001 §5.1, RFC 9369 §3.3.2.
-fn labels(version: Version) -> Option<Labels> {
-    match version {
-        Version::V1 => Some(Labels { salt: SALT_V1, key: b"quic key", iv: b"quic iv", header: b"quic hp" }),
-        Version::V2 => {
-            Some(Labels { salt: SALT_V2, key: b"quicv2 key", iv: b"quicv2 iv", header: b"quicv2 hp" })
-        }
-        _ => None,
+impl Suite {
+    /// That of Initial packets (RFC 9001 §5.2).
+    const INITIAL: Self = Self { aead: &aead::AES_128_GCM, header: &quic::AES_128, hash: HKDF_SHA256 };
+
+    /// `None` for suites that are not read: those with CCM.
+    pub(super) fn of(suite: CipherSuite) -> Option<Self> {
+        let (aead, header, hash) = match suite {
+            CipherSuite::TLS_AES_128_GCM_SHA256 => (&aead::AES_128_GCM, &quic::AES_128, HKDF_SHA256),
+            CipherSuite::TLS_AES_256_GCM_SHA384 => (&aead::AES_256_GCM, &quic::AES_256, HKDF_SHA384),
+            CipherSuite::TLS_CHACHA20_POLY1305_SHA256 => {
+                (&aead::CHACHA20_POLY1305, &quic::CHACHA20, HKDF_SHA256)
+            }
+            _ => return None,
+        };
+        Some(Self { aead, header, hash })
+    }
+
+    /// A traffic secret; `None` if its length is not that of the suite's hash.
+    fn prk(self, secret: &[u8]) -> Option<Prk> {
+        // `new_less_safe` panics above 1024 bytes.
+        (secret.len() == self.hash.len()).then(|| Prk::new_less_safe(self.hash, secret))
     }
 }
 
@@ -65,10 +80,40 @@ fn expand_label(secret: &Prk, label: &[u8], out: &mut [u8]) -> Option<()> {
     secret.expand(&info, Length(out.len())).and_then(|okm| okm.fill(out)).ok()
 }
 
-/// The keys of one direction.
-pub(super) struct PacketKeys {
+/// The keys that open the payloads of one direction.
+struct PayloadKey {
     key: LessSafeKey,
     iv: [u8; NONCE_LEN],
+}
+
+impl PayloadKey {
+    fn derive(labels: &Labels, suite: Suite, secret: &Prk) -> Option<Self> {
+        let (mut key, mut iv) = ([0; MAX_KEY], [0; NONCE_LEN]);
+        let key = key.get_mut(..suite.aead.key_len())?;
+        expand_label(secret, labels.key, key)?;
+        expand_label(secret, labels.iv, &mut iv)?;
+        Some(Self { key: LessSafeKey::new(UnboundKey::new(suite.aead, key).ok()?), iv })
+    }
+
+    fn open(&self, packet: &Unmasked<'_>, largest: Option<u64>) -> Option<Opened> {
+        let number = full_number(packet.truncated_number, packet.number_len, largest);
+        let mut nonce = self.iv;
+        for (byte, of_number) in nonce.iter_mut().rev().zip(number.to_be_bytes().into_iter().rev()) {
+            *byte ^= of_number;
+        }
+        let protected = packet.protected;
+        let (ciphertext, tag) = protected.split_at_checked(protected.len().checked_sub(TAG_LEN)?)?;
+        let mut payload = vec![0; ciphertext.len()];
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let header = Aad::from(&packet.header);
+        self.key.open_separate_gather(nonce, header, ciphertext, tag, &mut payload).ok()?;
+        Some(Opened { number, payload })
+    }
+}
+
+/// The keys of one direction for packets with a long header.
+pub(super) struct PacketKeys {
+    payload: PayloadKey,
     header: HeaderProtectionKey,
 }
 
@@ -81,62 +126,147 @@ pub(super) struct Opened {
     pub(super) payload: Vec<u8>,
 }
 
+/// A packet without header protection.
+struct Unmasked<'a> {
+    header: Vec<u8>,
+    first: u8,
+    truncated_number: u64,
+    number_len: usize,
+    protected: &'a [u8],
+}
+
+/// Removes the header protection of a packet whose packet number begins at `number_at`, an offset in the datagram.
+fn unmask<'a>(
+    key: &HeaderProtectionKey,
+    packet: &Packet<'_>,
+    datagram: &'a [u8],
+    number_at: usize,
+) -> Option<Unmasked<'a>> {
+    let bytes = datagram.get(packet.range.clone())?;
+    let number_at = number_at.checked_sub(packet.range.start)?;
+    let sample_at = number_at.checked_add(SAMPLE_AT)?;
+    let sample = bytes.get(sample_at..sample_at.checked_add(SAMPLE_LEN)?)?;
+    let [first_mask, number_mask @ ..] = key.new_mask(sample).ok()?;
+    let bits = if packet.kind == Kind::OneRtt { PROTECTED_SHORT } else { PROTECTED_LONG };
+    let first = bytes.first()? ^ first_mask & bits;
+    let number_len = usize::from(first & 3) + 1;
+    let (header, protected) = bytes.split_at_checked(number_at + number_len)?;
+    let mut header = header.to_vec();
+    *header.first_mut()? = first;
+    let mut truncated_number = 0;
+    for (byte, mask) in header.get_mut(number_at..)?.iter_mut().zip(number_mask) {
+        *byte ^= mask;
+        truncated_number = truncated_number << 8 | u64::from(*byte);
+    }
+    Some(Unmasked { header, first, truncated_number, number_len, protected })
+}
+
 impl PacketKeys {
     /// The keys of Initial packets of both directions, from the connection ID that the client chose for the server
     /// (RFC 9001 §5.2). `None` for versions that are not read.
-    pub(super) fn initial(version: Version, destination_id: &[u8]) -> Option<PerDirection<Self>> {
-        let labels = labels(version)?;
-        let initial = Salt::new(HKDF_SHA256, &labels.salt).extract(destination_id);
+    pub(super) fn initial(
+        version: Version,
+        salt: &version::Salt,
+        destination_id: &[u8],
+    ) -> Option<PerDirection<Self>> {
+        let labels = version.labels();
+        let initial = Salt::new(HKDF_SHA256, salt).extract(destination_id);
         let of = |label: &[u8]| {
             let mut secret = [0; 32];
             expand_label(&initial, label, &mut secret)?;
-            Self::derive(&labels, &Prk::new_less_safe(HKDF_SHA256, &secret))
+            Self::derive(labels, Suite::INITIAL, &Suite::INITIAL.prk(&secret)?)
         };
         Some(PerDirection { client_to_server: of(b"client in")?, server_to_client: of(b"server in")? })
     }
 
-    fn derive(labels: &Labels, secret: &hkdf::Prk) -> Option<Self> {
-        let (mut key, mut iv, mut header) = ([0; 16], [0; NONCE_LEN], [0; 16]);
-        expand_label(secret, labels.key, &mut key)?;
-        expand_label(secret, labels.iv, &mut iv)?;
-        expand_label(secret, labels.header, &mut header)?;
+    /// The keys that follow from a traffic secret (RFC 9001 §5.1).
+    pub(super) fn of_secret(version: Version, suite: Suite, secret: &Secret) -> Option<Self> {
+        Self::derive(version.labels(), suite, &suite.prk(secret.as_bytes())?)
+    }
+
+    fn derive(labels: &Labels, suite: Suite, secret: &Prk) -> Option<Self> {
+        let mut header = [0; MAX_KEY];
+        let header = header.get_mut(..suite.header.key_len())?;
+        expand_label(secret, labels.header, header)?;
         Some(Self {
-            key: LessSafeKey::new(UnboundKey::new(&aead::AES_128_GCM, &key).ok()?),
-            iv,
-            header: HeaderProtectionKey::new(&AES_128, &header).ok()?,
+            payload: PayloadKey::derive(labels, suite, secret)?,
+            header: HeaderProtectionKey::new(suite.header, header).ok()?,
         })
     }
 
     /// Removes the protection of a packet with a long header. `largest`: the largest packet number so far. `None` if it does
     /// not authenticate.
     pub(super) fn open(&self, packet: &Packet<'_>, datagram: &[u8], largest: Option<u64>) -> Option<Opened> {
-        let bytes = datagram.get(packet.range.clone())?;
-        let number_at = packet.protected_at.checked_sub(packet.range.start)?;
-        let sample_at = number_at + SAMPLE_AT;
-        let sample = bytes.get(sample_at..sample_at + SAMPLE_LEN)?;
-        let [first_mask, number_mask @ ..] = self.header.new_mask(sample).ok()?;
-        // RFC 9001 §5.4.1: the four low bits of a long header's first byte, and the packet number.
-        let first = bytes.first()? ^ first_mask & 0x0f;
-        let number_len = usize::from(first & 3) + 1;
-        let (header, protected) = bytes.split_at_checked(number_at + number_len)?;
-        let mut header = header.to_vec();
-        *header.first_mut()? = first;
-        let mut truncated = 0;
-        for (byte, mask) in header.get_mut(number_at..)?.iter_mut().zip(number_mask) {
-            *byte ^= mask;
-            truncated = truncated << 8 | u64::from(*byte);
-        }
-        let number = full_number(truncated, number_len, largest);
-        let mut nonce = self.iv;
-        for (byte, of_number) in nonce.iter_mut().rev().zip(number.to_be_bytes().into_iter().rev()) {
-            *byte ^= of_number;
-        }
-        let (ciphertext, tag) = protected.split_at_checked(protected.len().checked_sub(TAG_LEN)?)?;
-        let mut payload = vec![0; ciphertext.len()];
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.key.open_separate_gather(nonce, Aad::from(header), ciphertext, tag, &mut payload).ok()?;
-        Some(Opened { number, payload })
+        let unmasked = unmask(&self.header, packet, datagram, packet.protected_at)?;
+        self.payload.open(&unmasked, largest)
     }
+}
+
+/// The keys of one direction for 1-RTT packets, in all generations (RFC 9001 §6).
+pub(super) struct OneRttKeys {
+    labels: &'static Labels,
+    suite: Suite,
+    /// The same for all generations.
+    header: HeaderProtectionKey,
+    previous: Option<PayloadKey>,
+    current: PayloadKey,
+    next: PayloadKey,
+    /// The secret of `next`.
+    next_secret: Prk,
+    /// The key phase of `current`.
+    phase: bool,
+    /// Key updates so far.
+    pub(super) updates: u64,
+}
+
+impl OneRttKeys {
+    /// The keys that follow from the first secret of application traffic.
+    pub(super) fn of_secret(version: Version, suite: Suite, secret: &Secret) -> Option<Self> {
+        let labels = version.labels();
+        let secret = suite.prk(secret.as_bytes())?;
+        let PacketKeys { payload, header } = PacketKeys::derive(labels, suite, &secret)?;
+        let next_secret = next_secret(labels, suite, &secret)?;
+        let next = PayloadKey::derive(labels, suite, &next_secret)?;
+        let (previous, current) = (None, payload);
+        Some(Self { labels, suite, header, previous, current, next, next_secret, phase: false, updates: 0 })
+    }
+
+    /// Removes the protection of a packet whose packet number begins at `number_at`.
+    pub(super) fn open(
+        &mut self,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        number_at: usize,
+        largest: Option<u64>,
+    ) -> Option<Opened> {
+        let unmasked = unmask(&self.header, packet, datagram, number_at)?;
+        if (unmasked.first & KEY_PHASE != 0) == self.phase {
+            return self.current.open(&unmasked, largest);
+        }
+        if let Some(opened) = self.next.open(&unmasked, largest) {
+            self.update();
+            return Some(opened);
+        }
+        self.previous.as_ref()?.open(&unmasked, largest)
+    }
+
+    fn update(&mut self) {
+        let after = next_secret(self.labels, self.suite, &self.next_secret)
+            .and_then(|secret| Some((PayloadKey::derive(self.labels, self.suite, &secret)?, secret)));
+        let Some((after, secret)) = after else { return };
+        let next = std::mem::replace(&mut self.next, after);
+        self.previous = Some(std::mem::replace(&mut self.current, next));
+        self.next_secret = secret;
+        self.phase = !self.phase;
+        self.updates += 1;
+    }
+}
+
+fn next_secret(labels: &Labels, suite: Suite, secret: &Prk) -> Option<Prk> {
+    let mut next = [0; MAX_SECRET];
+    let next = next.get_mut(..suite.hash.len())?;
+    expand_label(secret, labels.update, next)?;
+    suite.prk(next)
 }
 
 /// The packet number that is closest to the one expected (RFC 9000 §A.3).
@@ -153,13 +283,17 @@ fn full_number(truncated: u64, len: usize, largest: Option<u64>) -> u64 {
     }
 }
 
-/// The direction whose keys open a client's packets.
-pub(super) const CLIENT: Direction = Direction::ClientToServer;
-
 /// Shows no keys.
 impl std::fmt::Debug for PacketKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PacketKeys")
+    }
+}
+
+/// Shows no keys.
+impl std::fmt::Debug for OneRttKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OneRttKeys").field("updates", &self.updates).finish_non_exhaustive()
     }
 }
 
@@ -199,13 +333,14 @@ mod tests {
             let datagram = bytes(packet);
             let packet = packets(&datagram, false).next().unwrap().unwrap();
             assert_eq!(packet.version, version);
-            let keys = PacketKeys::initial(version, &ID).unwrap();
+            let salt = &version.salts()[0];
+            let keys = PacketKeys::initial(version, salt, &ID).unwrap();
             let opened = keys.server_to_client.open(&packet, &datagram, None).unwrap();
             assert_eq!(opened.number, 1);
             // An ACK, and a CRYPTO frame with a ServerHello of 90 bytes.
             assert_eq!(opened.payload[..13], bytes("02000000000600405a020000560303"[..26].into()));
             assert!(keys.client_to_server.open(&packet, &datagram, None).is_none());
-            let other = PacketKeys::initial(version, &ID[1..]).unwrap();
+            let other = PacketKeys::initial(version, salt, &ID[1..]).unwrap();
             assert!(other.server_to_client.open(&packet, &datagram, None).is_none());
         }
     }
@@ -213,7 +348,7 @@ mod tests {
     #[test]
     fn a_changed_bit_does_not_authenticate() {
         let whole = bytes(SERVER_V1);
-        let keys = PacketKeys::initial(Version::V1, &ID).unwrap();
+        let keys = PacketKeys::initial(Version::V1, &Version::V1.salts()[0], &ID).unwrap();
         for at in 0..whole.len() {
             let mut datagram = whole.clone();
             datagram[at] ^= 0x10;
@@ -229,5 +364,26 @@ mod tests {
         assert_eq!(full_number(0, 1, None), 0);
         assert_eq!(full_number(255, 1, Some(256)), 255);
         assert_eq!(full_number(1, 1, Some(255)), 257);
+    }
+
+    /// RFC 9001 §A.5: a 1-RTT packet with ChaCha20-Poly1305 and an empty connection ID, and its key update.
+    #[test]
+    fn opens_the_one_rtt_packet_of_the_rfc() {
+        let secret = bytes("9ac312a7f877468ebe69422748ad00a15443f18203a07d6060f688f30f21632b");
+        let suite = Suite::of(CipherSuite::TLS_CHACHA20_POLY1305_SHA256).unwrap();
+        let secret = Secret::new(&secret).unwrap();
+        let mut keys = OneRttKeys::of_secret(Version::V1, suite, &secret).unwrap();
+        let datagram = bytes("4cfe4189655e5cd55c41f69080575d7999c25a5bfb");
+        let packet = packets(&datagram, false).next().unwrap().unwrap();
+        let opened = keys.open(&packet, &datagram, 1, Some(654_360_563)).unwrap();
+        assert_eq!(opened, Opened { number: 654_360_564, payload: vec![1] });
+        let mut updated = [0; 32];
+        let prk = suite.prk(secret.as_bytes()).unwrap();
+        expand_label(&prk, Version::V1.labels().update, &mut updated).unwrap();
+        assert_eq!(updated[..], bytes("1223504755036d556342ee9361d253421a826c9ecdf3c7148684b36b714881f9"));
+        let mut datagram = datagram;
+        datagram[20] ^= 1;
+        let packet = packets(&datagram, false).next().unwrap().unwrap();
+        assert!(keys.open(&packet, &datagram, 1, Some(654_360_563)).is_none());
     }
 }

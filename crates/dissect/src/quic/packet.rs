@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Longest connection ID of versions 1 and 2 (RFC 9000 §17.2).
+use super::version::Version;
+
+/// Longest connection ID of the versions that are read (RFC 9000 §17.2).
 pub const MAX_CONNECTION_ID: usize = 20;
 
 /// Maximum number of packets that are read of one datagram. An endpoint coalesces one of each kind: four.
@@ -12,55 +14,15 @@ pub const MAX_COALESCED: usize = 16;
 /// The first bit: a long header (RFC 8999 §5.1).
 const LONG: u8 = 0x80;
 
-/// The second bit, which is set in every packet of versions 1 and 2 but version negotiation (RFC 9000 §17.2).
-const FIXED: u8 = 0x40;
+/// The second bit, which is set in every packet of versions 1 and 2 but version negotiation (RFC 9000 §17.2), unless the receiver
+/// has said that it ignores it (RFC 9287 §3).
+pub(super) const FIXED: u8 = 0x40;
 
 /// Length of the tag at the end of a Retry packet (RFC 9001 §5.8).
 const RETRY_TAG: usize = 16;
 
 /// Shortest protected part: a packet number with the sample behind it (RFC 9001 §5.4.2).
 const MIN_PROTECTED: usize = 4 + 16;
-
-/// A version of QUIC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Version(pub u32);
-
-impl Version {
-    /// The number in a version negotiation packet (RFC 8999 §6).
-    pub const NEGOTIATION: Self = Self(0);
-    /// RFC 9000.
-    pub const V1: Self = Self(1);
-    /// RFC 9369.
-    pub const V2: Self = Self(0x6b33_43cf);
-
-    /// Whether Initial packets of the version can be opened.
-    #[must_use]
-    pub fn is_read(self) -> bool {
-        self == Self::V1 || self == Self::V2
-    }
-
-    /// Whether the version has the packet types and connection IDs of version 1: itself, version 2 and late drafts.
-    fn has_known_layout(self) -> bool {
-        self.is_read() || (0xff00_0017..=0xff00_0022).contains(&self.0)
-    }
-
-    /// Whether it is reserved to exercise version negotiation (RFC 9000 §15).
-    #[must_use]
-    pub fn is_reserved(self) -> bool {
-        self.0 & 0x0f0f_0f0f == 0x0a0a_0a0a
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::V1 => f.pad("QUIC version 1"),
-            Self::V2 => f.pad("QUIC version 2"),
-            Self(draft @ 0xff00_0001..=0xff00_00ff) => write!(f, "QUIC draft {}", draft & 0xff),
-            Self(number) => write!(f, "QUIC version {number:#010x}"),
-        }
-    }
-}
 
 /// Kind of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -200,7 +162,10 @@ impl<'a> Packet<'a> {
             is_cut: is_truncated,
         };
         if first & LONG == 0 {
-            return if first & FIXED == 0 { Err(wrong("fixed bit", start)) } else { Ok(packet) };
+            // Some implementations fill a datagram with zeros behind its packets.
+            let is_padding = first == 0
+                && reader.bytes.get(start..).is_some_and(|rest| !rest.iter().any(|byte| *byte != 0));
+            return if is_padding { Err(wrong("first byte", start)) } else { Ok(packet) };
         }
         packet.version = Version(reader.array("version").map(u32::from_be_bytes)?);
         packet.destination_id = reader.connection_id("destination connection ID")?;
@@ -210,12 +175,9 @@ impl<'a> Packet<'a> {
             packet.kind = Kind::VersionNegotiation;
             return Ok(packet);
         }
-        if !packet.version.has_known_layout() {
+        if !packet.version.is_read() {
             packet.kind = Kind::OtherVersion;
             return Ok(packet);
-        }
-        if first & FIXED == 0 {
-            return Err(wrong("fixed bit", start));
         }
         if packet.destination_id.len().max(packet.source_id.len()) > MAX_CONNECTION_ID {
             return Err(wrong("length of a connection ID", start));
@@ -249,7 +211,7 @@ impl<'a> Packet<'a> {
 /// The type of a long header (RFC 9000 §17.2, RFC 9369 §3.2).
 fn kind(version: Version, first: u8) -> Kind {
     let number = first >> 4 & 3;
-    let of_v1 = if version == Version::V2 { (number + 3) % 4 } else { number };
+    let of_v1 = if version.has_moved_types() { (number + 3) % 4 } else { number };
     match of_v1 {
         0 => Kind::Initial,
         1 => Kind::ZeroRtt,
@@ -286,6 +248,11 @@ impl<'a> Reader<'a> {
         let range = self.position..self.position + len;
         self.position = range.end;
         Ok(range)
+    }
+
+    /// Number of bytes that are left.
+    pub(super) fn rest(&self) -> u64 {
+        self.bytes.len().saturating_sub(self.position) as u64
     }
 
     fn connection_id(&mut self, field: &'static str) -> Result<&'a [u8], Malformed> {
@@ -366,7 +333,7 @@ mod tests {
         let versions: Vec<_> = supported_versions(&packet, &datagram).collect();
         assert_eq!(versions[..2], [Version::V1, Version::V2]);
         assert!(versions[2].is_reserved());
-        let datagram = long(0xc0, 0x5130_3530, &[1, 2, 3]);
+        let datagram = long(0xc0, 0x5130_3436, &[1, 2, 3]);
         assert_eq!(packets(&datagram, false).next().unwrap().unwrap().kind, Kind::OtherVersion);
     }
 

@@ -36,13 +36,23 @@ impl ClientHello {
     /// with the signature schemes in their order, all without GREASE.
     #[must_use]
     pub fn ja4(&self) -> String {
+        self.ja4_over('t')
+    }
+
+    /// JA4 of a connection over QUIC.
+    #[must_use]
+    pub fn ja4_of_quic(&self) -> String {
+        self.ja4_over('q')
+    }
+
+    fn ja4_over(&self, transport: char) -> String {
         let versions = self.supported_versions.iter().filter(|version| !is_grease(version.0));
         let version = versions.max().copied().unwrap_or(self.legacy_version);
         let name = if self.extensions.contains(&ExtensionType::SERVER_NAME) { 'd' } else { 'i' };
         let mut suites = hexadecimals(self.cipher_suites.iter().map(|suite| suite.0));
         let mut extensions = hexadecimals(self.extensions.iter().map(|extension| extension.0));
         let mut ja4 = format!(
-            "t{}{name}{:02}{:02}{}",
+            "{transport}{}{name}{:02}{:02}{}",
             ja4_version(version),
             suites.len().min(JA4_MAX_COUNT),
             extensions.len().min(JA4_MAX_COUNT),

@@ -120,6 +120,12 @@ impl Message {
         read.unwrap_or_else(|error| Self::Malformed { message_type, error })
     }
 
+    /// Parses a message that QUIC carries (RFC 9001 §4), always of TLS 1.3.
+    pub(crate) fn of_quic(message_type: HandshakeType, body: &[u8]) -> Self {
+        let message = DeframedMessage { message_type, body: Some(body), length: body.len(), range: 0..0 };
+        Self::read(&message, true, &mut CertificateCache::default())
+    }
+
     /// Type of the message on the wire.
     #[must_use]
     pub fn message_type(&self) -> HandshakeType {

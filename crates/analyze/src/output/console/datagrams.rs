@@ -74,6 +74,12 @@ fn one_session(session: &QuicSession) -> String {
     for detail in details.into_iter().flatten() {
         text += &format!(", {}", safe(detail));
     }
+    if let Some(certificate) = session.hidden.certificates.first() {
+        text += &format!(", certificate {}", safe(&certificate.subject));
+    }
+    if session.decrypted_packets > 0 {
+        text += &format!("  {FAINT}{} packets decrypted{FAINT:#}", session.decrypted_packets);
+    }
     text += &format!("  {FAINT}{} packets closed{FAINT:#}", session.closed_packets);
     text
 }
