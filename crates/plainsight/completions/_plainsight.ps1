@@ -198,6 +198,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'A journal of what was sent, for a capture without a manifest')
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'A key log (SSLKEYLOGFILE format), for a capture without a manifest')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest')
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
             [CompletionResult]::new('--follow-for', '--follow-for', [CompletionResultType]::ParameterName, 'With --follow, a capture is over that did not grow for this many seconds')
             [CompletionResult]::new('--no-output', '--no-output', [CompletionResultType]::ParameterName, 'Write no file')

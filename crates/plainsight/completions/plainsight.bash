@@ -451,7 +451,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze)
-            opts="-q -h -V --format --output --no-output --strings --json --journal --keys --scope --show-secrets --follow --follow-for --quiet --help --version explain help"
+            opts="-q -h -V --format --output --no-output --strings --json --journal --keys --server-key --scope --show-secrets --follow --follow-for --quiet --help --version explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -478,6 +478,10 @@ _plainsight() {
                     return 0
                     ;;
                 --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -59,7 +59,7 @@ pub struct Flags {
     /// RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture
     /// without a manifest
     #[arg(long = "server-key", value_name = "FILE")]
-    pub server_keys: Vec<PathBuf>,
+    pub(crate) server_keys: Vec<PathBuf>,
 
     /// The connections that the verdict is about: ADDRESS:PORT, *:PORT or all
     #[arg(long, value_name = "SCOPE", requires = "known")]
