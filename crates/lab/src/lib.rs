@@ -1,7 +1,7 @@
 //! `lab`: runs the experiments on this machine, without Docker and without root.
 //!
 //! It owns the order of a run (certificates, capturer, agent-b, agent-a, and back) and the environment that carries the
-//! traffic (see [`backend`]). It leaves no process, namespace or temporary file behind, whether a run succeeds, fails, is
+//! traffic (see `backend`). It leaves no process, namespace or temporary file behind, whether a run succeeds, fails, is
 //! interrupted, or one of its programs is killed.
 //! It knows nothing about packets, except for `lab cost`, and nothing about TLS: the other programs do the work as child
 //! processes, controlled by their flags.
