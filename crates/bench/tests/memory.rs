@@ -27,9 +27,9 @@ fn syns_of_200_000_connections_take_less_than_64_mib() {
 }
 
 /// Each is the beginning of a ClientHello whose rest never comes. The program itself takes 12 MiB and more where it is not
-/// optimized, so what counts is the difference to one connection.
+/// optimized, so what counts is the difference to one connection. Of 2,048 connections the result has a description.
 #[test]
-fn unfinished_hellos_of_50_000_connections_take_less_than_52_mib() {
+fn unfinished_hellos_of_50_000_connections_take_less_than_54_mib() {
     // Headers of record and handshake, version, random, an empty session id, cipher suites (RFC 9846 §4.1.2).
     let mut hello = vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
     hello.extend(0..32);
@@ -41,7 +41,7 @@ fn unfinished_hellos_of_50_000_connections_take_less_than_52_mib() {
         peak_bytes(&[&capture])
     };
     let (one, many) = (peak(1), peak(50_000));
-    assert!(many < one + 52 * MIB, "{many} bytes, {one} with one connection");
+    assert!(many < one + 54 * MIB, "{many} bytes, {one} with one connection");
 }
 
 /// Parts of strings are searched from 48 bytes on. The result lists each string, and is made when the tables of the search are
