@@ -45,7 +45,7 @@ pub struct ServerKey {
 enum Rsa {
     AwsLc(Box<Pkcs1PrivateDecryptingKey>),
     /// AWS-LC takes no key below 2,048 bits, and none whose parts do not fit each other in its way; modulus and private exponent
-    /// suffice. Its time depends on the key, which matters to nobody who has the key in a file.
+    /// suffice. Its time depends on the key, which is no secret from a user who has the key in a file.
     Numbers {
         modulus: BigUint,
         exponent: BigUint,
