@@ -1109,6 +1109,113 @@ def mcp_event_stream(run):
     """)
 
 
+
+# HTTP/3
+
+HTTP3 = """
+    import asyncio, gzip, json, ssl, sys
+    from aioquic.asyncio import QuicConnectionProtocol, connect, serve
+    from aioquic.h3.connection import H3Connection
+    from aioquic.h3.events import DataReceived, HeadersReceived
+    from aioquic.quic.configuration import QuicConfiguration
+    from aioquic.quic.events import ProtocolNegotiated
+    TEXT = b"A line that repeats itself and so compresses well.\\n"
+    class Side(QuicConnectionProtocol):
+        def quic_event_received(self, event):
+            if isinstance(event, ProtocolNegotiated):
+                self.http, self.got, self.waiting = H3Connection(self._quic), {}, {}
+            for found in self.http.handle_event(event) if hasattr(self, "http") else []:
+                if not isinstance(found, (DataReceived, HeadersReceived)):
+                    continue
+                head, body = self.got.setdefault(found.stream_id, ({}, bytearray()))
+                if isinstance(found, DataReceived):
+                    body += found.data
+                elif not head:
+                    head.update(found.headers)
+                if found.stream_ended and found.stream_id in self.waiting:
+                    self.waiting.pop(found.stream_id).set_result((head, bytes(body)))
+                elif found.stream_ended and not self._quic.configuration.is_client:
+                    asyncio.ensure_future(self.answer(found.stream_id, head, bytes(body)))
+        async def answer(self, stream, head, body):
+            path, status, kind, more, parts = head[b":path"], b"200", b"application/json", [], []
+            if path == b"/lookup":
+                asked = json.loads(body)
+                parts = [json.dumps({"answer": asked["arguments"]["city"] + " has nine million inhabitants"}).encode()]
+            elif path == b"/packed":
+                more, parts = [(b"content-encoding", b"gzip")], [gzip.compress(json.dumps({"text": "packed " * 200}).encode())]
+            elif path == b"/events":
+                kind, parts = b"text/event-stream", [b'data: {"part": %d}\\n\\n' % n for n in range(3)]
+            elif path == b"/long":
+                kind, parts = b"text/plain", [TEXT * 100, TEXT * 100]
+            elif path == b"/nothing":
+                status = b"204"
+            elif path != b"/form":
+                status, parts = b"404", [b'{"error": "no such tool"}']
+            else:
+                parts = [b'{"stored": true}']
+            head = [(b":status", status), (b"server", b"corpus"), (b"content-type", kind),
+                    (b"set-cookie", b"session=corpus-8; Secure"), *more]
+            if path == b"/events":
+                self.http.send_headers(stream, [(b":status", b"103"), (b"link", b"</style.css>; rel=preload")])
+            self.http.send_headers(stream, head, end_stream=not parts)
+            for n, part in enumerate(parts, 1):
+                self.http.send_data(stream, part, end_stream=n == len(parts) and path != b"/lookup")
+                self.transmit()
+                await asyncio.sleep(0.01)
+            if path == b"/lookup":
+                self.http.send_headers(stream, [(b"x-checked", b"yes")], end_stream=True)
+            self.transmit()
+        async def ask(self, method, path, body=b"", kind=b"application/json"):
+            stream = self._quic.get_next_available_stream_id()
+            head = [(b":method", method), (b":scheme", b"https"), (b":authority", b"tools.example"), (b":path", path),
+                    (b"user-agent", b"corpus"), (b"authorization", b"Bearer corpus-6"), (b"cookie", b"visit=corpus-7")]
+            head += [(b"content-type", kind), (b"content-length", b"%d" % len(body))] if body else []
+            self.http.send_headers(stream, head, end_stream=not body)
+            if body:
+                self.http.send_data(stream, body, end_stream=True)
+            self.waiting[stream] = asyncio.get_running_loop().create_future()
+            self.transmit()
+            return await self.waiting[stream]
+    async def main():
+        if "serve" in sys.argv:
+            configuration = QuicConfiguration(is_client=False, alpn_protocols=["h3"])
+            configuration.load_cert_chain("chain.pem", "leaf.key")
+            await serve("127.0.0.1", 443, configuration=configuration, create_protocol=Side)
+            return await asyncio.Event().wait()
+        configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="tools.example")
+        configuration.load_verify_locations("ca.pem")
+        configuration.secrets_log_file = open("keys", "a")
+        async with connect("127.0.0.1", 443, configuration=configuration, create_protocol=Side) as client:
+            await REQUESTS
+    asyncio.run(main())
+"""
+
+
+def http3(run, requests):
+    run.certificates()
+    script = run.file("http3.py", HTTP3.replace("REQUESTS", requests))
+    run.start(run.python, script, "serve", port=443, udp=True)
+    run.capture()
+    run.run(run.python, script)
+
+
+@recipe
+def http3_requests(run):
+    # One after the other: a tool call, a form, an answer in a coding, one with events, no body, no such page.
+    http3(run, """client.ask(b"POST", b"/lookup", b'{"tool":"lookup","arguments":{"city":"Seoul","api_key":"sk-corpus-6"}}')
+            await client.ask(b"POST", b"/form", b"user=agent&password=pencil", b"application/x-www-form-urlencoded")
+            for path in (b"/packed", b"/events", b"/nothing", b"/missing"):
+                await client.ask(b"GET", path)""")
+
+
+@recipe
+def http3_at_once(run):
+    # Twenty requests at a time, whose heads refer to each other through the dynamic table, and an answer of many packets.
+    http3(run, """asyncio.gather(*(client.ask(b"POST", b"/lookup", json.dumps(
+                {"tool": "lookup", "arguments": {"city": "Seoul", "depth": n}}).encode()) for n in range(20)),
+                client.ask(b"GET", b"/long"))""")
+
+
 GRPC = """
     import sys, grpc
     from concurrent import futures

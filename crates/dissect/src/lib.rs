@@ -61,6 +61,8 @@ pub mod frame;
 pub mod grpc;
 pub mod http1;
 pub mod http2;
+#[cfg(feature = "tls")]
+pub mod http3;
 pub mod ip;
 pub mod keylog;
 pub mod link;

@@ -191,3 +191,36 @@ proptest! {
         prop_assert!(whole.plain[at(direction)].starts_with(&seen.plain[at(direction)]) || whole.plain[at(direction)].ends_with(&seen.plain[at(direction)]));
     }
 }
+
+/// A server may warn that it does not know the name that the client asks for (RFC 6066 §3).
+#[test]
+fn a_warning_in_front_of_the_hello_of_the_server_is_no_lost_beginning() {
+    const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 1, 112];
+    let recordings = recordings();
+    let usual = recordings.iter().filter(|recording| recording.name == "MAC-then-encrypt");
+    for Recording { name, version, wire } in usual {
+        let mut sent = wire.sent.clone();
+        let hello = sent.iter_mut().find(|(direction, _)| *direction == SERVER).unwrap();
+        hello.1.splice(..0, UNRECOGNIZED_NAME);
+        let seen = watch(Session::new(Some(wire.key_log())), &sent);
+        assert_eq!(text(&seen, CLIENT), QUESTION, "{version} {name}: {:#?}", seen.events);
+        assert_eq!(seen.finished, [Finished::Verified; 2]);
+        let counters = seen.counters(SERVER);
+        assert_eq!(counters.first_unexplained.unwrap().reason, Reason::AlertBeforeHello);
+        assert_eq!((counters.unexplained_bytes, counters.alert_bytes), (2, 0), "{counters:?}");
+        assert!(counters.adds_up());
+        // Behind protected data the hello is still missing.
+        hello_behind(&[23, 3, 3, 0, 2, 1, 112], wire);
+        // An alert that is none is protected, too.
+        hello_behind(&[21, 3, 3, 0, 2, 9, 112], wire);
+    }
+}
+
+/// The hello of a server behind another record is not read.
+fn hello_behind(record: &[u8], wire: &Wire) {
+    let mut sent = wire.sent.clone();
+    let hello = sent.iter_mut().find(|(direction, _)| *direction == SERVER).unwrap();
+    hello.1.splice(..0, record.iter().copied());
+    let seen = watch(Session::new(Some(wire.key_log())), &sent);
+    assert!(seen.message(SERVER, |message| matches!(message, Message::ServerHello(_))).is_none());
+}

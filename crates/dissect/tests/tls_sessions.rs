@@ -12,7 +12,7 @@ use dissect::tls::{
 };
 use peer::{Setup, converse};
 use proptest::prelude::*;
-use rustls::crypto::aws_lc_rs::{cipher_suite, kx_group};
+use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use std::sync::Arc;
 use tls_support::{Seen, Step, Wire, watch, watch_steps};
 
@@ -44,65 +44,78 @@ fn server_hellos(seen: &Seen) -> Vec<&dissect::tls::ServerHello> {
         .collect()
 }
 
+/// Every suite of rustls with every group that its version allows.
 #[test]
-fn decrypts_every_suite_and_group() {
+fn decrypts_every_suite_and_group_of_rustls() {
+    let mut suites = 0;
+    for suite in aws_lc_rs::ALL_CIPHER_SUITES {
+        suites += 1;
+        let version = suite.version().version;
+        for group in aws_lc_rs::ALL_KX_GROUPS.iter().filter(|group| group.usable_for_version(version)) {
+            let wire = converse(&Setup::new(*suite, *group));
+            let seen = watch_with_keys(&wire);
+            seen.assert_sealed();
+            assert_eq!(seen.plain, [b"a question".to_vec(), b"an answer".to_vec()]);
+            assert_eq!(seen.finished, [Finished::Verified; 2]);
+
+            let hello = client_hello(&seen);
+            let [choice] = server_hellos(&seen)[..] else { panic!() };
+            assert_eq!(choice.version.0, u16::from(version));
+            assert_eq!(choice.cipher_suite.0, u16::from(suite.suite()));
+            if version == rustls::ProtocolVersion::TLSv1_3 {
+                let group = NamedGroup(u16::from(group.name()));
+                assert!(hello.key_share_groups.contains(&group));
+                assert_eq!(choice.key_share_group, Some(group));
+            }
+        }
+    }
+    assert_eq!(suites, 9);
+}
+
+#[test]
+fn describes_both_hellos_and_the_certificate() {
     for (suite, code) in [
         (cipher_suite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS_AES_128_GCM_SHA256),
         (cipher_suite::TLS13_AES_256_GCM_SHA384, CipherSuite::TLS_AES_256_GCM_SHA384),
         (cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, CipherSuite::TLS_CHACHA20_POLY1305_SHA256),
     ] {
-        for (group, group_code) in
-            [(kx_group::X25519, NamedGroup::X25519), (kx_group::X25519MLKEM768, NamedGroup::X25519MLKEM768)]
-        {
-            let wire = converse(&Setup::new(suite, group));
-            let seen = watch_with_keys(&wire);
-            seen.assert_sealed();
-            assert_eq!(seen.plain, [b"a question".to_vec(), b"an answer".to_vec()]);
-            let close = AlertDescription::CLOSE_NOTIFY.to_string();
-            assert_eq!(seen.alerts, [(CLIENT, close.clone()), (SERVER, close)]);
-            assert_eq!(seen.epochs, Some([Epoch::Application(0); 2]));
+        let wire = converse(&Setup::new(suite, kx_group::X25519MLKEM768));
+        let seen = watch_with_keys(&wire);
+        let close = AlertDescription::CLOSE_NOTIFY.to_string();
+        assert_eq!(seen.alerts, [(CLIENT, close.clone()), (SERVER, close)]);
+        assert_eq!(seen.epochs, Some([Epoch::Application(0); 2]));
 
-            let hello = client_hello(&seen);
-            assert_eq!(hello.server_name.as_deref(), Some("agent-b"));
-            assert_eq!(hello.alpn, ["h2", "http/1.1"]);
-            assert!(hello.key_share_groups.contains(&group_code));
-            let [choice] = server_hellos(&seen)[..] else { panic!() };
-            assert_eq!((choice.version, choice.cipher_suite), (ProtocolVersion::TLS_1_3, code));
-            assert_eq!(choice.key_share_group, Some(group_code));
-            assert_eq!(choice.session_id, hello.session_id);
+        let hello = client_hello(&seen);
+        assert_eq!(hello.server_name.as_deref(), Some("agent-b"));
+        assert_eq!(hello.alpn, ["h2", "http/1.1"]);
+        let [choice] = server_hellos(&seen)[..] else { panic!() };
+        assert_eq!((choice.version, choice.cipher_suite), (ProtocolVersion::TLS_1_3, code));
+        assert_eq!(choice.key_share_group, Some(NamedGroup::X25519MLKEM768));
+        assert_eq!(choice.session_id, hello.session_id);
 
-            let extensions = seen.message(SERVER, |m| matches!(m, Message::EncryptedExtensions(_))).unwrap();
-            let Message::EncryptedExtensions(extensions) = &extensions.message else { unreachable!() };
-            assert_eq!(extensions.alpn.as_deref(), Some("http/1.1"));
-            let chain = seen.message(SERVER, |m| matches!(m, Message::Certificate(_))).unwrap();
-            assert!(chain.was_encrypted);
-            let Message::Certificate(chain) = &chain.message else { unreachable!() };
-            let leaf = chain.certificates[0].fields.as_ref().unwrap();
-            assert_eq!(leaf.subject_alt_names, ["agent-b", "127.0.0.1"]);
-            assert_eq!(leaf.public_key_algorithm, "ECDSA secp256r1");
-            assert_eq!(leaf.signature_algorithm, "ecdsa-with-SHA256");
-        }
+        let extensions = seen.message(SERVER, |m| matches!(m, Message::EncryptedExtensions(_))).unwrap();
+        let Message::EncryptedExtensions(extensions) = &extensions.message else { unreachable!() };
+        assert_eq!(extensions.alpn.as_deref(), Some("http/1.1"));
+        let chain = seen.message(SERVER, |m| matches!(m, Message::Certificate(_))).unwrap();
+        assert!(chain.was_encrypted);
+        let Message::Certificate(chain) = &chain.message else { unreachable!() };
+        let leaf = chain.certificates[0].fields.as_ref().unwrap();
+        assert_eq!(leaf.subject_alt_names, ["agent-b", "127.0.0.1"]);
+        assert_eq!(leaf.public_key_algorithm, "ECDSA secp256r1");
+        assert_eq!(leaf.signature_algorithm, "ecdsa-with-SHA256");
     }
 }
 
-/// The certificate of the tests has an ECDSA key.
 #[test]
-fn decrypts_every_suite_of_rustls_before_tls_1_3() {
+fn reads_a_session_of_tls_1_2_in_every_division() {
     for suite in [
         cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
         cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
     ] {
         let wire = converse(&Setup::new(suite, kx_group::X25519));
         let seen = watch_with_keys(&wire);
-        seen.assert_sealed();
-        assert_eq!(seen.plain, [b"a question".to_vec(), b"an answer".to_vec()]);
-        assert_eq!(seen.finished, [Finished::Verified; 2]);
         let [choice] = server_hellos(&seen)[..] else { panic!() };
-        assert_eq!(
-            (choice.version, choice.cipher_suite.0),
-            (ProtocolVersion::TLS_1_2, u16::from(suite.suite()))
-        );
+        assert_eq!(choice.version, ProtocolVersion::TLS_1_2);
         assert_eq!(KeyExchange::of(choice), Some(KeyExchange::ForwardSecret));
         assert_eq!(watch_with_keys(&wire.chopped(1)), seen);
     }

@@ -50,7 +50,9 @@ fn main() -> io::Result<()> {
     dns(&corpus.join("dns"))?;
     preambles(&corpus.join("preamble"))?;
     http2(&corpus.join("http2"))?;
+    http3(&corpus.join("http3"))?;
     key_logs(&corpus.join("keylog"), &wire)?;
+    readable(&corpus.join("readable"))?;
     tcp(&corpus.join("tcp"))?;
     tls(&corpus.join("tls"), &wire)?;
     websocket(&corpus.join("websocket"))
@@ -119,6 +121,11 @@ fn captures(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
         keyed.enhanced(0, frame.at_ns / 1000, frame.bytes.len() as u32, frame.bytes, &[])?;
     }
     write(directory, "https-with-keys.pcapng", &keyed.into_inner())?;
+    write(
+        directory,
+        "http3-with-keys.pcapng",
+        &quic(include_bytes!("../../../corpus/quic/with-keys-aes128.bin"))?,
+    )?;
 
     let first = http.frame(0).expect("a frame");
     let format = Format {
@@ -150,12 +157,16 @@ fn captures(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
     write(directory, "endpoints-used-twice.pcap", &file(&frames, 0..frames.len())?)
 }
 
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
 fn contents(directory: &Path) -> io::Result<()> {
     let text = b"{\"text\":\"needle-123456 needle-123456 needle-123456\"}".repeat(3);
     let level = flate2::Compression::best();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
-    gzip.write_all(&text)?;
-    let gzip = gzip.finish()?;
+    let gzip = gzip(&text)?;
     write(directory, "text.gz", &gzip)?;
     write(directory, "two-members.gz", &[&gzip[..], &gzip].concat())?;
     write(directory, "wrong-checksum.gz", &[&gzip[..gzip.len() - 8], &[0; 8]].concat())?;
@@ -165,9 +176,7 @@ fn contents(directory: &Path) -> io::Result<()> {
     let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), level);
     deflate.write_all(&text)?;
     write(directory, "text.deflate", &deflate.finish()?)?;
-    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), level);
-    bomb.write_all(&vec![0; 1 << 20])?;
-    write(directory, "bomb-1-mib.gz", &bomb.finish()?)?;
+    write(directory, "bomb-1-mib.gz", &self::gzip(&vec![0; 1 << 20])?)?;
     // RFC 8878 §3.1: magic number, a single-segment frame of 5 bytes, one raw block.
     write(directory, "raw-block.zst", b"\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello")?;
     // The same with a block of one byte that is repeated.
@@ -373,6 +382,99 @@ fn dns(directory: &Path) -> io::Result<()> {
     fs::write(directory.join("stream.bin"), [framed(&query), framed(&answer)].concat())
 }
 
+/// A recorded session of QUIC, as the target `quic` reads it, with its key log in the capture.
+fn quic(mut pieces: &[u8]) -> io::Result<Vec<u8>> {
+    let mut keyed = pcapng::Writer::new(Vec::new(), Endian::Little)?;
+    keyed.interface(craft::link_type::ETHERNET, 0, &[])?;
+    let (client, server) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let mut at_us = 0;
+    while let Some((&[kind, high, low], after)) = pieces.split_first_chunk() {
+        let (payload, behind) = after.split_at(usize::from(u16::from_be_bytes([high, low])));
+        pieces = behind;
+        let ((from, to), (source_port, destination_port)) = match kind {
+            0 => ((client, server), (50_000, 443)),
+            1 => ((server, client), (443, 50_000)),
+            _ => {
+                keyed.key_log(payload)?;
+                continue;
+            }
+        };
+        let header = Udp { source_port, destination_port, ..Udp::default() };
+        let mut frame = Vec::new();
+        make::udp(
+            &mut frame,
+            &Link::default(),
+            &Ip::V4(Ipv4::between(from.into(), to.into())),
+            &header,
+            payload,
+        );
+        at_us += 100;
+        keyed.enhanced(0, at_us, frame.len() as u32, &frame, &[])?;
+    }
+    Ok(keyed.into_inner())
+}
+
+/// A piece of a stream, as the target reads it: the client's or the server's (0, 1), to be continued or the last one
+/// (0, 2).
+fn http3_piece(kind: u8, stream: u8, bytes: &[u8]) -> Vec<u8> {
+    let [high, low] = (bytes.len() as u16).to_be_bytes();
+    [&[kind, stream, high, low][..], bytes].concat()
+}
+
+fn http3(directory: &Path) -> io::Result<()> {
+    let p = http3_piece;
+    let table = p(1, 3, b"\0\x04\x05\x01\x40\xdc\x07\x10");
+    // Two insertions with names of the static table, the second value in Huffman code (RFC 7541 §C.4.1), and a
+    // duplicate.
+    let authority = b"\xc0\x0fwww.example.com";
+    let path = b"\xc1\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+    let capacity = b"\x02\x3f\xbd\x01";
+    // A head that refers to both, a body in two frames, a frame of an unknown type.
+    let request = b"\x01\x06\x03\x81\xd1\xd7\x10\x11\0\x05hello\x21\x01x\0\x01!";
+    let answer = b"\x01\x08\0\0\x5f\x09\x03103\x01\x03\0\0\xd9\0\x0b{\"hits\":[]}\x01\x0a\0\0\x23abc\x03yes";
+    let exchange = [
+        table.clone(),
+        p(0, 2, capacity),
+        p(0, 2, authority),
+        p(0, 2, path),
+        p(0, 2, b"\x01"),
+        p(2, 0, request),
+        p(3, 0, answer),
+    ];
+    write(directory, "exchange.h3", &exchange.concat())?;
+    let late = [
+        table.clone(),
+        p(2, 0, request),
+        p(0, 2, capacity),
+        p(0, 4, &request[..10]),
+        p(0, 2, &[&authority[..], path, &[&authority[..]; 8].concat()].concat()),
+        p(2, 4, &request[10..]),
+        p(1, 0, b"\x01\x03\0\0\xd9\x05\x06\x05\0\0\xd1\xd7\xc1"),
+        p(3, 15, b"\x01\x05\x01\x03\0\0\xd9\0\x02hi"),
+    ];
+    write(directory, "late-entries.h3", &late.concat())?;
+    let missing = [
+        table.clone(),
+        p(0, 2, &capacity[..2]),
+        p(4, 2, b"??"),
+        p(2, 0, request),
+        p(1, 0, &answer[..22]),
+        p(5, 0, b"????"),
+        p(1, 0, &answer[26..]),
+        p(7, 0, b""),
+        p(0, 4, &request[..9]),
+        p(4, 4, b"?"),
+        p(2, 4, request),
+    ];
+    write(directory, "missing.h3", &missing.concat())?;
+    let references = [&b"\x01\x41\x02\x03\x81"[..], &[0x80; 256]].concat();
+    let mut floods = vec![table, p(0, 2, capacity)];
+    floods.extend((0..40).map(|stream| p(0, stream * 4, &references)));
+    floods.extend((0..40).map(|_| p(0, 160, b"\0\0\x21\0\x01\0")));
+    floods.extend([p(0, 2, authority), p(0, 2, path), p(0, 2, &[0; 64]), p(0, 2, b"\x4a")]);
+    write(directory, "floods.h3", &floods.concat())
+}
+
 fn http2_frame(frame_type: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let [a, b] = (payload.len() as u16).to_be_bytes();
     [&[0, a, b, frame_type, flags, 0, 0, 0, stream][..], payload].concat()
@@ -508,6 +610,96 @@ fn key_logs(directory: &Path, wire: &tls_support::Wire) -> io::Result<()> {
 }
 
 /// Six bytes for each operation: see the target `tcp`.
+/// Messages of HTTP: target, fields, an empty line, body. Every secret in them is invented: letters in their order.
+fn readable(directory: &Path) -> io::Result<()> {
+    let json = "Content-Type: application/json\n\n";
+    let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+    let key = "sk_live_0aA1bB2cC3dD4eE5fF6gG7hH";
+    let token = format!(
+        "{}.{}.0aA1bB2cC3dD4eE5",
+        data_encoding::BASE64URL_NOPAD.encode(br#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#),
+        data_encoding::BASE64URL_NOPAD
+            .encode(br#"{"iss":"issuer","sub":"ada","exp":1700000000,"email":"ada@example.com"}"#),
+    );
+    // Field lengths, allocated lengths and offsets of the third message ([MS-NLMP] §2.2.1.3), without Unicode.
+    let mut ntlm = b"NTLMSSP\0\x03\0\0\0".to_vec();
+    let parts: [&[u8]; 6] = [&[1; 24], &[2; 24], b"DOMAIN", b"ada", b"HOST", b""];
+    let mut at = 64u32;
+    for part in parts {
+        let len = u16::try_from(part.len()).expect("a short part").to_le_bytes();
+        ntlm.extend([len, len].concat());
+        ntlm.extend(at.to_le_bytes());
+        at += u32::from(u16::from_le_bytes(len));
+    }
+    ntlm.extend([0; 4]);
+    ntlm.extend(parts.concat());
+    let headers = [
+        "/v1/items?access_token=0123456789abcdef&note=a%20b+c&\
+            url=https%3A%2F%2Fada%3As3cret%40db.example%2F"
+            .to_owned(),
+        format!("Authorization: Basic {}", base64(b"Aladdin:open sesame")),
+        format!("Proxy-Authorization: NTLM {}", base64(&ntlm)),
+        "Authorization: Digest username=\"ada\", realm=\"r\", uri=\"/\", \
+            response=\"8ca523f5e9506fed4657c9700eebdbec\""
+            .to_owned(),
+        "Authorization: AWS4-HMAC-SHA256 Credential=AKIA0123456789ABCDEF/x, SignedHeaders=host, \
+            Signature=fe5f80"
+            .to_owned(),
+        format!("Cookie: SID=31d4d96e407aad42; lang=en-US; jwt={token}"),
+        "Set-Cookie: SID=31d4d96e407aad42; Path=/; Secure; HttpOnly".to_owned(),
+        format!("X-Api-Key: {key}"),
+        "\n".to_owned(),
+    ];
+    write(directory, "headers.txt", headers.join("\n").as_bytes())?;
+    let call = format!(
+        "/mcp\n{json}[{{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\",\"params\":{{\"name\":\"add\",\
+        \"arguments\":{{\"a\":1,\
+        \"api_key\":\"0123456789ab\",\"pwd\":\"x1\",\"note\":\"pay 4111 1111 1111 1111 to DE89 3704 0044 0532 0130 00\",\
+        \"to\":\"ada@example.com\",\"db\":\"postgres://app:s3cret@db.example/x\",\"{key}\":\"{key}\"}}}}}},\
+        {{\"jsonrpc\":\"2.0\",\"id\":\"{key}\",\
+        \"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"{token}\"}}]}}}}]"
+    );
+    write(directory, "mcp.txt", call.as_bytes())?;
+    let inner = r#"{"list":[{"client_secret":"0123456789abcdef","password":4711}]}"#;
+    let nested = serde_json::json!({
+        "arguments": inner,
+        "base64": base64(inner.as_bytes()),
+        "gzip": base64(&gzip(inner.as_bytes())?),
+        "url": format!("data:application/json;base64,{}", base64(inner.as_bytes())),
+        "deep": serde_json::json!({ "inner": serde_json::json!({ "inner": inner }).to_string() }).to_string(),
+    });
+    write(directory, "nested.txt", format!("/v1\n{json}{nested}").as_bytes())?;
+    let events = [
+        r#"{"id":"x","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"}}]}"#,
+        r#"{"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"lo","tool_calls":[{"index":0,"id":"c","function":{"name":"get","arguments":"{\"password\":"}}]}}]}"#,
+        r#"{"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"hunter22\"}"}}]},"finish_reason":"tool_calls"}]}"#,
+        r#"{"type":"message_start","message":{"id":"y","type":"message","role":"assistant","model":"m","content":[]}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"q\":\"x\"}"}}"#,
+        r#"{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"token"}"#,
+        "[DONE]",
+    ];
+    let stream: String = events.iter().map(|event| format!("event: e\ndata: {event}\n\n")).collect();
+    write(directory, "events.txt", format!("\nContent-Type: text/event-stream\n\n{stream}").as_bytes())?;
+    let lines = format!("\nContent-Type: application/x-ndjson\n\n{inner}\n{{\"a\":[\"{key}\"]}}\nno JSON\n");
+    write(directory, "lines.txt", lines.as_bytes())?;
+    let chat = "/v1/messages\nContent-Type: application/json\n\n{\"model\":\"m\",\"system\":\"s\",\"messages\":[\
+        {\"role\":\"user\",\"content\":\"call https://ada:s3cret@db.example/\"}],\"logprobs\":[{\"token\":\"a token\",\"logprob\":-1.5}]}";
+    write(directory, "chat.txt", chat.as_bytes())?;
+    let form = "/login\nContent-Type: application/x-www-form-urlencoded\n\nuser=ada%40example.com&password=a+b%21&\
+        card=4111111111111111&q=%7B%22passwd%22%3A%22x1%22%7D";
+    write(directory, "form.txt", form.as_bytes())?;
+    let parts = "/upload\nContent-Type: multipart/form-data; boundary=b\n\n--b\r\n\
+        Content-Disposition: form-data; name=\"passphrase\"\r\n\r\ncorrect horse\r\n--b\r\n\
+        Content-Disposition: form-data; name=\"file\"; filename=\"id.pem\"\r\n\r\n-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\r\n--b--\r\n";
+    write(directory, "parts.txt", parts.as_bytes())?;
+    let text = format!(
+        "/\nContent-Type: text/plain\n\nThe key is {key}. Write to ada@example.com, \
+        card 4111111111111111, git@example.com:a/b, logo@2x.png, GB29NWBK60161331926819.\n"
+    );
+    write(directory, "text.txt", text.as_bytes())
+}
+
 fn tcp(directory: &Path) -> io::Result<()> {
     let in_order = [[1, 0, 0, 0, 0, 0], [0, 0, 1, 9, 0, 0], [0, 0, 10, 9, 0, 0], [2, 0, 19, 0, 0, 0]];
     write(directory, "in-order.bin", &in_order.concat())?;

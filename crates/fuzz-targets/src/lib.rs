@@ -15,10 +15,12 @@ mod fragments;
 mod frame;
 mod http1;
 mod http2;
+mod http3;
 mod keylog;
 mod pipeline;
 mod preamble;
 mod quic;
+mod readable;
 mod server_key;
 mod tcp;
 mod tls;
@@ -34,10 +36,12 @@ pub use fragments::fragments;
 pub use frame::{arp, frame};
 pub use http1::http1;
 pub use http2::http2;
+pub use http3::http3;
 pub use keylog::keylog;
 pub use pipeline::pipeline;
 pub use preamble::preamble;
 pub use quic::quic;
+pub use readable::readable;
 pub use server_key::server_key;
 pub use tcp::{flow, tcp};
 pub use tls::{tls_handshake, tls_records, tls_session};
@@ -55,7 +59,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "arp", corpus: "frame", run: arp },
     Target { name: "capture", corpus: "capture", run: capture },
     Target { name: "certificate", corpus: "certificate", run: certificate },
@@ -68,10 +72,12 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "frame", corpus: "frame", run: frame },
     Target { name: "http1", corpus: "http1", run: http1 },
     Target { name: "http2", corpus: "http2", run: http2 },
+    Target { name: "http3", corpus: "http3", run: http3 },
     Target { name: "keylog", corpus: "keylog", run: keylog },
     Target { name: "pipeline", corpus: "capture", run: pipeline },
     Target { name: "preamble", corpus: "preamble", run: preamble },
     Target { name: "quic", corpus: "quic", run: quic },
+    Target { name: "readable", corpus: "readable", run: readable },
     Target { name: "server_key", corpus: "server_key", run: server_key },
     Target { name: "tcp", corpus: "tcp", run: tcp },
     Target { name: "tls_handshake", corpus: "tls", run: tls_handshake },

@@ -1,7 +1,9 @@
 use dissect::flow::Direction;
+use dissect::http3;
 use dissect::keylog::KeyLog;
 use dissect::quic::{
-    Connection, Datagram, Event, Frames, Kind, Outcome, Version, begins_connection, is_plausible, packets,
+    Connection, Datagram, Event, Frames, Kind, Outcome, Place, StreamEvent, Version, begins_connection,
+    is_plausible, packets,
 };
 
 /// What is in the input: a byte that names its kind (0 a datagram of the client, 1 one of the server, 2 text of a key log), its
@@ -50,13 +52,16 @@ fn pieces(mut rest: &[u8]) -> Vec<Piece<'_>> {
 fn read(pieces: &[Piece<'_>]) -> Vec<String> {
     let mut keys = KeyLog::default();
     let mut connection = Connection::default();
+    connection.follow_streams();
+    let mut http3 = http3::Connection::default();
     let mut events = Vec::new();
     for (kind, payload) in pieces {
         let Some(direction) = Direction::BOTH.get(usize::from(*kind)) else {
             keys.extend(payload);
             continue;
         };
-        let datagram = Datagram { direction: *direction, payload, is_truncated: false };
+        let datagram =
+            Datagram { direction: *direction, payload, is_truncated: false, place: Place::default() };
         connection.push(&datagram, Some(&keys), |event| {
             if let Event::Packet {
                 packet,
@@ -66,6 +71,15 @@ fn read(pieces: &[Piece<'_>]) -> Vec<String> {
                 assert!(payload.len() < packet.range.len());
             }
             events.push(format!("{event:?}"));
+            if let Event::Stream(direction, stream, event) = event {
+                let each = |event: http3::Event<'_>| events.push(format!("{event:?}"));
+                match event {
+                    StreamEvent::Data { bytes, .. } => http3.push(direction, stream, bytes, false, each),
+                    StreamEvent::Gap(len) => http3.gap(direction, stream, len, each),
+                    StreamEvent::End => http3.push(direction, stream, &[], true, each),
+                    StreamEvent::Reset => http3.reset(direction, stream, each),
+                }
+            }
         });
     }
     events

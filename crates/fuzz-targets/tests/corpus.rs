@@ -1,9 +1,14 @@
 //! Runs every fuzz target over the committed corpus, the regressions, and mutations of both; every run uses the same
-//! inputs.
+//! inputs in the same order. Environment variables:
+//!
+//! - `PLAINSIGHT_FUZZ_SECONDS`: for how long each target gets mutations, instead of [`MUTATIONS`] of them;
+//! - `PLAINSIGHT_FUZZ_SEED`: begins another sequence of mutations, instead of [`SEED`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use fuzz_targets::{TARGETS, Target};
 
 /// Mutated inputs of each target: about a second in the development profile.
@@ -11,6 +16,9 @@ const MUTATIONS: usize = 2_000;
 
 /// The same for a target that reads a file from disk for each input.
 const PIPELINE_MUTATIONS: usize = 200;
+
+/// The first state of the generator of mutations.
+const SEED: u64 = 0x706c_6169_6e73_6967;
 
 /// Longest mutated input: long enough for each file of the corpus, short enough to stay fast.
 const MAX_LEN: usize = 8 << 10;
@@ -70,6 +78,13 @@ fn mutate(seed: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     input
 }
 
+/// The number in an environment variable, if it is set.
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var_os(variable)?;
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{variable}: {} is no number", text.display())))
+}
+
 fn run_all(target: &Target) {
     let corpus = files(&top().join("corpus").join(target.corpus));
     assert!(!corpus.is_empty(), "no corpus for {}", target.name);
@@ -81,14 +96,39 @@ fn run_all(target: &Target) {
     (target.run)(&[]);
 
     let seeds: Vec<&[u8]> = corpus.iter().chain(&regressions).map(|(_, input)| &input[..]).collect();
-    let mut numbers = Numbers(0x706c_6169_6e73_6967);
+    // The state of this generator is never 0.
+    let mut numbers = Numbers(number("PLAINSIGHT_FUZZ_SEED").unwrap_or(SEED).max(1));
+    let duration = number("PLAINSIGHT_FUZZ_SECONDS").map(Duration::from_secs);
     let mutations = if target.name == "pipeline" { PIPELINE_MUTATIONS } else { MUTATIONS };
-    for number in 0..mutations {
-        let (seed, other) = (seeds[number % seeds.len()], seeds[numbers.below(seeds.len())]);
+    let (began, mut count, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+    while duration.map_or(count < mutations, |duration| began.elapsed() < duration) {
+        let (seed, other) = (seeds[count % seeds.len()], seeds[numbers.below(seeds.len())]);
         let input = mutate(seed, other, &mut numbers);
-        let failure = std::panic::catch_unwind(|| (target.run)(&input));
-        assert!(failure.is_ok(), "{}, mutation {number}: {}", target.name, input.escape_ascii());
+        let begins = Instant::now();
+        if std::panic::catch_unwind(|| (target.run)(&input)).is_err() {
+            fail(target, count, &input);
+        }
+        slowest = slowest.max(begins.elapsed());
+        count += 1;
     }
+    eprintln!(
+        "{}: {count} mutations in {:.1} s, the slowest in {} ms",
+        target.name,
+        began.elapsed().as_secs_f64(),
+        slowest.as_millis(),
+    );
+}
+
+/// Reports an input so that it can be made a regression.
+fn fail(target: &Target, count: usize, input: &[u8]) -> ! {
+    panic!(
+        "{name}, mutation {count}: {}\n\
+        to repeat it in every test run, from the top of the checkout:\n\
+        mkdir -p fuzz/regressions/{name} && echo {} | base64 -d > fuzz/regressions/{name}/WHAT-IT-SHOWS",
+        input.escape_ascii(),
+        BASE64.encode(input),
+        name = target.name,
+    );
 }
 
 macro_rules! targets {
@@ -130,10 +170,12 @@ targets!(
     frame,
     http1,
     http2,
+    http3,
     keylog,
     pipeline,
     preamble,
     quic,
+    readable,
     server_key,
     tcp,
     tls_handshake,

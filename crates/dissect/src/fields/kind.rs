@@ -249,6 +249,12 @@ kinds! {
     TlsCipherSuitesLength, Tls, "tls.handshake.cipher_suites_length";
     /// A cipher suite: offered by the client, or chosen by the server.
     TlsCipherSuite, Tls, "tls.handshake.ciphersuite";
+    /// Length of the challenge of a ClientHello in the form of SSL 2.0 (RFC 5246 appendix E.2).
+    TlsChallengeLength, Tls, "tls.handshake.challenge_length";
+    /// A cipher suite in the form of SSL 2.0.
+    TlsCipherSpec, Tls, "tls.handshake.cipherspec";
+    /// Random bytes of the client, in the form of SSL 2.0.
+    TlsChallenge, Tls, "tls.handshake.challenge";
     /// Length of the list of compression methods.
     TlsCompressionMethodsLength, Tls, "tls.handshake.comp_methods_length";
     /// A compression method; none in TLS 1.3.

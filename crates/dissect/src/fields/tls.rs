@@ -22,6 +22,9 @@ pub fn of_record(bytes: &[u8]) -> Vec<Field> {
 
 fn record(fields: &mut Fields<'_>) -> Option<()> {
     let content_type = ContentType(*fields.remaining().first()?);
+    if content_type.0 & ContentType::SSL2_CLIENT_HELLO.0 != 0 {
+        return ssl2_client_hello(fields);
+    }
     code(fields, Kind::TlsRecordType, 1, |number| ContentType(number as u8).name())?;
     code(fields, Kind::TlsRecordVersion, 2, |number| ProtocolVersion(number as u16).name())?;
     fields.number(Kind::TlsRecordLength, RECORD_HEADER - 3)?;
@@ -62,6 +65,26 @@ fn handshake(fields: &mut Fields<'_>) -> Option<()> {
         }
         _ => None,
     }
+}
+
+/// A ClientHello in the form of SSL 2.0, which has no record (RFC 5246 appendix E.2).
+fn ssl2_client_hello(fields: &mut Fields<'_>) -> Option<()> {
+    // The first bit announces a header of two bytes.
+    fields.next(Kind::TlsRecordLength, 2, |bytes| Value::Number(big_endian(bytes) & 0x7fff))?;
+    code(fields, Kind::TlsHandshakeType, 1, |number| HandshakeType(number as u8).name())?;
+    version(fields, Kind::TlsVersion)?;
+    let specs = fields.number(Kind::TlsCipherSuitesLength, 2)?;
+    let session_id = fields.number(Kind::TlsSessionIdLength, 2)?;
+    let challenge = fields.number(Kind::TlsChallengeLength, 2)?;
+    fields.within(specs, Kind::TlsHandshakeData, |fields| each(fields, cipher_spec))?;
+    fields.next(Kind::TlsSessionId, session_id, |_| Value::Bytes)?;
+    fields.next(Kind::TlsChallenge, challenge, |_| Value::Bytes)
+}
+
+fn cipher_spec(fields: &mut Fields<'_>) -> Option<()> {
+    // Behind a zero it is a suite of SSL 3.0 or TLS.
+    let name = |number: u64| u16::try_from(number).ok().and_then(|suite| CipherSuite(suite).name());
+    code(fields, Kind::TlsCipherSpec, 3, name)
 }
 
 /// Lists of a client are single values of a server.
@@ -294,6 +317,34 @@ mod tests {
         assert_eq!(ids(&[22, 3, 3, 0, 1, 1]), with(&["tls.handshake"]));
         assert_eq!(ids(&[23, 3, 3, 0, 1, 1]), with(&["tls.app_data"]));
         assert_eq!(ids(&[23, 3]), ["tls.record.content_type", "tls.app_data"]);
+    }
+
+    #[test]
+    fn names_every_field_of_a_hello_of_ssl_2() {
+        let hello =
+            [&[0x80, 0x23, 1, 3, 0, 0, 6, 0, 4, 0, 16][..], &[7, 0, 0xc0, 0, 0x13, 1], &[9; 4], &[5; 16]]
+                .concat();
+        let found: Vec<_> =
+            of_record(&hello).iter().map(|field| (field.kind.id(), field.value.to_string())).collect();
+        let expected = [
+            ("tls.record.length", "35"),
+            ("tls.handshake.type", "client_hello (0x01)"),
+            ("tls.handshake.version", "SSL 3.0 (0x0300)"),
+            ("tls.handshake.cipher_suites_length", "6"),
+            ("tls.handshake.session_id_length", "4"),
+            ("tls.handshake.challenge_length", "16"),
+            ("tls.handshake.cipherspec", "0x0700c0"),
+            ("tls.handshake.cipherspec", "TLS_AES_128_GCM_SHA256 (0x001301)"),
+        ];
+        assert_eq!(found[..8], expected.map(|(id, value)| (id, value.to_owned())));
+        let rest: Vec<_> = found[8..].iter().map(|(id, _)| *id).collect();
+        assert_eq!(rest, ["tls.handshake.session_id", "tls.handshake.challenge"]);
+        (0..hello.len()).for_each(|length| assert_covered_record(&hello[..length]));
+    }
+
+    fn assert_covered_record(bytes: &[u8]) {
+        let covered: usize = of_record(bytes).iter().map(|field| field.range.len()).sum();
+        assert_eq!(covered, bytes.len());
     }
 
     fn assert_covered(bytes: &[u8]) {

@@ -53,7 +53,7 @@ pub(super) enum Piece<'a> {
     Data { bytes: &'a [u8], new_chunk: bool },
     /// The end of the body.
     End,
-    /// Malformed framing. The byte that shows it is consumed, unless it is where a line end should be.
+    /// Malformed framing. The byte that shows it is not consumed.
     Malformed,
 }
 
@@ -141,11 +141,10 @@ impl Chunked {
                 }
                 Self::Trailer { line, total } => trailer(line, total, byte),
             };
+            // The byte that shows malformed framing may begin the next message.
+            let Some(next) = next else { return (consumed, Piece::Malformed) };
+            *self = next;
             consumed = input.len() - rest.len();
-            match next {
-                Some(next) => *self = next,
-                None => return (consumed, Piece::Malformed),
-            }
         }
         (consumed, Piece::Framing)
     }
@@ -250,11 +249,11 @@ mod tests {
     #[test]
     fn rejects_malformed_chunk_framing() {
         for (input, at) in [
-            (&b"\r\n"[..], 1),
-            (b"x\r\n", 1),
-            (b";a\r\n", 1),
-            (b"-1\r\n", 1),
-            (b"11111111111111111\r\n", 17),
+            (&b"\r\n"[..], 0),
+            (b"x\r\n", 0),
+            (b";a\r\n", 0),
+            (b"-1\r\n", 0),
+            (b"11111111111111111\r\n", 16),
             (b"1\r\nabc", 4),
             (b"1\r\na\r\r\n", 5),
             (b"3\r\nabcX", 6),
@@ -266,9 +265,9 @@ mod tests {
     #[test]
     fn bounds_size_lines_and_trailer_sections() {
         let line = [b"1;", &[b'x'; MAX_CHUNK_LINE][..]].concat();
-        assert_eq!(chunked(&line), Err(MAX_CHUNK_LINE + 1));
+        assert_eq!(chunked(&line), Err(MAX_CHUNK_LINE));
         let trailer = [b"0\n", &[b'x'; 2 * MAX_CHUNK_LINE][..]].concat();
-        assert_eq!(chunked(&trailer), Err(b"0\n".len() + MAX_CHUNK_LINE + 2));
+        assert_eq!(chunked(&trailer), Err(b"0\n".len() + MAX_CHUNK_LINE + 1));
     }
 
     #[test]

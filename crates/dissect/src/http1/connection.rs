@@ -161,6 +161,12 @@ impl Connection {
         self.parsers[direction].finish(answers_head)
     }
 
+    /// Bytes that both directions keep: what [`Self::held_back`] counts, and the last header section.
+    pub fn kept_bytes(&self) -> usize {
+        let of = |parser: &Parser| parser.held.capacity() + parser.kept.capacity() + parser.head.len;
+        self.parsers.values().map(of).sum()
+    }
+
     /// Number of bytes kept of an incomplete header section, or of bytes that may begin one.
     pub fn held_back(&self, direction: Direction) -> usize {
         self.parsers[direction].held.len()
@@ -468,6 +474,7 @@ impl Parser {
         match search::find(self.direction, &self.held) {
             Found::Start(0) => {
                 self.held.truncate(known);
+                self.is_incomplete = false;
                 self.state = State::Head { is_found: true };
                 (0, None)
             }
@@ -738,6 +745,18 @@ mod tests {
         assert_eq!((seen, opaque), (vec![message("204", "", true)], b"xyz".to_vec()));
     }
 
+    /// Chunks that begin like a status line: the first byte shows that they are none.
+    #[test]
+    fn a_body_that_begins_like_a_status_line_is_read_in_every_division() {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 10\r\n";
+        for size in 1..bytes.len() {
+            let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+            let (seen, opaque) = read(&mut Connection::default(), Direction::ServerToClient, &pieces);
+            assert_eq!(seen, [message("200", "", false)], "pieces of {size}");
+            assert_eq!(opaque, b"HTTP/1.1 10\r\n", "pieces of {size}");
+        }
+    }
+
     /// Without its request, a response may answer HEAD: then another one follows its head.
     #[test]
     fn a_response_without_its_request_may_have_no_body() {
@@ -775,6 +794,18 @@ mod tests {
             let (seen, opaque) = read(&mut Connection::default(), client, &pieces);
             assert_eq!(seen, [message("GET /", "", true)], "pieces of {size}");
             assert_eq!(opaque, bytes[..bytes.len() - 18], "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn every_division_behind_malformed_chunks_finds_a_complete_message() {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n\
+            HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nyes";
+        let expected = [message("200", "ok", false), message("201", "yes", true)];
+        for size in 1..=bytes.len() {
+            let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+            let (seen, opaque) = read(&mut Connection::default(), Direction::ServerToClient, &pieces);
+            assert_eq!((&seen[..], &opaque[..]), (&expected[..], &b""[..]), "pieces of {size}");
         }
     }
 

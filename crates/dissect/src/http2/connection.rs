@@ -109,6 +109,13 @@ impl Connection {
         connection
     }
 
+    /// Bytes that both directions keep: tables of header compression, an unfinished header block or frame, and bytes in
+    /// which a frame is searched for.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.sides.values().map(|side| side.kept.capacity() + side.parser.kept_bytes()).sum()
+    }
+
     /// The next byte of a direction is at `offset`. For a direction of which nothing was read yet.
     pub fn begin_at(&mut self, direction: Direction, offset: u64) {
         self.sides[direction].parser.position = offset;

@@ -253,11 +253,11 @@ impl Decoder {
         let is_inserted = first & 0x40 != 0;
         let index = cursor.integer(if is_inserted { 6 } else { 4 })?;
         let name = if index == 0 {
-            cursor.string()?
+            cursor.string(7)?
         } else {
             Part { octets: self.entry(index)?.name, origin: origin_of(index), range: start..cursor.at }
         };
-        let value = cursor.string()?;
+        let value = cursor.string(7)?;
         if is_inserted {
             self.insert(Entry { name: name.octets.clone(), value: value.octets.clone() });
         }
@@ -307,14 +307,14 @@ fn origin_of(index: usize) -> Origin {
     if index <= static_table::LEN { Origin::StaticTable } else { Origin::DynamicTable }
 }
 
-/// Reads a header block.
-struct Cursor<'a> {
-    block: &'a [u8],
-    at: usize,
+/// Reads a header block, or the instructions of an encoder stream (RFC 9204 §4.3).
+pub(crate) struct Cursor<'a> {
+    pub(crate) block: &'a [u8],
+    pub(crate) at: usize,
 }
 
 impl Cursor<'_> {
-    fn peek(&self) -> Result<u8, Error> {
+    pub(crate) fn peek(&self) -> Result<u8, Error> {
         self.block.get(self.at).copied().ok_or(Error::Truncated)
     }
 
@@ -324,8 +324,8 @@ impl Cursor<'_> {
         Ok(byte)
     }
 
-    /// An integer behind a prefix (RFC 7541 §5.1).
-    fn integer(&mut self, prefix_bits: u32) -> Result<usize, Error> {
+    /// An integer behind a prefix (RFC 7541 §5.1, RFC 9204 §4.1.1).
+    pub(crate) fn integer(&mut self, prefix_bits: u32) -> Result<usize, Error> {
         let max = (1u32 << prefix_bits) - 1;
         let prefix = u32::from(self.byte()?) & max;
         if prefix < max {
@@ -342,10 +342,11 @@ impl Cursor<'_> {
         Err(Error::Integer)
     }
 
-    /// A string (RFC 7541 §5.2).
-    fn string(&mut self) -> Result<Part, Error> {
-        let is_coded = self.peek()? & 0x80 != 0;
-        let len = self.integer(7)?;
+    /// A string whose length has a prefix of so many bits, with the sign of the Huffman code in front: seven in HTTP/2 (RFC
+    /// 7541 §5.2), three to seven in HTTP/3 (RFC 9204 §4.1.2).
+    pub(crate) fn string(&mut self, prefix_bits: u32) -> Result<Part, Error> {
+        let is_coded = u32::from(self.peek()?) >> prefix_bits & 1 != 0;
+        let len = self.integer(prefix_bits)?;
         let end = self.at.checked_add(len).ok_or(Error::Truncated)?;
         let range = self.at..end;
         let bytes = self.block.get(range.clone()).ok_or(Error::Truncated)?;

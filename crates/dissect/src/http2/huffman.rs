@@ -71,7 +71,7 @@ const fn code() -> Code {
 
 /// Decodes a whole string: at most eight fifths of its length. `None` if it contains EOS, or if its padding is longer than seven
 /// bits or not the beginning of EOS (RFC 7541 §5.2).
-pub(super) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(coded: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::with_capacity(coded.len() + coded.len() / 2);
     let (mut code, mut length) = (0u32, 0usize);
     for byte in coded {

@@ -13,7 +13,7 @@ mod connection;
 mod detect;
 mod frame;
 pub mod hpack;
-mod huffman;
+pub(crate) mod huffman;
 mod message;
 mod parser;
 mod static_table;
@@ -89,7 +89,7 @@ pub enum Desync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ignored {
-    /// Padding other than zeros (RFC 9113 §6.1).
+    /// Padding other than zeros (RFC 9113 §6.1), from its first other byte on.
     #[error("HTTP/2 padding other than zeros")]
     Padding,
     /// The payload of a frame of an unknown type (RFC 9113 §4.1), of one longer than [`MAX_CONTROL`], or with padding

@@ -58,8 +58,8 @@ pub(super) enum State {
     Prefix,
     /// In the payload.
     Payload { left: u32, padding: u32, role: Role },
-    /// Behind the payload, in its padding.
-    Padding { left: u32 },
+    /// Behind the payload, in its padding. `is_zero`: only zeros so far.
+    Padding { left: u32, is_zero: bool },
     /// At an unknown place: the next frame has to be found.
     Search,
 }
@@ -157,6 +157,12 @@ impl Parser {
         }
     }
 
+    /// Bytes that it keeps.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let block = self.block.as_ref().map_or(0, |block| block.bytes.capacity());
+        self.held.capacity() + self.payload.capacity() + block + self.decoder.table_size()
+    }
+
     /// Reads the front of the input. Not for [`State::Search`].
     pub(super) fn advance(&mut self, input: &[u8]) -> Advance {
         let mut consumed = 0;
@@ -167,16 +173,16 @@ impl Parser {
                 State::Header => self.header(rest),
                 State::Prefix => self.prefix(rest),
                 State::Payload { left: 0, padding, .. } => {
-                    self.state = State::Padding { left: padding };
+                    self.state = State::Padding { left: padding, is_zero: true };
                     continue;
                 }
-                State::Padding { left: 0 } => match self.end_frame() {
+                State::Padding { left: 0, .. } => match self.end_frame() {
                     None if self.ended.is_empty() => continue,
                     content => return Advance { consumed, len: 0, content },
                 },
                 _ if rest.is_empty() => (0, None),
                 State::Payload { left, padding, role } => self.payload(rest, left, padding, role),
-                State::Padding { left } => self.padding(rest, left),
+                State::Padding { left, is_zero } => self.padding(rest, left, is_zero),
                 State::Search => (0, None),
             };
             consumed += len;
@@ -191,7 +197,7 @@ impl Parser {
 
     /// Whether the current frame is complete, but not yet reported.
     fn is_at_end_of_frame(&self) -> bool {
-        matches!(self.state, State::Payload { left: 0, padding: 0, .. } | State::Padding { left: 0 })
+        matches!(self.state, State::Payload { left: 0, padding: 0, .. } | State::Padding { left: 0, .. })
     }
 
     fn preface(&mut self, rest: &[u8]) -> (usize, Option<Content>) {
@@ -330,11 +336,13 @@ impl Parser {
         (take, content)
     }
 
-    fn padding(&mut self, rest: &[u8], left: u32) -> (usize, Option<Content>) {
-        let take = rest.len().min(left as usize);
-        self.state = State::Padding { left: left - take as u32 };
-        let is_zero = rest.iter().take(take).all(|byte| *byte == 0);
-        (take, (!is_zero).then_some(Content::Ignored(Ignored::Padding)))
+    /// Reads zeros, or everything from the first other byte on.
+    fn padding(&mut self, rest: &[u8], left: u32, is_zero: bool) -> (usize, Option<Content>) {
+        let present = rest.len().min(left as usize);
+        let zeros = rest.iter().take(present).take_while(|byte| is_zero && **byte == 0).count();
+        let take = if zeros > 0 { zeros } else { present };
+        self.state = State::Padding { left: left - take as u32, is_zero: zeros > 0 };
+        (take, (zeros == 0).then_some(Content::Ignored(Ignored::Padding)))
     }
 
     /// The last byte of the frame was read.
@@ -482,7 +490,7 @@ impl Parser {
     pub(super) fn gap_in_payload(&mut self, len: u64) -> bool {
         let (left, padding) = match self.state {
             State::Payload { left, padding, .. } => (left, padding),
-            State::Padding { left } => (0, left),
+            State::Padding { left, .. } => (0, left),
             _ => return false,
         };
         let Some(rest) = u64::from(left + padding).checked_sub(len).filter(|_| len > 0) else { return false };
@@ -501,7 +509,7 @@ impl Parser {
                 _ => {}
             }
         } else {
-            self.state = State::Padding { left: padding };
+            self.state = State::Padding { left: padding, is_zero: true };
         }
         self.position += len;
         true

@@ -20,8 +20,9 @@
 //! | SOCKS 4, 4a | `CONNECT` | 90 | <https://www.openssh.com/txt/socks4.protocol> |
 //! | SOCKS 5 | `CONNECT` | 0 | RFC 1928 §4, RFC 1929 §2 |
 //!
-//! A client that sends more before its request is accepted is not followed: such bytes may be from an attacker who wants them
-//! to count as protected (CVE-2011-0411).
+//! A client that asks for TLS and sends more before its request is accepted is not followed: such bytes may be from an attacker who
+//! wants them to count as protected (CVE-2011-0411). A proxy only passes them on, so that a client of SOCKS may send its request and
+//! what is inside of the tunnel at once.
 
 mod binary;
 mod lines;
@@ -33,6 +34,10 @@ use crate::flow::{Direction, PerDirection};
 
 /// Bytes of one direction that are kept of a unit, such as a line, that is not complete.
 const MAX_UNIT: usize = 8 << 10;
+
+/// Bytes of one direction of SOCKS that wait for the turn of the other one: more than a TLS ClientHello or the head of a request
+/// needs.
+const MAX_EARLY: usize = 64 << 10;
 
 /// A protocol that may hand over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +116,8 @@ pub struct Preamble {
     socks: socks::Stage,
     /// Whether no handover can follow.
     is_over: bool,
+    /// Bytes behind the places where the other protocol begins.
+    early: PerDirection<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +132,14 @@ impl Preamble {
     #[must_use]
     pub fn new(kind: Kind, begins: PerDirection<u64>) -> Self {
         let sides = PerDirection::from_fn(|direction| Side { offset: begins[direction], ..Side::default() });
-        Self { kind, sides, asked: None, socks: socks::Stage::default(), is_over: false }
+        Self {
+            kind,
+            sides,
+            asked: None,
+            socks: socks::Stage::default(),
+            is_over: false,
+            early: PerDirection::default(),
+        }
     }
 
     /// The protocol before the handover.
@@ -134,11 +148,51 @@ impl Preamble {
         self.kind
     }
 
+    /// Bytes that both directions keep of units that are not complete.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.sides.values().map(|side| side.held.capacity()).sum()
+    }
+
     /// Takes the next bytes of a direction. Returns the stream offsets at which the other protocol begins, once it is agreed on.
     pub fn push(&mut self, direction: Direction, bytes: &[u8]) -> Option<PerDirection<u64>> {
         if self.is_over {
             return None;
         }
+        let mut agreed = self.take(direction, bytes);
+        // What waited may have its turn now.
+        let mut next = direction.opposite();
+        while agreed.is_none() && self.has_unit(next) {
+            agreed = self.take(next, &[]);
+            next = next.opposite();
+        }
+        agreed
+    }
+
+    /// The bytes of both directions that were taken behind the places where the other protocol begins. To be called once it is
+    /// agreed on; only SOCKS has any.
+    pub fn take_early(&mut self) -> PerDirection<Vec<u8>> {
+        std::mem::take(&mut self.early)
+    }
+
+    /// Stream offset of the first byte of a direction that [`Preamble::take_early`] may return.
+    #[must_use]
+    pub fn keep_from(&self, direction: Direction) -> Option<u64> {
+        let side = &self.sides[direction];
+        (self.passes_on() && !side.held.is_empty()).then_some(side.offset)
+    }
+
+    /// Whether the server only passes on what the client sends behind its request.
+    fn passes_on(&self) -> bool {
+        matches!(self.kind, Kind::Socks4 | Kind::Socks5)
+    }
+
+    fn has_unit(&self, direction: Direction) -> bool {
+        !self.is_over && self.unit(direction, &self.sides[direction].held).is_some()
+    }
+
+    /// Takes the units of a direction whose turn it is.
+    fn take(&mut self, direction: Direction, bytes: &[u8]) -> Option<PerDirection<u64>> {
         let mut held = std::mem::take(&mut self.sides[direction].held);
         held.extend_from_slice(bytes);
         let mut taken = 0;
@@ -153,13 +207,20 @@ impl Preamble {
                 Meaning::Accepts => {
                     let begins = PerDirection::from_fn(|of| self.sides[of].offset);
                     let is_early = !self.sides[direction.opposite()].held.is_empty();
+                    if self.passes_on() {
+                        held.drain(..taken);
+                        self.sides[direction].held = held;
+                        self.early = PerDirection::from_fn(|of| std::mem::take(&mut self.sides[of].held));
+                    } else if is_early {
+                        return self.end();
+                    }
                     self.end();
-                    return (!is_early).then_some(begins);
+                    return Some(begins);
                 }
             }
         }
         held.drain(..taken);
-        if held.len() > MAX_UNIT {
+        if held.len() > if self.passes_on() { MAX_EARLY } else { MAX_UNIT } {
             return self.end();
         }
         self.sides[direction].held = held;
@@ -319,6 +380,52 @@ mod tests {
             Kind::Socks5,
             Some((33, 14)),
         );
+    }
+
+    #[test]
+    fn a_client_of_socks_need_not_wait() {
+        let hello = b"\x16\x03\x01\x00\x04\x01\0\0\0".as_slice();
+        let methods = b"\x05\x01\x00".as_slice();
+        let request = b"\x05\x01\x00\x03\x04host\x01\xbb".as_slice();
+        let (choice, reply) = (b"\x05\x00".as_slice(), b"\x05\x00\x00\x01\0\0\0\0\0\0".as_slice());
+        let at_once = [methods, request, hello].concat();
+        let with_data = [request, hello].concat();
+        let both = [choice, reply].concat();
+        let socks4 = [b"\x04\x01\x00\x50\x0a\0\0\x01me\0".as_slice(), b"GET / HTTP/1.1\r\n"].concat();
+        type Talk<'a> = (Vec<Said<'a>>, Kind, (u64, u64), &'a [u8]);
+        let talks: [Talk<'_>; 4] = [
+            (vec![(C, &at_once), (S, choice), (S, reply)], Kind::Socks5, (14, 12), hello),
+            (vec![(C, &at_once), (S, &both)], Kind::Socks5, (14, 12), hello),
+            (vec![(C, methods), (S, choice), (C, &with_data), (S, reply)], Kind::Socks5, (14, 12), hello),
+            (vec![(C, &socks4), (S, b"\0\x5a\0\0\0\0\0\0")], Kind::Socks4, (11, 8), b"GET / HTTP/1.1\r\n"),
+        ];
+        for (talk, kind, begins, inside) in talks {
+            assert_eq!(read(&talk), (Some(kind), Some(begins)));
+            for size in [1, 3, 100] {
+                let mut preamble = Preamble::new(kind, PerDirection::default());
+                let pieces =
+                    talk.iter().flat_map(|(way, bytes)| bytes.chunks(size).map(|piece| (*way, piece)));
+                let agreed = pieces.filter_map(|(way, piece)| preamble.push(way, piece)).last();
+                assert_eq!(agreed.map(|begins| (begins[C], begins[S])), Some(begins), "{size}");
+                let early = preamble.take_early();
+                assert_eq!((&*early[C], &*early[S]), (inside, &b""[..]), "{size}");
+            }
+        }
+        // What is no protocol of a tunnel shows no SOCKS.
+        for other in [b"\x04\x01\x00\x50\x0a\0\0\x01me\0\xff\xff".as_slice(), b"\x05\x01\x00\x07\x07\x07"] {
+            assert_eq!(detect(C, other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_enough_early_bytes_end_the_reading() {
+        let mut preamble = Preamble::new(Kind::Socks4, PerDirection::default());
+        assert_eq!(preamble.push(C, b"\x04\x01\x00\x50\x0a\0\0\x01me\0"), None);
+        for _ in 0..100 {
+            assert_eq!(preamble.push(C, &[b'x'; 1000]), None);
+            assert!(preamble.sides[C].held.capacity() <= 2 * MAX_EARLY);
+        }
+        assert_eq!(preamble.push(S, b"\0\x5a\0\0\0\0\0\0"), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! SOCKS 4, 4a and 5.
 
 use super::{Kind, Meaning};
+use crate::detection::Detection;
 use crate::flow::Direction;
+use crate::{http1, tls};
 
 /// The command that asks for a connection, in all versions.
 const CONNECT: u8 = 1;
@@ -34,7 +36,8 @@ pub(super) enum Stage {
     Reply,
 }
 
-/// The version that the first message of a client shows. A client waits behind it.
+/// The version that the first message of a client shows. Behind it a client waits, or sends its request (SOCKS 5) or what is inside
+/// of the tunnel (SOCKS 4).
 pub(super) fn detect(prefix: &[u8]) -> Option<Kind> {
     let kind = match prefix {
         [4, CONNECT, ..] => Kind::Socks4,
@@ -42,7 +45,19 @@ pub(super) fn detect(prefix: &[u8]) -> Option<Kind> {
         _ => return None,
     };
     let len = Stage::Opening.unit_len(kind, Direction::ClientToServer, prefix)?;
-    (len == prefix.len()).then_some(kind)
+    let rest = prefix.get(len..)?;
+    let goes_on = match (kind, rest) {
+        (_, []) => true,
+        (Kind::Socks5, [5, CONNECT, 0, 1 | 3 | 4, ..]) => true,
+        // The name and the password of the user (RFC 1929 §2).
+        (Kind::Socks5, [1, name, ..]) => *name > 0,
+        (Kind::Socks4, _) => {
+            tls::detect(rest) == Detection::Match
+                || http1::detect(Direction::ClientToServer, rest) == Detection::Match
+        }
+        _ => false,
+    };
+    goes_on.then_some(kind)
 }
 
 impl Stage {

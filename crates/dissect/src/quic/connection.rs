@@ -1,14 +1,16 @@
 //! Both directions of one QUIC connection.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::crypto_stream::{CryptoStream, MAX_CRYPTO, MAX_HANDSHAKE_CRYPTO};
 use super::frame::{Frame, Frames};
-use super::keys::{OneRttKeys, Opened, PacketKeys, Suite};
+use super::keys::{OneRttKeys, Opened, PacketKeys, Suite, TAG_LEN};
 use super::packet::{FIXED, Kind, Malformed, Packet, packets};
+use super::streams::{Place, StreamEvent, Streams};
 use super::version::Version;
 use crate::flow::{Direction, PerDirection};
-use crate::keylog::{ClientSecrets, KeyLog, Label};
+use crate::keylog::{ClientSecrets, KeyLog, Label, Secret};
 use crate::tls::{ClientHello, HandshakeType, Malformed as MalformedHello, Message, ServerHello};
 
 /// Maximum number of pairs of Initial keys of one connection: a client chooses another connection ID after a Retry, and another
@@ -24,6 +26,8 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
     /// Whether the capture lacks its end.
     pub is_truncated: bool,
+    /// Where it is in the capture.
+    pub place: Place,
 }
 
 /// What became of a packet.
@@ -90,6 +94,8 @@ pub enum Event<'a> {
         /// Its fields.
         message: Message,
     },
+    /// Something in a stream of a direction, which only the key log shows.
+    Stream(Direction, u64, StreamEvent<'a>),
 }
 
 /// The keys of Initial packets.
@@ -136,12 +142,49 @@ struct Secrets {
     largest_one_rtt: Option<u64>,
 }
 
+/// 0-RTT packets of the client. Its ClientHello offers suites, and the server may choose only the one of the session that it
+/// resumes (RFC 9846 §4.2.10), so that the first packet shows which one it is.
+#[derive(Debug, Default)]
+struct EarlyData {
+    suites: Vec<Suite>,
+    /// The keys that may fit; only the right ones, once a packet was opened.
+    keys: Vec<PacketKeys>,
+    largest: Option<u64>,
+}
+
+impl EarlyData {
+    /// `None` unless the client offers 0-RTT data.
+    fn of(hello: &ClientHello) -> Option<Box<Self>> {
+        let mut suites = Vec::new();
+        // A suite that is repeated opens nothing more.
+        for suite in hello.cipher_suites.iter().copied().collect::<BTreeSet<_>>() {
+            suites.extend(Suite::of(suite));
+        }
+        hello.offers_early_data.then(|| Box::new(Self { suites, ..Self::default() }))
+    }
+
+    fn open(&mut self, packet: &Packet<'_>, datagram: &[u8], secret: &Secret) -> Option<Opened> {
+        if self.keys.is_empty() {
+            let of = |suite: &Suite| PacketKeys::of_secret(packet.version, *suite, secret);
+            self.keys = self.suites.iter().filter_map(of).collect();
+        }
+        let open = |keys: &PacketKeys| keys.open(packet, datagram, self.largest);
+        let (at, opened) = self.keys.iter().enumerate().find_map(|(at, keys)| Some((at, open(keys)?)))?;
+        self.keys.swap(0, at);
+        self.keys.truncate(1);
+        self.largest = self.largest.max(Some(opened.number));
+        Some(opened)
+    }
+}
+
 /// One connection. It receives the payloads of UDP datagrams between two endpoints in the order of the capture.
 #[derive(Debug, Default)]
 pub struct Connection {
     keys: Vec<InitialKeys>,
     crypto: PerDirection<CryptoStream>,
     client_random: Option<[u8; 32]>,
+    /// `None` unless the client offers 0-RTT data.
+    early: Option<Box<EarlyData>>,
     is_answered: bool,
     /// What the ServerHello chose, if it is read.
     chosen: Option<(Version, Suite)>,
@@ -149,6 +192,8 @@ pub struct Connection {
     secrets: Option<Box<PerDirection<Secrets>>>,
     /// The handshake messages in Handshake and in 1-RTT packets.
     hidden: Option<Box<PerDirection<[CryptoStream; 2]>>>,
+    /// The streams of each direction, if they are followed.
+    streams: Option<Box<PerDirection<Streams>>>,
     /// Length of the connection IDs that each direction sends to: short headers do not state it.
     id_len: PerDirection<Option<usize>>,
 }
@@ -161,7 +206,7 @@ impl Connection {
         key_log: Option<&KeyLog>,
         mut each: impl FnMut(Event<'_>),
     ) {
-        let Datagram { direction, payload: datagram, is_truncated } = *datagram;
+        let Datagram { direction, payload: datagram, is_truncated, place } = *datagram;
         let mut first_id = None;
         let mut end = 0;
         for packet in packets(datagram, is_truncated) {
@@ -188,11 +233,44 @@ impl Connection {
                     if self.secrets.is_none() {
                         self.find_secrets(key_log);
                     }
-                    self.protected(direction, &packet, datagram, &mut each);
+                    self.protected(direction, &packet, datagram, place, &mut each);
+                }
+                Kind::ZeroRtt if direction == Direction::ClientToServer => {
+                    self.early_data(&packet, datagram, place, key_log, &mut each);
                 }
                 _ => each(Event::Packet { packet: &packet, outcome: Outcome::Closed }),
             }
         }
+    }
+
+    /// From here on, 1-RTT packets give the bytes of streams, too. Up to twice [`super::MAX_WAITING`] bytes wait in a
+    /// connection that has secrets: a caller with many connections bounds the sum of [`Self::kept`].
+    pub fn follow_streams(&mut self) {
+        self.streams.get_or_insert_default();
+    }
+
+    /// From here on, 1-RTT packets give no bytes of streams, and none wait.
+    pub fn leave_streams(&mut self) {
+        self.streams = None;
+    }
+
+    /// Bytes of memory that the streams keep, with an estimate for their state.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.streams.iter().flat_map(|streams| streams.values()).map(Streams::kept).sum()
+    }
+
+    /// Ends the capture, and calls `each` for the parts of streams that are behind missing bytes.
+    pub fn finish(&mut self, mut each: impl FnMut(Event<'_>)) {
+        for (direction, streams) in self.streams.iter_mut().flat_map(|streams| streams.iter_mut()) {
+            streams.finish(&mut |id, event| each(Event::Stream(direction, id, event)));
+        }
+    }
+
+    /// Whether bytes of streams were left out because of a bound.
+    #[must_use]
+    pub fn has_left_out(&self) -> bool {
+        self.streams.iter().any(|streams| streams.values().any(|streams| streams.is_over_bound))
     }
 
     /// Whether a datagram begins another connection for certain, between the same endpoints. A client may repeat its first
@@ -248,6 +326,7 @@ impl Connection {
                 (HandshakeType::CLIENT_HELLO, Direction::ClientToServer) => {
                     let hello = ClientHello::parse(&body);
                     self.client_random = hello.as_ref().ok().map(|hello| hello.random);
+                    self.early = hello.as_ref().ok().and_then(EarlyData::of);
                     each(Event::ClientHello { body: &body, hello });
                 }
                 (HandshakeType::SERVER_HELLO, Direction::ServerToClient) => {
@@ -287,12 +366,46 @@ impl Connection {
         }
     }
 
+    /// A 0-RTT packet.
+    fn early_data(
+        &mut self,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        place: Place,
+        key_log: Option<&KeyLog>,
+        each: &mut impl FnMut(Event<'_>),
+    ) {
+        let random = self.client_random.as_ref();
+        let secrets = random.and_then(|random| key_log?.client(random));
+        let secret = secrets.and_then(|secrets| secrets.secret(Label::ClientEarlyTrafficSecret));
+        let opened =
+            secret.zip(self.early.as_mut()).and_then(|(secret, early)| early.open(packet, datagram, secret));
+        let Some(opened) = opened else {
+            return each(Event::Packet { packet, outcome: Outcome::Closed });
+        };
+        let stop = Frames::of(packet.kind, packet.version, &opened.payload).find_map(|frame| match frame {
+            // They have no place in 0-RTT packets (RFC 9000 §12.4).
+            Ok(Frame::Crypto { .. } | Frame::Other { .. }) => {
+                Some(Malformed { field: "frame type", offset: 0 })
+            }
+            Ok(_) => None,
+            Err(malformed) => Some(malformed),
+        });
+        each(Event::Packet {
+            packet,
+            outcome: Outcome::Decrypted { number: opened.number, payload: &opened.payload, stop },
+        });
+        let of = (packet, packet.version);
+        self.take_streams(Direction::ClientToServer, of, &opened.payload, place, each);
+    }
+
     /// A packet that only the key log opens.
     fn protected(
         &mut self,
         direction: Direction,
         packet: &Packet<'_>,
         datagram: &[u8],
+        place: Place,
         each: &mut impl FnMut(Event<'_>),
     ) {
         let id_len = self.id_len[direction];
@@ -315,6 +428,35 @@ impl Connection {
         while let Some((kind, body)) = crypto.take_message(MAX_HANDSHAKE_CRYPTO) {
             let message = Message::of_quic(HandshakeType(kind), &body);
             each(Event::Handshake { body: &body, message });
+        }
+        if !is_handshake {
+            self.take_streams(direction, (packet, version), &opened.payload, place, each);
+        }
+    }
+
+    /// Takes what the frames of an opened packet carry of streams.
+    fn take_streams(
+        &mut self,
+        direction: Direction,
+        (packet, version): (&Packet<'_>, Version),
+        payload: &[u8],
+        place: Place,
+        each: &mut impl FnMut(Event<'_>),
+    ) {
+        let Some(streams) = &mut self.streams else { return };
+        let streams = &mut streams[direction];
+        let place = place.skip(packet.range.end.saturating_sub(TAG_LEN + payload.len()));
+        let mut each = |id, event: StreamEvent<'_>| each(Event::Stream(direction, id, event));
+        for frame in Frames::of(packet.kind, version, payload).flatten() {
+            match frame {
+                Frame::Stream { id, offset, data, is_last } => {
+                    let place = place.skip(data.start);
+                    let data = payload.get(data).unwrap_or_default();
+                    streams.push(id, offset, data, is_last, place, &mut each);
+                }
+                Frame::ResetStream { id, .. } => streams.reset(id, &mut each),
+                _ => {}
+            }
         }
     }
 
@@ -445,6 +587,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http3;
     use crate::quic::supported_versions;
 
     fn datagrams(mut rest: &[u8]) -> Vec<(Direction, &[u8])> {
@@ -463,7 +606,8 @@ mod tests {
         let mut found = Vec::new();
         for (direction, datagram) in datagrams {
             let payload = *datagram;
-            let datagram = Datagram { direction: *direction, payload, is_truncated: false };
+            let datagram =
+                Datagram { direction: *direction, payload, is_truncated: false, place: Place::default() };
             connection.push(&datagram, None, |event| {
                 found.push(match event {
                     Event::Packet { packet, outcome } => {
@@ -487,7 +631,7 @@ mod tests {
                         format!("{} {}", hello.server_name.unwrap(), hello.alpn.join(","))
                     }
                     Event::ServerHello { hello, .. } => hello.unwrap().cipher_suite.to_string(),
-                    Event::Handshake { message, .. } => format!("{message:?}"),
+                    other => format!("{other:?}"),
                 });
             });
         }
@@ -554,7 +698,8 @@ mod tests {
     fn opened(connection: &mut Connection, all: &[(Direction, &[u8])], keys: Option<&KeyLog>) -> [usize; 3] {
         let [mut messages, mut decrypted, mut closed] = [0; 3];
         for (direction, payload) in all {
-            let datagram = Datagram { direction: *direction, payload, is_truncated: false };
+            let datagram =
+                Datagram { direction: *direction, payload, is_truncated: false, place: Place::default() };
             connection.push(&datagram, keys, |event| match event {
                 Event::Packet { outcome: Outcome::Decrypted { stop, .. }, .. } => {
                     assert_eq!(stop, None);
@@ -595,6 +740,103 @@ mod tests {
             let [_, after, closed] = opened(&mut connection, &datagrams[8..], Some(&keys));
             assert_eq!((before + after, closed), (decrypted, 0));
         }
+    }
+
+    /// The requests, answers and bodies of the recorded sessions, put together from their packets.
+    #[test]
+    fn the_streams_carry_http3() {
+        for file in WITH_KEYS {
+            let (keys, datagrams) = with_keys(file);
+            let mut connection = Connection::default();
+            connection.follow_streams();
+            let mut http3 = http3::Connection::default();
+            let (mut heads, mut bodies, mut ends) = (Vec::new(), Vec::new(), 0);
+            for (direction, payload) in &datagrams {
+                let place = Place { frame: 7, file_offset: 9 };
+                let datagram = Datagram { direction: *direction, payload, is_truncated: false, place };
+                connection.push(&datagram, Some(&keys), |event| {
+                    let Event::Stream(direction, stream, event) = event else { return };
+                    let each = |event: http3::Event<'_>| match event {
+                        http3::Event::Head(head) => {
+                            assert_eq!(head.error, None);
+                            let text = |name| String::from_utf8_lossy(head.value(name).unwrap_or_default());
+                            heads.push(match head.kind {
+                                http3::Kind::Request => format!("{} {}", text(":method"), text(":path")),
+                                kind => format!("{kind:?} {} {}", head.status(), text("x-token")),
+                            });
+                        }
+                        http3::Event::Data { bytes, .. } => bodies.extend_from_slice(bytes),
+                        http3::Event::End { is_complete, .. } => ends += u32::from(is_complete),
+                        _ => {}
+                    };
+                    match event {
+                        StreamEvent::Data { bytes, place: at } => {
+                            assert_eq!(at.frame, place.frame);
+                            let behind = (at.file_offset - place.file_offset) as usize + bytes.len();
+                            assert!(behind > bytes.len() && behind + TAG_LEN <= payload.len());
+                            http3.push(direction, stream, bytes, false, each);
+                        }
+                        StreamEvent::End => http3.push(direction, stream, &[], true, each),
+                        other => panic!("{other:?}"),
+                    }
+                });
+            }
+            let count = |text: &str| heads.iter().filter(|head| *head == text).count();
+            let requests = ["GET /index.html", "POST /tool", "GET /again", "POST /one", "POST /two"];
+            assert!(requests.iter().all(|request| count(request) == 1), "{heads:?}");
+            assert_eq!((count("Response 200 answer-secret-0001"), heads.len(), ends), (5, 10, 10));
+            let bodies = String::from_utf8(bodies).unwrap();
+            assert_eq!(bodies.matches("sk-lab-000111222333").count(), 2, "sent, and returned");
+            assert_eq!(bodies.matches("word ").count(), 1000);
+            assert!(!connection.has_left_out() && connection.kept() > 0);
+            connection.leave_streams();
+            assert_eq!(connection.kept(), 0);
+        }
+    }
+
+    /// The client resumes a session, and sends its request with its hello.
+    #[test]
+    fn a_key_log_opens_0_rtt_packets() {
+        let (keys, datagrams) = with_keys(include_bytes!("../../../../corpus/quic/early-data.bin"));
+        let early = |keys: Option<&KeyLog>| {
+            let mut connection = Connection::default();
+            connection.follow_streams();
+            let (mut opened, mut closed, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+            for (direction, payload) in &datagrams {
+                let datagram =
+                    Datagram { direction: *direction, payload, is_truncated: false, place: Place::default() };
+                connection.push(&datagram, keys, |event| match event {
+                    Event::Packet { packet, outcome } if packet.kind == Kind::ZeroRtt => match outcome {
+                        Outcome::Decrypted { payload, stop: None, .. } => opened.extend_from_slice(payload),
+                        outcome => closed.push(outcome == Outcome::Closed),
+                    },
+                    Event::Stream(Direction::ClientToServer, _, StreamEvent::Data { bytes, .. }) => {
+                        sent.extend_from_slice(bytes);
+                    }
+                    _ => {}
+                });
+            }
+            (opened, closed, sent)
+        };
+        let (opened, closed, sent) = early(Some(&keys));
+        let text = b"early data of the client";
+        for bytes in [&opened, &sent] {
+            assert!(bytes.windows(text.len()).any(|window| window == text));
+        }
+        assert!(closed.is_empty());
+        let (opened, closed, sent) = early(None);
+        assert!(
+            opened.is_empty()
+                && sent.is_empty()
+                && !closed.is_empty()
+                && closed.iter().all(|is_closed| *is_closed)
+        );
+        // A server has no 0-RTT data.
+        let mut connection = Connection::default();
+        let from_server: Vec<_> =
+            datagrams.iter().map(|(_, payload)| (Direction::ServerToClient, *payload)).collect();
+        self::opened(&mut connection, &from_server, Some(&keys));
+        assert!(connection.early.is_none());
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct Frames<'a> {
 enum Framing {
     /// Those that an Initial packet may contain.
     Initial,
-    /// All of RFC 9000, and DATAGRAM.
+    /// All of RFC 9000, DATAGRAM, and those of drafts that come before streams.
     All,
     /// Those of Google's versions, which have other numbers ("QUIC Wire Layout Specification", 2018).
     Google,
@@ -237,12 +237,15 @@ fn read_other(reader: &mut Reader<'_>, kind: u64) -> Result<Frame, Malformed> {
             reader.bytes(8, "path data")?;
             0
         }
-        // HANDSHAKE_DONE
-        0x1e => 0,
-        // MAX_DATA, MAX_STREAMS, DATA_BLOCKED, STREAMS_BLOCKED, RETIRE_CONNECTION_ID
-        0x10 | 0x12..=0x14 | 0x16 | 0x17 | 0x19 => 1,
+        // HANDSHAKE_DONE; IMMEDIATE_ACK (draft-ietf-quic-ack-frequency)
+        0x1e | 0x1f => 0,
+        // MAX_DATA, MAX_STREAMS, DATA_BLOCKED, STREAMS_BLOCKED, RETIRE_CONNECTION_ID; TIME_STAMP
+        // (draft-huitema-quic-ts)
+        0x10 | 0x12..=0x14 | 0x16 | 0x17 | 0x19 | 0x2f5 => 1,
         // STOP_SENDING, MAX_STREAM_DATA, STREAM_DATA_BLOCKED
         0x05 | 0x11 | 0x15 => 2,
+        // ACK_FREQUENCY (draft-ietf-quic-ack-frequency)
+        0xaf => 4,
         kind => return Ok(Frame::Other { kind }),
     };
     for _ in 0..numbers {
@@ -254,6 +257,16 @@ fn read_other(reader: &mut Reader<'_>, kind: u64) -> Result<Frame, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Some implementations begin each packet with one of them.
+    #[test]
+    fn reads_on_behind_frames_of_drafts() {
+        let payload = b"\x42\xf5\x43\x5a\x40\xaf\x01\x02\x44\x00\x03\x1f\x0a\x08\x02hi";
+        let frames: Vec<_> = Frames::of(Kind::OneRtt, Version::V1, payload).collect();
+        let control = |kind| Ok(Frame::Control { kind });
+        let stream = Ok(Frame::Stream { id: 8, offset: 0, data: 15..17, is_last: false });
+        assert_eq!(frames, [control(0x2f5), control(0xaf), control(0x1f), stream]);
+    }
 
     #[test]
     fn reads_the_frames_of_an_initial_packet() {

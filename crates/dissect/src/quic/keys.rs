@@ -17,7 +17,7 @@ const SAMPLE_AT: usize = 4;
 const SAMPLE_LEN: usize = 16;
 
 /// Length of the authentication tag of all suites.
-const TAG_LEN: usize = 16;
+pub(super) const TAG_LEN: usize = 16;
 
 /// Length of the longest key, and that of the longest secret.
 const MAX_KEY: usize = 32;

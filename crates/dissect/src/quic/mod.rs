@@ -17,6 +17,7 @@ mod crypto_stream;
 mod frame;
 mod keys;
 mod packet;
+mod streams;
 mod version;
 
 pub use connection::{Connection, Datagram, Event, MAX_KEYS, Outcome, begins_connection, is_plausible};
@@ -25,4 +26,5 @@ pub use frame::{Frame, Frames};
 pub use packet::{
     Kind, MAX_COALESCED, MAX_CONNECTION_ID, Malformed, Packet, Packets, packets, supported_versions,
 };
+pub use streams::{MAX_STREAMS, MAX_WAITING, Place, StreamEvent};
 pub use version::Version;

@@ -449,6 +449,20 @@ impl Reassembler {
         self.data.as_ref().map_or(0, |data| data.pending_bytes)
     }
 
+    /// Bytes of delivered segments that are kept, to compare them with retransmissions: at most [`HISTORY_BYTES`].
+    #[inline]
+    pub fn copied_bytes(&self) -> usize {
+        self.data.as_ref().map_or(0, |data| data.history_bytes)
+    }
+
+    /// Forgets these bytes. Of their segments only the hash is kept.
+    pub fn forget_copies(&mut self) {
+        if let Some(data) = &mut self.data {
+            data.history.iter_mut().for_each(|seen| seen.bytes = None);
+            data.history_bytes = 0;
+        }
+    }
+
     /// The next stream offset to be delivered.
     pub fn next_offset(&self) -> u64 {
         self.next

@@ -9,6 +9,7 @@ use super::event::{Epoch, Handshake};
 use super::handshake::Message;
 use super::handshake_deframer::DeframedMessage;
 use super::hello_rules::Irregularity;
+use super::record::Header;
 use super::resumption::ResumptionId;
 use super::session::{JudgedContent, Queued, Session};
 use super::transcript::Transcript;
@@ -25,11 +26,12 @@ impl Session {
     pub(super) fn in_the_clear(
         &mut self,
         direction: Direction,
-        content_type: ContentType,
+        header: Header,
         range: &Range<u64>,
         fragment: &[u8],
         scratch: &mut Scratch,
     ) -> JudgedContent {
+        let content_type = header.content_type;
         let length = fragment.len() as u64;
         let counters = &mut self.state_mut(direction).counters;
         match content_type {
@@ -40,6 +42,9 @@ impl Session {
                 JudgedContent::Unexpected
             }
             ContentType::HANDSHAKE => self.clear_handshake(direction, range, fragment, scratch),
+            ContentType::SSL2_CLIENT_HELLO => {
+                self.ssl2_client_hello(direction, header.version, range, fragment, scratch)
+            }
             ContentType::ALERT => {
                 let alert = Alert::parse(fragment);
                 match alert {
@@ -99,6 +104,28 @@ impl Session {
         JudgedContent::Handshake
     }
 
+    /// Judges a ClientHello in the form of SSL 2.0, of which `fragment` is all behind the version.
+    fn ssl2_client_hello(
+        &mut self,
+        direction: Direction,
+        version: ProtocolVersion,
+        range: &Range<u64>,
+        fragment: &[u8],
+        scratch: &mut Scratch,
+    ) -> JudgedContent {
+        let mut body = version.0.to_be_bytes().to_vec();
+        body.extend_from_slice(fragment);
+        let deframed = DeframedMessage {
+            message_type: HandshakeType::CLIENT_HELLO,
+            body: Some(&body),
+            length: fragment.len(),
+            range: range.clone(),
+            is_ssl2: true,
+        };
+        self.clear_message(direction, &deframed, scratch);
+        JudgedContent::Handshake
+    }
+
     /// Processes a handshake message in the clear, if it is allowed there.
     fn clear_message(&mut self, direction: Direction, deframed: &DeframedMessage<'_>, scratch: &mut Scratch) {
         let kind = deframed.message_type;
@@ -120,6 +147,13 @@ impl Session {
             Message::TooLong { .. } => Some(Reason::HandshakeTooLong(kind)),
             _ => None,
         };
+        let is_hello = matches!(message, Message::ClientHello(_) | Message::ServerHello(_));
+        let alerts = if is_hello { self.counters(direction).alert_bytes } else { 0 };
+        if alerts > 0 {
+            // One that refuses the other side's hello is the last thing its sender says.
+            self.state_mut(direction).counters.alert_bytes = 0;
+            self.unexplained(direction, alerts, deframed.range.clone(), Reason::AlertBeforeHello);
+        }
         if fits {
             self.add_to_transcript_in_the_clear(direction, deframed, &message, scratch);
             self.advance_by(direction, &message);

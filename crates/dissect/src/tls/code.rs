@@ -40,13 +40,15 @@ macro_rules! codes {
 pub(super) use codes;
 
 codes! {
-    /// Content type of a record (RFC 9846 §5.1, RFC 6520 for heartbeat).
+    /// Content type of a record (RFC 9846 §5.1, RFC 6520 for heartbeat). The last one is none: it is the first bit of a
+    /// ClientHello in the form of SSL 2.0, which has no record (RFC 5246 appendix E.2).
     ContentType(u8) 2 {
         CHANGE_CIPHER_SPEC = 20, "change_cipher_spec";
         ALERT = 21, "alert";
         HANDSHAKE = 22, "handshake";
         APPLICATION_DATA = 23, "application_data";
         HEARTBEAT = 24, "heartbeat";
+        SSL2_CLIENT_HELLO = 128, "client_hello of SSL 2.0";
     }
 }
 
@@ -75,6 +77,7 @@ codes! {
 codes! {
     /// Protocol version as two bytes on the wire.
     ProtocolVersion(u16) 4 {
+        SSL_2_0 = 0x0002, "SSL 2.0";
         SSL_3_0 = 0x0300, "SSL 3.0";
         TLS_1_0 = 0x0301, "TLS 1.0";
         TLS_1_1 = 0x0302, "TLS 1.1";

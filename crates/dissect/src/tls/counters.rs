@@ -174,6 +174,8 @@ pub enum Reason {
     AfterGap,
     /// The bytes are not a record.
     NotTls(NotTls),
+    /// A record of a version that is described, and never opened: SSL 3.0, or a ClientHello of SSL 2.0.
+    RecordVersion(ProtocolVersion),
     /// The stream ends within a record.
     PartialRecord,
     /// The stream, or its part in the clear, ends within a handshake message.
@@ -183,6 +185,8 @@ pub enum Reason {
     ChangeCipherSpec,
     /// A malformed alert in the clear.
     Alert,
+    /// An alert in front of the hello of its sender. Not even TLS 1.2 requires one there.
+    AlertBeforeHello,
     /// A handshake message in the clear that does not parse.
     Handshake(HandshakeType, Malformed),
     /// A handshake message in the clear that exceeds [`MAX_HANDSHAKE_MESSAGE`](super::MAX_HANDSHAKE_MESSAGE).
@@ -277,12 +281,14 @@ impl fmt::Display for Reason {
             Self::Gap => f.write_str("bytes are missing from the capture"),
             Self::AfterGap => f.write_str("bytes after a gap that hides where the next record begins"),
             Self::NotTls(why) => write!(f, "not TLS: {why}"),
+            Self::RecordVersion(version) => write!(f, "records of {version}, which are not opened"),
             Self::PartialRecord => f.write_str("the stream ends within a record"),
             Self::PartialHandshake => f.write_str("a handshake message is cut off"),
             Self::ChangeCipherSpec => {
                 f.write_str("change_cipher_spec is malformed, out of place or repeated too often")
             }
             Self::Alert => f.write_str("an alert in the clear is malformed"),
+            Self::AlertBeforeHello => f.write_str("an alert in front of a hello"),
             Self::Handshake(kind, why) => write!(f, "{kind} does not parse: {why}"),
             Self::HandshakeTooLong(kind) => write!(f, "{kind} is too long"),
             Self::UnexpectedHandshake(kind) => {

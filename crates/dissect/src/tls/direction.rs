@@ -55,6 +55,18 @@ pub(super) struct DirectionState {
     pub(super) counters: BegunCounters,
 }
 
+impl DirectionState {
+    /// Bytes that it keeps.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let record = match &self.framing {
+            Framing::Records(records) => records.kept_bytes(),
+            Framing::Dead(_) => 0,
+        };
+        let message = self.handshake_deframer.as_ref().map_or(0, |deframer| deframer.kept_bytes());
+        record + message + self.held.as_ref().map_or(0, |held| held.kept_bytes())
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Framing {
     Records(RecordDeframer),

@@ -103,7 +103,7 @@ fn ja4_version(version: ProtocolVersion) -> &'static str {
         ProtocolVersion::TLS_1_1 => "11",
         ProtocolVersion::TLS_1_0 => "10",
         ProtocolVersion::SSL_3_0 => "s3",
-        ProtocolVersion(0x0002) => "s2",
+        ProtocolVersion::SSL_2_0 => "s2",
         _ => "00",
     }
 }

@@ -12,6 +12,7 @@ use super::cursor::{Cursor, Malformed, Parsed};
 use super::handshake_deframer::{DeframedMessage, MAX_HANDSHAKE_MESSAGE};
 use super::hello_rules::{Irregularity, check_client_hello, check_server_hello};
 use super::resumption::ResumptionId;
+use super::ssl2_hello::Ssl2Hello;
 #[cfg(feature = "content")]
 use crate::content::{Coding, Decoder, Outcome};
 
@@ -90,6 +91,12 @@ impl Message {
     ) -> Self {
         let (message_type, length) = (deframed.message_type, deframed.length);
         let Some(body) = deframed.body else { return Self::TooLong { message_type, length } };
+        if deframed.is_ssl2 {
+            return match ClientHello::parse_ssl2(body) {
+                Ok(hello) => Self::ClientHello(Box::new(hello)),
+                Err(error) => Self::Malformed { message_type, error },
+            };
+        }
         let read = match message_type {
             HandshakeType::CLIENT_HELLO => {
                 ClientHello::parse(body).map(|hello| Self::ClientHello(Box::new(hello)))
@@ -122,7 +129,8 @@ impl Message {
 
     /// Parses a message that QUIC carries (RFC 9001 §4), always of TLS 1.3.
     pub(crate) fn of_quic(message_type: HandshakeType, body: &[u8]) -> Self {
-        let message = DeframedMessage { message_type, body: Some(body), length: body.len(), range: 0..0 };
+        let (length, range) = (body.len(), 0..0);
+        let message = DeframedMessage { message_type, body: Some(body), length, range, is_ssl2: false };
         Self::read(&message, true, &mut CertificateCache::default())
     }
 
@@ -312,6 +320,32 @@ impl ClientHello {
         let cipher_suites = suites.all_u16("cipher_suites", CipherSuite)?;
         cursor.vec8("legacy_compression_methods")?;
         let mut hello = Self {
+            irregularity: check_client_hello(body),
+            ..Self::without_extensions(legacy_version, random, session_id, cipher_suites)
+        };
+        // Before TLS 1.3 the extension block may be missing altogether (RFC 5246 §7.4.1.2).
+        if !cursor.is_empty() {
+            hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
+        }
+        Ok(hello)
+    }
+
+    /// Parses a message in the form of SSL 2.0 (RFC 5246 appendix E.2) from its version on.
+    fn parse_ssl2(body: &[u8]) -> Parsed<Self> {
+        let Ssl2Hello { version, cipher_suites, session_id, random } = Ssl2Hello::parse(body)?;
+        Ok(Self {
+            irregularity: Some(Irregularity::Ssl2Form),
+            ..Self::without_extensions(version, random, session_id.to_vec(), cipher_suites)
+        })
+    }
+
+    fn without_extensions(
+        legacy_version: ProtocolVersion,
+        random: [u8; 32],
+        session_id: Vec<u8>,
+        cipher_suites: Vec<CipherSuite>,
+    ) -> Self {
+        Self {
             legacy_version,
             random,
             session_id,
@@ -329,13 +363,8 @@ impl ClientHello {
             offers_psk: false,
             offers_early_data: false,
             offers_encrypted_client_hello: false,
-            irregularity: check_client_hello(body),
-        };
-        // Before TLS 1.3 the extension block may be missing altogether (RFC 5246 §7.4.1.2).
-        if !cursor.is_empty() {
-            hello.extensions = extensions(&mut cursor, |kind, body| hello.extension(kind, body))?;
+            irregularity: None,
         }
-        Ok(hello)
     }
 
     fn extension(&mut self, kind: ExtensionType, mut body: Cursor<'_>) -> Parsed<()> {

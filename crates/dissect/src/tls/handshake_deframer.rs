@@ -20,12 +20,15 @@ pub(super) struct DeframedMessage<'a> {
     pub(super) length: usize,
     /// Stream offsets of the records that carry it, from the first header to the end of the last.
     pub(super) range: Range<u64>,
+    /// Whether it is a ClientHello in the form of SSL 2.0. Its body then begins with the version, which is not in `length`.
+    pub(super) is_ssl2: bool,
 }
 
 impl DeframedMessage<'_> {
     /// Length on the wire, header included.
     pub(super) fn wire_length(&self) -> u64 {
-        (MESSAGE_HEADER + self.length) as u64
+        let header = if self.is_ssl2 { 0 } else { MESSAGE_HEADER };
+        (header + self.length) as u64
     }
 }
 
@@ -48,6 +51,11 @@ struct SkippedMessage {
 }
 
 impl HandshakeDeframer {
+    /// Bytes kept of an unfinished message.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Whether a message is unfinished.
     pub(super) fn is_unfinished(&self) -> bool {
         self.skipped.is_some() || !self.partial.is_empty()
@@ -73,7 +81,13 @@ impl HandshakeDeframer {
                 let SkippedMessage { message_type, length, missing } = *skipped;
                 if missing == 0 {
                     self.skipped = None;
-                    each(DeframedMessage { message_type, body: None, length: length as usize, range });
+                    each(DeframedMessage {
+                        message_type,
+                        body: None,
+                        length: length as usize,
+                        range,
+                        is_ssl2: false,
+                    });
                 }
                 continue;
             }
@@ -83,7 +97,7 @@ impl HandshakeDeframer {
                 && length <= MAX_HANDSHAKE_MESSAGE
             {
                 rest = after;
-                each(DeframedMessage { message_type, body: Some(body), length, range });
+                each(DeframedMessage { message_type, body: Some(body), length, range, is_ssl2: false });
                 continue;
             }
             rest = self.join(rest, range, &mut each);
@@ -114,7 +128,7 @@ impl HandshakeDeframer {
         if let Some((message_type, length, after)) = header(&self.partial)
             && let Some(body) = after.get(..length)
         {
-            each(DeframedMessage { message_type, body: Some(body), length, range });
+            each(DeframedMessage { message_type, body: Some(body), length, range, is_ssl2: false });
             self.partial.clear();
         }
         rest

@@ -48,6 +48,11 @@ impl HeldRecords {
         Some(record)
     }
 
+    /// Bytes of the records, bookkeeping included.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

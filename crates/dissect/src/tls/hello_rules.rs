@@ -72,6 +72,8 @@ pub enum Irregularity {
     RepeatedValue,
     /// A session id that is not the one of the first ClientHello (RFC 9846 §4.1.2, §4.1.3).
     SessionId,
+    /// A ClientHello in the form of SSL 2.0 (RFC 5246 appendix E.2).
+    Ssl2Form,
 }
 
 impl fmt::Display for Irregularity {
@@ -88,6 +90,7 @@ impl fmt::Display for Irregularity {
             }
             Self::RepeatedValue => f.write_str("a list with the same value twice"),
             Self::SessionId => f.write_str("a session id that does not repeat the client's"),
+            Self::Ssl2Form => f.write_str("the form of SSL 2.0"),
         }
     }
 }

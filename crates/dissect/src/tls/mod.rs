@@ -10,8 +10,8 @@
 //! handshake messages and anomalies as [`Event`]s. The [`RecordCounters`] of each direction count every byte as explained
 //! or unexplained. TLS 1.3 (and its drafts from the 18th on) is decrypted with all its suites, 0-RTT and key
 //! updates included, and TLS 1.0 to 1.2 with AEAD,
-//! CBC and NULL suites. Of suites with RC4, 3DES and other ciphers, only the part in the clear is parsed; protected records are
-//! counted.
+//! CBC and NULL suites. Of SSL 3.0, and of suites with RC4, 3DES and other ciphers, only the part in the clear is parsed; protected
+//! records are counted. A ClientHello may have the form of SSL 2.0.
 //!
 //! No signature or certificate is verified: the proof is that a record authenticates under its key.
 
@@ -43,6 +43,7 @@ pub mod record;
 mod resumption;
 mod server_key;
 mod session;
+mod ssl2_hello;
 mod transcript;
 mod workspace;
 

@@ -13,7 +13,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::code::{ContentType, ProtocolVersion};
+use super::code::{ContentType, HandshakeType, ProtocolVersion};
+use super::ssl2_hello;
 use crate::detection::Detection;
 
 /// Length of a record header: type, version, length.
@@ -31,6 +32,9 @@ pub const MAX_CIPHERTEXT: usize = MAX_PLAINTEXT + 2048;
 /// Whether a stream that begins with `prefix` is TLS. For text protocols, the first byte decides.
 #[must_use]
 pub fn detect(prefix: &[u8]) -> Detection {
+    if prefix.first().is_some_and(|first| ssl2_hello::may_begin(*first)) {
+        return ssl2_hello::detect(prefix);
+    }
     let available = prefix.get(..HEADER_LEN).unwrap_or(prefix);
     match implausible(available, MAX_CIPHERTEXT) {
         Some(_) => Detection::NoMatch,
@@ -51,7 +55,11 @@ pub struct Header {
 }
 
 impl Header {
-    fn read(&[content_type, major, minor, high, low]: &[u8; HEADER_LEN]) -> Self {
+    fn read(bytes: &[u8; HEADER_LEN]) -> Self {
+        let [content_type, major, minor, high, low] = *bytes;
+        if ssl2_hello::may_begin(content_type) {
+            return Self::of_ssl2(bytes);
+        }
         Self {
             content_type: ContentType(content_type),
             version: ProtocolVersion(u16::from_be_bytes([major, minor])),
@@ -62,9 +70,32 @@ impl Header {
     /// The bytes on the wire; for protected records also the additional data (RFC 9846 §5.2).
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        if self.content_type == ContentType::SSL2_CLIENT_HELLO {
+            return self.to_ssl2_bytes();
+        }
         let [major, minor] = self.version.0.to_be_bytes();
         let [high, low] = self.length.to_be_bytes();
         [self.content_type.0, major, minor, high, low]
+    }
+}
+
+impl Header {
+    /// The header of a ClientHello in the form of SSL 2.0.
+    fn of_ssl2(&[high, low, _, major, minor]: &[u8; HEADER_LEN]) -> Self {
+        let length = u16::from_be_bytes([high & 0x7f, low]);
+        Self {
+            content_type: ContentType::SSL2_CLIENT_HELLO,
+            version: ProtocolVersion(u16::from_be_bytes([major, minor])),
+            // Type and version are in the header.
+            length: length.saturating_sub(3),
+        }
+    }
+
+    /// The bytes of such a header on the wire.
+    fn to_ssl2_bytes(self) -> [u8; HEADER_LEN] {
+        let [high, low] = self.length.saturating_add(3).to_be_bytes();
+        let [major, minor] = self.version.0.to_be_bytes();
+        [high | ContentType::SSL2_CLIENT_HELLO.0, low, HandshakeType::CLIENT_HELLO.0, major, minor]
     }
 }
 
@@ -74,7 +105,7 @@ impl Header {
 pub enum NotTls {
     /// The first byte is not a content type.
     ContentType(u8),
-    /// A byte of the version, which is not in 0x0301 to 0x0304.
+    /// A byte of the version, which is not in 0x0300 to 0x0304.
     Version(u8),
     /// The length is over the bound, or zero in a record that cannot be empty.
     Length(u16),
@@ -100,7 +131,7 @@ fn implausible(header: &[u8], max: usize) -> Option<NotTls> {
     if let Some(major) = bytes.next().filter(|major| *major != 3) {
         return Some(NotTls::Version(major));
     }
-    if let Some(minor) = bytes.next().filter(|minor| !(1..=4).contains(minor)) {
+    if let Some(minor) = bytes.next().filter(|minor| !(0..=4).contains(minor)) {
         return Some(NotTls::Version(minor));
     }
     let length = u16::from_be_bytes([bytes.next()?, bytes.next()?]);
@@ -181,6 +212,8 @@ pub struct RecordDeframer {
     damaged: Option<Box<DamagedRecord>>,
     /// Whether the version is known to be TLS 1.3, whose records are shorter.
     is_tls13: bool,
+    /// Whether a record was complete or lost, so that none in the form of SSL 2.0 may come.
+    has_begun: bool,
 }
 
 /// A record with missing bytes. Both counts include the header.
@@ -198,6 +231,12 @@ impl RecordDeframer {
     pub(super) fn begin_at(&mut self, stream_offset: u64) {
         self.next_offset = stream_offset;
         self.record_offset = stream_offset;
+    }
+
+    /// Bytes kept of an unfinished record.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.partial.capacity()
     }
 
     /// Stream offset of the next byte that the deframer wants.
@@ -288,11 +327,16 @@ impl RecordDeframer {
 
     fn check(&self, header: &[u8]) -> Option<Step> {
         let header = header.get(..HEADER_LEN).unwrap_or(header);
+        let is_ssl2 = header.first().is_some_and(|first| ssl2_hello::may_begin(*first));
+        if is_ssl2 && !self.has_begun && ssl2_hello::is_plausible(header) {
+            return None;
+        }
         implausible(header, self.max()).map(|why| Step::NotTls { stream_offset: self.record_offset, why })
     }
 
     fn complete(&mut self, header: Header, taken: u64, place: Place) -> Step {
         self.next_offset += taken;
+        self.has_begun = true;
         Step::Record(Framed { header, range: self.record_offset..self.next_offset, place })
     }
 
@@ -424,6 +468,15 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_of_ssl_2_keeps_its_first_bytes() {
+        let first = [0x80, 0x2f, 1, 3, 1];
+        let header = Header::read(&first);
+        assert_eq!(header.content_type, ContentType::SSL2_CLIENT_HELLO);
+        assert_eq!((header.version, header.length), (ProtocolVersion::TLS_1_0, 0x2f - 3));
+        assert_eq!(header.to_bytes(), first);
+    }
+
+    #[test]
     fn rejects_other_protocols_at_their_first_byte() {
         for text in ["GET / HTTP/1.1\r\n", "SSH-2.0", "\x00\x01", "\x19\x03"] {
             assert_eq!(detect(text.as_bytes()), Detection::NoMatch);
@@ -433,9 +486,7 @@ mod tests {
             assert_eq!(detect(&HELLO[..prefix]), Detection::NeedMore);
         }
         assert_eq!(detect(&HELLO), Detection::Match);
-        for bad in
-            [[22, 2, 1, 0, 4], [22, 3, 0, 0, 4], [22, 3, 5, 0, 4], [22, 3, 3, 0, 0], [23, 3, 3, 0x48, 1]]
-        {
+        for bad in [[22, 2, 1, 0, 4], [22, 3, 5, 0, 4], [22, 3, 3, 0, 0], [23, 3, 3, 0x48, 1]] {
             assert_eq!(detect(&bad), Detection::NoMatch, "{bad:?}");
         }
         let late = [&DATA[..], b"plain"].concat();

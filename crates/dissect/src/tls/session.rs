@@ -124,6 +124,13 @@ impl From<JudgedContent> for Judgement {
 }
 
 impl Session {
+    /// Bytes that the session keeps: unfinished records and messages, records that wait, the handshake until it is checked.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let directions: usize = self.directions.values().flatten().map(|state| state.kept_bytes()).sum();
+        directions + self.transcript.as_ref().map_or(0, |transcript| transcript.kept_bytes())
+    }
+
     /// A connection whose secrets are in `keys`, if there is a key log.
     #[must_use]
     pub fn new(keys: Option<Arc<KeyLog>>) -> Self {
@@ -371,12 +378,37 @@ impl Session {
         fragment: &[u8],
         scratch: &mut Scratch,
     ) -> Judgement {
+        let headers = self.counters(direction).header_bytes;
+        let judgement = self.judge_contents(direction, framed, fragment, scratch);
+        // Nothing else notices records of SSL 3.0 in a connection that negotiates another version.
+        let version = framed.header.version;
+        if version <= ProtocolVersion::SSL_3_0 {
+            let counters = &mut self.state_mut(direction).counters;
+            let header = std::mem::replace(&mut counters.header_bytes, headers) - headers;
+            counters.unexplained(header, framed.range.start, Reason::RecordVersion(version));
+        }
+        judgement
+    }
+
+    fn judge_contents(
+        &mut self,
+        direction: Direction,
+        framed: &Framed,
+        fragment: &[u8],
+        scratch: &mut Scratch,
+    ) -> Judgement {
         let Framed { header, range, place } = framed;
         let is_before_tls13 = self.negotiation.is_before_tls13();
         let state = self.state_mut(direction);
         state.counters.record(header.content_type);
-        // A direction that does not begin with a handshake was not captured from its start.
-        if !matches!(header.content_type, ContentType::HANDSHAKE | ContentType::CHANGE_CIPHER_SPEC) {
+        // A direction that does not begin with a handshake was not captured from its start. A server may warn in front of its hello
+        // that it does not know the name (RFC 6066 §3).
+        let may_precede_hello = match header.content_type {
+            ContentType::HANDSHAKE | ContentType::CHANGE_CIPHER_SPEC | ContentType::SSL2_CLIENT_HELLO => true,
+            ContentType::ALERT => Alert::parse(fragment).is_some(),
+            _ => false,
+        };
+        if !may_precede_hello {
             state.phase.begins_without_hello();
         }
         if let Place::Damaged { seen } = place {
@@ -389,7 +421,7 @@ impl Session {
         if header.content_type == ContentType::APPLICATION_DATA {
             return self.protected(direction, *header, range, fragment, scratch);
         }
-        self.in_the_clear(direction, header.content_type, range, fragment, scratch).into()
+        self.in_the_clear(direction, *header, range, fragment, scratch).into()
     }
 
     /// Handles a record with missing bytes, and skips its sequence number.

@@ -70,6 +70,14 @@ enum State {
 }
 
 impl Transcript {
+    /// Bytes of messages that are kept.
+    pub(super) fn kept_bytes(&self) -> usize {
+        match &self.state {
+            State::Legacy(flights) => flights.kept_bytes(),
+            State::Hello { .. } | State::Hashing { .. } | State::Lost => 0,
+        }
+    }
+
     /// Begins with the first ClientHello.
     pub(super) fn new(client_hello: &DeframedMessage<'_>) -> Self {
         let hashed = |bytes: &[u8], algorithm| {
@@ -267,6 +275,10 @@ impl Transcript {
 /// A message as it was sent; `None` if it was too long to be kept.
 fn encoded(message: &DeframedMessage<'_>) -> Option<Vec<u8>> {
     let body = message.body?;
+    if message.is_ssl2 {
+        // It has no header (RFC 5246 appendix E.2).
+        return Some([&[message.message_type.0], body].concat());
+    }
     let [_, length @ ..] = u32::try_from(body.len()).ok()?.to_be_bytes();
     let mut bytes = vec![message.message_type.0];
     bytes.extend(length);

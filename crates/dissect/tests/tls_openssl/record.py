@@ -90,11 +90,13 @@ def wait_for(output, text):
     return False
 
 
-def connect(name, server, client, commands=(), connections=1, sessions=None, keep_all=False):
+def connect(name, server, client, commands=(), connections=1, sessions=None, keep_all=False, question=QUESTION,
+            answer=ANSWER):
     """Records `connections` connections; returns the last one, or all of them, as lines of text, or None."""
     port = free_port()
     serving = subprocess.Popen(
-        ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", str(connections), "-rev", *server],
+        ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-naccept", str(connections),
+         *(["-rev"] if answer == ANSWER else []), *server],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.time() + SECONDS
     while not listening(port) and time.time() < end and serving.poll() is None:
@@ -112,11 +114,11 @@ def connect(name, server, client, commands=(), connections=1, sessions=None, kee
                      "-keylogfile", "keys", *client, *extra],
                     stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
             ok = True
-            for count, command in enumerate([*commands, QUESTION]):
+            for count, command in enumerate([*commands, question]):
                 asking.stdin.write(command.encode() + b"\n")
                 asking.stdin.flush()
-                if command == QUESTION:
-                    ok = wait_for("out", ANSWER)
+                if command == question:
+                    ok = wait_for("out", answer)
                 else:
                     time.sleep(0.5)
             try:

@@ -2,7 +2,7 @@
 """Records TLS connections before 1.3 that a server's RSA key opens, and some that it does not.
 
     record_server_keys.py FOLDER    writes FOLDER/server-keys.txt: the keys in DER, and for each connection its name, the key log
-                                    and the bytes of both sides
+                                    and the bytes of both sides; and FOLDER/rsa-http.txt: the same of a request of HTTP
 
 Two connections with the same name before a comma belong together: the second one resumes the first. Needs what `record.py` needs.
 """
@@ -29,9 +29,26 @@ def without_extended_master_secret():
     return os.path.abspath("no-ems.cnf")
 
 
+def http():
+    """A request and its answer, with the key of their server."""
+    with open("answer", "w") as out:
+        out.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nonly for you")
+    both = ["-tls1_2", "-cipher", "AES128-GCM-SHA256:@SECLEVEL=0"]
+    served = ["-cert", "rsa.pem", "-key", "rsa.key", *both, "-HTTP"]
+    question = "GET /answer HTTP/1.0\r\nAuthorization: Bearer 0123456789abcdef\r\n\r"
+    lines = record.connect("HTTP", served, both, question=question, answer="only for you")
+    return [f"server-key http {der('rsa.key')}", *lines]
+
+
+def write(folder, name, lines):
+    with open(os.path.join(folder, name), "w") as out:
+        out.write("\n".join(lines) + "\n")
+
+
 def main(folder):
     os.chdir(tempfile.mkdtemp())
     record.certificates()
+    write(folder, "rsa-http.txt", http())
     record.run("genrsa", "-traditional", "-out", "short.key", "1024")
     record.run("req", "-x509", "-new", "-key", "short.key", "-out", "short.pem", "-days", "36500", "-subj", "/CN=agent-b.example")
     config = without_extended_master_secret()
@@ -68,8 +85,7 @@ def main(folder):
         for suite in ["AES128-SHA", "ECDHE-RSA-AES128-SHA"]:
             add(f"{version} {suite} by ticket", option, suite, connections=2, sessions=resumed, keep_all=True)
             add(f"{version} {suite} by id", option, suite, ["-no_ticket"], connections=2, sessions=resumed, keep_all=True)
-    with open(os.path.join(folder, "server-keys.txt"), "w") as out:
-        out.write("\n".join("\n".join(lines) for lines in recorded if lines) + "\n")
+    write(folder, "server-keys.txt", [line for lines in recorded for line in lines])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use data_encoding::HEXLOWER;
 use dissect::flow::Direction;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    PKCS_RSA_SHA256, RsaKeySize,
+};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -79,8 +82,10 @@ impl Setup {
         } else {
             server.with_no_client_auth()
         };
-        let mut server =
-            server.with_single_cert(vec![pki.server.0.clone()], pki.server.1.clone_key()).unwrap();
+        // TLS 1.3 chooses no kind of key.
+        let is_rsa = format!("{:?}", self.suite.suite()).contains("_RSA_");
+        let (certificate, key) = if is_rsa { &pki.rsa_server } else { &pki.server };
+        let mut server = server.with_single_cert(vec![certificate.clone()], key.clone_key()).unwrap();
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         server.key_log = log.clone();
         server.max_early_data_size = if self.early_data { 4096 } else { 0 };
@@ -213,6 +218,7 @@ impl rustls::KeyLog for Log {
 struct Pki {
     ca: CertificateDer<'static>,
     server: (CertificateDer<'static>, PrivateKeyDer<'static>),
+    rsa_server: (CertificateDer<'static>, PrivateKeyDer<'static>),
     client: (CertificateDer<'static>, PrivateKeyDer<'static>),
 }
 
@@ -223,8 +229,7 @@ impl Pki {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-            let leaf = |name: &str, usage| {
-                let key = KeyPair::generate().unwrap();
+            let leaf = |name: &str, key: KeyPair, usage| {
                 let mut params =
                     CertificateParams::new(vec![name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
                 params.extended_key_usages = vec![usage];
@@ -234,10 +239,13 @@ impl Pki {
                     PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
                 )
             };
+            let ec = || KeyPair::generate().unwrap();
+            let rsa = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
             Self {
                 ca: ca.der().clone(),
-                server: leaf("agent-b", ExtendedKeyUsagePurpose::ServerAuth),
-                client: leaf("agent-a", ExtendedKeyUsagePurpose::ClientAuth),
+                server: leaf("agent-b", ec(), ExtendedKeyUsagePurpose::ServerAuth),
+                rsa_server: leaf("agent-b", rsa, ExtendedKeyUsagePurpose::ServerAuth),
+                client: leaf("agent-a", ec(), ExtendedKeyUsagePurpose::ClientAuth),
             }
         })
     }

@@ -121,6 +121,11 @@ impl Flights {
         Some(Self { hello, prf, secret, client, server, first_flight: None, key_exchange_end: None })
     }
 
+    /// Bytes of the messages that are kept.
+    pub(in crate::tls) fn kept_bytes(&self) -> usize {
+        self.client.messages.capacity() + self.server.messages.capacity()
+    }
+
     /// Adds a message as it was sent. Returns whether it is kept: too many bytes are not.
     pub(in crate::tls) fn add(&mut self, is_client: bool, kind: HandshakeType, message: &[u8]) -> bool {
         let length = self.client.messages.len() + self.server.messages.len() + message.len();
