@@ -11,6 +11,7 @@ use crate::doubts::DoubtEntry;
 use crate::exhibit::Exhibit;
 use crate::http::{HttpMessage, MessagePart};
 use crate::journal_and_manifest::{JournalEntry, ManifestEntry};
+use crate::peers::PeerEntry;
 use crate::quic::Quic;
 use crate::readable::Readable;
 use crate::scope::Scope;
@@ -163,6 +164,14 @@ pub struct Capture<Strings = Vec<StringEntry>> {
     pub connections: Vec<ConnectionEntry>,
     /// Number of TCP connections.
     pub connections_total: u64,
+    /// Which hosts exchanged payload with each other: the first 4,096 pairs by address.
+    ///
+    /// Documents written before pairs of hosts were listed lack this field.
+    #[serde(default)]
+    pub peers: Vec<PeerEntry>,
+    /// Bytes of payload between other hosts, beyond those pairs.
+    #[serde(default)]
+    pub peers_left_out_bytes: u64,
     /// Frames: the first 200.
     pub packets: Vec<PacketEntry>,
     /// Bytes on the wire by kind.

@@ -10,14 +10,24 @@ use crate::strings::Level;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HttpMessage {
-    /// TCP stream.
+    /// TCP stream; `null` in HTTP/3.
     #[serde(deserialize_with = "crate::nullable")]
     pub stream: Option<u32>,
-    /// Its HTTP/2 stream: a request and its answer have the same one. `null` in HTTP/1.
+    /// Its HTTP/2 stream: a request and its answer have the same one. `null` in HTTP/1 and HTTP/3.
     ///
     /// Documents written before HTTP/2 was read lack this field.
     #[serde(default)]
     pub http2_stream: Option<u32>,
+    /// In HTTP/3, the QUIC session: its index in `quic.sessions`, if that lists it.
+    ///
+    /// Documents written before HTTP/3 was read lack this field.
+    #[serde(default)]
+    pub quic_session: Option<u32>,
+    /// In HTTP/3, the stream in the session: a request and its answer have the same one.
+    ///
+    /// Documents written before HTTP/3 was read lack this field.
+    #[serde(default)]
+    pub http3_stream: Option<u64>,
     /// Direction of the message.
     #[serde(deserialize_with = "crate::nullable")]
     pub direction: Option<Direction>,
@@ -35,7 +45,7 @@ pub struct HttpMessage {
     /// Request method; `null` in an answer.
     #[serde(deserialize_with = "crate::nullable")]
     pub method: Option<String>,
-    /// Request target; `null` in an answer.
+    /// Request target; `null` in an answer. Without journals, secrets in it are `…` unless `--show-secrets` is given.
     #[serde(deserialize_with = "crate::nullable")]
     pub target: Option<String>,
     /// Status code; `null` in a request.
@@ -61,11 +71,22 @@ pub struct HttpMessage {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MessagePart {
-    /// TCP stream.
-    pub stream: u32,
+    /// TCP stream; `null` in HTTP/3.
+    #[serde(deserialize_with = "crate::nullable")]
+    pub stream: Option<u32>,
     /// HTTP/2 stream of its message.
     #[serde(deserialize_with = "crate::nullable")]
     pub http2_stream: Option<u32>,
+    /// In HTTP/3, the QUIC session of its message: its index in `quic.sessions`, if that lists it.
+    ///
+    /// Documents written before HTTP/3 was read lack this field.
+    #[serde(default)]
+    pub quic_session: Option<u32>,
+    /// In HTTP/3, the stream of its message.
+    ///
+    /// Documents written before HTTP/3 was read lack this field.
+    #[serde(default)]
+    pub http3_stream: Option<u64>,
     /// Direction of the message.
     pub direction: Direction,
     /// Kind of part.

@@ -37,6 +37,16 @@ impl Exposure<Sample> {
     }
 }
 
+impl Exposure {
+    /// Reads and checks a whole document with all of its strings, which can be millions.
+    ///
+    /// # Errors
+    /// As for a document with a [`Sample`].
+    pub fn read_all(input: &mut dyn Read) -> Result<Self, ReadError> {
+        parse(input)
+    }
+}
+
 /// Reads only the `schema` of a document, and ignores the other fields.
 ///
 /// # Errors

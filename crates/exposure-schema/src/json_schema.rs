@@ -14,7 +14,7 @@ use crate::Exposure;
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 /// The types whose fields have a table in `docs/exposure.md`: heading or first cell of the table, name of the type.
-const TABLES: [(&str, &str); 51] = [
+const TABLES: [(&str, &str); 52] = [
     ("field of `compared[]`", "Pair"),
     ("The document", "Exposure"),
     ("Capture", "Capture"),
@@ -37,6 +37,7 @@ const TABLES: [(&str, &str); 51] = [
     ("field of `words_in_handshake[]`", "HandshakeWord"),
     ("field of `sessions[]`", "TlsSession"),
     ("field of a certificate", "CertificateEntry"),
+    ("field of `peers[]`", "PeerEntry"),
     ("DNS", "Dns"),
     ("field of `lookups[]`", "DnsLookup"),
     ("field of `answers[]`", "DnsAnswer"),

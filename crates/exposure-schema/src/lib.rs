@@ -17,6 +17,7 @@ mod http;
 mod isolation;
 mod journal_and_manifest;
 mod json;
+mod peers;
 mod quic;
 mod readable;
 mod sample;
@@ -52,6 +53,7 @@ pub use isolation::{
 };
 pub use journal_and_manifest::{Event, JournalEntry, ManifestEntry, ProgramEntry};
 pub use json::{ReadError, schema_of};
+pub use peers::PeerEntry;
 pub use quic::{Quic, QuicSession};
 pub use readable::{AgentEntry, AgentTextEntry, DetailEntry, FindingEntry, Readable};
 pub use sample::{FIRST_STRINGS, STRINGS_PER_LEVEL, Sample};
