@@ -5,7 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod annotate;
 mod arp;
+pub mod check;
+pub mod contents;
+pub mod diff;
 pub mod exchange;
 pub mod explain;
 pub mod follow;
@@ -22,4 +26,4 @@ mod trailer;
 pub mod verdict;
 pub mod walk;
 
-pub use program::{Flags as Cli, main};
+pub use program::{Check, Flags as Cli, check, main};

@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
+use analyze::input::discover::OwnTraffic;
+use analyze::input::strings::GivenStrings;
 use craft::conversation::Side;
 use craft::frame::{Ip, Ipv4, Link, Udp};
-use exposure_schema::{Capture, Level};
+use exposure_schema::{Capture, Direction, HttpMessage, Level, Name, Verdict};
 use support::{Bench, Conversation, Line, Made, whole};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
@@ -216,8 +220,132 @@ fn a_key_log_shows_the_certificates_of_quic() {
     assert_eq!(certificate.subject_alt_names, ["quic0.example"]);
     assert_eq!(hidden.ja4, shown.ja4);
     assert!(hidden.ja4.is_some_and(|ja4| ja4.starts_with("q13d")));
-    // The verdict depends on the same doubts, opened or not.
-    assert_eq!(reasons(&without), reasons(&with));
+    // What is opened is a doubt as well.
+    let hides_nothing =
+        "QUIC packets that hide nothing are read, but their fields are not checked one by one";
+    let opened = "QUIC packets that keys open are read, but their fields are not checked one by one";
+    let closed = "QUIC packets under keys that are not known";
+    assert_eq!(BTreeSet::from_iter(reasons(&without)), BTreeSet::from([hides_nothing, closed]));
+    assert_eq!(BTreeSet::from_iter(reasons(&with)), BTreeSet::from([hides_nothing, opened]));
+    assert_eq!((without.verdict, with.verdict), (Some(Verdict::Exposed), Some(Verdict::Exposed)));
+    let unexplained = |capture: &Capture| capture.completeness.unexplained_bytes;
+    assert_eq!(unexplained(&without), unexplained(&with));
+}
+
+/// All recorded sessions with a key log.
+const WITH_KEYS: [&[u8]; 3] = [
+    include_bytes!("../../../corpus/quic/with-keys-aes128.bin"),
+    include_bytes!("../../../corpus/quic/with-keys-key-update.bin"),
+    include_bytes!("../../../corpus/quic/with-keys-chacha20.bin"),
+];
+
+/// What is sent and returned in a body of these sessions.
+const SENT: &str = "sk-lab-000111222333";
+
+#[test]
+fn a_key_log_opens_the_messages_of_http3() {
+    for file in WITH_KEYS {
+        let (keys, made) = quic_with_keys(file);
+        assert!(Bench::without_journal().analyze(&made).http.is_empty());
+        let capture = Bench::without_journal().with_keys(keys).analyze(&made);
+        let of_session = |message: &HttpMessage| (message.stream, message.quic_session) == (None, Some(0));
+        assert!(capture.http.len() == 10 && capture.http.iter().all(of_session), "{:?}", capture.http);
+        for target in ["/index.html", "/tool", "/again", "/one", "/two"] {
+            let is_request = |message: &&HttpMessage| message.target.as_deref() == Some(target);
+            let request = capture.http.iter().find(is_request).expect("a request");
+            assert_eq!(request.direction, Some(Direction::ClientToServer));
+            let is_answer = |message: &&HttpMessage| {
+                message.http3_stream == request.http3_stream && message.status == Some(200)
+            };
+            let answer = capture.http.iter().find(is_answer).expect("an answer");
+            assert_eq!(answer.direction, Some(Direction::ServerToClient));
+            assert!(request.last_frame < answer.last_frame && answer.last_frame <= made.len() as u64);
+            assert!(answer.first_frame.is_some_and(|first| first <= answer.last_frame));
+        }
+        let is_read = |message: &HttpMessage| {
+            message.complete && message.level == Level::Decrypted && message.layers[..2] == ["quic", "http3"]
+        };
+        assert!(capture.http.iter().all(is_read), "{:?}", capture.http);
+        // What keys open is no string that an eavesdropper can read.
+        assert!(capture.readable.is_empty() && capture.readable_total == 0);
+        let opened = capture.opened.iter().find(|string| string.path == "$.arguments.api_key");
+        let place = &opened.unwrap_or_else(|| panic!("{:?}", capture.opened)).location;
+        assert_eq!(
+            (place.stream, &place.layers[..]),
+            (None, &["quic", "http3", "frames"].map(Name::from)[..])
+        );
+        assert_eq!(place.direction, Some(Direction::ClientToServer));
+        assert!(!place.frames.is_empty() && place.wire_bytes > 40);
+        let contents = capture.contents.as_ref().expect("contents");
+        assert!(contents.credentials.iter().all(|found| found.location.layers[0] == "quic"));
+    }
+}
+
+/// Strings that only the key log shows, in QUIC, are no reason to seal anything.
+#[test]
+fn strings_in_http3_are_found_with_keys_only() {
+    let body = json_body();
+    let journal = [Line { agent: "agent-a", event: "sent", at: 1, body: &body }];
+    for file in WITH_KEYS {
+        let (keys, made) = quic_with_keys(file);
+        let with = Bench::new(&journal).with_keys(keys).analyze(&made);
+        assert_eq!((level(&with, SENT), with.verdict), (Level::Decrypted, Some(Verdict::Inconclusive)));
+        let without = Bench::new(&journal).analyze(&made);
+        assert_eq!((level(&without, SENT), without.verdict), (Level::Absent, Some(Verdict::Inconclusive)));
+    }
+}
+
+fn json_body() -> String {
+    format!("{{\"api_key\":\"{SENT}\"}}")
+}
+
+/// A scope has TCP connections only, so that a string in QUIC is outside of any.
+#[test]
+fn a_string_in_quic_is_outside_of_the_scope() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let list = folder.path().join("strings.txt");
+    std::fs::write(&list, SENT).expect("a list of strings");
+    for (scope, is_outside) in [(Some("10.0.0.2:8000"), true), (Some("all"), false), (None, false)] {
+        let (keys, quic) = quic_with_keys(WITH_KEYS[0]);
+        let mut made = Conversation::open().sends(Side::Client, b"\0nothing known").made();
+        made.extend(quic);
+        let bench = Bench::without_journal().with_keys(keys);
+        let mut strings = GivenStrings::default();
+        strings.add_lines(&list).expect("a list of strings");
+        let scope = scope.map(|scope| scope.parse().expect("a scope")).into_iter().collect();
+        let capture = bench.analyze_own(&made, OwnTraffic { strings, scope });
+        let doubts: Vec<&str> = capture.doubts.iter().map(|doubt| &*doubt.code).collect();
+        assert_eq!(level(&capture, SENT), Level::Decrypted);
+        assert_eq!(capture.verdict, Some(Verdict::Inconclusive), "{doubts:?}");
+        assert_eq!(doubts.contains(&"scope.carrier-in-quic"), is_outside, "{doubts:?}");
+        assert!(is_outside || doubts.contains(&"bytes.unexplained"), "{doubts:?}");
+    }
+}
+
+/// Lost datagrams end or shorten messages, and nothing is claimed that is not there.
+#[test]
+fn lost_datagrams_shorten_messages_of_http3() {
+    let (keys, made) = quic_with_keys(WITH_KEYS[0]);
+    let all = Bench::without_journal().with_keys(keys).analyze(&made).http;
+    let line = |message: &HttpMessage| (message.http3_stream, message.direction, message.body_bytes);
+    let mut fewer = 0;
+    for lost in 4..made.len() {
+        let mut made = made.clone();
+        made.remove(lost);
+        let http = Bench::without_journal().with_keys(keys).analyze(&made).http;
+        let complete = http.iter().filter(|message| message.complete);
+        assert!(
+            complete.map(line).all(|message| all.iter().map(line).any(|known| known == message)),
+            "{lost}"
+        );
+        let same =
+            |message: &&HttpMessage| message.complete && all.iter().any(|known| line(known) == line(message));
+        let count = http.iter().filter(same).count();
+        // One datagram carries a part of two streams at most.
+        assert!((7..=10).contains(&count), "without datagram {lost}: {count}");
+        fewer += usize::from(count < 10);
+    }
+    assert!(fewer > 5, "{fewer}");
 }
 
 #[test]
@@ -229,4 +357,41 @@ fn retry_and_version_negotiation_are_named() {
     let capture = analyze(&quic(include_bytes!("../../../corpus/quic/version-negotiation.bin")));
     assert_eq!(quic_of(&capture).versions_negotiated, ["QUIC version 2"]);
     assert_eq!(quic_of(&capture).version.as_deref(), Some("QUIC version 2"));
+}
+
+/// `SERVER PROTOCOL/PORT: CLEAR bytes from frame N, protected, [NAMES]`, without what does not apply.
+fn peers(capture: &Capture) -> Vec<String> {
+    let peers = capture.peers.iter().map(|peer| {
+        let port = peer.port.map(|port| format!("/{port}")).unwrap_or_default();
+        let first = peer.first_clear_frame.map(|frame| format!(" from frame {frame}")).unwrap_or_default();
+        let protected = if peer.protected_bytes > 0 { ", protected" } else { "" };
+        let (server, protocol, clear) = (&peer.server, &peer.protocol, peer.clear_bytes);
+        format!("{server} {protocol}{port}: {clear} bytes{first}{protected}, {:?}", peer.names)
+    });
+    peers.collect()
+}
+
+#[test]
+fn hosts_are_listed_with_what_they_exchange_in_the_clear() {
+    let (asked, answered) = (query(NAME), answer(NAME));
+    let mut made = vec![
+        datagram((CLIENT, 5000), (RESOLVER, 53), &asked),
+        datagram((RESOLVER, 53), (CLIENT, 5000), &answered),
+    ];
+    let request = b"GET / HTTP/1.1\r\nHost: Web.Example:8000\r\n\r\n";
+    let text = b"HTTP/1.1 204 No Content\r\n\r\n";
+    made.extend(Conversation::open().sends(Side::Client, request).sends(Side::Server, text).made());
+    let capture = analyze(&made);
+    let (dns, http) = (asked.len() + answered.len(), request.len() + text.len());
+    let port = capture.peers[0].port.expect("a port");
+    let expected = [
+        // The three frames of the handshake carry no payload.
+        format!("10.0.0.2 TCP/{port}: {http} bytes from frame 6, [\"agents.example\", \"web.example\"]"),
+        format!("10.0.0.53 UDP/53: {dns} bytes from frame 1, []"),
+    ];
+    assert_eq!(peers(&capture), expected);
+    assert_eq!(capture.peers[0].connections, 1);
+
+    let capture = analyze(&quic(include_bytes!("../../../corpus/quic/version-1.bin")));
+    assert_eq!(peers(&capture), ["10.0.0.2 UDP/443: 0 bytes, protected, [\"quic0.example\"]"]);
 }

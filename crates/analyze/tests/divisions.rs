@@ -180,7 +180,7 @@ fn analyze(frames: &[Vec<u8>], keys: &str) -> Value {
         input.key_log = Some(key_log);
     }
     let run = |input: &Input| {
-        let options = Options { show_secrets: true };
+        let options = Options { show_secrets: true, ..Options::default() };
         let capture =
             analysis::analyze(input, options, &mut |_| ControlFlow::Continue(())).expect("a capture");
         findings(serde_json::to_value(&capture).expect("JSON"))

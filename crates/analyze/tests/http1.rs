@@ -214,6 +214,30 @@ fn what_runs_inside_of_socks_is_read() {
     assert_eq!(analyze(&made).http.len(), 0, "a proxy that refuses carries nothing");
 }
 
+/// Clients of SOCKS that save a round trip send what is inside of the tunnel before the proxy grants their request.
+#[test]
+fn what_a_client_of_socks_sends_early_is_read() {
+    let body = answer(BODY);
+    let connect = b"\x05\x01\x00\x03\x04host\x00\x50".as_slice();
+    let early = [&[5, 1, 0][..], connect, request(1).as_bytes()].concat();
+    let talk = |granted: &[u8]| {
+        Conversation::open()
+            .sends(Side::Client, &early)
+            .sends(Side::Server, &[5, 0])
+            .sends(Side::Server, granted)
+            .sends(Side::Server, body.as_bytes())
+            .closes(Side::Client)
+            .closes(Side::Server)
+            .made()
+    };
+    let capture = analyze(&talk(b"\x05\x00\x00\x01\0\0\0\0\0\0"));
+    assert_eq!(count(&capture, "/1") + count(&capture, "200"), 2, "{:?}", messages(&capture));
+    // The request is in the first frame behind the handshake of TCP.
+    assert_eq!(capture.http[0].first_frame, Some(4));
+    assert!(reasons(&capture).iter().any(|why| why.contains("SOCKS 5")));
+    assert_eq!(analyze(&talk(b"\x05\x05\x00\x01\0\0\0\0\0\0")).http.len(), 0, "a proxy that refuses");
+}
+
 /// Commands that an attacker adds behind STARTTLS must not count as protected.
 #[test]
 fn commands_before_the_acceptance_of_tls_are_no_tls() {

@@ -22,7 +22,7 @@ fn analyze(conversation: &Conversation, show_secrets: bool) -> Capture {
         writer.write(at * 1000, made.original_len, &made.bytes).expect("a vector can be written");
     }
     std::fs::write(&path, writer.into_inner()).expect("the capture");
-    let options = Options { show_secrets };
+    let options = Options { show_secrets, ..Options::default() };
     analysis::analyze(&Input::file(&path), options, &mut |_| ControlFlow::Continue(())).expect("a capture")
 }
 

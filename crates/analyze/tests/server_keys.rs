@@ -4,7 +4,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use analyze::analysis::{self, Options};
+use analyze::explain;
+use analyze::follow::Messages;
+use analyze::input::capture::whole;
 use analyze::input::discover::Input;
+use analyze::input::key_log::Keys;
+use analyze::input::secrets::Secrets;
+use analyze::walk;
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::pcap;
 use data_encoding::{BASE64, HEXLOWER};
@@ -13,6 +19,9 @@ use tempfile::TempDir;
 
 /// The keys in DER, and the connections, as `record_server_keys.py` recorded them between OpenSSL's client and server.
 const RECORDED: &str = include_str!("../../dissect/tests/tls_openssl/server-keys.txt");
+
+/// A key, and a request of HTTP with its answer, recorded likewise.
+const HTTP: &str = include_str!("../../dissect/tests/tls_openssl/rsa-http.txt");
 
 /// The last line of the client of each connection.
 const QUESTION: &str = "a question from the client";
@@ -26,11 +35,15 @@ struct Files {
 impl Files {
     /// Of the connections whose name is wanted. Beside them is a journal with the client's line.
     fn of(wanted: impl Fn(&str) -> bool) -> Self {
+        Self::recorded(RECORDED, wanted)
+    }
+
+    fn recorded(recorded: &str, wanted: impl Fn(&str) -> bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut frames = Frames::default();
         let mut connections = 0;
         let mut current: Option<Connection> = None;
-        for line in RECORDED.lines() {
+        for line in recorded.lines() {
             let (kind, value) = line.split_once(' ').expect("two words");
             match (kind, &mut current) {
                 ("server-key", _) => {
@@ -161,4 +174,60 @@ fn opens_sessions_that_resume_one_that_a_key_opened() {
         assert_eq!((capture.server_keys[0].handshakes, capture.server_keys[0].opened), (1, 1));
         assert!(records.authenticated > 0);
     }
+}
+
+const REQUEST: &str = "GET /answer HTTP/1.0";
+
+#[test]
+fn a_walk_shows_what_a_key_opens() {
+    let files = Files::recorded(HTTP, |_| true);
+    let given = [files.path("http.key")];
+    let pieces = |server_keys: &[PathBuf]| {
+        let secrets = Secrets { keys: Keys::None, server_keys };
+        walk::stream(&files.path("a.pcap"), 0, secrets, 0..9, &mut whole).expect("a connection").pieces
+    };
+    let opened = pieces(&given);
+    assert_eq!(opened.len(), 2);
+    assert!(opened.iter().all(|piece| piece.decrypted));
+    assert!(opened[0].bytes.starts_with(&HEXLOWER.encode(REQUEST.as_bytes())));
+    assert!(opened[1].bytes.ends_with(&HEXLOWER.encode(b"only for you")));
+    assert!(pieces(&[]).iter().all(|piece| !piece.decrypted));
+}
+
+#[test]
+fn an_explanation_has_the_plaintext_that_a_key_opens() {
+    let files = Files::recorded(HTTP, |_| true);
+    let given = [files.path("http.key")];
+    let plaintexts = |server_keys: &[PathBuf]| {
+        let secrets = Secrets { keys: Keys::None, server_keys };
+        let of = |frame| explain::frame(&files.path("a.pcap"), frame, secrets, &mut whole);
+        (1..).map_while(|frame| of(frame).ok()).flat_map(|explained| explained.plaintexts).collect::<Vec<_>>()
+    };
+    let opened = plaintexts(&given);
+    let request = opened.iter().find(|plaintext| plaintext.bytes.starts_with(REQUEST.as_bytes()));
+    let fields = &request.expect("the request").fields;
+    assert!(fields.iter().any(|field| field.kind.id() == "http.request.method"), "{fields:?}");
+    assert!(plaintexts(&[]).is_empty());
+    // An error of a file names it.
+    let secrets = Secrets { keys: Keys::None, server_keys: &[files.path("a.jsonl")] };
+    let error = explain::frame(&files.path("a.pcap"), 1, secrets, &mut whole).expect_err("no key");
+    assert!(error.to_string().ends_with("a.jsonl"), "{error}");
+}
+
+#[test]
+fn the_messages_of_a_growing_capture_are_opened_with_a_key() {
+    let files = Files::recorded(HTTP, |_| true);
+    let lines = |server_keys: &[PathBuf]| {
+        let messages = Messages::of_file(&files.path("a.pcap"), None).expect("a file");
+        let mut messages = messages.with_server_keys(server_keys).expect("keys");
+        let mut lines = Vec::new();
+        messages.read(&mut |line| lines.push((line.what.clone(), line.needs_keys))).expect("a capture");
+        messages.finish(&mut |line| lines.push((line.what.clone(), line.needs_keys)));
+        lines
+    };
+    let opened = lines(&[files.path("http.key")]);
+    assert_eq!(opened[2..], [("GET /answer".to_owned(), true), ("status 200".to_owned(), true)]);
+    assert!(lines(&[]).iter().all(|(_, needs_keys)| !needs_keys));
+    let messages = Messages::of_pieces(None);
+    assert!(messages.with_server_keys(&[files.path("missing.key")]).is_err());
 }

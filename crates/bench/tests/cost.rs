@@ -5,6 +5,7 @@
 //! of hash tables.
 
 mod programs;
+mod quic;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use craft::conversation::{Connection, Frames, Settings, Side};
+use craft::encapsulation;
 use craft::frame::{Ip, Ipv4, Link, Udp, udp};
 use craft::pcap;
 use flate2::{Compress, Compression, FlushCompress};
@@ -116,11 +118,16 @@ fn write(path: &Path, frames: &[&[u8]]) {
     writer.flush().expect("the file");
 }
 
-/// Instructions of the analyzer for a capture; `None` without valgrind.
+/// Instructions of the analyzer for a capture, with the key log beside it if there is one; `None` without valgrind.
 fn instructions(capture: &Path) -> Option<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-    let output = command.arg(analyze()).arg("--no-output").arg(capture).output().ok()?;
+    command.arg(analyze()).arg("--no-output").arg(capture);
+    let keys = capture.with_extension("keys");
+    if keys.is_file() {
+        command.arg("--keys").arg(keys);
+    }
+    let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stderr);
     let count =
         text.lines().find_map(|line| line.split_once("refs:")).map(|(_, count)| count.replace(',', ""));
@@ -383,6 +390,14 @@ shapes! {
     websocket_bombs => websocket(deflated(&vec![b'x'; 20_000]));
     websocket_final_blocks => websocket([&[0xc1, 30][..], &[3, 0].repeat(15)].concat());
     smtp_lines => Shape::default().server("220 a ESMTP\r\n").again(Side::Server, "250-a\r\n");
+    smtp_line_in_small_segments => Shape {
+        mss: 4,
+        ..Shape::default().server("220 a ESMTP\r\n").again(Side::Client, "EHLO")
+    };
+    socks4_name_in_small_segments => Shape {
+        mss: 4,
+        ..Shape::default().client(b"\x04\x01\x00\x50\x01\x02\x03\x04").again(Side::Client, "name")
+    };
     xmpp_tags => Shape::default()
         .client("<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' to='a'>")
         .again(Side::Client, "<");
@@ -392,6 +407,7 @@ shapes! {
     tls_compressed_certificates => tls(compressed_certificates());
     json_strings => bodies("application/json", format!("[{}1]", "\"a\",".repeat(1000)));
     json_in_json => bodies("application/json", nested(10));
+    json_in_base64 => bodies("application/json", serde_json::json!({"a": base64(nested(6).as_bytes())}).to_string());
     json_of_bombs => bodies("application/json", serde_json::json!([base64(&gzip(&vec![b'x'; 20_000]))]).to_string());
     text_of_at_signs => bodies("text/plain", "a@".repeat(2000));
     text_of_addresses => bodies("text/plain", "a@bc.de ".repeat(500));
@@ -465,4 +481,146 @@ fn quic_initial_packets() {
         out
     };
     check("quic_initial_packets", |path, bytes| datagrams(path, 443, bytes, packet));
+}
+
+/// Checks the work for a stream of HTTP/3 that repeats these bytes.
+fn check_http3(name: &str, id: u64, begin: &[u8], again: &[u8]) {
+    check(name, |path, bytes| {
+        let (mut offset, mut is_first) = (0, true);
+        quic::capture(path, bytes, || {
+            let part = if std::mem::take(&mut is_first) { begin } else { again };
+            let frame = quic::stream(id, offset, part, false);
+            offset += part.len() as u64;
+            frame
+        })
+    });
+}
+
+/// Empty frames: DATA, and a type that is not known.
+#[test]
+fn http3_empty_frames() {
+    let empty = [0, 0, 0x21, 0].repeat(250);
+    check_http3("http3_empty_frames", quic::FREE_STREAM, b"\x01\x04\0\0\xd1\xd7", &empty);
+}
+
+/// A body in frames of one byte, each in a frame of QUIC.
+#[test]
+fn http3_short_frames() {
+    check_http3("http3_short_frames", quic::FREE_STREAM, b"\x01\x04\0\0\xd4\xd7", b"\0\x01a");
+}
+
+/// Header blocks that have a reference in each byte.
+#[test]
+fn http3_references() {
+    let block = [&b"\x01\x43\xea\0\0"[..], &[0xd1; 1000]].concat();
+    check_http3("http3_references", quic::FREE_STREAM, b"\x01\x04\0\0\xd4\xd7", &block);
+}
+
+/// An entry that is repeated: each repetition replaces the one before.
+#[test]
+fn http3_repeated_entries() {
+    let begin = [&b"\x02\x3f\xe1\x1f\x41a\x7f\xe9\x07"[..], &[b'v'; 1128]].concat();
+    check_http3("http3_repeated_entries", quic::FREE_ONE_WAY, &begin, &[0; 500]);
+}
+
+/// An instruction that comes byte by byte, and does not end.
+#[test]
+fn http3_unfinished_instruction() {
+    check_http3("http3_unfinished_instruction", quic::FREE_ONE_WAY, b"\x02\x61a\xff\xff\x7f", b"a");
+}
+
+/// A request in each frame of QUIC, on another stream each time.
+fn each_stream(name: &str, bytes_of: &[u8], is_last: bool) {
+    check(name, |path, bytes| {
+        let mut id = quic::FREE_STREAM;
+        quic::capture(path, bytes, || {
+            id += 4;
+            quic::stream(id, 0, bytes_of, is_last)
+        })
+    });
+}
+
+#[test]
+fn http3_requests() {
+    each_stream("http3_requests", b"\x01\x04\0\0\xd1\xd7", true);
+}
+
+#[test]
+fn http3_open_requests() {
+    each_stream("http3_open_requests", b"\x01\x04\0\0\xd4\xd7\0\x05ab", false);
+}
+
+/// Heads that wait for entries that never come.
+#[test]
+fn http3_blocked_streams() {
+    each_stream("http3_blocked_streams", b"\x01\x04\x64\0\xd1\xd7", false);
+}
+
+/// Bytes of a stream in the wrong order: all wait for the first.
+#[test]
+fn http3_bytes_that_wait() {
+    check("http3_bytes_that_wait", |path, bytes| {
+        let mut offset = 1 << 20;
+        quic::capture(path, bytes, || {
+            offset -= 1;
+            quic::stream(quic::FREE_STREAM, offset, b"a", false)
+        })
+    });
+}
+
+/// Frames with this many bytes in all. Returns how many there are.
+fn frames(path: &Path, bytes: usize, make: impl Fn(u32) -> Vec<u8>) -> u64 {
+    let (mut frames, mut sum) = (Vec::new(), 0);
+    while sum < bytes {
+        let frame = make(frames.len() as u32);
+        sum += frame.len();
+        frames.push(frame);
+    }
+    write(path, &frames.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    sum as u64
+}
+
+/// An Ethernet header for IPv4, and this packet.
+fn ethernet(packet: &[u8]) -> Vec<u8> {
+    [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], packet].concat()
+}
+
+fn hosts() -> Ip {
+    Ip::V4(Ipv4::between(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)))
+}
+
+#[test]
+fn fragments_of_datagrams_that_never_end() {
+    check("fragments_of_datagrams_that_never_end", |path, bytes| {
+        frames(path, bytes, |number| {
+            ethernet(&encapsulation::fragment(&hosts(), 17, number, 8, true, &[b'a'; 8]))
+        })
+    });
+}
+
+#[test]
+fn fragments_of_one_datagram_again() {
+    check("fragments_of_one_datagram_again", |path, bytes| {
+        frames(path, bytes, |number| {
+            let offset = 16 * (number as usize % 200);
+            ethernet(&encapsulation::fragment(&hosts(), 17, 1, offset, true, &[number as u8; 8]))
+        })
+    });
+}
+
+#[test]
+fn tunnels_in_tunnels() {
+    check("tunnels_in_tunnels", |path, bytes| {
+        frames(path, bytes, |number| {
+            let ports = Udp { source_port: 50_000, destination_port: 4789, ..Udp::default() };
+            let mut inner = ethernet(&[0x45, 0]);
+            for level in 0..6 {
+                let mut outer = Vec::new();
+                let payload = encapsulation::vxlan(number >> level, &inner);
+                udp(&mut outer, &Link::default(), &hosts(), &ports, &payload);
+                inner = outer;
+            }
+            inner
+        })
+    });
 }

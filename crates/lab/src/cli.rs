@@ -60,6 +60,19 @@ pub(crate) struct RunArgs {
     /// Number of messages that agent-a posts; without the flag, its whole script.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) count: Option<u32>,
+
+    /// What to print: text, the path of each result; or json, an object for each experiment, one a line.
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
+    pub(crate) format: Format,
+}
+
+/// What the result is printed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Text for people.
+    Text,
+    /// JSON for programs.
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +87,10 @@ pub(crate) struct CostArgs {
 
     #[command(flatten)]
     pub(crate) setup: SetupArgs,
+
+    /// What to print: text, a table; or json, the document plainsight.cost/1.
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +117,10 @@ pub struct DoctorArgs {
     /// Folder of the certificates.
     #[arg(long, value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
+
+    /// What to print: text, a table; or json, the document plainsight.doctor/1.
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
+    pub(crate) format: Format,
 }
 
 /// The environment of a run.

@@ -15,9 +15,10 @@ use std::io::Write as _;
 
 use anyhow::{Context, ensure};
 use experiment::{Experiment, VARIANTS, Variant};
+use serde_json::json;
 
 use crate::backend;
-use crate::cli::CostArgs;
+use crate::cli::{CostArgs, Format};
 use crate::connection_timing::{self, Connection, LATE_ACK_NS};
 use crate::programs::Programs;
 use crate::report::Reporter;
@@ -74,7 +75,11 @@ pub(crate) fn main(args: &CostArgs, reporter: &Reporter) -> anyhow::Result<()> {
         Ok(())
     })?;
 
-    let report = report(backend.manifest_name().as_str(), args.runs, &tallies);
+    let backend = backend.manifest_name().as_str();
+    let report = match args.format {
+        Format::Text => report(backend, args.runs, &tallies),
+        Format::Json => json(backend, args.runs, &tallies)?,
+    };
     std::io::stdout().write_all(report.as_bytes()).context("cannot write to stdout")?;
     let artefacts: u64 = tallies.iter().map(|(_, tally)| tally.artefacts()).sum();
     ensure!(
@@ -127,9 +132,55 @@ impl Tally {
         Ok(())
     }
 
+    /// Answers that were slow for other reasons than a stall.
+    fn other_slow(&self) -> u64 {
+        (self.slow as u64).saturating_sub(self.stalls)
+    }
+
     fn artefacts(&self) -> u64 {
         self.stalls + self.lost_firsts + self.extra_connections
     }
+}
+
+/// Name and version of the document.
+const SCHEMA: &str = "plainsight.cost/1";
+
+/// What is measured of a request, as it is named in outputs.
+fn measured(tally: &Tally) -> [(&'static str, &Vec<u64>); 3] {
+    [("cold", &tally.cold), ("warm", &tally.warm), ("arrival", &tally.arrival)]
+}
+
+/// The measurements as a document, with times in ns.
+fn json(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> anyhow::Result<String> {
+    let requests = |tally: &Tally| {
+        let requests = measured(tally).into_iter().map(|(what, samples)| {
+            let mut sorted = samples.clone();
+            sorted.sort_unstable();
+            let at = |per_mille| quantile(&sorted, per_mille);
+            json!({
+                "request": what, "samples": sorted.len(), "min_ns": at(0), "p50_ns": at(500), "p99_ns": at(990),
+                "max_ns": at(1000),
+            })
+        });
+        requests.collect::<Vec<_>>()
+    };
+    let variants = tallies.iter().map(|(variant, tally)| {
+        json!({
+            "variant": variant.name,
+            "requests": requests(tally),
+            "stalls": tally.stalls,
+            "lost_first_requests": tally.lost_firsts,
+            "additional_connections": tally.extra_connections,
+            "other_slow_answers": tally.other_slow(),
+            "repeated_segments": tally.repeats,
+            "artefacts": tally.artefacts(),
+        })
+    });
+    let document = json!({
+        "schema": SCHEMA, "backend": backend, "runs": runs, "messages_per_run": COUNT,
+        "variants": variants.collect::<Vec<_>>(),
+    });
+    Ok(serde_json::to_string_pretty(&document).context("the result as JSON")? + "\n")
 }
 
 fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
@@ -142,7 +193,7 @@ fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
         "variant", "request", "samples", "min", "p50", "p99", "max"
     );
     for (variant, tally) in tallies {
-        for (what, samples) in [("cold", &tally.cold), ("warm", &tally.warm), ("arrival", &tally.arrival)] {
+        for (what, samples) in measured(tally) {
             let mut sorted = samples.clone();
             sorted.sort_unstable();
             let _ = write!(text, "{:<10} {what:<8} {:>8}", variant.name, sorted.len());
@@ -163,7 +214,7 @@ fn report(backend: &str, runs: u32, tallies: &[(&Variant, Tally)]) -> String {
             tally.lost_firsts,
             LOST_FIRST_NS as f64 / 1e9,
             tally.extra_connections,
-            tally.slow as u64 - tally.stalls.min(tally.slow as u64),
+            tally.other_slow(),
             LATE_ACK_NS / 1_000_000,
             tally.repeats,
         );
@@ -204,6 +255,27 @@ mod tests {
             tally.take(&[run(1000, handshake)], 940).unwrap();
             assert_eq!((tally.arrival, tally.cold, tally.warm), (vec![60], vec![101], vec![2, 3, 4, 5, 6]));
         }
+    }
+
+    #[test]
+    fn the_document_has_the_numbers_of_the_table() {
+        let mut tally = Tally { slow: 3, stalls: 1, ..Tally::default() };
+        tally.take(&[run(1000, &[])], 940).unwrap();
+        let text = json("relay", 1, &[(&VARIANTS[0], tally)]).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let variant = &document["variants"][0];
+        assert_eq!(
+            (&document["messages_per_run"], &variant["variant"]),
+            (&json!(6), &json!(VARIANTS[0].name))
+        );
+        assert_eq!(
+            variant["requests"][1],
+            json!({ "request": "warm", "samples": 5, "min_ns": 2, "p50_ns": 4, "p99_ns": 6, "max_ns": 6 })
+        );
+        assert_eq!((&variant["other_slow_answers"], &variant["artefacts"]), (&json!(2), &json!(1)));
+        let empty = json("relay", 1, &[(&VARIANTS[0], Tally::default())]).unwrap();
+        let empty: serde_json::Value = serde_json::from_str(&empty).unwrap();
+        assert_eq!(empty["variants"][0]["requests"][0]["p50_ns"], json!(null));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
+use serde::Serialize;
 
 use crate::backend::{NetnsProbe, probe_netns};
-use crate::cli::DoctorArgs;
+use crate::cli::{DoctorArgs, Format};
 use crate::machine::{Explanation, Machine};
 use crate::programs::{Program, Programs, build_command};
 
@@ -23,19 +24,30 @@ pub(crate) fn main(args: &DoctorArgs) -> anyhow::Result<()> {
     rows.extend(machine_rows(&Machine::read()));
     rows.push(programs_row(&programs));
     rows.push(certificates_row(&args.certs));
-    std::io::stdout().write_all(table(&rows).as_bytes()).context("writing to stdout")
+    let text = match args.format {
+        Format::Text => table(&rows),
+        Format::Json => json(&rows)?,
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("writing to stdout")
 }
 
+/// Name and version of the document.
+const SCHEMA: &str = "plainsight.doctor/1";
+
 /// A row of the table: one check and its result.
+#[derive(Serialize)]
 struct Row {
+    #[serde(rename = "check")]
     what: &'static str,
     state: State,
     detail: String,
     remedy: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum State {
+    #[serde(rename = "ok")]
     Fine,
     Refused,
     Missing,
@@ -133,6 +145,12 @@ fn certificates_row(folder: &Path) -> Row {
     }
 }
 
+/// The rows as a document.
+fn json(rows: &[Row]) -> anyhow::Result<String> {
+    let document = serde_json::json!({ "schema": SCHEMA, "checks": rows });
+    Ok(serde_json::to_string_pretty(&document).context("the result as JSON")? + "\n")
+}
+
 fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -168,6 +186,24 @@ mod tests {
              \x20                       remedy: do this\n\
              \x20                       remedy: or that\n\
              backend relay  ok       loopback\n"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_a_check_with_its_remedy() {
+        let refused = NetnsProbe::Refused {
+            error: "EPERM".to_owned(),
+            explanation: Explanation { cause: "because".to_owned(), remedy: "do \u{1b}this".to_owned() },
+        };
+        let text = json(&[netns_row(refused), Row::note("container", "none")]).unwrap();
+        assert!(!text.contains('\u{1b}'));
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            document,
+            serde_json::json!({ "schema": "plainsight.doctor/1", "checks": [
+                { "check": "backend netns", "state": "refused", "detail": "EPERM; because", "remedy": "do \u{1b}this" },
+                { "check": "container", "state": "note", "detail": "none", "remedy": null },
+            ] })
         );
     }
 

@@ -8,7 +8,7 @@ use anyhow::bail;
 use experiment::Experiment;
 
 use crate::backend;
-use crate::cli::RunArgs;
+use crate::cli::{Format, RunArgs};
 use crate::programs::Programs;
 use crate::report::Reporter;
 use crate::run::{Lab, Script, needed, until_interrupted};
@@ -32,12 +32,41 @@ pub(crate) fn main(args: &RunArgs, reporter: &Reporter) -> anyhow::Result<()> {
                 Experiment::Isolation => isolation(&lab, &captures).await,
             };
             let result = result.with_context(|| experiment.to_string())?;
+            let line = match args.format {
+                Format::Text => args.captures.join(result).display().to_string(),
+                Format::Json => json(args, experiment, backend.manifest_name().as_str(), &result)?,
+            };
             // Each line is written as soon as its run is done: the command may take long.
-            writeln!(std::io::stdout(), "{}", args.captures.join(result).display())
-                .context("cannot write to stdout")?;
+            writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")?;
         }
         Ok(())
     })
+}
+
+/// Name and version of the object for a run.
+const SCHEMA: &str = "plainsight.run/1";
+
+/// A run as an object in one line: its result, and all of its files.
+fn json(args: &RunArgs, experiment: Experiment, backend: &str, result: &str) -> anyhow::Result<String> {
+    let folder = &args.captures;
+    let what = || format!("cannot read {}", folder.display());
+    let prefix = format!("{experiment}.");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(what)? {
+        let name = entry.with_context(what)?.file_name();
+        if name.to_string_lossy().starts_with(&prefix) {
+            files.push(folder.join(name).display().to_string());
+        }
+    }
+    files.sort();
+    let object = serde_json::json!({
+        "schema": SCHEMA,
+        "experiment": experiment.name(),
+        "backend": backend,
+        "result": folder.join(result).display().to_string(),
+        "files": files,
+    });
+    Ok(object.to_string())
 }
 
 #[cfg(target_os = "linux")]

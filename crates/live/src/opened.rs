@@ -271,7 +271,7 @@ impl Captures {
         opened.is_cancelled.store(false, Ordering::Relaxed);
         self.events.send("capture", &opened.view());
         let (all, one) = (Arc::clone(self), Arc::clone(&opened));
-        let options = Options { show_secrets: request.show_secrets };
+        let options = Options { show_secrets: request.show_secrets, ..Options::default() };
         tokio::spawn(async move {
             let Ok(_turn) = Arc::clone(&all.turns).acquire_owned().await else { return };
             let reader = (Arc::clone(&all), Arc::clone(&one));

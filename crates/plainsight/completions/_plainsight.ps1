@@ -28,6 +28,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('lab', 'lab', [CompletionResultType]::ParameterValue, 'Runs the experiments on this machine: two agents, a network between them, and a capturer on the network')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check which backends work on this machine, and print a remedy for each that does not')
             [CompletionResult]::new('analyze', 'analyze', [CompletionResultType]::ParameterValue, 'Find out which of the agents'' strings can be read in a capture, and prove it: exposed, sealed or inconclusive')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check captures by a policy, a file of rules: the gate of a CI run')
             [CompletionResult]::new('report', 'report', [CompletionResultType]::ParameterValue, 'Turns the analyzer''s result into the lab report: report.md with its figures, report.html and, on request, report.pdf')
             [CompletionResult]::new('capture', 'capture', [CompletionResultType]::ParameterValue, 'Records packets to a pcap file, and describes the capture in a manifest')
             [CompletionResult]::new('capturer', 'capturer', [CompletionResultType]::ParameterValue, 'Records packets to a pcap file, and describes the capture in a manifest')
@@ -67,6 +68,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--certs', '--certs', [CompletionResultType]::ParameterName, 'Folder of the certificates; certgen creates or renews them when an experiment needs them')
             [CompletionResult]::new('--captures', '--captures', [CompletionResultType]::ParameterName, 'Folder for the files of the runs')
             [CompletionResult]::new('--count', '--count', [CompletionResultType]::ParameterName, 'Number of messages that agent-a posts; without the flag, its whole script')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, the path of each result; or json, an object for each experiment, one a line')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show the output of the programs while they run')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show the output of the programs while they run')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
@@ -77,6 +79,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
         }
         'plainsight;lab;doctor' {
             [CompletionResult]::new('--certs', '--certs', [CompletionResultType]::ParameterName, 'Folder of the certificates')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, a table; or json, the document plainsight.doctor/1')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show the output of the programs while they run')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show the output of the programs while they run')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
@@ -89,6 +92,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--runs', '--runs', [CompletionResultType]::ParameterName, 'Number of runs of each variant')
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend that carries the traffic')
             [CompletionResult]::new('--certs', '--certs', [CompletionResultType]::ParameterName, 'Folder of the certificates; certgen creates or renews them when an experiment needs them')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, a table; or json, the document plainsight.cost/1')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show the output of the programs while they run')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show the output of the programs while they run')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
@@ -187,6 +191,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
         }
         'plainsight;doctor' {
             [CompletionResult]::new('--certs', '--certs', [CompletionResultType]::ParameterName, 'Folder of the certificates')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, a table; or json, the document plainsight.doctor/1')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -194,6 +199,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
         'plainsight;analyze' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File for the result as JSON; without it, analysis/exposure.json if all paths are in the folder captures')
+            [CompletionResult]::new('--annotate', '--annotate', [CompletionResultType]::ParameterName, 'Directory for copies of the captures, as pcapng, with a comment on each packet that proves a finding')
             [CompletionResult]::new('--strings', '--strings', [CompletionResultType]::ParameterName, 'Strings to search for, one a line, in a capture without a manifest; - for standard input')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'A journal of what was sent, for a capture without a manifest')
@@ -202,6 +208,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
             [CompletionResult]::new('--follow-for', '--follow-for', [CompletionResultType]::ParameterName, 'With --follow, a capture is over that did not grow for this many seconds')
             [CompletionResult]::new('--no-output', '--no-output', [CompletionResultType]::ParameterName, 'Write no file')
+            [CompletionResult]::new('--embed-keys', '--embed-keys', [CompletionResultType]::ParameterName, 'Put the key logs into these copies, so that Wireshark decrypts them; comments then quote what the keys open')
             [CompletionResult]::new('--show-secrets', '--show-secrets', [CompletionResultType]::ParameterName, 'Show values whose name marks them as secrets, in captures without journals')
             [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Follow one capture that another program is writing, or standard input: print a line for each message as it completes, and the result when the capture is over')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
@@ -211,26 +218,79 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain every byte of a frame')
+            [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Compare two results: what became readable, what ceased to be')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check captures by a policy, a file of rules: the gate of a CI run')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'plainsight;analyze;explain' {
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'A key log (SSLKEYLOGFILE format); by default the one that belongs to the capture')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy')
             [CompletionResult]::new('--language', '--language', [CompletionResultType]::ParameterName, 'Language of the explanations')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, or the document plainsight.explain/1')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'plainsight;analyze;diff' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, or the document plainsight.diff/1')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'plainsight;analyze;check' {
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'The policy: docs/policy.md describes its rules')
+            [CompletionResult]::new('--baseline', '--baseline', [CompletionResultType]::ParameterName, 'An older result, whose violations are known and do not fail the check: a document of `--format json`, a capture, or a directory of captures')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print')
+            [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Write the outcome into a file, too, in one of these formats')
+            [CompletionResult]::new('--strings', '--strings', [CompletionResultType]::ParameterName, 'Strings to search for, one a line, in a capture without a manifest; - for standard input')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input')
+            [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'A journal of what was sent, for a capture without a manifest')
+            [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'A key log (SSLKEYLOGFILE format), for a capture without a manifest')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest')
+            [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'plainsight;analyze;help' {
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain every byte of a frame')
+            [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Compare two results: what became readable, what ceased to be')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check captures by a policy, a file of rules: the gate of a CI run')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'plainsight;analyze;help;explain' {
             break
         }
+        'plainsight;analyze;help;diff' {
+            break
+        }
+        'plainsight;analyze;help;check' {
+            break
+        }
         'plainsight;analyze;help;help' {
+            break
+        }
+        'plainsight;check' {
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'The policy: docs/policy.md describes its rules')
+            [CompletionResult]::new('--baseline', '--baseline', [CompletionResultType]::ParameterName, 'An older result, whose violations are known and do not fail the check: a document of `--format json`, a capture, or a directory of captures')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print')
+            [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Write the outcome into a file, too, in one of these formats')
+            [CompletionResult]::new('--strings', '--strings', [CompletionResultType]::ParameterName, 'Strings to search for, one a line, in a capture without a manifest; - for standard input')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input')
+            [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'A journal of what was sent, for a capture without a manifest')
+            [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'A key log (SSLKEYLOGFILE format), for a capture without a manifest')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest')
+            [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'plainsight;report' {
@@ -631,6 +691,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('lab', 'lab', [CompletionResultType]::ParameterValue, 'Runs the experiments on this machine: two agents, a network between them, and a capturer on the network')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check which backends work on this machine, and print a remedy for each that does not')
             [CompletionResult]::new('analyze', 'analyze', [CompletionResultType]::ParameterValue, 'Find out which of the agents'' strings can be read in a capture, and prove it: exposed, sealed or inconclusive')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check captures by a policy, a file of rules: the gate of a CI run')
             [CompletionResult]::new('report', 'report', [CompletionResultType]::ParameterValue, 'Turns the analyzer''s result into the lab report: report.md with its figures, report.html and, on request, report.pdf')
             [CompletionResult]::new('capture', 'capture', [CompletionResultType]::ParameterValue, 'Records packets to a pcap file, and describes the capture in a manifest')
             [CompletionResult]::new('certs', 'certs', [CompletionResultType]::ParameterValue, 'Creates a certificate authority, a server certificate and a client certificate for the lab')
@@ -680,9 +741,20 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
         }
         'plainsight;help;analyze' {
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain every byte of a frame')
+            [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Compare two results: what became readable, what ceased to be')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check captures by a policy, a file of rules: the gate of a CI run')
             break
         }
         'plainsight;help;analyze;explain' {
+            break
+        }
+        'plainsight;help;analyze;diff' {
+            break
+        }
+        'plainsight;help;analyze;check' {
+            break
+        }
+        'plainsight;help;check' {
             break
         }
         'plainsight;help;report' {

@@ -37,6 +37,9 @@ _plainsight() {
             plainsight,certs)
                 cmd="plainsight__subcmd__certs"
                 ;;
+            plainsight,check)
+                cmd="plainsight__subcmd__check"
+                ;;
             plainsight,completions)
                 cmd="plainsight__subcmd__completions"
                 ;;
@@ -76,11 +79,23 @@ _plainsight() {
             plainsight__subcmd__agent__subcmd__b__subcmd__help,help)
                 cmd="plainsight__subcmd__agent__subcmd__b__subcmd__help__subcmd__help"
                 ;;
+            plainsight__subcmd__analyze,check)
+                cmd="plainsight__subcmd__analyze__subcmd__check"
+                ;;
+            plainsight__subcmd__analyze,diff)
+                cmd="plainsight__subcmd__analyze__subcmd__diff"
+                ;;
             plainsight__subcmd__analyze,explain)
                 cmd="plainsight__subcmd__analyze__subcmd__explain"
                 ;;
             plainsight__subcmd__analyze,help)
                 cmd="plainsight__subcmd__analyze__subcmd__help"
+                ;;
+            plainsight__subcmd__analyze__subcmd__help,check)
+                cmd="plainsight__subcmd__analyze__subcmd__help__subcmd__check"
+                ;;
+            plainsight__subcmd__analyze__subcmd__help,diff)
+                cmd="plainsight__subcmd__analyze__subcmd__help__subcmd__diff"
                 ;;
             plainsight__subcmd__analyze__subcmd__help,explain)
                 cmd="plainsight__subcmd__analyze__subcmd__help__subcmd__explain"
@@ -145,6 +160,9 @@ _plainsight() {
             plainsight__subcmd__help,certs)
                 cmd="plainsight__subcmd__help__subcmd__certs"
                 ;;
+            plainsight__subcmd__help,check)
+                cmd="plainsight__subcmd__help__subcmd__check"
+                ;;
             plainsight__subcmd__help,completions)
                 cmd="plainsight__subcmd__help__subcmd__completions"
                 ;;
@@ -174,6 +192,12 @@ _plainsight() {
                 ;;
             plainsight__subcmd__help__subcmd__agent__subcmd__b,healthcheck)
                 cmd="plainsight__subcmd__help__subcmd__agent__subcmd__b__subcmd__healthcheck"
+                ;;
+            plainsight__subcmd__help__subcmd__analyze,check)
+                cmd="plainsight__subcmd__help__subcmd__analyze__subcmd__check"
+                ;;
+            plainsight__subcmd__help__subcmd__analyze,diff)
+                cmd="plainsight__subcmd__help__subcmd__analyze__subcmd__diff"
                 ;;
             plainsight__subcmd__help__subcmd__analyze,explain)
                 cmd="plainsight__subcmd__help__subcmd__analyze__subcmd__explain"
@@ -269,7 +293,7 @@ _plainsight() {
 
     case "${cmd}" in
         plainsight)
-            opts="-h -V --help --version lab doctor analyze report capture capturer certs certgen live gateway agent-a agent-b isolation-control completions man help"
+            opts="-h -V --help --version lab doctor analyze check report capture capturer certs certgen live gateway agent-a agent-b isolation-control completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -451,17 +475,21 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze)
-            opts="-q -h -V --format --output --no-output --strings --json --journal --keys --server-key --scope --show-secrets --follow --follow-for --quiet --help --version explain help"
+            opts="-q -h -V --format --output --no-output --annotate --embed-keys --strings --json --journal --keys --server-key --scope --show-secrets --follow --follow-for --quiet --help --version explain diff check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text json jsonl markdown sarif junit csv" -- "${cur}"))
                     return 0
                     ;;
                 --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --annotate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -500,14 +528,90 @@ _plainsight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        plainsight__subcmd__analyze__subcmd__check)
+            opts="-q -h --policy --baseline --format --write --strings --json --journal --keys --server-key --scope --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json markdown sarif junit" -- "${cur}"))
+                    return 0
+                    ;;
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plainsight__subcmd__analyze__subcmd__diff)
+            opts="-q -h --format --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         plainsight__subcmd__analyze__subcmd__explain)
-            opts="-h --keys --language --format --help"
+            opts="-h --keys --server-key --language --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -527,8 +631,36 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze__subcmd__help)
-            opts="explain help"
+            opts="explain diff check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plainsight__subcmd__analyze__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plainsight__subcmd__analyze__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -820,6 +952,60 @@ _plainsight() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        plainsight__subcmd__check)
+            opts="-q -h --policy --baseline --format --write --strings --json --journal --keys --server-key --scope --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --baseline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json markdown sarif junit" -- "${cur}"))
+                    return 0
+                    ;;
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         plainsight__subcmd__completions)
             opts="-h --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -835,7 +1021,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__doctor)
-            opts="-h --certs --help"
+            opts="-h --certs --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -843,6 +1029,10 @@ _plainsight() {
             case "${prev}" in
                 --certs)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1139,7 +1329,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__help)
-            opts="lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help"
+            opts="lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1195,8 +1385,36 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__help__subcmd__analyze)
-            opts="explain"
+            opts="explain diff check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plainsight__subcmd__help__subcmd__analyze__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plainsight__subcmd__help__subcmd__analyze__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1279,6 +1497,20 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__help__subcmd__certs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        plainsight__subcmd__help__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1675,7 +1907,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__lab__subcmd__cost)
-            opts="-v -q -h --runs --backend --certs --verbose --quiet --help"
+            opts="-v -q -h --runs --backend --certs --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1691,6 +1923,10 @@ _plainsight() {
                     ;;
                 --certs)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1731,7 +1967,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__lab__subcmd__doctor)
-            opts="-v -q -h --certs --verbose --quiet --help"
+            opts="-v -q -h --certs --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1739,6 +1975,10 @@ _plainsight() {
             case "${prev}" in
                 --certs)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1875,7 +2115,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__lab__subcmd__run)
-            opts="-v -q -h --backend --certs --captures --count --verbose --quiet --help"
+            opts="-v -q -h --backend --certs --captures --count --format --verbose --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1895,6 +2135,10 @@ _plainsight() {
                     ;;
                 --count)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -29,6 +29,7 @@ complete -c plainsight -n "__fish_plainsight_needs_command" -s V -l version -d '
 complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "lab" -d 'Runs the experiments on this machine: two agents, a network between them, and a capturer on the network'
 complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "doctor" -d 'Check which backends work on this machine, and print a remedy for each that does not'
 complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "analyze" -d 'Find out which of the agents\' strings can be read in a capture, and prove it: exposed, sealed or inconclusive'
+complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "check" -d 'Check captures by a policy, a file of rules: the gate of a CI run'
 complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "report" -d 'Turns the analyzer\'s result into the lab report: report.md with its figures, report.html and, on request, report.pdf'
 complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "capture" -d 'Records packets to a pcap file, and describes the capture in a manifest'
 complete -c plainsight -n "__fish_plainsight_needs_command" -f -a "capturer" -d 'Records packets to a pcap file, and describes the capture in a manifest'
@@ -60,10 +61,14 @@ relay\t'Loopback with a recording relay between the agents (any system)'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -l certs -d 'Folder of the certificates; certgen creates or renews them when an experiment needs them' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -l captures -d 'Folder for the files of the runs' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -l count -d 'Number of messages that agent-a posts; without the flag, its whole script' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -l format -d 'What to print: text, the path of each result; or json, an object for each experiment, one a line' -r -f -a "text\t'Text for people'
+json\t'JSON for programs'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Show the output of the programs while they run'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print errors only'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from doctor" -l certs -d 'Folder of the certificates' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from doctor" -l format -d 'What to print: text, a table; or json, the document plainsight.doctor/1' -r -f -a "text\t'Text for people'
+json\t'JSON for programs'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from doctor" -s v -l verbose -d 'Show the output of the programs while they run'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from doctor" -s q -l quiet -d 'Print errors only'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
@@ -72,6 +77,8 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_se
 netns\t'Two network namespaces joined by a veth pair (Linux)'
 relay\t'Loopback with a recording relay between the agents (any system)'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from cost" -l certs -d 'Folder of the certificates; certgen creates or renews them when an experiment needs them' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from cost" -l format -d 'What to print: text, a table; or json, the document plainsight.cost/1' -r -f -a "text\t'Text for people'
+json\t'JSON for programs'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from cost" -s v -l verbose -d 'Show the output of the programs while they run'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from cost" -s q -l quiet -d 'Print errors only'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from cost" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -115,33 +122,83 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_se
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "__probe" -d 'Try the netns backend in this process, and print the result as JSON'
 complete -c plainsight -n "__fish_plainsight_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c plainsight -n "__fish_plainsight_using_subcommand doctor" -l certs -d 'Folder of the certificates' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand doctor" -l format -d 'What to print: text, a table; or json, the document plainsight.doctor/1' -r -f -a "text\t'Text for people'
+json\t'JSON for programs'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l format -d 'What to print' -r -f -a "text\t'Text for people'
-json\t'The document plainsight.exposure/1'"
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l output -d 'File for the result as JSON; without it, analysis/exposure.json if all paths are in the folder captures' -r -F
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l strings -d 'Strings to search for, one a line, in a capture without a manifest; - for standard input' -r -F
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l json -d 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input' -r -F
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l journal -d 'A journal of what was sent, for a capture without a manifest' -r -F
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l keys -d 'A key log (SSLKEYLOGFILE format), for a capture without a manifest' -r -F
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l follow-for -d 'With --follow, a capture is over that did not grow for this many seconds' -r
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l no-output -d 'Write no file'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l show-secrets -d 'Show values whose name marks them as secrets, in captures without journals'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -l follow -d 'Follow one capture that another program is writing, or standard input: print a line for each message as it completes, and the result when the capture is over'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -s q -l quiet -d 'Print no progress on stderr'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -s V -l version -d 'Print version'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -a "explain" -d 'Explain every byte of a frame'
-complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l format -d 'What to print' -r -f -a "text\t'Text for people'
+json\t'The document plainsight.exposure/1'
+jsonl\t'An object for each finding, one a line'
+markdown\t'A summary for the page of a CI run, as GitHub shows it'
+sarif\t'SARIF 2.1.0: exposures, leaks and doubts as results'
+junit\t'JUnit XML: a test case for each expectation'
+csv\t'A row for each finding (RFC 4180)'"
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l output -d 'File for the result as JSON; without it, analysis/exposure.json if all paths are in the folder captures' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l annotate -d 'Directory for copies of the captures, as pcapng, with a comment on each packet that proves a finding' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l strings -d 'Strings to search for, one a line, in a capture without a manifest; - for standard input' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l json -d 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l journal -d 'A journal of what was sent, for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l keys -d 'A key log (SSLKEYLOGFILE format), for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l follow-for -d 'With --follow, a capture is over that did not grow for this many seconds' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l no-output -d 'Write no file'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l embed-keys -d 'Put the key logs into these copies, so that Wireshark decrypts them; comments then quote what the keys open'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l show-secrets -d 'Show values whose name marks them as secrets, in captures without journals'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l follow -d 'Follow one capture that another program is writing, or standard input: print a line for each message as it completes, and the result when the capture is over'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -s q -l quiet -d 'Print no progress on stderr'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -s V -l version -d 'Print version'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -a "explain" -d 'Explain every byte of a frame'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -a "diff" -d 'Compare two results: what became readable, what ceased to be'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -a "check" -d 'Check captures by a policy, a file of rules: the gate of a CI run'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -l keys -d 'A key log (SSLKEYLOGFILE format); by default the one that belongs to the capture' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -l language -d 'Language of the explanations' -r -f -a "en\t'English'
 ko\t'Korean'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -l format -d 'What to print: text, or the document plainsight.explain/1' -r -f -a "text\t'Text for people'
-json\t'The document plainsight.exposure/1'"
+json\t'A JSON document'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -l format -d 'What to print: text, or the document plainsight.diff/1' -r -f -a "text\t'Text for people'
+json\t'A JSON document'"
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Print no progress on stderr'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l policy -d 'The policy: docs/policy.md describes its rules' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l baseline -d 'An older result, whose violations are known and do not fail the check: a document of `--format json`, a capture, or a directory of captures' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l format -d 'What to print' -r -f -a "text\t'Text for people'
+json\t'The document plainsight.check/1'
+markdown\t'A summary for the page of a CI run, as GitHub shows it'
+sarif\t'SARIF 2.1.0: each violation as a result'
+junit\t'JUnit XML: a test case for each rule and capture'"
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l write -d 'Write the outcome into a file, too, in one of these formats' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l strings -d 'Strings to search for, one a line, in a capture without a manifest; - for standard input' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l json -d 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l journal -d 'A journal of what was sent, for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l keys -d 'A key log (SSLKEYLOGFILE format), for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print no progress on stderr'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Explain every byte of a frame'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from help" -f -a "diff" -d 'Compare two results: what became readable, what ceased to be'
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check captures by a policy, a file of rules: the gate of a CI run'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l policy -d 'The policy: docs/policy.md describes its rules' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l baseline -d 'An older result, whose violations are known and do not fail the check: a document of `--format json`, a capture, or a directory of captures' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l format -d 'What to print' -r -f -a "text\t'Text for people'
+json\t'The document plainsight.check/1'
+markdown\t'A summary for the page of a CI run, as GitHub shows it'
+sarif\t'SARIF 2.1.0: each violation as a result'
+junit\t'JUnit XML: a test case for each rule and capture'"
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l write -d 'Write the outcome into a file, too, in one of these formats' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l strings -d 'Strings to search for, one a line, in a capture without a manifest; - for standard input' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l json -d 'JSON documents whose strings to search for, in a capture without a manifest; - for standard input' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l journal -d 'A journal of what was sent, for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l keys -d 'A key log (SSLKEYLOGFILE format), for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -s q -l quiet -d 'Print no progress on stderr'
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l output -d 'Folder to write the report to [default: that of the result]' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l lang -d 'Language of the report [default: that of the locale]' -r -f -a "en\t'English'
 ko\t'한국어'"
@@ -381,20 +438,21 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand isolation-control"
 complete -c plainsight -n "__fish_plainsight_using_subcommand isolation-control" -s V -l version -d 'Print version'
 complete -c plainsight -n "__fish_plainsight_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c plainsight -n "__fish_plainsight_using_subcommand man" -s h -l help -d 'Print help'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "lab" -d 'Runs the experiments on this machine: two agents, a network between them, and a capturer on the network'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "doctor" -d 'Check which backends work on this machine, and print a remedy for each that does not'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "analyze" -d 'Find out which of the agents\' strings can be read in a capture, and prove it: exposed, sealed or inconclusive'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "report" -d 'Turns the analyzer\'s result into the lab report: report.md with its figures, report.html and, on request, report.pdf'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "capture" -d 'Records packets to a pcap file, and describes the capture in a manifest'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "certs" -d 'Creates a certificate authority, a server certificate and a client certificate for the lab'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "live" -d 'Serves the page that shows a conversation beside its packets, runs experiments, and opens captures'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "gateway" -d 'Answers users in conversations, each request in a disposable sandbox without network'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "agent-a" -d 'Posts tool calls to agent-b and checks every answer'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "agent-b" -d 'Runs a tool for each tool call posted to /tool'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "isolation-control" -d 'Runs a program in sandboxes that have a network: the positive control of the isolation experiment. Only `lab` and `make isolation` have a use for it'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "completions" -d 'Print what completes the commands in a shell'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "man" -d 'Write the manual pages'
-complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "lab" -d 'Runs the experiments on this machine: two agents, a network between them, and a capturer on the network'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "doctor" -d 'Check which backends work on this machine, and print a remedy for each that does not'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "analyze" -d 'Find out which of the agents\' strings can be read in a capture, and prove it: exposed, sealed or inconclusive'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "check" -d 'Check captures by a policy, a file of rules: the gate of a CI run'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "report" -d 'Turns the analyzer\'s result into the lab report: report.md with its figures, report.html and, on request, report.pdf'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "capture" -d 'Records packets to a pcap file, and describes the capture in a manifest'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "certs" -d 'Creates a certificate authority, a server certificate and a client certificate for the lab'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "live" -d 'Serves the page that shows a conversation beside its packets, runs experiments, and opens captures'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "gateway" -d 'Answers users in conversations, each request in a disposable sandbox without network'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "agent-a" -d 'Posts tool calls to agent-b and checks every answer'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "agent-b" -d 'Runs a tool for each tool call posted to /tool'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "isolation-control" -d 'Runs a program in sandboxes that have a network: the positive control of the isolation experiment. Only `lab` and `make isolation` have a use for it'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "completions" -d 'Print what completes the commands in a shell'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "man" -d 'Write the manual pages'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and not __fish_seen_subcommand_from lab doctor analyze check report capture certs live gateway agent-a agent-b isolation-control completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "run" -d 'Run experiments in the order given, and publish their captures, journals and manifests'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "doctor" -d 'Check which backends work on this machine, and print a remedy for each that does not'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "cost" -d 'Run the variants many times, and print the latency of cold and warm requests as measured in the captures'
@@ -403,6 +461,8 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_s
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "__isolation" -d 'Do one step of the isolation experiment, in a container of its own'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "__probe" -d 'Try the netns backend in this process, and print the result as JSON'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from analyze" -f -a "explain" -d 'Explain every byte of a frame'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from analyze" -f -a "diff" -d 'Compare two results: what became readable, what ceased to be'
+complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from analyze" -f -a "check" -d 'Check captures by a policy, a file of rules: the gate of a CI run'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from capture" -f -a "interface" -d 'Capture on a network interface (Linux; needs root or CAP_NET_RAW)'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from capture" -f -a "relay" -d 'Relay TCP connections and record them (any system, no privilege)'
 complete -c plainsight -n "__fish_plainsight_using_subcommand help; and __fish_seen_subcommand_from capture" -f -a "healthcheck" -d 'Check whether a capturer is recording: exit 0 if its ready file exists, else 1. For containers, whose images hold no shell'

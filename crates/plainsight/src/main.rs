@@ -37,6 +37,7 @@ enum Program {
     Lab(lab::Cli),
     Doctor(lab::DoctorArgs),
     Analyze(Box<analyze::Cli>),
+    Check(analyze::Check),
     Report(report::Cli),
     #[command(visible_alias = "capturer")]
     Capture(capturer::Cli),
@@ -90,6 +91,7 @@ fn run(program: Program) -> ExitCode {
         Program::Lab(cli) => lab::main(cli),
         Program::Doctor(args) => lab::doctor(&args),
         Program::Analyze(cli) => analyze::main(*cli),
+        Program::Check(flags) => analyze::check(&flags),
         Program::Report(cli) => report::main(cli),
         Program::Capture(cli) => capturer::main(&cli),
         Program::Certs(cli) => certgen::main(cli),

@@ -38,6 +38,7 @@ pub(crate) fn run<'k>(
     let Finished { mut observer, has_keys, server_keys, dropped, snaplen, skipped_blocks } =
         pipeline.finish();
     observer.connections.sort();
+    observer.name_peers();
     observer.leave_out_known_from_handshake();
     Ok(CaptureReport {
         manifest: input.manifest.as_ref(),

@@ -40,6 +40,8 @@ use crate::verdict::doubt::Doubt;
 pub struct Options {
     /// Show readable values whose name marks them as secrets.
     pub show_secrets: bool,
+    /// Read credentials and personal data where it is known what was sent, too.
+    pub reads_contents: bool,
 }
 
 /// Analyzes one input. Calls `progress` with the number of bytes read so far; with its `Break`,
@@ -69,7 +71,10 @@ pub fn analyze(input: &Input, options: Options, progress: Progress<'_>) -> Resul
     let has_strings = own.is_some() || !input.journals.is_empty();
     observer.cleartext =
         (!has_strings).then(|| Cleartext { show_secrets: options.show_secrets, ..Cleartext::default() });
-    observer.readable = (!has_strings).then(|| Readable::new(options.show_secrets));
+    let hides_secrets = !has_strings && !options.show_secrets;
+    observer.packets.hides_secrets = hides_secrets;
+    observer.messages.hides_secrets = hides_secrets;
+    observer.readable = (!has_strings || options.reads_contents).then(|| Readable::new(options.show_secrets));
     observer.ledger = own.map(|_| Ledger::default());
     observer.text_fields = Some(text_fields);
     observer.beside_frames = Some(BesideFrames::new(&known, &search));

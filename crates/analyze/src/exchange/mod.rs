@@ -217,7 +217,7 @@ fn search_frames<'k>(
         with_keys: count(|level| level != Level::Absent),
         total: strings.len(),
         bytes: packets.iter().map(|packet| packet.bytes).sum(),
-        tls: observer.capture.connections.tls_connections.first().map(visible),
+        tls: observer.capture.connections.tls_connections.values().next().map(visible),
         packets,
         strings,
     }

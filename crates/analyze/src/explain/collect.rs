@@ -166,7 +166,11 @@ impl Collect {
             let (range, bytes) = (range.clone(), decrypted.plaintext.to_vec());
             self.opened.push(Opened { range, bytes, plaintext });
         }
-        if let Content::Handshake(bytes) = record.content {
+        // A ClientHello in the form of SSL 2.0 has no header of a message: it is explained as a record.
+        let is_message = record.header.content_type == ContentType::HANDSHAKE;
+        if let Content::Handshake(bytes) = record.content
+            && is_message
+        {
             let first = range.end - bytes.len() as u64;
             self.handshake.extend((first..).zip(bytes.iter().copied()));
             self.handshake_messages();
@@ -228,7 +232,7 @@ impl Collect {
             return self.decrypted_message(&range);
         }
         // Frames of other streams can come in between, and their fields are not laid out.
-        if message.http2_stream.is_some() {
+        if message.http_stream.is_some() {
             return;
         }
         let known = range.start..range.end.min(self.kept_from + self.kept.len() as u64);

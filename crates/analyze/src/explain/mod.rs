@@ -15,7 +15,7 @@ use dissect::link::LinkType;
 
 use crate::follow::Frame;
 use crate::input::capture::{self, Progress, Sink as _};
-use crate::input::key_log::{self, Keys};
+use crate::input::secrets::{Opened, Secrets};
 use crate::pipeline::fact::Observer;
 use crate::pipeline::frames::Pipeline;
 use crate::pipeline::protocol::BodyNeeds;
@@ -83,15 +83,20 @@ pub struct Plaintext {
     pub fields: Vec<ExplainedField>,
 }
 
-/// Explains a frame of a capture, with this key log. Standard input cannot be read twice, so that it needs a file. Calls
+/// Explains a frame of a capture, with these secrets. Standard input cannot be read twice, so that it needs a file. Calls
 /// `progress` as [`analysis::analyze`](crate::analysis::analyze) does, for each of two passes.
 ///
 /// # Errors
 ///
-/// The capture or the key log cannot be read, the capture has no such frame, or `progress` ended the reading
+/// The capture or a file with secrets cannot be read, the capture has no such frame, or `progress` ended the reading
 /// ([`Cancelled`](capture::Cancelled)).
-pub fn frame(capture: &Path, number: u64, keys: Keys<'_>, progress: Progress<'_>) -> Result<Explained> {
-    explain(&InFile(capture), number, key_log::of(capture, keys)?, progress)?
+pub fn frame<'p>(
+    capture: &Path,
+    number: u64,
+    secrets: impl Into<Secrets<'p>>,
+    progress: Progress<'_>,
+) -> Result<Explained> {
+    explain(&InFile(capture), number, secrets.into().of(capture)?, progress)?
         .map_err(|frames| anyhow!("{}: there is no frame {number}: it has {frames}", capture.display()))
 }
 
@@ -107,7 +112,8 @@ pub fn kept(frames: &[Frame], number: u64, keys: Option<&[u8]>) -> Result<Explai
         bail!("there is no frame {number}");
     };
     let keys = keys.map(|text| Arc::new(KeyLog::parse(text)));
-    let explained = explain(&Kept(frames), index as u64 + 1, keys, &mut capture::whole)?;
+    let opened = Opened { keys, ..Opened::default() };
+    let explained = explain(&Kept(frames), index as u64 + 1, opened, &mut capture::whole)?;
     let explained = explained.map_err(|_| anyhow!("there is no frame {number}"))?;
     Ok(Explained { frame: number, file_offset: frames[index].file_offset, stream: None, ..explained })
 }
@@ -145,7 +151,7 @@ impl Source for Kept<'_> {
 fn explain(
     source: &impl Source,
     number: u64,
-    keys: Option<Arc<KeyLog>>,
+    opened: Opened,
     progress: Progress<'_>,
 ) -> Result<Result<Explained, u64>> {
     let mut pipeline = Pipeline::new(Locate::of(number), BodyNeeds::default(), None);
@@ -167,7 +173,8 @@ fn explain(
         && !located.pieces.is_empty()
     {
         let collect = Collect::of(stream, direction, &located.pieces);
-        let mut pipeline = Pipeline::new(collect, BodyNeeds::default(), keys);
+        let mut pipeline = Pipeline::new(collect, BodyNeeds::default(), opened.keys);
+        pipeline.use_server_keys(opened.server_keys);
         source.read(&mut pipeline, progress)?;
         pipeline.finish().observer.explain(&located.pieces, &mut explained);
     }

@@ -308,6 +308,15 @@ fn both(kind: Kind) -> (&'static str, &'static str) {
             "A combination of cipher and hash: the client offers several, the server chooses one.",
             "암호와 해시의 조합입니다. 클라이언트가 여러 개를 제안하고 서버가 하나를 고릅니다.",
         ),
+        Kind::TlsChallengeLength => ("Length of the challenge.", "챌린지의 길이입니다."),
+        Kind::TlsCipherSpec => (
+            "A cipher suite that the client offers, in the form of SSL 2.0: behind a zero byte one of SSL 3.0 or TLS.",
+            "클라이언트가 SSL 2.0 형식으로 제안하는 암호 스위트입니다. 0 바이트 뒤는 SSL 3.0 또는 TLS의 것입니다.",
+        ),
+        Kind::TlsChallenge => (
+            "Random bytes of the client, in the form of SSL 2.0. With zeros in front they are its random.",
+            "SSL 2.0 형식의 클라이언트 난수입니다. 앞을 0으로 채우면 클라이언트의 random이 됩니다.",
+        ),
         Kind::TlsCompressionMethodsLength => {
             ("Length of the list of compression methods.", "압축 방식 목록의 길이입니다.")
         }

@@ -5,7 +5,7 @@
 //! behind it wait until the key log has its secrets, for a bounded time.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -17,6 +17,7 @@ use super::Frame;
 use super::growing::{Growing, GrowingFile, Part};
 use super::key_file::KeyFile;
 use crate::input::capture::Sink as _;
+use crate::input::server_key;
 use crate::pipeline::fact::{Fact, FactObserver, HandshakeFact, MessageFact};
 use crate::pipeline::frames::Pipeline;
 use crate::pipeline::protocol::BodyNeeds;
@@ -122,6 +123,17 @@ impl Messages {
             frames: 0,
         };
         Self { source, queue }
+    }
+
+    /// Opens TLS with the RSA private keys of servers in these PEM files, too. To be called before the first frame.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or has no RSA private key that can be used.
+    pub fn with_server_keys(mut self, files: &[PathBuf]) -> Result<Self> {
+        let given = server_key::read(files.iter().map(PathBuf::as_path))?;
+        self.queue.pipeline.use_server_keys(given.keys);
+        Ok(self)
     }
 
     /// Hands over what was completed since the last call. Does not wait for more. Returns the number of new frames.

@@ -273,8 +273,11 @@ impl<R: Read> Read for Source<'_, R> {
     }
 }
 
-enum Ended {
+/// How reading ended before the end of the file.
+pub(crate) enum Ended {
+    /// The file is no capture, for this reason.
     NotACapture(String),
+    /// It is cut or damaged.
     Early(CaptureEnd),
 }
 
@@ -297,9 +300,43 @@ fn read_frames(
 
 fn read_into(
     decoder: &mut Decoder,
-    mut input: impl Read,
+    input: impl Read,
     sink: &mut impl Sink,
+    each_buffer: impl FnMut(&[u8]),
+) -> io::Result<Option<Ended>> {
+    each_step(decoder, input, each_buffer, &mut |at, raw, step| {
+        match step {
+            Step::Record { record, .. } => {
+                sink.record(record);
+                let behind = (record.file_offset - at) as usize + record.bytes.len();
+                if raw.len() - behind > NO_OPTIONS {
+                    sink.beside_frames(at + behind as u64, &raw[behind..]);
+                }
+            }
+            Step::Secrets { key_log, .. } => {
+                sink.secrets(key_log);
+                sink.beside_frames(at, raw);
+            }
+            Step::Skipped { .. } => {
+                let (offset, bytes) = free_part(at, raw);
+                sink.beside_frames(at + offset, bytes);
+            }
+            Step::NeedMore { .. } => {}
+        }
+        Ok(())
+    })
+}
+
+/// Reads a capture in steps of the decoder, and calls `each` with the offset and the bytes of each step, and what they are.
+///
+/// # Errors
+///
+/// The input or `each` fails.
+pub(crate) fn each_step(
+    decoder: &mut Decoder,
+    mut input: impl Read,
     mut each_buffer: impl FnMut(&[u8]),
+    each: &mut impl FnMut(u64, &[u8], &Step<'_>) -> io::Result<()>,
 ) -> io::Result<Option<Ended>> {
     let mut buffer = vec![0; BUFFER];
     let (mut start, mut end) = (0, 0);
@@ -307,25 +344,12 @@ fn read_into(
         let at_least = loop {
             let at = decoder.position();
             match decoder.step(&buffer[start..end]) {
-                Ok(Step::Record { consumed, record }) => {
-                    sink.record(&record);
-                    let behind = (record.file_offset - at) as usize + record.bytes.len();
-                    if consumed - behind > NO_OPTIONS {
-                        sink.beside_frames(at + behind as u64, &buffer[start + behind..start + consumed]);
-                    }
-                    start += consumed;
-                }
-                Ok(Step::Secrets { consumed, key_log }) => {
-                    sink.secrets(key_log);
-                    sink.beside_frames(at, &buffer[start..start + consumed]);
-                    start += consumed;
-                }
-                Ok(Step::Skipped { consumed }) => {
-                    let (offset, bytes) = free_part(at, &buffer[start..start + consumed]);
-                    sink.beside_frames(at + offset, bytes);
-                    start += consumed;
-                }
                 Ok(Step::NeedMore { at_least }) => break at_least,
+                Ok(step) => {
+                    let consumed = step.consumed();
+                    each(at, &buffer[start..start + consumed], &step)?;
+                    start += consumed;
+                }
                 Err(error) if decoder.position() == 0 => {
                     return Ok(Some(Ended::NotACapture(error.to_string())));
                 }

@@ -8,5 +8,6 @@ pub(crate) mod journal;
 pub mod key_log;
 pub(crate) mod manifest;
 pub mod scope;
+pub mod secrets;
 pub(crate) mod server_key;
 pub mod strings;

@@ -70,6 +70,23 @@ impl GivenStrings {
         Ok(())
     }
 
+    /// Adds a string. `source` and `number` say where it is from.
+    ///
+    /// # Errors
+    ///
+    /// The string is too short to be searched for.
+    pub fn add_string(&mut self, source: &str, number: u32, value: &str) -> Result<()> {
+        if value.len() < MIN_PATTERN {
+            let len = value.len();
+            bail!(
+                "{source}: string {number} has {len} of the {MIN_PATTERN} bytes that a search needs: {TOO_SHORT}"
+            );
+        }
+        let path = StringPath::Line { file: source.into(), line: number };
+        self.add(GivenString { value: value.into(), path });
+        Ok(())
+    }
+
     /// Adds the leaf strings of the JSON documents in a file, or in standard input if the path is `-`.
     ///
     /// # Errors

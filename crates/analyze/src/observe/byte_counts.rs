@@ -46,31 +46,10 @@ impl ByteCounts {
 
     /// Counts the payload of a closed connection.
     pub(crate) fn closed(&mut self, summary: &ConnectionSummary) {
-        for (direction, wire_payload) in summary.wire_payload {
-            match &summary.spoken {
-                Spoken::Tls(tls) => {
-                    let TlsDirection { bytes, is_dead, .. } = &tls[direction];
-                    self.tls(wire_payload, *bytes, *is_dead);
-                }
-                Spoken::Messages | Spoken::Unknown => self.kinds.clear += wire_payload,
-            }
-        }
-    }
-
-    /// Counts all payload that one side of a TLS connection sent. `is_dead`: that side stopped sending TLS.
-    fn tls(&mut self, wire_payload: u64, bytes: RecordBytes, is_dead: bool) {
-        let clear = bytes.clear.min(wire_payload);
-        let protected = bytes.protected.min(wire_payload - clear);
-        self.kinds.tls_clear += clear;
-        self.kinds.ciphertext += protected;
-        // Retransmitted segments, cut or lost bytes, and any bytes behind the last record.
-        let rest = wire_payload - clear - protected;
-        let kind = match () {
-            () if is_dead => &mut self.kinds.clear,
-            () if protected > 0 => &mut self.kinds.ciphertext,
-            () => &mut self.kinds.tls_clear,
-        };
-        *kind += rest;
+        let kinds = kinds(summary);
+        self.kinds.clear += kinds.clear;
+        self.kinds.tls_clear += kinds.tls_clear;
+        self.kinds.ciphertext += kinds.ciphertext;
     }
 
     /// The counts as they enter the result.
@@ -88,6 +67,37 @@ impl ByteCounts {
                 .sum(),
         }
     }
+}
+
+/// The payload of a closed connection by kind.
+pub(super) fn kinds(summary: &ConnectionSummary) -> ByKind {
+    let mut kinds = ByKind::default();
+    for (direction, wire_payload) in summary.wire_payload {
+        match &summary.spoken {
+            Spoken::Tls(tls) => {
+                let TlsDirection { bytes, is_dead, .. } = &tls[direction];
+                add_tls(&mut kinds, wire_payload, *bytes, *is_dead);
+            }
+            Spoken::Messages | Spoken::Unknown => kinds.clear += wire_payload,
+        }
+    }
+    kinds
+}
+
+/// Counts all payload that one side of a TLS connection sent. `is_dead`: that side stopped sending TLS.
+fn add_tls(kinds: &mut ByKind, wire_payload: u64, bytes: RecordBytes, is_dead: bool) {
+    let clear = bytes.clear.min(wire_payload);
+    let protected = bytes.protected.min(wire_payload - clear);
+    kinds.tls_clear += clear;
+    kinds.ciphertext += protected;
+    // Retransmitted segments, cut or lost bytes, and any bytes behind the last record.
+    let rest = wire_payload - clear - protected;
+    let kind = match () {
+        () if is_dead => &mut kinds.clear,
+        () if protected > 0 => &mut kinds.ciphertext,
+        () => &mut kinds.tls_clear,
+    };
+    *kind += rest;
 }
 
 /// How often each value of a byte occurs in the first [`MAX_SAMPLE`] bytes.
@@ -195,9 +205,9 @@ mod tests {
             (100, 30, 50, true),
             (10, 30, 50, false),
         ] {
-            let mut counts = ByteCounts::default();
-            counts.tls(on_wire, RecordBytes { clear: open, protected: sealed }, is_dead);
-            let ByKind { clear, tls_clear, ciphertext, .. } = counts.kinds;
+            let mut kinds = ByKind::default();
+            add_tls(&mut kinds, on_wire, RecordBytes { clear: open, protected: sealed }, is_dead);
+            let ByKind { clear, tls_clear, ciphertext, .. } = kinds;
             assert_eq!(clear + tls_clear + ciphertext, on_wire);
             assert_eq!(clear > 0, is_dead);
         }

@@ -1,6 +1,6 @@
 //! The TCP connections of a capture: what they carried, what is missing in them, and what TLS shows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dissect::encapsulation::Encapsulation;
@@ -57,8 +57,8 @@ pub(crate) struct Connections {
     pub described: Vec<Described>,
     /// The first [`MAX_DESCRIBED`] connections that are not whole.
     pub troubled: Vec<Troubled>,
-    /// The first [`MAX_DESCRIBED`] TLS connections.
-    pub tls_connections: Vec<TlsConnection>,
+    /// The first [`MAX_DESCRIBED`] TLS connections, by their numbers.
+    pub tls_connections: BTreeMap<u32, TlsConnection>,
     /// Of the frame that is being read.
     around: Option<Box<Around>>,
 }
@@ -322,10 +322,9 @@ impl Connections {
         }
     }
 
-    /// Sorts the lists into the order of the capture, because connections are added as they end.
+    /// Sorts the connections with trouble into the order of the capture, because they are added as they end.
     pub(crate) fn sort(&mut self) {
         self.troubled.sort_by_key(|connection| connection.stream);
-        self.tls_connections.sort_by_key(|connection| connection.stream);
     }
 
     /// The description of a connection, if it is among the first [`MAX_DESCRIBED`]. Connections are numbered in the
@@ -343,12 +342,11 @@ impl Connections {
 
     /// The TLS connection of this number, if it is among the first that sent a handshake message or ended.
     fn tls_connection(&mut self, stream: u32) -> Option<&mut TlsConnection> {
-        let known = self.tls_connections.iter().position(|connection| connection.stream == stream);
-        if known.is_none() && self.tls_connections.len() < MAX_DESCRIBED {
-            self.tls_connections.push(TlsConnection { stream, ..TlsConnection::default() });
-            return self.tls_connections.last_mut();
+        if self.tls_connections.len() >= MAX_DESCRIBED {
+            return self.tls_connections.get_mut(&stream);
         }
-        self.tls_connections.get_mut(known?)
+        let new = || TlsConnection { stream, ..TlsConnection::default() };
+        Some(self.tls_connections.entry(stream).or_insert_with(new))
     }
 }
 
@@ -396,7 +394,12 @@ impl TlsHandshake {
                 self.ja3 = Some(hello.ja3());
                 self.ja4 = Some(hello.ja4());
             }
-            Message::ServerHello(hello) if !hello.is_hello_retry_request => {
+            // It announces what the ServerHello has to choose (RFC 9846 §4.1.4), which may never come.
+            Message::ServerHello(hello) if hello.is_hello_retry_request => {
+                self.version.get_or_insert_with(|| hello.version.to_string());
+                self.cipher_suite.get_or_insert_with(|| hello.cipher_suite.to_string());
+            }
+            Message::ServerHello(hello) => {
                 self.version = Some(hello.version.to_string());
                 self.cipher_suite = Some(hello.cipher_suite.to_string());
                 self.named_group = hello.key_share_group.map(|group| group.to_string());

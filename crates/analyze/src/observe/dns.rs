@@ -25,6 +25,9 @@ pub(crate) const MAX_LINKED: usize = 64;
 /// their name.
 pub(crate) const MAX_ADDRESSES: usize = 4096;
 
+/// Maximum number of names of one address that are taken from the lookups.
+pub(crate) const MAX_NAMES_OF_ADDRESS: usize = 64;
+
 /// Maximum number of characters of a record's data: a TXT record can have 64 KiB.
 const MAX_DATA_CHARS: usize = 512;
 
@@ -218,6 +221,24 @@ impl DnsTable {
         {
             lookup.connections.push(segment.stream);
         }
+    }
+
+    /// The names of each address, with the client that looked it up; `None` if it is not known, or every host may have heard the
+    /// answer.
+    pub(crate) fn names(&self) -> HashMap<IpAddr, Vec<(Option<IpAddr>, &str)>> {
+        let mut names: HashMap<IpAddr, Vec<(Option<IpAddr>, &str)>> = HashMap::new();
+        for lookup in &self.lookups {
+            let client = lookup.ends.filter(|_| lookup.protocol != "mdns").map(|[client, _]| client.ip());
+            let addresses = lookup.answers.iter().filter_map(|answer| answer.data.parse().ok());
+            for address in addresses {
+                let of_address = names.entry(address).or_default();
+                let found = (client, lookup.name.as_str());
+                if of_address.len() < MAX_NAMES_OF_ADDRESS && !of_address.contains(&found) {
+                    of_address.push(found);
+                }
+            }
+        }
+        names
     }
 
     /// The name by which a client looked up an address.

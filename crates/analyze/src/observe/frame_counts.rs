@@ -70,6 +70,7 @@ impl FrameCounts {
             | Unexplained::Dns
             | Unexplained::QuicInitial
             | Unexplained::QuicProtected
+            | Unexplained::QuicDecrypted
             | Unexplained::IpProtocol(_)
             | Unexplained::EtherType(_) => self.other += 1,
             _ => {}

@@ -152,6 +152,8 @@ pub(crate) struct Hits<'k> {
     /// The connections in which strings, but no decoys, were found under the keys, by number: how many times. Each takes at
     /// least one frame of the capture.
     pub carriers: BTreeMap<u32, u64>,
+    /// How many times strings, but no decoys, were found under the keys outside of any TCP connection: in QUIC.
+    pub carried_in_quic: u64,
     /// Bounds of the search that were reached: matches may be missing.
     pub overflows: BTreeSet<Overflow>,
     chains: Vec<Arc<[&'static str]>>,
@@ -177,6 +179,7 @@ impl<'k> Hits<'k> {
             searched_bytes: 0,
             decrypted_bytes: 0,
             carriers: BTreeMap::new(),
+            carried_in_quic: 0,
             overflows: BTreeSet::new(),
             chains: Vec::new(),
             matches: Vec::new(),
@@ -367,10 +370,12 @@ impl<'k> Hits<'k> {
         let mut strings =
             matches.iter().filter(is_string).filter(|found| !provenance.is_below(found.start..found.end));
         // All bytes of a sequence are of one connection.
-        if let Some(first) = strings.next()
-            && let Some(stream) = provenance.locate(first.start..first.end).stream
-        {
-            *self.carriers.entry(stream).or_default() += 1 + strings.count() as u64;
+        if let Some(first) = strings.next() {
+            let times = match provenance.locate(first.start..first.end).stream {
+                Some(stream) => self.carriers.entry(stream).or_default(),
+                None => &mut self.carried_in_quic,
+            };
+            *times += 1 + strings.count() as u64;
         }
     }
 

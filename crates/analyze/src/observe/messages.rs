@@ -1,5 +1,6 @@
 //! The messages in the capture, compared with those that the journals name.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use dissect::flow::Endpoints;
 
 use crate::needles::KnownStrings;
 use crate::pipeline::fact::{ConnectionSummary, MessageFact, MessageStart};
-use crate::pipeline::provenance::Location;
+use crate::pipeline::provenance::{HttpStream, Location};
+use crate::readable::redacted_target;
 use exposure_schema::{Direction, Level};
 
 /// Maximum number of messages listed one by one; the others are counted.
@@ -26,8 +28,8 @@ pub(crate) const MAX_SHORT: usize = 256;
 pub(crate) struct WireMessage {
     /// Where its head and body are.
     pub location: Location,
-    /// Its stream in HTTP/2.
-    pub http2_stream: Option<u32>,
+    /// Its stream in HTTP/2 or HTTP/3.
+    pub http_stream: Option<HttpStream>,
     /// Frame of its last byte.
     pub last_frame: u64,
     /// Request method; empty in an answer.
@@ -97,6 +99,8 @@ pub(crate) struct Messages<'k> {
     pub ends: HashMap<u32, Option<Endpoints>>,
     /// The minor versions of HTTP/1 that were seen, in any message.
     pub minor_versions: BTreeSet<u8>,
+    /// Whether secrets are left out of the listed targets.
+    pub hides_secrets: bool,
 }
 
 impl<'k> Messages<'k> {
@@ -114,6 +118,7 @@ impl<'k> Messages<'k> {
             unjournaled: 0,
             ends: HashMap::new(),
             minor_versions: BTreeSet::new(),
+            hides_secrets: false,
         }
     }
 
@@ -157,7 +162,13 @@ impl<'k> Messages<'k> {
         if self.listed.len() < MAX_LISTED {
             let first_at = message.location.frames.first().and_then(|frame| times.at(*frame));
             let last_at = times.at(message.last_frame);
-            self.listed.push(Listed { message: message.into(), known: index, first_at, last_at });
+            let mut wire = WireMessage::from(message);
+            if self.hides_secrets
+                && let Cow::Owned(shown) = redacted_target(message.target)
+            {
+                wire.target = listed(&shown, MAX_TARGET);
+            }
+            self.listed.push(Listed { message: wire, known: index, first_at, last_at });
         }
         message.is_complete && index.is_some_and(|index| self.known.messages[index].has_strings)
     }
@@ -173,7 +184,7 @@ impl From<&MessageFact<'_>> for WireMessage {
         };
         Self {
             location: fact.location.clone(),
-            http2_stream: fact.http2_stream,
+            http_stream: fact.http_stream,
             last_frame: fact.last_frame,
             method: listed(fact.method, MAX_SHORT),
             target: listed(fact.target, MAX_TARGET),

@@ -20,6 +20,7 @@ pub(crate) mod opened_connections;
 pub(crate) mod packet_list;
 pub(crate) mod packet_rows;
 pub(crate) mod parts;
+pub(crate) mod peers;
 pub(crate) mod quic;
 pub(crate) mod readable;
 pub(crate) mod round_trips;
@@ -49,6 +50,7 @@ use self::offloads::Offloads;
 use self::opened_connections::OpenedConnections;
 use self::packet_list::PacketList;
 use self::parts::Parts;
+use self::peers::{Carrier, Peers};
 use self::quic::QuicTable;
 use self::readable::Readable;
 use self::template::Template;
@@ -78,6 +80,8 @@ pub(crate) struct CaptureObserver<'k> {
     pub dns: DnsTable,
     /// QUIC sessions.
     pub quic: QuicTable,
+    /// The hosts that exchanged payload.
+    pub peers: Peers,
     /// The wrong-key control.
     pub wrong_keys: WrongKeys,
     pub hits: Hits<'k>,
@@ -130,6 +134,7 @@ impl<'k> CaptureObserver<'k> {
             connections: Connections::default(),
             dns: DnsTable::default(),
             quic: QuicTable::default(),
+            peers: Peers::default(),
             wrong_keys: WrongKeys::default(),
             hits: Hits::new(known, search),
             messages: Messages::new(known),
@@ -166,6 +171,24 @@ impl<'k> CaptureObserver<'k> {
         }
     }
 
+    /// Gives the servers the names that handshakes and lookups say. Called once, at the end.
+    pub(crate) fn name_peers(&mut self) {
+        let peers = &mut self.peers;
+        for connection in self.connections.tls_connections.values() {
+            if let (Some(ends), Some(name)) = (connection.ends, &connection.handshake.server_name) {
+                let carrier = Carrier::Tcp(ends.server.port);
+                peers.name(ends.client.address.to_ip(), ends.server.address.to_ip(), carrier, name);
+            }
+        }
+        for session in &self.quic.sessions {
+            if let Some(name) = &session.server_name {
+                let carrier = Carrier::Udp(session.server.port());
+                peers.name(session.client.ip(), session.server.ip(), carrier, name);
+            }
+        }
+        peers.name_by_address(&self.dns.names());
+    }
+
     /// Leaves out the occurrences of strings that are known from the handshake itself. Called once, at the end.
     pub(crate) fn leave_out_known_from_handshake(&mut self) {
         if let Some(fields) = &self.text_fields {
@@ -200,6 +223,7 @@ impl Observer for CaptureObserver<'_> {
                 self.times.push(record.captured_at);
                 self.packets.push(record, frame);
                 self.dns.frame(record.frame, frame);
+                self.peers.frame(record.frame, frame);
                 self.connections.frame(frame);
                 if let Some(offloads) = &mut self.offloads {
                     offloads.take(record, frame);
@@ -248,6 +272,7 @@ impl Observer for CaptureObserver<'_> {
                 self.connections.message_start(start);
                 self.messages.start(start);
             }
+            Fact::Asked(stream, host) => self.peers.asked(*stream, host),
             Fact::Head(head) => {
                 if let Some(readable) = &mut self.readable {
                     readable.head(head);
@@ -296,6 +321,7 @@ impl Observer for CaptureObserver<'_> {
             }
             Fact::Quic(fact, event) => {
                 self.packets.quic(fact, *event);
+                self.peers.quic(fact);
                 let dns = &self.dns;
                 self.quic.take(fact, *event, |client, server| {
                     dns.name_of(client.ip(), server.ip()).map(str::to_owned)
@@ -314,6 +340,7 @@ impl Observer for CaptureObserver<'_> {
             }
             Fact::Closed(summary) => {
                 self.byte_counts.closed(summary);
+                self.peers.closed(summary);
                 self.connections.closed(summary);
                 self.messages.closed(summary);
                 if let Some(ledger) = &mut self.ledger {

@@ -13,6 +13,7 @@ use super::direction::direction;
 use super::{dns, quic};
 use crate::pipeline::fact::{DnsFact, HandshakeFact, MessageStart, QuicFact, RecordFact, SegmentFact};
 use crate::pipeline::frames::{payload_on_wire, wire_len};
+use crate::readable::redacted_target;
 
 /// Maximum number of frames listed: enough for a hundred tool calls in plaintext, and more than a person scrolls
 /// through.
@@ -27,14 +28,18 @@ pub(crate) const MAX_HOLD_CHARS: usize = 128;
 
 /// The first [`MAX_PACKETS`] frames.
 #[derive(Debug, Default)]
-pub(crate) struct PacketList(Vec<PacketEntry>);
+pub(crate) struct PacketList {
+    entries: Vec<PacketEntry>,
+    /// Whether secrets are left out of start lines.
+    pub hides_secrets: bool,
+}
 
 impl PacketList {
     /// Adds the next frame, unless the list is full.
     #[inline]
     pub(crate) fn push(&mut self, record: &Record<'_>, frame: &Frame<'_>) {
-        if self.0.len() < MAX_PACKETS {
-            self.0.push(entry(record, frame));
+        if self.entries.len() < MAX_PACKETS {
+            self.entries.push(entry(record, frame));
         }
     }
 
@@ -52,7 +57,11 @@ impl PacketList {
 
     /// Notes the beginning of a message.
     pub(crate) fn message_start(&mut self, start: &MessageStart<'_>) {
-        self.begins(start.visible_in, || Some(start.start_line.to_string()));
+        let hides_secrets = self.hides_secrets;
+        self.begins(start.visible_in, || {
+            let line = start.start_line.to_string();
+            Some(if hides_secrets { redacted_target(&line).into_owned() } else { line })
+        });
     }
 
     /// Notes a TLS record.
@@ -96,13 +105,13 @@ impl PacketList {
 
     /// Returns the list.
     pub(crate) fn into_entries(self) -> Vec<PacketEntry> {
-        self.0
+        self.entries
     }
 
     /// Frames are numbered from 1 without gaps.
     fn of(&mut self, frame: u64) -> Option<&mut PacketEntry> {
         let index = usize::try_from(frame.checked_sub(1)?).ok()?;
-        self.0.get_mut(index)
+        self.entries.get_mut(index)
     }
 }
 

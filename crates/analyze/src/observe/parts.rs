@@ -7,6 +7,7 @@ use exposure_schema::Level;
 
 use crate::pipeline::fact::PartFact;
 use crate::pipeline::parts::PartKind;
+use crate::pipeline::provenance::HttpStream;
 
 /// Maximum number of parts listed one by one; the others are counted.
 pub(crate) const MAX_LISTED: usize = 10_000;
@@ -17,11 +18,11 @@ const MAX_NAME: usize = 256;
 /// A part as the capture shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedPart {
-    /// Number of its connection.
-    pub stream: u32,
+    /// Number of its TCP connection; `None` in QUIC.
+    pub stream: Option<u32>,
     pub direction: Direction,
-    /// The HTTP/2 stream of its message.
-    pub http2_stream: Option<u32>,
+    /// The stream of its message in HTTP/2 or HTTP/3.
+    pub http_stream: Option<HttpStream>,
     pub kind: PartKind,
     /// The type of an event, `trailers` for those of gRPC-Web; empty for others.
     pub name: String,
@@ -66,7 +67,7 @@ impl Parts {
         self.listed.push(ListedPart {
             stream: part.stream,
             direction: part.direction,
-            http2_stream: part.http2_stream,
+            http_stream: part.http_stream,
             kind: part.kind,
             name: String::from_utf8_lossy(name).into_owned(),
             first_frame: place.location.frames.first().copied(),

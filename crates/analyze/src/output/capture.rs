@@ -9,7 +9,7 @@ use exposure_schema::{
 use super::beside_frames;
 use super::claims::{self, Claims};
 use super::location::location;
-use super::{connections, datagrams, readable, server_keys, transcript};
+use super::{connections, datagrams, peers, readable, server_keys, transcript};
 use crate::input::compression;
 use crate::input::discover::Input;
 use crate::observe::cleartext::{Cleartext, CleartextString, Strings};
@@ -17,6 +17,7 @@ use crate::observe::direction::direction;
 use crate::observe::messages::Listed;
 use crate::observe::parts::ListedPart;
 use crate::pipeline::parts::PartKind;
+use crate::pipeline::provenance::HttpStream;
 use crate::verdict::doubt::Doubt;
 use crate::verdict::report::CaptureReport;
 
@@ -95,6 +96,8 @@ pub(crate) fn entry(
         messages_sha256: claims.messages_sha256,
         connections: connections::connections(&report.observed.connections),
         connections_total: report.observed.connections.total,
+        peers: peers::peers(&report.observed.peers),
+        peers_left_out_bytes: report.observed.peers.left_out_bytes,
         traffic: report.observed.byte_counts.entry(),
         beside_frames: beside_frames::beside_frames(&report),
         packets: report.observed.packets.into_entries(),
@@ -114,7 +117,9 @@ fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
     let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     HttpMessage {
         stream: message.location.stream,
-        http2_stream: message.http2_stream,
+        http2_stream: http2_stream(message.http_stream),
+        quic_session: quic_session(message.http_stream),
+        http3_stream: http3_stream(message.http_stream),
         direction: message.location.direction.map(direction),
         first_frame: message.location.frames.first().copied(),
         last_frame: message.last_frame,
@@ -132,7 +137,29 @@ fn http(report: &CaptureReport<'_>, listed: &Listed) -> HttpMessage {
     }
 }
 
-fn readable_string(string: &CleartextString) -> ReadableEntry {
+fn http2_stream(of: Option<HttpStream>) -> Option<u32> {
+    match of? {
+        HttpStream::Http2(stream) => Some(stream),
+        HttpStream::Http3 { .. } => None,
+    }
+}
+
+fn quic_session(of: Option<HttpStream>) -> Option<u32> {
+    match of? {
+        HttpStream::Http3 { session, .. } => Some(session),
+        HttpStream::Http2(_) => None,
+    }
+}
+
+fn http3_stream(of: Option<HttpStream>) -> Option<u64> {
+    match of? {
+        HttpStream::Http3 { stream, .. } => Some(stream),
+        HttpStream::Http2(_) => None,
+    }
+}
+
+/// A string of a body.
+pub(crate) fn readable_string(string: &CleartextString) -> ReadableEntry {
     ReadableEntry {
         value: string.value.clone(),
         path: string.path.clone(),
@@ -143,7 +170,9 @@ fn readable_string(string: &CleartextString) -> ReadableEntry {
 fn part(part: &ListedPart) -> MessagePart {
     MessagePart {
         stream: part.stream,
-        http2_stream: part.http2_stream,
+        http2_stream: http2_stream(part.http_stream),
+        quic_session: quic_session(part.http_stream),
+        http3_stream: http3_stream(part.http_stream),
         direction: direction(part.direction),
         kind: part.kind.into(),
         name: Some(part.name.clone()).filter(|name| !name.is_empty()),

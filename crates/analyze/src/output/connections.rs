@@ -76,7 +76,7 @@ pub(crate) fn tls(connections: &Connections, fields: Option<&TextFields>) -> Opt
             failed: records.failed,
             not_opened: records.not_decrypted,
         },
-        sessions: connections.tls_connections.iter().filter_map(tls_session).collect(),
+        sessions: connections.tls_connections.values().filter_map(tls_session).collect(),
         known_from_handshake: fields.iter().flat_map(|fields| texts(fields)).collect(),
         words_in_handshake: fields.iter().flat_map(|fields| &fields.found).map(word).collect(),
         words_in_handshake_total: fields.map_or(0, |fields| fields.found_total),

@@ -526,7 +526,7 @@ pub(crate) fn is_misleading(c: char) -> bool {
 }
 
 /// Returns safe text, cut to so many columns.
-fn shortened(text: &str, columns: usize) -> String {
+pub(crate) fn shortened(text: &str, columns: usize) -> String {
     let text = safe(text);
     if text.width() <= columns {
         return text;

@@ -20,10 +20,10 @@ use dissect::message_deflate::Window;
 
 use super::budget::{FreeDecoded, Share};
 use super::cut_json;
-use super::fact::{At, Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained, UnexplainedFact};
+use super::fact::{Bytes, Fact, Observer, PartFact, PartPlace, Sequence, Unexplained};
 use super::parts::{Content, Found, MAX_TEXT, Splitter};
-use super::protocol::{Context, Tools};
-use super::provenance::{DecodeChain, Location, Provenance, Source, Whole, locate_all};
+use super::protocol::{Context, Tools, unexplained_at};
+use super::provenance::{DecodeChain, HttpStream, Location, Provenance, Source, Whole, locate_all};
 
 /// Longest coded body that is kept until its end to be decoded. A longer one is unexplained.
 pub(crate) const MAX_CODED_BODY: usize = 16 << 20;
@@ -80,8 +80,8 @@ pub(crate) struct Body<O: Observer> {
     pieces: Option<Box<Pieces<O>>>,
     coded: Option<Coded>,
     parts: Option<Box<Splitter>>,
-    /// The HTTP/2 stream of its message.
-    http2_stream: Option<u32>,
+    /// The stream of its message in HTTP/2 or HTTP/3.
+    http_stream: Option<HttpStream>,
     /// What it keeps of what all bodies keep.
     share: Share,
 }
@@ -160,14 +160,14 @@ impl<O: Observer> Body<O> {
             pieces: is_cut.then(|| Box::new(Pieces { memory: O::Memory::default(), known: VecDeque::new() })),
             coded,
             parts: Splitter::new(content, needs.json).map(Box::new),
-            http2_stream: None,
+            http_stream: None,
             share: tools.body_bytes.share(0),
         }
     }
 
-    /// The body of a message on this HTTP/2 stream.
-    pub(crate) fn of_http2_stream(self, stream: u32) -> Self {
-        Self { http2_stream: Some(stream), ..self }
+    /// The body of a message on this stream.
+    pub(crate) fn of_http_stream(self, stream: HttpStream) -> Self {
+        Self { http_stream: Some(stream), ..self }
     }
 
     /// The payload of a compressed WebSocket message (RFC 7692): [`Self::finish_message`] decompresses it.
@@ -343,7 +343,7 @@ impl<O: Observer> Body<O> {
             free_decoded,
             needs_text: needs.json,
             stream: cx.stream,
-            http2_stream: self.http2_stream,
+            http_stream: self.http_stream,
             chain: self.chain(source),
             is_transformed: matches!(self.carriage, Carriage::Transformed(_)),
             input,
@@ -376,7 +376,7 @@ impl<O: Observer> Body<O> {
             free_decoded,
             needs_text: needs.json,
             stream: cx.stream,
-            http2_stream: self.http2_stream,
+            http_stream: self.http_stream,
             chain,
             is_transformed: true,
             input: Input::Whole(self.start..end),
@@ -474,8 +474,8 @@ struct PartReport<'a, O: Observer> {
     free_decoded: &'a mut FreeDecoded,
     /// Whether an observer needs the text of parts.
     needs_text: bool,
-    stream: u32,
-    http2_stream: Option<u32>,
+    stream: Option<u32>,
+    http_stream: Option<HttpStream>,
     /// The decode chain that leads to the body.
     chain: DecodeChain,
     is_transformed: bool,
@@ -563,9 +563,8 @@ impl<O: Observer> PartReport<'_, O> {
             };
             part = (&decoded, len, why.is_none());
             if let Some(why) = why {
-                let offset = source.stream_offset(direction, range.start);
-                let at = At::Stream { stream: self.stream, direction, offset };
-                self.observer.observe(&Fact::Unexplained(&UnexplainedFact { at, bytes: found.len, why }));
+                let fact = unexplained_at(self.stream, direction, range.start, found.len, why, source);
+                self.observer.observe(&Fact::Unexplained(&fact));
             }
         }
         let (text, bytes, is_complete) = part;
@@ -581,7 +580,7 @@ impl<O: Observer> PartReport<'_, O> {
         self.observer.observe(&Fact::Part(&PartFact {
             stream: self.stream,
             direction,
-            http2_stream: self.http2_stream,
+            http_stream: self.http_stream,
             kind: found.kind,
             name: found.name,
             bytes,

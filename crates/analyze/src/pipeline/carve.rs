@@ -31,11 +31,16 @@ pub(crate) struct CarveBudget {
 pub(crate) struct Carver {
     start: u64,
     bytes: Vec<u8>,
+    /// Whether no more bytes are kept.
+    is_closed: bool,
 }
 
 impl Carver {
     /// Keeps bytes. They need not be consecutive: bytes between them were explained.
     pub(crate) fn push(&mut self, stream_offset: u64, bytes: &[u8]) {
+        if self.is_closed {
+            return;
+        }
         if self.bytes.is_empty() {
             self.start = stream_offset;
         }
@@ -48,8 +53,14 @@ impl Carver {
         (!self.bytes.is_empty()).then_some(self.start)
     }
 
-    /// The kept bytes, and the stream offset of the first.
+    /// Number of bytes that it takes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The kept bytes, and the stream offset of the first. Later ones are not kept.
     pub(crate) fn take(&mut self) -> (u64, Vec<u8>) {
+        self.is_closed = true;
         (self.start, std::mem::take(&mut self.bytes))
     }
 }

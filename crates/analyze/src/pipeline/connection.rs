@@ -4,7 +4,7 @@ use dissect::flow::{Direction, Endpoints, FlowId, PerDirection};
 use dissect::tcp::{Chunk, Disposition, Gap, Origin, Ready, Reassembler, SackBlock, Segment};
 
 use super::carve::{Carver, carve};
-use super::fact::{Bytes, ConnectionEnd, ConnectionSummary, Fact, Observer, Sequence, Spoken};
+use super::fact::{Bound, Bytes, ConnectionEnd, ConnectionSummary, Fact, Observer, Sequence, Spoken};
 use super::protocol::{Context, Decryption, Reader, Tools};
 use super::provenance::{DecodeChain, FrameMap, Provenance, StreamFrames};
 use super::stack::Stack;
@@ -19,11 +19,17 @@ pub(crate) struct Connection<O: Observer> {
     reassemblers: PerDirection<Reassembler>,
     /// The streams; `None` until the first payload.
     content: Option<Box<Content<O>>>,
+    /// What [`Connection::kept_bytes`] last returned to [`Connection::count`].
+    counted: usize,
+    /// Whether it is among the connections that keep much.
+    pub(crate) is_keeper: bool,
 }
 
 /// The streams of a connection, and the protocols that read them.
 #[derive(Debug)]
 struct Content<O: Observer> {
+    /// Frame of the first payload.
+    first_frame: u64,
     wire_payload: PerDirection<u64>,
     /// The observer's memory of each direction, from its first byte on.
     memories: PerDirection<Option<Box<O::Memory>>>,
@@ -51,6 +57,8 @@ impl<O: Observer> Connection<O> {
             shutdown: Shutdown::default(),
             reassemblers: PerDirection::default(),
             content: None,
+            counted: 0,
+            is_keeper: false,
         }
     }
 
@@ -90,6 +98,34 @@ impl<O: Observer> Connection<O> {
         self.reassemblers.values().map(Reassembler::pending_bytes).sum()
     }
 
+    /// Bytes that it keeps of unfinished messages and records, to carve, and to compare with retransmissions.
+    fn kept_bytes(&self) -> usize {
+        let copies: usize = self.reassemblers.values().map(Reassembler::copied_bytes).sum();
+        copies + self.content.as_ref().map_or(0, |content| content.kept_bytes())
+    }
+
+    /// Bytes that it keeps now, and those at the call before.
+    #[inline]
+    pub(crate) fn count(&mut self) -> (usize, usize) {
+        let now = self.kept_bytes();
+        (now, std::mem::replace(&mut self.counted, now))
+    }
+
+    /// Bytes that it kept at the last [`Connection::count`].
+    pub(crate) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    /// Keeps less than `enough` bytes from here on. Unexplained bytes are carved now, and copies forgotten; if that does not
+    /// suffice, its protocols end here, and what follows is unexplained.
+    pub(crate) fn release(&mut self, enough: usize, shared: &mut Shared<'_, O>) {
+        self.reassemblers.client_to_server.forget_copies();
+        self.reassemblers.server_to_client.forget_copies();
+        if let Some(content) = &mut self.content {
+            content.release(self.flow.number(), enough, shared);
+        }
+    }
+
     /// Processes a segment with `wire_payload` bytes of payload on the wire, the first of them at `origin`, and returns
     /// what became of the payload.
     pub(crate) fn push(
@@ -116,7 +152,7 @@ impl<O: Observer> Connection<O> {
         }
         if pushed.disposition != Disposition::Empty {
             let is_midstream = !self.syn_seen.client_to_server && !self.syn_seen.server_to_client;
-            let content = self.content.get_or_insert_with(|| Box::new(Content::new()));
+            let content = self.content.get_or_insert_with(|| Box::new(Content::new(origin.frame)));
             content.wire_payload[direction] += wire_payload;
             if let Some(chunk) = pushed.chunk {
                 content.chunk(self.flow.number(), is_midstream, direction, &chunk, shared);
@@ -152,6 +188,7 @@ impl<O: Observer> Connection<O> {
         };
         let has_data = self.content.is_some() || self.reassemblers.values().any(was_lost);
         let wire_payload = self.content.as_ref().map(|content| content.wire_payload).unwrap_or_default();
+        let first_payload = self.content.as_ref().map(|content| content.first_frame);
         let stream = self.flow.number();
         let spoken = self.content.map_or(Spoken::Unknown, |content| (*content).finish(stream, shared));
         ConnectionSummary {
@@ -162,6 +199,7 @@ impl<O: Observer> Connection<O> {
             end: self.end,
             is_settled: self.shutdown.is_settled(),
             wire_payload,
+            first_payload,
             tcp: self.reassemblers.map(|reassembler| *reassembler.counters()),
             spoken,
         }
@@ -231,8 +269,9 @@ impl Shutdown {
 }
 
 impl<O: Observer> Content<O> {
-    fn new() -> Self {
+    fn new(first_frame: u64) -> Self {
         Self {
+            first_frame,
             wire_payload: PerDirection::default(),
             memories: PerDirection::default(),
             frames: PerDirection::default(),
@@ -294,18 +333,41 @@ impl<O: Observer> Content<O> {
         }
     }
 
-    fn finish(mut self, stream: u32, shared: &mut Shared<'_, O>) -> Spoken {
-        Direction::BOTH.into_iter().for_each(|direction| self.decide_all(stream, direction, shared));
-        let mut cx = Self::context(stream, false, &mut self.carvers, shared);
+    fn kept_bytes(&self) -> usize {
+        let carved = |carvers: &PerDirection<Carver>| carvers.values().map(Carver::kept_bytes).sum();
+        self.stack.kept_bytes() + self.carvers.as_ref().map_or(0, |carvers| carved(carvers))
+    }
+
+    fn release(&mut self, stream: u32, enough: usize, shared: &mut Shared<'_, O>) {
+        if self.stack.kept_bytes() >= enough {
+            shared.observer.observe(&Fact::BoundHit(Bound::HeldBytes));
+            Direction::BOTH.into_iter().for_each(|direction| self.decide_all(stream, direction, shared));
+            let mut cx = Self::context(stream, false, &mut self.carvers, shared);
+            let frames = StreamFrames { stream, maps: &self.frames };
+            self.stack.give_up(&frames, &mut cx);
+        }
+        self.carve(stream, shared);
+    }
+
+    /// Tries to decompress the unexplained bytes that are kept.
+    fn carve(&mut self, stream: u32, shared: &mut Shared<'_, O>) {
         let frames = StreamFrames { stream, maps: &self.frames };
-        let spoken = self.stack.finish(&frames, &mut cx);
-        for (direction, mut carver) in self.carvers.map(|carvers| *carvers).into_iter().flatten() {
+        for (direction, carver) in self.carvers.iter_mut().flat_map(|carvers| carvers.iter_mut()) {
             let (from, bytes) = carver.take();
             let Tools { decoder, carve_budget, .. } = &mut *shared.tools;
             carve(&bytes, shared.observer, decoder, carve_budget, |start, end| {
                 frames.of(direction).locate(from + start as u64..from + end as u64)
             });
         }
+    }
+
+    fn finish(mut self, stream: u32, shared: &mut Shared<'_, O>) -> Spoken {
+        Direction::BOTH.into_iter().for_each(|direction| self.decide_all(stream, direction, shared));
+        let mut cx = Self::context(stream, false, &mut self.carvers, shared);
+        let frames = StreamFrames { stream, maps: &self.frames };
+        let stack = std::mem::replace(&mut self.stack, Stack::new());
+        let spoken = stack.finish(&frames, &mut cx);
+        self.carve(stream, shared);
         spoken
     }
 
@@ -317,7 +379,7 @@ impl<O: Observer> Content<O> {
     ) -> Context<'c, O> {
         let Shared { observer, tools, decryption: Decryption { keys, workspace } } = shared;
         let decryption = Some(Decryption { keys: *keys, workspace });
-        Context { observer, tools, stream, is_midstream, carvers: Some(carvers), decryption }
+        Context { observer, tools, stream: Some(stream), is_midstream, carvers: Some(carvers), decryption }
     }
 }
 

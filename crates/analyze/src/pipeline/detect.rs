@@ -83,6 +83,11 @@ impl Detector {
         PerDirection::from_fn(|direction| if self.is_joined { 0 } else { self.held[direction].offset })
     }
 
+    /// Number of bytes held.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.held.values().map(|held| held.bytes.capacity()).sum()
+    }
+
     /// Adds the next bytes of a direction, and returns the protocol once it is known. [`Detector::into_held`] returns
     /// all bytes so far, including those of this call. `is_midstream`: they may be from within the connection.
     pub(crate) fn push(

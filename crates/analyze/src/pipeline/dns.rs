@@ -57,7 +57,7 @@ impl<O: Observer> Reader<O> for Dns {
                     cx.observer,
                     &DnsFact {
                         protocol: "dns",
-                        stream: Some((cx.stream, direction)),
+                        stream: cx.stream.map(|stream| (stream, direction)),
                         ends: None,
                         frame: source.frame_before(direction, *next),
                         needs_secret: source.needs_secret(),
@@ -87,6 +87,10 @@ impl<O: Observer> Reader<O> for Dns {
 
     fn finish(self, _source: &dyn Source, _cx: &mut Context<'_, O>) -> Spoken {
         Spoken::Unknown
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.sides.values().map(|side| side.parser.held_back()).sum()
     }
 
     fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {

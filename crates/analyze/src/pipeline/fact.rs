@@ -14,6 +14,7 @@ use dissect::flow::{Direction, Endpoints, PerDirection};
 use dissect::frame::{Frame, UdpDatagram};
 use dissect::http1::{Desync, Deviation};
 use dissect::http2::{self, hpack};
+use dissect::http3;
 use dissect::ip::Protocol;
 use dissect::link::EtherType;
 use dissect::preamble;
@@ -23,7 +24,7 @@ use dissect::tls::{self, ContentType, Irregularity, ProtocolVersion};
 use dissect::websocket;
 
 use super::parts::PartKind;
-use super::provenance::{DecodeChain, Location, Provenance};
+use super::provenance::{DecodeChain, HttpStream, Location, Provenance};
 
 /// An observer: receives facts.
 pub(crate) trait Observer {
@@ -90,8 +91,10 @@ pub(crate) enum Fact<'a> {
     Chunk(u32, Direction, &'a Chunk<'a>),
     /// A TCP segment and what became of it. It follows the facts of what it carries.
     Segment(&'a SegmentFact<'a>),
-    /// A message of an application protocol begins.
+    /// A message of an application protocol begins, in a TCP connection.
     MessageStart(&'a MessageStart<'a>),
+    /// A request on this TCP connection names this host, in the clear.
+    Asked(u32, &'a [u8]),
     /// The head of a message, or its trailers, if [`super::protocol::BodyNeeds`] asks for it.
     Head(&'a HeadFact<'a>),
     /// A message of an application protocol is complete.
@@ -218,8 +221,8 @@ pub(crate) struct HeadFact<'a> {
 pub(crate) struct MessageFact<'a> {
     /// Position of head and body.
     pub location: Location,
-    /// Its stream in HTTP/2 (RFC 9113 §5.1.1): a request and its answer have the same one.
-    pub http2_stream: Option<u32>,
+    /// Its stream in HTTP/2 or HTTP/3.
+    pub http_stream: Option<HttpStream>,
     /// Frame of its last byte.
     pub last_frame: u64,
     /// Request method; empty in an answer.
@@ -250,11 +253,11 @@ pub(crate) struct MessageFact<'a> {
 
 /// A part of a body: a server-sent event, a line of JSON, a message of gRPC.
 pub(crate) struct PartFact<'a> {
-    /// Number of its connection.
-    pub stream: u32,
+    /// Number of its TCP connection; `None` in QUIC.
+    pub stream: Option<u32>,
     pub direction: Direction,
-    /// The HTTP/2 stream of its message.
-    pub http2_stream: Option<u32>,
+    /// The stream of its message in HTTP/2 or HTTP/3.
+    pub http_stream: Option<HttpStream>,
     pub kind: PartKind,
     /// The type of an event, `trailers` for those of gRPC-Web; empty for others.
     pub name: &'a [u8],
@@ -394,6 +397,9 @@ pub(crate) enum Unexplained {
     QuicInitial,
     /// A datagram of QUIC with a packet that stays closed.
     QuicProtected,
+    /// A datagram of QUIC with packets that the key log opens, and none that stays closed: no rule says which of
+    /// their fields an honest sender can choose.
+    QuicDecrypted,
     /// Another IP protocol, which is searched but not decoded.
     IpProtocol(Protocol),
     /// Another EtherType, which is searched but not decoded.
@@ -442,7 +448,9 @@ pub(crate) enum Unexplained {
     IgnoredByHttp2(http2::Ignored),
     /// A header block of HTTP/2 that is not read to its end.
     HeaderBlock(hpack::Error),
-    /// A header block of HTTP/2 with more fields than are read.
+    /// A header block of HTTP/3 that is not read to its end.
+    Http3HeaderBlock(http3::Error),
+    /// A header block of HTTP/2 or HTTP/3 with more fields than are read.
     HeaderFields,
     /// A header block of HTTP/2 that refers to fields of blocks that were not captured.
     UnseenFields,
@@ -501,6 +509,9 @@ impl fmt::Display for Unexplained {
                 "QUIC packets that hide nothing are read, but their fields are not checked one by one",
             ),
             Self::QuicProtected => f.write_str("QUIC packets under keys that are not known"),
+            Self::QuicDecrypted => f.write_str(
+                "QUIC packets that keys open are read, but their fields are not checked one by one",
+            ),
             Self::IpProtocol(protocol) => write!(f, "IP protocol {protocol} is searched, but not read"),
             Self::EtherType(ether_type) => write!(f, "EtherType {ether_type} is searched, but not read"),
             Self::Arp => f.write_str("an ARP packet that contains more than addresses"),
@@ -532,6 +543,7 @@ impl fmt::Display for Unexplained {
             Self::NotHttp2(why) => write!(f, "not read as HTTP/2: {why}"),
             Self::IgnoredByHttp2(what) => write!(f, "{what}"),
             Self::HeaderBlock(why) => write!(f, "not read as HTTP/2: {why}"),
+            Self::Http3HeaderBlock(why) => write!(f, "not read as HTTP/3: {why}"),
             Self::HeaderFields => f.write_str("a header block with more fields than are read"),
             Self::UnseenFields => f.write_str("a header block that refers to fields that were not captured"),
             Self::Http2Framing => {
@@ -568,8 +580,12 @@ pub(crate) enum Bound {
     HandshakeRecords,
     /// [`super::datagram::MAX_SESSIONS`]
     QuicSessions,
+    /// [`super::http3::MAX_KEPT_TOTAL`], or a bound of one session's streams.
+    QuicStreams,
     /// [`super::carve::MAX_ATTEMPTS`] or [`super::carve::MAX_CARVED_DECODED`]
     CarveAttempts,
+    /// [`super::frames::MAX_HELD_TOTAL`]
+    HeldBytes,
 }
 
 impl fmt::Display for Bound {
@@ -577,9 +593,11 @@ impl fmt::Display for Bound {
         f.write_str(match self {
             Self::HandshakeRecords => "more handshake records in the clear than are remembered",
             Self::QuicSessions => "more QUIC sessions at a time than are remembered",
+            Self::QuicStreams => "more in the streams of QUIC sessions at a time than is kept",
             Self::CarveAttempts => {
                 "more magic numbers of compression formats in unexplained bytes than are tried"
             }
+            Self::HeldBytes => "more bytes of unfinished messages in all connections than are kept",
         })
     }
 }
@@ -602,6 +620,8 @@ pub(crate) struct ConnectionSummary {
     pub is_settled: bool,
     /// Bytes of TCP payload on the wire, including retransmissions.
     pub wire_payload: PerDirection<u64>,
+    /// Frame of the first payload; `None` if none was captured.
+    pub first_payload: Option<u64>,
     /// The counters of reassembly.
     pub tcp: PerDirection<tcp::Counters>,
     /// The protocol that it carried.

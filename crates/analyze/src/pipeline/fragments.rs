@@ -78,7 +78,8 @@ impl<O: Observer> Pipeline<O> {
                 {
                     let (start, provenance) = (u64::from(udp.payload_offset), Parts { datagram, packet });
                     // Why its bytes are unexplained is reported with the fragments.
-                    let quic = Quic { sessions: &mut self.quic, keys: self.keys.as_deref() };
+                    let keys = self.keys.as_deref();
+                    let quic = Quic { sessions: &mut self.quic, keys, tools: &mut self.tools };
                     datagram::read(&mut self.observer, quic, &last.record(), ip, udp, &|range| {
                         provenance.locate(start + range.start as u64..start + range.end as u64)
                     });

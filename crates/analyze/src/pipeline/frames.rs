@@ -33,6 +33,14 @@ use crate::trailer;
 /// gap.
 pub(crate) const MAX_PENDING_TOTAL: usize = 8 << 20;
 
+/// Bytes that all connections together keep until more come: unfinished heads, records and messages, tables of header
+/// compression, unexplained bytes to carve, copies to compare with retransmissions. Ten thousand connections with half a TLS
+/// record each have 80 MiB. Beyond it, the connection that has kept much for longest keeps nothing more.
+pub(crate) const MAX_HELD_TOTAL: usize = 128 << 20;
+
+/// A connection that keeps fewer bytes never has to give them up: each takes some kilobytes in any case.
+const FEW_HELD: usize = 4 << 10;
+
 /// Closed connections that still accept late segments. A later segment reaches the observer frame by frame.
 pub(crate) const MAX_LINGERING: usize = 128;
 
@@ -45,15 +53,19 @@ const TCP_HEADER: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Pipeline<O: Observer> {
     pub(super) observer: O,
-    tools: Tools,
+    pub(super) tools: Tools,
     pub(super) keys: Option<Arc<KeyLog>>,
     workspace: Workspace,
     pub(super) fragments: Reassembler,
     pub(super) flows: FlowTable,
-    pub(super) quic: QuicSessions,
+    pub(super) quic: QuicSessions<O>,
     /// By number of the flow; `None` for those that are over.
     connections: Vec<Option<Box<Connection<O>>>>,
     lingering: VecDeque<FlowId>,
+    /// Connections that kept more than [`FEW_HELD`], in the order in which they began to.
+    keepers: VecDeque<FlowId>,
+    /// Bytes that all connections keep.
+    held: usize,
     pending: usize,
     dropped: u64,
     snaplen: Option<u32>,
@@ -90,6 +102,8 @@ impl<O: Observer> Pipeline<O> {
             quic: QuicSessions::default(),
             connections: Vec::new(),
             lingering: VecDeque::new(),
+            keepers: VecDeque::new(),
+            held: 0,
             pending: 0,
             dropped: 0,
             snaplen: None,
@@ -113,6 +127,7 @@ impl<O: Observer> Pipeline<O> {
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             self.close(*connection);
         }
+        std::mem::take(&mut self.quic).finish(&mut self.observer, &mut self.tools);
         let server_keys = self.workspace.take_server_keys();
         Finished {
             observer: self.observer,
@@ -205,6 +220,16 @@ impl<O: Observer> Pipeline<O> {
             connection.abandon_gap(&mut shared);
             self.pending = self.pending + connection.pending_bytes() - waiting;
         }
+        // What a connection keeps changes with its payload only, but for copies that an acknowledgment ends: they count up to
+        // the next payload.
+        if disposition != Disposition::Empty {
+            let (held, before) = connection.count();
+            self.held = self.held + held - before;
+            if held > FEW_HELD && !connection.is_keeper {
+                connection.is_keeper = true;
+                self.keepers.push_back(flow);
+            }
+        }
         fact.relative_sequence = connection.relative_sequence(direction, segment.seq);
         fact.is_first_syn = segment.flags.syn() && !had_syn;
         fact.disposition = Some(disposition);
@@ -218,6 +243,28 @@ impl<O: Observer> Pipeline<O> {
             && let Some(oldest) = self.lingering.pop_front()
         {
             self.retire(oldest);
+        }
+        while self.held > MAX_HELD_TOTAL
+            && let Some(oldest) = self.keepers.pop_front()
+        {
+            self.release(oldest);
+        }
+    }
+
+    /// A connection keeps no more than a few bytes from here on.
+    #[cold]
+    fn release(&mut self, flow: FlowId) {
+        let Some(connection) = &mut self.connections[flow.index()] else { return };
+        connection.is_keeper = false;
+        if connection.counted() > FEW_HELD {
+            let mut shared = Shared {
+                observer: &mut self.observer,
+                tools: &mut self.tools,
+                decryption: Decryption { keys: self.keys.as_ref(), workspace: &mut self.workspace },
+            };
+            connection.release(FEW_HELD, &mut shared);
+            let (held, before) = connection.count();
+            self.held = self.held + held - before;
         }
     }
 
@@ -243,6 +290,7 @@ impl<O: Observer> Pipeline<O> {
         self.flows.retire(flow);
         if let Some(connection) = self.connections[flow.index()].take() {
             self.pending -= connection.pending_bytes();
+            self.held -= connection.counted();
             self.close(*connection);
         }
     }
@@ -285,7 +333,8 @@ impl<O: Observer> Pipeline<O> {
             (Transport::Icmpv6, _) => Unexplained::Icmpv6,
             (Transport::Udp(udp), Network::Ip(ip)) => {
                 let start = udp.payload_offset as usize;
-                let quic = Quic { sessions: &mut self.quic, keys: self.keys.as_deref() };
+                let keys = self.keys.as_deref();
+                let quic = Quic { sessions: &mut self.quic, keys, tools: &mut self.tools };
                 datagram::read(&mut self.observer, quic, record, ip, udp, &|range| {
                     Location::in_frame(record, start + range.start..start + range.end, None)
                 })
@@ -454,4 +503,94 @@ pub(crate) fn wire_len(record: &Record<'_>) -> u64 {
 #[inline]
 pub(crate) fn payload_on_wire(record: &Record<'_>, payload_offset: u32, claimed: u32) -> u64 {
     u64::from(claimed).min(wire_len(record).saturating_sub(u64::from(payload_offset)))
+}
+
+#[cfg(test)]
+mod tests {
+    use craft::conversation::{Connection as Conversation, Frames, Settings, Side};
+
+    use super::super::fact::{Bound, FactObserver};
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Facts {
+        bounds: Vec<Bound>,
+        unexplained: u64,
+        messages: usize,
+    }
+
+    impl FactObserver for Facts {
+        fn observe(&mut self, fact: &Fact<'_>) {
+            match fact {
+                Fact::BoundHit(bound) => self.bounds.push(*bound),
+                Fact::Unexplained(fact) => self.unexplained += fact.bytes,
+                Fact::Message(_) => self.messages += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends `first`, gives up what the connection keeps, and sends `rest`. Returns the facts, and the bytes kept before and
+    /// after.
+    fn released(first: &[u8], rest: &[u8]) -> (Facts, usize, usize) {
+        let settings = Settings::new(
+            "10.0.0.1:40000".parse().expect("an address"),
+            "10.0.0.2:80".parse().expect("an address"),
+        );
+        let mut conversation = Conversation::new(settings).expect("one IP version");
+        let mut pipeline = Pipeline::new(Facts::default(), BodyNeeds::default(), None);
+        let mut number = 0;
+        let mut send = |bytes: Option<&[u8]>, pipeline: &mut Pipeline<Facts>| {
+            let mut frames = Frames::default();
+            match bytes {
+                None => conversation.open(0, &mut frames).expect("a fresh connection"),
+                Some(bytes) => conversation.send(Side::Client, bytes, 0, &mut frames).expect("it is open"),
+            }
+            for frame in frames.iter() {
+                number += 1;
+                let original_len = frame.bytes.len() as u32;
+                let link_type = LinkType::ETHERNET;
+                let at = Record { frame: number, link_type, original_len, bytes: frame.bytes, ..RECORD };
+                pipeline.frame(&at);
+            }
+        };
+        send(None, &mut pipeline);
+        send(Some(first), &mut pipeline);
+        let before = pipeline.held;
+        let flow = pipeline.keepers.pop_front().expect("a connection that keeps much");
+        pipeline.release(flow);
+        let after = pipeline.held;
+        send(Some(rest), &mut pipeline);
+        assert!(pipeline.held <= FEW_HELD, "{} bytes are kept later", pipeline.held);
+        (pipeline.finish().observer, before, after)
+    }
+
+    const RECORD: Record<'static> = Record {
+        frame: 0,
+        captured_at: 0,
+        interface: 0,
+        link_type: LinkType::ETHERNET,
+        original_len: 0,
+        file_offset: 0,
+        bytes: &[],
+    };
+
+    #[test]
+    fn a_connection_that_gives_up_an_unfinished_message_has_a_doubt_and_no_message() {
+        let first = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'a'; 20_000]].concat();
+        let rest = b"\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        let (facts, before, after) = released(&first, rest);
+        assert!(before >= first.len() && after <= FEW_HELD, "{before}, then {after}");
+        assert_eq!((&facts.bounds[..], facts.messages), (&[Bound::HeldBytes][..], 0));
+        assert_eq!(facts.unexplained, (first.len() + rest.len()) as u64);
+    }
+
+    #[test]
+    fn unexplained_bytes_are_carved_early_and_nothing_is_lost() {
+        let (first, rest) = (vec![1; 20_000], vec![1; 20_000]);
+        let (facts, before, after) = released(&first, &rest);
+        assert!(before >= first.len() && after <= FEW_HELD, "{before}, then {after}");
+        assert_eq!((&facts.bounds[..], facts.messages), (&[][..], 0));
+        assert_eq!(facts.unexplained, (first.len() + rest.len()) as u64);
+    }
 }

@@ -7,7 +7,7 @@ use dissect::http1::{Connection, Desync, Event, Framing, Head};
 
 use super::body::{Body, Carriage};
 use super::detect::Protocol;
-use super::fact::{Fact, HeadFact, MessageFact, MessageStart, Observer, Spoken, Unexplained};
+use super::fact::{Fact, HeadFact, MessageFact, Observer, Spoken, Unexplained};
 use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::Source;
@@ -81,13 +81,12 @@ impl<O: Observer> Http1<O> {
         self.is_guess = false;
         let head = self.connection.head(direction);
         let reading = &mut self.reading[direction];
-        cx.observer.observe(&Fact::MessageStart(&MessageStart {
-            stream: cx.stream,
-            visible_in: source.visible_frame(direction, reading.message_start),
-            minor_version: Some(head.minor_version),
-            start_line: &StartLine(head),
-            is_final_answer: head.status >= 200,
-        }));
+        let visible_in = source.visible_frame(direction, reading.message_start);
+        cx.start_message(visible_in, Some(head.minor_version), &StartLine(head), head.status >= 200);
+        if direction == Direction::ClientToServer && !source.needs_secret() {
+            let is_host = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"host");
+            cx.ask(head.fields().find(is_host).map(|(_, host)| host));
+        }
         let carriage = match head.framing {
             Framing::Chunked => Carriage::InPieces(CHUNKED),
             Framing::Length(length) => Carriage::AsIs(Some(length)),
@@ -159,7 +158,7 @@ impl<O: Observer> Http1<O> {
                         if protocol == Protocol::Tunnelled {
                             cx.report(direction, 0, at.max(1), Unexplained::Tunnelled, source);
                         }
-                        return Some(Handover { protocol, begins });
+                        return Some(Handover { protocol, begins, early: None });
                     }
                     let why =
                         if self.is_guess { Unexplained::UnknownProtocol } else { Unexplained::NotHttp(why) };
@@ -192,7 +191,7 @@ impl<O: Observer> Http1<O> {
         }
         cx.observer.observe(&Fact::Message(&MessageFact {
             location: source.locate(direction, start..end),
-            http2_stream: None,
+            http_stream: None,
             last_frame: source.frame_before(direction, end),
             method: &head.method,
             target: &head.target,
@@ -265,6 +264,10 @@ impl<O: Observer> Reader<O> for Http1<O> {
             }
         }
         if self.is_guess { Spoken::Unknown } else { Spoken::Messages }
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.connection.kept_bytes()
     }
 
     fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {

@@ -13,13 +13,12 @@ use dissect::websocket::Extensions;
 
 use super::body::{Body, Carriage};
 use super::budget::Share;
-use super::fact::{
-    Bytes, Fact, HeadFact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained,
-};
+use super::fact::{Bytes, Fact, HeadFact, MessageFact, Observer, Sequence, Spoken, Unexplained};
+use super::http_fields::{known, short_value, target};
 use super::http2_tunnel::{HTTP2, MAX_TUNNELS, Tunnel};
 use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
-use super::provenance::{Source, Whole, locate_all};
+use super::provenance::{HttpStream, Source, Whole, locate_all};
 
 /// The name of joining a body from several DATA frames (RFC 9113 §6.1) in decode chains.
 const FRAMES: &str = "frames";
@@ -35,19 +34,12 @@ const MAX_PARTS: usize = 256;
 /// that is read on its own takes half.
 pub(crate) const MAX_KEPT: usize = 32 << 20;
 
-/// Open messages of all connections together, each of a kilobyte with its body: a frame of 12 bytes opens one. Beyond it, a
-/// message that begins ends the oldest one of its connection.
+/// Open messages of all connections together, of HTTP/3 too, each of a kilobyte with its body: a frame of 12 bytes
+/// opens one. Beyond it, a message that begins ends the oldest one of its connection.
 pub(crate) const MAX_OPEN_TOTAL: usize = 32_768;
 
 /// WebSocket connections of all connections together, each of 3 KiB.
 pub(crate) const MAX_TUNNELS_TOTAL: usize = 4096;
-
-/// Longest target from a table. A reference to a table takes a byte; the first request with that target has it whole.
-const MAX_TABLE_TARGET: usize = 1024;
-
-/// Longest method and content type of a message. Real ones have some dozen bytes; a thousand messages can be open, and each can
-/// have them from a table.
-const MAX_SHORT_VALUE: usize = 256;
 
 /// Longest `Sec-WebSocket-Extensions` of a header block, all its values together. Real ones have some hundred bytes.
 const MAX_EXTENSIONS: usize = 1024;
@@ -192,7 +184,7 @@ impl<O: Observer> Http2<O> {
 
     /// Ends the oldest message but that on `stream`, if too many are open in all connections.
     fn end_oldest(&mut self, direction: Direction, stream: u32, cx: &Context<'_, O>) {
-        if cx.tools.http2_messages.total() > MAX_OPEN_TOTAL {
+        if cx.tools.http_messages.total() > MAX_OPEN_TOTAL {
             self.connection.end_oldest(direction, stream);
         }
     }
@@ -223,6 +215,10 @@ impl<O: Observer> Http2<O> {
             for part in [&field.name, &field.value] {
                 search(head, part, direction, source, cx);
             }
+        }
+        if head.kind == MessageKind::Request && !source.needs_secret() {
+            let host = [":authority", "host"].into_iter().find_map(|name| short_value(&head.fields, name));
+            cx.ask(host.as_deref().map(str::as_bytes));
         }
         if cx.tools.needs.json {
             report_head(head, direction, source, cx);
@@ -305,12 +301,6 @@ fn extensions(head: &Head) -> Extensions {
     Extensions::accepted(&values().collect::<Vec<_>>().join(&b','))
 }
 
-/// The beginning of the value of a field, as text.
-fn short_value<'h>(head: &'h Head, name: &str) -> Option<Cow<'h, str>> {
-    let value = head.value(name)?;
-    Some(String::from_utf8_lossy(value.get(..MAX_SHORT_VALUE).unwrap_or(value)))
-}
-
 impl<O: Observer> Reader<O> for Http2<O> {
     fn push(
         &mut self,
@@ -375,6 +365,10 @@ impl<O: Observer> Reader<O> for Http2<O> {
         Spoken::Messages
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.connection.kept_bytes()
+    }
+
     fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {
         let first = self.sides[direction].starts.first().map_or(u64::MAX, |(start, _)| *start);
         if self.sides[direction].has_begun {
@@ -425,16 +419,16 @@ impl<O: Observer> Message<O> {
             codings: Vec::new(),
             body: None,
             body_range,
-            _share: cx.tools.http2_messages.share(1),
+            _share: cx.tools.http_messages.share(1),
         }
     }
 
     fn of(head: &Head, cx: &Context<'_, O>) -> Self {
-        let text = |name| short_value(head, name).unwrap_or_default().into_owned();
+        let text = |name| short_value(&head.fields, name).unwrap_or_default().into_owned();
         let content_type = text("content-type");
         Self {
             method: text(":method"),
-            target: target(head).into_owned(),
+            target: target(&head.fields).into_owned(),
             status: head.status(),
             content: Content::of(&content_type).with_encoding(head.value("grpc-encoding")),
             content_type,
@@ -483,7 +477,7 @@ impl<O: Observer> Message<O> {
                 _ => Carriage::InPieces(FRAMES),
             };
             let body = Body::new(offset, HTTP2, carriage, &self.codings, self.content, cx.tools);
-            Box::new(body.of_http2_stream(self.stream))
+            Box::new(body.of_http_stream(HttpStream::Http2(self.stream)))
         });
         let new_piece = is_first || offset != self.body_range.end;
         body.push(direction, offset, bytes, new_piece, source, cx);
@@ -508,7 +502,7 @@ impl<O: Observer> Message<O> {
         let one_frame = if body.len == 0 { self.start()..end } else { self.body_range.clone() };
         cx.observer.observe(&Fact::Message(&MessageFact {
             location: locate_all(&self.parts, direction, source),
-            http2_stream: Some(self.stream),
+            http_stream: Some(HttpStream::Http2(self.stream)),
             last_frame: source.frame_before(direction, end),
             method: &self.method,
             target: &self.target,
@@ -526,21 +520,16 @@ impl<O: Observer> Message<O> {
     }
 }
 
-/// Reports the known fields of a header block. Long values that the block only refers to are left out: the block that has them
-/// whole comes before.
+/// Reports the known fields of a header block.
 fn report_head<O: Observer>(head: &Head, direction: Direction, source: &dyn Source, cx: &mut Context<'_, O>) {
-    let is_short =
-        |part: &Part| part.origin != Origin::DynamicTable || part.bytes().len() <= MAX_TABLE_TARGET;
-    let known = head.fields.iter().filter(|field| is_short(&field.name) && is_short(&field.value));
-    let fields: Vec<_> = known.map(|field| (field.name.bytes(), field.value.bytes())).collect();
     let target = match head.kind {
-        MessageKind::Request | MessageKind::Pushed => target(head),
+        MessageKind::Request | MessageKind::Pushed => target(&head.fields),
         _ => Cow::Borrowed(""),
     };
     cx.observer.observe(&Fact::Head(&HeadFact {
         location: source.locate(direction, head.frames.clone()),
         target: &target,
-        fields: &fields,
+        fields: &known(&head.fields),
         is_in_one_frame: source.is_in_one_frame(direction, head.frames.clone()),
         is_encoded: true,
         needs_secret: source.needs_secret(),
@@ -556,13 +545,8 @@ fn start_message<O: Observer>(
     source: &dyn Source,
     cx: &mut Context<'_, O>,
 ) {
-    cx.observer.observe(&Fact::MessageStart(&MessageStart {
-        stream: cx.stream,
-        visible_in: source.visible_frame(direction, start),
-        minor_version: None,
-        start_line: &StartLine(head),
-        is_final_answer: head.is_some_and(|head| head.kind == MessageKind::Response),
-    }));
+    let is_final_answer = head.is_some_and(|head| head.kind == MessageKind::Response);
+    cx.start_message(source.visible_frame(direction, start), None, &StartLine(head), is_final_answer);
 }
 
 /// Searches a name or value that the layer below does not contain as it is: Huffman-coded, or divided by framing. What comes
@@ -588,20 +572,6 @@ fn search<O: Observer>(
     cx.observer.bytes(&mut O::Memory::default(), &bytes, &Whole { source, direction, range });
 }
 
-/// The target of a request (RFC 9113 §8.3.1): its path, or for CONNECT its authority.
-fn target(head: &Head) -> Cow<'_, str> {
-    let name = if head.value(":path").is_some() { ":path" } else { ":authority" };
-    let field = head.fields.iter().find(|field| field.name.bytes() == name.as_bytes());
-    let bytes = match field {
-        Some(field) if field.value.origin == Origin::DynamicTable => {
-            field.value.bytes().get(..MAX_TABLE_TARGET).unwrap_or(field.value.bytes())
-        }
-        Some(field) => field.value.bytes(),
-        None => &[],
-    };
-    String::from_utf8_lossy(bytes)
-}
-
 /// Returns method and target of a request, or the status of an answer.
 struct StartLine<'a>(Option<&'a Head>);
 
@@ -610,8 +580,8 @@ impl fmt::Display for StartLine<'_> {
         let Some(head) = self.0 else { return f.write_str("a body without head") };
         match (head.kind, head.status()) {
             (MessageKind::Request | MessageKind::Pushed, _) => {
-                let method = short_value(head, ":method");
-                write!(f, "{} {}", method.as_deref().unwrap_or("?"), target(head))
+                let method = short_value(&head.fields, ":method");
+                write!(f, "{} {}", method.as_deref().unwrap_or("?"), target(&head.fields))
             }
             (MessageKind::Response | MessageKind::Interim, 0) => f.write_str("an unknown status"),
             (MessageKind::Response | MessageKind::Interim, status) => write!(f, "{status}"),

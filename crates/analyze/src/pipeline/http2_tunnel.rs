@@ -9,7 +9,7 @@ use dissect::websocket::{Desync, Extensions};
 use super::budget::Share;
 use super::fact::{Observer, Unexplained};
 use super::protocol::{Context, Reader};
-use super::provenance::{DecodeChain, Location, Source, locate_all};
+use super::provenance::{DecodeChain, HttpStream, Location, Source, locate_all};
 use super::websocket::WebSocket;
 
 /// Maximum number of tunnels that are read at a time in one connection. Browsers open one for each tab; each costs a parser.
@@ -196,7 +196,7 @@ impl Source for TunnelSource<'_> {
         self.source.needs_secret()
     }
 
-    fn http2_stream(&self) -> Option<u32> {
-        Some(self.stream)
+    fn http_stream(&self) -> Option<HttpStream> {
+        Some(HttpStream::Http2(self.stream))
     }
 }

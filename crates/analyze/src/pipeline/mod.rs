@@ -3,7 +3,7 @@
 //! ```text
 //!   frames ──> Connection ──> Stack ──> Http1, Http2, WebSocket, Dns
 //!     │            │            │         │
-//!     └> datagram (DNS, QUIC)   │         │
+//!     └> datagram (DNS, QUIC ──> Http3)   │
 //!                  │            └> Tls ──> Stack (of the plaintext)
 //!                  v            v         v
 //!               facts, bytes of each layer and where they come from ──> Observer
@@ -25,6 +25,8 @@ pub(crate) mod frames;
 pub(crate) mod http1;
 pub(crate) mod http2;
 mod http2_tunnel;
+pub(crate) mod http3;
+mod http_fields;
 pub(crate) mod parts;
 mod preamble;
 pub(crate) mod protocol;

@@ -37,6 +37,10 @@ impl Content {
     pub(crate) fn of(content_type: &str) -> Self {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is = |name: &&str| essence.eq_ignore_ascii_case(name);
+        // By far the most frequent one.
+        if is(&"application/json") {
+            return Self::Json;
+        }
         let starts =
             |name: &str| essence.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         // Messages of `grpc-web-text` are in base64.
@@ -49,19 +53,17 @@ impl Content {
         if LINES.iter().any(is) {
             return Self::Lines;
         }
-        let is_json = essence.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"));
+        let has = |name: &str| {
+            let words = essence.as_bytes().windows(name.len());
+            words.into_iter().any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if has("json") {
+            return Self::Json;
+        }
         // A body without a type may be text.
-        let is_text = essence.is_empty()
-            || TEXT_TYPES.iter().any(|known| {
-                essence
-                    .as_bytes()
-                    .windows(known.len())
-                    .any(|word| word.eq_ignore_ascii_case(known.as_bytes()))
-            });
-        match (is_json, is_text) {
-            (true, _) => Self::Json,
-            (false, true) => Self::Text,
-            (false, false) => Self::Other,
+        match essence.is_empty() || TEXT_TYPES.iter().any(|known| has(known)) {
+            true => Self::Text,
+            false => Self::Other,
         }
     }
 

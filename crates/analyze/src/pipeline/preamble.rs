@@ -34,7 +34,9 @@ impl<O: Observer> Reader<O> for Preamble {
         let end = begins.as_ref().map_or(u64::MAX, |begins| begins[direction]);
         let own = bytes.get(..end.saturating_sub(offset) as usize).unwrap_or(bytes);
         cx.unexplained(direction, offset, own, why, source);
-        begins.map(|begins| Handover { protocol: Protocol::Tunnelled, begins })
+        let early = self.preamble.take_early();
+        let early = Direction::BOTH.iter().any(|way| !early[*way].is_empty()).then(|| Box::new(early));
+        begins.map(|begins| Handover { protocol: Protocol::Tunnelled, begins, early })
     }
 
     fn gap(
@@ -52,7 +54,11 @@ impl<O: Observer> Reader<O> for Preamble {
         Spoken::Unknown
     }
 
-    fn keep_from(&self, _direction: Direction, _observer: &O) -> u64 {
-        u64::MAX
+    fn kept_bytes(&self) -> usize {
+        self.preamble.kept_bytes()
+    }
+
+    fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {
+        self.preamble.keep_from(direction).unwrap_or(u64::MAX)
     }
 }

@@ -1,6 +1,7 @@
 //! The interface that all protocols of a stream implement, and the context that they work with.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use dissect::content::Decoder;
@@ -12,7 +13,7 @@ use dissect::tls::Workspace;
 use super::budget::{Budget, FreeDecoded};
 use super::carve::{CarveBudget, Carver};
 use super::detect::Protocol;
-use super::fact::{At, Fact, Observer, Spoken, Unexplained, UnexplainedFact};
+use super::fact::{At, Fact, MessageStart, Observer, Spoken, Unexplained, UnexplainedFact};
 use super::provenance::Source;
 
 /// Reads both directions of a stream of bytes: one protocol, or a stack of protocols.
@@ -40,18 +41,23 @@ pub(crate) trait Reader<O: Observer> {
     /// Ends both directions.
     fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken;
 
+    /// Bytes of both directions that the reader keeps until more come, beside those that a [`Budget`] of [`Tools`] counts.
+    fn kept_bytes(&self) -> usize;
+
     /// The lowest offset of a direction whose location the reader or the observer may still ask for.
     fn keep_from(&self, direction: Direction, observer: &O) -> u64;
 }
 
 /// A handover: the connection continues in another protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Handover {
     /// The protocol.
     pub protocol: Protocol,
     /// The offsets of the first bytes of each direction that belong to the new protocol. That of the bytes pushed is among
     /// them.
     pub begins: PerDirection<u64>,
+    /// The bytes from there on that were pushed so far, if some were in earlier pushes.
+    pub early: Option<Box<PerDirection<Vec<u8>>>>,
 }
 
 /// The properties of bodies that observers need beside their bytes.
@@ -88,10 +94,12 @@ pub(crate) struct Tools {
     pub free_decoded: FreeDecoded,
     /// Bytes that all unfinished bodies keep.
     pub body_bytes: Budget,
-    /// Open messages of all HTTP/2 connections.
-    pub http2_messages: Budget,
+    /// Open messages of all HTTP/2 and HTTP/3 connections.
+    pub http_messages: Budget,
     /// WebSocket connections within all HTTP/2 connections.
     pub http2_tunnels: Budget,
+    /// What the streams of all QUIC sessions keep, in bytes.
+    pub quic_bytes: Budget,
     /// The work that carving has done so far.
     pub carve_budget: CarveBudget,
     pub needs: BodyNeeds,
@@ -110,8 +118,8 @@ pub(crate) struct Context<'c, O: Observer> {
     pub observer: &'c mut O,
     /// State that all connections share.
     pub tools: &'c mut Tools,
-    /// Number of the connection, as Wireshark's `tcp.stream`.
-    pub stream: u32,
+    /// Number of the TCP connection, as Wireshark's `tcp.stream`; `None` in a QUIC session.
+    pub stream: Option<u32>,
     /// Whether the capture began while the connection was already open.
     pub is_midstream: bool,
     /// Keeps the unexplained bytes of the wire; `None` inside TLS.
@@ -162,18 +170,57 @@ impl<O: Observer> Context<'_, O> {
         why: Unexplained,
         source: &dyn Source,
     ) {
-        let offset = source.stream_offset(direction, offset);
-        self.observer.observe(&Fact::Unexplained(&UnexplainedFact {
-            at: At::Stream { stream: self.stream, direction, offset },
-            bytes,
-            why,
-        }));
+        let fact = unexplained_at(self.stream, direction, offset, bytes, why, source);
+        self.observer.observe(&Fact::Unexplained(&fact));
+    }
+
+    /// Reports that a message begins. `minor_version`: that of HTTP/1.
+    pub(crate) fn start_message(
+        &mut self,
+        visible_in: Option<u64>,
+        minor_version: Option<u8>,
+        start_line: &dyn fmt::Display,
+        is_final_answer: bool,
+    ) {
+        if let Some(stream) = self.stream {
+            let start = MessageStart { stream, visible_in, minor_version, start_line, is_final_answer };
+            self.observer.observe(&Fact::MessageStart(&start));
+        }
+    }
+
+    /// Reports the host that a request names in the clear.
+    pub(crate) fn ask(&mut self, host: Option<&[u8]>) {
+        if let (Some(stream), Some(host)) = (self.stream, host) {
+            self.observer.observe(&Fact::Asked(stream, host));
+        }
     }
 
     /// Keeps unexplained bytes of the wire for carving.
     pub(crate) fn keep_to_carve(&mut self, direction: Direction, offset: u64, bytes: &[u8]) {
         if let Some(carvers) = &mut self.carvers {
             carvers.get_or_insert_default()[direction].push(offset, bytes);
+        }
+    }
+}
+
+/// A number of unexplained bytes, from an offset of a layer's input on, in a TCP connection or else in a QUIC
+/// session. A datagram of QUIC is unexplained as a whole, so those in it are not counted again.
+pub(crate) fn unexplained_at(
+    stream: Option<u32>,
+    direction: Direction,
+    offset: u64,
+    bytes: u64,
+    why: Unexplained,
+    source: &dyn Source,
+) -> UnexplainedFact {
+    match stream {
+        Some(stream) => {
+            let offset = source.stream_offset(direction, offset);
+            UnexplainedFact { at: At::Stream { stream, direction, offset }, bytes, why }
+        }
+        None => {
+            let frame = source.frame_before(direction, offset + 1);
+            UnexplainedFact { at: At::Frame { frame, stream: None }, bytes: 0, why }
         }
     }
 }

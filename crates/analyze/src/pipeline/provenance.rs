@@ -35,7 +35,7 @@ pub(crate) struct Location {
     pub frames: Vec<u64>,
     /// Offset in the capture file of the first byte.
     pub file_offset: u64,
-    /// The TCP stream, as Wireshark numbers it; `None` outside of any stream.
+    /// The TCP stream, as Wireshark numbers it; `None` outside of any.
     pub stream: Option<u32>,
     pub direction: Option<Direction>,
     /// Offset in the stream of the first byte; `None` for bytes that did not join a stream.
@@ -63,6 +63,20 @@ impl Location {
             ciphertext: None,
         }
     }
+}
+
+/// The stream of a message within its connection: a request and its answer have the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HttpStream {
+    /// A stream of HTTP/2 (RFC 9113 §5.1.1), in a TCP connection.
+    Http2(u32),
+    /// A stream of HTTP/3 (RFC 9114 §6.1), in a QUIC session.
+    Http3 {
+        /// Number of the session, in the order of their first datagrams.
+        session: u32,
+        /// Number of the stream (RFC 9000 §2.1).
+        stream: u64,
+    },
 }
 
 /// The steps that lead from the wire to a sequence of bytes, outermost first.
@@ -121,8 +135,8 @@ pub(crate) trait Source {
     fn chain(&self) -> DecodeChain;
     /// Whether reading the input needs a secret.
     fn needs_secret(&self) -> bool;
-    /// The HTTP/2 stream that carries the input, if one does (RFC 8441).
-    fn http2_stream(&self) -> Option<u32> {
+    /// The stream of HTTP/2 that carries the input, if one does (RFC 8441).
+    fn http_stream(&self) -> Option<HttpStream> {
         None
     }
 }
@@ -186,14 +200,20 @@ impl FrameMap {
     /// Adds the frame of a chunk.
     #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) {
+        self.add(chunk.stream_offset, chunk.bytes.len(), chunk.origin);
+    }
+
+    /// Adds the frame of the next bytes, which are at this offset.
+    #[inline]
+    pub(crate) fn add(&mut self, stream_offset: u64, len: usize, origin: Origin) {
         if self.entries.capacity() == 0 {
             self.entries.reserve_exact(1); // many open connections have one segment in each direction
         }
         if self.entries.len() == MAX_SEGMENTS {
             self.entries.pop_front();
         }
-        let len = chunk.bytes.len() as u32; // a frame is far below 4 GiB
-        self.entries.push_back(Entry { stream_offset: chunk.stream_offset, len, origin: chunk.origin });
+        let len = len as u32; // a frame is far below 4 GiB
+        self.entries.push_back(Entry { stream_offset, len, origin });
     }
 
     /// Forgets the segments that end at or before `stream_offset`.
@@ -206,15 +226,20 @@ impl FrameMap {
         }
     }
 
-    /// The location of a range of the stream.
-    fn location(&self, stream: u32, direction: Direction, range: Range<u64>) -> Location {
+    /// Bytes of memory that it takes.
+    pub(crate) fn kept(&self) -> usize {
+        self.entries.len() * size_of::<Entry>()
+    }
+
+    /// The location of a range of the stream: of this TCP connection, or of a QUIC session.
+    fn location(&self, stream: Option<u32>, direction: Direction, range: Range<u64>) -> Location {
         let Range { start, end } = range;
         let mut location = Location {
             frames: Vec::new(),
             file_offset: 0,
-            stream: Some(stream),
+            stream,
             direction: Some(direction),
-            stream_offset: Some(start),
+            stream_offset: stream.map(|_| start),
             wire_len: end.saturating_sub(start),
             ciphertext: None,
         };
@@ -250,12 +275,19 @@ impl FrameMap {
     }
 }
 
-/// One direction of a TCP connection, as on the wire.
+/// One direction of a TCP connection, as on the wire, or of a stream in a QUIC session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DirectionFrames<'a> {
-    stream: u32,
+    stream: Option<u32>,
     direction: Direction,
     map: &'a FrameMap,
+}
+
+impl<'a> DirectionFrames<'a> {
+    /// One direction of a stream in a QUIC session.
+    pub(crate) fn in_quic(direction: Direction, map: &'a FrameMap) -> Self {
+        Self { stream: None, direction, map }
+    }
 }
 
 impl Provenance for DirectionFrames<'_> {
@@ -281,7 +313,7 @@ pub(crate) struct StreamFrames<'a> {
 
 impl<'a> StreamFrames<'a> {
     pub(crate) fn of(&self, direction: Direction) -> DirectionFrames<'a> {
-        DirectionFrames { stream: self.stream, direction, map: &self.maps[direction] }
+        DirectionFrames { stream: Some(self.stream), direction, map: &self.maps[direction] }
     }
 }
 

@@ -34,8 +34,8 @@ enum Layer<O: Observer> {
     Dns(Box<Dns>),
     Preamble(Box<Preamble>),
     Tls(Box<Tls<O, Stack<O>>>),
-    /// A protocol that is not decoded here.
-    Opaque,
+    /// A protocol that is not decoded here, or what was read before the rest was given up.
+    Opaque(Spoken),
 }
 
 impl<O: Observer> Layer<O> {
@@ -54,7 +54,7 @@ impl<O: Observer> Layer<O> {
             }
             (Protocol::Tunnelled, _) => Self::Detecting(Some(Box::new(Detector::behind(begins)))),
             // A TLS session inside a TLS session is not decrypted.
-            (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque,
+            (Protocol::Tls, None) | (Protocol::Unknown, _) => Self::Opaque(Spoken::Unknown),
         }
     }
 }
@@ -85,6 +85,12 @@ impl<O: Observer> Stack<O> {
                 self.push(direction, held.offset, &held.bytes, source, cx);
             }
         }
+    }
+
+    /// Ends all protocols, as the end of the capture does. What follows is unexplained.
+    pub(crate) fn give_up(&mut self, source: &dyn Source, cx: &mut Context<'_, O>) {
+        let layer = std::mem::replace(&mut self.layer, Layer::Opaque(Spoken::Unknown));
+        self.layer = Layer::Opaque(Self { layer }.finish(source, cx));
     }
 
     /// Whether a TLS record of a direction has authenticated, so that the next bytes may belong to another one.
@@ -119,7 +125,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Dns(dns) => dns.push(direction, offset, bytes, source, cx),
             Layer::Preamble(preamble) => preamble.push(direction, offset, bytes, source, cx),
             Layer::Tls(tls) => tls.push(direction, offset, bytes, source, cx),
-            Layer::Opaque => {
+            Layer::Opaque(_) => {
                 cx.unexplained(direction, offset, bytes, Unexplained::UnknownProtocol, source);
                 None
             }
@@ -132,9 +138,15 @@ impl<O: Observer> Reader<O> for Stack<O> {
                 None
             }
         };
-        if let Some(Handover { protocol, begins }) = handover {
+        if let Some(Handover { protocol, begins, early }) = handover {
             let from = begins[direction];
             self.layer = Layer::new(protocol, begins, cx);
+            if let Some(early) = early {
+                for way in Direction::BOTH.into_iter().filter(|way| !early[*way].is_empty()) {
+                    self.push(way, begins[way], &early[way], source, cx);
+                }
+                return None;
+            }
             let rest = bytes.get((from - offset) as usize..).unwrap_or_default();
             self.push(direction, from, rest, source, cx);
         }
@@ -157,7 +169,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Preamble(preamble) => preamble.gap(direction, offset, len, source, cx),
             Layer::Tls(tls) => tls.gap(direction, offset, len, source, cx),
             Layer::Detecting(detector) => detector.get_or_insert_default().gap(),
-            Layer::Opaque => {}
+            Layer::Opaque(_) => {}
         }
     }
 
@@ -181,7 +193,20 @@ impl<O: Observer> Reader<O> for Stack<O> {
                 }
                 Spoken::Unknown
             }
-            Layer::Opaque => Spoken::Unknown,
+            Layer::Opaque(spoken) => spoken,
+        }
+    }
+
+    fn kept_bytes(&self) -> usize {
+        match &self.layer {
+            Layer::Http1(http) => http.kept_bytes(),
+            Layer::Http2(http) => http.kept_bytes(),
+            Layer::WebSocket(websocket) => websocket.kept_bytes(),
+            Layer::Dns(dns) => Reader::<O>::kept_bytes(&**dns),
+            Layer::Preamble(preamble) => Reader::<O>::kept_bytes(&**preamble),
+            Layer::Tls(tls) => tls.kept_bytes(),
+            Layer::Detecting(detector) => detector.as_ref().map_or(0, |detector| detector.kept_bytes()),
+            Layer::Opaque(_) => 0,
         }
     }
 
@@ -196,7 +221,7 @@ impl<O: Observer> Reader<O> for Stack<O> {
             Layer::Detecting(detector) => {
                 detector.as_ref().and_then(|detector| detector.keep_from(direction)).unwrap_or(u64::MAX)
             }
-            Layer::Opaque => u64::MAX,
+            Layer::Opaque(_) => u64::MAX,
         }
     }
 }

@@ -222,6 +222,10 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
         Spoken::Tls(Box::new(directions))
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.session.kept_bytes() + self.within.kept_bytes()
+    }
+
     fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
         let Some(sides) = &self.sides else { return 0 };
         let Side { plaintext, record_end, .. } = &sides[direction];
@@ -291,7 +295,9 @@ fn take_record<O: Observer>(
     }
     side.bytes.add(record, is_protected);
     let frame = source.visible_frame(direction, record.range.start);
-    cx.observer.observe(&Fact::TlsRecord(&RecordFact { stream: cx.stream, frame, is_protected, record }));
+    if let Some(stream) = cx.stream {
+        cx.observer.observe(&Fact::TlsRecord(&RecordFact { stream, frame, is_protected, record }));
+    }
     match &record.content {
         Content::Decrypted(decrypted) if decrypted.content_type == ContentType::APPLICATION_DATA => {
             let plaintext = side.plaintext.get_or_insert_with(|| Box::new(Plaintext::new(decrypted.version)));
@@ -408,7 +414,9 @@ impl Provenance for AcrossRecords<'_> {
 fn take_handshake<O: Observer>(handshake: &Handshake, source: &dyn Source, cx: &mut Context<'_, O>) {
     let Handshake { direction, range, was_encrypted, message, .. } = handshake;
     let frame = source.visible_frame(*direction, range.start);
-    cx.observer.observe(&Fact::TlsHandshake(&HandshakeFact { stream: cx.stream, frame, handshake }));
+    if let Some(stream) = cx.stream {
+        cx.observer.observe(&Fact::TlsHandshake(&HandshakeFact { stream, frame, handshake }));
+    }
     let why = match was_encrypted {
         true => unread(message).map(Unexplained::Tls),
         false => irregularity(message).map(Unexplained::Hello),

@@ -7,9 +7,7 @@ use dissect::message_deflate::Window;
 use dissect::websocket::{DataFrame, Event, Extensions, Opcode, Parser};
 
 use super::body::{Body, Carriage};
-use super::fact::{
-    Bytes, ControlFrame, Fact, MessageFact, MessageStart, Observer, Sequence, Spoken, Unexplained,
-};
+use super::fact::{Bytes, ControlFrame, Fact, MessageFact, Observer, Sequence, Spoken, Unexplained};
 use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::{Source, Whole};
@@ -111,7 +109,7 @@ impl<O: Observer> Side<O> {
         }
         cx.observer.observe(&Fact::Message(&MessageFact {
             location: source.locate(direction, range.clone()),
-            http2_stream: source.http2_stream(),
+            http_stream: source.http_stream(),
             last_frame: source.frame_before(direction, range.end),
             method: "",
             target: "",
@@ -179,8 +177,8 @@ impl<O: Observer> Reader<O> for WebSocket<O> {
                     let len = HEADER[direction] + payload.len() as u64;
                     let (needs_secret, range) = (source.needs_secret(), next.saturating_sub(len)..*next);
                     // Frames of HTTP/2 can divide it.
-                    if source.http2_stream().is_none() {
-                        let frame = ControlFrame { stream: cx.stream, direction, range, needs_secret };
+                    if let Some(stream) = cx.stream.filter(|_| source.http_stream().is_none()) {
+                        let frame = ControlFrame { stream, direction, range, needs_secret };
                         cx.observer.observe(&Fact::ControlFrame(&frame));
                     }
                     if direction == Direction::ClientToServer {
@@ -232,6 +230,11 @@ impl<O: Observer> Reader<O> for WebSocket<O> {
         Spoken::Messages
     }
 
+    /// A header or a control frame; windows have a bound of their own.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
+
     fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {
         self.sides[direction].start
     }
@@ -246,13 +249,8 @@ fn begin<O: Observer>(
     source: &dyn Source,
     cx: &mut Context<'_, O>,
 ) -> Box<Message<O>> {
-    cx.observer.observe(&Fact::MessageStart(&MessageStart {
-        stream: cx.stream,
-        visible_in: source.visible_frame(direction, start),
-        minor_version: None,
-        start_line: &StartLine(frame.opcode),
-        is_final_answer: direction == Direction::ServerToClient,
-    }));
+    let is_answer = direction == Direction::ServerToClient;
+    cx.start_message(source.visible_frame(direction, start), None, &StartLine(frame.opcode), is_answer);
     let carriage = match frame {
         DataFrame { is_masked: true, .. } => Carriage::Transformed(MASK),
         DataFrame { is_final: true, is_compressed: true, .. } => Carriage::AsIs(None),

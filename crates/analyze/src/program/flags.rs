@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::input::scope::Scope;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::result_file::RUN_FOLDER;
 
@@ -19,7 +19,6 @@ use super::result_file::RUN_FOLDER;
 /// Exit status: 0 every verdict is the expected one, 1 one is not, 2 wrong usage or unusable input, 3 inconclusive.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
-#[command(group = ArgGroup::new("known").multiple(true))]
 pub struct Flags {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -40,30 +39,16 @@ pub struct Flags {
     #[arg(long, conflicts_with = "output")]
     pub(crate) no_output: bool,
 
-    /// Strings to search for, one a line, in a capture without a manifest; - for standard input
-    #[arg(long, value_name = "FILE", group = "known")]
-    pub(crate) strings: Vec<PathBuf>,
+    /// Directory for copies of the captures, as pcapng, with a comment on each packet that proves a finding
+    #[arg(long, value_name = "DIR")]
+    pub(crate) annotate: Option<PathBuf>,
 
-    /// JSON documents whose strings to search for, in a capture without a manifest; - for standard input
-    #[arg(long, value_name = "FILE", group = "known")]
-    pub(crate) json: Vec<PathBuf>,
+    /// Put the key logs into these copies, so that Wireshark decrypts them; comments then quote what the keys open
+    #[arg(long, requires = "annotate")]
+    pub(crate) embed_keys: bool,
 
-    /// A journal of what was sent, for a capture without a manifest
-    #[arg(long = "journal", value_name = "FILE", group = "known")]
-    pub(crate) journals: Vec<PathBuf>,
-
-    /// A key log (SSLKEYLOGFILE format), for a capture without a manifest
-    #[arg(long, value_name = "FILE")]
-    pub(crate) keys: Option<PathBuf>,
-
-    /// RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture
-    /// without a manifest
-    #[arg(long = "server-key", value_name = "FILE")]
-    pub(crate) server_keys: Vec<PathBuf>,
-
-    /// The connections that the verdict is about: ADDRESS:PORT, *:PORT or all
-    #[arg(long, value_name = "SCOPE", requires = "known")]
-    pub(crate) scope: Vec<Scope>,
+    #[command(flatten)]
+    pub(crate) sent: Sent,
 
     /// Show values whose name marks them as secrets, in captures without journals
     #[arg(long)]
@@ -83,11 +68,123 @@ pub struct Flags {
     pub(crate) quiet: bool,
 }
 
+/// What was sent, and the keys: for traffic that no manifest describes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Sent {
+    /// Strings to search for, one a line, in a capture without a manifest; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) strings: Vec<PathBuf>,
+
+    /// JSON documents whose strings to search for, in a capture without a manifest; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Vec<PathBuf>,
+
+    /// A journal of what was sent, for a capture without a manifest
+    #[arg(long = "journal", value_name = "FILE")]
+    pub(crate) journals: Vec<PathBuf>,
+
+    /// A key log (SSLKEYLOGFILE format), for a capture without a manifest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+
+    /// RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture
+    /// without a manifest
+    #[arg(long = "server-key", value_name = "FILE")]
+    pub(crate) server_keys: Vec<PathBuf>,
+
+    /// The connections that the verdict is about: ADDRESS:PORT, *:PORT or all
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Vec<Scope>,
+}
+
 /// What to do instead of giving verdicts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Explain every byte of a frame
     Explain(Explain),
+    /// Compare two results: what became readable, what ceased to be
+    ///
+    /// Exit status: 0 nothing became readable, 1 something did or a sandbox leaks, 2 wrong usage or unusable input, 3 the newer
+    /// result is in doubt where the older one was not, or the results cannot be compared in full.
+    Diff(Diff),
+    Check(Check),
+}
+
+/// Check captures by a policy, a file of rules: the gate of a CI run.
+///
+/// Exit status: 0 every rule is met, 1 one is violated, 2 wrong usage or unusable input, 3 the captures do not show whether
+/// every rule is met.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Captures, isolation.json of isolation runs, directories that are walked for both, or a document of `--format json`
+    #[arg(default_value = RUN_FOLDER)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The policy: docs/policy.md describes its rules
+    #[arg(long, value_name = "FILE", default_value = "plainsight.toml")]
+    pub(crate) policy: PathBuf,
+
+    /// An older result, whose violations are known and do not fail the check: a document of `--format json`, a capture, or a
+    /// directory of captures
+    #[arg(long, value_name = "PATH")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+
+    /// Write the outcome into a file, too, in one of these formats
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = format_and_file)]
+    pub(crate) write: Vec<(CheckFormat, PathBuf)>,
+
+    #[command(flatten)]
+    pub(crate) sent: Sent,
+
+    /// Print no progress on stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// The value of `--write`.
+fn format_and_file(text: &str) -> Result<(CheckFormat, PathBuf), String> {
+    let (format, file) = text.split_once('=').ok_or("a format and a file are FORMAT=FILE")?;
+    match file {
+        "" => Err("the file has no name".to_owned()),
+        file => Ok((CheckFormat::from_str(format, false)?, file.into())),
+    }
+}
+
+/// A format of the outcome of a check.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// Text for people
+    Text,
+    /// The document plainsight.check/1
+    Json,
+    /// A summary for the page of a CI run, as GitHub shows it
+    Markdown,
+    /// SARIF 2.1.0: each violation as a result
+    Sarif,
+    /// JUnit XML: a test case for each rule and capture
+    Junit,
+}
+
+/// Flags of `analyze diff`.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The older result: a document of `--format json`, a capture, or a directory of captures
+    pub(crate) old: PathBuf,
+
+    /// The newer result
+    pub(crate) new: PathBuf,
+
+    /// What to print: text, or the document plainsight.diff/1
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text, hide_possible_values = true)]
+    pub(crate) format: TextOrJson,
+
+    /// Print no progress on stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// Flags of `analyze explain`.
@@ -103,13 +200,17 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
 
+    /// RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy
+    #[arg(long = "server-key", value_name = "FILE")]
+    pub(crate) server_keys: Vec<PathBuf>,
+
     /// Language of the explanations
     #[arg(long, value_enum, default_value_t = Language::En)]
     pub(crate) language: Language,
 
     /// What to print: text, or the document plainsight.explain/1
-    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text, hide_possible_values = true)]
+    pub(crate) format: TextOrJson,
 }
 
 /// A language of the explanations.
@@ -121,7 +222,7 @@ pub(crate) enum Language {
     Ko,
 }
 
-impl Flags {
+impl Sent {
     /// Whether flags name what was sent.
     pub(crate) fn name_what_was_sent(&self) -> bool {
         !(self.strings.is_empty() && self.json.is_empty() && self.journals.is_empty())
@@ -140,10 +241,30 @@ impl Flags {
     }
 }
 
+/// A format of results.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Format {
     /// Text for people
     Text,
     /// The document plainsight.exposure/1
+    Json,
+    /// An object for each finding, one a line
+    Jsonl,
+    /// A summary for the page of a CI run, as GitHub shows it
+    Markdown,
+    /// SARIF 2.1.0: exposures, leaks and doubts as results
+    Sarif,
+    /// JUnit XML: a test case for each expectation
+    Junit,
+    /// A row for each finding (RFC 4180)
+    Csv,
+}
+
+/// A format of explanations and comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum TextOrJson {
+    /// Text for people
+    Text,
+    /// A JSON document
     Json,
 }

@@ -80,8 +80,8 @@ fn follow_file(
         return Ok(Followed::File(finished)); // it was over before
     }
     let beside = finished.with_extension("keys");
-    let keys = flags.keys.as_deref().map_or((&*beside, false), |given| (given, true));
-    let mut messages = Messages::of_file(path, Some(keys))?;
+    let keys = flags.sent.keys.as_deref().map_or((&*beside, false), |given| (given, true));
+    let mut messages = Messages::of_file(path, Some(keys))?.with_server_keys(&flags.sent.server_keys)?;
     let mut grew_at = Instant::now();
     let mut is_last = false;
     loop {
@@ -138,7 +138,8 @@ fn follow_standard_input(
         .tempfile()
         .context("cannot create a temporary file for standard input")?;
     thread::spawn(move || read_standard_input(&sender));
-    let mut messages = Messages::of_pieces(flags.keys.as_deref().map(|keys| (keys, true)));
+    let keys = flags.sent.keys.as_deref().map(|keys| (keys, true));
+    let mut messages = Messages::of_pieces(keys).with_server_keys(&flags.sent.server_keys)?;
     let mut grew_at = Instant::now();
     let mut signal_at: Option<Instant> = None;
     loop {

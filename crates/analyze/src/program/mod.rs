@@ -1,11 +1,14 @@
 //! The command line: searches captures for the strings that the agents sent, and gives verdicts.
 
+mod annotating;
+mod checking;
+mod comparing;
 mod flags;
 mod following;
 mod result_file;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,27 +17,41 @@ use std::sync::Arc;
 use crate::analysis::{self, Options, isolation};
 use crate::explain::{self, sentences};
 use crate::input::capture::whole;
-use crate::input::discover::{self, Input, OwnTraffic};
+use crate::input::discover::{self, Found, Input, OwnTraffic};
 use crate::input::key_log::Keys;
+use crate::input::secrets::Secrets;
 use crate::input::strings::GivenStrings;
-use crate::output::{console, exposure};
+use crate::output::{console, csv, exposure, jsonl, junit, markdown, sarif};
 use crate::verdict::conclusion;
 use anyhow::{Context, Result, bail};
 use exposure_schema::Exposure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tempfile::NamedTempFile;
 
-pub use self::flags::Flags;
-use self::flags::{Command, Explain, Format, Language};
+pub use self::flags::{Check, Flags};
+use self::flags::{Command, Explain, Format, Language, Sent, TextOrJson};
 use self::following::Followed;
+
+/// Checks captures by a policy: `analyze check`.
+#[must_use]
+pub fn check(flags: &Check) -> ExitCode {
+    checking::check(flags)
+}
 
 /// Does what the command line asks for.
 #[must_use]
 pub fn main(mut flags: Flags) -> ExitCode {
-    if let Some(Command::Explain(explain)) = &flags.command {
-        return explain_frame(explain);
+    match &flags.command {
+        Some(Command::Explain(explain)) => return explain_frame(explain),
+        Some(Command::Diff(diff)) => return comparing::compare(diff),
+        Some(Command::Check(check)) => return checking::check(check),
+        None => {}
     }
-    let own = own_traffic(&flags);
+    if !flags.sent.scope.is_empty() && !flags.sent.name_what_was_sent() {
+        report_error("--scope needs what was sent: --strings, --json or --journal");
+        return ExitCode::from(conclusion::exit::INPUT);
+    }
+    let own = own_traffic(&flags.sent, &flags.paths);
     let mut spool = None;
     if flags.follow {
         match follow(&flags, &own) {
@@ -46,10 +63,14 @@ pub fn main(mut flags: Flags) -> ExitCode {
             }
         }
     }
-    let exposure = analyze_all(&flags, own, spool.as_ref().map(NamedTempFile::path));
+    let Analyzed { exposure, inputs } = analyze_all(&flags, own, spool.as_ref().map(NamedTempFile::path));
     exposure.errors.iter().for_each(|error| report_error(error));
     let mut failures = 0;
-    for outcome in [print(flags.format, &exposure), write_result(&flags, &exposure)] {
+    let mut outcomes = vec![print(flags.format, &exposure), write_result(&flags, &exposure)];
+    if let Some(directory) = &flags.annotate {
+        outcomes.extend(annotating::annotate(directory, flags.embed_keys, &exposure, &inputs));
+    }
+    for outcome in outcomes {
         if let Err(error) = outcome {
             report_error(&format!("{error:#}"));
             failures += 1;
@@ -69,16 +90,16 @@ fn follow(flags: &Flags, own: &Result<Option<Arc<OwnTraffic>>>) -> Result<Follow
 
 /// Prints the explanation of a frame.
 fn explain_frame(flags: &Explain) -> ExitCode {
-    let Explain { capture, frame, keys, language, format } = flags;
+    let Explain { capture, frame, keys, server_keys, language, format } = flags;
     let language = match language {
         Language::En => sentences::Language::English,
         Language::Ko => sentences::Language::Korean,
     };
-    let keys = keys.as_deref().map_or(Keys::Beside, Keys::File);
-    let explained = explain::frame(capture, *frame, keys, &mut whole);
+    let secrets = Secrets { keys: keys.as_deref().map_or(Keys::Beside, Keys::File), server_keys };
+    let explained = explain::frame(capture, *frame, secrets, &mut whole);
     let written = explained.and_then(|explained| match format {
-        Format::Text => write_out(explain::console::text(&explained, language).as_bytes()),
-        Format::Json => {
+        TextOrJson::Text => write_out(explain::console::text(&explained, language).as_bytes()),
+        TextOrJson::Json => {
             let document = serde_json::to_vec_pretty(&explain::document::Document::from(&explained))?;
             printed(io::stdout().write_all(&[&document[..], b"\n"].concat()))
         }
@@ -102,37 +123,59 @@ fn write_result(flags: &Flags, exposure: &Exposure) -> Result<()> {
     if flags.no_output || nothing {
         return Ok(());
     }
-    let is_run = flags.about_own_traffic().is_none();
+    let is_run = flags.sent.about_own_traffic().is_none();
     let path = flags.output.clone().or_else(|| result_file::of_run(&flags.paths).filter(|_| is_run));
     path.map_or(Ok(()), |path| result_file::write(&path, exposure))
 }
 
-fn analyze_all(flags: &Flags, own: Result<Option<Arc<OwnTraffic>>>, spool: Option<&Path>) -> Exposure {
-    let mut captures = Vec::new();
+/// A result, and the inputs of its captures in the same order.
+struct Analyzed {
+    exposure: Exposure,
+    inputs: Vec<Input>,
+}
+
+fn analyze_all(flags: &Flags, own: Result<Option<Arc<OwnTraffic>>>, spool: Option<&Path>) -> Analyzed {
     let mut found = discover::find(&flags.paths);
-    let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
     let own = own.unwrap_or_else(|error| {
-        errors.push(format!("{error:#}"));
+        found.errors.push(error);
         found.captures.clear();
         None
     });
+    let options = Options { show_secrets: flags.show_secrets, ..Options::default() };
+    analyze_found(found, options, flags.quiet, &|path| {
+        input(&flags.sent, own.as_ref(), path)
+            .map(|input| Input { spool: spool.map(Path::to_owned), ..input })
+    })
+}
+
+/// Analyzes what was found. `input` adds to a capture the files that belong to it.
+fn analyze_found(
+    found: Found,
+    options: Options,
+    quiet: bool,
+    input: &dyn Fn(Option<PathBuf>) -> Result<Input>,
+) -> Analyzed {
+    let (mut captures, mut inputs) = (Vec::new(), Vec::new());
+    let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
     for path in found.captures {
-        let input = match input(flags, own.as_ref(), path) {
-            Ok(input) => Input { spool: spool.map(Path::to_owned), ..input },
+        let input = match input(path) {
+            Ok(input) => input,
             Err(error) => {
                 errors.push(format!("{error:#}"));
                 continue;
             }
         };
-        let progress = progress(flags, &input);
-        let options = Options { show_secrets: flags.show_secrets };
+        let progress = progress(quiet, &input);
         let proved = analysis::analyze(&input, options, &mut |bytes| {
             progress.set_position(bytes);
             ControlFlow::Continue(())
         });
         progress.finish_and_clear();
         match proved {
-            Ok(capture) => captures.push(capture),
+            Ok(capture) => {
+                captures.push(capture);
+                inputs.push(input);
+            }
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
@@ -143,30 +186,30 @@ fn analyze_all(flags: &Flags, own: Result<Option<Arc<OwnTraffic>>>, spool: Optio
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    Exposure { errors, ..exposure::of(captures, isolation) }
+    Analyzed { exposure: Exposure { errors, ..exposure::of(captures, isolation) }, inputs }
 }
 
 /// What the flags state about traffic that no manifest describes; `None` if they do not name what was sent.
-fn own_traffic(flags: &Flags) -> Result<Option<Arc<OwnTraffic>>> {
+fn own_traffic(sent: &Sent, captures: &[PathBuf]) -> Result<Option<Arc<OwnTraffic>>> {
     let from_stdin = |paths: &[PathBuf]| paths.iter().filter(|path| *path == Path::new("-")).count();
-    let is_capture = usize::from(from_stdin(&flags.paths) > 0);
-    if from_stdin(&flags.strings) + from_stdin(&flags.json) + is_capture > 1 {
+    let is_capture = usize::from(from_stdin(captures) > 0);
+    if from_stdin(&sent.strings) + from_stdin(&sent.json) + is_capture > 1 {
         bail!("standard input can be read only once: it is given more than once as -");
     }
     let mut strings = GivenStrings::default();
-    for path in &flags.strings {
+    for path in &sent.strings {
         strings.add_lines(path)?;
     }
-    for path in &flags.json {
+    for path in &sent.json {
         strings.add_json(path)?;
     }
-    Ok(flags.name_what_was_sent().then(|| Arc::new(OwnTraffic { strings, scope: flags.scope.clone() })))
+    Ok(sent.name_what_was_sent().then(|| Arc::new(OwnTraffic { strings, scope: sent.scope.clone() })))
 }
 
 /// A capture with its companions, those that flags name included.
-fn input(flags: &Flags, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) -> Result<Input> {
+fn input(sent: &Sent, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) -> Result<Input> {
     let mut input = path.map_or_else(Input::standard_input, |path| Input::file(&path));
-    let given = flags.about_own_traffic();
+    let given = sent.about_own_traffic();
     if let (Some(_), Some(flag)) = (&input.manifest, given) {
         bail!(
             "{}: {flag} cannot be used, because a manifest beside the capture names its journals and keys; \
@@ -174,21 +217,21 @@ fn input(flags: &Flags, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) ->
             input.display()
         );
     }
-    input.journals.extend(flags.journals.iter().cloned());
+    input.journals.extend(sent.journals.iter().cloned());
     input.own = own.cloned();
-    if let Some(keys) = &flags.keys {
+    if let Some(keys) = &sent.keys {
         input.key_log = Some(keys.clone());
         input.key_log_is_given = true;
     }
-    input.server_keys.extend(flags.server_keys.iter().cloned());
+    input.server_keys.extend(sent.server_keys.iter().cloned());
     Ok(input)
 }
 
 /// A progress bar for large files, on a terminal only.
-fn progress(flags: &Flags, input: &Input) -> ProgressBar {
+fn progress(quiet: bool, input: &Input) -> ProgressBar {
     let length =
         input.capture.as_ref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len());
-    if flags.quiet || length < 64 << 20 || !io::stderr().is_terminal() {
+    if quiet || length < 64 << 20 || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
@@ -199,10 +242,17 @@ fn progress(flags: &Flags, input: &Input) -> ProgressBar {
 }
 
 fn print(format: Format, exposure: &Exposure) -> Result<()> {
-    match format {
-        Format::Text => write_out(console::text(exposure).as_bytes()),
-        Format::Json => printed(exposure.write(&mut io::stdout().lock())),
-    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = match format {
+        Format::Text => return write_out(console::text(exposure).as_bytes()),
+        Format::Json => exposure.write(&mut out),
+        Format::Jsonl => jsonl::write(exposure, &mut out),
+        Format::Markdown => markdown::write(exposure, &mut out),
+        Format::Sarif => sarif::write(exposure, &mut out),
+        Format::Junit => junit::write(exposure, &mut out),
+        Format::Csv => csv::write(exposure, &mut out),
+    };
+    printed(written.and_then(|()| out.flush()))
 }
 
 /// Writes text with terminal styles to stdout.

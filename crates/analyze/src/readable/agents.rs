@@ -3,7 +3,7 @@
 use super::json::Json;
 use super::names::{can_be_secret, names_secret};
 use super::path::Path;
-use super::tokens::redacted;
+use super::redact::redacted;
 
 /// Maximum number of messages of agents read of one body.
 pub(super) const MAX_OF_BODY: usize = 256;
@@ -358,8 +358,9 @@ impl AgentMessage {
     }
 }
 
+/// A name without secrets that its form gives away, and not too long.
 fn short(text: &str) -> String {
-    text.chars().take(MAX_NAME).collect()
+    redacted(text).chars().take(MAX_NAME).collect()
 }
 
 #[cfg(test)]

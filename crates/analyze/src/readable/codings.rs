@@ -37,6 +37,17 @@ pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     if is_for_urls { URL_ENGINE.decode(text).ok() } else { ENGINE.decode(text).ok() }
 }
 
+/// The text that a text contains in base64, or in a data URL with base64; as [`Codings::decode`], without decompression.
+pub(super) fn plain_base64(text: &str) -> Option<String> {
+    let text = text.trim();
+    let coded = match text.strip_prefix("data:") {
+        Some(url) => url.split_once(',').filter(|(about, _)| about.ends_with(";base64"))?.1,
+        None if text.len() < MIN_BASE64 || !could_be_base64(text) => return None,
+        None => text,
+    };
+    String::from_utf8(base64(coded)?).ok()
+}
+
 /// Undoes nested codings, with the work done so far.
 #[derive(Debug, Default)]
 pub(super) struct Codings {

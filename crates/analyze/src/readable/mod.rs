@@ -23,6 +23,7 @@ mod json;
 mod names;
 mod path;
 mod personal;
+mod redact;
 mod scan;
 mod strings;
 #[cfg(test)]
@@ -32,9 +33,9 @@ mod tokens;
 use std::borrow::Cow;
 
 pub(crate) use agents::{AgentMessage, Context};
+pub(crate) use redact::{redacted, redacted_target};
 pub(crate) use scan::{Findings, Head, Reader};
 pub(crate) use strings::{BodyString, document, strings};
-pub(crate) use tokens::redacted;
 
 /// Depth of codings inside of codings that is read: JSON in a string, in which base64 is, of gzip, of JSON.
 pub(crate) const MAX_NESTING: usize = 4;
@@ -147,7 +148,8 @@ impl Place {
 pub(crate) struct Detail {
     pub(crate) name: Cow<'static, str>,
     value: String,
-    is_hidden: bool,
+    /// The value without secrets; `None` if it is to be hidden as a whole.
+    redacted: Option<String>,
 }
 
 /// Longest value of a detail, in characters.
@@ -163,17 +165,19 @@ impl Detail {
         Self::with(name.into(), value.as_ref(), true)
     }
 
+    /// A name or value is what the sender wrote, and can contain a secret of another form.
     fn with(name: Cow<'static, str>, value: &str, is_hidden: bool) -> Self {
-        let name = match name.char_indices().nth(MAX_DETAIL) {
-            Some((end, _)) => name.get(..end).unwrap_or_default().to_owned().into(),
-            None => name,
+        let short = |text: &str| text.chars().take(MAX_DETAIL).collect::<String>();
+        let name = match name {
+            Cow::Owned(name) => short(&redacted(&name)).into(),
+            name => name,
         };
-        Self { name, value: value.chars().take(MAX_DETAIL).collect(), is_hidden }
+        Self { name, value: short(value), redacted: (!is_hidden).then(|| short(&redacted(value))) }
     }
 
     /// Its value; `None` if it is hidden and secrets are not to be shown.
     pub(crate) fn shown(&self, show_secrets: bool) -> Option<&str> {
-        (show_secrets || !self.is_hidden).then_some(&self.value)
+        if show_secrets { Some(&self.value) } else { self.redacted.as_deref() }
     }
 }
 

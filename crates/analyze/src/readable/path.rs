@@ -1,7 +1,15 @@
 //! Where a text is in a message.
 
+use std::borrow::Cow;
+
+use super::redact::redacted;
+
 /// Longest name of a header field or parameter in a path, in characters.
 const MAX_ROOT: usize = 128;
+
+/// Characters of a name that are searched for keys, many times those that a path has room for: a name can be as long as a body,
+/// and is in the path of every string below it.
+const MAX_SEARCHED: usize = 4096;
 
 /// Where a text is: a chain of steps from the message to it.
 #[derive(Clone, Copy, Debug)]
@@ -62,12 +70,13 @@ impl<'p> Path<'p> {
         chain
     }
 
-    /// The path as text: JSONPaths (RFC 9535), with ` > ` where one leads into a document in a text.
+    /// The path as text: JSONPaths (RFC 9535), with ` > ` where one leads into a document in a text. A key in the place of a name is
+    /// left out.
     pub(super) fn text(&self) -> String {
         self.chain().into_iter().fold(String::new(), |path, step| match step {
-            Step::Root(name) => name.chars().take(MAX_ROOT).collect(),
+            Step::Root(name) => without_keys(name).chars().take(MAX_ROOT).collect(),
             Step::Of(series, index) => format!("{series}[{index}] > $"),
-            Step::Member(name) => crate::needles::child(&path, name),
+            Step::Member(name) => crate::needles::child(&path, &without_keys(name)),
             Step::Element(index) => crate::needles::element(&path, index),
             Step::Inside(_) => path,
             Step::Document => format!("{path} > $"),
@@ -86,4 +95,10 @@ impl<'p> Path<'p> {
         }
         steps
     }
+}
+
+/// The beginning of a name, without keys.
+fn without_keys(name: &str) -> Cow<'_, str> {
+    let end = name.char_indices().nth(MAX_SEARCHED).map_or(name.len(), |(end, _)| end);
+    redacted(name.get(..end).unwrap_or_default())
 }

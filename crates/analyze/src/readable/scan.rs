@@ -285,6 +285,10 @@ impl Reader {
         redacted: String,
         details: Vec<Detail>,
     ) {
+        // A scheme or a cookie without a value is no credential; a user without a password is one.
+        if value.is_empty() && kind != Kind::Basic {
+            return;
+        }
         if self.found.len() >= MAX_FOUND {
             self.left_out += 1;
             return;

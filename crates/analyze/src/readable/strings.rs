@@ -2,9 +2,10 @@
 
 use super::form;
 use super::json::Json;
+use super::names;
 use super::path::Path;
 
-/// Parts of names that mark a value as a secret.
+/// Parts of names that mark a value as a secret, beside the names that [`names`] knows.
 const SECRET_NAMES: [&str; 9] =
     ["password", "passwd", "secret", "token", "apikey", "api_key", "authorization", "credential", "cookie"];
 
@@ -76,7 +77,7 @@ fn walk(value: &Json, path: &Path<'_>, is_secret: bool, visit: &mut dyn FnMut(Bo
 
 fn names_secret(name: &str) -> bool {
     let lower = name.to_lowercase();
-    SECRET_NAMES.iter().any(|secret| lower.contains(secret))
+    SECRET_NAMES.iter().any(|secret| lower.contains(secret)) || names::names_secret(name).is_some()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Secrets that their own form gives away: keys and tokens with a known prefix, JSON Web Tokens, private keys, and URLs with
 //! a password.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -297,29 +296,6 @@ fn user_information(text: &str, tokens: &mut Vec<Token>) {
         };
         tokens.extend(found());
     }
-}
-
-/// A text without the keys, tokens, private keys and passwords that its form gives away.
-pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
-    let mut secrets: Vec<(Range<usize>, usize)> =
-        tokens(text).into_iter().map(|token| (token.range, token.shown)).collect();
-    if secrets.is_empty() {
-        return text.into();
-    }
-    secrets.sort_unstable_by_key(|(range, _)| range.start);
-    let mut out = String::new();
-    let mut from = 0;
-    for (range, shown) in secrets {
-        if range.start < from {
-            from = from.max(range.end);
-            continue;
-        }
-        out.push_str(text.get(from..range.start + shown).unwrap_or_default());
-        out.push('…');
-        from = range.end;
-    }
-    out.push_str(text.get(from..).unwrap_or_default());
-    out.into()
 }
 
 #[cfg(test)]

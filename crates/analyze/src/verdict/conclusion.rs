@@ -163,19 +163,24 @@ pub mod exit {
 /// outweighs a doubt.
 pub fn exit_status(captures: &[Capture], isolation: &[Isolation], errors: usize) -> u8 {
     let captures = captures.iter().map(capture_status);
-    let isolation = isolation.iter().map(|run| match run.verdict {
-        IsolationVerdict::Isolated => exit::MET,
-        IsolationVerdict::Leaked => exit::NOT_MET,
-        IsolationVerdict::Inconclusive => exit::INCONCLUSIVE,
-    });
+    let isolation = isolation.iter().map(isolation_status);
     let errors = (errors > 0).then_some(exit::INPUT);
     let statuses: Vec<_> = captures.chain(isolation).chain(errors).collect();
     let worst_first = [exit::NOT_MET, exit::INPUT, exit::INCONCLUSIVE];
     worst_first.into_iter().find(|status| statuses.contains(status)).unwrap_or(exit::MET)
 }
 
+/// The exit status that one isolation run gives.
+pub fn isolation_status(run: &Isolation) -> u8 {
+    match run.verdict {
+        IsolationVerdict::Isolated => exit::MET,
+        IsolationVerdict::Leaked => exit::NOT_MET,
+        IsolationVerdict::Inconclusive => exit::INCONCLUSIVE,
+    }
+}
+
 /// The exit status that one capture gives.
-fn capture_status(capture: &Capture) -> u8 {
+pub fn capture_status(capture: &Capture) -> u8 {
     // Without journals there is always a reason for having no verdict: nothing was asked but what is readable.
     let has_doubt = capture.doubts.iter().any(|doubt| doubt.code != Doubt::NoJournal.code());
     match &capture.scope {

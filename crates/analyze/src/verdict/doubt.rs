@@ -198,6 +198,8 @@ pub(crate) enum Doubt {
         /// Its server.
         server: Option<SocketAddr>,
     },
+    /// So many times, QUIC sessions carry strings under the keys. A scope has TCP connections only.
+    CarrierInQuic(u64),
 }
 
 /// The kind of conclusion that a doubt prevents.
@@ -272,7 +274,9 @@ impl Doubt {
             Self::Unexplained { .. } => ("bytes.unexplained", Stream, Concern::Capture),
             Self::Bound(Bound::HandshakeRecords) => ("bound.handshake-records", Stream, Concern::Capture),
             Self::Bound(Bound::CarveAttempts) => ("bound.carve-attempts", Stream, Concern::Capture),
+            Self::Bound(Bound::HeldBytes) => ("bound.held-bytes", Stream, Concern::Capture),
             Self::Bound(Bound::QuicSessions) => ("bound.quic-sessions", Capture, Concern::Capture),
+            Self::Bound(Bound::QuicStreams) => ("bound.quic-streams", Capture, Concern::Capture),
             Self::Overflow(Overflow::LongStrings) => ("bound.long-strings", Stream, Concern::Capture),
             Self::Overflow(Overflow::Matches) => ("bound.matches", Stream, Concern::Capture),
             Self::PartsNotSearched(_) => ("bound.parts", Capture, Concern::Search),
@@ -294,6 +298,7 @@ impl Doubt {
             Self::NothingPlanted => ("control.nothing-planted", Capture, Concern::Search),
             Self::ScopeEmpty(_) => ("scope.no-connection", Capture, Concern::Search),
             Self::CarrierOutside { .. } => ("scope.carrier-outside", Stream, Concern::Search),
+            Self::CarrierInQuic(_) => ("scope.carrier-in-quic", Capture, Concern::Search),
         }
     }
 
@@ -463,6 +468,9 @@ impl fmt::Display for Doubt {
                     "{count} connection(s) outside of the scope carry strings; the first is tcp.stream {first}"
                 )?;
                 server.map_or(Ok(()), |server| write!(f, " with {server}"))
+            }
+            Self::CarrierInQuic(times) => {
+                write!(f, "{times} string(s) are in QUIC sessions, which are outside of any scope")
             }
         }
     }

@@ -68,6 +68,10 @@ pub(crate) fn narrow(
         }
     }
     narrowed.doubts.extend(scope_doubts(report, ledger, asked, &narrowed.members));
+    let in_quic = report.observed.hits.carried_in_quic;
+    if !is_all && in_quic > 0 {
+        narrowed.doubts.push(Doubt::CarrierInQuic(in_quic));
+    }
     let missing = servers.into_iter().filter(|server| !asked.contains(server));
     let is_wider = |scope: &Scope| asked.is_empty() || !covers(ledger, asked, *scope);
     narrowed.add = missing.filter(is_wider).collect();

@@ -3,7 +3,7 @@
 mod pieces;
 mod rows;
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use self::pieces::Pieces;
 use self::rows::ListFrames;
 use crate::input::capture::{self, Progress};
-use crate::input::key_log::{self, Keys};
+use crate::input::secrets::Secrets;
 use crate::observe::packet_rows::PacketRows;
 use crate::pipeline::frames::Pipeline;
 use crate::pipeline::protocol::BodyNeeds;
@@ -82,10 +82,11 @@ pub struct Piece {
 ///
 /// # Errors
 ///
-/// The capture or the key log cannot be read, or the reading was [cancelled](crate::input::capture::Cancelled).
-pub fn index(path: &Path, keys: Keys<'_>, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Index> {
-    let keys = key_log::of(path, keys)?;
-    let mut pipeline = Pipeline::new(ListFrames::default(), BodyNeeds::default(), keys);
+/// The capture or a file with secrets cannot be read, or the reading was [cancelled](crate::input::capture::Cancelled).
+pub fn index<'p>(path: &Path, secrets: impl Into<Secrets<'p>>, progress: Progress<'_>) -> Result<Index> {
+    let opened = secrets.into().of(path)?;
+    let mut pipeline = Pipeline::new(ListFrames::default(), BodyNeeds::default(), opened.keys);
+    pipeline.use_server_keys(opened.server_keys);
     capture::read(Some(path), &mut pipeline, progress)?;
     let mut rows = pipeline.finish().observer.rows;
     rows.sort();
@@ -135,23 +136,24 @@ impl Index {
     }
 }
 
-/// Reads at most `count` pieces of a connection, and at most [`MAX_PIECES`], from a piece on. If the keys open application
+/// Reads at most `count` pieces of a connection, and at most [`MAX_PIECES`], from a piece on. If the secrets open application
 /// data of the connection, the pieces are that data; otherwise they are the bytes of its TCP streams.
 ///
 /// # Errors
 ///
-/// The capture or the key log cannot be read, the capture has no such connection, or `progress` ended the reading
+/// The capture or a file with secrets cannot be read, the capture has no such connection, or `progress` ended the reading
 /// ([`Cancelled`](capture::Cancelled)).
-pub fn stream(
+pub fn stream<'p>(
     path: &Path,
     stream: u32,
-    keys: Keys<'_>,
+    secrets: impl Into<Secrets<'p>>,
     wanted: Range<usize>,
     progress: Progress<'_>,
 ) -> Result<Stream> {
-    let keys = key_log::of(path, keys)?;
+    let opened = secrets.into().of(path)?;
     let wanted = wanted.start..wanted.end.min(wanted.start.saturating_add(MAX_PIECES));
-    let mut pipeline = Pipeline::new(Pieces::of(stream, wanted), BodyNeeds::default(), keys);
+    let mut pipeline = Pipeline::new(Pieces::of(stream, wanted), BodyNeeds::default(), opened.keys);
+    pipeline.use_server_keys(opened.server_keys);
     capture::read(Some(path), &mut pipeline, progress)?;
     match pipeline.finish().observer.into_stream() {
         Some(stream) => Ok(stream),

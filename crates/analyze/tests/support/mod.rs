@@ -3,9 +3,10 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use analyze::analysis::{self, Options};
-use analyze::input::discover::Input;
+use analyze::input::discover::{Input, OwnTraffic};
 use craft::conversation::{Connection, Frames, Settings, Side};
 use craft::frame::flags;
 use craft::pcap;
@@ -54,6 +55,11 @@ impl Bench {
         Self { directory }
     }
 
+    /// Without a journal.
+    pub(crate) fn without_journal() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
     /// The capture.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("a.pcap")
@@ -61,12 +67,7 @@ impl Bench {
 
     /// Analyzes a capture of these frames. Frame n is captured at n microseconds.
     pub(crate) fn analyze(&self, made: &[Made]) -> Capture {
-        let mut writer = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN)
-            .expect("a vector can be written");
-        for (at, made) in (1..).zip(made) {
-            writer.write(at * 1000, made.original_len, &made.bytes).expect("a vector can be written");
-        }
-        self.analyze_file(&writer.into_inner())
+        self.analyze_file(&capture_file(made))
     }
 
     /// Analyzes a capture that starts at [`STARTED_AT`] with the files of a run, after `change` to the manifest and to the
@@ -116,14 +117,34 @@ impl Bench {
         self
     }
 
+    /// Analyzes a capture of these frames by the strings and the scope that flags state.
+    pub(crate) fn analyze_own(&self, made: &[Made], own: OwnTraffic) -> Capture {
+        self.analyze_as(&capture_file(made), Some(own))
+    }
+
     /// Analyzes a file.
     pub(crate) fn analyze_file(&self, file: &[u8]) -> Capture {
+        self.analyze_as(file, None)
+    }
+
+    fn analyze_as(&self, file: &[u8], own: Option<OwnTraffic>) -> Capture {
         std::fs::write(self.path(), file).expect("the capture");
         let mut input = Input::file(&self.path());
-        input.journals = vec![self.directory.path().join("a.jsonl")];
+        input.own = own.map(Arc::new);
+        input.journals =
+            Some(self.directory.path().join("a.jsonl")).filter(|path| path.exists()).into_iter().collect();
         input.key_log = Some(self.directory.path().join("a.keys")).filter(|path| path.exists());
         analysis::analyze(&input, Options::default(), &mut |_| ControlFlow::Continue(())).expect("a capture")
     }
+}
+
+fn capture_file(made: &[Made]) -> Vec<u8> {
+    let mut writer = pcap::Writer::new(Vec::new(), craft::link_type::ETHERNET, pcap::FULL_SNAPLEN)
+        .expect("a vector can be written");
+    for (at, made) in (1..).zip(made) {
+        writer.write(at * 1000, made.original_len, &made.bytes).expect("a vector can be written");
+    }
+    writer.into_inner()
 }
 
 impl Line<'_> {

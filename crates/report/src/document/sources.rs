@@ -108,7 +108,7 @@ fn joined(lines: &[&str], indent: usize) -> String {
 }
 
 /// The parts of the project: the files and folders of a run, and every crate that has code.
-pub(crate) const LAYOUT: [&str; 29] = [
+pub(crate) const LAYOUT: [&str; 30] = [
     "docker-compose.http.yml",
     "docker-compose.https.yml",
     "Makefile",
@@ -125,6 +125,7 @@ pub(crate) const LAYOUT: [&str; 29] = [
     "crates/dissect",
     "crates/search",
     "crates/exposure-schema",
+    "crates/policy",
     "crates/analyze",
     "crates/report",
     "crates/sandbox",

@@ -338,6 +338,7 @@ impl Lang {
                 "searches for every string that was sent, runs the controls, and gives the verdict"
             }
             (Self::En, "crates/exposure-schema") => "the types of the analyzer's result",
+            (Self::En, "crates/policy") => "the rules by which a check judges a result",
             (Self::En, "crates/sandbox") => "runs one command in a disposable sandbox without network",
             (Self::En, "crates/runner") => {
                 "the program that runs in the sandboxes of the isolation experiment"
@@ -377,6 +378,7 @@ impl Lang {
             (Self::Ko, "crates/search") => "알려진 문자열 여럿을 바이트 스트림에서 모든 인코딩으로 찾는다",
             (Self::Ko, "crates/analyze") => "보낸 문자열을 모두 검색하고, 대조 검사를 하고, 판정을 내린다",
             (Self::Ko, "crates/exposure-schema") => "분석 결과의 형식을 정의하는 타입",
+            (Self::Ko, "crates/policy") => "분석 결과를 판정하는 규칙",
             (Self::Ko, "crates/sandbox") => "네트워크가 없는 일회용 샌드박스에서 명령 하나를 실행한다",
             (Self::Ko, "crates/runner") => "격리 실험의 샌드박스 안에서 실행되는 프로그램",
             (Self::Ko, "crates/isolation-control") => {
