@@ -3,7 +3,7 @@
 //! tshark's come from its PDML, the whole dissection of each frame; the analyzer's from its JSON. A fact is a field and a value
 //! that begins with the addresses of the connection, so that equal facts of two connections do not count for each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +14,16 @@ use serde_json::Value;
 use crate::damage::{Judged, analyze_with, sha256};
 
 /// The fields that are compared, in the order of reports.
-pub const FIELDS: [&str; 14] = [
+pub const FIELDS: [&str; 17] = [
     "http1.request",
     "http1.response",
     "http1.body",
     "http2.request",
     "http2.response",
     "http2.body",
+    "http3.request",
+    "http3.response",
+    "http3.body",
     "websocket.message",
     "tls.server_name",
     "tls.version",
@@ -52,6 +55,19 @@ impl Facts {
 
     fn times(&self, field: &str, value: &str) -> u64 {
         self.0.get(field).and_then(|values| values.get(value)).copied().unwrap_or_default()
+    }
+
+    /// Each fact as often as the one states it that states it more often.
+    #[must_use]
+    pub fn either(mut self, other: &Self) -> Self {
+        for (field, values) in &other.0 {
+            let own = self.0.entry(field).or_default();
+            for (value, times) in values {
+                let own = own.entry(value.clone()).or_default();
+                *own = (*own).max(*times);
+            }
+        }
+        self
     }
 
     /// Facts of a field that `other` lacks, for messages.
@@ -174,12 +190,18 @@ fn stated(capture: &Value) -> Facts {
     let connections = entries(&capture["connections"]);
     let flows: HashMap<_, _> =
         connections.iter().map(|connection| (connection["stream"].as_u64(), flow_of(connection))).collect();
+    let sessions = entries(&capture["quic"]["sessions"]);
     for message in entries(&capture["http"]) {
+        let session = message["quic_session"].as_u64().and_then(|session| sessions.get(session as usize));
+        if let Some(session) = session {
+            stated_http3(&mut facts, &flow_of(session), message);
+            continue;
+        }
         let stream = &message["stream"];
         let flow = flows.get(&stream.as_u64()).cloned().unwrap_or_else(|| format!("stream {stream}"));
         stated_message(&mut facts, &flow, message);
     }
-    for session in entries(&capture["quic"]["sessions"]) {
+    for session in sessions {
         // Its `version` is QUIC's; the handshake inside is always TLS 1.3 (RFC 9001 §4.2).
         let flow = flow_of(session);
         stated_session(&mut facts, &flow, session, &[SERVER_NAME, SUITE]);
@@ -275,6 +297,19 @@ fn stated_message(facts: &mut Facts, stream: &str, message: &Value) {
     }
 }
 
+/// tshark does not show what a head says, so that the number of the stream is compared in its place.
+fn stated_http3(facts: &mut Facts, flow: &str, message: &Value) {
+    let line = format!("{flow} {}", message["http3_stream"]);
+    if message["method"].is_string() {
+        facts.add("http3.request", line.clone());
+    } else if message["status"].as_u64().is_some_and(|status| status >= 200) {
+        facts.add("http3.response", line.clone());
+    }
+    if let Some(bytes) = message["body_bytes"].as_u64().filter(|bytes| *bytes > 0) {
+        facts.add("http3.body", format!("{line} {bytes}"));
+    }
+}
+
 fn entries(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -289,6 +324,48 @@ fn text(value: &Value) -> &str {
 /// If tshark cannot be started, or fails.
 #[must_use]
 pub fn by_tshark(capture: &Path) -> Facts {
+    run_tshark(capture, &[])
+}
+
+/// Reads a capture as [`by_tshark`] does, with more help for tshark: the protocol of each port on which the analyzer alone states
+/// facts, and segments in their order. A fact that tshark states with this help is no error of the analyzer.
+///
+/// # Panics
+/// As [`by_tshark`].
+#[must_use]
+pub fn by_tshark_with_help(capture: &Path, tshark: &Facts, analyzer: &Facts) -> Facts {
+    let alone =
+        |field: &'static str| analyzer.without(tshark, field).into_iter().map(move |fact| (field, fact));
+    let mut protocols = BTreeMap::new();
+    for (field, fact) in FIELDS.into_iter().flat_map(alone) {
+        let protocol = match field.split('.').next() {
+            Some("http2") => "http2",
+            Some("tls") => "tls",
+            Some("http1" | "websocket") => "http",
+            _ => continue,
+        };
+        for end in fact.split(' ').take(2) {
+            let port = end.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+            // TLS decides itself what is inside.
+            let known = port.map(|port| protocols.entry(port).or_insert(protocol));
+            if let (Some(known), "tls") = (known, protocol) {
+                *known = protocol;
+            }
+        }
+    }
+    let mut help = vec!["-o".to_owned(), "tcp.reassemble_out_of_order:TRUE".to_owned()];
+    for (port, protocol) in protocols {
+        help.extend(["-d".to_owned(), format!("tcp.port=={port},{protocol}")]);
+    }
+    let whole = run_tshark(capture, &help);
+    // It shows the head of a message whose body is cut only if it does not wait for the body.
+    help.extend(["-o".to_owned(), "http.desegment_body:FALSE".to_owned()]);
+    let mut heads = run_tshark(capture, &help);
+    heads.0.retain(|field, _| !field.ends_with(".body"));
+    whole.either(&heads)
+}
+
+fn run_tshark(capture: &Path, help: &[String]) -> Facts {
     let home = tempfile::tempdir().expect("a folder");
     let keys = key_log(capture).map(|path| format!("tls.keylog_file:{}", path.display()));
     let output = Command::new("tshark")
@@ -296,6 +373,7 @@ pub fn by_tshark(capture: &Path) -> Facts {
         .args(["-n", "-d", "tcp.port==81,http2", "-d", "tcp.port==50051,http2", "-T", "pdml", "-r"])
         .arg(capture)
         .args(keys.iter().flat_map(|keys| ["-o", keys]))
+        .args(help)
         // Without the user's configuration.
         .env("HOME", home.path())
         .output()
@@ -350,6 +428,10 @@ fn unescaped(text: &str) -> String {
 /// The type of a DATA frame (RFC 9113 §6.1).
 const H2_DATA: u64 = 0;
 
+/// The types of frames of HTTP/3 (RFC 9114 §7.2).
+const H3_DATA: u64 = 0;
+const H3_HEADERS: u64 = 1;
+
 /// The opcode of a binary message; those of text and of a continuation are lower (RFC 6455 §11.8).
 const WEBSOCKET_BINARY: u64 = 2;
 
@@ -358,6 +440,9 @@ const SERVER_HELLO: u64 = 2;
 
 /// The connection's side that a frame comes from.
 type Sender = (String, String);
+
+/// Parts of a stream by their offsets.
+type Pieces = BTreeMap<u64, Vec<u8>>;
 
 /// Reads the elements in order, and keeps what the frames before have begun.
 #[derive(Default)]
@@ -369,6 +454,8 @@ struct Reading {
     is_datagram: bool,
     /// Method of the request whose head is being read.
     method: Option<String>,
+    /// Whether the element of HTTP/1 that is being read has a start line.
+    has_start_line: bool,
     /// Of the HTTP/2 frame that is being read: length, type, stream.
     h2_length: u64,
     h2_type: u64,
@@ -378,6 +465,14 @@ struct Reading {
     h2_path: Option<String>,
     /// Body bytes by sender and HTTP/2 stream: as they were sent, and decoded.
     h2_bodies: BTreeMap<(Sender, u64), (u64, Option<u64>)>,
+    /// Stream and offset of the QUIC frame that is being read.
+    quic_stream: u64,
+    quic_offset: u64,
+    /// The bytes of the requests' streams by flow and stream: of each sender, the client first, the pieces by their
+    /// offsets.
+    quic_streams: BTreeMap<(String, u64), Vec<(Sender, Pieces)>>,
+    /// The flows in which tshark finds HTTP/3.
+    h3_flows: BTreeSet<String>,
     websocket_opcode: u64,
     websocket_is_final: bool,
     /// Bytes of the frame of data that is being read.
@@ -410,15 +505,26 @@ impl Reading {
             "tcp.dstport" | "udp.dstport" => self.ports[1] = element.show.clone(),
             // The messages of SSDP have HTTP's form, in datagrams.
             name if self.is_datagram && name.starts_with("http.") => {}
-            "http" | "http2" | "http2.stream" => self.finish_head(),
-            "http.request.method" => self.method = Some(element.show.clone()),
+            "http" | "http2" | "http2.stream" => {
+                self.finish_head();
+                self.has_start_line = false;
+            }
+            "http.request.method" => {
+                self.method = Some(element.show.clone());
+                self.has_start_line = true;
+            }
             "http.request.uri" => {
                 if let Some(method) = self.method.take() {
                     self.facts.add("http1.request", format!("{stream} {method} {}", element.show));
                 }
             }
-            "http.response.code" => self.facts.add("http1.response", format!("{stream} {}", element.show)),
-            "http.file_data" if element.size > 0 => {
+            "http.response.code" => {
+                self.has_start_line = true;
+                self.facts.add("http1.response", format!("{stream} {}", element.show));
+            }
+            // On HTTP's ports tshark calls each segment a continuation, a body of its own, whatever it has, if no message that it
+            // put together reaches so far: behind lost frames, in TLS, in protocols of their own.
+            "http.file_data" if element.size > 0 && self.has_start_line => {
                 self.facts.add("http1.body", format!("{stream} {}", element.size));
             }
             "http2.length" => self.h2_length = element.number(),
@@ -461,6 +567,10 @@ impl Reading {
                     self.cookie(pair);
                 }
             }
+            "quic.stream.stream_id" => (self.quic_stream, self.quic_offset) = (element.number(), 0),
+            "quic.stream.offset" => self.quic_offset = element.number(),
+            "quic.stream_data" => self.quic_data(element),
+            "http3" => drop(self.h3_flows.insert(stream)),
             name => match name.split('.').next() {
                 Some("websocket") => self.websocket(element),
                 Some("tls") => self.tls(element),
@@ -488,6 +598,43 @@ impl Reading {
 
     fn h2_body(&mut self) -> &mut (u64, Option<u64>) {
         self.h2_bodies.entry((self.sender(), self.h2_stream)).or_default()
+    }
+
+    /// Keeps a piece of a stream in which the client asks (RFC 9000 §2.1).
+    fn quic_data(&mut self, element: &Element<'_>) {
+        if !self.quic_stream.is_multiple_of(4) {
+            return;
+        }
+        let (sender, offset) = (self.sender(), self.quic_offset);
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(element.value.as_bytes());
+        let sides = self.quic_streams.entry((self.flow(), self.quic_stream)).or_default();
+        let known = sides.iter().position(|(known, _)| *known == sender);
+        let index = known.unwrap_or_else(|| {
+            sides.push((sender, Pieces::new()));
+            sides.len() - 1
+        });
+        let bytes = bytes.expect("hexadecimal digits");
+        let piece = sides[index].1.entry(offset).or_default();
+        if piece.len() < bytes.len() {
+            *piece = bytes;
+        }
+    }
+
+    /// tshark shows frames of HTTP/3 only where one packet has all of them, so they are read here, from the streams
+    /// that it opens.
+    fn finish_http3(&mut self) {
+        let streams = std::mem::take(&mut self.quic_streams);
+        for ((flow, stream), sides) in streams.iter().filter(|((flow, _), _)| self.h3_flows.contains(flow)) {
+            for (fact, (_, pieces)) in ["http3.request", "http3.response"].into_iter().zip(sides) {
+                let (heads, body) = http3_frames(&joined(pieces));
+                if heads > 0 {
+                    self.facts.add(fact, format!("{flow} {stream}"));
+                }
+                if body > 0 {
+                    self.facts.add("http3.body", format!("{flow} {stream} {body}"));
+                }
+            }
+        }
     }
 
     /// tshark shows the length of a body of HTTP/2 whose coding it has undone in words only.
@@ -587,6 +734,7 @@ impl Reading {
         self.finish_websocket();
         self.finish_head();
         self.finish_hello();
+        self.finish_http3();
         for (((stream, _), _), (sent, decoded)) in std::mem::take(&mut self.h2_bodies) {
             let bytes = decoded.unwrap_or(sent);
             if bytes > 0 {
@@ -595,6 +743,39 @@ impl Reading {
         }
         self.facts
     }
+}
+
+/// The bytes of a stream up to the first that is missing.
+fn joined(pieces: &Pieces) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (offset, piece) in pieces {
+        let known = (bytes.len() as u64).checked_sub(*offset).and_then(|known| usize::try_from(known).ok());
+        let Some(known) = known else { break };
+        bytes.extend_from_slice(piece.get(known..).unwrap_or_default());
+    }
+    bytes
+}
+
+/// Number of heads in a stream of HTTP/3, and of bytes in its DATA frames, as far as they are there.
+fn http3_frames(mut rest: &[u8]) -> (u64, u64) {
+    let (mut heads, mut body) = (0, 0);
+    while let Some((kind, behind)) = quic_number(rest)
+        && let Some((len, behind)) = quic_number(behind)
+    {
+        let there = behind.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+        heads += u64::from(kind == H3_HEADERS);
+        body += if kind == H3_DATA { there as u64 } else { 0 };
+        rest = &behind[there..];
+    }
+    (heads, body)
+}
+
+/// A number in the form of RFC 9000 §16, and what is behind it.
+fn quic_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let len = 1 << (bytes.first()? >> 6);
+    let (number, behind) = bytes.split_at_checked(len)?;
+    let number = number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Some((number & (u64::MAX >> (66 - 8 * len)), behind))
 }
 
 /// The name in a text such as `Cipher Suite: TLS_AES_128_GCM_SHA256 (0x1301)`.

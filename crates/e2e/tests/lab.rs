@@ -281,6 +281,34 @@ fn doctor_lists_a_backend_that_works() {
     assert_eq!(has_netns().is_err(), table.contains("remedy: "), "{table}");
 }
 
+#[test]
+fn doctor_and_runs_are_read_by_programs() {
+    let output = Command::new(programs::lab()).args(["doctor", "--format", "json"]).output().unwrap();
+    assert!(output.status.success(), "{}", outcome(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], "plainsight.doctor/1");
+    let checks = document["checks"].as_array().unwrap();
+    let relay = checks.iter().find(|check| check["check"] == "backend relay").unwrap();
+    assert_eq!((relay["state"].as_str(), relay["remedy"].is_null()), (Some("ok"), true), "{relay}");
+
+    let lab = Lab::new();
+    let output = lab.run(&["http", "https", "--backend", "relay", "--count", "1", "--format", "json"]);
+    assert!(output.status.success(), "{}", outcome(&output));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let objects: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (object, name) in objects.iter().zip(["http", "https"]) {
+        assert_eq!((&object["schema"], &object["backend"]), (&"plainsight.run/1".into(), &"relay".into()));
+        assert_eq!(object["experiment"], name);
+        let files: Vec<&str> =
+            object["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+        assert!(files.contains(&object["result"].as_str().unwrap()), "{object}");
+        assert!(files.iter().all(|file| std::path::Path::new(file).is_file()), "{object}");
+        assert_eq!(files.iter().any(|file| file.ends_with(".keys")), name == "https", "{object}");
+    }
+    assert_eq!(objects.len(), 2);
+}
+
 /// The exit status depends on the machine's load; the counts are always the same.
 #[test]
 fn cost_is_read_from_the_labs_own_captures() {

@@ -315,7 +315,7 @@ fn inputs_that_cannot_be_used_are_errors_that_name_them() {
         (&["--strings", "secrets.txt", "--keys", "mine.pcap"], "mine.pcap: line 1: not"),
         (&["--strings", "secrets.txt", "--keys", "empty.txt"], "empty.txt: no key log"),
         (&["--strings", "secrets.txt", "--scope", "localhost:443"], "packets contain no host names"),
-        (&["--scope", scope], "--strings <FILE>"),
+        (&["--scope", scope], "--scope needs what was sent: --strings"),
     ] {
         let output = own.run(&[&["mine.pcap"], flags].concat());
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", outcome(&output));

@@ -18,8 +18,8 @@ const ALL_IN_ONE: &str = "plainsight";
 const OWN_COMMANDS: [&str; 2] = ["plainsight completions", "plainsight man"];
 
 /// Its commands that have another name than the program.
-const OTHER_NAMES: [(&str, &str); 3] =
-    [("capture", "capturer"), ("certs", "certgen"), ("doctor", "lab doctor")];
+const OTHER_NAMES: [(&str, &str); 4] =
+    [("capture", "capturer"), ("certs", "certgen"), ("doctor", "lab doctor"), ("check", "analyze check")];
 
 /// Flags of every program, which `docs/programs/README.md` describes once.
 const COMMON_FLAGS: [&str; 2] = ["-h, --help", "-V, --version"];
@@ -104,7 +104,7 @@ fn one_program_contains_the_others() {
         contained.insert(name.to_owned());
     }
     let wanted = pages().into_keys().filter(|name| ![ALL_IN_ONE, "bench"].contains(&name.as_str()));
-    let wanted: BTreeSet<String> = wanted.chain(["lab doctor".to_owned()]).collect();
+    let wanted: BTreeSet<String> = wanted.chain(["lab doctor", "analyze check"].map(str::to_owned)).collect();
     assert_eq!(contained, wanted);
 }
 
