@@ -11,13 +11,16 @@ LAB = lab agent-a agent-b capturer certgen
 DEMO = lab live agent-a agent-b capturer certgen gateway isolation-control runner
 ISOLATION = lab agent-b capturer certgen gateway isolation-control runner
 
+# Seconds of `make fuzz` for each target.
+FUZZ_SECONDS ?= 10
+
 # Flags of `make report`: make report REPORT_FLAGS='--lang ko --author "Your Name" --pdf'
 REPORT_FLAGS ?=
 
 # Flags of `make demo`: make demo DEMO_FLAGS='--listen 127.0.0.1:3001 --open'
 DEMO_FLAGS ?=
 
-# Numbers of mutants of `make mutants` and `make isolation-mutants`, and the seed of the first.
+# Numbers of mutants of `make mutants` and `make isolation-mutants`, and the seed of the first; `make fuzz` has the same seed.
 MUTANTS ?= 10000
 ISOLATION_MUTANTS ?= 2000
 SEED ?= 1
@@ -30,7 +33,7 @@ if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint deny bench doctor clean imports built-once isolation-mutants
+.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint deny bench doctor clean imports built-once isolation-mutants fuzz bounds
 
 # List the targets.
 help:
@@ -124,8 +127,12 @@ mutants: build
 isolation-mutants: build
 	PLAINSIGHT_ISOLATION_MUTANTS=$(ISOLATION_MUTANTS) PLAINSIGHT_ISOLATION_MUTANTS_SEED=$(SEED) $(CARGO) test -p e2e --test isolation_mutants -- --nocapture
 
+# Run each fuzz target on mutations of its corpus for 10 seconds; FUZZ_SECONDS and SEED choose others (stable Rust).
+fuzz:
+	PLAINSIGHT_FUZZ_SECONDS=$(FUZZ_SECONDS) PLAINSIGHT_FUZZ_SEED=$(SEED) $(CARGO) test -p fuzz-targets --test corpus -- --nocapture
+
 # Check format, lints, documentation and licences.
-lint: deny imports
+lint: deny imports bounds
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
@@ -139,6 +146,11 @@ deny:
 imports:
 	@if python3 -c 'import tomllib' 2>/dev/null; then .ci/imports_test.py -q && .ci/imports.py; \
 	else echo "no Python 3.11: imports not checked" >&2; test -z "$$CI"; fi
+
+# Check that the table of bounds in ARCHITECTURE.md and the constants of the parsers are the same (Python 3.11).
+bounds:
+	@if python3 -c 'import tomllib' 2>/dev/null; then .ci/bounds_test.py -q && .ci/bounds.py; \
+	else echo "no Python 3.11: bounds not checked" >&2; test -z "$$CI"; fi
 
 # Check, after `make test`, that building or testing a single crate compiles nothing (Python 3).
 built-once:

@@ -35,7 +35,7 @@ KNOWN_LAYER_BREAKS = set()
 
 # The observer never imports the observed, nor the other way round (ARCHITECTURE.md, invariant 1). Every crate belongs to
 # one group.
-OBSERVER = {"dissect", "search", "analyze", "report", "exposure-schema", "fuzz-targets"}
+OBSERVER = {"dissect", "search", "analyze", "report", "exposure-schema", "fuzz-targets", "policy"}
 OBSERVED = {
     "agent-a", "agent-b", "agent-core", "capturer", "certgen", "experiment", "gateway", "isolation-control", "lab", "runner", "sandbox",
     "serve",

@@ -461,7 +461,7 @@ os.setsid()
 os.execv("docker/run.sh", ["docker/run.sh", "demo"])' >"$work/demo.out" 2>"$work/demo.err" &
     demo=$!
     # Most of the time is the build of the programs, which is slow on a busy machine.
-    for _ in $(seq 6000); do
+    for _ in $(seq 12000); do
         page=$(cat "$work/demo.out")
         [ -z "$page" ] || return 0
         kill -0 "$demo" 2>/dev/null || break
