@@ -4,12 +4,15 @@
 mod common;
 mod store_suite;
 
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Instant;
 
-use common::{SCRIPTED_AGENT, Workdir, wait_until};
+use common::{PATIENCE, SCRIPTED_AGENT, Workdir};
 use gateway::store::firestore::Firestore;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -21,6 +24,13 @@ const VARIABLE: &str = "FIRESTORE_EMULATOR_HOST";
 /// Any name works, because the emulator creates the project.
 const PROJECT: &str = "demo-plainsight";
 
+/// What the emulator prints once it serves requests.
+const READY: &str = "is now running";
+
+/// The emulator opens several ports that the system chooses, so another program can take the port that is chosen here
+/// before the emulator binds it. Then the next attempt takes another.
+const ATTEMPTS: usize = 5;
+
 /// The emulator of the Google Cloud CLI; ended with all its processes when dropped.
 struct Emulator {
     child: Child,
@@ -30,38 +40,58 @@ struct Emulator {
 impl Emulator {
     /// Skips the test and returns `None` if the emulator is not installed.
     fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let spawned = Command::new("gcloud")
-            .args(["emulators", "firestore", "start", "--quiet", "--host-port", &address])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // A process group, because the emulator is a script that starts further processes.
-            .process_group(0)
-            .spawn();
-        let Ok(child) = spawned else {
-            skip("gcloud is not installed");
-            return None;
-        };
-        let mut emulator = Self { child, address };
-        let ended = wait_until(|| match emulator.child.try_wait().unwrap() {
-            Some(_) => Some(true),
-            None => is_listening(&emulator.address).then_some(false),
-        });
-        if ended {
-            skip("gcloud has no Firestore emulator");
-            return None;
+        let mut output = String::new();
+        for _ in 0..ATTEMPTS {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let address = format!("127.0.0.1:{port}");
+            let spawned = Command::new("gcloud")
+                .args(["emulators", "firestore", "start", "--quiet", "--host-port", &address])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                // A process group, because the emulator is a script that starts further processes.
+                .process_group(0)
+                .spawn();
+            let Ok(child) = spawned else {
+                skip("gcloud is not installed");
+                return None;
+            };
+            let mut emulator = Self { child, address };
+            match emulator.wait_until_ready() {
+                Ok(()) => return Some(emulator),
+                Err(printed) => output = printed,
+            }
+            if !output.contains("BindException") {
+                break;
+            }
         }
-        Some(emulator)
+        skip(&format!("gcloud starts no Firestore emulator: {output}"));
+        None
     }
-}
 
-/// Whether a server listens at this address. A client that tries often enough can get the same port as its own and
-/// connect to itself, which does not count.
-fn is_listening(address: &str) -> bool {
-    let connected = TcpStream::connect(address);
-    connected.is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
+    /// Reads the emulator's output until it serves requests; returns the output if it ends before. A client that tries to
+    /// connect in a loop would be no test: it can get the port as its own, connect to itself and so keep the emulator from
+    /// binding it.
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
+        let (sender, receiver) = mpsc::channel();
+        // Reads to the end, so that the emulator never waits for room in the pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = sender.send(line)));
+        let started = Instant::now();
+        let mut printed = String::new();
+        loop {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            match receiver.recv_timeout(left) {
+                Ok(line) if line.contains(READY) => return Ok(()),
+                Ok(line) => {
+                    printed.push_str(&line);
+                    printed.push('\n');
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(printed),
+                Err(RecvTimeoutError::Timeout) => panic!("the emulator does not become ready: {printed}"),
+            }
+        }
+    }
 }
 
 impl Drop for Emulator {
