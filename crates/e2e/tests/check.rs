@@ -127,6 +127,22 @@ fn secrets_of_captures_without_journals_are_found() {
 }
 
 #[test]
+fn what_precedes_tls_on_its_connection_is_in_the_clear() {
+    let folder = Copied::empty();
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/oracle/captures");
+    let checked = |name: &str, except: &str| {
+        let path = captures.join(name).to_str().expect("UTF-8").to_owned();
+        let policy = format!("[cleartext]\nforbidden = ['*']\nexcept = [{except}]");
+        let (_, document) = checked(&folder, &policy, &[&path]);
+        violations(&document).iter().filter(|(rule, _)| rule == "cleartext.forbidden").count()
+    };
+    for name in ["smtp-exim", "postgresql", "xmpp-prosody"] {
+        assert_eq!(checked(&format!("starttls-{name}.pcapng"), ""), 1, "{name}");
+    }
+    assert_eq!(checked("starttls-smtp-exim.pcapng", "'TCP/2525'"), 1);
+}
+
+#[test]
 fn unusable_policies_are_refused_with_the_reason() {
     let run = Copied::of(run_lab("relay"));
     for (policy, reason) in [

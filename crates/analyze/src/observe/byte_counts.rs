@@ -75,8 +75,7 @@ pub(super) fn kinds(summary: &ConnectionSummary) -> ByKind {
     for (direction, wire_payload) in summary.wire_payload {
         match &summary.spoken {
             Spoken::Tls(tls) => {
-                let TlsDirection { bytes, is_dead, .. } = &tls[direction];
-                add_tls(&mut kinds, wire_payload, *bytes, *is_dead);
+                add_tls(&mut kinds, wire_payload, &tls[direction]);
             }
             Spoken::Messages | Spoken::Unknown => kinds.clear += wire_payload,
         }
@@ -84,16 +83,19 @@ pub(super) fn kinds(summary: &ConnectionSummary) -> ByKind {
     kinds
 }
 
-/// Counts all payload that one side of a TLS connection sent. `is_dead`: that side stopped sending TLS.
-fn add_tls(kinds: &mut ByKind, wire_payload: u64, bytes: RecordBytes, is_dead: bool) {
+/// Counts all payload that one side of a TLS connection sent.
+fn add_tls(kinds: &mut ByKind, wire_payload: u64, sent: &TlsDirection) {
+    let TlsDirection { begins, bytes, is_dead, .. } = sent;
     let clear = bytes.clear.min(wire_payload);
     let protected = bytes.protected.min(wire_payload - clear);
     kinds.tls_clear += clear;
     kinds.ciphertext += protected;
+    let before = (*begins).min(wire_payload - clear - protected);
+    kinds.clear += before;
     // Retransmitted segments, cut or lost bytes, and any bytes behind the last record.
-    let rest = wire_payload - clear - protected;
+    let rest = wire_payload - clear - protected - before;
     let kind = match () {
-        () if is_dead => &mut kinds.clear,
+        () if *is_dead => &mut kinds.clear,
         () if protected > 0 => &mut kinds.ciphertext,
         () => &mut kinds.tls_clear,
     };
@@ -198,18 +200,22 @@ mod tests {
 
     #[test]
     fn kinds_of_a_tls_direction_add_up_to_its_payload() {
-        for (on_wire, open, sealed, is_dead) in [
-            (100, 30, 70, false),
-            (100, 30, 50, false),
-            (100, 0, 0, false),
-            (100, 30, 50, true),
-            (10, 30, 50, false),
+        for (on_wire, begins, open, sealed, is_dead) in [
+            (100, 0, 30, 70, false),
+            (100, 0, 30, 50, false),
+            (100, 0, 0, 0, false),
+            (100, 0, 30, 50, true),
+            (10, 0, 30, 50, false),
+            (100, 20, 30, 50, false),
+            (90, 20, 30, 50, false),
         ] {
             let mut kinds = ByKind::default();
-            add_tls(&mut kinds, on_wire, RecordBytes { clear: open, protected: sealed }, is_dead);
+            let bytes = RecordBytes { clear: open, protected: sealed };
+            let (counters, finished) = Default::default();
+            add_tls(&mut kinds, on_wire, &TlsDirection { begins, counters, bytes, is_dead, finished });
             let ByKind { clear, tls_clear, ciphertext, .. } = kinds;
             assert_eq!(clear + tls_clear + ciphertext, on_wire);
-            assert_eq!(clear > 0, is_dead);
+            assert_eq!(clear > 0, is_dead || begins > 0);
         }
     }
 }

@@ -651,6 +651,8 @@ pub(crate) enum Spoken {
 /// One direction of a TLS connection.
 #[derive(Debug)]
 pub(crate) struct TlsDirection {
+    /// Stream offset of the first record: what is before was sent in the clear, as in STARTTLS.
+    pub begins: u64,
     /// The counters of the TLS session.
     pub counters: tls::RecordCounters,
     /// Bytes by the visibility of their records.

@@ -51,6 +51,8 @@ pub(crate) const MAX_CLEAR_RECORDS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Tls<O: Observer, R> {
     session: Session,
+    /// The stream offsets of the first records.
+    begins: PerDirection<u64>,
     /// `None` until the first record is complete, because many connections never complete a hello.
     sides: Option<Box<PerDirection<Side<O>>>>,
     within: R,
@@ -103,7 +105,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
         for direction in Direction::BOTH.into_iter().filter(|direction| begins[*direction] > 0) {
             session.begin_at(direction, begins[direction]);
         }
-        Self { session, sides: None, within }
+        Self { session, begins, sides: None, within }
     }
 
     /// See [`super::stack::Stack::is_protected`].
@@ -123,7 +125,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
 
     /// Passes input to the session, and processes its events.
     fn feed(&mut self, input: Input<'_>, source: &dyn Source, cx: &mut Context<'_, O>) {
-        let Self { session, sides, within } = self;
+        let Self { session, sides, within, .. } = self;
         let Context { observer, tools, stream, decryption, .. } = cx;
         let Some(Decryption { workspace, .. }) = decryption else { return };
         let mut feed = match input {
@@ -195,7 +197,7 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
 
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         self.feed(Input::End, source, cx);
-        let Self { session, sides, within } = self;
+        let Self { session, begins, sides, within } = self;
         let sides = sides.unwrap_or_default();
         within.finish(&Decrypted { sides: &sides, source }, &mut cx.within_tls());
         let older = session.negotiated().map(|(version, _)| version);
@@ -213,6 +215,7 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
             }
             let Side { bytes, dead_from, .. } = &sides[direction];
             TlsDirection {
+                begins: begins[direction],
                 counters,
                 bytes: *bytes,
                 is_dead: dead_from.is_some(),
