@@ -242,6 +242,8 @@ struct Side {
     /// Bytes of unfinished frames.
     buffered: usize,
     decoder: Decoder,
+    /// Whether there was a stream of instructions for the dynamic table.
+    has_encoder: bool,
     /// Whether something was given up because of a bound.
     is_over_bound: bool,
 }
@@ -484,7 +486,11 @@ impl Side {
                             (Role::Push, _) => Role::Messages,
                             (_, CONTROL_STREAM) => Role::Control,
                             (_, PUSH_STREAM) => Role::Push,
-                            (_, ENCODER_STREAM) => Role::Encoder,
+                            // A second one is an error of the connection (RFC 9204 §4.2): its entries would be at
+                            // indices that no peer knows.
+                            (_, ENCODER_STREAM) if !std::mem::replace(&mut self.has_encoder, true) => {
+                                Role::Encoder
+                            }
                             _ => Role::Ignored,
                         };
                     }
