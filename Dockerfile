@@ -12,6 +12,12 @@
 
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 
+# The one program, for examples/sidecar.yml. It comes first and names its file, so that it needs no other program.
+FROM scratch AS host-plainsight
+ARG PROGRAM=Cargo.toml
+COPY ${PROGRAM} /
+ENTRYPOINT ["/plainsight"]
+
 FROM scratch AS host-agent-a
 ARG BINARIES=crates
 COPY ${BINARIES}/agent-a /agent-a
@@ -109,3 +115,15 @@ FROM scratch AS source-live
 COPY --from=build-page /programs/live /programs/lab /programs/agent-a /programs/agent-b /programs/capturer /programs/certgen \
     /programs/analyze /programs/report /
 ENTRYPOINT ["/live"]
+
+# The one program.
+FROM build AS build-plainsight
+RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile image --locked --target "$host" --target-dir /target \
+        -p plainsight \
+    && cp "/target/$host/image/plainsight" /programs/ \
+    && rm -rf /target
+
+FROM scratch AS source-plainsight
+COPY --from=build-plainsight /programs/plainsight /plainsight
+ENTRYPOINT ["/plainsight"]

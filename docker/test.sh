@@ -23,7 +23,7 @@ names_before=$(engine_names)
 
 cases=(runs proven owner first_and_last follow images hardened secrets by_hand taken_port never_healthy unwritable
     failing_build no_docker no_compose bad_words interrupted terminated full_disk locked
-    demo demo_by_hand demo_fails)
+    demo demo_by_hand demo_fails mcp)
 
 main() {
     composes
@@ -108,6 +108,25 @@ EOF
 
 manifest_says() {
     grep -q "\"$2\": *$3" "captures/$1.manifest.json" || fail "$1.manifest.json: $2 is not $3"
+}
+
+# Runs the example of examples/mcp with a file for TLS or without, and checks its capture. Prints what the check prints.
+mcp_example() {
+    local compose=$1 overlay=$2 status
+    local -a command
+    read -r -a command <<< "$compose"
+    command+=(-f examples/mcp/docker-compose.yml ${overlay:+-f "$overlay"})
+    timeout 400 "${command[@]}" build >"$work/up" 2>&1 || fail "the example does not build: $(cat "$work/up")"
+    if [ -n "$overlay" ]; then "${command[@]}" run --rm certs || fail "no certificates: status $?"; fi
+    timeout 120 "${command[@]}" up --exit-code-from client >"$work/up" 2>&1 || {
+        cat "$work/up"
+        fail "the example ends with status $?"
+    }
+    "${command[@]}" run --rm check
+    status=$?
+    "${command[@]}" down >/dev/null 2>&1
+    nothing_left
+    return "$status"
 }
 
 # --- Cases ---------------------------------------------------------------------------------------------------------
@@ -568,6 +587,33 @@ s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.
     trap 'kill $taker' EXIT
     sleep 1
     must_fail 1 "port 3000 on 127.0.0.1 is already in use.*PLAINSIGHT_PAGE_PORT=3001" run demo
+}
+
+# The MCP's own client and server in containers: what they send is readable over HTTP, and sealed over TLS.
+test_mcp() {
+    local compose host image status
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --quiet --profile image --locked --target "$host" \
+        -p plainsight || fail "plainsight does not build"
+    mkdir -p docker/bin examples/mcp/captures examples/mcp/certs
+    cp "${CARGO_TARGET_DIR:-target}/$host/image/plainsight" docker/bin/
+    PLAINSIGHT_USER=$(id -u):$(id -g)
+    export PLAINSIGHT_USER PLAINSIGHT_ROUTE=host PLAINSIGHT_PROGRAM=docker/bin/plainsight
+    image=$(sed -n 's/^ARG PYTHON_IMAGE=//p' examples/mcp/Dockerfile)
+    docker image inspect "$image" >/dev/null 2>&1 || docker pull -q "$image" || docker/make-offline-image.sh python
+    for compose in "${compose_commands[@]}"; do
+        rm -f examples/mcp/captures/*
+        echo "--- $compose, HTTP"
+        mcp_example "$compose" "" >"$work/check" 2>&1
+        status=$?
+        cat "$work/check"
+        [ "$status" = 1 ] || fail "status $status of the check, not 1"
+        for found in 'violated sealed.string' 'sk-example-5dc0ffee. can be read' 'at \$.params.arguments.api_key can be read'; do
+            grep -q "$found" "$work/check" || fail "the check lacks: $found"
+        done
+        echo "--- $compose, TLS"
+        mcp_example "$compose" examples/mcp/docker-compose.tls.yml || fail "status $? of the check, not 0"
+    done
 }
 
 main "$@"

@@ -8,10 +8,13 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use experiment::files::RunName;
 use experiment::{Backend, Experiment, RunId};
 
-/// Records packets to a pcap file, and describes the capture in a manifest.
+/// Records packets to a pcap file, and describes the capture of an experiment in a manifest.
 ///
 /// After SIGTERM or SIGINT the capturer drains until no frame has arrived for --quiet-ms, then closes the file and finishes
 /// the manifest. Until then both files have `.partial` in their names and can be read. A flag overrides its variable.
+///
+/// Without --variant it records traffic that is not the lab's, without a manifest. A capture from which the kernel dropped
+/// frames then keeps `.partial` in its name, and the exit status is 1.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -39,16 +42,16 @@ pub(crate) enum Command {
 /// The flags of both vantages.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The experiment that is run: a variant's name, or isolation.
+    /// The experiment that is run: a variant's name, or isolation [default: none, and no manifest].
     #[arg(long = "variant", value_name = "EXPERIMENT", env = "CAPTURE_VARIANT")]
-    pub(crate) experiment: Experiment,
+    pub(crate) experiment: Option<Experiment>,
     /// Folder for the capture and its manifest; created if missing.
     #[arg(long, value_name = "DIR", env = "CAPTURE_OUTPUT")]
     pub(crate) output: PathBuf,
-    /// Stem of the file names [default: the experiment's name].
+    /// Stem of the file names [default: the experiment's name, or capture].
     #[arg(long, env = "CAPTURE_NAME")]
     pub(crate) name: Option<RunName>,
-    /// The server's port [default: the experiment's]. The kernel filter of `interface` keeps this port only; 0 keeps
+    /// The server's port [default: the experiment's, or 0]. The kernel filter of `interface` keeps this port only; 0 keeps
     /// every frame.
     #[arg(long, env = "CAPTURE_PORT")]
     pub(crate) port: Option<u16>,
@@ -84,8 +87,9 @@ pub(crate) struct InterfaceArgs {
     #[arg(long, value_name = "IF", env = "CAPTURE_INTERFACE")]
     pub(crate) interface: String,
     /// Environment of the traffic, for the manifest: netns, relay or docker.
-    #[arg(long, env = "CAPTURE_BACKEND")]
-    pub(crate) backend: Backend,
+    #[arg(long, env = "CAPTURE_BACKEND", 
+          required_if_eq_any = Experiment::all().map(|it| ("experiment", it.name())))]
+    pub(crate) backend: Option<Backend>,
     /// Capture every frame, on any port.
     #[arg(long)]
     pub(crate) no_filter: bool,

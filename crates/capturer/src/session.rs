@@ -1,4 +1,5 @@
-//! The files of one capture: the `.partial` pair, the ready file, the finished pair.
+//! The files of one capture: the `.partial` pair, the ready file, the finished pair. Traffic that is no experiment's has
+//! no manifest.
 //!
 //! ```text
 //! begin    creates NAME.partial.pcap (header only) and NAME.partial.manifest.json (finished: false)
@@ -12,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use experiment::files::{create_private, rename_durably, write_private};
 use experiment::{
     Backend, CaptureRecord, Experiment, Manifest, ProgramRecord, RunFiles, RunId, Vantage, VariantRecord,
@@ -23,10 +24,14 @@ use serde_json::Value;
 use crate::capture_file::CaptureFile;
 use crate::cli::RunArgs;
 
+/// Name of a capture of traffic that is no experiment's.
+const OWN_TRAFFIC: &str = "capture";
+
 /// A vantage's description of its capture, known before the first frame.
 #[derive(Debug)]
 pub(crate) struct Start {
-    pub(crate) backend: Backend,
+    /// `None` if the traffic is no experiment's.
+    pub(crate) backend: Option<Backend>,
     pub(crate) vantage: Vantage,
     pub(crate) interface: Option<String>,
     pub(crate) link_type: u16,
@@ -46,7 +51,8 @@ pub(crate) struct Offloads {
 /// A capture in progress.
 pub(crate) struct Session {
     files: RunFiles,
-    manifest: Manifest,
+    /// `None` if the traffic is no experiment's.
+    manifest: Option<Manifest>,
     file: CaptureFile,
     ready_file: Option<std::path::PathBuf>,
 }
@@ -56,7 +62,7 @@ impl Session {
     pub(crate) fn begin(args: &RunArgs, start: Start) -> anyhow::Result<Self> {
         let name = match &args.name {
             Some(name) => name.clone(),
-            None => args.experiment.name().parse()?,
+            None => args.experiment.map_or(OWN_TRAFFIC, Experiment::name).parse()?,
         };
         let files = RunFiles::new(&args.output, name);
         fs::create_dir_all(files.directory())
@@ -65,11 +71,26 @@ impl Session {
             remove_stale_ready_file(path)?;
         }
 
+        let old_manifest = files.path(&files.manifest());
+        if args.experiment.is_none() && old_manifest.exists() {
+            bail!(
+                "{} describes another capture of this name; choose one with --name",
+                old_manifest.display()
+            );
+        }
+
         let partial = files.path(&files.partial_capture());
         let file = CaptureFile::new(create_private(&partial)?, start.link_type, args.snaplen)
             .with_context(|| format!("cannot write {}", partial.display()))?;
-        let manifest = unfinished_manifest(args, start, &files)?;
-        manifest.write(&files.path(&files.partial_manifest()))?;
+        let manifest = match (args.experiment, start.backend) {
+            (Some(experiment), Some(backend)) => {
+                Some(unfinished_manifest(args, experiment, backend, start, &files)?)
+            }
+            _ => None,
+        };
+        if let Some(manifest) = &manifest {
+            manifest.write(&files.path(&files.partial_manifest()))?;
+        }
         Ok(Self { files, manifest, file, ready_file: args.ready_file.clone() })
     }
 
@@ -92,8 +113,9 @@ impl Session {
 
     /// Counts the offloads of a frame.
     pub(crate) fn count(&mut self, offloads: Offloads) {
-        self.manifest.capture.unfinished_checksums += u64::from(offloads.unfinished_checksum);
-        self.manifest.capture.segmentation_offload_frames += u64::from(offloads.segmentation);
+        let Some(Manifest { capture, .. }) = &mut self.manifest else { return };
+        capture.unfinished_checksums += u64::from(offloads.unfinished_checksum);
+        capture.segmentation_offload_frames += u64::from(offloads.segmentation);
     }
 
     /// Passes all frames to the operating system, so that they survive the death of this process.
@@ -104,32 +126,39 @@ impl Session {
     /// Closes the capture and finishes the manifest. `kernel_drops` counts the frames that did not fit into the kernel's
     /// queue; `None` without such a queue. `drained`: whether silence ended the capture.
     pub(crate) fn finish(self, kernel_drops: Option<u64>, drained: bool) -> anyhow::Result<()> {
-        let Self { files, mut manifest, file, .. } = self;
+        let Self { files, manifest, file, .. } = self;
         let partial = files.path(&files.partial_capture());
         // Not earlier than the last frame, even if the clock was set back.
         let ended_at = unix_ns().max(file.last_captured_at());
         let closed = file.close().with_context(|| format!("cannot close {}", partial.display()))?;
+        let dropped = kernel_drops.filter(|&drops| drops > 0);
+        if let Some(drops) = dropped.filter(|_| manifest.is_none()) {
+            // A pcap file has no field for it, so only its name can keep others from taking it as complete.
+            bail!("the kernel dropped {drops} frames: the capture {} is not complete", partial.display());
+        }
         let finished = files.path(&files.capture());
         rename_durably(&partial, &finished)?;
 
-        let capture = &mut manifest.capture;
-        capture.file = files.capture();
-        capture.sha256 = Some(closed.sha256);
-        capture.frames = Some(closed.frames);
-        capture.bytes = Some(closed.bytes);
-        capture.kernel_drops = kernel_drops;
-        capture.truncated_frames = closed.truncated_frames;
-        manifest.ended_at_unix_ns = Some(ended_at);
-        manifest.finished = true;
-        manifest.drained = Some(drained);
-        manifest.write(&files.path(&files.manifest()))?;
-        let partial_manifest = files.path(&files.partial_manifest());
-        fs::remove_file(&partial_manifest)
-            .with_context(|| format!("cannot remove {}", partial_manifest.display()))?;
-
         let (frames, bytes) = (closed.frames, closed.bytes);
+        if let Some(mut manifest) = manifest {
+            let capture = &mut manifest.capture;
+            capture.file = files.capture();
+            capture.sha256 = Some(closed.sha256);
+            capture.frames = Some(frames);
+            capture.bytes = Some(bytes);
+            capture.kernel_drops = kernel_drops;
+            capture.truncated_frames = closed.truncated_frames;
+            manifest.ended_at_unix_ns = Some(ended_at);
+            manifest.finished = true;
+            manifest.drained = Some(drained);
+            manifest.write(&files.path(&files.manifest()))?;
+            let partial_manifest = files.path(&files.partial_manifest());
+            fs::remove_file(&partial_manifest)
+                .with_context(|| format!("cannot remove {}", partial_manifest.display()))?;
+        }
+
         tracing::info!("{frames} frames, {bytes} bytes in {}", finished.display());
-        if let Some(drops) = kernel_drops.filter(|&drops| drops > 0) {
+        if let Some(drops) = dropped {
             tracing::warn!("the kernel dropped {drops} frames: the capture is not complete");
         }
         Ok(())
@@ -152,10 +181,16 @@ fn remove_stale_ready_file(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The manifest of a capture without frames.
-fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow::Result<Manifest> {
-    let variant = VariantRecord::new(args.experiment, start.port);
+fn unfinished_manifest(
+    args: &RunArgs,
+    experiment: Experiment,
+    backend: Backend,
+    start: Start,
+    files: &RunFiles,
+) -> anyhow::Result<Manifest> {
+    let variant = VariantRecord::new(experiment, start.port);
     // An isolation run has captures with TLS and without; those with TLS have a key log.
-    let variant = match (args.experiment, &args.key_log) {
+    let variant = match (experiment, &args.key_log) {
         (Experiment::Isolation, Some(_)) => variant.over_tls(),
         _ => variant,
     };
@@ -164,7 +199,7 @@ fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow
         run_id: args.run_id.clone().map_or_else(RunId::fresh, Ok)?,
         name: files.name().to_owned(),
         variant,
-        backend: start.backend,
+        backend,
         vantage: start.vantage,
         interface: start.interface,
         link_type: start.link_type.into(),
@@ -184,7 +219,7 @@ fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow
         ended_at_unix_ns: None,
         finished: false,
         drained: None,
-        journals: match args.experiment {
+        journals: match experiment {
             Experiment::Comparison(_) => vec![files.journal_a(), files.journal_b()],
             // `isolation.json` names the box journals, for all captures of the run.
             Experiment::Isolation => Vec::new(),
@@ -195,7 +230,7 @@ fn unfinished_manifest(args: &RunArgs, start: Start, files: &RunFiles) -> anyhow
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        expected_verdict: args.experiment.expected_verdict(),
+        expected_verdict: experiment.expected_verdict(),
     })
 }
 

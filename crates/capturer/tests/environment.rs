@@ -100,4 +100,8 @@ fn errors_name_the_file_or_variable() {
     let wrong = program(&["relay"], &[("CAPTURE_VARIANT", "gopher")]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("known: http, https"));
+    let without = ["interface", "--interface", "lo", "--output", "x", "--variant", "http"];
+    let without = program(&without, &[]).output().unwrap();
+    assert_eq!(without.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--backend <BACKEND>"));
 }

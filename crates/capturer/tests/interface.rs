@@ -226,6 +226,43 @@ fn a_stopped_capturer_counts_what_the_kernel_dropped() {
 }
 
 #[test]
+fn traffic_of_no_experiment_has_no_manifest() {
+    if !inside("traffic_of_no_experiment_has_no_manifest") {
+        return;
+    }
+    up("lo", None);
+    let folder = tempfile::tempdir().unwrap();
+    let launch = || Capturer::launch("interface", folder.path(), &["--interface", "lo"]);
+    let mut capturer = launch();
+    let client = talk_over_loopback(4711, b"one", b"two");
+    capturer.signal(Signal::SIGTERM);
+    assert!(capturer.wait().success());
+    capturer.only_files_are(&["capture.pcap"]);
+    let capture = Capture::read(&fs::read(capturer.path("capture.pcap")).unwrap());
+    assert!(sent_by(&capture.connections()[0], client) == b"one");
+
+    // A pcap file has no field for dropped frames: such a capture is never taken as a whole one.
+    ["capture.pcap", "ready"].iter().for_each(|name| fs::remove_file(capturer.path(name)).unwrap());
+    let mut capturer = launch();
+    capturer.signal(Signal::SIGSTOP);
+    talk_over_loopback(4711, &pattern(40 << 20, 5), b"two");
+    capturer.signal(Signal::SIGCONT);
+    capturer.signal(Signal::SIGTERM);
+    assert!(!capturer.wait().success());
+    capturer.only_files_are(&["capture.partial.pcap"]);
+
+    // Nor is an old manifest left beside a capture that it does not describe.
+    fs::write(capturer.path("capture.manifest.json"), "{}").unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_capturer"))
+        .args(["interface", "--interface", "lo", "--output"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && stderr.contains("describes another capture"), "{stderr}");
+}
+
+#[test]
 fn the_capture_ends_in_order_when_the_interface_goes_down() {
     if !inside("the_capture_ends_in_order_when_the_interface_goes_down") {
         return;

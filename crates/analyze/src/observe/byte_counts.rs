@@ -2,7 +2,7 @@
 
 use exposure_schema::{ByKind, Traffic};
 
-use crate::pipeline::fact::{ConnectionSummary, RecordBytes, SegmentFact, Spoken, TlsDirection};
+use crate::pipeline::fact::{ConnectionSummary, SegmentFact, Spoken, TlsDirection};
 
 /// Bytes of payload sampled for the entropy. The counts of the 256 byte values settle long before this, and a larger
 /// sample would slow down the analysis of large captures.
@@ -160,6 +160,7 @@ fn is_printable(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::fact::RecordBytes;
 
     fn sampled(pieces: &[&[u8]]) -> Traffic {
         let mut counts = ByteCounts::default();

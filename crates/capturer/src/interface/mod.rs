@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use experiment::Vantage;
+use experiment::{Experiment, Vantage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -37,7 +37,8 @@ const QUIET_MIN: Duration = Duration::from_millis(3 * sys::BLOCK_TIMEOUT_MS as u
 pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
     // First, so that a signal from now on stays pending until it is read.
     let stop = stop_signals().context("cannot block SIGTERM and SIGINT")?;
-    let port = args.run.port.unwrap_or(args.run.experiment.port());
+    let usual = args.run.experiment.map_or(0, Experiment::port);
+    let port = args.run.port.unwrap_or(usual);
     let filtered = port != 0 && !args.no_filter;
 
     let (mut capture, index, link_type) = Capture::open(args, filtered.then_some(port))?;
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &InterfaceArgs) -> anyhow::Result<()> {
             interface: Some(args.interface.clone()),
             link_type,
             filter: if filtered { format!("tcp port {port}") } else { String::new() },
-            port: if port == 0 { args.run.experiment.port() } else { port },
+            port: if port == 0 { usual } else { port },
         },
     )?;
     capture.socket.bind(index).with_context(|| format!("cannot bind to interface {}", args.interface))?;

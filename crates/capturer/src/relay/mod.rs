@@ -48,7 +48,7 @@ async fn serve(args: &RelayArgs) -> anyhow::Result<()> {
     let session = Session::begin(
         &args.run,
         Start {
-            backend: args.backend,
+            backend: Some(args.backend),
             vantage: Vantage::Relay,
             interface: None,
             link_type: craft::link_type::ETHERNET,

@@ -28,10 +28,15 @@ pub struct Capturer {
 impl Capturer {
     /// Starts it with `--output`, `--variant http`, `--ready-file` and `args`, and waits until it is ready.
     pub fn start(vantage: &str, folder: &Path, args: &[&str]) -> Self {
+        Self::launch(vantage, folder, &[&["--variant", "http"], args].concat())
+    }
+
+    /// The same without `--variant`.
+    pub fn launch(vantage: &str, folder: &Path, args: &[&str]) -> Self {
         let ready_file = folder.join("ready");
         let quiet: &[&str] = if args.contains(&"--quiet-ms") { &[] } else { &["--quiet-ms", "100"] };
         let child = Command::new(env!("CARGO_BIN_EXE_capturer"))
-            .args([vantage, "--quiet", "--variant", "http", "--output"])
+            .args([vantage, "--quiet", "--output"])
             .arg(folder)
             .arg("--ready-file")
             .arg(&ready_file)
