@@ -148,6 +148,7 @@ impl Session {
     /// As [`Session::post`].
     pub async fn post_when_reachable(&self, body: Bytes, deadline: Instant) -> Result<Reply, PostError> {
         let mut pause = FIRST_PAUSE;
+        let mut is_first_attempt = true;
         loop {
             match self.post(body.clone()).await {
                 Err(PostError::Transport(error))
@@ -155,7 +156,17 @@ impl Session {
                         && self.opened.count() == 0
                         && Instant::now() + pause < deadline =>
                 {
-                    tracing::debug!("not reachable yet: {}", agent_core::error_chain::error_chain(&error));
+                    let why = agent_core::error_chain::error_chain(&error);
+                    if std::mem::take(&mut is_first_attempt) {
+                        let seconds = deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
+                        tracing::warn!(
+                            "no server at {} yet, trying for {seconds} s. Start one (agent-b --listen 127.0.0.1:8000), or name \
+                             another (--server-url http://127.0.0.1:8000/tool): {why}",
+                            self.endpoint.url
+                        );
+                    } else {
+                        tracing::debug!("not reachable yet: {why}");
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }

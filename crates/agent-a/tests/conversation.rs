@@ -327,6 +327,10 @@ fn gives_up_on_a_server_that_never_starts() {
         let output = agent_a().args(["--server-url", url, "--deadline", "1"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(started.elapsed() < Duration::from_secs(15));
+        // It says so before it waits, once, with what to do.
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.lines().next().unwrap().contains(&format!("no server at {url} yet")));
+        assert_eq!(stderr.matches("agent-b --listen").count(), 1, "{stderr}");
     }
 }
 

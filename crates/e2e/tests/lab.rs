@@ -278,7 +278,13 @@ fn doctor_lists_a_backend_that_works() {
         table.contains("backend relay") && table.contains("agent-a, agent-b, capturer, certgen"),
         "{table}"
     );
-    assert_eq!(has_netns().is_err(), table.contains("remedy: "), "{table}");
+    let netns: String = table.lines().take_while(|line| !line.starts_with("backend relay")).collect();
+    assert_eq!(has_netns().is_err(), netns.contains("remedy: "), "{table}");
+    for tool in ["docker", "compose", "podman", "browser", "wireshark"] {
+        assert!(table.lines().any(|line| line.starts_with(&format!("{tool} "))), "{tool}: {table}");
+    }
+    // A path of this machine may be longer.
+    assert!(table.lines().all(|line| line.len() <= 80 || line.trim().split(' ').count() == 1), "{table}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use experiment::{Experiment, RunId, Variant, variant::UnknownName};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use experiment::{Experiment, RunId, Variant};
 
 /// Runs the experiments on this machine: two agents, a network between them, and a capturer on the network.
 ///
@@ -64,6 +65,18 @@ pub(crate) struct RunArgs {
     /// What to print: text, the path of each result; or json, an object for each experiment, one a line.
     #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     pub(crate) format: Format,
+}
+
+impl RunArgs {
+    /// Refuses flags that contradict each other.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        if self.setup.backend == BackendChoice::Relay && self.experiments.contains(&Experiment::Isolation) {
+            let why = "backend relay cannot carry the isolation experiment, whose sandboxes have network namespaces; leave out \
+                       --backend (PLAINSIGHT_BACKEND), or run it in containers with `make isolation`";
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, why));
+        }
+        Ok(())
+    }
 }
 
 /// What the result is printed as.
@@ -223,8 +236,13 @@ pub(crate) enum IsolationStep {
     Record,
 }
 
-fn variant(name: &str) -> Result<&'static Variant, UnknownName> {
-    Variant::named(name)
+fn variant(name: &str) -> Result<&'static Variant, String> {
+    Variant::named(name).map_err(|error| match Experiment::named(name) {
+        Ok(Experiment::Isolation) => {
+            format!("{error}. The isolation experiment compares no latencies: `lab run isolation` runs it")
+        }
+        _ => error.to_string(),
+    })
 }
 
 fn experiments_help() -> String {
@@ -264,5 +282,20 @@ mod tests {
         assert_eq!(args.variants.len(), 2);
         let error = Cli::try_parse_from(["lab", "cost", "isolation"]).unwrap_err();
         assert!(error.to_string().contains("known: http, https"), "{error}");
+        assert!(error.to_string().contains("`lab run isolation`"), "{error}");
+    }
+
+    #[test]
+    fn isolation_over_the_relay_is_refused_with_the_reason() {
+        let checked = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["lab", "run"], arguments].concat()).unwrap();
+            let Command::Run(args) = cli.command else { panic!("run expected") };
+            args.check()
+        };
+        let error = checked(&["http", "isolation", "--backend", "relay"]).unwrap_err();
+        assert!(error.to_string().contains("backend relay cannot carry the isolation experiment"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        assert!(checked(&["isolation", "--backend", "netns"]).is_ok());
+        assert!(checked(&["http", "--backend", "relay"]).is_ok());
     }
 }

@@ -39,7 +39,13 @@ use report::Reporter;
 pub fn main(cli: Cli) -> ExitCode {
     let reporter = Reporter::new(cli.quiet, cli.verbose);
     let outcome = match cli.command {
-        Command::Run(args) => runs::main(&args, &reporter),
+        Command::Run(args) => match args.check() {
+            Ok(()) => runs::main(&args, &reporter),
+            Err(error) => {
+                let _ = error.print();
+                return ExitCode::from(exit_status::UNUSABLE);
+            }
+        },
         Command::Doctor(args) => doctor::main(&args),
         Command::Cost(args) => cost::main(&args, &reporter),
         Command::Demo(args) => demo::main(&args, &reporter),

@@ -65,8 +65,8 @@ const QUIET: Duration = Duration::from_millis(300);
 pub(crate) async fn run(lab: &Lab, captures: &Captures) -> anyhow::Result<()> {
     let Backend::Netns { .. } = lab.backend else {
         bail!(
-            "the isolation experiment needs network namespaces, which do not work on this machine or are not selected; run \
-             `lab doctor` for the reason, or `make isolation` to run it in containers"
+            "the isolation experiment needs network namespaces, which do not work on this machine; run `lab doctor` \
+             for the reason, or `make isolation` to run it in containers"
         );
     };
     let working = lab.reporter.working();

@@ -1,6 +1,8 @@
 //! `lab doctor`: which backends work on this machine, and a remedy for each that does not.
 
-use std::fmt::Write as _;
+mod table;
+mod tools;
+
 use std::io::Write as _;
 use std::path::Path;
 
@@ -24,8 +26,11 @@ pub(crate) fn main(args: &DoctorArgs) -> anyhow::Result<()> {
     rows.extend(machine_rows(&Machine::read()));
     rows.push(programs_row(&programs));
     rows.push(certificates_row(&args.certs));
+    #[cfg(target_os = "linux")]
+    rows.push(cgroups_row());
+    rows.extend(tools::rows());
     let text = match args.format {
-        Format::Text => table(&rows),
+        Format::Text => table::table(&rows, table::columns()),
         Format::Json => json(&rows)?,
     };
     std::io::stdout().write_all(text.as_bytes()).context("writing to stdout")
@@ -145,28 +150,38 @@ fn certificates_row(folder: &Path) -> Row {
     }
 }
 
+/// The limits of memory of sandboxes: whether this user may make memory cgroups.
+#[cfg(target_os = "linux")]
+fn cgroups_row() -> Row {
+    const WHAT: &str = "cgroups";
+    let root = Path::new("/sys/fs/cgroup");
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let controllers = std::fs::read_to_string(root.join("cgroup.controllers"));
+    let (version, folder) = match &controllers {
+        Ok(_) => (2, own.lines().find_map(|line| line.strip_prefix("0::/"))),
+        // Each line has three fields (cgroups(7)): number, controllers, path.
+        Err(_) => (1, own.lines().find_map(|line| line.split_once(":memory:/").map(|(_, path)| path))),
+    };
+    let has_memory = controllers.map_or(true, |names| names.split_whitespace().any(|name| name == "memory"));
+    let Some(folder) = folder.filter(|_| has_memory) else {
+        return Row::note(WHAT, "no memory cgroups; the gateway then needs --allow-weak-memory-limit");
+    };
+    let folder = if version == 1 { root.join("memory").join(folder) } else { root.join(folder) };
+    let is_own = nix::unistd::access(&folder, nix::unistd::AccessFlags::W_OK).is_ok();
+    let detail = match is_own {
+        true => format!("version {version}, this user may make memory cgroups"),
+        false => format!(
+            "version {version}; this user may not make memory cgroups, so the gateway asks the user's service manager, or \
+             needs --allow-weak-memory-limit"
+        ),
+    };
+    Row::note(WHAT, detail)
+}
+
 /// The rows as a document.
 fn json(rows: &[Row]) -> anyhow::Result<String> {
     let document = serde_json::json!({ "schema": SCHEMA, "checks": rows });
     Ok(serde_json::to_string_pretty(&document).context("the result as JSON")? + "\n")
-}
-
-fn table(rows: &[Row]) -> String {
-    let width = rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for row in rows {
-        let state = match row.state {
-            State::Fine => "ok",
-            State::Refused => "refused",
-            State::Missing => "missing",
-            State::Note => "",
-        };
-        let _ = writeln!(text, "{:<width$}  {state:<7}  {}", row.what, row.detail);
-        for line in row.remedy.iter().flat_map(|remedy| remedy.lines()) {
-            let _ = writeln!(text, "{:<width$}  {:<7}  remedy: {line}", "", "");
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -179,14 +194,22 @@ mod tests {
             error: "creating a user namespace: EPERM".to_owned(),
             explanation: Explanation { cause: "because".to_owned(), remedy: "do this\nor that".to_owned() },
         };
-        let text = table(&[netns_row(refused), Row::fine("backend relay", "loopback")]);
+        let rows = [
+            netns_row(refused),
+            Row::fine("backend relay", "loopback"),
+            Row::note("a.long.setting.name", "1"),
+        ];
         assert_eq!(
-            text,
+            table::table(&rows, 80),
             "backend netns  refused  creating a user namespace: EPERM; because\n\
              \x20                       remedy: do this\n\
              \x20                       remedy: or that\n\
-             backend relay  ok       loopback\n"
+             backend relay  ok       loopback\n\
+             a.long.setting.name\n\
+             \x20                       1\n"
         );
+        let narrow = table::table(&rows, 50);
+        assert!(narrow.contains("namespace:\n                        EPERM; because\n"), "{narrow}");
     }
 
     #[test]
