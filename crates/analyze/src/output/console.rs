@@ -8,15 +8,26 @@ mod scope;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
-use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, ContentArrangement, Table, presets};
 use exposure_schema::{
     Capture, Conclusion, Exposure, FragmentEntry, FragmentSource, HandshakeField, Level, Location, Pair,
     SearchedAs, ServerKeyEntry, StringEntry, Tls, TlsSession, Verdict, WordKind,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Width of a line in columns.
-const WIDTH: usize = 100;
+use super::layout;
+
+/// Longest display filter that is shown, in bytes: one that takes three lines is not copied by hand.
+const MAX_FILTER: usize = 120;
+
+/// Columns of a table of levels beside the names of captures, with the longest verdict.
+const BESIDE_NAMES: usize = 73;
+
+/// Columns that the name of a capture always has.
+const MIN_NAME: usize = 7;
+
+/// Columns in front of what is said about a place.
+const INDENTATION: usize = 17;
 
 /// Maximum number of TLS connections shown; the others are counted.
 const MAX_SESSIONS: usize = 3;
@@ -30,25 +41,31 @@ const MAX_FRAGMENTS: usize = 3;
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
-/// Returns the whole text with terminal styles; the caller strips them where the output is no terminal.
+/// Returns the whole text with terminal styles, in the columns of the terminal; the caller strips the styles where the output is
+/// no terminal.
 pub fn text(exposure: &Exposure) -> String {
     let mut out = String::new();
+    let columns = layout::columns();
     // Writing to a string does not fail.
-    let _ = write(exposure, &mut out);
-    out
+    let _ = write(exposure, &mut out, columns);
+    layout::fold(&out, columns)
 }
 
-fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
+fn write(exposure: &Exposure, out: &mut String, columns: usize) -> std::fmt::Result {
+    if let Some(conclusion) = exposure.conclusion {
+        let (colour, meaning) = meaning(conclusion);
+        writeln!(out, "{}: {meaning}\n", styled(colour, conclusion.name()))?;
+    }
     let (judged, foreign): (Vec<_>, Vec<_>) =
         exposure.captures.iter().partition(|capture| capture.verdict.is_some());
     if !judged.is_empty() {
         let of =
             if judged.iter().all(|capture| capture.scope.is_some()) { "strings" } else { "agents' messages" };
         heading(out, &format!("What an eavesdropper can read of the {of}"))?;
-        writeln!(out, "{}\n", levels(&judged))?;
+        writeln!(out, "{}\n", levels(&judged, columns))?;
         heading(out, "Proof")?;
         for capture in &judged {
-            proof(out, capture)?;
+            proof(out, capture, columns)?;
         }
         if judged.iter().any(|capture| capture.tls.is_some()) {
             heading(out, "What TLS still shows")?;
@@ -62,8 +79,9 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
             beside_frames(out, capture)?;
         }
         heading(out, "Controls")?;
+        let width = judged.iter().map(|capture| safe(&capture.name).width()).max().unwrap_or(0);
         for capture in &judged {
-            controls(out, capture)?;
+            controls(out, capture, width)?;
         }
         writeln!(out)?;
         scope::write(out, &judged)?;
@@ -72,7 +90,7 @@ fn write(exposure: &Exposure, out: &mut String) -> std::fmt::Result {
         without_journal(out, capture)?;
     }
     for run in &exposure.isolation {
-        isolation::write(out, run)?;
+        isolation::write(out, run, columns)?;
     }
     conclusion(out, exposure)
 }
@@ -81,13 +99,11 @@ fn heading(out: &mut String, text: &str) -> std::fmt::Result {
     writeln!(out, "{STRONG}{text}{STRONG:#}")
 }
 
-fn levels(captures: &[&Capture]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).enforce_styling();
+fn levels(captures: &[&Capture], columns: usize) -> Table {
+    let mut table = table(columns);
     let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
-    let mut head = vec![Cell::new("capture")];
-    head.extend(["strings", "verbatim", "reassembled", "decoded", "only with keys", "absent"].map(right));
-    head.push(Cell::new("verdict"));
+    let mut head = vec![Cell::new("capture"), Cell::new("verdict")];
+    head.extend(["sent", "verbatim", "reassembled", "decoded", "with keys", "absent"].map(right));
     table.set_header(head);
     for capture in captures {
         let summary = &capture.summary;
@@ -105,29 +121,52 @@ fn levels(captures: &[&Capture]) -> Table {
             Verdict::Inconclusive => CellColor::Yellow,
         };
         table.add_row(vec![
-            Cell::new(safe(&capture.name)),
+            Cell::new(layout::middle(
+                &safe(&capture.name),
+                columns.saturating_sub(BESIDE_NAMES).max(MIN_NAME),
+            )),
+            Cell::new(match &capture.scope {
+                Some(_) if verdict == Verdict::Sealed => "sealed\nin its scope",
+                _ => verdict.name(),
+            })
+            .fg(colour)
+            .add_attribute(Attribute::Bold),
             count(summary.total, None),
             count(summary.verbatim, Some(CellColor::Red)),
             count(summary.reassembled, Some(CellColor::Red)),
             count(summary.decoded, Some(CellColor::Red)),
             count(summary.decrypted, Some(CellColor::Green)),
             count(summary.absent, Some(CellColor::Yellow)),
-            Cell::new(match &capture.scope {
-                Some(_) if verdict == Verdict::Sealed => "sealed in its scope",
-                _ => verdict.name(),
-            })
-            .fg(colour)
-            .add_attribute(Attribute::Bold),
         ]);
     }
+    narrow(&mut table);
     table
 }
 
+/// An empty table that fits the columns.
+fn table(columns: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).enforce_styling();
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(u16::try_from(columns).unwrap_or(u16::MAX));
+    table
+}
+
+/// Leaves two columns between those of a table.
+fn narrow(table: &mut Table) {
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 1));
+    });
+}
+
 /// Shows, for each level that occurs, the first string and where to find it.
-fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
+fn proof(out: &mut String, capture: &Capture, columns: usize) -> std::fmt::Result {
+    let about = columns.saturating_sub(capture.name.width() + 30).max(20);
+    let file = layout::middle(&safe(&capture.file), about);
     let from = match &capture.backend {
-        Some(backend) => format!("{} ({backend}, {} frames)", safe(&capture.file), capture.frames),
-        None => format!("{} ({} frames)", safe(&capture.file), capture.frames),
+        Some(backend) => format!("{file} ({backend}, {} frames)", capture.frames),
+        None => format!("{file} ({} frames)", capture.frames),
     };
     writeln!(out, "  {STRONG}{}{STRONG:#}  {FAINT}{from}{FAINT:#}", safe(&capture.name))?;
     for level in Level::ALL.into_iter().take(4) {
@@ -137,11 +176,11 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
         // A string that was found by itself is better evidence than one that was found with its message.
         let by_itself = of_level().find(|string| string.searched_as != SearchedAs::Message);
         if let Some(string) = by_itself.or_else(|| of_level().next()) {
-            one_proof(out, string)?;
+            one_proof(out, string, columns)?;
         }
     }
     for fragment in capture.fragments.iter().take(MAX_FRAGMENTS) {
-        one_fragment(out, fragment)?;
+        one_fragment(out, fragment, columns)?;
     }
     if capture.fragments.len() > MAX_FRAGMENTS {
         let more = capture.fragments.len() - MAX_FRAGMENTS;
@@ -149,10 +188,10 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
     }
     for string in capture.strings.iter().filter(|string| string.level == Level::Absent).take(3) {
         let value = shortened(&string.value, 40);
-        writeln!(out, "    {:<12} {value}  {FAINT}{}{FAINT:#}", "absent", safe(&string.path))?;
+        writeln!(out, "    {:<12} \t{value}  {FAINT}{}{FAINT:#}", "absent", safe(&string.path))?;
     }
     for reason in capture.reasons.iter().take(MAX_ROWS) {
-        writeln!(out, "    {}  {}", styled(AnsiColor::Yellow, "doubt"), safe(reason))?;
+        writeln!(out, "    {}  \t{}", styled(AnsiColor::Yellow, "doubt"), safe(reason))?;
     }
     if capture.reasons.len() > MAX_ROWS {
         writeln!(out, "    … and {} more doubts", capture.reasons.len() - MAX_ROWS)?;
@@ -160,15 +199,15 @@ fn proof(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out)
 }
 
-fn one_proof(out: &mut String, string: &StringEntry) -> std::fmt::Result {
+fn one_proof(out: &mut String, string: &StringEntry, columns: usize) -> std::fmt::Result {
     let Some(place) = string.locations.first() else { return Ok(()) };
     let value = shortened(&string.value, 40);
     let what = format!("\"{value}\"  {FAINT}{}{FAINT:#}", safe(&string.path));
-    one_place(out, string.level, &what, place)
+    one_place(out, string.level, &what, place, columns)
 }
 
 /// Shows where a part of a message or of a secret can be read.
-fn one_fragment(out: &mut String, fragment: &FragmentEntry) -> std::fmt::Result {
+fn one_fragment(out: &mut String, fragment: &FragmentEntry, columns: usize) -> std::fmt::Result {
     let Some(place) = fragment.locations.first() else { return Ok(()) };
     let id = fragment.message_id.as_deref().unwrap_or("without id");
     let whole = match fragment.source {
@@ -184,10 +223,16 @@ fn one_fragment(out: &mut String, fragment: &FragmentEntry) -> std::fmt::Result 
         true => whole,
         false => format!("{} of {} bytes of {whole}", fragment.longest_bytes, fragment.source_bytes),
     };
-    one_place(out, fragment.level, &what, place)
+    one_place(out, fragment.level, &what, place, columns)
 }
 
-fn one_place(out: &mut String, level: Level, what: &str, place: &Location) -> std::fmt::Result {
+fn one_place(
+    out: &mut String,
+    level: Level,
+    what: &str,
+    place: &Location,
+    columns: usize,
+) -> std::fmt::Result {
     let frames = match place.frames.as_slice() {
         [] => "no frame".to_owned(),
         [frame] => format!("frame {frame}"),
@@ -198,14 +243,17 @@ fn one_place(out: &mut String, level: Level, what: &str, place: &Location) -> st
         false => format!("  through {}", place.layers.join(", ")),
     };
     let colour = if level.is_keyless() { AnsiColor::Red } else { AnsiColor::Green };
+    // Bytes that need the keys are shown beside what the keys make of them.
+    let wire = if level.is_keyless() { "" } else { "on the wire: " };
     let level = styled(colour, &format!("{:<12}", level.name()));
-    writeln!(out, "    {level} {what}")?;
-    writeln!(out, "    {:<12} {frames}, file offset {}{layers}", "", place.file_offset)?;
+    writeln!(out, "    {level} \t{what}")?;
+    writeln!(out, "    {:<12} \t{frames}, file offset {}{layers}", "", place.file_offset)?;
     if let Some(excerpt) = &place.excerpt {
-        writeln!(out, "    {:<12} {FAINT}{}{FAINT:#}", "", shortened(excerpt, WIDTH - 18))?;
+        let excerpt = shortened(excerpt, columns - INDENTATION - wire.len());
+        writeln!(out, "    {:<12} \t{wire}{FAINT}{excerpt}{FAINT:#}", "")?;
     }
-    if place.filter.len() <= WIDTH - 28 {
-        writeln!(out, "    {:<12} {FAINT}Wireshark: {}{FAINT:#}", "", place.filter)?;
+    if place.filter.len() <= MAX_FILTER {
+        writeln!(out, "    {:<12} \t{FAINT}Wireshark: {}{FAINT:#}", "", place.filter)?;
     }
     Ok(())
 }
@@ -339,21 +387,19 @@ fn visible(session: &TlsSession) -> [String; 2] {
     [who.join(", "), how.join(", ")]
 }
 
-fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
+/// `width`: that of the longest name.
+fn controls(out: &mut String, capture: &Capture, width: usize) -> std::fmt::Result {
     let (controls, completeness) = (&capture.controls, &capture.completeness);
     let mut row = |passed: bool, text: String| {
         let mark = if passed { styled(AnsiColor::Green, "✓") } else { styled(AnsiColor::Yellow, "✗") };
         writeln!(out, "    {mark} {text}")
     };
     let mut rows = Vec::new();
-    let key = if controls.positive.key_log { " with the key log" } else { "" };
+    let key = if controls.positive.key_log { "with the key log, " } else { "" };
     let positive = &controls.positive;
     rows.push((
         positive.passed,
-        format!(
-            "the same search{key} finds {} of {} strings in this capture",
-            positive.found, positive.strings
-        ),
+        format!("{key}the same search finds {} of {} strings here", positive.found, positive.strings),
     ));
     let decoys = &controls.decoys;
     rows.push((
@@ -366,17 +412,17 @@ fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     }
     if let Some(planted) = &controls.planted {
         let text = format!(
-            "{} of {} planted strings are found, in {} forms, {} places and {} layers",
+            "{} of {} planted strings are found: {} forms, {} places, {} layers",
             planted.found, planted.planted, planted.forms, planted.places, planted.layers
         );
         rows.push((planted.passed, text));
     }
     if let Some(coverage) = &controls.coverage {
         let text = format!(
-            "all {} captured bytes were searched: {} in streams, {} in frames",
+            "all {} bytes are searched: {} in streams, {} in frames",
             coverage.captured_bytes, coverage.bytes_in_streams, coverage.bytes_in_frames
         );
-        let failed = || format!("not all {} captured bytes were searched", coverage.captured_bytes);
+        let failed = || format!("not all {} bytes are searched", coverage.captured_bytes);
         rows.push((coverage.passed, if coverage.passed { text } else { failed() }));
     }
     let CompletenessLine { passed, text } = match &capture.scope {
@@ -385,7 +431,7 @@ fn controls(out: &mut String, capture: &Capture) -> std::fmt::Result {
     };
     rows.push((passed, text));
     for (passed, text) in rows {
-        row(passed, format!("{:<8} {text}", safe(&capture.name)))?;
+        row(passed, format!("{:<width$}  \t{text}", safe(&capture.name)))?;
     }
     Ok(())
 }
@@ -401,7 +447,7 @@ fn completeness_line(completeness: &exposure_schema::Completeness) -> Completene
     CompletenessLine {
         passed: completeness.passed,
         text: format!(
-            "{} of {} messages and {} of {} streams are whole, {} bytes unexplained{drops}",
+            "{} of {} messages, {} of {} streams are whole, {} bytes unexplained{drops}",
             completeness.messages_accounted,
             completeness.messages_expected,
             completeness.streams_whole,
@@ -478,13 +524,7 @@ fn conclusion(out: &mut String, exposure: &Exposure) -> std::fmt::Result {
         }
         return Ok(());
     };
-    let (colour, meaning) = match conclusion {
-        Conclusion::Proven => {
-            (AnsiColor::Green, "over HTTP the JSON is in plain sight, over TLS none of it is")
-        }
-        Conclusion::Refuted => (AnsiColor::Red, "a capture shows the opposite of what was expected"),
-        Conclusion::Inconclusive => (AnsiColor::Yellow, "doubts remain, so nothing is proven"),
-    };
+    let (colour, meaning) = meaning(conclusion);
     writeln!(out, "Conclusion: {}: {meaning}", styled(colour, conclusion.name()))?;
     for reason in &exposure.reasons {
         writeln!(out, "  {}", safe(reason))?;
@@ -497,6 +537,16 @@ fn conclusion(out: &mut String, exposure: &Exposure) -> std::fmt::Result {
         writeln!(out, "  {FAINT}not part of it: {}{FAINT:#}", others.join(", "))?;
     }
     Ok(())
+}
+
+fn meaning(conclusion: Conclusion) -> (AnsiColor, &'static str) {
+    match conclusion {
+        Conclusion::Proven => {
+            (AnsiColor::Green, "over HTTP the JSON is in plain sight, over TLS none of it is")
+        }
+        Conclusion::Refuted => (AnsiColor::Red, "a capture shows the opposite of what was expected"),
+        Conclusion::Inconclusive => (AnsiColor::Yellow, "doubts remain, so nothing is proven"),
+    }
 }
 
 fn styled(colour: AnsiColor, text: &str) -> String {

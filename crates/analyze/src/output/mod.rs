@@ -15,6 +15,7 @@ pub(crate) mod isolation;
 pub(crate) mod json_text;
 pub mod jsonl;
 pub mod junit;
+pub(crate) mod layout;
 pub(crate) mod location;
 pub mod markdown;
 mod peers;

@@ -16,6 +16,7 @@ use super::{analyze_found, comparing, input, own_traffic, printed, report_error,
 use crate::analysis::Options;
 use crate::check::{self, Checked};
 use crate::input::discover::{self, OwnTraffic};
+use crate::output::layout;
 use crate::verdict::conclusion::exit;
 
 /// Checks what the flags name, and prints the outcome.
@@ -98,7 +99,8 @@ fn own_of_policy(flags: &Check, paths: &[PathBuf], policy: &Policy) -> Result<Op
 
 fn print(format: CheckFormat, checked: &Checked) -> Result<()> {
     if format == CheckFormat::Text {
-        return write_out(check::console::text(checked).as_bytes());
+        let text = layout::fold(&check::console::text(checked), layout::columns());
+        return write_out(text.as_bytes());
     }
     let mut out = BufWriter::new(io::stdout().lock());
     printed(write(format, checked, &mut out).and_then(|()| out.flush()))

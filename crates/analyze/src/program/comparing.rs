@@ -13,6 +13,7 @@ use super::{analyze_found, printed, report_error, write_out};
 use crate::analysis::Options;
 use crate::diff;
 use crate::input::discover::{self, Input};
+use crate::output::layout;
 use crate::verdict::conclusion::exit;
 
 /// Compares what the flags name, and prints the difference.
@@ -30,7 +31,9 @@ pub(super) fn compare(flags: &Diff) -> ExitCode {
     let diff = diff::compare((&old_name, &old), (&new_name, &new));
     diff.errors.iter().for_each(|error| report_error(error));
     let written = match flags.format {
-        TextOrJson::Text => write_out(diff::console::text(&diff).as_bytes()),
+        TextOrJson::Text => {
+            write_out(layout::fold(&diff::console::text(&diff), layout::columns()).as_bytes())
+        }
         TextOrJson::Json => serde_json::to_vec_pretty(&diff)
             .context("cannot write the comparison as JSON")
             .and_then(|document| printed(io::stdout().write_all(&[&document[..], b"\n"].concat()))),

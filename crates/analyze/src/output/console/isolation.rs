@@ -3,15 +3,17 @@
 use std::fmt::{Result, Write as _};
 
 use anstyle::AnsiColor;
-use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, Table};
 use exposure_schema::{
     BeaconControl, Credential, Identity, Isolation, IsolationVerdict, MeasuredEntry, Occurrence, PhaseName,
     ProtectedAnswer, ProtectionEntry, TrafficAccount,
 };
 
-use super::{FAINT, MAX_ROWS, STRONG, heading, safe, shortened, styled};
+use super::{FAINT, MAX_ROWS, STRONG, heading, narrow, safe, shortened, styled, table};
 
-pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
+pub(super) fn write(out: &mut String, run: &Isolation, columns: usize) -> Result {
+    let (colour, meaning) = meaning(run.verdict);
+    writeln!(out, "{}: {meaning}\n", styled(colour, run.verdict.name()))?;
     heading(out, "What left the sandboxes")?;
     writeln!(
         out,
@@ -20,7 +22,7 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
         safe(&run.backend),
         run.boxes_total
     )?;
-    writeln!(out, "{}", ways(run))?;
+    writeln!(out, "{}", ways(run, columns))?;
     for MeasuredEntry { kind, bits, right, control_bits, control_right } in &run.measured {
         writeln!(
             out,
@@ -31,7 +33,7 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     }
     writeln!(out)?;
     heading(out, "Where the captures were made")?;
-    writeln!(out, "{}\n", interfaces(run))?;
+    writeln!(out, "{}\n", interfaces(run, columns))?;
     accounts(out, run)?;
     limits(out, run)?;
     if let Some(identity) = &run.identity {
@@ -45,12 +47,16 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
     let leaks = run.leaks.iter().map(|leak| ("leak", leak));
     let findings = leaks.chain(run.doubts.iter().map(|doubt| ("doubt", doubt)));
     for (word, finding) in findings.take(MAX_ROWS) {
-        writeln!(out, "    {}  {}", styled(AnsiColor::Yellow, word), safe(&finding.text))?;
+        writeln!(out, "    {}  \t{}", styled(AnsiColor::Yellow, word), safe(&finding.text))?;
     }
     if run.reasons.len() > MAX_ROWS {
         writeln!(out, "    … and {} more", run.reasons.len() - MAX_ROWS)?;
     }
-    let (colour, meaning) = match run.verdict {
+    writeln!(out, "Isolation: {}: {meaning}", styled(colour, run.verdict.name()))
+}
+
+fn meaning(verdict: IsolationVerdict) -> (AnsiColor, &'static str) {
+    match verdict {
         IsolationVerdict::Isolated => (
             AnsiColor::Green,
             "nothing from any sandbox reached a network interface or another user; the captures would have shown it",
@@ -59,14 +65,7 @@ pub(super) fn write(out: &mut String, run: &Isolation) -> Result {
             (AnsiColor::Red, "something from a sandbox reached a network interface or another user")
         }
         IsolationVerdict::Inconclusive => (AnsiColor::Yellow, "doubts remain, so nothing is proven"),
-    };
-    writeln!(out, "Isolation: {}: {meaning}", styled(colour, run.verdict.name()))
-}
-
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).enforce_styling();
-    table
+    }
 }
 
 fn number(count: u64, colour: CellColor) -> Cell {
@@ -79,8 +78,8 @@ fn plain(count: u64) -> Cell {
 }
 
 /// A table of the kinds of escape attempts, without and with a network.
-fn ways(run: &Isolation) -> Table {
-    let mut table = table();
+fn ways(run: &Isolation, columns: usize) -> Table {
+    let mut table = table(columns);
     table.set_header(["attempt", "tried in a sandbox", "seen", "tried with a network", "seen", "control"]);
     for kind in &run.kinds {
         let control = match kind.control_passed {
@@ -96,16 +95,17 @@ fn ways(run: &Isolation) -> Table {
             control,
         ]);
     }
+    narrow(&mut table);
     table
 }
 
-fn interfaces(run: &Isolation) -> Table {
-    let mut table = table();
+fn interfaces(run: &Isolation, columns: usize) -> Table {
+    let mut table = table(columns);
     table.set_header(["phase", "interface", "frames", "users' traffic", "of sandboxes", "dropped"]);
     for interface in &run.interfaces {
         let (phase, colour) = match interface.phase {
-            PhaseName::Isolated => ("sandboxes without network", CellColor::Red),
-            PhaseName::Control => ("control, with network", CellColor::Green),
+            PhaseName::Isolated => ("no network", CellColor::Red),
+            PhaseName::Control => ("control", CellColor::Green),
         };
         table.add_row([
             Cell::new(phase),
@@ -116,6 +116,7 @@ fn interfaces(run: &Isolation) -> Table {
             interface.kernel_drops.map_or_else(|| Cell::new("?"), plain),
         ]);
     }
+    narrow(&mut table);
     table
 }
 
@@ -143,8 +144,8 @@ fn limits(out: &mut String, run: &Isolation) -> Result {
     let Some(first) = run.boxes.iter().find(|one| one.phase == PhaseName::Isolated) else { return Ok(()) };
     heading(out, "What limits a sandbox, read back from the kernel")?;
     for limit in &first.limits {
-        let (value, mechanism) = (shortened(&limit.value, 24), shortened(&limit.mechanism, 46));
-        writeln!(out, "  {:<24} {value:<24} {FAINT}{mechanism}{FAINT:#}", shortened(&limit.name, 24))?;
+        let (value, mechanism) = (shortened(&limit.value, 17), safe(&limit.mechanism));
+        writeln!(out, "  {:<23} {value:<17} \t{FAINT}{mechanism}{FAINT:#}", shortened(&limit.name, 23))?;
     }
     writeln!(out)
 }
@@ -155,13 +156,13 @@ fn lesson(out: &mut String, identity: &Identity) -> Result {
     let user = safe(&identity.user);
     writeln!(
         out,
-        "  read      {STRONG}{user}{STRONG:#} from {}, {}",
+        "  read      \t{STRONG}{user}{STRONG:#} from {}, {}",
         from(&identity.read_from),
         place(&identity.read)
     )?;
     let replayed = place(&identity.replayed);
-    writeln!(out, "  replayed  by {}, {replayed}", from(&identity.replayed_from))?;
-    writeln!(out, "  answered  with the secret of {user}, {}\n", place(&identity.answered))
+    writeln!(out, "  replayed  \tby {}, {replayed}", from(&identity.replayed_from))?;
+    writeln!(out, "  answered  \twith the secret of {user}, {}\n", place(&identity.answered))
 }
 
 /// One gateway that authenticates its users.
@@ -182,7 +183,7 @@ fn protection(out: &mut String, protection: &ProtectionEntry) -> Result {
             Credential::Nothing => "X-User-Id alone",
         };
         format!(
-            "    {word:<8}  {} with {with}, by {}, {}",
+            "    {word:<8}  \t{} with {with}, by {}, {}",
             answer.status,
             safe(&answer.from),
             place(&answer.answered)
