@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use e2e::damage::{Copied, analyze_command, analyze_with};
+use e2e::damage::{Copied, analyze_command};
 use e2e::run_lab;
 use serde_json::Value;
 
