@@ -502,7 +502,7 @@ async fn choose(tab: &Tab, file: &Path) {
 
 /// A capture of 256 MiB: requests with bodies of text, each on a connection of its own.
 fn write_large(path: &Path) {
-    const BYTES: usize = 256 << 20;
+    const BYTES: usize = 96 << 20;
     use craft::conversation::{Connection, Frames, Settings, Side};
     let file = BufWriter::new(File::create(path).expect("a file"));
     let mut capture = craft::pcap::Writer::new(file, craft::link_type::ETHERNET, craft::pcap::FULL_SNAPLEN)

@@ -51,9 +51,8 @@ pub(crate) const MAX_CLEAR_RECORDS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Tls<O: Observer, R> {
     session: Session,
-    /// The stream offsets of the first records.
-    begins: PerDirection<u64>,
-    /// `None` until the first record is complete, because many connections never complete a hello.
+    /// `None` until the first record is complete, because many connections never complete a hello, unless another protocol
+    /// was before.
     sides: Option<Box<PerDirection<Side<O>>>>,
     within: R,
 }
@@ -61,6 +60,8 @@ pub(crate) struct Tls<O: Observer, R> {
 /// The state of one direction.
 #[derive(Debug)]
 struct Side<O: Observer> {
+    /// Stream offset of the first record.
+    begins: u64,
     /// Decrypted application data; `None` until there are any.
     plaintext: Option<Box<Plaintext<O>>>,
     /// Handshake messages in the clear; `None` until the first is complete, because many connections never complete
@@ -105,7 +106,10 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
         for direction in Direction::BOTH.into_iter().filter(|direction| begins[*direction] > 0) {
             session.begin_at(direction, begins[direction]);
         }
-        Self { session, begins, sides: None, within }
+        let is_behind = begins.values().any(|begin| *begin > 0);
+        let side = |direction| Side { begins: begins[direction], ..Side::default() };
+        let sides = is_behind.then(|| Box::new(PerDirection::from_fn(side)));
+        Self { session, sides, within }
     }
 
     /// See [`super::stack::Stack::is_protected`].
@@ -125,7 +129,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
 
     /// Passes input to the session, and processes its events.
     fn feed(&mut self, input: Input<'_>, source: &dyn Source, cx: &mut Context<'_, O>) {
-        let Self { session, sides, within, .. } = self;
+        let Self { session, sides, within } = self;
         let Context { observer, tools, stream, decryption, .. } = cx;
         let Some(Decryption { workspace, .. }) = decryption else { return };
         let mut feed = match input {
@@ -197,7 +201,7 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
 
     fn finish(mut self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         self.feed(Input::End, source, cx);
-        let Self { session, begins, sides, within } = self;
+        let Self { session, sides, within } = self;
         let sides = sides.unwrap_or_default();
         within.finish(&Decrypted { sides: &sides, source }, &mut cx.within_tls());
         let older = session.negotiated().map(|(version, _)| version);
@@ -213,9 +217,9 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
                 let bytes = counters.header_bytes + counters.handshake_bytes;
                 cx.report(direction, 0, bytes, Unexplained::OlderTls(version), source);
             }
-            let Side { bytes, dead_from, .. } = &sides[direction];
+            let Side { begins, bytes, dead_from, .. } = &sides[direction];
             TlsDirection {
-                begins: begins[direction],
+                begins: *begins,
                 counters,
                 bytes: *bytes,
                 is_dead: dead_from.is_some(),
@@ -242,6 +246,7 @@ impl<O: Observer, R: Reader<O>> Reader<O> for Tls<O, R> {
 impl<O: Observer> Default for Side<O> {
     fn default() -> Self {
         Self {
+            begins: 0,
             plaintext: None,
             clear: None,
             alerts: 0,
