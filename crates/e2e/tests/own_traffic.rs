@@ -40,8 +40,10 @@ impl Own {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let output = analyze_command().args(arguments).current_dir(self.folder.folder()).output();
-        output.expect("analyze starts")
+        let mut command = analyze_command();
+        // Wide enough that no line breaks.
+        command.args(arguments).current_dir(self.folder.folder()).env("COLUMNS", "300");
+        command.output().expect("analyze starts")
     }
 
     /// Judges the capture by its strings, with further flags.

@@ -52,7 +52,9 @@ fn one(out: &mut String, capture: &Capture, scope: &Scope) -> std::fmt::Result {
             Some(Verdict::Sealed) => "the exit status is 0 only if this scope is asked for",
             _ => "connections that carry the strings belong to the scope",
         };
-        writeln!(out, "    {why}; add: {STRONG}{add}{STRONG:#}")?;
+        writeln!(out, "    {why}")?;
+        // A line of its own, to be copied.
+        writeln!(out, "    add: {STRONG}{add}{STRONG:#}")?;
     }
     Ok(())
 }
