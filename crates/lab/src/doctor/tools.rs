@@ -22,6 +22,15 @@ const MAX_LINE: u64 = 200;
 const BROWSERS: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
+/// Paths of the same on macOS.
+const BROWSER_PLACES: [&str; 2] = [
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+];
+
+/// Paths of Wireshark on macOS.
+const WIRESHARK_PLACES: [&str; 1] = ["/Applications/Wireshark.app/Contents/MacOS/Wireshark"];
+
 /// Programs that show captures.
 const WIRESHARK: [&str; 2] = ["wireshark", "tshark"];
 
@@ -37,9 +46,16 @@ pub(super) fn rows() -> Vec<Row> {
         "browser",
         env::var_os("CHROME").map(PathBuf::from),
         &BROWSERS,
+        &BROWSER_PLACES,
         "only `report --pdf` needs one",
     ));
-    rows.push(found("wireshark", None, &WIRESHARK, "only looking at captures by hand needs it"));
+    rows.push(found(
+        "wireshark",
+        None,
+        &WIRESHARK,
+        &WIRESHARK_PLACES,
+        "only looking at captures by hand needs it",
+    ));
     rows
 }
 
@@ -81,9 +97,16 @@ fn podman() -> Row {
 }
 
 /// A row for the first of these programs that is installed.
-fn found(what: &'static str, named: Option<PathBuf>, names: &[&str], otherwise: &str) -> Row {
+fn found(
+    what: &'static str,
+    named: Option<PathBuf>,
+    names: &[&str],
+    places: &[&str],
+    otherwise: &str,
+) -> Row {
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut all = names.iter().flat_map(|name| env::split_paths(&path).map(move |folder| folder.join(name)));
+    let in_path = names.iter().flat_map(|name| env::split_paths(&path).map(move |folder| folder.join(name)));
+    let mut all = in_path.chain(places.iter().map(PathBuf::from));
     match named.or_else(|| all.find(|path| path.is_file())) {
         Some(path) => Row::fine(what, path.display().to_string()),
         None => Row::note(what, format!("not installed; {otherwise}")),
@@ -155,9 +178,9 @@ mod tests {
 
     #[test]
     fn finds_the_first_program_of_a_list() {
-        let row = found("shell", None, &["no-such-program-of-plainsight", "sh"], "");
+        let row = found("shell", None, &["no-such-program-of-plainsight", "sh"], &[], "");
         assert!(row.detail.ends_with("/sh"), "{}", row.detail);
-        let row = found("none", None, &["no-such-program-of-plainsight"], "not needed");
+        let row = found("none", None, &["no-such-program-of-plainsight"], &[], "not needed");
         assert_eq!(row.detail, "not installed; not needed");
     }
 }
