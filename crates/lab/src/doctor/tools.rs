@@ -104,13 +104,18 @@ fn found(
     places: &[&str],
     otherwise: &str,
 ) -> Row {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let in_path = names.iter().flat_map(|name| env::split_paths(&path).map(move |folder| folder.join(name)));
-    let mut all = in_path.chain(places.iter().map(PathBuf::from));
-    match named.or_else(|| all.find(|path| path.is_file())) {
+    let in_path = || names.iter().find_map(|name| installed(name));
+    let in_places = || places.iter().map(PathBuf::from).find(|path| path.is_file());
+    match named.or_else(in_path).or_else(in_places) {
         Some(path) => Row::fine(what, path.display().to_string()),
         None => Row::note(what, format!("not installed; {otherwise}")),
     }
+}
+
+/// The file of a program in the folders of `PATH`.
+fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// Why a program gave no answer.
@@ -123,16 +128,16 @@ enum Silent {
 /// The first line that a program prints.
 fn answer(program: &str, arguments: &[&str]) -> Result<String, Silent> {
     let failed = |error: io::Error| Silent::Failed(error.to_string());
-    let spawned = Command::new(program)
+    // Looked up here: where this user cannot read a folder of `PATH`, the system reports an absent program as a permission that
+    // is denied.
+    let file = installed(program).ok_or(Silent::NotInstalled)?;
+    let mut child = Command::new(file)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn();
-    let mut child = spawned.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Silent::NotInstalled,
-        _ => failed(error),
-    })?;
+        .spawn()
+        .map_err(failed)?;
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
