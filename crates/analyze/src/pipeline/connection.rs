@@ -233,8 +233,10 @@ struct Shutdown {
     is_reset: bool,
     /// Whether each side has sent a RST without acknowledgment behind its FIN. Such a RST answers a segment of the other side
     /// that acknowledged just its number (RFC 9293 §3.5.2), and so the FIN. Its content is the reason: one that only
-    /// acknowledges is expected there.
+    /// acknowledges is expected there, unless the connection was already reset.
     resets_behind_fins: PerDirection<bool>,
+    /// Whether each side has sent any other RST, behind which it answers every segment with a RST.
+    other_resets: PerDirection<bool>,
     /// Whether the other side has sent content or its FIN with an acknowledgment of this side's FIN.
     content_behind_fins: PerDirection<bool>,
 }
@@ -245,7 +247,9 @@ impl Shutdown {
         let Segment { seq, flags, wire_payload_len, .. } = *segment;
         if flags.rst() {
             self.is_reset = true;
-            self.resets_behind_fins[direction] |= !flags.ack() && self.fin_ends[direction] == Some(seq);
+            let is_behind_fin = !flags.ack() && self.fin_ends[direction] == Some(seq);
+            self.resets_behind_fins[direction] |= is_behind_fin;
+            self.other_resets[direction] |= !is_behind_fin;
         } else if wire_payload_len > 0 || flags.syn() || flags.fin() {
             self.is_reset = false;
         }
@@ -261,8 +265,11 @@ impl Shutdown {
     }
 
     fn is_settled(&self) -> bool {
-        let has_answered =
-            |direction| !self.resets_behind_fins[direction] || self.content_behind_fins[direction];
+        let has_answered = |direction| {
+            !self.resets_behind_fins[direction]
+                || self.content_behind_fins[direction]
+                || (self.other_resets[direction] && self.fins_acknowledged[direction])
+        };
         (self.is_reset || self.fins_acknowledged.values().all(|acknowledged| *acknowledged))
             && Direction::BOTH.into_iter().all(has_answered)
     }
@@ -418,6 +425,11 @@ mod tests {
         assert!(!is_settled(&[fin, acknowledged, reset]), "an acknowledgment alone is no reason to reset");
         assert!(!is_settled(&[(SERVER, segment(400, 100, ACK, 100)), fin, reset]));
         assert!(is_settled(&[(SERVER, segment(400, 100, ACK, 100)), (CLIENT, segment(100, 0, RST, 0))]));
+        // The connection is reset already, and what acknowledges the FIN crosses that RST.
+        let first = (CLIENT, segment(101, 500, RST | ACK, 0));
+        assert!(is_settled(&[fin, first, acknowledged, reset]));
+        assert!(is_settled(&[fin, acknowledged, first, reset]), "packets are handled on several CPUs");
+        assert!(!is_settled(&[fin, first, reset]), "what the second reset answers is missing");
         // Sent without being asked (RFC 9293 §3.10.5).
         assert!(is_settled(&[fin, (CLIENT, segment(101, 500, RST | ACK, 0))]));
     }
