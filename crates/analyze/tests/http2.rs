@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::Write as _;
+
 use craft::conversation::Side;
 use exposure_schema::{Capture, Level};
 use support::{Bench, Conversation, Line};
@@ -134,4 +136,84 @@ fn what_is_no_frame_is_unexplained() {
     let lost =
         capture.completeness.unexplained.iter().find(|entry| entry.reason.contains("not read as HTTP/2"));
     assert_eq!(lost.expect("the bytes behind the message").bytes, 100);
+}
+
+/// CONNECT to b:80 on stream 1, as RFC 9113 §8.5 describes it.
+fn connect() -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, 1, b"\x02\x07CONNECT\x41\x04b:80")
+}
+
+/// A connection of HTTP/2 with `client` and `server` inside of a tunnel, divided into two frames at these offsets.
+fn tunnelled(client: &[u8], server: &[u8], at: [usize; 2]) -> Conversation {
+    let divided = |bytes: &[u8], at| {
+        let (head, tail) = bytes.split_at(at);
+        // A frame of another stream is between both.
+        [frame(DATA, 0, 1, head), frame(0xbe, 0, 3, b"an extension"), frame(DATA, END_STREAM, 1, tail)]
+            .concat()
+    };
+    Conversation::open()
+        .sends(Side::Client, &[PREFACE, &SETTINGS, &connect()].concat())
+        .sends(Side::Server, &[&SETTINGS[..], &frame(HEADERS, END_HEADERS, 1, b"\x88")].concat())
+        .sends(Side::Client, &divided(client, at[0]))
+        .sends(Side::Server, &divided(server, at[1]))
+}
+
+fn compressed(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).expect("memory can be written");
+    encoder.finish().expect("memory can be written")
+}
+
+#[test]
+fn what_is_inside_of_a_tunnel_is_read_by_the_same_stack() {
+    let coded = compressed(ANSWER);
+    let request = format!(
+        "POST /tool HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{REQUEST}",
+        REQUEST.len()
+    );
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        coded.len()
+    );
+    let answer = [head.as_bytes(), &coded].concat();
+    for at in (0..answer.len()).step_by(3) {
+        let conversation = tunnelled(request.as_bytes(), &answer, [at.min(request.len()), at]);
+        let capture = analyze(&conversation);
+        // Decoded, where the border of the frames is within the string.
+        let level = found(&capture, "a string that was asked").0;
+        assert!(matches!(level, Level::Verbatim | Level::Decoded), "at {at}: {level:?}");
+        assert_eq!(
+            found(&capture, "a string in the answer"),
+            (Level::Decoded, vec!["http2".into(), "http1".into(), "gzip".into()]),
+            "at {at}"
+        );
+        assert_eq!(capture.completeness.messages_accounted, 2, "at {at}");
+        let read: Vec<_> =
+            capture.http.iter().filter(|message| message.complete && message.body_bytes > 0).collect();
+        let of = |len: usize| read.iter().find(|message| message.body_bytes == len as u64);
+        for (len, frame) in [(REQUEST.len(), 6), (ANSWER.len(), 7)] {
+            let message = of(len).unwrap_or_else(|| panic!("at {at}: {read:?}"));
+            assert_eq!((message.http2_stream, message.first_frame), (Some(1), Some(frame)), "at {at}");
+        }
+    }
+}
+
+#[test]
+fn http2_inside_of_http2_is_unexplained() {
+    let capture = analyze(&tunnelled(&client(), &server(), [40, 40]));
+    let unknown =
+        capture.completeness.unexplained.iter().filter(|entry| entry.reason == "an unknown protocol");
+    let bytes: u64 = unknown.map(|entry| entry.bytes).sum();
+    assert_eq!(bytes, (client().len() + server().len()) as u64);
+}
+
+#[test]
+fn a_tunnel_that_the_server_refuses_is_not_read() {
+    let refused = [&SETTINGS[..], &frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x8d")].concat();
+    let conversation = Conversation::open()
+        .sends(Side::Client, &[PREFACE, &SETTINGS, &connect()].concat())
+        .sends(Side::Server, &refused)
+        .sends(Side::Client, &frame(DATA, END_STREAM, 1, b"GET / HTTP/1.1\r\nHost: b\r\n\r\n"));
+    let capture = analyze(&conversation);
+    assert!(capture.http.iter().all(|message| message.method.as_deref() != Some("GET")));
 }

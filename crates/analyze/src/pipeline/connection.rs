@@ -386,7 +386,15 @@ impl<O: Observer> Content<O> {
     ) -> Context<'c, O> {
         let Shared { observer, tools, decryption: Decryption { keys, workspace } } = shared;
         let decryption = Some(Decryption { keys: *keys, workspace });
-        Context { observer, tools, stream: Some(stream), is_midstream, carvers: Some(carvers), decryption }
+        Context {
+            observer,
+            tools,
+            stream: Some(stream),
+            is_midstream,
+            carvers: Some(carvers),
+            decryption,
+            is_within_stream: false,
+        }
     }
 }
 

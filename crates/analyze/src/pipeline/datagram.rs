@@ -196,7 +196,15 @@ fn read_stream<O: Observer>(
 
 /// The context in a QUIC session.
 fn context<'c, O: Observer>(observer: &'c mut O, tools: &'c mut Tools) -> Context<'c, O> {
-    Context { observer, tools, stream: None, is_midstream: false, carvers: None, decryption: None }
+    Context {
+        observer,
+        tools,
+        stream: None,
+        is_midstream: false,
+        carvers: None,
+        decryption: None,
+        is_within_stream: false,
+    }
 }
 
 /// Reads a datagram, and returns why its bytes are unexplained. `locate` gives the place of a range of its payload.

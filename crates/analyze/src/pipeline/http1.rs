@@ -191,7 +191,7 @@ impl<O: Observer> Http1<O> {
         }
         cx.observer.observe(&Fact::Message(&MessageFact {
             location: source.locate(direction, start..end),
-            http_stream: None,
+            http_stream: source.http_stream(),
             last_frame: source.frame_before(direction, end),
             method: &head.method,
             target: &head.target,

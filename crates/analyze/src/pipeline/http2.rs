@@ -15,7 +15,7 @@ use super::body::{Body, Carriage};
 use super::budget::Share;
 use super::fact::{Bytes, Fact, HeadFact, MessageFact, Observer, Sequence, Spoken, Unexplained};
 use super::http_fields::{known, short_value, target};
-use super::http2_tunnel::{HTTP2, MAX_TUNNELS, Tunnel};
+use super::http2_tunnel::{HTTP2, MAX_TUNNELS, Purpose, Tunnel};
 use super::parts::Content;
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::{HttpStream, Source, Whole, locate_all};
@@ -38,7 +38,7 @@ pub(crate) const MAX_KEPT: usize = 32 << 20;
 /// opens one. Beyond it, a message that begins ends the oldest one of its connection.
 pub(crate) const MAX_OPEN_TOTAL: usize = 32_768;
 
-/// WebSocket connections of all connections together, each of 3 KiB.
+/// Connections inside of streams, of all connections together, each of 3 KiB beside what its reader counts.
 pub(crate) const MAX_TUNNELS_TOTAL: usize = 4096;
 
 /// Longest `Sec-WebSocket-Extensions` of a header block, all its values together. Real ones have some hundred bytes.
@@ -49,7 +49,7 @@ const MAX_EXTENSIONS: usize = 1024;
 pub(crate) struct Http2<O: Observer> {
     connection: Connection,
     sides: PerDirection<Side<O>>,
-    /// The WebSocket connections on open streams.
+    /// The connections inside of open streams.
     tunnels: BTreeMap<u32, Tunnel<O>>,
     /// Bytes kept of all open messages.
     kept: usize,
@@ -226,7 +226,7 @@ impl<O: Observer> Http2<O> {
         let stream = head.stream;
         match change {
             None => {}
-            Some(TunnelChange::Asks)
+            Some(TunnelChange::Asks(_))
                 if self.tunnels.len() >= MAX_TUNNELS
                     || cx.tools.http2_tunnels.total() >= MAX_TUNNELS_TOTAL =>
             {
@@ -238,9 +238,9 @@ impl<O: Observer> Http2<O> {
                     source,
                 );
             }
-            Some(TunnelChange::Asks) => {
+            Some(TunnelChange::Asks(purpose)) => {
                 self.end_tunnel(stream, source, cx);
-                self.tunnels.insert(stream, Tunnel::new(stream, cx.tools.http2_tunnels.share(1)));
+                self.tunnels.insert(stream, Tunnel::new(stream, purpose, cx.tools.http2_tunnels.share(1)));
             }
             Some(TunnelChange::Accepts(extensions)) => {
                 if let Some(tunnel) = self.tunnels.get_mut(&stream) {
@@ -268,9 +268,9 @@ fn lose<O: Observer>(
     tunnels.values_mut().for_each(|tunnel| tunnel.gap(direction, 0, source, cx));
 }
 
-/// What a head changes about the WebSocket connection on its stream (RFC 8441 §4).
+/// What a head changes about the connection inside of its stream (RFC 9113 §8.5, RFC 8441 §4).
 enum TunnelChange {
-    Asks,
+    Asks(Purpose),
     Accepts(Extensions),
     Refuses,
 }
@@ -280,7 +280,8 @@ impl TunnelChange {
         match head.kind {
             MessageKind::Request => {
                 let is = |name, value: &[u8]| head.value(name).is_some_and(|found| found == value);
-                (is(":method", b"CONNECT") && is(":protocol", b"websocket")).then_some(Self::Asks)
+                let purpose = if is(":protocol", b"websocket") { Purpose::WebSocket } else { Purpose::Any };
+                is(":method", b"CONNECT").then_some(Self::Asks(purpose))
             }
             MessageKind::Response if !tunnels.contains_key(&head.stream) => None,
             MessageKind::Response if matches!(head.status(), 200..300) => {
@@ -366,7 +367,7 @@ impl<O: Observer> Reader<O> for Http2<O> {
     }
 
     fn kept_bytes(&self) -> usize {
-        self.connection.kept_bytes()
+        self.connection.kept_bytes() + self.tunnels.values().map(Tunnel::kept_bytes).sum::<usize>()
     }
 
     fn keep_from(&self, direction: Direction, _observer: &O) -> u64 {

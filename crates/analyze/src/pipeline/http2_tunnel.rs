@@ -1,4 +1,5 @@
-//! WebSocket over a stream of HTTP/2 (RFC 8441): maps its bytes back through DATA frames.
+//! A connection inside of a stream of HTTP/2, which CONNECT opens (RFC 9113 §8.5, RFC 8441): maps its bytes back through DATA
+//! frames.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,9 +8,10 @@ use dissect::flow::{Direction, PerDirection};
 use dissect::websocket::{Desync, Extensions};
 
 use super::budget::Share;
-use super::fact::{Observer, Unexplained};
-use super::protocol::{Context, Reader};
+use super::fact::{Observer, Spoken, Unexplained};
+use super::protocol::{Context, Handover, Reader};
 use super::provenance::{DecodeChain, HttpStream, Location, Source, locate_all};
+use super::stack::Stack;
 use super::websocket::WebSocket;
 
 /// Maximum number of tunnels that are read at a time in one connection. Browsers open one for each tab; each costs a parser.
@@ -21,14 +23,30 @@ pub(crate) const MAX_PIECES: usize = 4096;
 /// The name of HTTP/2 in decode chains.
 pub(crate) const HTTP2: &str = "http2";
 
-/// A WebSocket connection on one stream.
+/// What a request asks a tunnel for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// RFC 8441.
+    WebSocket,
+    /// A connection to another server (RFC 9113 §8.5), or a protocol that is not known: its first bytes show which one.
+    Any,
+}
+
+/// A connection on one stream.
 #[derive(Debug)]
 pub(crate) struct Tunnel<O: Observer> {
     stream: u32,
-    reader: WebSocket<O>,
+    within: Within<O>,
     ways: PerDirection<Way>,
     /// Its part of those of all connections.
     _share: Share,
+}
+
+/// The protocol inside of a tunnel.
+#[derive(Debug)]
+enum Within<O: Observer> {
+    WebSocket(Box<WebSocket<O>>),
+    Any(Box<Stack<O>>),
 }
 
 /// The bytes of one direction of a tunnel.
@@ -52,14 +70,19 @@ struct Piece {
 
 impl<O: Observer> Tunnel<O> {
     /// A tunnel that a request on this stream asks for.
-    pub(crate) fn new(stream: u32, share: Share) -> Self {
-        let reader = WebSocket::new(Extensions::default());
-        Self { stream, reader, ways: PerDirection::default(), _share: share }
+    pub(crate) fn new(stream: u32, purpose: Purpose, share: Share) -> Self {
+        let within = match purpose {
+            Purpose::WebSocket => Within::WebSocket(Box::new(WebSocket::new(Extensions::default()))),
+            Purpose::Any => Within::Any(Box::new(Stack::new())),
+        };
+        Self { stream, within, ways: PerDirection::default(), _share: share }
     }
 
-    /// The server has accepted the request, and these extensions.
+    /// The server has accepted the request, and these extensions of WebSocket.
     pub(crate) fn accept(&mut self, extensions: Extensions) {
-        self.reader.accept(extensions);
+        if let Within::WebSocket(websocket) = &mut self.within {
+            websocket.accept(extensions);
+        }
     }
 
     /// Reads the next bytes of a direction, which are at offset `input` of HTTP/2.
@@ -75,12 +98,12 @@ impl<O: Observer> Tunnel<O> {
         let (at, len) = (way.len, bytes.len() as u64);
         way.push(Piece { at, input, len });
         if way.is_lost {
-            cx.report(direction, input, len, Unexplained::NotWebSocket(Desync::Gap), source);
+            cx.report(direction, input, len, self.within.why_lost(), source);
             return;
         }
         let source = TunnelSource { stream: self.stream, ways: &self.ways, source };
-        self.reader.push(direction, at, bytes, &source, &mut cx.within_stream());
-        let keep = self.reader.keep_from(direction, cx.observer);
+        self.within.push(direction, at, bytes, &source, &mut cx.within_stream());
+        let keep = self.within.keep_from(direction, cx.observer);
         self.ways[direction].forget_before(keep);
     }
 
@@ -97,7 +120,7 @@ impl<O: Observer> Tunnel<O> {
         self.ways[direction].is_lost |= len == 0;
         let source = TunnelSource { stream: self.stream, ways: &self.ways, source };
         if len > 0 {
-            self.reader.gap(direction, at, len, &source, &mut cx.within_stream());
+            self.within.gap(direction, at, len, &source, &mut cx.within_stream());
         }
     }
 
@@ -109,9 +132,75 @@ impl<O: Observer> Tunnel<O> {
 
     /// Ends both directions.
     pub(crate) fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) {
-        let Self { stream, reader, ways, _share } = self;
+        let Self { stream, within, ways, _share } = self;
         let source = TunnelSource { stream, ways: &ways, source };
-        reader.finish(&source, &mut cx.within_stream());
+        within.finish(&source, &mut cx.within_stream());
+    }
+
+    /// Bytes that are kept until more come.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.within.kept_bytes()
+    }
+}
+
+impl<O: Observer> Within<O> {
+    /// Why nothing is read behind a gap of unknown length.
+    fn why_lost(&self) -> Unexplained {
+        match self {
+            Self::WebSocket(_) => Unexplained::NotWebSocket(Desync::Gap),
+            Self::Any(_) => Unexplained::UnknownProtocol,
+        }
+    }
+}
+
+impl<O: Observer> Reader<O> for Within<O> {
+    fn push(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        bytes: &[u8],
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) -> Option<Handover> {
+        match self {
+            Self::WebSocket(websocket) => websocket.push(direction, offset, bytes, source, cx),
+            Self::Any(stack) => stack.push(direction, offset, bytes, source, cx),
+        }
+    }
+
+    fn gap(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        len: u64,
+        source: &dyn Source,
+        cx: &mut Context<'_, O>,
+    ) {
+        match self {
+            Self::WebSocket(websocket) => websocket.gap(direction, offset, len, source, cx),
+            Self::Any(stack) => stack.gap(direction, offset, len, source, cx),
+        }
+    }
+
+    fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
+        match self {
+            Self::WebSocket(websocket) => websocket.finish(source, cx),
+            Self::Any(stack) => stack.finish(source, cx),
+        }
+    }
+
+    fn kept_bytes(&self) -> usize {
+        match self {
+            Self::WebSocket(websocket) => websocket.kept_bytes(),
+            Self::Any(stack) => stack.kept_bytes(),
+        }
+    }
+
+    fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
+        match self {
+            Self::WebSocket(websocket) => websocket.keep_from(direction, observer),
+            Self::Any(stack) => stack.keep_from(direction, observer),
+        }
     }
 }
 

@@ -533,7 +533,15 @@ mod tests {
     }
 
     fn context<'c>(observer: &'c mut Seen, tools: &'c mut Tools) -> Context<'c, Seen> {
-        Context { observer, tools, stream: None, is_midstream: false, carvers: None, decryption: None }
+        Context {
+            observer,
+            tools,
+            stream: None,
+            is_midstream: false,
+            carvers: None,
+            decryption: None,
+            is_within_stream: false,
+        }
     }
 
     impl Session {

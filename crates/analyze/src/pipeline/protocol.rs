@@ -96,7 +96,7 @@ pub(crate) struct Tools {
     pub body_bytes: Budget,
     /// Open messages of all HTTP/2 and HTTP/3 connections.
     pub http_messages: Budget,
-    /// WebSocket connections within all HTTP/2 connections.
+    /// Connections inside of streams of all HTTP/2 connections.
     pub http2_tunnels: Budget,
     /// What the streams of all QUIC sessions keep, in bytes.
     pub quic_bytes: Budget,
@@ -126,6 +126,9 @@ pub(crate) struct Context<'c, O: Observer> {
     pub carvers: Option<&'c mut Option<Box<PerDirection<Carver>>>>,
     /// `None` inside TLS.
     pub decryption: Option<Decryption<'c>>,
+    /// Whether the bytes are those of a stream of HTTP/2, in which no other HTTP/2 is read: such streams could be nested without
+    /// end.
+    pub is_within_stream: bool,
 }
 
 impl<O: Observer> Context<'_, O> {
@@ -138,12 +141,13 @@ impl<O: Observer> Context<'_, O> {
             is_midstream: false,
             carvers: None,
             decryption: None,
+            is_within_stream: self.is_within_stream,
         }
     }
 
     /// The context for a protocol inside a stream of another one, whose offsets are not those of the connection.
     pub(crate) fn within_stream(&mut self) -> Context<'_, O> {
-        self.within_tls()
+        Context { is_within_stream: true, ..self.within_tls() }
     }
 
     /// Reports bytes of a layer's input that no parser explains, and keeps those of the wire for carving.

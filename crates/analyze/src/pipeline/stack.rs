@@ -42,6 +42,11 @@ impl<O: Observer> Layer<O> {
     /// `begins`: the stream offsets at which the protocol begins.
     fn new(protocol: Protocol, begins: PerDirection<u64>, cx: &Context<'_, O>) -> Self {
         match (protocol, &cx.decryption) {
+            (Protocol::Http2 | Protocol::Http2Upgraded(_) | Protocol::Http2Within, _)
+                if cx.is_within_stream =>
+            {
+                Self::Opaque(Spoken::Unknown)
+            }
             (Protocol::Http1, _) => Self::Http1(Box::new(Http1::new(cx.is_midstream))),
             (Protocol::Http2, _) => Self::Http2(Box::new(Http2::new(false))),
             (Protocol::Http2Upgraded(max_frame), _) => Self::Http2(Box::new(Http2::upgraded(max_frame))),

@@ -130,7 +130,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
     /// Passes input to the session, and processes its events.
     fn feed(&mut self, input: Input<'_>, source: &dyn Source, cx: &mut Context<'_, O>) {
         let Self { session, sides, within } = self;
-        let Context { observer, tools, stream, decryption, .. } = cx;
+        let Context { observer, tools, stream, decryption, is_within_stream, .. } = cx;
         let Some(Decryption { workspace, .. }) = decryption else { return };
         let mut feed = match input {
             Input::Bytes(direction, offset, bytes) => session.feed(workspace, direction, offset, bytes),
@@ -144,6 +144,7 @@ impl<O: Observer, R: Reader<O>> Tls<O, R> {
             is_midstream: false,
             carvers: None,
             decryption: None,
+            is_within_stream: *is_within_stream,
         };
         while let Some(event) = feed.next_event() {
             let sides = sides.get_or_insert_default();
