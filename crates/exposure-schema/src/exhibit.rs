@@ -16,6 +16,9 @@ pub struct Exhibit {
     pub stream: u32,
     /// The stream from its first byte to the end of the answer, divided where the direction changes.
     pub turns: Vec<Turn>,
+    /// What TLS records of these turns contain, which only the keys show: at most the first 8 KiB of each direction.
+    #[serde(default)]
+    pub opened: Vec<OpenedRecord>,
     /// Bytes in these turns: at most the first 8 KiB of each direction.
     pub bytes_shown: u64,
     /// Bytes that the client sent in the stream up to the end of the request.
@@ -38,6 +41,20 @@ pub struct Turn {
     /// Frames that carry the bytes.
     pub frames: Vec<u64>,
     /// The bytes, in base64 (RFC 4648 §4).
+    pub bytes: String,
+}
+
+/// Application data that a TLS record contains, decrypted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OpenedRecord {
+    /// Direction of the record.
+    pub direction: Direction,
+    /// Stream offset of the record's header.
+    pub stream_offset: u64,
+    /// Length of the record with its header in bytes.
+    pub wire_bytes: u64,
+    /// The decrypted bytes, in base64 (RFC 4648 §4).
     pub bytes: String,
 }
 

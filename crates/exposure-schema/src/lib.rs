@@ -44,7 +44,7 @@ pub use controls::{
 pub use dns::{Dns, DnsAnswer, DnsLookup};
 pub use document::{Conclusion, Exposure, Pair, Program};
 pub use doubts::{DoubtEntry, DoubtScope};
-pub use exhibit::{Exhibit, ExhibitFrame, Turn};
+pub use exhibit::{Exhibit, ExhibitFrame, OpenedRecord, Turn};
 pub use http::{HttpMessage, MessagePart, PartKind};
 pub use isolation::{
     AttemptEntry, BeaconControl, BoxEntry, Credential, ForeignFrame, Identity, InterfaceEntry, Isolation,

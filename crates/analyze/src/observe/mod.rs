@@ -298,6 +298,9 @@ impl Observer for CaptureObserver<'_> {
             }
             Fact::ControlFrame(_) => {}
             Fact::TlsRecord(record) => {
+                if let Some(first) = &mut self.first_exchange {
+                    first.transcripts.record(record.stream, record.record);
+                }
                 self.packets.record(record);
                 self.connections.record(record);
                 self.wrong_keys.record(record);

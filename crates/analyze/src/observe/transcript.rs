@@ -4,11 +4,13 @@
 //! connection is kept, within bounds; afterwards only that of the one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use dissect::capture::Record;
 use dissect::flow::{Direction, PerDirection};
 use dissect::frame::Frame;
 use dissect::tcp::{Chunk, Origin};
+use dissect::tls::{Content, ContentType, Record as TlsRecord};
 
 use crate::pipeline::frames::wire_len;
 
@@ -45,8 +47,21 @@ pub(crate) struct Transcript {
     pub pieces: Vec<Piece>,
     /// The frames of the pieces.
     pub frames: BTreeMap<u64, KeptFrame>,
+    /// The application data of its TLS records.
+    pub opened: Vec<Opened>,
     shown: PerDirection<u64>,
+    opened_bytes: PerDirection<u64>,
     kept: usize,
+}
+
+/// Application data of a TLS record.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub direction: Direction,
+    /// Stream offsets of the record.
+    pub range: Range<u64>,
+    /// Its first bytes, as far as they are among the first [`MAX_SHOWN`] of the direction.
+    pub bytes: Box<[u8]>,
 }
 
 /// The part of a segment that extended its stream.
@@ -133,6 +148,30 @@ impl Transcripts {
             transcript.frames.insert(frame.frame, frame);
         }
         self.kept += transcript.kept - before;
+    }
+
+    /// Adds what a TLS record contains, if it is application data.
+    pub(crate) fn record(&mut self, stream: u32, record: &TlsRecord<'_>) {
+        let Content::Decrypted(decrypted) = &record.content else { return };
+        if self.is_settled || self.kept >= MAX_KEPT || decrypted.content_type != ContentType::APPLICATION_DATA
+        {
+            return;
+        }
+        let Some(transcript) = self.by_stream.get_mut(&stream) else { return };
+        let opened = &mut transcript.opened_bytes[record.direction];
+        let room = MAX_SHOWN.saturating_sub(*opened).min(decrypted.plaintext.len() as u64);
+        if room == 0 || transcript.opened.len() == MAX_PIECES {
+            return;
+        }
+        *opened += room;
+        transcript.opened.push(Opened {
+            direction: record.direction,
+            range: record.range.clone(),
+            bytes: decrypted.plaintext[..room as usize].into(),
+        });
+        let kept = size_of::<Opened>() + room as usize;
+        transcript.kept += kept;
+        self.kept += kept;
     }
 
     /// Drops a connection that ended without the exchange.

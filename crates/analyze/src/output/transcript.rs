@@ -5,13 +5,13 @@ use std::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dissect::flow::Direction;
-use exposure_schema::{Exhibit, ExhibitFrame, Level, Turn};
+use exposure_schema::{Exhibit, ExhibitFrame, Level, OpenedRecord, Turn};
 
 use super::strings::{is_in, nearest};
 use crate::needles::MatchMode;
 use crate::observe::direction::direction;
 use crate::observe::messages::WireMessage;
-use crate::observe::transcript::{MAX_SHOWN, Piece, Transcript};
+use crate::observe::transcript::{MAX_SHOWN, Opened, Piece, Transcript};
 use crate::verdict::report::CaptureReport;
 
 /// Maximum number of turns shown. HTTP over TLS needs six; only artificial one-byte segments need more.
@@ -49,6 +49,7 @@ pub(crate) fn exhibit(report: &CaptureReport<'_>) -> Option<Exhibit> {
         stream,
         bytes_shown: turns.iter().map(|turn| turn.bytes.len() as u64).sum(),
         turns: turns.into_iter().map(entry).collect(),
+        opened: opened(transcript, ends),
         client_bytes: ends[0],
         server_bytes: ends[1],
         frame: string.and_then(|string| string_frame(transcript, string)),
@@ -95,6 +96,21 @@ fn turns(transcript: &Transcript, ends: [u64; 2]) -> Vec<Shown> {
         }
     }
     turns
+}
+
+/// Returns what the records up to the end of the exchange contain.
+fn opened(transcript: &Transcript, ends: [u64; 2]) -> Vec<OpenedRecord> {
+    let is_of_exchange = |record: &&Opened| match record.direction {
+        Direction::ClientToServer => record.range.start < ends[0],
+        Direction::ServerToClient => record.range.start < ends[1],
+    };
+    let entry = |record: &Opened| OpenedRecord {
+        direction: direction(record.direction),
+        stream_offset: record.range.start,
+        wire_bytes: record.range.end - record.range.start,
+        bytes: STANDARD.encode(&record.bytes),
+    };
+    transcript.opened.iter().filter(is_of_exchange).map(entry).collect()
 }
 
 fn entry(turn: Shown) -> Turn {
