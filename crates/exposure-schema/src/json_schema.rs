@@ -58,6 +58,7 @@ const TABLES: [(&str, &str); 52] = [
     ("Traffic", "Traffic"),
     ("Exhibit", "Exhibit"),
     ("field of `turns[]`", "Turn"),
+    ("field of `opened[]`", "OpenedRecord"),
     ("field of `frame`", "ExhibitFrame"),
     ("Isolation run", "Isolation"),
     ("field of `kinds[]`", "KindEntry"),

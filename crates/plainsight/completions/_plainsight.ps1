@@ -300,6 +300,8 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--course', '--course', [CompletionResultType]::ParameterName, 'Course on the title page')
             [CompletionResult]::new('--date', '--date', [CompletionResultType]::ParameterName, 'Date on the title page [default: the day of the first frame, UTC]')
             [CompletionResult]::new('--title', '--title', [CompletionResultType]::ParameterName, 'Title of the report')
+            [CompletionResult]::new('--template', '--template', [CompletionResultType]::ParameterName, 'Sections in an order of one''s own, with titles and paragraphs of one''s own: a TOML file (docs/programs/report.md)')
+            [CompletionResult]::new('--appendix', '--appendix', [CompletionResultType]::ParameterName, 'Add the appendices: every frame that the report refers to, more strings, more code and figures')
             [CompletionResult]::new('--pdf', '--pdf', [CompletionResultType]::ParameterName, 'Write report.pdf as well; needs Chromium or Chrome (variable CHROME)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

@@ -206,6 +206,8 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l author 
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l course -d 'Course on the title page' -r
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l date -d 'Date on the title page [default: the day of the first frame, UTC]' -r
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l title -d 'Title of the report' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l template -d 'Sections in an order of one\'s own, with titles and paragraphs of one\'s own: a TOML file (docs/programs/report.md)' -r -F
+complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l appendix -d 'Add the appendices: every frame that the report refers to, more strings, more code and figures'
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l pdf -d 'Write report.pdf as well; needs Chromium or Chrome (variable CHROME)'
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -s V -l version -d 'Print version'

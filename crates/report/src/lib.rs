@@ -7,6 +7,7 @@ mod i18n;
 mod model;
 mod read;
 mod render;
+mod template;
 mod visible;
 mod write;
 
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::document::TitlePage;
+use crate::document::{TitlePage, Wishes};
 use crate::i18n::Lang;
 use crate::write::Formats;
 
@@ -55,6 +56,14 @@ pub struct Cli {
     #[arg(long)]
     title: Option<String>,
 
+    /// Add the appendices: every frame that the report refers to, more strings, more code and figures
+    #[arg(long, conflicts_with = "template")]
+    appendix: bool,
+
+    /// Sections in an order of one's own, with titles and paragraphs of one's own: a TOML file (docs/programs/report.md)
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+
     /// Write report.pdf as well; needs Chromium or Chrome (variable CHROME)
     #[arg(long)]
     pdf: bool,
@@ -90,7 +99,15 @@ fn run(flags: Cli) -> u8 {
     let output = flags.output.unwrap_or(beside);
     let title_page =
         TitlePage { title: flags.title, author: flags.author, course: flags.course, date: flags.date };
-    let document = document::build(&exposure, lang, &title_page);
+    let template = match flags.template.as_deref().map(template::read).transpose() {
+        Ok(template) => template,
+        Err(error) => {
+            say(&error.to_string());
+            return exit::INPUT;
+        }
+    };
+    let wishes = Wishes { title_page, appendix: flags.appendix, template };
+    let document = document::build(&exposure, lang, &wishes);
     let written = write::report(&document, &output, Formats { pdf: flags.pdf });
     for path in &written.files {
         // The reader of a pipe may have closed it, which is no error.

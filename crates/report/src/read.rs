@@ -56,6 +56,9 @@ fn check_base64(exposure: &Exposure) -> Result<(), (String, base64::DecodeError)
         for (turn, bytes) in exhibit.turns.iter().map(|turn| &turn.bytes).enumerate() {
             check(format!("captures[{index}].exhibit.turns[{turn}].bytes"), bytes)?;
         }
+        for (record, bytes) in exhibit.opened.iter().map(|record| &record.bytes).enumerate() {
+            check(format!("captures[{index}].exhibit.opened[{record}].bytes"), bytes)?;
+        }
         if let Some(frame) = &exhibit.frame {
             check(format!("captures[{index}].exhibit.frame.bytes"), &frame.bytes)?;
         }

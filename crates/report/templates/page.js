@@ -34,9 +34,13 @@
       if (!mark.dataset[fact]) continue;
       facts.append(element("dt", tip.dataset[fact]), element("dd", mark.dataset[fact]));
     }
-    const link = element("a", tip.dataset.evidence);
-    link.href = mark.dataset.href;
-    tip.replaceChildren(element("strong", mark.dataset.title), facts, link);
+    tip.replaceChildren(element("strong", mark.dataset.title), facts);
+    // A report without appendices has no list of frames.
+    if (mark.dataset.href) {
+      const link = element("a", tip.dataset.evidence);
+      link.href = mark.dataset.href;
+      tip.append(link);
+    }
     tip.hidden = false;
     const at = mark.getClientRects()[0];
     const left = Math.min(at.left, document.documentElement.clientWidth - tip.offsetWidth - 16);
@@ -52,7 +56,7 @@
     mark.addEventListener("focus", () => show(mark));
     mark.addEventListener("click", () => show(mark));
     mark.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") tip.querySelector("a").click();
+      if (event.key === "Enter") tip.querySelector("a")?.click();
       if (event.key === " ") { event.preventDefault(); show(mark); }
     });
   }

@@ -169,6 +169,10 @@ fn unusable_input_is_an_error_and_keeps_the_earlier_report() {
             &changed("/captures/0/exhibit/turns/0/bytes", json!("%")),
             "captures[0].exhibit.turns[0].bytes: not base64",
         ),
+        (
+            &changed("/captures/1/exhibit/opened/0/bytes", json!("%")),
+            "captures[1].exhibit.opened[0].bytes: not base64",
+        ),
     ];
     for (input, message) in cases {
         fs::write(workdir.path("exposure.json"), input).expect("a file");
@@ -189,7 +193,7 @@ fn unusable_input_is_an_error_and_keeps_the_earlier_report() {
 fn large_run_gives_a_small_report_that_counts_what_it_omits() {
     let workdir = Workdir::with(&document::proven(10_000));
     let started = Instant::now();
-    let output = workdir.report(&[]);
+    let output = workdir.report(&["--appendix"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let took = started.elapsed();
     println!("10,000 messages: {took:?}");
@@ -199,9 +203,121 @@ fn large_run_gives_a_small_report_that_counts_what_it_omits() {
         assert!(bytes < MOST_BYTES, "{name} has {bytes} bytes");
     }
     let text = workdir.read("report.md");
-    assert!(text.contains("The table shows the first 50 of 10,000 calls."), "calls");
+    assert!(text.contains("The table shows the first 16 of 10,000 calls."), "calls");
     assert!(text.contains("of 60,000 strings"), "strings");
     assert!(text.contains("; only the first 32 turns"), "sizes in order");
+}
+
+#[test]
+fn ciphertext_has_its_plaintext_beside_it() {
+    let workdir = Workdir::with(&document::proven(3));
+    for (lang, title) in [("en", "opened with the key log"), ("ko", "키 로그로 복호화한 내용")] {
+        assert!(workdir.report(&["--lang", lang]).status.success());
+        let (text, page) = (workdir.read("report.md"), workdir.read("report.html"));
+        for file in [&text, &page] {
+            assert_eq!(file.matches(title).count(), 1, "only the capture with TLS");
+        }
+        assert!(text.contains("{\"c\":\"opened <by> keys\"}"));
+        assert!(page.contains("opened &#60;by&#62; keys") && !page.contains("<by>"));
+    }
+}
+
+#[test]
+fn drawn_windows_say_that_they_are_drawn() {
+    let workdir = Workdir::with(&document::proven(3));
+    for (lang, words) in [("en", "a drawing, not a screenshot"), ("ko", "스크린샷이 아니라 그린 그림")]
+    {
+        assert!(workdir.report(&["--lang", lang]).status.success());
+        for name in ["figures/window-http.svg", "figures/window-https.svg"] {
+            let figure = workdir.read(name);
+            assert!(figure.contains(words) && figure.contains("tcp.stream eq 0"), "{name}: {figure}");
+        }
+    }
+}
+
+#[test]
+fn appendices_are_there_on_request() {
+    let workdir = Workdir::with(&document::proven(3));
+    let headings = |flags: &[&str]| {
+        assert!(workdir.report(flags).status.success());
+        let text = workdir.read("report.md");
+        text.lines().filter(|line| line.starts_with("## ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let without = headings(&[]);
+    assert_eq!(without.last().map(String::as_str), Some("## 10. Checking it by hand in Wireshark"));
+    assert!(!workdir.read("report.html").contains("data-href"), "no link to an appendix");
+    let with = headings(&["--appendix"]);
+    assert_eq!(with[..without.len()], without);
+    let appendices = [
+        "## Appendix A. Evidence",
+        "## Appendix B. More of the code",
+        "## Appendix C. The first exchange, packet by packet",
+    ];
+    assert_eq!(with[without.len()..], appendices);
+    assert!(workdir.read("report.html").contains("data-href=\"#http-4\""));
+}
+
+#[test]
+fn a_template_orders_the_sections_and_numbers_them_anew() {
+    let workdir = Workdir::with(&document::proven(3));
+    let template = r##"
+        [[section]]
+        use = "conclusion"
+        [[section]]
+        use = "results"
+        title = "측정 # 결과"
+        text = """
+        First <b>paragraph</b>
+        of the author.
+
+        Second."""
+        [[section]]
+        title = "Discussion"
+        [[section]]
+        use = "aim"
+        [[section]]
+        use = "evidence"
+    "##;
+    fs::write(workdir.path("lab.toml"), template).expect("a file");
+    let file = workdir.path("lab.toml");
+    let output = workdir.report(&["--template", file.to_str().expect("a path of text")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = workdir.read("report.md");
+    let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("## ")).collect();
+    let expected = [
+        "## Contents",
+        "## 1. Conclusion",
+        "## 2. 측정 \\# 결과",
+        "## 3. Discussion",
+        "## 4. Aim",
+        "## Appendix A. Evidence",
+    ];
+    assert_eq!(headings, expected);
+    assert!(text.contains("First \\<b\\>paragraph\\</b\\> of the author.\n\nSecond."));
+    assert!(text.contains("what TLS still shows (section 2.3)"), "numbers follow the order");
+    assert!(text.contains("(“Controls and completeness” (left out))"));
+    assert!(!workdir.read("report.html").contains("<b>"));
+}
+
+#[test]
+fn every_section_can_be_named_by_a_template() {
+    let workdir = Workdir::with(&document::proven(3));
+    let unknown = workdir.path("unknown.toml");
+    fs::write(&unknown, "[[section]]\nuse = \"x\"").expect("a file");
+    let output = workdir.report(&["--template", unknown.to_str().expect("a path of text")]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    let (_, names) = text.trim().split_once("the names are ").expect("a list of names");
+    let names: Vec<&str> = names.split(", ").collect();
+    let template: String = names.iter().map(|name| format!("[[section]]\nuse = \"{name}\"\n")).collect();
+    fs::write(workdir.path("all.toml"), template).expect("a file");
+    let all = workdir.path("all.toml");
+    assert!(workdir.report(&["--template", all.to_str().expect("a path of text")]).status.success());
+    let page = workdir.read("report.html");
+    for name in names.iter().filter(|name| **name != "isolation") {
+        assert!(page.contains(&format!(" id=\"{name}\">")), "{name}");
+    }
+    assert!(!page.contains("(left out)"), "every section is there");
 }
 
 #[test]
@@ -283,25 +399,28 @@ fn incomplete_capture_still_gives_a_report() {
 fn every_link_has_a_target() {
     let workdir = Workdir::with(&document::proven(12));
     for lang in ["en", "ko"] {
-        assert!(workdir.report(&["--lang", lang]).status.success());
-        let page = workdir.read("report.html");
-        let targets = between(&page, "href=\"#", "\"");
-        assert!(targets.len() > 50);
-        for target in targets {
-            assert!(page.contains(&format!("id=\"{target}\"")), "#{target} in the page");
-        }
-        let text = workdir.read("report.md");
-        let heading = |line: &str| {
-            let heading = line.trim_start_matches('#').trim().to_lowercase();
-            let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -".contains(*kept));
-            kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect::<String>()
-        };
-        let headings: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(heading).collect();
-        for target in between(&text, "](#", ")") {
-            assert!(headings.contains(&target), "#{target} in the Markdown");
-        }
-        for file in between(&text, "](figures/", ")") {
-            assert!(workdir.path("figures").join(&file).is_file(), "figures/{file}");
+        for flags in [&["--lang", lang][..], &["--lang", lang, "--appendix"]] {
+            assert!(workdir.report(flags).status.success());
+            let page = workdir.read("report.html");
+            let targets = between(&page, "href=\"#", "\"");
+            assert!(targets.len() > if flags.len() > 2 { 50 } else { 10 }, "{}", targets.len());
+            for target in targets {
+                assert!(page.contains(&format!("id=\"{target}\"")), "#{target} in the page");
+            }
+            let text = workdir.read("report.md");
+            let heading = |line: &str| {
+                let heading = line.trim_start_matches('#').trim().to_lowercase();
+                let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -".contains(*kept));
+                kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect::<String>()
+            };
+            let headings: Vec<String> =
+                text.lines().filter(|line| line.starts_with('#')).map(heading).collect();
+            for target in between(&text, "](#", ")") {
+                assert!(headings.contains(&target), "#{target} in the Markdown");
+            }
+            for file in between(&text, "](figures/", ")") {
+                assert!(workdir.path("figures").join(&file).is_file(), "figures/{file}");
+            }
         }
     }
 }
@@ -310,7 +429,7 @@ fn every_link_has_a_target() {
 fn tables_have_the_same_numbers_in_every_language_and_format() {
     let workdir = Workdir::with(&document::proven(12));
     let numbers_of = |lang: &str| {
-        assert!(workdir.report(&["--lang", lang]).status.success());
+        assert!(workdir.report(&["--lang", lang, "--appendix"]).status.success());
         let text = workdir.read("report.md");
         let rows: String = text.lines().filter(|line| line.starts_with('|')).collect();
         let page = workdir.read("report.html");

@@ -1,5 +1,5 @@
 //! The frames that the report refers to. Every link to a frame is made here and recorded, and the appendix lists the
-//! recorded frames, so that every link has a target.
+//! recorded frames, so that every link has a target. A report without the appendix names the frames without links.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,12 +13,14 @@ pub(crate) struct Evidence<'a> {
     lang: Lang,
     captures: &'a [Capture],
     slugs: Vec<String>,
+    /// Whether the report has an appendix with the frames.
+    has_targets: bool,
     frames: RefCell<BTreeSet<(usize, u64)>>,
 }
 
 impl<'a> Evidence<'a> {
-    pub(crate) fn new(lang: Lang, captures: &'a [Capture]) -> Self {
-        Self { lang, captures, slugs: slugs(captures), frames: RefCell::default() }
+    pub(crate) fn new(lang: Lang, captures: &'a [Capture], has_targets: bool) -> Self {
+        Self { lang, captures, slugs: slugs(captures), has_targets, frames: RefCell::default() }
     }
 
     /// A link with the text "frame 4".
@@ -63,10 +65,12 @@ impl<'a> Evidence<'a> {
         format!("{}-{frame}", self.slugs[capture])
     }
 
-    /// Records the frame for the appendix, and returns the id of its entry.
-    pub(crate) fn target(&self, capture: usize, frame: u64) -> String {
-        self.frames.borrow_mut().insert((capture, frame));
-        self.id(capture, frame)
+    /// Records the frame for the appendix, and returns the id of its entry. `None` without that appendix.
+    pub(crate) fn target(&self, capture: usize, frame: u64) -> Option<String> {
+        self.has_targets.then(|| {
+            self.frames.borrow_mut().insert((capture, frame));
+            self.id(capture, frame)
+        })
     }
 
     /// The recorded frames in order: index of the capture, number of the frame.
@@ -79,7 +83,10 @@ impl<'a> Evidence<'a> {
     }
 
     fn link(&self, capture: usize, frame: u64, text: String) -> Inline {
-        Inline::Link { text, to: self.target(capture, frame) }
+        match self.target(capture, frame) {
+            Some(to) => Inline::Link { text, to },
+            None => Inline::Text(text),
+        }
     }
 }
 

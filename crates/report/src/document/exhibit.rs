@@ -23,11 +23,18 @@ const PATHS_SHOWN: usize = 4;
 /// Bytes in a row of the hex view.
 pub(crate) const ROW: usize = 16;
 
-/// Rows of the hex view before the first marked byte, and in all: a printed page holds some forty.
-const ROWS_BEFORE: usize = 12;
-const ROWS_SHOWN: usize = 40;
+/// Bytes of a turn that are shown where no more is needed: of handshakes and of answers, before and behind each mark.
+const HEAD_SHOWN: usize = 64;
+const TAIL_SHOWN: usize = 32;
 
-/// Both directions of a connection, as Wireshark's "Follow stream" shows them.
+/// Bytes of an answer in the clear that are shown.
+const ANSWER_SHOWN: usize = 400;
+
+/// Rows of the hex view before the first marked byte, and in all.
+const ROWS_BEFORE: usize = 4;
+const ROWS_SHOWN: usize = 12;
+
+/// A connection up to its first request, and the beginning of the answer in the clear, as Wireshark's "Follow stream" shows it.
 #[derive(Debug)]
 pub(crate) struct StreamView {
     pub(crate) capture: String,
@@ -45,8 +52,29 @@ pub(crate) struct TurnView {
     pub(crate) direction: Direction,
     pub(crate) bytes: u64,
     pub(crate) frames: Line,
+    pub(crate) frame_count: usize,
+    pub(crate) pieces: Vec<Piece>,
+    /// What its TLS records contain, which only the key log shows.
+    pub(crate) opened: Option<OpenedView>,
+}
+
+/// The decrypted contents of TLS records.
+#[derive(Debug)]
+pub(crate) struct OpenedView {
+    /// Length of the records on the wire.
+    pub(crate) wire_bytes: u64,
+    /// The contents.
+    pub(crate) text: String,
+}
+
+/// A part of a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(String),
     /// Text, and the index of its mark.
-    pub(crate) pieces: Vec<(String, Option<usize>)>,
+    Marked(String, usize),
+    /// Number of bytes left out.
+    Omitted(u64),
 }
 
 /// A marked range of the stream: a string, or a TLS record that contains strings.
@@ -62,8 +90,8 @@ pub(crate) struct Mark {
     pub(crate) frames: Vec<u64>,
     pub(crate) file_offset: Option<u64>,
     pub(crate) bytes: u64,
-    /// Id of the frame's entry in the appendix.
-    pub(crate) target: String,
+    /// Id of the frame's entry in the appendix, if there is one.
+    pub(crate) target: Option<String>,
 }
 
 /// A frame as a hex dump.
@@ -113,10 +141,17 @@ pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Optio
     let found = found(lang, capture, exhibit);
     let mut marks: Vec<Mark> = Vec::new();
     let mut turns = Vec::new();
-    for turn in &exhibit.turns {
+    let is_encrypted = is_encrypted(capture);
+    let request = exhibit.turns.iter().rposition(|turn| turn.direction == Direction::ClientToServer);
+    for (number, turn) in exhibit.turns.iter().enumerate() {
+        let is_answer = request.is_some_and(|request| number > request);
+        if is_answer && is_encrypted {
+            break;
+        }
         let bytes = decoded(&turn.bytes);
+        let shown = if is_answer { up_to(&bytes, ANSWER_SHOWN) } else { &bytes };
         let start = turn.stream_offset;
-        let end = start + bytes.len() as u64;
+        let end = start + shown.len() as u64;
         let mut ranges = Vec::new();
         let mut taken = start;
         for (place, what) in &found {
@@ -126,15 +161,20 @@ pub(crate) fn stream(lang: Lang, evidence: &Evidence<'_>, index: usize) -> Optio
                 marks.push(what.mark(*place, lang, evidence, index));
             }
         }
+        let mut pieces = pieces(shown, &ranges, is_encrypted && Some(number) != request);
+        if shown.len() < bytes.len() {
+            pieces.push(Piece::Omitted((bytes.len() - shown.len()) as u64));
+        }
         turns.push(TurnView {
             direction: turn.direction,
             bytes: bytes.len() as u64,
             frames: evidence.frames(index, &turn.frames),
-            pieces: pieces(&bytes, &ranges),
+            frame_count: turn.frames.len(),
+            pieces,
+            opened: opened(exhibit, turn.direction, start..start + bytes.len() as u64),
         });
     }
-    let note = lang.stream_note(exhibit.bytes_shown, exhibit.client_bytes, exhibit.server_bytes);
-    let is_encrypted = is_encrypted(capture);
+    let note = lang.stream_note(exhibit.client_bytes, exhibit.server_bytes);
     Some(StreamView {
         capture: capture.name.clone(),
         is_encrypted,
@@ -272,27 +312,60 @@ fn server_name(lang: Lang, capture: &Capture, exhibit: &Exhibit) -> Option<(Plac
     Some((place, found))
 }
 
-fn decoded(base64: &str) -> Vec<u8> {
+pub(crate) fn decoded(base64: &str) -> Vec<u8> {
     STANDARD.decode(base64).expect("reading the document checked that this is base64")
 }
 
-/// The bytes of a turn as text, cut where marks begin and end. Bytes that are not UTF-8 show only printable ASCII.
-fn pieces(bytes: &[u8], marked: &[(Range<usize>, usize)]) -> Vec<(String, Option<usize>)> {
+/// What the records that begin in a range of a direction contain.
+fn opened(exhibit: &Exhibit, direction: Direction, range: Range<u64>) -> Option<OpenedView> {
+    let records = || {
+        let of_direction = exhibit.opened.iter().filter(move |record| record.direction == direction);
+        of_direction.filter(|record| range.contains(&record.stream_offset))
+    };
+    records().next()?;
+    let contents: Vec<u8> = records().flat_map(|record| decoded(&record.bytes)).collect();
+    Some(OpenedView {
+        wire_bytes: records().map(|record| record.wire_bytes).sum(),
+        text: shown_text(&contents),
+    })
+}
+
+/// Bytes as text. Bytes that are not UTF-8 show only printable ASCII.
+pub(crate) fn shown_text(bytes: &[u8]) -> String {
+    if is_text(bytes) { utf8(bytes) } else { ascii(bytes) }
+}
+
+/// The bytes of a turn as text, cut where marks begin and end. Bytes that are not UTF-8 show only printable ASCII. `is_cut`: a
+/// long part without marks is represented by its beginning and its end.
+fn pieces(bytes: &[u8], marked: &[(Range<usize>, usize)], is_cut: bool) -> Vec<Piece> {
     let is_text = is_text(bytes);
     let text = |bytes: &[u8]| if is_text { utf8(bytes) } else { ascii(bytes) };
     let mut pieces = Vec::new();
+    let plain = |pieces: &mut Vec<Piece>, part: &[u8]| match part.len().checked_sub(HEAD_SHOWN + TAIL_SHOWN) {
+        Some(omitted) if is_cut && omitted > TAIL_SHOWN => {
+            let (head, rest) = part.split_at(HEAD_SHOWN);
+            pieces.push(Piece::Text(text(head)));
+            pieces.push(Piece::Omitted(omitted as u64));
+            pieces.push(Piece::Text(text(&rest[omitted..])));
+        }
+        _ if part.is_empty() => {}
+        _ => pieces.push(Piece::Text(text(part))),
+    };
     let mut at = 0;
     for (range, mark) in marked {
-        if at < range.start {
-            pieces.push((text(&bytes[at..range.start]), None));
-        }
-        pieces.push((text(&bytes[range.clone()]), Some(*mark)));
+        plain(&mut pieces, &bytes[at..range.start]);
+        pieces.push(Piece::Marked(text(&bytes[range.clone()]), *mark));
         at = range.end;
     }
-    if at < bytes.len() {
-        pieces.push((text(&bytes[at..]), None));
-    }
+    plain(&mut pieces, &bytes[at..]);
     pieces
+}
+
+/// The longest prefix of at most this many bytes that does not end within a character of UTF-8.
+fn up_to(bytes: &[u8], most: usize) -> &[u8] {
+    let is_boundary = |at: usize| bytes.get(at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    let end = (0..=most.min(bytes.len())).rev().find(|at| is_boundary(*at)).unwrap_or(0);
+    &bytes[..end]
 }
 
 /// Whether these bytes are UTF-8, possibly cut within the last character.
@@ -332,16 +405,45 @@ mod tests {
     #[test]
     fn utf8_is_shown_as_text_and_cut_at_marks() {
         let bytes = "a: b\r\n\r\n{\"말\":\"예\u{1b}\"}".as_bytes();
-        let pieces = pieces(bytes, &[(10..13, 0), (16..19, 1)]);
-        let text: Vec<&str> = pieces.iter().map(|(text, _)| text.as_str()).collect();
-        assert_eq!(text, ["a: b\n\n{\"", "말", "\":\"", "예", "\\u{1b}\"}"]);
-        assert_eq!(pieces[1].1, Some(0));
+        let pieces = pieces(bytes, &[(10..13, 0), (16..19, 1)], false);
+        let text = |text: &str| Piece::Text(text.to_owned());
+        let marked = |text: &str, mark| Piece::Marked(text.to_owned(), mark);
+        assert_eq!(
+            pieces,
+            [text("a: b\n\n{\""), marked("말", 0), text("\":\""), marked("예", 1), text("\\u{1b}\"}")]
+        );
     }
 
     #[test]
     fn binary_data_shows_printable_ascii_only() {
-        let pieces = pieces(b"\x16\x03\x01\xff\xfeagent-b\n\0", &[]);
-        assert_eq!(pieces, [("·····agent-b··".to_owned(), None)]);
+        let pieces = pieces(b"\x16\x03\x01\xff\xfeagent-b\n\0", &[], false);
+        assert_eq!(pieces, [Piece::Text("·····agent-b··".to_owned())]);
+    }
+
+    #[test]
+    fn long_parts_without_marks_are_cut() {
+        let bytes = [b'x'; 1_000];
+        let pieces = pieces(&bytes, &[(500..510, 0)], true);
+        let text = |len: usize| Piece::Text("x".repeat(len));
+        let omitted = |len| Piece::Omitted(len);
+        assert_eq!(
+            pieces,
+            [
+                text(HEAD_SHOWN),
+                omitted(500 - 96),
+                text(TAIL_SHOWN),
+                Piece::Marked("x".repeat(10), 0),
+                text(HEAD_SHOWN),
+                omitted(490 - 96),
+                text(TAIL_SHOWN)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cut_is_between_characters() {
+        let bytes = "한국어".as_bytes();
+        assert_eq!([7, 9, 20, 2].map(|most| up_to(bytes, most).len()), [6, 9, 9, 0]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Inline {
     Quoted(String),
     /// A link within the report.
     Link { text: String, to: String },
+    /// The section with this id, by its number. Numbers are known when all sections are there, and then it becomes a text.
+    Section(&'static str),
     /// The name of a level, in the level's colour.
     Level { level: Level, text: String },
     /// The name of a verdict, in the verdict's colour.
@@ -117,6 +119,10 @@ pub(crate) fn code(text: impl Into<String>) -> Inline {
 
 pub(crate) fn quoted(text: impl Into<String>) -> Inline {
     Inline::Quoted(text.into())
+}
+
+pub(crate) fn section(id: &'static str) -> Inline {
+    Inline::Section(id)
 }
 
 pub(crate) fn captured(text: impl Into<String>) -> Inline {

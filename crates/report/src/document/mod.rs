@@ -1,11 +1,13 @@
 //! The contents of the report in one language, independent of the format. Markdown, HTML and, through HTML, PDF are
 //! written from the same [`Document`], so all of them contain the same numbers.
 
+mod arrangement;
 pub(crate) mod calls;
 pub(crate) mod evidence;
 pub(crate) mod exhibit;
 pub(crate) mod format;
 pub(crate) mod line;
+mod numbering;
 mod sections;
 pub(crate) mod sources;
 
@@ -16,6 +18,17 @@ use crate::document::line::Line;
 use crate::figure::Figure;
 use crate::i18n::Lang;
 use crate::model::Exposure;
+use crate::template::Wanted;
+
+/// What the user asks the report for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wishes {
+    pub(crate) title_page: TitlePage,
+    /// Whether the appendices are wanted.
+    pub(crate) appendix: bool,
+    /// Sections in the order of a template, which also names the appendices.
+    pub(crate) template: Option<Vec<Wanted>>,
+}
 
 /// Details of the title page that the user sets.
 #[derive(Debug, Clone, Default)]
@@ -45,18 +58,21 @@ pub(crate) struct Document {
 #[derive(Debug)]
 pub(crate) struct Section {
     /// Target of links to the section.
-    pub(crate) id: &'static str,
-    /// `6.2`, `A`.
-    pub(crate) number: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) id: String,
+    pub(crate) rank: Rank,
+    /// `6.2`, `A`; empty until all sections are there.
+    pub(crate) number: String,
+    pub(crate) title: String,
     pub(crate) blocks: Vec<Block>,
 }
 
-impl Section {
-    /// 0 for a chapter, 1 for a part of one.
-    pub(crate) fn depth(&self) -> usize {
-        self.number.matches('.').count()
-    }
+/// The place of a section among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Chapter,
+    /// A part of the chapter before it.
+    Part,
+    Appendix,
 }
 
 #[derive(Debug)]
@@ -145,6 +161,6 @@ pub(crate) struct Entry {
 }
 
 /// Builds the report of an analyzer's result.
-pub(crate) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> Document {
-    sections::build(exposure, lang, title_page)
+pub(crate) fn build(exposure: &Exposure, lang: Lang, wishes: &Wishes) -> Document {
+    sections::build(exposure, lang, wishes)
 }

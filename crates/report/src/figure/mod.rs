@@ -5,19 +5,19 @@
 
 mod bytes;
 mod ladder;
-mod latency;
 mod levels;
 mod setup;
 mod shape;
 mod svg;
+mod window;
 
 pub(crate) use bytes::{bytes, kinds};
 pub(crate) use ladder::ladder;
-pub(crate) use latency::latency;
 pub(crate) use levels::levels;
 pub(crate) use setup::setup;
 pub(crate) use shape::shape;
 pub(crate) use svg::Svg;
+pub(crate) use window::window;
 
 use crate::document::line::Line;
 

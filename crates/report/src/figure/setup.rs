@@ -12,17 +12,27 @@ struct Ends {
     interface: Option<String>,
 }
 
-/// Draws agents, network and capturer as the backend of the capture's run arranges them.
-pub(crate) fn setup(lang: Lang, capture: &Capture) -> Figure {
-    let address = |socket: &str| socket.rsplit_once(':').map_or(socket, |(address, _)| address).to_owned();
-    let connection = capture.connections.first();
+/// Draws agents, network and capturer as the backend of the runs arranges them. The captures of a comparison have the same setup,
+/// apart from the port.
+pub(crate) fn setup(lang: Lang, captures: &[Capture]) -> Figure {
+    let split =
+        |socket: &str| socket.rsplit_once(':').map(|(address, port)| (address.to_owned(), port.to_owned()));
+    let connections = || captures.iter().filter_map(|capture| capture.connections.first());
+    let address = |socket: Option<&String>| {
+        socket.and_then(|socket| split(socket)).map_or(String::new(), |(address, _)| address)
+    };
+    let server = address(connections().next().map(|connection| &connection.server));
+    let mut ports: Vec<String> =
+        connections().filter_map(|connection| split(&connection.server)).map(|(_, port)| port).collect();
+    ports.dedup();
+    let first = |text: fn(&Capture) -> Option<&String>| captures.iter().find_map(text);
     let ends = Ends {
-        client: connection.map_or(String::new(), |connection| address(&connection.client)),
-        server: connection.map_or(String::new(), |connection| connection.server.clone()),
-        interface: capture.manifest.as_ref().and_then(|manifest| manifest.interface.clone()),
+        client: address(connections().next().map(|connection| &connection.client)),
+        server: if ports.is_empty() { server } else { format!("{server}:{}", ports.join(", ")) },
+        interface: first(|capture| capture.manifest.as_ref()?.interface.as_ref()).cloned(),
     };
     let mut svg = Svg::new();
-    let backend = capture.backend.as_deref();
+    let backend = first(|capture| capture.backend.as_ref()).map(String::as_str);
     match backend {
         Some("netns") => namespaces(&mut svg, lang, &ends),
         Some("relay") => relay(&mut svg, lang, &ends),

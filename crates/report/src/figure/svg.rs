@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use crate::visible;
 
-/// Width of every drawing in user units. Text is 13 units high; on a phone a drawing shrinks to three quarters.
+/// Width of a drawing in user units, unless it is a wide one. Text is 13 units high; on a phone a drawing shrinks to three quarters.
 pub(crate) const WIDTH: f64 = 480.0;
 
-/// A drawing of width [`WIDTH`].
+/// A drawing.
 #[derive(Debug)]
 pub(crate) struct Svg {
+    width: f64,
     height: f64,
     body: String,
 }
@@ -24,7 +25,16 @@ pub(crate) enum Anchor {
 
 impl Svg {
     pub(crate) fn new() -> Self {
-        Self { height: 0.0, body: String::new() }
+        Self::wide(WIDTH)
+    }
+
+    /// A drawing of this width, which takes the whole width of the text.
+    pub(crate) fn wide(width: f64) -> Self {
+        Self { width, height: 0.0, body: String::new() }
+    }
+
+    pub(crate) fn is_wide(&self) -> bool {
+        self.width > WIDTH
     }
 
     pub(crate) fn set_height(&mut self, height: f64) {
@@ -97,7 +107,7 @@ impl Svg {
     pub(crate) fn element(&self, name: &str, alt: &str, style: Option<&str>) -> String {
         const MARGIN: f64 = 16.0;
         let margin = if style.is_some() { MARGIN } else { 2.0 };
-        let (width, height) = (WIDTH + 2.0 * margin, self.height + 2.0 * margin);
+        let (width, height) = (self.width + 2.0 * margin, self.height + 2.0 * margin);
         let (alt, body) = (escaped(alt), &self.body);
         let style = style.map_or(String::new(), |style| {
             format!(

@@ -4,7 +4,7 @@ use exposure_schema::{ExhibitFrame, Level, Summary, Traffic};
 
 use super::{Lang, sentence_texts};
 use crate::document::format::{self, percent};
-use crate::document::line::{Inline, Line, captured, code, line, strong};
+use crate::document::line::{Inline, Line, captured, code, line, section, strong};
 
 sentence_texts! {
     // The result in a few lines, at the top and in the conclusion.
@@ -78,11 +78,11 @@ sentence_texts! {
             strong("네트워크를 엿보는 사람은 이 메시지에서 무엇을 읽을 수 있는가?"),
             " 같은 두 에이전트가 같은 메시지를 한 번은 HTTP로, 한 번은 HTTPS로 주고받는다. 모든 패킷을 기록하고, 메시지에 담긴 문자열 하나하나를 패킷에서 찾는다."];
     aim_expected():
-        line!["The expected result: over HTTP every string is readable as plain text; over TLS there is only ciphertext, and no string can be read without the keys. “Not found” does not by itself mean “not visible”: controls must show that the search would have found the strings (section 7)."],
-        line!["예상은 다음과 같다. HTTP에서는 모든 문자열이 평문으로 보이고, TLS에서는 암호문만 보여 키 없이는 어떤 문자열도 읽을 수 없다. “찾지 못했다”가 곧 “보이지 않는다”는 아니다. 그 검색이 문자열을 찾아낼 수 있었다는 것을 대조 검사로 보여야 한다(7장)."];
+        line!["The expected result: over HTTP every string is readable as plain text; over TLS there is only ciphertext, and no string can be read without the keys. “Not found” does not by itself mean “not visible”: controls must show that the search would have found the strings (", section("controls"), ")."],
+        line!["예상은 다음과 같다. HTTP에서는 모든 문자열이 평문으로 보이고, TLS에서는 암호문만 보여 키 없이는 어떤 문자열도 읽을 수 없다. “찾지 못했다”가 곧 “보이지 않는다”는 아니다. 그 검색이 문자열을 찾아낼 수 있었다는 것을 대조 검사로 보여야 한다(", section("controls"), ")."];
     aim_also():
-        line!["The report also lists what TLS still shows (6.3) and what it costs (6.4)."],
-        line!["TLS가 감추지 못하는 것(6.3)과 TLS의 비용(6.4)도 함께 적는다."];
+        line!["The report also lists what TLS still shows (", section("still-shown"), ") and what it costs (", section("costs"), ")."],
+        line!["TLS가 감추지 못하는 것(", section("still-shown"), ")과 TLS의 비용(", section("costs"), ")도 함께 적는다."];
 
     // 2. Setup
     setup_text(backend: Option<&str>): match backend {
@@ -113,13 +113,13 @@ sentence_texts! {
 
     // 4. Main pieces
     compose_text(is_docker: bool): if is_docker {
-        line!["This file made the runs of this report. The lines that matter: where agent-b listens and writes its journal, and which network the capturer shares."]
+        line!["This file made the runs of this report. The lines that matter: where agent-b listens and writes its journal."]
     } else {
-        line!["This file runs the same experiment in containers; the runs of this report were made without it (section 2). The lines that matter: where agent-b listens and writes its journal, and which network the capturer shares."]
+        line!["This file runs the same experiment in containers; the runs of this report were made without it (", section("setup"), "). The lines that matter: where agent-b listens and writes its journal."]
     }, if is_docker {
-        line!["이 보고서의 실행은 이 파일로 했다. 중요한 줄은 agent-b가 수신 대기하는 주소와 저널을 쓰는 경로, 그리고 캡처 프로그램이 함께 쓰는 네트워크이다."]
+        line!["이 보고서의 실행은 이 파일로 했다. 중요한 줄은 agent-b가 수신 대기하는 주소와 저널을 쓰는 경로이다."]
     } else {
-        line!["같은 실험을 컨테이너에서 실행하는 파일이며, 이 보고서의 실행에는 쓰지 않았다(2장). 중요한 줄은 agent-b가 수신 대기하는 주소와 저널을 쓰는 경로, 그리고 캡처 프로그램이 함께 쓰는 네트워크이다."]
+        line!["같은 실험을 컨테이너에서 실행하는 파일이며, 이 보고서의 실행에는 쓰지 않았다(", section("setup"), "). 중요한 줄은 agent-b가 수신 대기하는 주소와 저널을 쓰는 경로이다."]
     };
     compose_tls_text():
         line!["Over HTTPS the client trusts only the lab's own certificate authority, and writes the key log that the positive control needs:"],
@@ -156,19 +156,16 @@ sentence_texts! {
     logged_text(total: u64, strings: u64):
         line!["Each agent writes a journal: one line for each message that it sends or receives, with its exact bytes. Together the journals of the captures have ", total, " lines. The analyzer searches only for what the journals contain: ", strings, " strings and numbers."],
         line!["두 에이전트는 저널을 남긴다. 보내거나 받은 메시지마다 한 줄씩, 바이트까지 정확하게 적는다. 모든 캡처의 저널은 합해서 ", total, "행이다. 분석기는 저널에 있는 것만 검색하며, 그 대상은 문자열과 숫자 ", strings, "개이다."];
-    first_call(name: &str, id: &str):
-        line!["The first call of ", captured(name), ", ", captured(id), ", as agent-a logged it:"],
-        line![captured(name), " 캡처의 첫 호출 ", captured(id), "(agent-a의 기록):"];
-    logged_line(agent: &str, event: Inline, bytes: Line, at: &str, sha256: &str):
-        line![captured(agent), " ", event, ", ", bytes, ", ", at, ", SHA-256 ", captured(sha256)],
-        line![captured(agent), " ", event, ", ", bytes, ", ", at, ", SHA-256 ", captured(sha256)];
 
-    shortened_note(shown: u64, total: u64):
-        line!["The first ", shown, " of ", total, " bytes."],
-        line![total, "바이트 중 처음 ", shown, "바이트이다."];
     calls_table():
-        line!["All calls: bytes of the bodies, and the frames in which the messages begin"],
-        line!["모든 호출: 본문의 바이트 수와 메시지가 시작되는 프레임"];
+        line!["The calls: bytes of the bodies, the frames in which request and answer begin, and how the request's body can be read"],
+        line!["호출: 본문의 바이트 수, 요청과 응답이 시작되는 프레임, 요청 본문을 읽을 수 있는 단계"];
+    frames_of(name: &str):
+        line![captured(name), ": frames"],
+        line![captured(name), ": 프레임"];
+    message_level_in(name: &str):
+        line![captured(name), ": request"],
+        line![captured(name), ": 요청"];
     calls_shown(shown: u64, total: u64):
         line!["The table shows the first ", shown, " of ", total, " calls."],
         line!["표에는 호출 ", total, "개 중 처음 ", shown, "개를 실었다."];
@@ -178,20 +175,26 @@ sentence_texts! {
 
     // 6.2
     wire_text(id: &str, is_pair: bool):
-        line!["The exchange of the first message, ", captured(id), ", as it was captured", if is_pair { " over HTTP and over HTTPS" } else { "" }, ": both directions of the connection, from its first byte to the end of the first answer. Marks show what the analyzer found there; every mark leads to its frame."],
-        line!["첫 메시지(", captured(id), ")와 그 응답이 캡처된 모습이다. ", if is_pair { "HTTP와 HTTPS를 나란히 놓고, " } else { "" }, "연결의 첫 바이트부터 첫 응답의 끝까지 양방향을 모두 실었다. 표시한 곳은 분석기가 찾아낸 것이고, 표시마다 해당 프레임으로 이어진다."];
+        line!["The first message, ", captured(id), ", as it was captured", if is_pair { " over HTTP and over HTTPS" } else { "" }, ": both directions of the connection from its first byte to the end of the request, and what begins behind it in the clear. Marks show what the analyzer found there. Below ciphertext is what the same bytes are under the key log, which an eavesdropper does not have."],
+        line!["첫 메시지(", captured(id), ")가 캡처된 모습이다. ", if is_pair { "HTTP와 HTTPS를 나란히 놓고, " } else { "" }, "연결의 첫 바이트부터 요청의 끝까지 양방향을 싣고, 평문이면 응답의 앞부분도 실었다. 표시한 곳은 분석기가 찾아낸 것이다. 암호문 아래에는 같은 바이트를 키 로그로 복호화한 것을 적었다. 네트워크를 엿보는 사람에게는 키 로그가 없다."];
     wire_none():
         line!["The captures contain no exchange with a message that a journal names."],
         line!["캡처에서 저널에 있는 메시지를 찾지 못했다."];
-    stream_note(shown: u64, client: u64, server: u64):
-        line!["The client sent ", client, " bytes and the server ", server, "; ", shown, " of these bytes are shown."],
-        line!["클라이언트가 보낸 ", client, "바이트와 서버가 보낸 ", server, "바이트 중 ", shown, "바이트를 실었다."];
+    stream_note(client: u64, server: u64):
+        line!["To the end of the first answer the client sent ", client, " bytes and the server ", server, "."],
+        line!["첫 응답이 끝날 때까지 클라이언트는 ", client, "바이트, 서버는 ", server, "바이트를 보냈다."];
     marks_table(name: &str):
-        line!["Marks in ", captured(name)],
-        line![captured(name), " 캡처의 표시"];
+        line!["Marks in ", captured(name), ": strings of the first request and of the part of the answer that is shown"],
+        line![captured(name), " 캡처의 표시: 첫 요청의 문자열과 위에 실린 응답 부분의 문자열"];
     marks_shown(shown: u64, total: u64):
         line!["The table shows the first ", shown, " of ", total, " marks."],
         line!["표에는 표시 ", total, "곳 중 처음 ", shown, "곳을 실었다."];
+    window_text():
+        line!["The same connections as Wireshark lists them. This report drew the windows from the captures; they are no screenshots."],
+        line!["같은 연결을 Wireshark의 화면처럼 배열한 것이다. 이 보고서가 캡처로부터 그린 그림이며 스크린샷이 아니다."];
+    window_caption(name: &str, proof: Option<u64>):
+        line!["Packet list and followed stream of ", captured(name), ", drawn after Wireshark", proof.map(|frame| line!["; outlined: frame ", frame, ", the first proof"])],
+        line![captured(name), "의 패킷 목록과 스트림 내용(Wireshark를 본떠 그림", proof.map(|frame| line![", 테두리: 첫 증거인 프레임 ", frame]), ")"];
     hex_text():
         line!["The frame that proves the first string, byte by byte as in the capture file. Headers are grey. The bytes that carry the string are marked: over HTTP the string itself, over TLS the ciphertext in its place."],
         line!["첫 문자열의 증거가 되는 프레임을 캡처 파일에 담긴 그대로 바이트 단위로 실었다. 회색은 헤더이고, 표시한 바이트가 문자열이 있는 곳이다. HTTP에서는 문자열 자체가, TLS에서는 그 자리의 암호문이 표시된다."];
@@ -206,8 +209,8 @@ sentence_texts! {
         line!["Every string and number of the messages has a level: what an eavesdropper must do to read it, cheapest first."],
         line!["메시지의 문자열과 숫자마다 단계가 있다. 단계는 네트워크를 엿보는 사람이 그 값을 읽으려면 해야 하는 일이며, 쉬운 것부터 적는다."];
     levels_table():
-        line!["Strings by level; each number with the frame of its first proof"],
-        line!["단계별 문자열 수와 첫 증거 프레임"];
+        line!["Strings of requests and answers together, by level; each number with the frame of its first proof"],
+        line!["요청과 응답을 합한 단계별 문자열 수와 첫 증거 프레임"];
     levels_caption():
         line!["Strings by level: how many strings of each capture have which level"],
         line!["단계별 문자열: 캡처마다 어느 단계에서 몇 개를 읽을 수 있는지"];
@@ -266,21 +269,9 @@ sentence_texts! {
 
     // 6.4
     costs_text(is_same: bool):
-        line![if is_same { "The same messages, side by side. " } else { "The costs of each capture. " }, "Bytes and packets are exact for these captures. Times are those of a single run on one machine: they show the order of magnitude and are not a benchmark."],
-        line![if is_same { "같은 메시지를 나란히 놓고 비교한다. " } else { "캡처마다 든 비용이다. " }, "바이트와 패킷 수는 이 캡처에서 정확한 값이다. 시간은 한 컴퓨터에서 한 번 실행한 값이므로 대략적인 크기를 나타낼 뿐 벤치마크는 아니다."];
+        line![if is_same { "The same messages, side by side. " } else { "The costs of each capture. " }, "Bytes and packets are exact for these captures. Times are left out, because a single run does not measure them: ", code("lab cost"), " repeats the runs two hundred times and states them with their spread."],
+        line![if is_same { "같은 메시지를 나란히 놓고 비교한다. " } else { "캡처마다 든 비용이다. " }, "바이트와 패킷 수는 이 캡처에서 정확한 값이다. 시간은 한 번의 실행으로 잴 수 없으므로 싣지 않는다. ", code("lab cost"), " 명령은 실행을 200번 되풀이하여 시간과 그 편차를 잰다."];
     costs_table(): line!["Costs"], line!["비용"];
-    costs_note(answered: u64):
-        line!["Latency: from the first frame of the request to the last frame of the answer, over ", answered, " answered calls. ", code("lab cost"), " repeats the runs two hundred times."],
-        line!["지연 시간은 요청의 첫 프레임부터 응답의 마지막 프레임까지이며, 응답을 받은 호출 ", answered, "개의 값이다. ", code("lab cost"), " 명령은 실행을 200번 되풀이하여 잰다."];
-    latency_caption(shown: u64, total: u64): if shown < total {
-        line!["Latency of the first ", shown, " of ", total, " calls"]
-    } else {
-        line!["Latency of each call"]
-    }, if shown < total {
-        line!["호출 ", total, "개 중 처음 ", shown, "개의 지연 시간"]
-    } else {
-        line!["호출별 지연 시간"]
-    };
 
     // 7
     controls_text():
@@ -358,8 +349,8 @@ sentence_texts! {
         line!["Proven: of the ", plain_total, " strings sent over HTTP, an eavesdropper can read ", readable, ". Of the ", sealed_total, " strings sent over TLS, none can be read without the keys, and the same search in the same capture finds all of them with the keys. Both captures are complete and no control failed. So TLS hides the strings."],
         line!["증명되었다. HTTP로 보낸 문자열 ", plain_total, "개 중 ", readable, "개를 네트워크를 엿보는 누구나 읽을 수 있다. TLS로 보낸 문자열 ", sealed_total, "개는 키 없이는 하나도 읽을 수 없고, 키가 있으면 똑같은 검색이 같은 캡처에서 전부 찾아낸다. 두 캡처는 완전하며 실패한 대조 검사는 없다. 따라서 이 문자열을 감춘 것은 TLS이다."];
     conclusion_proven_limits():
-        line!["The proof covers these strings in these captures only. Addresses, the server's name, sizes and times stay visible (6.3), and the experiment does not attack the ciphers."],
-        line!["이 결론은 이 캡처의 이 문자열에만 해당한다. 주소, 서버 이름, 크기, 시각은 여전히 보이며(6.3), 암호 자체를 공격해 본 것도 아니다."];
+        line!["The proof covers these strings in these captures only. Addresses, the server's name, sizes and times stay visible (", section("still-shown"), "), and the experiment does not attack the ciphers."],
+        line!["이 결론은 이 캡처의 이 문자열에만 해당한다. 주소, 서버 이름, 크기, 시각은 여전히 보이며(", section("still-shown"), "), 암호 자체를 공격해 본 것도 아니다."];
     conclusion_refuted_text():
         line!["Refuted: at least one capture shows the opposite of what its variant should show. The claim that this lab sets out to prove does not hold for this run. The reasons below must be explained first."],
         line!["반증되었다. 적어도 한 캡처가 그 변형에서 예상한 것과 정반대의 결과를 보인다. 이 실습이 증명하려던 명제는 이 실행에서 성립하지 않는다. 먼저 아래의 이유를 밝혀야 한다."];
@@ -367,13 +358,20 @@ sentence_texts! {
         line!["Inconclusive: no conclusion may be drawn from this run, whatever the tables above show. As long as a control failed or something is missing, strings that were not found may still have been there. Resolve the reasons below, then repeat the run."],
         line!["판정할 수 없다. 위의 표가 무엇을 나타내든 이 실행에서는 어떤 결론도 내려서는 안 된다. 대조 검사가 실패했거나 빠진 것이 있는 한, 찾지 못한 문자열도 실제로는 있었을 수 있다. 아래의 이유를 해결한 뒤 다시 실행해야 한다."];
     conclusion_none_text():
-        line!["No conclusion: a comparison needs a plaintext capture and a TLS capture of the same messages. Section 6 describes each capture by itself."],
-        line!["결론 없음. 결론을 내리려면 같은 메시지의 평문 캡처와 TLS 캡처를 비교해야 한다. 각 캡처에서 보이는 것은 6장에 있다."];
+        line!["No conclusion: a comparison needs a plaintext capture and a TLS capture of the same messages. What each capture shows by itself is in ", section("results"), "."],
+        line!["결론 없음. 결론을 내리려면 같은 메시지의 평문 캡처와 TLS 캡처를 비교해야 한다. 각 캡처에서 보이는 것은 ", section("results"), "에 있다."];
 
     // Appendices
     evidence_text():
         line!["Everything that this report claims can be checked in the capture files. Frames count from 1, as in Wireshark; offsets are bytes from the start of the file."],
         line!["이 보고서의 모든 주장은 캡처 파일에서 확인할 수 있다. 프레임 번호는 Wireshark처럼 1부터 세고, 오프셋은 파일 처음부터의 바이트 수이다."];
+    other_parts_table(): line!["The other parts of the project"], line!["프로젝트의 나머지 구성 요소"];
+    compose_capturer_text():
+        line!["The Compose file also decides which network the capturer shares, and when it gives up its privileges:"],
+        line!["Compose 파일은 캡처 프로그램이 함께 쓰는 네트워크와 권한을 내려놓는 시점도 정한다."];
+    server_routes_text():
+        line!["The routes of agent-b:"],
+        line!["agent-b의 경로:"];
     evidence_files_table(): line!["Capture files"], line!["캡처 파일"];
     evidence_strings_table(name: &str):
         line!["Strings in ", captured(name)],
@@ -387,13 +385,13 @@ sentence_texts! {
     by_hand_intro():
         line!["This needs only Wireshark and the files in ", code("captures/"), "."],
         line!["Wireshark와 ", code("captures/"), "의 파일만 있으면 된다."];
-    by_hand_hash(): line!["Compare the hashes with those of appendix A:"], line!["해시를 부록 A의 값과 비교한다."];
+    by_hand_hash(): line!["First compare the hashes:"], line!["먼저 해시를 비교한다."];
     by_hand_plain(name: &str, frame: Inline, filter: &str, value: &str):
         line!["Open ", captured(name), ", enter the display filter ", captured(filter), " and select the frame (", frame, "). The packet bytes pane shows ", captured(value), " as text."],
         line![captured(name), " 파일을 열고 표시 필터에 ", captured(filter), " 식을 넣고 프레임을 고른다(", frame, "). 패킷 바이트 창에 ", captured(value), " 문자열이 글자 그대로 보인다."];
     by_hand_follow(stream: u32):
-        line!["Right-click it and choose Follow > TCP Stream (stream ", u64::from(stream), "): it shows the request and the answer as in section 6.2."],
-        line!["그 프레임을 오른쪽 클릭하고 Follow > TCP Stream을 고른다(스트림 ", u64::from(stream), "). 요청과 응답이 6.2절과 같이 보인다."];
+        line!["Right-click it and choose Follow > TCP Stream (stream ", u64::from(stream), "): it shows the request as in ", section("wire"), ", and the whole answer."],
+        line!["그 프레임을 오른쪽 클릭하고 Follow > TCP Stream을 고른다(스트림 ", u64::from(stream), "). 요청은 ", section("wire"), "과 같이 보이고 응답도 모두 보인다."];
     by_hand_sealed(name: &str, frame: Inline, filter: &str, value: &str):
         line!["Open ", captured(name), " and select ", captured(filter), " (", frame, "): Wireshark shows “Application Data” and ciphertext. Edit > Find Packet, packet bytes, string ", captured(value), ": nothing is found."],
         line![captured(name), " 파일을 열고 표시 필터에 ", captured(filter), " 식을 넣고 프레임을 고른다(", frame, "). Wireshark에는 “Application Data”와 암호문만 보인다. Edit > Find Packet에서 packet bytes와 string을 고르고 ", captured(value), " 문자열을 찾으면 아무것도 나오지 않는다."];
@@ -463,13 +461,6 @@ impl Lang {
                 "번갈아 보낸 {}번의 크기. 위는 서버 방향, 아래는 클라이언트 방향",
                 format::count(flights)
             ),
-        }
-    }
-
-    pub(crate) fn latency_alt(self, calls: u64) -> String {
-        match self {
-            Self::En => format!("Latency of {} calls, a bar for each capture", format::count(calls)),
-            Self::Ko => format!("호출 {}개의 지연 시간. 캡처마다 막대 하나", format::count(calls)),
         }
     }
 

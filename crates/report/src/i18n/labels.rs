@@ -3,7 +3,7 @@
 use exposure_schema::{Conclusion, Direction, Ended, Level, Verdict};
 
 use super::{Lang, label_texts};
-use crate::document::format;
+use crate::document::{Rank, format};
 
 label_texts! {
     default_title: "What an eavesdropper can read: two agents over HTTP and over HTTPS",
@@ -31,8 +31,11 @@ label_texts! {
     controls: "Controls and completeness", "대조 검사와 완전성";
     environment: "Environment issues and how they were solved", "환경 문제와 해결";
     conclusion: "Conclusion", "결론";
-    appendix_evidence: "Appendix A. Evidence", "부록 A. 증거 목록";
-    appendix_by_hand: "Appendix B. Checking it by hand in Wireshark", "부록 B. Wireshark로 직접 확인하기";
+    by_hand: "Checking it by hand in Wireshark", "Wireshark로 직접 확인하기";
+    appendix: "Appendix", "부록";
+    appendix_evidence: "Evidence", "증거 목록";
+    appendix_code: "More of the code", "그 밖의 코드";
+    appendix_figures: "The first exchange, packet by packet", "첫 교환의 패킷";
 
     capture: "Capture", "캡처";
     variant: "Variant", "변형";
@@ -45,7 +48,6 @@ label_texts! {
     filter: "Filter", "필터";
     port: "Port", "포트";
     frames: "Frames", "프레임";
-    in_frames: "frames", "프레임";
     file: "File", "파일";
     file_bytes: "Size", "크기";
     sha256: "SHA-256", "SHA-256";
@@ -70,9 +72,7 @@ label_texts! {
     call: "Call", "호출";
     time_since_start: "Sent after", "보낸 시각";
     status: "Status", "상태";
-    message_level: "Body", "본문";
-    event_sent: "sent", "보냄";
-    event_received: "received", "받음";
+    message_level: "Request body", "요청 본문";
 
     level: "Level", "단계";
     level_requires: "What reading it requires", "읽는 데 필요한 것";
@@ -128,10 +128,6 @@ label_texts! {
     cost_payload: "TCP payload bytes", "TCP 페이로드 바이트";
     cost_connections: "TCP connections", "TCP 연결 수";
     cost_round_trips: "Round trips before the first answer", "첫 응답까지의 왕복 횟수";
-    cost_first_answer: "First SYN to end of first answer", "첫 SYN부터 첫 응답 끝까지";
-    cost_median: "Latency per call, median", "호출당 지연 시간, 중앙값";
-    cost_fastest: "Latency per call, fastest", "호출당 지연 시간, 최소";
-    cost_slowest: "Latency per call, slowest", "호출당 지연 시간, 최대";
     difference: "Difference", "차이";
 
     control: "Control", "검사";
@@ -175,6 +171,10 @@ label_texts! {
     undo: "Layers to undo", "풀어야 할 계층";
     layers_none: "none", "없음";
 
+    window_source: "Source", "출발지";
+    window_destination: "Destination", "목적지";
+    window_is_drawn: "a drawing, not a screenshot", "스크린샷이 아니라 그린 그림";
+
     tap: "records every frame", "모든 프레임을 기록";
     drawing_netns_a: "network namespace A", "네트워크 네임스페이스 A";
     drawing_netns_b: "network namespace B", "네트워크 네임스페이스 B";
@@ -192,6 +192,56 @@ label_texts! {
 }
 
 impl Lang {
+    /// A section by its number, within a sentence.
+    pub(crate) fn section(self, rank: Rank, number: &str) -> String {
+        match (self, rank) {
+            (Self::En, Rank::Chapter | Rank::Part) => format!("section {number}"),
+            (Self::En, Rank::Appendix) => format!("appendix {number}"),
+            (Self::Ko, Rank::Chapter) => format!("{number}장"),
+            (Self::Ko, Rank::Part) => format!("{number}절"),
+            (Self::Ko, Rank::Appendix) => format!("부록 {number}"),
+        }
+    }
+
+    /// A section that the report does not have.
+    pub(crate) fn section_left_out(self, title: &str) -> String {
+        match self {
+            Self::En => format!("“{title}” (left out)"),
+            Self::Ko => format!("“{title}”(생략)"),
+        }
+    }
+
+    /// What is before the numbers of frames.
+    pub(crate) fn in_frames(self, number: usize) -> &'static str {
+        match self {
+            Self::En if number == 1 => "frame",
+            Self::En => "frames",
+            Self::Ko => "프레임",
+        }
+    }
+
+    pub(crate) fn window_follow(self, stream: u32) -> String {
+        match self {
+            Self::En => format!("Follow TCP Stream (tcp.stream eq {stream})"),
+            Self::Ko => format!("TCP 스트림 따라가기 (tcp.stream eq {stream})"),
+        }
+    }
+
+    pub(crate) fn window_alt(self, name: &str) -> String {
+        match self {
+            Self::En => format!("The first packets of {name} in a list, and the text of their stream below"),
+            Self::Ko => format!("{name} 캡처의 첫 패킷 목록과 그 아래 스트림의 내용"),
+        }
+    }
+
+    /// The title of the contents of TLS records, which have this length.
+    pub(crate) fn opened_record(self, wire_bytes: u64) -> String {
+        match self {
+            Self::En => format!("{} of these, opened with the key log", self.bytes(wire_bytes)),
+            Self::Ko => format!("이 중 {}를 키 로그로 복호화한 내용", self.bytes(wire_bytes)),
+        }
+    }
+
     pub(crate) fn frame(self, number: u64) -> String {
         match self {
             Self::En => format!("frame {number}"),

@@ -4,7 +4,7 @@ use exposure_schema::Unvouched;
 
 use super::{Lang, label_texts, sentence_texts};
 use crate::document::format;
-use crate::document::line::{Line, captured, code, line, strong};
+use crate::document::line::{Line, captured, code, line, section, strong};
 
 label_texts! {
     scope_stream: "TCP stream", "TCP 스트림";
@@ -18,10 +18,10 @@ sentence_texts! {
     scope_result(name: &str, connections: u64, asked: &str, others: u64, frames: u64):
         line![captured(name), ": the verdict is about ", format::count(connections), " connections",
             if asked.is_empty() { line![" with the servers to which the strings went; this scope was not asked for"] } else { line![" in the scope ", captured(asked)] },
-            ". Outside of it are ", format::count(others), " connections and ", format::count(frames), " other frames, which were searched for the strings. No manifest vouches for the file (section 7)."],
+            ". Outside of it are ", format::count(others), " connections and ", format::count(frames), " other frames, which were searched for the strings. No manifest vouches for the file (", section("controls"), ")."],
         line![captured(name), ": 이 판정은 연결 ", format::count(connections), "개에 대한 것이다",
             if asked.is_empty() { line!["(문자열이 간 서버와의 연결, 범위를 따로 지정하지 않음)"] } else { line!["(범위 ", captured(asked), ")"] },
-            ". 범위 밖의 연결 ", format::count(others), "개와 그 밖의 프레임 ", format::count(frames), "개에서도 문자열을 검색했다. 파일을 보증하는 매니페스트는 없다(7장)."];
+            ". 범위 밖의 연결 ", format::count(others), "개와 그 밖의 프레임 ", format::count(frames), "개에서도 문자열을 검색했다. 파일을 보증하는 매니페스트는 없다(", section("controls"), ")."];
     scope_table(name: &str):
         line!["Connections that the verdict on ", captured(name), " is about"],
         line![captured(name), " 판정의 대상인 연결"];

@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exposure_schema::{Direction, Level, Verdict};
 
-use crate::document::exhibit::{HexRow, HexView, Mark, Part, ROW, printable};
+use crate::document::exhibit::{HexRow, HexView, Mark, Part, Piece, ROW, printable};
 use crate::document::line::{Inline, Line};
-use crate::document::{Block, Document, Section, Tone, format};
+use crate::document::{Block, Document, Rank, Tone, format};
 use crate::i18n::Lang;
 use crate::render::html;
 use crate::visible;
@@ -154,11 +154,6 @@ fn verdict_class(verdict: Verdict) -> &'static str {
         Verdict::Sealed => "sealed",
         Verdict::Inconclusive => "doubt",
     }
-}
-
-/// Whether the heading shows the section's number. Appendices have their letter in the title.
-fn shows_number(section: &Section) -> bool {
-    section.number.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn page_of(pages: &[(String, usize)], id: &str) -> Option<usize> {

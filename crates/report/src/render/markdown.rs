@@ -5,9 +5,9 @@
 
 use std::fmt::Write as _;
 
-use crate::document::exhibit::{HexRow, HexView, Part, ROW, StreamView, printable};
+use crate::document::exhibit::{HexRow, HexView, Part, Piece, ROW, StreamView, printable};
 use crate::document::line::{Inline, Line};
-use crate::document::{Block, Document, Section, Table};
+use crate::document::{Block, Document, Rank, Section, Table};
 use crate::i18n::Lang;
 use crate::visible;
 
@@ -28,14 +28,14 @@ pub(crate) fn document(document: &Document) -> String {
     out.line("");
     out.paragraph(&format!("## {}", lang.contents()));
     for section in &document.sections {
-        let indent = "  ".repeat(section.depth());
-        let heading = heading(section);
-        out.line(&format!("{indent}- [{}](#{})", escaped(&heading), slug(&heading)));
+        let indent = if section.rank == Rank::Part { "  " } else { "" };
+        let heading = heading(section, lang);
+        out.line(&format!("{indent}- [{}](#{})", all_escaped(&heading), slug(&heading)));
     }
     out.line("");
     for section in &document.sections {
-        let level = if section.depth() == 0 { "##" } else { "###" };
-        out.paragraph(&format!("{level} {}", escaped(&heading(section))));
+        let level = if section.rank == Rank::Part { "###" } else { "##" };
+        out.paragraph(&format!("{level} {}", all_escaped(&heading(section, lang))));
         for block in &section.blocks {
             out.block(block, lang);
         }
@@ -45,12 +45,13 @@ pub(crate) fn document(document: &Document) -> String {
     out.out
 }
 
-/// The heading with its number. Appendices have their letter in the title.
-fn heading(section: &Section) -> String {
-    match section.number.starts_with(|first: char| first.is_ascii_digit()) {
-        true if section.depth() == 0 => format!("{}. {}", section.number, section.title),
-        true => format!("{} {}", section.number, section.title),
-        false => section.title.to_owned(),
+/// The heading with its number.
+fn heading(section: &Section, lang: Lang) -> String {
+    let (number, title) = (&section.number, &section.title);
+    match section.rank {
+        Rank::Chapter => format!("{number}. {title}"),
+        Rank::Part => format!("{number} {title}"),
+        Rank::Appendix => format!("{} {number}. {title}", lang.appendix()),
     }
 }
 
@@ -154,11 +155,22 @@ impl Writer {
             self.paragraph(&format!(
                 "{direction}, {}, {} {}:",
                 lang.bytes(turn.bytes),
-                lang.in_frames(),
+                lang.in_frames(turn.frame_count),
                 line(&turn.frames)
             ));
-            let text: String = turn.pieces.iter().map(|(text, _)| text.as_str()).collect();
+            let text: String = turn
+                .pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) | Piece::Marked(text, _) => text.clone(),
+                    Piece::Omitted(bytes) => format!("\n… {} …\n", lang.bytes(*bytes)),
+                })
+                .collect();
             self.fenced("", &folded(&text));
+            if let Some(opened) = &turn.opened {
+                self.paragraph(&format!("{}:", lang.opened_record(opened.wire_bytes)));
+                self.fenced("", &folded(&opened.text));
+            }
         }
         let note = if view.is_encrypted { format!(" {}.", lang.captured_text_note()) } else { String::new() };
         self.paragraph(&format!("{}{note}", line(&view.note)));
@@ -232,6 +244,8 @@ fn line(line: &Line) -> String {
             Inline::Text(text) => out += &escaped(text),
             Inline::Strong(text) => write!(out, "**{}**", escaped(text)).expect("a string can be written"),
             Inline::Code(text) | Inline::Captured(text) | Inline::Quoted(text) => out += &code_span(text),
+            // A text by now.
+            Inline::Section(_) => {}
             Inline::Link { text, to } => {
                 write!(out, "[{}](#{to})", escaped(text)).expect("a string can be written");
             }

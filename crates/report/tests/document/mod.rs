@@ -83,6 +83,14 @@ pub(crate) fn capture(name: &str, calls: usize) -> Value {
         "exhibit": {
             "message_id": "call-0", "stream": 0,
             "turns": [turn("client_to_server", 4, BODY), turn("server_to_client", 5, "HTTP/1.1 200 OK\r\n\r\n{}")],
+            "opened": if is_tls {
+                json!([{
+                    "direction": "client_to_server", "stream_offset": 0, "wire_bytes": BODY.len(),
+                    "bytes": STANDARD.encode(OPENED),
+                }])
+            } else {
+                json!([])
+            },
             "bytes_shown": BODY.len() + 21, "client_bytes": BODY.len(), "server_bytes": 21,
             "frame": {
                 "frame": 4, "file_offset": 302, "wire_bytes": BODY.len(), "bytes": STANDARD.encode(BODY),
@@ -93,6 +101,9 @@ pub(crate) fn capture(name: &str, calls: usize) -> Value {
         "a_field_of_later": { "x": 1 },
     })
 }
+
+/// What a TLS record of the first request contains.
+pub(crate) const OPENED: &str = "POST /tool HTTP/1.1\r\n\r\n{\"c\":\"opened <by> keys\"}";
 
 /// The first request. Its canary begins at byte 29.
 pub(crate) const BODY: &str = "POST /tool HTTP/1.1\r\n\r\n{\"c\":\"0123456789abcdef\"}";

@@ -1,10 +1,12 @@
-//! Appendix A, the evidence, and appendix B, how to check it by hand.
+//! How to check the report by hand, and the appendices.
 
 use exposure_schema::{Direction, HttpMessage, Level, StringEntry};
 
 use super::{Builder, VALUE_SHOWN, first_string, shell_word};
+use crate::document::exhibit::is_encrypted;
 use crate::document::line::{Inline, Line, captured, code, line};
-use crate::document::{Block, Code, Entry, Section, Table, format};
+use crate::document::{Block, Code, Entry, Rank, Section, Table, format, sources};
+use crate::figure::{self, Figure};
 use crate::model::Capture;
 use crate::visible;
 
@@ -12,9 +14,24 @@ use crate::visible;
 const STRINGS_LISTED: usize = 24;
 
 impl Builder<'_> {
-    pub(super) fn appendix(&self) -> Section {
+    pub(super) fn evidence_appendix(&self) -> Section {
         let lang = self.lang;
         let mut blocks = vec![Block::Paragraph(lang.evidence_text())];
+        for (index, capture) in self.numbered() {
+            if !capture.strings.is_empty() {
+                blocks.push(Block::Table(self.strings(index, capture)));
+            }
+        }
+        let cited = self.evidence.cited();
+        blocks.push(Block::Paragraph(lang.evidence_frames_text(cited.len() as u64)));
+        blocks
+            .push(Block::Entries(cited.into_iter().map(|(index, frame)| self.entry(index, frame)).collect()));
+        self.part("evidence", Rank::Appendix, lang.appendix_evidence(), blocks)
+    }
+
+    /// The files that the evidence is in.
+    fn files(&self) -> Table {
+        let lang = self.lang;
         let rows = self.captures.iter().map(|capture| {
             vec![
                 line![captured(&capture.file)],
@@ -24,7 +41,7 @@ impl Builder<'_> {
                 capture.verdict.map_or_else(|| line![lang.none()], |verdict| line![self.verdict(verdict)]),
             ]
         });
-        blocks.push(Block::Table(Table {
+        Table {
             caption: lang.evidence_files_table(),
             columns: vec![
                 self.column(lang.file()),
@@ -35,17 +52,35 @@ impl Builder<'_> {
             ],
             rows: rows.collect(),
             note: None,
-        }));
-        for (index, capture) in self.numbered() {
-            if !capture.strings.is_empty() {
-                blocks.push(Block::Table(self.strings(index, capture)));
-            }
         }
-        let cited = self.evidence.cited();
-        blocks.push(Block::Paragraph(lang.evidence_frames_text(cited.len() as u64)));
-        blocks
-            .push(Block::Entries(cited.into_iter().map(|(index, frame)| self.entry(index, frame)).collect()));
-        self.part("evidence", "A", lang.appendix_evidence(), blocks)
+    }
+
+    /// Code that the main part has no room for.
+    pub(super) fn more_code(&self) -> Section {
+        let lang = self.lang;
+        let mut blocks = vec![Block::Table(self.parts(lang.other_parts_table(), &sources::OTHER_PARTS))];
+        blocks.push(Block::Paragraph(lang.compose_capturer_text()));
+        blocks.extend(self.excerpt(&sources::COMPOSE_CAPTURER));
+        blocks.push(Block::Paragraph(lang.server_routes_text()));
+        blocks.extend(self.excerpt(&sources::SERVER_ROUTES));
+        blocks.push(Block::Paragraph(lang.server_tls_text()));
+        blocks.extend(self.excerpt(&sources::SERVER_TLS));
+        self.part("more-code", Rank::Appendix, lang.appendix_code(), blocks)
+    }
+
+    /// The packets of the first exchange one by one.
+    pub(super) fn more_figures(&self) -> Section {
+        let lang = self.lang;
+        let ladder = |(index, capture)| {
+            figure::ladder(lang, capture, is_encrypted(capture), self.evidence.slug(index))
+        };
+        let ladders: Vec<Figure> = self.numbered().filter_map(ladder).collect();
+        let mut blocks =
+            vec![Block::Paragraph(if ladders.is_empty() { lang.wire_none() } else { lang.ladder_text() })];
+        if !ladders.is_empty() {
+            blocks.push(Block::Figures(ladders));
+        }
+        self.part("more-figures", Rank::Appendix, lang.appendix_figures(), blocks)
     }
 
     fn strings(&self, index: usize, capture: &Capture) -> Table {
@@ -139,6 +174,7 @@ impl Builder<'_> {
         let files: Vec<String> = self.captures.iter().map(|capture| shell_word(&capture.file)).collect();
         let mut items = Vec::new();
         if !files.is_empty() {
+            blocks.push(Block::Table(self.files()));
             blocks.push(Block::Paragraph(lang.by_hand_hash()));
             let text = format!("sha256sum {}", files.join(" "));
             blocks.push(Block::Code(Code { source: Line::new(), language: "sh", text }));
@@ -174,7 +210,7 @@ impl Builder<'_> {
         }
         let program = &self.exposure.program;
         blocks.push(Block::Paragraph(lang.written_by(&program.name, &program.version)));
-        self.part("by-hand", "B", lang.appendix_by_hand(), blocks)
+        self.part("by-hand", Rank::Chapter, lang.by_hand(), blocks)
     }
 }
 

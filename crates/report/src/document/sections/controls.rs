@@ -4,7 +4,7 @@ use exposure_schema::{CoverageControl, PlantedControl, SearchedAs};
 
 use super::Builder;
 use crate::document::line::{Inline, Line, line, strong};
-use crate::document::{Block, Section, Table};
+use crate::document::{Block, Rank, Section, Table};
 use crate::model::Capture;
 
 impl Builder<'_> {
@@ -27,7 +27,7 @@ impl Builder<'_> {
         let worst = searched.map(|string| string.expected_chance_hits).fold(0.0, f64::max);
         blocks.push(Block::Paragraph(lang.controls_chance(&format!("{worst:.1e}"))));
         blocks.extend(self.scopes());
-        self.part("controls", "7", lang.controls(), blocks)
+        self.part("controls", Rank::Chapter, lang.controls(), blocks)
     }
 
     fn controls_table(&self) -> Table {

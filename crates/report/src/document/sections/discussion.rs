@@ -4,7 +4,7 @@ use exposure_schema::Conclusion;
 
 use super::Builder;
 use crate::document::line::{Line, line, quoted};
-use crate::document::{Block, Section, Tone};
+use crate::document::{Block, Rank, Section, Tone};
 use crate::model::Capture;
 
 /// Entries of one list of reasons or errors.
@@ -28,7 +28,7 @@ impl Builder<'_> {
         ));
         items.push(lang.environment_nagle());
         let blocks = vec![Block::Paragraph(lang.environment_text()), Block::List { ordered: false, items }];
-        self.part("environment", "8", lang.environment(), blocks)
+        self.part("environment", Rank::Chapter, lang.environment(), blocks)
     }
 
     pub(super) fn conclusion(&self) -> Section {
@@ -84,6 +84,6 @@ impl Builder<'_> {
             list(lang.not_compared_follow(), &self.exposure.not_compared);
         }
         list(lang.errors_follow(), &self.exposure.errors);
-        self.part("conclusion", "9", lang.conclusion(), blocks)
+        self.part("conclusion", Rank::Chapter, lang.conclusion(), blocks)
     }
 }

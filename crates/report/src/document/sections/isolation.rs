@@ -4,7 +4,7 @@ use exposure_schema::{Isolation, IsolationVerdict, Occurrence, PhaseName, Protec
 
 use super::Builder;
 use crate::document::line::{Inline, Line, captured, line, quoted};
-use crate::document::{Block, Section, Table, Tone};
+use crate::document::{Block, Rank, Section, Table, Tone};
 
 /// Reasons of one run that are listed.
 const REASONS_LISTED: usize = 40;
@@ -14,7 +14,7 @@ impl Builder<'_> {
     pub(super) fn isolation(&self) -> Option<Section> {
         let runs = &self.exposure.isolation;
         let blocks: Vec<Block> = runs.iter().flat_map(|run| self.isolation_run(run)).collect();
-        (!blocks.is_empty()).then(|| self.part("isolation", "6.5", self.lang.isolation(), blocks))
+        (!blocks.is_empty()).then(|| self.part("isolation", Rank::Part, self.lang.isolation(), blocks))
     }
 
     /// The result of each run in a sentence.

@@ -1,19 +1,16 @@
 //! Chapter 6.1: what the agents' journals contain.
 
-use exposure_schema::{Event, HttpMessage};
+use exposure_schema::HttpMessage;
 
 use super::Builder;
 use crate::document::calls::{self, Call};
 use crate::document::exhibit::is_encrypted;
-use crate::document::line::{Line, captured, line, strong};
-use crate::document::{Block, Code, Section, Table, format};
+use crate::document::line::{Inline, Line, captured, line};
+use crate::document::{Block, Column, Rank, Section, Table, format};
 use crate::model::Capture;
 
 /// Calls in one table. The script makes a dozen; the table states how many there are.
-const CALLS_LISTED: usize = 50;
-
-/// Bytes of a body from a journal that the report shows.
-const BODY_SHOWN: usize = 2_000;
+const CALLS_LISTED: usize = 16;
 
 impl Builder<'_> {
     pub(super) fn logged(&self) -> Section {
@@ -21,50 +18,72 @@ impl Builder<'_> {
         let lines = self.captures.iter().map(|capture| capture.journal_total).sum();
         let strings = self.captures.iter().map(|capture| capture.summary.total).sum();
         let mut blocks = vec![Block::Paragraph(lang.logged_text(lines, strings))];
-        if let Some(capture) =
-            self.captures.iter().find(|capture| capture.journal.iter().any(|line| line.body.is_some()))
-        {
-            blocks.extend(self.first_call(capture));
+        let calls: Vec<Vec<Call<'_>>> = self.captures.iter().map(calls::of).collect();
+        let is_one_table = self.is_same_conversation() && have_the_same_ids(&calls);
+        if is_one_table && !calls[0].is_empty() {
+            blocks.push(Block::Table(self.calls_side_by_side(&calls)));
+        } else {
+            let tables = self.numbered().zip(&calls).filter(|(_, calls)| !calls.is_empty());
+            blocks.extend(
+                tables.map(|((index, capture), calls)| Block::Table(self.calls(index, capture, calls))),
+            );
         }
-        for (index, capture) in self.numbered() {
-            let calls = calls::of(capture);
-            if !calls.is_empty() {
-                blocks.push(Block::Table(self.calls(index, capture, &calls)));
-            }
-        }
-        self.part("logged", "6.1", lang.logged(), blocks)
+        self.part("logged", Rank::Part, lang.logged(), blocks)
     }
 
-    fn first_call(&self, capture: &Capture) -> Vec<Block> {
+    /// The calls of a comparison: a row for each, with the frames of every capture.
+    fn calls_side_by_side(&self, calls: &[Vec<Call<'_>>]) -> Table {
         let lang = self.lang;
-        let Some(first) = capture.journal.iter().find(|line| line.body.is_some()) else { return Vec::new() };
-        let id = first.message_id.as_deref().unwrap_or("?");
-        let mut blocks = vec![Block::Paragraph(lang.first_call(&capture.name, id))];
-        let same_agent = capture.journal.iter().filter(|line| line.agent == first.agent);
-        for logged in same_agent.filter(|line| line.body.is_some()).take(2) {
-            let body = logged.body.as_deref().unwrap_or_default();
-            let event = match logged.event {
-                Event::Sent => strong(lang.event_sent()),
-                Event::Received => strong(lang.event_received()),
-            };
-            let bytes = line![lang.bytes(logged.body_bytes)];
-            let at = logged.at_unix_ns.map_or_else(|| lang.unknown().to_owned(), format::date_time);
-            let mut source = lang.logged_line(&logged.agent, event, bytes, &at, &logged.body_sha256);
-            let shown = up_to(body, BODY_SHOWN);
-            if shown.len() < body.len() {
-                source = source.add(". ").add(lang.shortened_note(shown.len() as u64, logged.body_bytes));
-            }
-            blocks.push(Block::Code(Code { source, language: "json", text: shown.to_owned() }));
+        let mut columns = vec![
+            self.column(lang.call()),
+            self.number_column(lang.request()),
+            self.number_column(lang.answer()),
+            self.number_column(lang.status()),
+        ];
+        for capture in self.captures {
+            columns.push(Column { title: lang.frames_of(&capture.name), is_number: true });
+            columns.push(Column { title: lang.message_level_in(&capture.name), is_number: false });
         }
-        blocks
+        let listed = calls[0].len().min(CALLS_LISTED);
+        let row = |number: usize| {
+            let Call { id, request, answer } = calls[0][number];
+            let status = answer.and_then(|answer| answer.status);
+            let mut row = vec![
+                line![captured(id)],
+                line![request.body_bytes],
+                self.bytes_of(answer),
+                line![status.map_or_else(|| lang.none().to_owned(), |status| status.to_string())],
+            ];
+            for (index, calls) in calls.iter().enumerate() {
+                let call = &calls[number];
+                let answered = call.answer.map(|answer| line![", ", self.begins(index, answer)]);
+                row.push(line![self.begins(index, call.request), answered]);
+                row.push(line![self.level(call.request.level)]);
+            }
+            row
+        };
+        let total =
+            self.captures.first().map_or(0, |capture| capture.http_total / 2).max(calls[0].len() as u64);
+        let shown = (total > listed as u64).then(|| line![lang.calls_shown(listed as u64, total), " "]);
+        Table {
+            caption: lang.calls_table(),
+            columns,
+            rows: (0..listed).map(row).collect(),
+            note: Some(line![shown, lang.calls_status_note()]),
+        }
+    }
+
+    fn begins(&self, index: usize, message: &HttpMessage) -> Inline {
+        self.evidence.number(index, message.first_frame.unwrap_or(message.last_frame))
+    }
+
+    fn bytes_of(&self, answer: Option<&HttpMessage>) -> Line {
+        answer.map_or_else(|| line![self.lang.none()], |answer| line![answer.body_bytes])
     }
 
     fn calls(&self, index: usize, capture: &Capture, calls: &[Call<'_>]) -> Table {
         let lang = self.lang;
         let start = capture.first_frame_at_unix_ns.unwrap_or(0);
-        let begins = |message: &HttpMessage| {
-            self.evidence.number(index, message.first_frame.unwrap_or(message.last_frame))
-        };
         let row = |call: &Call<'_>| {
             let after =
                 call.request.first_at_unix_ns.map(|at| format::milliseconds(at.saturating_sub(start)));
@@ -73,9 +92,9 @@ impl Builder<'_> {
                 line![captured(call.id)],
                 line![after.unwrap_or_else(|| lang.unknown().to_owned())],
                 line![call.request.body_bytes],
-                line![begins(call.request)],
-                call.answer.map_or_else(|| line![lang.none()], |answer| line![answer.body_bytes]),
-                call.answer.map_or_else(|| line![lang.none()], |answer| line![begins(answer)]),
+                line![self.begins(index, call.request)],
+                self.bytes_of(call.answer),
+                call.answer.map_or_else(|| line![lang.none()], |answer| line![self.begins(index, answer)]),
                 line![status.map_or_else(|| lang.none().to_owned(), |status| status.to_string())],
                 line![self.level(call.request.level)],
             ]
@@ -109,25 +128,8 @@ impl Builder<'_> {
     }
 }
 
-/// The longest prefix of `text` of at most this many bytes that ends between two characters.
-fn up_to(text: &str, bytes: usize) -> &str {
-    match text
-        .char_indices()
-        .map(|(at, character)| at + character.len_utf8())
-        .take_while(|end| *end <= bytes)
-        .last()
-    {
-        Some(end) if end < text.len() => &text[..end],
-        _ => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_cut_at_a_character() {
-        assert_eq!([up_to("한국어", 7), up_to("한국어", 9), up_to("ab", 9)], ["한국", "한국어", "ab"]);
-    }
+/// Whether all captures have calls of the same ids in the same order.
+fn have_the_same_ids(calls: &[Vec<Call<'_>>]) -> bool {
+    let ids = |calls: &Vec<Call<'_>>| calls.iter().map(|call| call.id.to_owned()).collect::<Vec<_>>();
+    calls.windows(2).all(|pair| ids(&pair[0]) == ids(&pair[1]))
 }

@@ -5,7 +5,7 @@ use exposure_schema::{Expected, ManifestEntry, Verdict};
 use super::{Builder, CAPTURES_SHOWN, shell_word};
 use crate::document::line::{Line, captured, code, line};
 use crate::document::sources::{self, Excerpt};
-use crate::document::{Block, Code, Section, Table};
+use crate::document::{Block, Code, Rank, Section, Table};
 use crate::figure;
 use crate::model::Capture;
 
@@ -13,15 +13,14 @@ impl Builder<'_> {
     pub(super) fn aim(&self) -> Section {
         let lang = self.lang;
         let blocks = [lang.aim_question(), lang.aim_expected(), lang.aim_also()].map(Block::Paragraph);
-        self.part("aim", "1", lang.aim(), blocks.into())
+        self.part("aim", Rank::Chapter, lang.aim(), blocks.into())
     }
 
     pub(super) fn setup(&self) -> Section {
         let lang = self.lang;
         let mut blocks = vec![Block::Paragraph(lang.setup_text(self.backend()))];
-        // Both captures of a pair have the same setup, apart from the port.
-        if let Some(capture) = self.captures.first() {
-            blocks.push(Block::Figures(vec![figure::setup(lang, capture)]));
+        if !self.captures.is_empty() {
+            blocks.push(Block::Figures(vec![figure::setup(lang, self.captures)]));
         }
         let of_manifest = |capture: &Capture, text: fn(&ManifestEntry) -> Option<String>| {
             capture
@@ -60,44 +59,45 @@ impl Builder<'_> {
         ];
         let columns = self.columns_of_captures("", false);
         blocks.push(Block::Table(Table { caption: lang.setup_table(), columns, rows, note: None }));
-        self.part("setup", "2", lang.setup(), blocks)
+        self.part("setup", Rank::Chapter, lang.setup(), blocks)
     }
 
     pub(super) fn layout(&self) -> Section {
         let lang = self.lang;
-        let rows = sources::LAYOUT.map(|path| vec![line![code(path)], line![lang.part(path)]]);
-        let columns = vec![self.column(lang.path()), self.column(lang.role())];
-        let table = Table { caption: lang.layout_table(), columns, rows: rows.into(), note: None };
+        let table = self.parts(lang.layout_table(), &sources::LAYOUT);
         let blocks = vec![Block::Paragraph(lang.layout_text()), Block::Table(table)];
-        self.part("layout", "3", lang.layout(), blocks)
+        self.part("layout", Rank::Chapter, lang.layout(), blocks)
+    }
+
+    /// A table of parts of the project.
+    pub(super) fn parts(&self, caption: Line, paths: &[&str]) -> Table {
+        let rows = paths.iter().map(|path| vec![line![code(*path)], line![self.lang.part(path)]]);
+        let columns = vec![self.column(self.lang.path()), self.column(self.lang.role())];
+        Table { caption, columns, rows: rows.collect(), note: None }
     }
 
     pub(super) fn compose(&self) -> Section {
         let lang = self.lang;
         let mut blocks = vec![Block::Paragraph(lang.compose_text(self.backend() == Some("docker")))];
         blocks.extend(self.excerpt(&sources::COMPOSE_SERVER));
-        blocks.extend(self.excerpt(&sources::COMPOSE_CAPTURER));
         blocks.push(Block::Paragraph(lang.compose_tls_text()));
         blocks.extend(self.excerpt(&sources::COMPOSE_TLS_CLIENT));
-        self.part("compose", "4.1", lang.pieces_compose(), blocks)
+        self.part("compose", Rank::Part, lang.pieces_compose(), blocks)
     }
 
     pub(super) fn client(&self) -> Section {
         let mut blocks = vec![Block::Paragraph(self.lang.client_text())];
         blocks.extend(self.excerpt(&sources::CLIENT));
-        self.part("client", "4.2", self.lang.pieces_client(), blocks)
+        self.part("client", Rank::Part, self.lang.pieces_client(), blocks)
     }
 
     pub(super) fn server(&self) -> Section {
         let mut blocks = vec![Block::Paragraph(self.lang.server_text())];
-        blocks.extend(self.excerpt(&sources::SERVER_ROUTES));
         blocks.extend(self.excerpt(&sources::SERVER_ANSWER));
-        blocks.push(Block::Paragraph(self.lang.server_tls_text()));
-        blocks.extend(self.excerpt(&sources::SERVER_TLS));
-        self.part("server", "4.3", self.lang.pieces_server(), blocks)
+        self.part("server", Rank::Part, self.lang.pieces_server(), blocks)
     }
 
-    fn excerpt(&self, excerpt: &Excerpt) -> Option<Block> {
+    pub(super) fn excerpt(&self, excerpt: &Excerpt) -> Option<Block> {
         let (first, text) = excerpt.lines()?;
         let source = self.lang.excerpt_source(excerpt.path, first as u64);
         Some(Block::Code(Code { source, language: excerpt.language, text }))
@@ -146,7 +146,7 @@ impl Builder<'_> {
         ];
         let columns = self.columns_of_captures("", false);
         blocks.push(Block::Table(Table { caption: lang.running_table(), columns, rows, note: None }));
-        self.part("running", "5", lang.running(), blocks)
+        self.part("running", Rank::Chapter, lang.running(), blocks)
     }
 }
 

@@ -16,7 +16,9 @@ use exposure_schema::{Conclusion, Direction, FragmentSource, Level, Location, Se
 use crate::document::evidence::Evidence;
 use crate::document::exhibit::is_encrypted;
 use crate::document::line::{Inline, Line, captured, line};
-use crate::document::{Block, Column, Document, Section, TitlePage, format};
+use crate::document::{
+    Block, Column, Document, Rank, Section, TitlePage, Wishes, arrangement, format, numbering,
+};
 use crate::i18n::Lang;
 use crate::model::{Capture, Exposure};
 use crate::visible;
@@ -28,31 +30,43 @@ const CAPTURES_SHOWN: usize = 6;
 const VALUE_SHOWN: usize = 64;
 
 /// Builds the report of an analyzer's result.
-pub(super) fn build(exposure: &Exposure, lang: Lang, title_page: &TitlePage) -> Document {
+pub(super) fn build(exposure: &Exposure, lang: Lang, wishes: &Wishes) -> Document {
     let captures = &exposure.captures[..exposure.captures.len().min(CAPTURES_SHOWN)];
-    let builder = Builder { lang, exposure, captures, evidence: Evidence::new(lang, captures) };
-    let summary = builder.summary();
+    let has = |id: &str| match &wishes.template {
+        Some(wanted) => wanted.iter().any(|section| section.id.as_deref() == Some(id)),
+        None => wishes.appendix,
+    };
+    let evidence = Evidence::new(lang, captures, has("evidence"));
+    let builder = Builder { lang, exposure, captures, evidence };
+    let mut summary = builder.summary();
     let mut sections = vec![
         builder.aim(),
         builder.setup(),
         builder.layout(),
-        builder.part("pieces", "4", lang.pieces(), Vec::new()),
+        builder.part("pieces", Rank::Chapter, lang.pieces(), Vec::new()),
         builder.compose(),
         builder.client(),
         builder.server(),
         builder.running(),
-        builder.part("results", "6", lang.results(), Vec::new()),
+        builder.part("results", Rank::Chapter, lang.results(), Vec::new()),
         builder.logged(),
         builder.on_the_wire(),
         builder.still_shown(),
         builder.costs(),
     ];
     sections.extend(builder.isolation());
-    sections.extend([builder.controls(), builder.environment(), builder.conclusion()]);
-    // Appendix A lists the frames that all other parts refer to, so it is built last.
-    let by_hand = builder.by_hand();
-    sections.push(builder.appendix());
-    sections.push(by_hand);
+    sections.extend([builder.controls(), builder.environment(), builder.conclusion(), builder.by_hand()]);
+    let appendices =
+        [has("more-code").then(|| builder.more_code()), has("more-figures").then(|| builder.more_figures())];
+    // It lists the frames that all other parts refer to, so it is built last.
+    sections.extend(has("evidence").then(|| builder.evidence_appendix()));
+    sections.extend(appendices.into_iter().flatten());
+    let (mut sections, left_out) = match &wishes.template {
+        Some(wanted) => arrangement::arranged(sections, wanted),
+        None => (sections, Vec::new()),
+    };
+    numbering::number(lang, &mut sections, &mut summary, &left_out);
+    let title_page = &wishes.title_page;
     Document {
         lang,
         title: title_page.title.clone().unwrap_or_else(|| lang.default_title().to_owned()),
@@ -73,14 +87,8 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn part(
-        &self,
-        id: &'static str,
-        number: &'static str,
-        title: &'static str,
-        blocks: Vec<Block>,
-    ) -> Section {
-        Section { id, number, title, blocks }
+    fn part(&self, id: &'static str, rank: Rank, title: &str, blocks: Vec<Block>) -> Section {
+        Section { id: id.to_owned(), rank, number: String::new(), title: title.to_owned(), blocks }
     }
 
     fn numbered(&self) -> impl Iterator<Item = (usize, &'a Capture)> {

@@ -5,14 +5,14 @@ use exposure_schema::{Level, ReadableEntry};
 use super::{Builder, VALUE_SHOWN, first_proof};
 use crate::document::exhibit::{self, is_encrypted};
 use crate::document::line::{Line, captured, line, strong};
-use crate::document::{Block, Column, Section, Table, format};
-use crate::figure::{self, Figure};
+use crate::document::{Block, Column, Rank, Section, Table, format};
+use crate::figure;
 use crate::i18n::Lang;
 use crate::model::Capture;
 use crate::visible;
 
 /// Marks in one table; the stream itself shows all of them.
-const MARKS_LISTED: usize = 20;
+const MARKS_LISTED: usize = 8;
 
 /// Readable strings that are listed for a capture without journals.
 const READABLE_LISTED: usize = 60;
@@ -43,6 +43,14 @@ impl Builder<'_> {
             blocks.push(Block::Streams(streams));
             blocks.extend(marks.into_iter().map(Block::Table));
         }
+        let window = |(index, capture)| {
+            figure::window(lang, capture, is_encrypted(capture), self.evidence.slug(index))
+        };
+        let windows: Vec<_> = self.numbered().filter_map(window).collect();
+        if !windows.is_empty() {
+            blocks.push(Block::Paragraph(lang.window_text()));
+            blocks.extend(windows.into_iter().map(|window| Block::Figures(vec![window])));
+        }
         let hex: Vec<_> = indexes().filter_map(|index| exhibit::hex(lang, &self.evidence, index)).collect();
         if !hex.is_empty() {
             blocks.push(Block::Paragraph(lang.hex_text()));
@@ -66,16 +74,6 @@ impl Builder<'_> {
                 blocks.push(Block::Table(self.body_strings(index, listed, Lang::opened_table)));
             }
         }
-        let ladders: Vec<Figure> = self
-            .numbered()
-            .filter_map(|(index, capture)| {
-                figure::ladder(lang, capture, is_encrypted(capture), self.evidence.slug(index))
-            })
-            .collect();
-        if !ladders.is_empty() {
-            blocks.push(Block::Paragraph(lang.ladder_text()));
-            blocks.push(Block::Figures(ladders));
-        }
         if let Some(bytes) = figure::bytes(lang, &all) {
             blocks.push(Block::Paragraph(lang.bytes_text()));
             blocks.push(Block::Figures(vec![bytes]));
@@ -86,7 +84,7 @@ impl Builder<'_> {
             });
             blocks.push(Block::Paragraph(lang.printable_note(Line::joined(parts, ", "))));
         }
-        self.part("wire", "6.2", lang.on_the_wire(), blocks)
+        self.part("wire", Rank::Part, lang.on_the_wire(), blocks)
     }
 
     fn marks(&self, view: &exhibit::StreamView) -> Table {

@@ -5,7 +5,7 @@ use exposure_schema::{CertificateEntry, TlsSession, TlsVisible};
 use super::Builder;
 use crate::document::exhibit::is_encrypted;
 use crate::document::line::{Line, captured, line};
-use crate::document::{Block, Section, Table};
+use crate::document::{Block, Rank, Section, Table};
 use crate::figure;
 use crate::model::Capture;
 
@@ -49,7 +49,7 @@ impl Builder<'_> {
             blocks.push(Block::Paragraph(lang.shape_text(self.is_same_conversation())));
             blocks.push(Block::Figures(vec![shape]));
         }
-        self.part("still-shown", "6.3", lang.still_shown(), blocks)
+        self.part("still-shown", Rank::Part, lang.still_shown(), blocks)
     }
 
     /// What a TLS connection shows to an eavesdropper, what only the key log shows, and the frame that proves it.
