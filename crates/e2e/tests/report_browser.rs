@@ -446,3 +446,44 @@ fn pdf_has_searchable_text_and_page_numbers() {
         }
     }
 }
+
+/// LibreOffice opens the document of Word, and turns it into pages.
+#[test]
+fn word_document_opens_and_has_text_tables_and_pictures() {
+    if chromium().is_none() {
+        return;
+    }
+    if Command::new("soffice").arg("--version").output().is_err() {
+        return skip("no LibreOffice (libreoffice-writer-nogui) to open the document with");
+    }
+    let copied = Copied::of(run_lab("relay"));
+    for (lang, words) in [
+        ("en", ["What TLS still shows", "Result: Proven", "verbatim"]),
+        ("ko", ["대조 검사와 완전성", "실습 결과: 증명됨", "그대로"]),
+    ] {
+        reported(&copied, &["--lang", lang, "--docx"]);
+        if lang == "en" {
+            let first = copied.read("report.docx");
+            reported(&copied, &["--lang", lang, "--docx"]);
+            assert!(copied.read("report.docx") == first, "the same input gives the same bytes");
+        }
+        let profile = format!("-env:UserInstallation=file://{}", copied.path("libreoffice").display());
+        let opened = Command::new("soffice")
+            .args([&profile, "--headless", "--convert-to", "pdf", "--outdir"])
+            .arg(copied.folder())
+            .arg(copied.path("report.docx"))
+            .output()
+            .expect("soffice");
+        assert!(opened.status.success(), "{}", outcome(&opened));
+        let output =
+            Command::new("pdftotext").arg(copied.path("report.pdf")).arg("-").output().expect("pdftotext");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for word in words {
+            assert!(text.contains(word), "{word:?} in the document");
+        }
+        assert!(!text.contains("\u{fffd}"), "no broken characters");
+        let images = Command::new("pdfimages").arg("-list").arg(copied.path("report.pdf")).output();
+        let images = String::from_utf8_lossy(&images.expect("pdfimages").stdout).lines().count();
+        assert!(images >= 2 + 6, "{images} lines about pictures");
+    }
+}

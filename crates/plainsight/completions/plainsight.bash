@@ -2193,7 +2193,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__report)
-            opts="-h -V --output --lang --author --course --date --title --appendix --template --pdf --help --version"
+            opts="-h -V --output --lang --author --course --date --title --appendix --template --pdf --docx --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,4 +1,4 @@
-//! Runs Chromium or Chrome without a window to print a page.
+//! Runs Chromium or Chrome without a window, to print a page or to draw a picture.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time limit for one print. A print takes a second or two, on a machine under load a hundred times as long.
+/// Time limit for one file. One takes a second or two, on a machine under load a hundred times as long.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Interval between two checks whether the browser has exited.
@@ -23,19 +23,22 @@ const PLACES: [&str; 2] = [
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 ];
 
-/// Why nothing was printed.
+/// Pixels of a picture for each unit of its drawing: text is sharp at 200 dots per inch.
+const SCALE: u32 = 2;
+
+/// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrowserError {
     #[error(
-        "printing needs Chromium or Chrome, and neither was found: install one (Debian and Ubuntu: `apt install chromium \
+        "this needs Chromium or Chrome, and neither was found: install one (Debian and Ubuntu: `apt install chromium \
          fonts-noto-cjk`; macOS: `brew install --cask chromium`), or set the variable CHROME to its path"
     )]
     Missing,
     #[error("{} cannot be started: {source}", program.display())]
     Start { program: PathBuf, source: io::Error },
-    #[error("{} printed nothing within {} s", program.display(), TIME_LIMIT.as_secs())]
+    #[error("{} wrote nothing within {} s", program.display(), TIME_LIMIT.as_secs())]
     Late { program: PathBuf },
-    #[error("{} printed nothing ({status}): {message}", program.display())]
+    #[error("{} wrote nothing ({status}): {message}", program.display())]
     Failed { program: PathBuf, status: ExitStatus, message: String },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -68,6 +71,38 @@ impl Browser {
     /// # Errors
     /// When the browser does not start, does not exit in time, or writes no file.
     pub(crate) fn print(&self, page: &Path, pdf: &Path, scratch: &Path) -> Result<(), BrowserError> {
+        let flags = ["--no-pdf-header-footer".into(), "--generate-pdf-document-outline".into()];
+        self.write(page, [&flags[..], &[flag("--print-to-pdf=", pdf)]].concat(), pdf, scratch)
+    }
+
+    /// Draws an SVG file of this size to a PNG file. `scratch` is an empty folder for the browser's profile and log.
+    ///
+    /// # Errors
+    /// When the browser does not start, does not exit in time, or writes no file.
+    pub(crate) fn draw(
+        &self,
+        svg: &Path,
+        (width, height): (u32, u32),
+        png: &Path,
+        scratch: &Path,
+    ) -> Result<(), BrowserError> {
+        let flags = [
+            "--hide-scrollbars".into(),
+            format!("--force-device-scale-factor={SCALE}").into(),
+            format!("--window-size={width},{height}").into(),
+            flag("--screenshot=", png),
+        ];
+        self.write(svg, flags.into(), png, scratch)
+    }
+
+    /// Opens a page with these flags, with which the browser writes a file and exits.
+    fn write(
+        &self,
+        page: &Path,
+        flags: Vec<OsString>,
+        written: &Path,
+        scratch: &Path,
+    ) -> Result<(), BrowserError> {
         let of_file = |path: &Path| {
             let path = path.to_owned();
             move |source| BrowserError::File { path, source }
@@ -88,11 +123,9 @@ impl Browser {
                 "--disable-sync",
                 "--no-default-browser-check",
                 "--no-first-run",
-                "--no-pdf-header-footer",
-                "--generate-pdf-document-outline",
             ])
             .arg(flag("--user-data-dir=", &profile))
-            .arg(flag("--print-to-pdf=", pdf))
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).map_err(of_file(&log))?);
@@ -102,7 +135,7 @@ impl Browser {
         }
         command.arg(file_url(&page));
         let status = self.run(&mut command)?;
-        if !status.success() || !pdf.is_file() {
+        if !status.success() || !written.is_file() {
             let log = fs::read_to_string(&log).unwrap_or_default();
             let message = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
             let message = crate::visible::line(message);

@@ -22,7 +22,7 @@ use crate::i18n::Lang;
 use crate::write::Formats;
 
 /// Turns the analyzer's result into the lab report: report.md with its figures, report.html and, on request,
-/// report.pdf.
+/// report.pdf and report.docx.
 ///
 /// Exit status: 0 written, 1 a file could not be written, 2 usage or input error.
 #[derive(Debug, Parser)]
@@ -67,6 +67,10 @@ pub struct Cli {
     /// Write report.pdf as well; needs Chromium or Chrome (variable CHROME)
     #[arg(long)]
     pdf: bool,
+
+    /// Write report.docx as well, for Word; needs Chromium or Chrome for its pictures
+    #[arg(long)]
+    docx: bool,
 }
 
 /// Exit statuses.
@@ -108,7 +112,7 @@ fn run(flags: Cli) -> u8 {
     };
     let wishes = Wishes { title_page, appendix: flags.appendix, template };
     let document = document::build(&exposure, lang, &wishes);
-    let written = write::report(&document, &output, Formats { pdf: flags.pdf });
+    let written = write::report(&document, &output, Formats { pdf: flags.pdf, docx: flags.docx });
     for path in &written.files {
         // The reader of a pipe may have closed it, which is no error.
         let _ = writeln!(io::stdout(), "{}", path.display());

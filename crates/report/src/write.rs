@@ -1,23 +1,28 @@
 //! Writes the report's files: first into a staging folder, from where they are renamed at the end, so that an earlier
 //! report stays intact until the new one is complete.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::browser::Browser;
 use crate::document::{Block, Document};
+use crate::render::docx::{self, Picture};
 use crate::render::{html, markdown, pdf};
 
 const MARKDOWN: &str = "report.md";
 const HTML: &str = "report.html";
 const PDF: &str = "report.pdf";
+const DOCX: &str = "report.docx";
 const FIGURES: &str = "figures";
 
 /// Formats besides Markdown and HTML.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Formats {
     pub(crate) pdf: bool,
+    pub(crate) docx: bool,
 }
 
 /// What was written, and what failed.
@@ -65,6 +70,12 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
             Err(error) => written.errors.push(error.context(format!("no {PDF}"))),
         }
     }
+    if formats.docx {
+        match word(document, staging.path()) {
+            Ok(()) => names.push(DOCX.to_owned()),
+            Err(error) => written.errors.push(error.context(format!("no {DOCX}"))),
+        }
+    }
     let figures = folder.join(FIGURES);
     fs::create_dir_all(&figures).with_context(|| format!("cannot make {}", figures.display()))?;
     for name in &names {
@@ -78,12 +89,34 @@ fn write(document: &Document, folder: &Path, formats: Formats, written: &mut Wri
         }
     }
     remove_others(&figures, &names);
-    if !names.iter().any(|name| name == PDF) && folder.join(PDF).exists() {
-        written
-            .notes
-            .push(format!("{} belongs to an earlier report; --pdf replaces it", folder.join(PDF).display()));
+    for (file, flag) in [(PDF, "--pdf"), (DOCX, "--docx")] {
+        if !names.iter().any(|name| name == file) && folder.join(file).exists() {
+            let path = folder.join(file);
+            written
+                .notes
+                .push(format!("{} belongs to an earlier report; {flag} replaces it", path.display()));
+        }
     }
     Ok(())
+}
+
+/// Writes the document of Word into the staging folder, where the figures are.
+fn word(document: &Document, staging: &Path) -> anyhow::Result<()> {
+    let browser = Browser::find()?;
+    let mut pictures = HashMap::new();
+    for figure in figures(document) {
+        let scratch = staging.join(format!("draw-{}", figure.name));
+        fs::create_dir(&scratch).context("a folder for the browser")?;
+        let (width, height) = figure.svg.size();
+        let svg = staging.join(FIGURES).join(format!("{}.svg", figure.name));
+        let png = scratch.join("figure.png");
+        browser.draw(&svg, (width.ceil() as u32, height.ceil() as u32), &png, &scratch)?;
+        let bytes = fs::read(&png).context("reading what was drawn")?;
+        let picture = Picture { bytes, ratio: height.ceil() / width.ceil(), is_wide: figure.svg.is_wide() };
+        pictures.insert(figure.name.clone(), picture);
+    }
+    let document = docx::document(document, &pictures).context("writing the archive")?;
+    fs::write(staging.join(DOCX), document).context("writing the document")
 }
 
 /// Gives a file mode 0600, where the system has modes.

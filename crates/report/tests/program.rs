@@ -346,12 +346,14 @@ fn without_a_browser_markdown_and_html_are_written() {
     for (chrome, message) in
         [("/nowhere/chrome", "/nowhere/chrome cannot be started"), ("", "apt install chromium")]
     {
-        let output = run(&["--pdf"], chrome);
-        assert_eq!(output.status.code(), Some(1));
-        let stderr = stderr(&output);
-        assert!(stderr.contains("no report.pdf: ") && stderr.contains(message), "{stderr}");
-        assert!(workdir.path("report.md").is_file() && workdir.path("report.html").is_file());
-        assert!(!workdir.path("report.pdf").exists());
+        for (flag, file) in [("--pdf", "report.pdf"), ("--docx", "report.docx")] {
+            let output = run(&[flag], chrome);
+            assert_eq!(output.status.code(), Some(1));
+            let stderr = stderr(&output);
+            assert!(stderr.contains(&format!("no {file}: ")) && stderr.contains(message), "{stderr}");
+            assert!(workdir.path("report.md").is_file() && workdir.path("report.html").is_file());
+            assert!(!workdir.path(file).exists());
+        }
     }
     assert_eq!(run(&[], "").status.code(), Some(0));
 }

@@ -7,6 +7,9 @@ use crate::visible;
 /// Width of a drawing in user units, unless it is a wide one. Text is 13 units high; on a phone a drawing shrinks to three quarters.
 pub(crate) const WIDTH: f64 = 480.0;
 
+/// Space around a drawing in a file of its own.
+const MARGIN: f64 = 16.0;
+
 /// A drawing.
 #[derive(Debug)]
 pub(crate) struct Svg {
@@ -31,6 +34,11 @@ impl Svg {
     /// A drawing of this width, which takes the whole width of the text.
     pub(crate) fn wide(width: f64) -> Self {
         Self { width, height: 0.0, body: String::new() }
+    }
+
+    /// Width and height of the drawing in a file of its own.
+    pub(crate) fn size(&self) -> (f64, f64) {
+        (self.width + 2.0 * MARGIN, self.height + 2.0 * MARGIN)
     }
 
     pub(crate) fn is_wide(&self) -> bool {
@@ -105,7 +113,6 @@ impl Svg {
 
     /// The `svg` element. With a `style`, for a file of its own, it also has a background and a margin.
     pub(crate) fn element(&self, name: &str, alt: &str, style: Option<&str>) -> String {
-        const MARGIN: f64 = 16.0;
         let margin = if style.is_some() { MARGIN } else { 2.0 };
         let (width, height) = (self.width + 2.0 * margin, self.height + 2.0 * margin);
         let (alt, body) = (escaped(alt), &self.body);
