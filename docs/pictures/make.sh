@@ -18,7 +18,7 @@ width=900 height=302 scale=1.5
 
 # Only the side-by-side view, without its margins, buttons and captions. The handshake is left out, so that the same message
 # is on top on both sides.
-style="body *:not(:has(.exhibit.streams)):not(.exhibit.streams):not(.exhibit.streams *), .switch, .panel > .foot
+style="body *:not(:has(.exhibit.streams)):not(.exhibit.streams):not(.exhibit.streams *), .switch, .panel > .foot, .opened
     { display: none !important }
 html, body, body :has(.exhibit.streams)
     { display: block !important; margin: 0 !important; padding: 0 !important; max-width: none !important; border: 0 !important }
