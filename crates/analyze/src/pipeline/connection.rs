@@ -283,7 +283,7 @@ impl<O: Observer> Content<O> {
             memories: PerDirection::default(),
             frames: PerDirection::default(),
             carvers: None,
-            stack: Stack::new(),
+            stack: Stack::default(),
         }
     }
 
@@ -372,7 +372,7 @@ impl<O: Observer> Content<O> {
         Direction::BOTH.into_iter().for_each(|direction| self.decide_all(stream, direction, shared));
         let mut cx = Self::context(stream, false, &mut self.carvers, shared);
         let frames = StreamFrames { stream, maps: &self.frames };
-        let stack = std::mem::replace(&mut self.stack, Stack::new());
+        let stack = std::mem::take(&mut self.stack);
         let spoken = stack.finish(&frames, &mut cx);
         self.carve(stream, shared);
         spoken

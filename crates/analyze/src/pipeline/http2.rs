@@ -44,13 +44,13 @@ pub(crate) const MAX_TUNNELS_TOTAL: usize = 4096;
 /// Longest `Sec-WebSocket-Extensions` of a header block, all its values together. Real ones have some hundred bytes.
 const MAX_EXTENSIONS: usize = 1024;
 
-/// Both directions of one HTTP/2 connection.
+/// Both directions of one HTTP/2 connection. `R` reads what is inside of tunnels.
 #[derive(Debug)]
-pub(crate) struct Http2<O: Observer> {
+pub(crate) struct Http2<O: Observer, R> {
     connection: Connection,
     sides: PerDirection<Side<O>>,
     /// The connections inside of open streams.
-    tunnels: BTreeMap<u32, Tunnel<O>>,
+    tunnels: BTreeMap<u32, Tunnel<O, R>>,
     /// Bytes kept of all open messages.
     kept: usize,
 }
@@ -93,7 +93,7 @@ struct Message<O: Observer> {
     _share: Share,
 }
 
-impl<O: Observer> Http2<O> {
+impl<O: Observer, R: Reader<O> + Default> Http2<O, R> {
     /// Starts at the beginning of a connection, or at an unknown place of it (`is_joined`).
     pub(crate) fn new(is_joined: bool) -> Self {
         let start = PerDirection::default();
@@ -259,8 +259,8 @@ impl<O: Observer> Http2<O> {
 }
 
 /// Bytes of any stream may be missing here.
-fn lose<O: Observer>(
-    tunnels: &mut BTreeMap<u32, Tunnel<O>>,
+fn lose<O: Observer, R: Reader<O> + Default>(
+    tunnels: &mut BTreeMap<u32, Tunnel<O, R>>,
     direction: Direction,
     source: &dyn Source,
     cx: &mut Context<'_, O>,
@@ -276,7 +276,7 @@ enum TunnelChange {
 }
 
 impl TunnelChange {
-    fn of<O: Observer>(head: &Head, tunnels: &BTreeMap<u32, Tunnel<O>>) -> Option<Self> {
+    fn of<O: Observer, R>(head: &Head, tunnels: &BTreeMap<u32, Tunnel<O, R>>) -> Option<Self> {
         match head.kind {
             MessageKind::Request => {
                 let is = |name, value: &[u8]| head.value(name).is_some_and(|found| found == value);
@@ -302,7 +302,7 @@ fn extensions(head: &Head) -> Extensions {
     Extensions::accepted(&values().collect::<Vec<_>>().join(&b','))
 }
 
-impl<O: Observer> Reader<O> for Http2<O> {
+impl<O: Observer, R: Reader<O> + Default> Reader<O> for Http2<O, R> {
     fn push(
         &mut self,
         direction: Direction,

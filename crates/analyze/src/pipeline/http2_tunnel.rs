@@ -11,7 +11,6 @@ use super::budget::Share;
 use super::fact::{Observer, Spoken, Unexplained};
 use super::protocol::{Context, Handover, Reader};
 use super::provenance::{DecodeChain, HttpStream, Location, Source, locate_all};
-use super::stack::Stack;
 use super::websocket::WebSocket;
 
 /// Maximum number of tunnels that are read at a time in one connection. Browsers open one for each tab; each costs a parser.
@@ -32,11 +31,11 @@ pub(crate) enum Purpose {
     Any,
 }
 
-/// A connection on one stream.
+/// A connection on one stream. `R` reads what is inside of one that can be of any protocol.
 #[derive(Debug)]
-pub(crate) struct Tunnel<O: Observer> {
+pub(crate) struct Tunnel<O: Observer, R> {
     stream: u32,
-    within: Within<O>,
+    within: Within<O, R>,
     ways: PerDirection<Way>,
     /// Its part of those of all connections.
     _share: Share,
@@ -44,9 +43,9 @@ pub(crate) struct Tunnel<O: Observer> {
 
 /// The protocol inside of a tunnel.
 #[derive(Debug)]
-enum Within<O: Observer> {
+enum Within<O: Observer, R> {
     WebSocket(Box<WebSocket<O>>),
-    Any(Box<Stack<O>>),
+    Any(Box<R>),
 }
 
 /// The bytes of one direction of a tunnel.
@@ -68,12 +67,12 @@ struct Piece {
     len: u64,
 }
 
-impl<O: Observer> Tunnel<O> {
+impl<O: Observer, R: Reader<O> + Default> Tunnel<O, R> {
     /// A tunnel that a request on this stream asks for.
     pub(crate) fn new(stream: u32, purpose: Purpose, share: Share) -> Self {
         let within = match purpose {
             Purpose::WebSocket => Within::WebSocket(Box::new(WebSocket::new(Extensions::default()))),
-            Purpose::Any => Within::Any(Box::new(Stack::new())),
+            Purpose::Any => Within::Any(Box::default()),
         };
         Self { stream, within, ways: PerDirection::default(), _share: share }
     }
@@ -143,7 +142,7 @@ impl<O: Observer> Tunnel<O> {
     }
 }
 
-impl<O: Observer> Within<O> {
+impl<O: Observer, R> Within<O, R> {
     /// Why nothing is read behind a gap of unknown length.
     fn why_lost(&self) -> Unexplained {
         match self {
@@ -153,7 +152,7 @@ impl<O: Observer> Within<O> {
     }
 }
 
-impl<O: Observer> Reader<O> for Within<O> {
+impl<O: Observer, R: Reader<O>> Reader<O> for Within<O, R> {
     fn push(
         &mut self,
         direction: Direction,
@@ -164,7 +163,7 @@ impl<O: Observer> Reader<O> for Within<O> {
     ) -> Option<Handover> {
         match self {
             Self::WebSocket(websocket) => websocket.push(direction, offset, bytes, source, cx),
-            Self::Any(stack) => stack.push(direction, offset, bytes, source, cx),
+            Self::Any(reader) => reader.push(direction, offset, bytes, source, cx),
         }
     }
 
@@ -178,28 +177,28 @@ impl<O: Observer> Reader<O> for Within<O> {
     ) {
         match self {
             Self::WebSocket(websocket) => websocket.gap(direction, offset, len, source, cx),
-            Self::Any(stack) => stack.gap(direction, offset, len, source, cx),
+            Self::Any(reader) => reader.gap(direction, offset, len, source, cx),
         }
     }
 
     fn finish(self, source: &dyn Source, cx: &mut Context<'_, O>) -> Spoken {
         match self {
             Self::WebSocket(websocket) => websocket.finish(source, cx),
-            Self::Any(stack) => stack.finish(source, cx),
+            Self::Any(reader) => reader.finish(source, cx),
         }
     }
 
     fn kept_bytes(&self) -> usize {
         match self {
             Self::WebSocket(websocket) => websocket.kept_bytes(),
-            Self::Any(stack) => stack.kept_bytes(),
+            Self::Any(reader) => reader.kept_bytes(),
         }
     }
 
     fn keep_from(&self, direction: Direction, observer: &O) -> u64 {
         match self {
             Self::WebSocket(websocket) => websocket.keep_from(direction, observer),
-            Self::Any(stack) => stack.keep_from(direction, observer),
+            Self::Any(reader) => reader.keep_from(direction, observer),
         }
     }
 }

@@ -29,7 +29,7 @@ enum Layer<O: Observer> {
     /// `None` until the first bytes come: many TLS connections carry no application data.
     Detecting(Option<Box<Detector>>),
     Http1(Box<Http1<O>>),
-    Http2(Box<Http2<O>>),
+    Http2(Box<Http2<O, Stack<O>>>),
     WebSocket(Box<WebSocket<O>>),
     Dns(Box<Dns>),
     Preamble(Box<Preamble>),
@@ -55,7 +55,7 @@ impl<O: Observer> Layer<O> {
             (Protocol::Preamble(kind), _) => Self::Preamble(Box::new(Preamble::new(kind, begins))),
             (Protocol::WebSocket(extensions), _) => Self::WebSocket(Box::new(WebSocket::new(extensions))),
             (Protocol::Tls, Some(decryption)) => {
-                Self::Tls(Box::new(Tls::new(decryption.keys, begins, Stack::new())))
+                Self::Tls(Box::new(Tls::new(decryption.keys, begins, Stack::default())))
             }
             (Protocol::Tunnelled, _) => Self::Detecting(Some(Box::new(Detector::behind(begins)))),
             // A TLS session inside a TLS session is not decrypted.
@@ -64,11 +64,13 @@ impl<O: Observer> Layer<O> {
     }
 }
 
-impl<O: Observer> Stack<O> {
-    pub(crate) fn new() -> Self {
+impl<O: Observer> Default for Stack<O> {
+    fn default() -> Self {
         Self { layer: Layer::Detecting(None) }
     }
+}
 
+impl<O: Observer> Stack<O> {
     /// Continues with a protocol that reads all bytes so far.
     fn become_protocol(
         &mut self,
