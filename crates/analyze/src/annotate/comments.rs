@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use exposure_schema::{Capture, Isolation, Location, Occurrence, PhaseName};
 
-use crate::output::console::{safe, shortened};
 use crate::output::finding::{self, Finding, Kind};
+use crate::output::safe_text::{safe, shortened};
 
 /// Maximum number of lines in one comment: Wireshark shows a comment above the packet's details.
 const MAX_LINES: usize = 16;

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Color, Style};
 use policy::{Outcome, Place, Violation};
 
 use super::{Checked, counts, word};
-use crate::output::console::{safe, shortened};
+use crate::output::safe_text::{safe, shortened};
 
 /// Maximum number of violations shown; the others are counted.
 const MAX_ROWS: usize = 100;

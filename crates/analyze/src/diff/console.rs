@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Color, Style};
 use exposure_schema::{Conclusion, DoubtEntry, IsolationVerdict, Level, Verdict};
 
 use super::{CaptureDiff, Change, Diff, Item, RunDiff};
-use crate::output::console::{safe, shortened};
+use crate::output::safe_text::{safe, shortened};
 
 /// Maximum number of entries shown of one list.
 const MAX_ROWS: usize = 12;

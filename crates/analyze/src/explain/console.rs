@@ -8,7 +8,7 @@ use dissect::fields::{Kind, Value};
 
 use super::sentences::{Language, layer, sentence};
 use super::{Explained, ExplainedField, Plaintext};
-use crate::output::console::safe;
+use crate::output::safe_text::safe;
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();

@@ -1,7 +1,7 @@
 //! Writes what was completed for people, a line each.
 
 use super::{Completed, Kind};
-use crate::output::console::safe;
+use crate::output::safe_text::safe;
 use crate::timeline::Way;
 
 /// Longest text of a capture in a line, in characters.

@@ -8,14 +8,17 @@ mod scope;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use comfy_table::{Attribute, Cell, CellAlignment, Color as CellColor, ContentArrangement, Table, presets};
 use exposure_schema::{
     Capture, Conclusion, Exposure, FragmentEntry, FragmentSource, HandshakeField, Level, Location, Pair,
     SearchedAs, ServerKeyEntry, StringEntry, Tls, TlsSession, Verdict, WordKind,
 };
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use super::layout;
+use super::safe_text::{safe, shortened};
+use super::{excerpt, layout};
 
 /// Longest display filter that is shown, in bytes: one that takes three lines is not copied by hand.
 const MAX_FILTER: usize = 120;
@@ -176,7 +179,7 @@ fn proof(out: &mut String, capture: &Capture, columns: usize) -> std::fmt::Resul
         // A string that was found by itself is better evidence than one that was found with its message.
         let by_itself = of_level().find(|string| string.searched_as != SearchedAs::Message);
         if let Some(string) = by_itself.or_else(|| of_level().next()) {
-            one_proof(out, string, columns)?;
+            one_proof(out, capture, string, columns)?;
         }
     }
     for fragment in capture.fragments.iter().take(MAX_FRAGMENTS) {
@@ -199,11 +202,25 @@ fn proof(out: &mut String, capture: &Capture, columns: usize) -> std::fmt::Resul
     writeln!(out)
 }
 
-fn one_proof(out: &mut String, string: &StringEntry, columns: usize) -> std::fmt::Result {
+fn one_proof(out: &mut String, capture: &Capture, string: &StringEntry, columns: usize) -> std::fmt::Result {
     let Some(place) = string.locations.first() else { return Ok(()) };
     let value = shortened(&string.value, 40);
     let what = format!("\"{value}\"  {FAINT}{}{FAINT:#}", safe(&string.path));
-    one_place(out, string.level, &what, place, columns)
+    one_place(out, string.level, &what, place, opened(capture, string, place).as_deref(), columns)
+}
+
+/// What the keys make of the bytes from a string on, if they are those of the first exchange.
+fn opened(capture: &Capture, string: &StringEntry, place: &Location) -> Option<String> {
+    let exhibit = capture.exhibit.as_ref().filter(|exhibit| place.stream == Some(exhibit.stream))?;
+    let at = place.stream_offset?;
+    let record = exhibit.opened.iter().find(|record| {
+        let is_within = at.checked_sub(record.stream_offset).is_some_and(|at| at < record.wire_bytes);
+        Some(record.direction) == place.direction && is_within
+    })?;
+    let bytes = STANDARD.decode(&record.bytes).ok()?;
+    let at = memchr::memmem::find(&bytes, string.value.as_bytes())?;
+    let end = bytes.len().min(at + excerpt::EXCERPT as usize);
+    Some(excerpt::escape(&bytes[at..end]))
 }
 
 /// Shows where a part of a message or of a secret can be read.
@@ -223,7 +240,7 @@ fn one_fragment(out: &mut String, fragment: &FragmentEntry, columns: usize) -> s
         true => whole,
         false => format!("{} of {} bytes of {whole}", fragment.longest_bytes, fragment.source_bytes),
     };
-    one_place(out, fragment.level, &what, place, columns)
+    one_place(out, fragment.level, &what, place, None, columns)
 }
 
 fn one_place(
@@ -231,6 +248,7 @@ fn one_place(
     level: Level,
     what: &str,
     place: &Location,
+    opened: Option<&str>,
     columns: usize,
 ) -> std::fmt::Result {
     let frames = match place.frames.as_slice() {
@@ -251,6 +269,11 @@ fn one_place(
     if let Some(excerpt) = &place.excerpt {
         let excerpt = shortened(excerpt, columns - INDENTATION - wire.len());
         writeln!(out, "    {:<12} \t{wire}{FAINT}{excerpt}{FAINT:#}", "")?;
+    }
+    if let Some(opened) = opened {
+        const KEYS: &str = "with keys:   ";
+        let opened = shortened(opened, columns - INDENTATION - KEYS.len());
+        writeln!(out, "    {:<12} \t{KEYS}{opened}", "")?;
     }
     if place.filter.len() <= MAX_FILTER {
         writeln!(out, "    {:<12} \t{FAINT}Wireshark: {}{FAINT:#}", "", place.filter)?;
@@ -552,58 +575,4 @@ fn meaning(conclusion: Conclusion) -> (AnsiColor, &'static str) {
 fn styled(colour: AnsiColor, text: &str) -> String {
     let style = Style::new().bold().fg_color(Some(Color::Ansi(colour)));
     format!("{style}{text}{style:#}")
-}
-
-/// Makes captured text safe to print: control characters, which a terminal would obey, and bidirectional overrides,
-/// which would mislead the reader, become escapes.
-pub fn safe(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_misleading(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Whether the character is a control character, changes the order of others, or is invisible.
-pub(crate) fn is_misleading(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-/// Returns safe text, cut to so many columns.
-pub(crate) fn shortened(text: &str, columns: usize) -> String {
-    let text = safe(text);
-    if text.width() <= columns {
-        return text;
-    }
-    let mut width = 1;
-    let fits = |c: &char| {
-        width += c.width().unwrap_or(0);
-        width <= columns
-    };
-    let mut short: String = text.chars().take_while(fits).collect();
-    short.push('…');
-    short
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_hostile_text() {
-        assert_eq!(safe("a\x1b[2Jb\u{202e}c\nd"), r"a\u{1b}[2Jb\u{202e}c\u{a}d");
-        assert_eq!(safe("한글 🙂"), "한글 🙂");
-    }
-
-    #[test]
-    fn counts_wide_characters_as_two_columns() {
-        assert_eq!(shortened("한글한글", 5), "한글…");
-        assert_eq!(shortened("abc", 5), "abc");
-    }
 }

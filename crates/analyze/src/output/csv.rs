@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use csv::{Terminator, WriterBuilder};
 use exposure_schema::Exposure;
 
-use super::console::safe;
 use super::finding::{self, Finding, direction_name};
+use super::safe_text::safe;
 
 const COLUMNS: [&str; 16] = [
     "kind",

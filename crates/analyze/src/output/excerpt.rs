@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::output::console;
+use super::safe_text::is_misleading;
 
 /// Maximum number of excerpts: each reads the file again.
 pub(crate) const MAX_EXCERPTS: usize = 2000;
 
 /// Bytes in an excerpt.
-const EXCERPT: u64 = 64;
+pub(super) const EXCERPT: u64 = 64;
 
 /// Reads excerpts of a capture file.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Excerpts {
 }
 
 /// Shows UTF-8 as text, even if the end cuts a character; shows other bytes one by one.
-fn escape(bytes: &[u8]) -> String {
+pub(super) fn escape(bytes: &[u8]) -> String {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),
@@ -50,7 +50,7 @@ fn escape(bytes: &[u8]) -> String {
         return out;
     };
     for c in text.chars() {
-        if c.is_ascii() || console::is_misleading(c) {
+        if c.is_ascii() || is_misleading(c) {
             c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape_byte(byte, &mut out));
         } else {
             out.push(c);

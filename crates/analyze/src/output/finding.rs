@@ -12,7 +12,7 @@ use exposure_schema::{
 };
 use serde::Serialize;
 
-use super::console::shortened;
+use super::safe_text::shortened;
 use crate::verdict::conclusion::{capture_status, exit, isolation_status};
 
 /// Most columns of a value in the text of a finding.

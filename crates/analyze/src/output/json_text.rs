@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use super::console::is_misleading;
+use super::safe_text::is_misleading;
 
 /// Writes a value in one line. In strings, characters that a terminal would obey, that change the order of others or are
 /// invisible, or that some programs take for the end of a line, are written as `\uNNNN`: for a reader of JSON the same text.

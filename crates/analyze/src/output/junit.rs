@@ -9,8 +9,8 @@ use exposure_schema::{Capture, Conclusion, Expected, Exposure, Isolation, Level,
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::console::{is_misleading, shortened};
 use super::finding::{self, Kind, NO_JOURNAL};
+use super::safe_text::{is_misleading, shortened};
 use crate::verdict::conclusion::{capture_status, exit, isolation_status};
 
 /// Maximum number of findings in the text of a case.

@@ -10,8 +10,8 @@ use exposure_schema::{
     Verdict,
 };
 
-use super::console::shortened;
 use super::finding::{self, Kind, Severity};
+use super::safe_text::shortened;
 
 /// Maximum number of doubts, leaks or findings listed of one capture or run, and of captures in one table.
 const MAX_ROWS: usize = 12;

@@ -21,6 +21,7 @@ pub mod markdown;
 mod peers;
 pub(crate) mod readable;
 mod rules;
+pub(crate) mod safe_text;
 pub mod sarif;
 pub(crate) mod scope;
 mod server_keys;

@@ -10,8 +10,8 @@ use data_encoding::HEXLOWER;
 use exposure_schema::{Capture, Exposure, Location};
 use serde_json::{Value, json};
 
-use super::console::safe;
 use super::finding::{self, Finding, Kind};
+use super::safe_text::safe;
 use super::{json_text, rules};
 
 /// Maximum number of results: what a run uploaded to GitHub may have. Others are counted in a notification.

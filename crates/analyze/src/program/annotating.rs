@@ -9,7 +9,7 @@ use exposure_schema::{Capture, Exposure};
 use crate::annotate::comments::Comments;
 use crate::annotate::{Folder, Source};
 use crate::input::discover::Input;
-use crate::output::console::safe;
+use crate::output::safe_text::safe;
 
 /// Writes a copy of each capture, those of isolation runs included, and returns an outcome for each.
 pub(super) fn annotate(

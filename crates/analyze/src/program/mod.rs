@@ -21,7 +21,7 @@ use crate::input::discover::{self, Found, Input, OwnTraffic};
 use crate::input::key_log::Keys;
 use crate::input::secrets::Secrets;
 use crate::input::strings::GivenStrings;
-use crate::output::{console, csv, exposure, jsonl, junit, markdown, sarif};
+use crate::output::{console, csv, exposure, jsonl, junit, markdown, safe_text, sarif};
 use crate::verdict::conclusion;
 use anyhow::{Context, Result, bail};
 use exposure_schema::Exposure;
@@ -115,7 +115,7 @@ fn explain_frame(flags: &Explain) -> ExitCode {
 
 /// Reports an error in one line on stderr. After stderr was closed there is nowhere left to report to.
 fn report_error(error: &str) {
-    let _ = writeln!(io::stderr(), "analyze: {}", console::safe(error));
+    let _ = writeln!(io::stderr(), "analyze: {}", safe_text::safe(error));
 }
 
 fn write_result(flags: &Flags, exposure: &Exposure) -> Result<()> {
