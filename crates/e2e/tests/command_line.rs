@@ -211,18 +211,21 @@ fn garbage_on_standard_input_is_an_error() {
 }
 
 #[test]
-fn colours_need_a_terminal_or_clicolor_force() {
+fn colours_need_a_terminal_a_flag_or_clicolor_force() {
     let captures = run_lab("relay").captures();
-    let escapes = |set: &[(&str, &str)]| {
+    let escapes_with = |flags: &[&str], set: &[(&str, &str)]| {
         let mut command = analyze_command();
-        command.env_remove("CLICOLOR_FORCE").args(["--no-output"]).arg(&captures);
+        command.env_remove("CLICOLOR_FORCE").args(["--no-output"]).args(flags).arg(&captures);
         let output = command.envs(set.iter().copied()).output().expect("analyze starts");
         assert_eq!(output.status.code(), Some(0));
         stdout(&output).contains('\x1b')
     };
+    let escapes = |set: &[(&str, &str)]| escapes_with(&[], set);
     assert!(!escapes(&[]), "a pipe is no terminal");
     assert!(escapes(&[("CLICOLOR_FORCE", "1")]));
     assert!(!escapes(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(escapes_with(&["--color", "always"], &[("NO_COLOR", "1")]), "a flag outweighs a variable");
+    assert!(!escapes_with(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
 }
 
 #[test]

@@ -3,8 +3,6 @@
 //! Every line of a request carries its span, which names the conversation. Callers escape text of users and sandboxes
 //! before they log it (`agent_core::text`).
 
-use std::io::IsTerminal;
-
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
@@ -30,8 +28,8 @@ pub fn init(format: LogFormat, verbose: u8, quiet: bool) {
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level);
     match format {
         LogFormat::Human => {
-            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            log.with_ansi(std::io::stderr().is_terminal() && !plain).with_target(false).init();
+            let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+            log.with_ansi(colour).with_target(false).init();
         }
         LogFormat::Json => {
             log.json().flatten_event(true).with_current_span(true).with_span_list(false).init();

@@ -207,6 +207,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest')
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
             [CompletionResult]::new('--follow-for', '--follow-for', [CompletionResultType]::ParameterName, 'With --follow, a capture is over that did not grow for this many seconds')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Controls when to use color')
             [CompletionResult]::new('--no-output', '--no-output', [CompletionResultType]::ParameterName, 'Write no file')
             [CompletionResult]::new('--embed-keys', '--embed-keys', [CompletionResultType]::ParameterName, 'Put the key logs into these copies, so that Wireshark decrypts them; comments then quote what the keys open')
             [CompletionResult]::new('--show-secrets', '--show-secrets', [CompletionResultType]::ParameterName, 'Show values whose name marks them as secrets, in captures without journals')
@@ -228,12 +229,14 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy')
             [CompletionResult]::new('--language', '--language', [CompletionResultType]::ParameterName, 'Language of the explanations')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, or the document plainsight.explain/1')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Controls when to use color')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'plainsight;analyze;diff' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What to print: text, or the document plainsight.diff/1')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Controls when to use color')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -251,6 +254,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'A key log (SSLKEYLOGFILE format), for a capture without a manifest')
             [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest')
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Controls when to use color')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -287,6 +291,7 @@ Register-ArgumentCompleter -Native -CommandName 'plainsight' -ScriptBlock {
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'A key log (SSLKEYLOGFILE format), for a capture without a manifest')
             [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest')
             [CompletionResult]::new('--scope', '--scope', [CompletionResultType]::ParameterName, 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Controls when to use color')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print no progress on stderr')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

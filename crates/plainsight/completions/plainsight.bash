@@ -475,7 +475,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze)
-            opts="-q -h -V --format --output --no-output --annotate --embed-keys --strings --json --journal --keys --server-key --scope --show-secrets --follow --follow-for --quiet --help --version explain diff check help"
+            opts="-q -h -V --format --output --no-output --annotate --embed-keys --strings --json --journal --keys --server-key --scope --show-secrets --follow --follow-for --quiet --color --help --version explain diff check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -521,6 +521,10 @@ _plainsight() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -529,7 +533,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze__subcmd__check)
-            opts="-q -h --policy --baseline --format --write --strings --json --journal --keys --server-key --scope --quiet --help"
+            opts="-q -h --policy --baseline --format --write --strings --json --journal --keys --server-key --scope --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -575,6 +579,10 @@ _plainsight() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -583,7 +591,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze__subcmd__diff)
-            opts="-q -h --format --quiet --help"
+            opts="-q -h --format --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -591,6 +599,10 @@ _plainsight() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -601,7 +613,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__analyze__subcmd__explain)
-            opts="-h --keys --server-key --language --format --help"
+            opts="-h --keys --server-key --language --format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -621,6 +633,10 @@ _plainsight() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -953,7 +969,7 @@ _plainsight() {
             return 0
             ;;
         plainsight__subcmd__check)
-            opts="-q -h --policy --baseline --format --write --strings --json --journal --keys --server-key --scope --quiet --help"
+            opts="-q -h --policy --baseline --format --write --strings --json --journal --keys --server-key --scope --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -997,6 +1013,10 @@ _plainsight() {
                     ;;
                 --scope)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

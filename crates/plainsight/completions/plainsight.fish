@@ -141,6 +141,9 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not _
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l follow-for -d 'With --follow, a capture is over that did not grow for this many seconds' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l color -d 'Controls when to use color' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l no-output -d 'Write no file'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l embed-keys -d 'Put the key logs into these copies, so that Wireshark decrypts them; comments then quote what the keys open'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and not __fish_seen_subcommand_from explain diff check help" -l show-secrets -d 'Show values whose name marks them as secrets, in captures without journals'
@@ -158,9 +161,15 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fis
 ko\t'Korean'"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -l format -d 'What to print: text, or the document plainsight.explain/1' -r -f -a "text\t'Text for people'
 json\t'A JSON document'"
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -l color -d 'Controls when to use color' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -l format -d 'What to print: text, or the document plainsight.diff/1' -r -f -a "text\t'Text for people'
 json\t'A JSON document'"
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -l color -d 'Controls when to use color' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Print no progress on stderr'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l policy -d 'The policy: docs/policy.md describes its rules' -r -F
@@ -177,6 +186,9 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fis
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l keys -d 'A key log (SSLKEYLOGFILE format), for a capture without a manifest' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -l color -d 'Controls when to use color' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print no progress on stderr'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand analyze; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Explain every byte of a frame'
@@ -197,6 +209,9 @@ complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l journal 
 complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l keys -d 'A key log (SSLKEYLOGFILE format), for a capture without a manifest' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l server-key -d 'RSA private keys of servers in PEM, which open TLS before 1.3 without forward secrecy, for a capture without a manifest' -r -F
 complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l scope -d 'The connections that the verdict is about: ADDRESS:PORT, *:PORT or all' -r
+complete -c plainsight -n "__fish_plainsight_using_subcommand check" -l color -d 'Controls when to use color' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c plainsight -n "__fish_plainsight_using_subcommand check" -s q -l quiet -d 'Print no progress on stderr'
 complete -c plainsight -n "__fish_plainsight_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c plainsight -n "__fish_plainsight_using_subcommand report" -l output -d 'Folder to write the report to [default: that of the result]' -r -F

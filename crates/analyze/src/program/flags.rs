@@ -66,6 +66,9 @@ pub struct Flags {
     /// Print no progress on stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) color: colorchoice_clap::Color,
 }
 
 /// What was sent, and the keys: for traffic that no manifest describes.
@@ -143,6 +146,9 @@ pub struct Check {
     /// Print no progress on stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) color: colorchoice_clap::Color,
 }
 
 /// The value of `--write`.

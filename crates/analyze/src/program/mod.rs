@@ -35,12 +35,14 @@ use self::following::Followed;
 /// Checks captures by a policy: `analyze check`.
 #[must_use]
 pub fn check(flags: &Check) -> ExitCode {
+    flags.color.write_global();
     checking::check(flags)
 }
 
 /// Does what the command line asks for.
 #[must_use]
 pub fn main(mut flags: Flags) -> ExitCode {
+    flags.color.write_global();
     match &flags.command {
         Some(Command::Explain(explain)) => return explain_frame(explain),
         Some(Command::Diff(diff)) => return comparing::compare(diff),
