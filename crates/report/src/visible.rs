@@ -24,6 +24,21 @@ pub(crate) fn shortened(text: &str, limit: usize) -> String {
     }
 }
 
+/// `text` with emoji, and what joins and varies them, as `\u{1f980}`.
+#[must_use]
+pub(crate) fn without_emoji(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}' => {
+                out.extend(character.escape_unicode())
+            }
+            character => out.push(character),
+        }
+    }
+    out
+}
+
 /// Whether this character is invisible, or changes where a reader sees others.
 ///
 /// These are control characters, the "Trojan Source" set (CVE-2021-42574), zero-width characters, blank fillers, and
@@ -76,5 +91,10 @@ mod tests {
     fn shortens_at_a_character_boundary() {
         assert_eq!(shortened("한국어", 3), "한국어");
         assert_eq!(shortened("한국어", 2), "한국…");
+    }
+
+    #[test]
+    fn emoji_become_numbers() {
+        assert_eq!(without_emoji("말 ✓ 🦀 👩\u{200d}🔬"), r"말 ✓ \u{1f980} \u{1f469}\u{200d}\u{1f52c}");
     }
 }

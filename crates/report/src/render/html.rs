@@ -35,9 +35,9 @@ pub(crate) fn page(document: &Document) -> String {
 }
 
 /// The page for printing, without the script, so that the result does not depend on when it is printed. `pages` has the
-/// page on which each section begins, by section id, if known.
+/// page on which each section begins, by section id, if known. Emoji are numbers: few machines that print have a font for them.
 pub(crate) fn print(document: &Document, pages: &[(String, usize)]) -> String {
-    rendered(document, pages, "")
+    visible::without_emoji(&rendered(document, pages, ""))
 }
 
 fn rendered(document: &Document, pages: &[(String, usize)], script: &str) -> String {
