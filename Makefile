@@ -33,7 +33,7 @@ if [ $$status -ne 2 ]; then $(RUN) report -- $(REPORT_FLAGS) || exit; fi; exit $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint deny bench doctor clean imports built-once isolation-mutants fuzz bounds
+.PHONY: help build lab http https isolation http-local https-local isolation-local demo demo-docker analyze report sample certs test mutants lint dist deny bench doctor clean imports built-once isolation-mutants fuzz bounds
 
 # List the targets.
 help:
@@ -161,6 +161,10 @@ built-once:
 bench:
 	$(CARGO) build --release -p analyze -p bench
 	@$(CARGO) run --quiet --release -p bench -- run
+
+# Make the archive of a release for this machine, in dist/; `.ci/dist --check` makes it twice and compares the bytes.
+dist:
+	@.ci/dist
 
 # Print what this machine supports and, where something is missing, the remedy.
 doctor: build
