@@ -5,10 +5,10 @@ mod checking;
 mod comparing;
 mod flags;
 mod following;
+mod progress;
 mod result_file;
 
-use std::fs;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,12 +25,12 @@ use crate::output::{console, csv, exposure, jsonl, junit, markdown, safe_text, s
 use crate::verdict::conclusion;
 use anyhow::{Context, Result, bail};
 use exposure_schema::Exposure;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tempfile::NamedTempFile;
 
 pub use self::flags::{Check, Flags};
 use self::flags::{Command, Explain, Format, Language, Sent, TextOrJson};
 use self::following::Followed;
+use self::progress::Progress;
 
 /// Checks captures by a policy: `analyze check`.
 #[must_use]
@@ -159,6 +159,7 @@ fn analyze_found(
 ) -> Analyzed {
     let (mut captures, mut inputs) = (Vec::new(), Vec::new());
     let mut errors: Vec<_> = found.errors.iter().map(|error| format!("{error:#}")).collect();
+    let mut progress = Progress::new(quiet, &found.captures);
     for path in found.captures {
         let input = match input(path) {
             Ok(input) => input,
@@ -167,12 +168,11 @@ fn analyze_found(
                 continue;
             }
         };
-        let progress = progress(quiet, &input);
+        progress.begin(&input.display());
         let proved = analysis::analyze(&input, options, &mut |bytes| {
-            progress.set_position(bytes);
+            progress.at(bytes);
             ControlFlow::Continue(())
         });
-        progress.finish_and_clear();
         match proved {
             Ok(capture) => {
                 captures.push(capture);
@@ -181,6 +181,7 @@ fn analyze_found(
             Err(error) => errors.push(format!("{error:#}")),
         }
     }
+    progress.end();
     let mut isolation = Vec::new();
     for file in found.experiments {
         match isolation::analyze(&file) {
@@ -227,20 +228,6 @@ fn input(sent: &Sent, own: Option<&Arc<OwnTraffic>>, path: Option<PathBuf>) -> R
     }
     input.server_keys.extend(sent.server_keys.iter().cloned());
     Ok(input)
-}
-
-/// A progress bar for large files, on a terminal only.
-fn progress(quiet: bool, input: &Input) -> ProgressBar {
-    let length =
-        input.capture.as_ref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len());
-    if quiet || length < 64 << 20 || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
-    let style = ProgressStyle::with_template("{msg} {bar:40} {bytes}/{total_bytes} {bytes_per_sec}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(input.display());
-    bar
 }
 
 fn print(format: Format, exposure: &Exposure) -> Result<()> {
