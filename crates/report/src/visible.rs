@@ -31,7 +31,7 @@ pub(crate) fn without_emoji(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}' => {
-                out.extend(character.escape_unicode())
+                out.extend(character.escape_unicode());
             }
             character => out.push(character),
         }

@@ -4,14 +4,11 @@ use std::collections::HashMap;
 use std::io::{Cursor, Error};
 
 use docx_rs::{
-    AbstractNumbering, BorderType, Level as ListLevel, LevelJc, LevelText, NumberFormat, Numbering,
-    NumberingId, Start,
-};
-use docx_rs::{
-    AlignmentType, BreakType, Docx, Footer, IndentLevel, LineSpacing, NumPages, PageMargin, PageNum,
-    Paragraph, Pic, Run, RunFonts, Shading, SpecialIndentType, Style, StyleType, Table as Grid, TableBorder,
-    TableBorderPosition, TableBorders, TableCell, TableCellBorder, TableCellBorderPosition, TableCellBorders,
-    TableCellMargins, TableLayoutType, TableRow, WidthType,
+    AbstractNumbering, AlignmentType, BorderType, BreakType, Docx, Footer, IndentLevel, Level as ListLevel,
+    LevelJc, LevelText, LineSpacing, NumPages, NumberFormat, Numbering, NumberingId, PageMargin, PageNum,
+    Paragraph, Pic, Run, RunFonts, Shading, SpecialIndentType, Start, Style, StyleType, Table as Grid,
+    TableBorder, TableBorderPosition, TableBorders, TableCell, TableCellBorder, TableCellBorderPosition,
+    TableCellBorders, TableCellMargins, TableLayoutType, TableRow, WidthType,
 };
 use exposure_schema::{Level, Verdict};
 
@@ -578,6 +575,15 @@ mod tests {
         let words = Line::new().add("x".repeat(200));
         let found = widths(&[&words; 4], &[]);
         assert!(found.iter().sum::<usize>() <= TEXT_WIDTH, "{found:?}");
+    }
+
+    #[test]
+    fn colours_are_those_of_the_page() {
+        let palette = include_str!("../../templates/palette.css").to_uppercase();
+        use colour::*;
+        for colour in [SOFT, LINE, ZONE, READABLE, READABLE_WASH, SEALED, SEALED_WASH, BAD, BAD_WASH] {
+            assert!(palette.contains(&format!("#{colour};")), "{colour}");
+        }
     }
 
     #[test]
