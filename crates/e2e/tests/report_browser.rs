@@ -151,6 +151,23 @@ fn page_fits_and_has_contrast_on_every_screen() {
     });
 }
 
+/// By how many pixels the widest row of the hex view is wider than its box.
+const HEX_OVERFLOW: &str = "Math.max(...[...document.querySelectorAll('.hexes .body')].map((body) => body.scrollWidth - body.clientWidth))";
+
+#[test]
+fn rows_of_the_hex_view_are_never_clipped() {
+    let Some(program) = chromium() else { return };
+    let copied = Copied::of(run_lab("relay"));
+    let file = reported(&copied, &["--lang", "en"]);
+    run(async {
+        let open = Open::file(&program, &file).await;
+        for width in [700, 1024, 1200, WIDE, 1920] {
+            open.shown(width, "light").await;
+            assert_eq!(open.ask(HEX_OVERFLOW).await, json!(0), "at {width} pixels");
+        }
+    });
+}
+
 /// The visible panels in each of the two views.
 const SEEN: &str = r#"[...document.querySelectorAll(".exhibit")].map((exhibit) =>
     [...exhibit.querySelectorAll(".panel")].filter((panel) => getComputedStyle(panel).visibility === "visible")
