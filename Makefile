@@ -115,9 +115,9 @@ sample:
 certs:
 	@$(RUN) certgen
 
-# Run all tests; needs Rust, a C compiler and make.
+# Run all tests; needs Rust, a C compiler and make. SEED chooses other random cases.
 test: build
-	$(CARGO) test --workspace --no-fail-fast
+	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --workspace --no-fail-fast
 
 # Judge 10,000 random mutants of TLS runs; MUTANTS and SEED choose others.
 mutants: build
