@@ -170,6 +170,32 @@ fn place_in_the_ciphertext_corresponds_to_the_string() {
     });
 }
 
+/// Heads of traffic that the lab did not make may have credentials, so the result has none that only the keys show.
+#[test]
+fn exhibit_has_the_plaintext_of_the_lab_only() {
+    let copied = Copied::of(run_lab("relay"));
+    let known = copied.analyze();
+    assert!(list(&known.capture("http")["exhibit"]["opened"]).is_empty());
+    let opened = list(&known.capture("https")["exhibit"]["opened"]);
+    let sent = opened.iter().filter(|record| record["direction"] == "client_to_server");
+    let sent: Vec<u8> = sent.flat_map(|record| decoded(&record["bytes"])).collect();
+    let body = copied.journal("https", "agent-a")[0]["body"].as_str().expect("a body").to_owned();
+    assert!(sent.starts_with(b"POST /tool HTTP/1.1\r\n") && sent.ends_with(body.as_bytes()));
+
+    let output = e2e::damage::analyze_command()
+        .args(["--format", "json", "--no-output", "--journal"])
+        .arg(copied.path("https.agent-a.jsonl"))
+        .arg("--keys")
+        .arg(copied.path("https.keys"))
+        .arg("-")
+        .stdin(std::fs::File::open(copied.path("https.pcap")).expect("the capture"))
+        .output()
+        .expect("analyze starts");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let exhibit = &document["captures"][0]["exhibit"];
+    assert!(!list(&exhibit["turns"]).is_empty() && list(&exhibit["opened"]).is_empty());
+}
+
 #[test]
 fn result_without_key_log_still_has_packets_and_exhibit() {
     let copied = Copied::of(run_lab("relay"));

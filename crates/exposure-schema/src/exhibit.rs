@@ -16,7 +16,8 @@ pub struct Exhibit {
     pub stream: u32,
     /// The stream from its first byte to the end of the answer, divided where the direction changes.
     pub turns: Vec<Turn>,
-    /// What TLS records of these turns contain, which only the keys show: at most the first 8 KiB of each direction.
+    /// What TLS records of these turns contain, which only the keys show: at most the first 8 KiB of each direction. Empty for
+    /// traffic that no manifest describes, because heads of messages may have credentials.
     #[serde(default)]
     pub opened: Vec<OpenedRecord>,
     /// Bytes in these turns: at most the first 8 KiB of each direction.

@@ -8,6 +8,7 @@ use dissect::flow::Direction;
 use exposure_schema::{Exhibit, ExhibitFrame, Level, OpenedRecord, Turn};
 
 use super::strings::{is_in, nearest};
+use crate::input::manifest::Manifest;
 use crate::needles::MatchMode;
 use crate::observe::direction::direction;
 use crate::observe::messages::WireMessage;
@@ -43,13 +44,16 @@ pub(crate) fn exhibit(report: &CaptureReport<'_>) -> Option<Exhibit> {
     let end = |message: &WireMessage| Some(message.location.stream_offset? + message.location.wire_len);
     let ends = [end(request)?, end(answer)?];
     let turns = turns(transcript, ends);
+    // The agents of the lab send no credentials. Heads of other traffic may have some, and the result says no more of them than
+    // what was known before.
+    let is_of_lab = report.manifest.is_some_and(Manifest::is_comparison);
     let string = first.messages.iter().find_map(|message| wire_string(report, *message));
     Some(Exhibit {
         message_id: report.known.messages[first.messages[0]].id.clone(),
         stream,
         bytes_shown: turns.iter().map(|turn| turn.bytes.len() as u64).sum(),
         turns: turns.into_iter().map(entry).collect(),
-        opened: opened(transcript, ends),
+        opened: if is_of_lab { opened(transcript, ends) } else { Vec::new() },
         client_bytes: ends[0],
         server_bytes: ends[1],
         frame: string.and_then(|string| string_frame(transcript, string)),

@@ -122,6 +122,7 @@ pub(crate) fn quoted(text: impl Into<String>) -> Inline {
 }
 
 pub(crate) fn section(id: &'static str) -> Inline {
+    debug_assert!(crate::template::SECTIONS.contains(&id), "no section {id}");
     Inline::Section(id)
 }
 

@@ -79,10 +79,10 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::line::{line, section};
+    use crate::document::line::line;
 
     fn empty(id: &str, rank: Rank) -> Section {
-        let text = line!["see ", section("b"), ", ", section("gone")];
+        let text = line!["see ", Inline::Section("b"), ", ", Inline::Section("gone")];
         let (number, title) = (String::new(), id.to_uppercase());
         Section { id: id.to_owned(), rank, number, title, blocks: vec![Block::Paragraph(text)] }
     }

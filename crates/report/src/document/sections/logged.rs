@@ -130,6 +130,6 @@ impl Builder<'_> {
 
 /// Whether all captures have calls of the same ids in the same order.
 fn have_the_same_ids(calls: &[Vec<Call<'_>>]) -> bool {
-    let ids = |calls: &Vec<Call<'_>>| calls.iter().map(|call| call.id.to_owned()).collect::<Vec<_>>();
-    calls.windows(2).all(|pair| ids(&pair[0]) == ids(&pair[1]))
+    let ids = |number: usize| calls[number].iter().map(|call| call.id);
+    (1..calls.len()).all(|number| ids(number - 1).eq(ids(number)))
 }
